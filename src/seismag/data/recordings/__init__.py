@@ -1,0 +1,54 @@
+"""The door to recordings: one call reads any supported file, chosen by its content.
+
+``read_recording(path)`` decompresses (.gz, .zip by content), asks each format whether the first
+bytes are its own, and hands over. A reader is a module with ``detect(head) -> bool`` and
+``read(payload, path, sha256) -> Recording``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import ModuleType
+
+from seismag.data.recordings import cdf, frg604rc, iaga2002, miniseed
+from seismag.data.recordings.compression import decompress
+from seismag.data.recordings.recording import Recording
+from seismag.domain import DataError
+
+__all__ = ["Recording", "read_recording"]
+
+FORMATS: tuple[ModuleType, ...] = (frg604rc, iaga2002, cdf, miniseed)
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Read one file of any supported format.
+
+    Raises:
+        DataError: the file is missing, empty, corrupt, of an unknown format, or contradicts
+            itself; ``reason`` holds a short word for it.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})", "unreadable") from error
+    if not raw:
+        raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from its source.", "empty_file")
+    payload = decompress(raw, path)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    for reader in FORMATS:
+        if reader.detect(payload[:4096]):
+            recording: Recording = reader.read(payload, path, sha256)
+            return recording
+    raise DataError(f"{path}: {_describe(payload)}", "unknown_format")
+
+
+def _describe(payload: bytes) -> str:
+    head = payload[:512].lstrip().lower()
+    if head.startswith((b"<html", b"<!doctype")):
+        return "this is a web page (HTML), not magnetometer data. Download the file again."
+    return (
+        "not a format that seismag reads (FRG-604RC, IAGA-2002, ImagCDF, miniSEED); "
+        f"it begins with {payload[:16]!r}."
+    )

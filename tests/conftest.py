@@ -1,0 +1,23 @@
+"""What all tests share: where the real files lie, and a generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of published files for development; tests that need it skip where it is absent."""
+    if not (REAL_DATA / "MANIFEST.md").is_file():
+        pytest.skip("real data files are not on this machine (see CONTRIBUTING.md)")
+    return REAL_DATA
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260205)
