@@ -166,7 +166,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|fals
 
 def parse_yaml(text: str) -> Any:
     """Parse YAML (or JSON, which YAML contains) with the scalars of YAML 1.2."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    return yaml.load(text, Loader=_Loader)
 
 
 def load_config(path: str | Path | None = None, overrides: list[str] | None = None) -> Config:

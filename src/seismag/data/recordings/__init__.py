@@ -36,6 +36,8 @@ def read_recording(path: str | Path) -> Recording:
     if not raw:
         raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from its source.", "empty_file")
     payload = decompress(raw, path)
+    if not payload:
+        raise DataError(f"{path}: the archive holds an empty file. Copy it again from its source.", "empty_file")
     sha256 = hashlib.sha256(raw).hexdigest()
     for reader in FORMATS:
         if reader.detect(payload[:4096]):
@@ -49,6 +51,5 @@ def _describe(payload: bytes) -> str:
     if head.startswith((b"<html", b"<!doctype")):
         return "this is a web page (HTML), not magnetometer data. Download the file again."
     return (
-        "not a format that seismag reads (FRG-604RC, IAGA-2002, ImagCDF, miniSEED); "
-        f"it begins with {payload[:16]!r}."
+        f"not a format that seismag reads (FRG-604RC, IAGA-2002, ImagCDF, miniSEED); it begins with {payload[:16]!r}."
     )

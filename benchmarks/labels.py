@@ -1,0 +1,75 @@
+"""Count labels without any field data: all stations, the whole catalogue, no gap anywhere.
+
+    python benchmarks/labels.py --stations ../shared/data/bmkg/stations.csv \
+        --catalog ../shared/data/bmkg/catalog_2018_2025.csv --kp ../shared/data/indices/kp_2018_2026.csv.gz
+
+Upper bounds: an archive with gaps gives fewer. Prints counts by class, clusters, and how many event windows
+find a control, for the default rules and for the two that differ most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seismag.config import DataConfig
+from seismag.data.catalogs import Catalog, read_catalogs
+from seismag.data.indices import read_index
+from seismag.data.stations import read_stations
+from seismag.data.windows import choose_controls, daily_windows, label_windows
+from seismag.domain import MAGNITUDE_CLASSES, Station
+
+
+def all_windows(stations: dict[str, Station], catalog: Catalog, spec: DataConfig) -> pd.DataFrame:
+    """Every window of every station over the catalogue's time."""
+    first, last = catalog.events["origin_utc"].iloc[[0, -1]].to_numpy().astype("datetime64[D]")
+    starts, ends = daily_windows(np.arange(first, last + 1), spec.window_h)
+    table = pd.DataFrame({"start_utc": starts, "end_utc": ends})
+    return pd.concat([table.assign(station=code) for code in sorted(stations)], ignore_index=True)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stations", type=Path, required=True)
+    parser.add_argument("--catalog", type=Path, action="append", required=True)
+    parser.add_argument("--kp", type=Path, required=True)
+    arguments = parser.parse_args()
+    stations, catalog = read_stations(arguments.stations), read_catalogs(arguments.catalog)
+    kp = read_index(arguments.kp, "kp")
+    origin_of = catalog.events.set_index("event_id")["origin_utc"]
+    print(f"{len(stations)} stations, {len(catalog.events)} events, holes: {catalog.coverage.describe_holes()}")
+    for rule in ("dobrovolsky", "fixed", "hattori"):
+        spec = DataConfig(range_rule=rule)
+        clock = time.perf_counter()
+        labels = label_windows(all_windows(stations, catalog, spec), catalog, stations, spec, kp)
+        seconds = time.perf_counter() - clock
+        samples, rejected = labels.samples, labels.rejected
+        classes = samples["magnitude_class"].value_counts().reindex(MAGNITUDE_CLASSES, fill_value=0)
+        events = samples[samples["magnitude_class"] != "Normal"]
+        clusters = (
+            events.groupby("magnitude_class")["split_group"].nunique().reindex(MAGNITUDE_CLASSES[1:], fill_value=0)
+        )
+        normal = samples.loc[samples["magnitude_class"] == "Normal", "station"].value_counts()
+        normal = normal.reindex(sorted(stations), fill_value=0)
+        reasons = rejected["reason"].value_counts()
+        covered = len(samples) + int(reasons.get("guard", 0))
+        print(f"\n{rule}: {covered} windows covered by the catalogue with their guards, labelled in {seconds:.1f} s")
+        print(f"  classes: {classes.to_dict()}; rejected: {reasons.to_dict()}")
+        print(f"  clusters: {events['split_group'].nunique()} in all; by class {clusters.to_dict()}")
+        print(f"  Normal, worst station: {normal.idxmin()} {normal.min()}; none: {int((normal == 0).sum())} stations")
+        mainshock = events["split_group"].str.removeprefix("event:").map(origin_of)
+        print(f"  event windows that point at an aftershock: {(events['origin_utc'] > mainshock).mean():.1%}")
+        print(f"  ... or at a foreshock: {(events['origin_utc'] < mainshock).mean():.1%}")
+        for years in (2.0, 100.0):
+            chosen = choose_controls(labels, spec.model_copy(update={"match_years": years})).samples
+            found = chosen.loc[chosen["magnitude_class"] != "Normal", "matched"].mean()
+            print(f"  event windows with a control of their own, within {years:g} years: {found:.1%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,314 @@
+"""The command line: one verb a stage. Everything heavy is imported inside the verb that needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from seismag.data.parallel import Progress
+
+app = typer.Typer(
+    name="seismag",
+    help="Ground magnetometers, earthquakes, and what a model may truthfully claim about them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML or JSON file; see configs/.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. train.epochs=3.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
+StationsOption = Annotated[
+    Path | None, typer.Option("--stations", help="Station file; default: the shipped BMKG stations.")
+]
+WorkersOption = Annotated[int, typer.Option("--workers", help="Processes on this machine.")]
+
+
+@app.callback()
+def _global(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Ground magnetometers, earthquakes, and what a model may truthfully claim about them."""
+
+
+@app.command()
+def demo(
+    config: Annotated[Path, typer.Option("--config")] = Path("configs/demo.yaml"),
+    overrides: SetOption = None,
+    workers: WorkersOption = 2,
+) -> None:
+    """Run the whole line on a simulated archive: simulate, prepare, train, evaluate, predict."""
+    from seismag.config import load_config
+    from seismag.delivery.demo import run_demo
+
+    _log_to_stderr()
+    for line in run_demo(load_config(config, overrides), workers, _progress()):
+        print(line, flush=True)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="Empty or new folder.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    workers: WorkersOption = 1,
+) -> None:
+    """Write a small archive in real formats whose truth is known."""
+    from seismag.config import load_config
+    from seismag.data.simulate import simulate_archive
+
+    simulate_archive(load_config(config, overrides).simulate, out, workers, _progress())
+    print(
+        f"{out}: a simulated archive. Next: seismag prepare --archive {out} --stations {out}/stations.csv "
+        f"--catalog {out}/catalogue.csv --kp {out}/kp.csv --dst {out}/dst.csv --out STORE"
+    )
+
+
+@app.command()
+def prepare(
+    archive: Annotated[Path, typer.Option("--archive", help="Folder with <STATION>/<recordings>.")],
+    catalog: Annotated[list[Path], typer.Option("--catalog", help="Earthquake catalogue; may be given several times.")],
+    stations: StationsOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Store to make; default: data.store.")] = None,
+    kp: Annotated[Path | None, typer.Option("--kp", help="Kp index.")] = None,
+    dst: Annotated[Path | None, typer.Option("--dst", help="Dst index.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    workers: WorkersOption = 1,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDR", help="Dask, e.g. tcp://host:8786.")
+    ] = None,
+    export_png: Annotated[Path | None, typer.Option("--export-png", help="Also write RGB pictures here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn an archive of day files into a store of labelled spectrograms; an interrupted run goes on."""
+    from seismag.config import load_config
+    from seismag.data.prepare import prepare_store, read_inputs
+
+    spec = load_config(config, overrides).data
+    inputs = read_inputs(archive, stations, catalog, kp, dst)
+    result = prepare_store(inputs, out or Path(spec.store), spec, workers, scheduler, _progress())
+    if export_png is not None:
+        from seismag.data.plots import export_images
+        from seismag.data.store import open_store
+
+        export_images(open_store(result.store), export_png, _progress())
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        print(result.describe())
+        if export_png is not None:
+            print(f"pictures    {export_png} (one a sample, and metadata.csv)")
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_STORE")],
+    stations: StationsOption = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="PNG", help="Draw the day.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in a recording or a store, and whether it can be the Earth's field there."""
+    from seismag.config import load_config
+    from seismag.data import inspection
+
+    spec = load_config(config, overrides).data
+    if path.is_dir():
+        if plot is not None:
+            from seismag.domain import UsageError
+
+            raise UsageError("--plot draws a recording; name a file.")
+        facts = inspection.inspect_store(path)
+        text = inspection.describe_store(facts)
+    else:
+        from seismag.data.stations import read_stations
+
+        facts = inspection.inspect_recording(path, read_stations(stations), spec)
+        text = inspection.describe_recording(facts)
+        if plot is not None:
+            from seismag.data.plots import draw_day
+            from seismag.data.recordings import read_recording
+
+            draw_day(read_recording(path), spec, plot)
+    if as_json:
+        _print_json(facts)
+    else:
+        print(text)
+        if plot is not None:
+            print(f"picture     {plot}")
+
+
+@app.command()
+def train(
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Store; default: data.store.")] = None,
+    overrides: SetOption = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one run, predict its validation and test windows, and judge them."""
+    from seismag.config import load_config
+    from seismag.evaluation.scores import format_summary
+    from seismag.runs import read_run
+    from seismag.validation.training_run import run_training
+
+    _log_to_stderr()
+    if resume is not None and config is None:
+        config = read_run(resume).path / "config.yaml"
+    settings = load_config(config, overrides)
+    run = run_training(settings, data or Path(settings.data.store), resume)
+    metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
+    if as_json:
+        _print_json({"run": str(run.path), "metrics": metrics})
+    else:
+        print(format_summary(metrics))
+        print(f"run         {run.path}")
+        print(f"model       {run.best_model}")
+
+
+@app.command()
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Recordings, or a store.")],
+    model: Annotated[Path, typer.Option("--model", help="Checkpoint (.pth).")],
+    stations: StationsOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write a table (.csv, .parquet or .json).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify every window of day files or of a store."""
+    from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
+
+    result = predict_inputs(model, inputs, stations)
+    if out is not None:
+        write_predictions(result, out)
+    if as_json:
+        _print_json(result)
+    else:
+        print(describe_predictions(result))
+        if out is not None:
+            print(f"table       {out}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path | None, typer.Option("--model", help="Checkpoint (.pth); needs --data.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Store.")] = None,
+    predictions: Annotated[Path | None, typer.Option("--predictions", help="A table, ours or a stranger's.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for metrics.json and figures.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a model on windows that it has not seen, or a table of predictions, beside rules without the field."""
+    from seismag.config import load_config
+    from seismag.domain import UsageError
+    from seismag.evaluation.scores import format_summary
+
+    _log_to_stderr()
+    spec = load_config(config, overrides).evaluate
+    if predictions is not None and model is None:
+        from seismag.delivery.prediction import judge_table
+
+        metrics = judge_table(predictions, spec, out)
+    elif model is not None and data is not None and predictions is None:
+        from seismag.validation.training_run import judge_model
+
+        metrics, _ = judge_model(model, data, spec, out)
+    else:
+        raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE.")
+    if as_json:
+        _print_json(metrics)
+    else:
+        print(format_summary(metrics))
+        if out is not None:
+            print(f"\nwritten to  {out}")
+
+
+def main() -> None:
+    """Run the command line: errors a user can mend are one message, other failures a line and --debug."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        app(arguments, prog_name="seismag", standalone_mode=True)
+    except KeyboardInterrupt:
+        _fail("interrupted. Finished parts are kept: run the same command again to go on.", 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        from seismag.domain import SeismagError
+
+        if isinstance(error, SeismagError):
+            _fail(str(error), error.exit_code)
+        if isinstance(error, OSError):
+            _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
+        _fail(f"{type(error).__name__}: {error}\nThis is a fault of seismag; --debug shows where.", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"seismag: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("lightning", "lightning.pytorch", "lightning.fabric", "distributed", "fsspec"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _progress() -> Progress:
+    """A bar on a terminal, a line every tenth elsewhere; both on standard error."""
+    if sys.stderr.isatty():
+        return _progress_bar()
+    said: dict[str, int] = {}
+
+    def log_line(stage: str, done: int, total: int) -> None:
+        tenth = 10 * done // total if total else 10
+        if said.get(stage) != tenth:
+            said[stage] = tenth
+            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
+
+    return log_line
+
+
+def _progress_bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    bar = Bar(console=Console(stderr=True))
+    tasks: dict[str, TaskID] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=total)
+            bar.start()
+        bar.update(tasks[stage], completed=done, total=total)
+        if done >= total:
+            bar.stop()
+
+    return show
+
+
+if __name__ == "__main__":
+    main()

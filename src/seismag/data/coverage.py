@@ -1,0 +1,154 @@
+"""Intervals of time known to be complete, and where a table of events has holes.
+
+A missing earthquake looks like quiet: a window may only be called Normal, or be given a label, where
+the catalogue really speaks. So holes are derived from the rows themselves, not from the file's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Interval = tuple[np.datetime64, np.datetime64]
+TimeArray = NDArray[np.datetime64]
+
+IMPROBABLE_MONTH = 1e-3  # an empty month less probable than this is a hole, not chance
+IMPROBABLE_EDGE = 1e-6  # stricter: both edges of every hole are tried, and events cluster
+_MONTH_D = 30.44
+_DAY = np.timedelta64(1, "D")
+_MIN_EXPECTED_AT_MONTH_ENDS = 10.0
+_LOST_SHARE = 0.1  # of the expected events: below, the last days of months were lost
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """When a catalogue is complete.
+
+    Attributes:
+        intervals: sorted, disjoint ``[start, end)`` in UTC, datetime64[ms].
+    """
+
+    intervals: tuple[Interval, ...]
+
+    def __post_init__(self) -> None:
+        flat = [time for interval in self.intervals for time in interval]
+        if any(later < earlier for earlier, later in pairwise(flat)):
+            raise ValueError("intervals of a coverage are sorted and disjoint, each [start, end) with start <= end")
+
+    def covers(self, starts: ArrayLike, ends: ArrayLike) -> NDArray[np.bool_]:
+        """Say for each ``[start, end)`` whether it lies wholly inside one interval (NaT: it does not)."""
+        first = np.atleast_1d(np.asarray(starts, dtype="datetime64[ms]"))
+        last = np.atleast_1d(np.asarray(ends, dtype="datetime64[ms]"))
+        if not self.intervals:
+            return np.zeros(np.broadcast_shapes(first.shape, last.shape), dtype=bool)
+        begins = np.array([interval[0] for interval in self.intervals], dtype="datetime64[ms]")
+        finishes = np.array([interval[1] for interval in self.intervals], dtype="datetime64[ms]")
+        index = np.searchsorted(begins, first, side="right") - 1
+        inside: NDArray[np.bool_] = (index >= 0) & (first <= last) & (last <= finishes[np.maximum(index, 0)])
+        return inside
+
+    @property
+    def holes(self) -> list[Interval]:
+        """The times between the intervals."""
+        return [(left[1], right[0]) for left, right in pairwise(self.intervals)]
+
+    def describe_holes(self) -> list[str]:
+        """Write the holes for people, for example ``2022-01-01 .. 2023-01-01`` (end excluded)."""
+        return [f"{short_time(start)} .. {short_time(end)}" for start, end in self.holes]
+
+    def without(self, holes: list[Interval]) -> Coverage:
+        """Cut holes out of the intervals; what is left empty disappears."""
+        intervals = list(self.intervals)
+        for start, end in holes:
+            pieces = [
+                piece
+                for begin, finish in intervals
+                for piece in ((begin, min(finish, start)), (max(begin, end), finish))
+                if piece[0] < piece[1]
+            ]
+            intervals = sorted(pieces)
+        return Coverage(tuple(intervals))
+
+
+def short_time(time: np.datetime64) -> str:
+    """Write a time as its date, with hours and minutes only where it is not midnight."""
+    midnight = time == time.astype("datetime64[D]")
+    return str(np.datetime_as_string(time, unit="D" if midnight else "m"))
+
+
+def coverage_of(origin_utc: TimeArray) -> tuple[Coverage, list[str]]:
+    """Derive from the times of a catalogue's rows when it is complete.
+
+    It begins at 00:00 UTC of the first row's day and ends at the last row. A whole calendar month
+    (UTC) strictly between them without a row is a hole if chance hardly explains it: with r the median
+    count of the months that have rows, exp(-r) < 1e-3 (Poisson). Otherwise the catalogue is sparse by
+    nature (M>=6 only, say): the month stays covered and a warning names it. A hole grows to the last
+    row before it, and to 00:00 UTC of the first row's day after it, where the silence in between has a
+    probability below 1e-6 at that rate: so a file that ends early in a month, merged with one that begins
+    a year later, does not cover the rest of the month.
+
+    Args:
+        origin_utc: (n,) datetime64, sorted, not empty.
+
+    Returns:
+        The coverage, and sentences for the user.
+    """
+    times = origin_utc.astype("datetime64[ms]")
+    span = Coverage(((times[0].astype("datetime64[D]").astype("datetime64[ms]"), times[-1]),))
+    months = times.astype("datetime64[M]")
+    counts = np.bincount((months - months[0]).astype(int))
+    empty = np.flatnonzero(counts == 0)
+    if not empty.size:
+        return span, []
+    rate = float(np.median(counts[counts > 0]))
+    if np.exp(-rate) >= IMPROBABLE_MONTH:
+        names = ", ".join(str(months[0] + offset) for offset in empty)
+        return span, [
+            f"{empty.size} months have no event ({names}). With {rate:g} events in a usual month that may be "
+            f"chance, so they count as covered; check that the catalogue is complete there."
+        ]
+    holes = []
+    for run in np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1):
+        start, end = months[0] + run[0], months[0] + run[-1] + 1
+        holes.append(_widen((start.astype("datetime64[ms]"), end.astype("datetime64[ms]")), times, rate / _MONTH_D))
+    return span.without(holes), []
+
+
+def _widen(hole: Interval, times: TimeArray, rate_per_d: float) -> Interval:
+    start, end = hole
+    before = times[np.searchsorted(times, start) - 1]
+    after = times[np.searchsorted(times, end)].astype("datetime64[D]").astype("datetime64[ms]")
+    if np.exp(-rate_per_d * ((start - before) / _DAY)) < IMPROBABLE_EDGE:
+        start = before
+    if np.exp(-rate_per_d * ((after - end) / _DAY)) < IMPROBABLE_EDGE:
+        end = after
+    return start, end
+
+
+def lost_month_ends(origin_utc: TimeArray, coverage: Coverage) -> list[Interval]:
+    """Find the fault of a download by months whose end was taken as 00:00 of the last day.
+
+    Args:
+        origin_utc: (n,) datetime64, sorted, not empty.
+        coverage: when the catalogue counts as complete.
+
+    Returns:
+        The empty last days ``[00:00, 24:00)`` of covered months, if all last days together hold less than
+        a tenth of the events that the other days make expect (and at least 10 are expected); else nothing.
+    """
+    days = np.arange(origin_utc[0].astype("datetime64[D]"), origin_utc[-1].astype("datetime64[D]"))
+    days = days[coverage.covers(days, days + _DAY)]
+    if not days.size:
+        return []
+    counts = np.diff(np.searchsorted(origin_utc, np.stack([days, days + _DAY]).astype(origin_utc.dtype)), axis=0)[0]
+    last = (days + _DAY).astype("datetime64[M]") > days.astype("datetime64[M]")
+    if not last.any() or last.all():
+        return []
+    expected = counts[~last].mean() * last.sum()
+    if expected < _MIN_EXPECTED_AT_MONTH_ENDS or counts[last].sum() > _LOST_SHARE * expected:
+        return []
+    empty = days[last & (counts == 0)].astype("datetime64[ms]")
+    return [(day, day + _DAY) for day in empty]

@@ -1,0 +1,93 @@
+"""Many independent tasks, in this process or over a Dask cluster; the results do not depend on which."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from seismag.domain import SeismagError, UsageError
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+class Pool:
+    """Runs functions on tasks: here when there is one worker, otherwise on Dask."""
+
+    def __init__(self, client: Any | None) -> None:
+        self._client = client
+
+    def run(
+        self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], stage: str, progress: Progress
+    ) -> None:
+        """Call ``function(*task)`` for each task, in any order; tasks leave their results in files.
+
+        Raises:
+            SeismagError: the disk is full. Any other failure of a task is raised as it is.
+        """
+        progress(stage, 0, len(tasks))
+        try:
+            for done, _ in enumerate(self._results(function, tasks), start=1):
+                progress(stage, done, len(tasks))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise SeismagError(
+                    f"The disk is full ({error.filename or stage}). Free some space and run the same command again: "
+                    "finished parts are kept."
+                ) from error
+            raise
+
+    def _results(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        if self._client is None:
+            for task in tasks:
+                yield function(*task)
+            return
+        from distributed import as_completed
+
+        futures = [self._client.submit(function, *task, pure=False) for task in tasks]
+        try:
+            for _, result in as_completed(futures, with_results=True):
+                yield result
+        finally:
+            self._client.cancel(futures)
+
+
+@contextmanager
+def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
+    """Open a pool: a running Dask cluster by its address, else local processes, else this process.
+
+    Args:
+        workers: local processes of one thread each; 1 works here.
+        scheduler: address such as ``tcp://host:8786``; its workers must see the same files.
+
+    Raises:
+        UsageError: fewer than one worker, or no scheduler answers at the address.
+    """
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: at least 1.")
+    if scheduler is None and workers == 1:
+        yield Pool(None)
+        return
+    import dask
+
+    dask.config.set({"logging": {"distributed": "warning"}})  # read when distributed is imported
+    from distributed import Client, LocalCluster
+
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout="10s")
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UsageError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error}).") from error
+        with client:
+            yield Pool(client)
+        return
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        Client(cluster) as client,
+    ):
+        yield Pool(client)

@@ -1,0 +1,112 @@
+"""Pictures of the field: a day with its spectrograms, and RGB images of windows for those who want images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.config import DataConfig
+from seismag.data.archive import DAY_S, split_windows
+from seismag.data.parallel import Progress, silent
+from seismag.data.quality import mask_artefacts
+from seismag.data.recordings import Recording
+from seismag.data.spectrogram import make_grid, power_spectrogram, to_decibel
+from seismag.data.store import Store
+from seismag.domain import COMPONENTS, DataError
+
+DB_LIMITS = (-50.0, 40.0)  # dB re 1 nT²/Hz, the same for every picture of every class
+_IMAGE_COLUMNS = [
+    "sample_id", "station", "start_utc", "end_utc", "magnitude_class", "azimuth_class", "magnitude", "azimuth_deg",
+    "distance_km", "event_id", "split_group", "kp_max",
+]  # fmt: skip
+
+
+def draw_day(recording: Recording, spec: DataConfig, path: Path) -> None:
+    """Draw the first UTC day of a recording at 1 Hz: three components and their spectrograms.
+
+    Raises:
+        DataError: the recording is not sampled at 1 Hz, or holds no value.
+    """
+    if abs(recording.rate_hz - 1.0) > 1e-9:
+        raise DataError(f"{path}: spectrograms need 1 sample per second, the recording has {recording.rate_hz:.6g}.")
+    from matplotlib.figure import Figure
+
+    day = recording.start_utc.astype("datetime64[D]")
+    field = _first_day(recording, day)
+    windows = split_windows(mask_artefacts(field, spec), spec)
+    power_db = to_decibel(power_spectrogram(windows, spec)).astype(np.float32)
+    grid = make_grid(spec)
+    figure = Figure(figsize=(7.2, 7.6), layout="constrained")
+    axes = figure.subplots(6, 1, sharex=True, height_ratios=[1, 1.5] * 3)
+    hours = np.arange(DAY_S) / 3600
+    image = None
+    for index, name in enumerate(COMPONENTS):
+        trace, picture = axes[2 * index], axes[2 * index + 1]
+        level = float(np.nanmedian(field[index])) if np.isfinite(field[index]).any() else 0.0
+        trace.plot(hours, field[index] - level, linewidth=0.5, color="black")
+        trace.set_ylabel(f"{name} {-level:+.0f}, nT".replace("-", "−"), fontsize=8)
+        image = _draw_windows(picture, power_db[:, index], grid.frequency_hz, grid.time_s, spec)
+        picture.set_ylabel(f"{name}, mHz", fontsize=8)
+    for axis in axes:
+        axis.tick_params(labelsize=8)
+    axes[-1].set_xlim(0, 24)
+    axes[-1].set_xticks(range(0, 25, 3))
+    axes[-1].set_xlabel(f"hour of {day} UTC", fontsize=9)
+    if image is not None:
+        bar = figure.colorbar(image, ax=list(axes), shrink=0.5, pad=0.01)
+        bar.set_label("dB re 1 nT²/Hz", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    figure.suptitle(f"{recording.station or '?'}  {day}  ({recording.format})", fontsize=10)
+    figure.text(0.99, 0.01, "grey: no estimate (gap, or border of a window)", ha="right", fontsize=8, color="0.35")
+    figure.savefig(path, dpi=150)
+
+
+def _draw_windows(axes: Any, power_db: NDArray[np.float32], frequency_hz: Any, time_s: Any, spec: DataConfig) -> Any:
+    """Draw the windows of one component side by side; masked columns stay grey."""
+    axes.set_facecolor("0.75")
+    mesh = None
+    for number, window in enumerate(power_db):
+        hours = number * spec.window_h + time_s / 3600
+        mesh = axes.pcolormesh(
+            hours, frequency_hz * 1000, np.ma.masked_invalid(window), shading="nearest", cmap="viridis",
+            vmin=DB_LIMITS[0], vmax=DB_LIMITS[1], rasterized=True,
+        )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_yticks([2, 7, 22, 100, 300], labels=["2", "7", "22", "100", "300"])
+    axes.minorticks_off()
+    return mesh
+
+
+def _first_day(recording: Recording, day: np.datetime64) -> NDArray[np.float64]:
+    if recording.start_utc == day and recording.samples == DAY_S:
+        return recording.field_nt
+    field = np.full((3, DAY_S), np.nan)
+    offset = int((recording.start_utc - day.astype("datetime64[ms]")) // np.timedelta64(1000, "ms"))
+    held = recording.field_nt[:, : DAY_S - offset]
+    field[:, offset : offset + held.shape[1]] = held
+    return field
+
+
+def export_images(store: Store, folder: Path, progress: Progress = silent) -> None:
+    """Write one RGB picture a sample (R=H, G=D, B=Z) at the native grid, and ``metadata.csv``.
+
+    The limits are fixed (``DB_LIMITS``), so brightness means power in every picture alike; a masked column
+    is black. High frequencies are at the top.
+    """
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    low, high = DB_LIMITS
+    for index, sample_id in enumerate(store.samples["sample_id"]):
+        power = np.asarray(store.power[index], dtype=np.float32)  # (3, F, T)
+        scaled = np.clip((power - low) / (high - low), 0, 1) * 254 + 1
+        pixels = np.where(np.isnan(power), 0, scaled).astype(np.uint8)
+        Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)[::-1])).save(folder / f"{sample_id}.png")
+        progress("images", index + 1, len(store.samples))
+    metadata = store.samples.reindex(columns=_IMAGE_COLUMNS).assign(
+        file=store.samples["sample_id"] + ".png", db_low=low, db_high=high
+    )
+    metadata.to_csv(folder / "metadata.csv", index=False, date_format="%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,393 @@
+"""From an archive of day files to a store: survey, label, choose controls, compute, finish.
+
+Every step leaves finished parts in ``STORE/.work``; a run that was interrupted goes on where it stopped and
+ends with the same store, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seismag.config import DataConfig, config_json
+from seismag.data import archive as archives
+from seismag.data import store as stores
+from seismag.data.catalogs import Catalog, read_catalogs
+from seismag.data.indices import SpaceWeatherIndex, read_index
+from seismag.data.inspection import store_summary
+from seismag.data.parallel import Pool, Progress, open_pool, silent
+from seismag.data.quality import mask_artefacts
+from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
+from seismag.data.stations import read_stations
+from seismag.data.windows import Labels, choose_controls, daily_windows, label_windows
+from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
+
+SURVEY_FILES = 32  # files of one survey task
+NOISE_BAND_HZ = (0.1, 0.5)  # noise_floor_nt is taken here: mostly sensor noise on a quiet day
+_MASKED_ROW = ["sample_id", "noise_floor_nt"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that ``prepare`` reads, besides the configuration."""
+
+    archive: Path
+    stations: dict[str, Station]
+    catalog: Catalog
+    kp: SpaceWeatherIndex | None
+    dst: SpaceWeatherIndex | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What ``prepare`` did, for its summary."""
+
+    store: Path
+    dataset_id: str
+    n_samples: int
+    classes: dict[str, int]
+    unmatched: int
+    rejected: dict[str, int]
+    files: int
+    refused_days: int
+    warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "store": str(self.store)}
+
+    def describe(self) -> str:
+        """Lines for a terminal: what was made, what was left out and why, what to watch."""
+        lines = [f"store       {self.store}", f"data set    {self.dataset_id}"]
+        counts = ", ".join(f"{self.classes[name]} {name}" for name in MAGNITUDE_CLASSES if name in self.classes)
+        lines.append(f"samples     {self.n_samples}{f': {counts}' if counts else ''}")
+        if self.unmatched:
+            lines.append(f"            {self.unmatched} event windows without a matched control (column matched)")
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items()) or "none"
+        lines.append(f"rejected    {sum(self.rejected.values())}: {left_out} (see {self.store / stores.REJECTED_FILE})")
+        lines.append(f"files       {self.files} read, {self.refused_days} files or days refused")
+        lines += [f"warning     {sentence}" for sentence in self.warnings]
+        return "\n".join(lines)
+
+
+def read_inputs(
+    archive: Path, stations: Path | None, catalogs: list[Path], kp: Path | None, dst: Path | None
+) -> Inputs:
+    """Read the small inputs of ``prepare``.
+
+    Raises:
+        DataError: one of them cannot be used.
+    """
+    return Inputs(
+        archive=archive,
+        stations=read_stations(stations),
+        catalog=read_catalogs(catalogs),
+        kp=read_index(kp, "kp") if kp else None,
+        dst=read_index(dst, "dst") if dst else None,
+    )
+
+
+def prepare_store(
+    inputs: Inputs,
+    out: Path,
+    spec: DataConfig,
+    workers: int = 1,
+    scheduler: str | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """Make a store from an archive.
+
+    Args:
+        inputs: archive, stations, catalogue, indices.
+        out: folder of the store; created. One that holds the finished work of the same inputs is left as it is.
+        spec: section ``data``.
+        workers, scheduler: see ``open_pool``.
+        progress: called with stage, done, total.
+
+    Raises:
+        UsageError: ``out`` holds something else.
+        DataError: the archive holds no usable day.
+        SeismagError: the disk is full.
+    """
+    if spec.controls == "quiet_days" and inputs.kp is None:
+        raise UsageError("data.controls: quiet_days needs --kp.")
+    files = archives.list_files(inputs.archive)
+    fingerprint = _fingerprint(inputs, files, spec)
+    work = _open_work(out, fingerprint)
+    if work is None:
+        return _summary(stores.open_store(out), inputs)
+    with open_pool(workers, scheduler) as pool:
+        days = _survey(pool, files, inputs, spec, work, progress)
+        plan, rejected = _plan(days, inputs, spec)
+        dataset_id = _dataset_id(plan, days, inputs, spec)
+        if not (work / "arrays").exists():
+            stores.create_arrays(out, plan["sample_id"].tolist(), spec)
+            (work / "arrays").touch()
+        measured = _compute(pool, plan, inputs, spec, out, work, progress)
+    samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
+    attributes = {
+        "dataset_id": dataset_id,
+        "fingerprint": fingerprint,
+        "config": spec.model_dump(mode="json"),
+        "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
+        "inputs": _input_checksums(inputs),
+        "catalog_holes": inputs.catalog.coverage.describe_holes(),
+        "range_rule": spec.range_rule,
+        "kp_matched": inputs.kp is not None and spec.match_kp is not None,
+    }
+    stores.finish_store(out, samples, rejected, days, attributes)
+    shutil.rmtree(work.parent)
+    return _summary(stores.open_store(out), inputs)
+
+
+def _fingerprint(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
+    """Identify inputs without reading the day files: names, sizes and times of change."""
+    digest = hashlib.sha256(config_json(spec).encode())
+    digest.update(json.dumps(_input_checksums(inputs), sort_keys=True).encode())
+    digest.update(str(stores.SCHEMA_VERSION).encode())
+    for path in files:
+        status = path.stat()
+        digest.update(f"{path.relative_to(inputs.archive).as_posix()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _input_checksums(inputs: Inputs) -> dict[str, Any]:
+    stations = json.dumps([asdict(inputs.stations[code]) for code in sorted(inputs.stations)], sort_keys=True)
+    return {
+        "stations": hashlib.sha256(stations.encode()).hexdigest(),
+        "catalogs": sorted(inputs.catalog.sources.values()),
+        "kp": inputs.kp.sha256 if inputs.kp else None,
+        "dst": inputs.dst.sha256 if inputs.dst else None,
+    }
+
+
+def _open_work(out: Path, fingerprint: str) -> Path | None:
+    """Give the folder of unfinished work; None: the store is finished and made from the same inputs."""
+    work = out / ".work" / fingerprint[:16]
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ".work").exists() and not _is_store(out)):
+        raise UsageError(f"{out}: exists and is not a store. Choose another --out.")
+    if (out / stores.SAMPLES_FILE).is_file():
+        if stores.open_store(out).attributes.get("fingerprint") != fingerprint:
+            raise UsageError(
+                f"{out}: holds a finished store made from other files or settings. Choose another --out, or delete it."
+            )
+        shutil.rmtree(out / ".work", ignore_errors=True)
+        return None
+    if (out / ".work").exists() and not work.exists():
+        shutil.rmtree(out / ".work")  # unfinished work for other inputs
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def _is_store(path: Path) -> bool:
+    return (path / "zarr.json").is_file()
+
+
+def _survey(
+    pool: Pool, files: list[Path], inputs: Inputs, spec: DataConfig, work: Path, progress: Progress
+) -> pd.DataFrame:
+    """Judge every file; gives one row for each station and day, and one for each refused file."""
+    folder = work / "survey"
+    folder.mkdir(exist_ok=True)
+    parts = [folder / f"{first:08d}.parquet" for first in range(0, len(files), SURVEY_FILES)]
+    tasks = [
+        (files[number * SURVEY_FILES : (number + 1) * SURVEY_FILES], inputs.archive, inputs.stations, spec, part)
+        for number, part in enumerate(parts)
+        if not part.exists()
+    ]
+    pool.run(_survey_part, tasks, "survey", progress)
+    survey = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    return archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
+
+
+_SURVEY_COLUMNS = {
+    "path": "str", "sha256": "str", "format": "str", "station": "str", "day": "datetime64[s]",
+    "start_utc": "datetime64[ms]", "end_utc": "datetime64[ms]", "verdict": "str", "reason": "str", "detail": "str",
+    "plausible": "object", "h_median_nt": float, "d_median_nt": float, "z_median_nt": float, "missing_s": float,
+    "spikes": float, "steps": float, "h_axis_deg": float, "h_axis_source": "str", "gap_fraction": "object",
+    "masked_fraction": "object", "position_error_deg": float,
+}  # fmt: skip
+
+
+def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station], spec: DataConfig, part: Path) -> None:
+    rows = [row for path in files for row in archives.survey_file(path, archive, stations, spec)]
+    table = pd.DataFrame(rows, columns=list(_SURVEY_COLUMNS)).astype(_SURVEY_COLUMNS)
+    stores.write_table(table, part)
+
+
+def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Decide which windows become samples: quality, labels, controls. Gives the plan and the rejected rest."""
+    refused = days[days["verdict"] == "refused"]
+    origin = "simulated" if (inputs.archive / archives.SIMULATION_FILE).is_file() else "observed"
+    windows, sparse = _usable_windows(days[days["verdict"] != "refused"].assign(origin=origin), spec)
+    if windows.empty:
+        plan = pd.DataFrame(columns=["sample_id", "paths", "day"])
+        labels = Labels(plan, windows[["station", "start_utc", "end_utc"]].assign(reason="", detail=""))
+    else:
+        labels = choose_controls(
+            label_windows(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
+        )
+    table = pd.concat(
+        [sparse, _refused_windows(refused, spec), _missing_days(days, spec), labels.rejected], ignore_index=True
+    )
+    table = table.reindex(columns=["station", "start_utc", "end_utc", "reason", "detail", "path"])
+    plan = labels.samples.sort_values(["station", "start_utc"], ignore_index=True)
+    return plan, table.sort_values(["station", "start_utc", "reason"], ignore_index=True)
+
+
+def _usable_windows(days: pd.DataFrame, spec: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Spread usable days into windows; gives those with enough data, and the rejected rest."""
+    per_day = 24 // spec.window_h
+    table = days.loc[days.index.repeat(per_day)].reset_index(drop=True)
+    slot = np.tile(np.arange(per_day), len(days)) * np.timedelta64(spec.window_h, "h")
+    start = table["day"].to_numpy().astype("datetime64[ms]") + slot
+    windows = table[["station", "paths", "day", "h_axis_deg", "h_axis_source", "origin"]].assign(
+        start_utc=start,
+        end_utc=start + np.timedelta64(spec.window_h, "h"),
+        gap_fraction=np.concatenate([*days["gap_fraction"], []]).astype(float),
+        masked_fraction=np.concatenate([*days["masked_fraction"], []]).astype(float),
+        source_sha256=table["sha256"],
+    )
+    reasons = [
+        archives.window_reason(gaps, masked, spec)
+        for gaps, masked in zip(windows["gap_fraction"], windows["masked_fraction"], strict=True)
+    ]
+    usable = np.array([word == "" for word, _ in reasons], dtype=bool)
+    rejected = windows.loc[~usable, ["station", "start_utc", "end_utc"]].assign(
+        reason=[word for word, _ in reasons if word],
+        detail=[sentence for word, sentence in reasons if word],
+        path=windows.loc[~usable, "paths"].str[0],
+    )
+    return windows[usable].reset_index(drop=True), rejected
+
+
+def _refused_windows(refused: pd.DataFrame, spec: DataConfig) -> pd.DataFrame:
+    """Rows for refused files: each window of a known day, or one row without times."""
+    known = refused["day"].notna().to_numpy()
+    per_day = 24 // spec.window_h
+    table = refused.loc[refused.index.repeat(np.where(known, per_day, 1))].reset_index(drop=True)
+    slot = np.concatenate([np.arange(per_day) if dated else np.zeros(1, int) for dated in known] or [np.zeros(0, int)])
+    start = table["day"].to_numpy().astype("datetime64[ms]") + slot.astype(int) * np.timedelta64(spec.window_h, "h")
+    return table[["station", "reason", "detail"]].assign(
+        start_utc=start, end_utc=start + np.timedelta64(spec.window_h, "h"), path=table["paths"].str[0]
+    )
+
+
+def _missing_days(days: pd.DataFrame, spec: DataConfig) -> pd.DataFrame:
+    """Rows for the windows of days without any file, between a station's first and last day."""
+    tables = []
+    for station, rows in days[days["day"].notna()].groupby("station"):
+        present = rows["day"].to_numpy().astype("datetime64[D]")
+        absent = np.setdiff1d(np.arange(present.min(), present.max()), present)
+        starts, ends = daily_windows(absent, spec.window_h)
+        tables.append(pd.DataFrame({"station": station, "start_utc": starts, "end_utc": ends}))
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=["station", "start_utc", "end_utc"])
+    return table.assign(reason="no_file", detail="no file of this day")
+
+
+def _dataset_id(plan: pd.DataFrame, days: pd.DataFrame, inputs: Inputs, spec: DataConfig) -> str:
+    """Identify the content: settings, checksums of the inputs used, and the samples; no path, no clock."""
+    content = {
+        "schema_version": stores.SCHEMA_VERSION,
+        "config": spec.model_dump(mode="json", exclude={"store"}),
+        "inputs": _input_checksums(inputs),
+        "days": sorted({str(value) for value in days["sha256"].dropna()}),
+        "samples": plan["sample_id"].tolist(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _compute(
+    pool: Pool, plan: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path, work: Path, progress: Progress
+) -> pd.DataFrame:
+    """Compute and write the spectrograms, shard by shard; gives what was measured on them."""
+    folder = work / "shards"
+    folder.mkdir(exist_ok=True)
+    parts = [folder / f"{first:08d}.parquet" for first in range(0, len(plan), stores.SHARD_SAMPLES)]
+    columns = plan.reindex(columns=["sample_id", "station", "day", "start_utc", "paths", "source_sha256"])
+    tasks = [
+        (columns.iloc[first : first + stores.SHARD_SAMPLES], first, inputs.archive, inputs.stations, spec, out, part)
+        for first, part in zip(range(0, len(plan), stores.SHARD_SAMPLES), parts, strict=True)
+        if not part.exists()
+    ]
+    pool.run(_compute_shard, tasks, "spectrograms", progress)
+    tables = [pd.read_parquet(part) for part in parts]
+    return (
+        pd.concat(tables, ignore_index=True)
+        if tables
+        else pd.DataFrame(columns=_MASKED_ROW).astype({"noise_floor_nt": float})
+    )
+
+
+def _compute_shard(
+    rows: pd.DataFrame, first: int, archive: Path, stations: dict[str, Station], spec: DataConfig, out: Path, part: Path
+) -> None:
+    powers, phasors, noise = [], [], []
+    for (code, day), windows in rows.groupby(["station", "day"], sort=False):
+        date = np.datetime64(day).astype("datetime64[D]")
+        held = archives.load_day([archive / path for path in windows["paths"].iat[0]], stations[str(code)], date)
+        if "+".join(held.sha256) != windows["source_sha256"].iat[0]:
+            raise DataError(f"{code} {date}: the day file changed while the store was made. Run the command again.")
+        slots = (windows["start_utc"].to_numpy().astype("datetime64[h]") - date.astype("datetime64[h]")).astype(int)
+        field = archives.split_windows(mask_artefacts(held.field_nt, spec), spec)[slots // spec.window_h]
+        if spec.cross_spectra:
+            power, phasor = power_and_phasors(field, spec)
+            phasors.append(phasor.astype(np.float16))
+        else:
+            power = power_spectrogram(field, spec)
+        noise.append(noise_floor_nt(power, spec))
+        powers.append(to_decibel(power))
+    stores.write_shard(out, first, np.concatenate(powers), np.concatenate(phasors) if phasors else None)
+    table = pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": np.concatenate(noise)})
+    stores.write_table(table, part)
+
+
+def noise_floor_nt(
+    power: np.ndarray[Any, np.dtype[np.float32]], spec: DataConfig
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Amplitude in the band above 100 mHz in the quietest tenth of a window, mean of the components.
+
+    Args:
+        power: (..., 3, F, T) in nT²/Hz, NaN masked.
+        spec: the grid.
+
+    Returns:
+        (...,) rms in nT.
+    """
+    frequency = make_grid(spec).frequency_hz
+    rows = (frequency >= NOISE_BAND_HZ[0]) & (frequency < NOISE_BAND_HZ[1])
+    band = power[..., rows, :].sum(axis=-2, dtype=np.float64) * np.gradient(frequency)[rows].mean()
+    floor: np.ndarray[Any, np.dtype[np.float64]] = np.sqrt(np.nanquantile(band, 0.1, axis=-1)).mean(axis=-1)
+    return floor
+
+
+def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
+    facts = store_summary(store)
+    warnings = list(inputs.catalog.warnings)
+    if inputs.catalog.coverage.holes:
+        warnings.append(
+            f"the catalogue has holes: {', '.join(facts['catalog_holes'])}; windows that need them are rejected"
+        )
+    if inputs.kp is None:
+        warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
+    if not facts["samples"] and facts["rejected"].get("not_a_control"):
+        warnings.append("no event window, so no control is needed; --set data.controls=all keeps all Normal windows")
+    days = pd.read_parquet(store.path / stores.DAYS_FILE)
+    return Prepared(
+        store=store.path,
+        dataset_id=facts["dataset_id"],
+        n_samples=facts["samples"],
+        classes=facts["magnitude_classes"],
+        unmatched=facts["events_without_control"],
+        rejected=facts["rejected"],
+        files=len({path for paths in days["paths"] for path in paths}),
+        refused_days=int((days["verdict"] == "refused").sum()),
+        warnings=warnings,
+    )

@@ -1,0 +1,252 @@
+"""Is a day of field data what it claims to be? Gaps, artefacts, and the main field as a plausibility check.
+
+A wrong decoder, a wrong unit or a swapped component gives numbers that look like a field but are not
+the Earth's at that station. So the day's median H, D, Z are compared with the International Geomagnetic
+Reference Field, sign included, and a day that does not fit is refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.config import DataConfig
+from seismag.data.spectrogram import bridge_short_gaps
+from seismag.domain import COMPONENTS, Station
+
+JUMP_NT = 10.0  # no natural field changes by more in one second at middle and low latitude
+JUMP_DEVIATIONS = 40.0  # ... and on disturbed auroral days a jump must also exceed this many usual differences
+FLAT_S = 600  # identical values for one whole segment: a dead or stuck component
+LEVEL_S = 30  # seconds on either side that decide whether a jump is a step or a spike
+NO_BASELINE = 0.1  # a total field below this share of the main field: variations without a baseline
+
+
+@dataclass(frozen=True)
+class MainField:
+    """Main field at a place and time in a sensor's frame, nT, and the declination in degrees."""
+
+    h_nt: float
+    d_nt: float
+    z_nt: float
+    f_nt: float
+    declination_deg: float
+
+    @property
+    def hdz(self) -> tuple[float, float, float]:
+        """The three components, nT."""
+        return self.h_nt, self.d_nt, self.z_nt
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Jumps of one second, as (component, sample) of the first wrong sample."""
+
+    spikes: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+
+_NO_JUMPS = np.empty((0, 2), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class DayQuality:
+    """Verdict on one stretch of data of one station.
+
+    Attributes:
+        verdict: "good", "usable" (with remarks) or "refused".
+        plausible: True or False by the main field; None where it cannot be judged.
+        reasons: sentences, empty when good.
+        median_nt, min_nt, max_nt: (3,), NaN where everything is missing.
+        missing: (3,) samples without a value.
+        spikes, steps: counts over the three components.
+        flat_s: (3,) longest run of identical values, s.
+    """
+
+    verdict: str
+    plausible: bool | None
+    reasons: tuple[str, ...]
+    median_nt: NDArray[np.float64]
+    min_nt: NDArray[np.float64]
+    max_nt: NDArray[np.float64]
+    missing: NDArray[np.int64]
+    spikes: int
+    steps: int
+    flat_s: NDArray[np.int64]
+
+
+def main_field(station: Station, day: np.datetime64, h_axis_deg: float = np.nan) -> MainField:
+    """Compute the main field at a station in the frame of its H axis.
+
+    Args:
+        station: position.
+        day: any time; the field is taken at the middle of its month (it changes by some nT a month).
+        h_axis_deg: azimuth of the H axis from geographic north; NaN: magnetic north.
+
+    Source: IGRF-14, Alken et al. (2021), doi:10.1186/s40623-020-01288-x, through ppigrf.
+    """
+    month = day.astype("datetime64[M]").item()
+    east, north, up = _igrf(station.longitude_deg, station.latitude_deg, station.elevation_m, month.year, month.month)
+    declination = float(np.degrees(np.arctan2(east, north)))
+    angle = np.radians(declination - (declination if np.isnan(h_axis_deg) else h_axis_deg))
+    horizontal = float(np.hypot(east, north))
+    return MainField(
+        h_nt=horizontal * float(np.cos(angle)),
+        d_nt=horizontal * float(np.sin(angle)),
+        z_nt=-up,
+        f_nt=float(np.hypot(horizontal, up)),
+        declination_deg=declination,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _igrf(longitude: float, latitude: float, elevation_m: float, year: int, month: int) -> tuple[float, float, float]:
+    import ppigrf
+
+    components = ppigrf.igrf(longitude, latitude, elevation_m / 1000, datetime.datetime(year, month, 15))
+    east, north, up = (float(np.squeeze(value)) for value in components)
+    return east, north, up
+
+
+def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
+    """Find spikes (the level returns) and steps (it does not) among jumps within one second.
+
+    Args:
+        field_nt: (3, n) at 1 Hz, NaN missing.
+    """
+    found: dict[str, list[tuple[int, int]]] = {"spikes": [], "steps": []}
+    for component, values in enumerate(field_nt):
+        change = np.abs(np.diff(values))
+        candidates = np.flatnonzero(change > JUMP_NT)
+        if not candidates.size:
+            continue
+        usual = np.nanmedian(change[:: max(1, change.size // 4096)])
+        candidates = candidates[change[candidates] > JUMP_DEVIATIONS * usual]
+        for sample in candidates + 1:
+            before = values[max(0, sample - LEVEL_S) : sample]
+            after = values[sample + 1 : sample + 1 + LEVEL_S]
+            level = np.abs(_median(after) - _median(before))
+            found["steps" if level > JUMP_NT / 2 else "spikes"].append((component, int(sample)))
+    return Artefacts(*(np.array(found[key], dtype=np.int64).reshape(-1, 2) for key in ("spikes", "steps")))
+
+
+def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
+    """Prepare a day for spectra: bridge short gaps, then blank jumps and stuck stretches.
+
+    A blanked second masks the columns that it touches, as a gap does; nothing is replaced by a guess.
+
+    Args:
+        field_nt: (3, n) at 1 Hz, NaN missing.
+        spec: ``max_interpolated_gap_s``.
+
+    Returns:
+        The same array when there is nothing to do, otherwise a copy.
+    """
+    bridged = bridge_short_gaps(field_nt, spec.max_interpolated_gap_s)
+    artefacts = find_artefacts(bridged)
+    jumps = np.concatenate([artefacts.spikes, artefacts.steps])
+    blanks = [(component, sample - 1, sample + 1) for component, sample in jumps]
+    for component, values in enumerate(bridged):
+        blanks += [(component, start, end) for start, end in flat_runs(values) if end - start >= FLAT_S]
+    if not blanks:
+        return bridged
+    result = bridged.copy() if bridged is field_nt else bridged
+    for component, start, end in blanks:
+        result[component, start:end] = np.nan
+    return result
+
+
+def flat_runs(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find runs of two or more identical values: (m, 2) first sample and end (exclusive); NaN breaks a run."""
+    edges = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [values.size]])
+    runs = np.stack([edges[:-1], edges[1:]], axis=1)
+    return runs[runs[:, 1] - runs[:, 0] > 1].astype(np.int64)
+
+
+def assess_day(
+    field_nt: NDArray[np.float64], spec: DataConfig, expected: MainField | None, where: str, rate_hz: float = 1.0
+) -> DayQuality:
+    """Judge one stretch of data (usually a day).
+
+    Args:
+        field_nt: (3, n), NaN missing.
+        spec: tolerance of the main-field check.
+        expected: main field in the frame of the data; None where the position is unknown.
+        where: station and day, for the sentences.
+        rate_hz: samples per second; jumps and stuck values are looked for at 1 Hz only.
+    """
+    missing = np.isnan(field_nt).sum(axis=1)
+    reasons: list[str] = []
+    if missing.max() == field_nt.shape[1]:
+        dead = ", ".join(name for name, count in zip(COMPONENTS, missing, strict=True) if count == field_nt.shape[1])
+        nothing = np.full(3, np.nan)
+        return DayQuality(
+            "refused", None, (f"{where}: no value at all in {dead}.",), nothing, nothing, nothing, missing, 0, 0,
+            np.zeros(3, np.int64),
+        )  # fmt: skip
+    median = np.array([_median(component) for component in field_nt])
+    plausible, sentence = compare_with_main_field(median, spec, expected, where)
+    if sentence:
+        reasons.append(sentence)
+    if missing.any():
+        share = missing.max() / field_nt.shape[1]
+        reasons.append(f"{where}: {missing.max() / rate_hz:.0f} s missing ({share:.2%}).")
+    artefacts, flat = Artefacts(_NO_JUMPS, _NO_JUMPS), np.zeros(3, dtype=np.int64)
+    if rate_hz == 1.0:
+        artefacts = find_artefacts(bridge_short_gaps(field_nt, spec.max_interpolated_gap_s))
+        flat = np.array([np.diff(flat_runs(c), axis=1).max(initial=0) for c in field_nt], dtype=np.int64)
+    if len(artefacts.spikes) or len(artefacts.steps):
+        reasons.append(f"{where}: {len(artefacts.spikes)} spikes and {len(artefacts.steps)} steps above {JUMP_NT} nT.")
+    for name, seconds in zip(COMPONENTS, flat, strict=True):
+        if seconds >= FLAT_S:
+            reasons.append(f"{where}: {name} does not change for {seconds} s (limit {FLAT_S} s).")
+    return DayQuality(
+        verdict="refused" if plausible is False else ("usable" if reasons else "good"),
+        plausible=plausible,
+        reasons=tuple(reasons),
+        median_nt=median,
+        min_nt=np.nanmin(field_nt, axis=1),
+        max_nt=np.nanmax(field_nt, axis=1),
+        missing=missing,
+        spikes=len(artefacts.spikes),
+        steps=len(artefacts.steps),
+        flat_s=flat,
+    )
+
+
+def compare_with_main_field(
+    median_nt: NDArray[np.float64], spec: DataConfig, expected: MainField | None, where: str
+) -> tuple[bool | None, str]:
+    """Compare medians with the main field; gives plausible (None: cannot be judged) and a sentence.
+
+    Args:
+        median_nt: (3,) median H, D, Z, nT.
+        spec: ``main_field_tolerance``, a share of the total field.
+        expected: main field in the same frame; None where the position is unknown.
+        where: station and day, for the sentence.
+    """
+    if expected is None:
+        return None, f"{where}: the station's position is unknown, so the level is not checked."
+    total = float(np.linalg.norm(median_nt))
+    if total < NO_BASELINE * expected.f_nt:
+        return None, f"{where}: variations without a baseline (total {total:.0f} nT), so the level is not checked."
+    limit = spec.main_field_tolerance * expected.f_nt
+    wrong = [
+        f"{name} {value:.0f} nT where the main field has {should:.0f}"
+        for name, value, should in zip(COMPONENTS, median_nt, expected.hdz, strict=True)
+        if not abs(value - should) <= limit
+    ]
+    if not wrong:
+        return True, ""
+    return False, (
+        f"{where}: not the Earth's field at this station: {'; '.join(wrong)} "
+        f"(limit ±{limit:.0f} nT). Wrong decoder, unit, component order or station position?"
+    )
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    finite = values[np.isfinite(values)] if np.isnan(np.sum(values)) else values
+    return float(np.median(finite)) if finite.size else float("nan")

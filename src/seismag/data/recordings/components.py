@@ -1,0 +1,117 @@
+"""From what a file records to H, D, Z in nT and the azimuth of the H axis.
+
+Every reader ends here, so that one convention holds for all formats:
+
+* X, Y, Z: H = X, D = Y, the axis points to geographic north (0 degrees).
+* H, E, Z: E is nT along the sensor's east; the axis is the baseline declination where the file gives
+  it, else unknown (NaN).
+* H, D, Z with D an angle. D is *relative* to the baseline declination D0 when the file gives D0 and
+  the median of D lies nearer to zero than to D0; then the axis is D0. Otherwise D is *absolute*, and
+  the axis is the median of D rounded to whole degrees, so that consecutive days share an axis. With
+  d the angle from the axis: H' = H cos d, D' = H sin d.
+* H, D, Z with D in nT: as H, E, Z.
+* U, V, W and unknown orientations: the sensor's own frame, axis NaN, and a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.domain import DataError
+
+ARCMIN_DEG = 1 / 60
+DEGREE_DEG = 1.0
+_NOT_RECORDED = (88888.0, 88888.8, 88888.88)
+_MISSING_FROM = 99990.0
+_BASELINE_FREE_NT = 1000.0  # the total field is nowhere on Earth below 22,000 nT
+
+
+@dataclass(frozen=True)
+class DeclinationScale:
+    """How the file writes D: degrees per unit (NaN: D is in nT) and the baseline declination."""
+
+    degrees_per_unit: float = ARCMIN_DEG
+    baseline_deg: float = np.nan
+
+
+@dataclass(frozen=True)
+class HorizontalField:
+    """H, D, Z (3, n) in nT with the azimuth of H from geographic north, degrees, NaN if unknown."""
+
+    field_nt: NDArray[np.float64]
+    h_axis_deg: float
+
+
+def to_hdz(
+    recorded: Mapping[str, NDArray[np.float64]], scale: DeclinationScale, where: str, warnings: list[str]
+) -> HorizontalField:
+    """Turn the recorded elements into H, D, Z as the module's docstring says.
+
+    Args:
+        recorded: (n,) values by element letter; letters that are not needed are left aside.
+        scale: the meaning of D.
+        where: the file, for messages.
+        warnings: sentences are appended.
+
+    Raises:
+        DataError: ``components_missing``, no set of three vector components is there.
+    """
+    for letters in ("XYZ", "HEZ", "UVW"):
+        if all(letter in recorded for letter in letters):
+            field = np.stack([recorded[letter] for letter in letters])
+            if letters == "UVW":
+                warnings.append("U, V, W are the sensor's own axes: the direction of H is unknown.")
+            axis = {"XYZ": 0.0, "HEZ": wrap_deg(scale.baseline_deg), "UVW": np.nan}[letters]
+            return HorizontalField(field, axis)
+    if all(letter in recorded for letter in "HDZ"):
+        return _from_declination(recorded, scale, warnings)
+    names = ", ".join(sorted(recorded)) or "none"
+    raise DataError(
+        f"{where}: three components of the field are needed (H D Z, H E Z, X Y Z or U V W), the file has {names}.",
+        "components_missing",
+    )
+
+
+def _from_declination(
+    recorded: Mapping[str, NDArray[np.float64]], scale: DeclinationScale, warnings: list[str]
+) -> HorizontalField:
+    h, d, z = recorded["H"], recorded["D"], recorded["Z"]
+    baseline_deg = wrap_deg(scale.baseline_deg)
+    if np.isnan(scale.degrees_per_unit):
+        return HorizontalField(np.stack([h, d, z]), baseline_deg)
+    d_deg = d * scale.degrees_per_unit
+    median_deg = wrap_deg(_median(d_deg))
+    if abs(wrap_deg(median_deg - baseline_deg)) > abs(median_deg):  # false where either is NaN
+        axis_deg, offset = baseline_deg, np.radians(d_deg)
+    else:
+        axis_deg = wrap_deg(float(np.round(median_deg)) + 0.0)  # no negative zero
+        offset = np.radians(d_deg - axis_deg)
+    if abs(_median(h)) < _BASELINE_FREE_NT and abs(_median(z)) < _BASELINE_FREE_NT:
+        warnings.append("H and Z have no baseline and D is an angle: D in nT is unknown and was set to NaN.")
+        return HorizontalField(np.stack([h, np.full_like(h, np.nan), z]), axis_deg)
+    return HorizontalField(np.stack([h * np.cos(offset), h * np.sin(offset), z]), axis_deg)
+
+
+def blank_fill_values(values: NDArray[np.float64]) -> None:
+    """Set INTERMAGNET's marks to NaN in place: 99999.xx, 999999.xx missing, 88888.xx not recorded.
+
+    Whatever exceeds 99,990 (infinity too) is no field of this planet and goes the same way.
+    """
+    for row in np.atleast_2d(values):
+        row[(np.abs(row) >= _MISSING_FROM) | np.isin(row, _NOT_RECORDED)] = np.nan
+
+
+def wrap_deg(angle_deg: float) -> float:
+    """Bring an angle into [-180, 180); one that lies there already keeps its bits, NaN stays NaN."""
+    if -180 <= angle_deg < 180:
+        return angle_deg
+    return float((angle_deg + 180) % 360 - 180)
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else np.nan

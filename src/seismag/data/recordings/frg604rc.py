@@ -1,0 +1,342 @@
+"""FRG-604RC day files (BMKG / MAGDAS family): ``SYYMMDD.STN``, 144 blocks of ten minutes at 1 Hz.
+
+A block is a 30-byte header and 600 records of 17 bytes; the file ends with the three bytes
+``fa f3 20``. Layout established on real files (docs/data-formats.md): ::
+
+    header 2:5    station code, ASCII            record 0:9    H, D, Z: signed 24-bit LE, 0.01 nT
+    header 5:8    year - 2000, month, day        record 9:13   tilt IX, IY: int16 LE, 0.1
+    header 8:10   hour, minute                   record 13:17  two temperatures: int16 LE, 0.01 degC
+    header 18:26  latitude, longitude: int32 LE, NMEA ddmm.mmmm x 1e4, signed
+    header 27     battery, 0.1 V
+
+Missing: 0x7FFFFF in H, D, Z and 0x7FFF in the 16-bit fields. D is nT eastward, not an angle. The
+header's bytes 0, 1, 10:18, 26, 28 and 29 are not established: they are not read, and written as zero.
+The file does not say how H lies to geographic north: ``h_axis_deg`` is NaN.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seismag.data.recordings.recording import Recording
+from seismag.domain import DataError
+
+HEADER_BYTES = 30
+RECORD_BYTES = 17
+BLOCK_SAMPLES = 600
+BLOCK_BYTES = HEADER_BYTES + BLOCK_SAMPLES * RECORD_BYTES  # 10,230
+DAY_BLOCKS = 144
+DAY_SAMPLES = DAY_BLOCKS * BLOCK_SAMPLES
+TRAILER = b"\xfa\xf3\x20"
+MISSING_24BIT = 0x7FFFFF
+MISSING_16BIT = 0x7FFF
+COUNTS_PER_NT = 100.0  # dividing rounds correctly, multiplying by 0.01 does not
+
+_FILE_NAME = re.compile(r"S(\d\d)(\d\d)(\d\d)\.([A-Z0-9]{3})(?:\.(?:gz|zip))?", re.IGNORECASE)
+_HEADER = np.dtype(
+    {
+        "names": ["station", "date", "time", "latitude", "longitude", "battery"],
+        "formats": ["S3", ("u1", 3), ("u1", 2), "<i4", "<i4", "u1"],
+        "offsets": [2, 5, 8, 18, 22, 27],
+        "itemsize": HEADER_BYTES,
+    }
+)
+_BLOCK = np.dtype(
+    {"names": ["header", "records"], "formats": [_HEADER, f"V{BLOCK_BYTES - HEADER_BYTES}"], "itemsize": BLOCK_BYTES}
+)
+_RECORD = np.dtype([("field", "u1", (3, 3)), ("tilt", "<i2", 2), ("temperature", "<i2", 2)])
+
+
+def detect(head: bytes) -> bool:
+    """Tell whether a file that begins with ``head`` is an FRG-604RC day file."""
+    return _is_header(head) and not _is_text(head[:64])
+
+
+def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
+    """Read one UTC day, every block placed by the time in its header.
+
+    Args:
+        payload: the unpacked file.
+        path: its name; ``SYYMMDD.STN`` must agree with the header, other names are not looked at.
+        sha256: of the file on disk.
+
+    Returns:
+        86,400 samples at 1 Hz from 00:00 UTC. Missing blocks and samples are NaN;
+        ``metadata["missing_blocks"]`` counts the former.
+
+    Raises:
+        DataError: ``truncated``, ``trailing_garbage``, ``bad_header``, ``mixed_headers``,
+            ``name_mismatch`` or ``contradicting_blocks``.
+    """
+    path = Path(path)
+    warnings: list[str] = []
+    blocks = np.frombuffer(payload, _BLOCK, count=_count_blocks(payload, path, warnings))
+    headers = blocks["header"]
+    station, date = _station_and_date(headers, path)
+    _check_file_name(path, station, date)
+    slots = _slots(headers, path)
+    rows = _rows_to_keep(payload, slots, path, warnings)
+    if rows.size < DAY_BLOCKS:
+        warnings.append(f"{DAY_BLOCKS - rows.size} of {DAY_BLOCKS} ten-minute blocks are missing.")
+    latitude_deg, longitude_deg = _position(headers, warnings)
+    return Recording(
+        station=station,
+        start_utc=np.datetime64(date, "ms"),
+        rate_hz=1.0,
+        field_nt=_day_field(payload, rows, slots),
+        format="FRG-604RC",
+        sha256=sha256,
+        latitude_deg=latitude_deg,
+        longitude_deg=longitude_deg,
+        metadata={
+            "missing_blocks": DAY_BLOCKS - rows.size,
+            "battery_min_v": float(headers["battery"].min()) / 10,
+            **_housekeeping(blocks),
+            "warnings": warnings,
+        },
+    )
+
+
+def encode_day(
+    station: str,
+    date: dt.date,
+    latitude: float,
+    longitude: float,
+    field_nt: ArrayLike,
+    *,
+    tilt: Sequence[float] = (0.0, 0.0),
+    temperature_degc: Sequence[float] = (27.0, 27.0),
+    battery_v: float = 12.5,
+    omit_missing_blocks: bool = False,
+) -> bytes:
+    """Write one UTC day in the format of the instrument; ``read`` gives it back to 0.01 nT.
+
+    Args:
+        station: three ASCII letters or digits.
+        date: the UTC day, 2000 to 2099.
+        latitude: degrees north.
+        longitude: degrees east, -180 to 180.
+        field_nt: (3, 86400) H, D, Z in nT; NaN marks a missing second.
+        tilt: IX and IY of the whole day, in the unit of the file.
+        temperature_degc: the two temperatures of the whole day.
+        battery_v: 0 to 25.5.
+        omit_missing_blocks: leave out the blocks without any sample, as the instrument does when off.
+
+    Raises:
+        ValueError: a value does not fit into its field.
+    """
+    counts = _counts(field_nt)
+    blocks = np.zeros(DAY_BLOCKS, _BLOCK)
+    header = blocks["header"]
+    header["station"] = _ascii_code(station)
+    if not 2000 <= date.year <= 2099:
+        raise ValueError(f"the format holds the years 2000 to 2099, not {date.year}")
+    header["date"] = (date.year - 2000, date.month, date.day)
+    header["time"] = np.stack(np.divmod(np.arange(DAY_BLOCKS) * 10, 60), axis=1)
+    header["latitude"] = _nmea(latitude, 90.0)
+    header["longitude"] = _nmea(longitude, 180.0)
+    header["battery"] = round(battery_v * 10)
+
+    records = np.empty((DAY_BLOCKS, BLOCK_SAMPLES), _RECORD)
+    records["field"] = counts.view("u1").reshape(3, DAY_BLOCKS, BLOCK_SAMPLES, 4)[..., :3].transpose(1, 2, 0, 3)
+    records["tilt"] = _int16(tilt, 10)
+    records["temperature"] = _int16(temperature_degc, 100)
+    blocks["records"] = records.reshape(-1).view(blocks["records"].dtype)
+    if omit_missing_blocks:
+        blocks = blocks[(counts != MISSING_24BIT).reshape(3, DAY_BLOCKS, BLOCK_SAMPLES).any(axis=(0, 2))]
+    return blocks.tobytes() + TRAILER
+
+
+def _is_header(head: bytes) -> bool:
+    if len(head) < 10:
+        return False
+    year, month, day, hour, minute = head[5:10]
+    code = head[2:5]
+    in_range = year <= 99 and 1 <= month <= 12 and 1 <= day <= 31 and hour <= 23 and minute <= 50 and minute % 10 == 0
+    return in_range and code.isascii() and code.isalnum()
+
+
+def _is_text(head: bytes) -> bool:
+    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
+
+
+def _count_blocks(payload: bytes, path: Path, warnings: list[str]) -> int:
+    """Number of whole blocks; what lies behind them must be the trailer, or nothing."""
+    count, extra = divmod(len(payload), BLOCK_BYTES)
+    for index in range(count):
+        begin = index * BLOCK_BYTES
+        if not _is_header(payload[begin : begin + 10]):
+            if payload.startswith(TRAILER, begin) and index > 0:
+                raise _garbage(path, len(payload) - begin - len(TRAILER))
+            raise DataError(
+                f"{path}: block {index} (byte {begin}) has no valid header: {payload[begin : begin + 10].hex(' ')}.",
+                "bad_header",
+            )
+    rest = payload[count * BLOCK_BYTES :]
+    if count and rest == TRAILER:
+        return count
+    if count and not rest:
+        warnings.append("The trailer fa f3 20 is missing: the file may be cut at a block's end.")
+        return count
+    if rest.startswith(TRAILER) or count >= DAY_BLOCKS or (extra >= 10 and not _is_header(rest)):
+        if TRAILER.startswith(rest):
+            raise _truncated(path, extra, "the trailer")
+        raise _garbage(path, extra)
+    raise _truncated(path, extra, f"block {count}")
+
+
+def _truncated(path: Path, extra: int, where: str) -> DataError:
+    return DataError(f"{path}: the file is cut {extra} bytes into {where}. Copy it again from its source.", "truncated")
+
+
+def _garbage(path: Path, extra: int) -> DataError:
+    return DataError(
+        f"{path}: {extra} bytes that are not data follow the last block. Copy it again.", "trailing_garbage"
+    )
+
+
+def _station_and_date(headers: NDArray[np.void], path: Path) -> tuple[str, dt.date]:
+    stations = {code.decode("ascii").upper() for code in np.unique(headers["station"])}
+    dates = {tuple(int(part) for part in date) for date in np.unique(headers["date"], axis=0)}
+    if len(stations) > 1 or len(dates) > 1:
+        written = ", ".join(f"20{year:02d}-{month:02d}-{day:02d}" for year, month, day in sorted(dates)[:4])
+        raise DataError(
+            f"{path}: blocks of different stations or days in one file ({', '.join(sorted(stations)[:4])}; {written}).",
+            "mixed_headers",
+        )
+    year, month, day = dates.pop()
+    try:
+        return stations.pop(), dt.date(2000 + year, month, day)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: 20{year:02d}-{month:02d}-{day:02d} in the header is no date.", "bad_header"
+        ) from error
+
+
+def _check_file_name(path: Path, station: str, date: dt.date) -> None:
+    name = _FILE_NAME.fullmatch(path.name)
+    if name is None:
+        return
+    year, month, day, code = name.groups()
+    if code.upper() != station or (2000 + int(year), int(month), int(day)) != (date.year, date.month, date.day):
+        raise DataError(
+            f"{path}: the header says station {station}, {date}; the file name says otherwise. Rename the file.",
+            "name_mismatch",
+        )
+
+
+def _slots(headers: NDArray[np.void], path: Path) -> NDArray[np.int64]:
+    """Ten-minute slot of the day, 0 to 143, of each block in file order."""
+    hours, minutes = headers["time"].astype(np.int64).T
+    if np.any(hours > 23) or np.any(minutes > 50) or np.any(minutes % 10):
+        raise DataError(f"{path}: a block does not begin on a ten-minute mark.", "bad_header")
+    slots: NDArray[np.int64] = hours * 6 + minutes // 10
+    return slots
+
+
+def _rows_to_keep(payload: bytes, slots: NDArray[np.int64], path: Path, warnings: list[str]) -> NDArray[np.int64]:
+    """File positions of one block per slot, after the doubled ones proved identical."""
+    if np.any(np.diff(slots) < 0):
+        warnings.append("Blocks are out of order; each was placed by the time in its header.")
+    kept, first = np.unique(slots, return_index=True)
+    if kept.size == slots.size:
+        return first.astype(np.int64)
+    keeper = first[np.searchsorted(kept, slots)]
+    for row in np.flatnonzero(keeper != np.arange(slots.size)):
+        if _records(payload, int(row)) != _records(payload, int(keeper[row])):
+            hour, slot = divmod(int(slots[row]), 6)
+            raise DataError(
+                f"{path}: two blocks for {hour:02d}:{slot * 10:02d} UTC hold different samples. "
+                "Keep the one you trust, or leave the day out.",
+                "contradicting_blocks",
+            )
+    warnings.append(f"{slots.size - kept.size} blocks are doubled with identical samples; one of each was kept.")
+    return first.astype(np.int64)
+
+
+def _records(payload: bytes, row: int) -> bytes:
+    return payload[row * BLOCK_BYTES + HEADER_BYTES : (row + 1) * BLOCK_BYTES]
+
+
+def _day_field(payload: bytes, rows: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.float64]:
+    # An int32 read one byte early holds the 24-bit count in its upper bytes; the shift keeps its sign.
+    words: NDArray[np.int32] = np.ndarray(
+        (3, slots.size, BLOCK_SAMPLES),
+        "<i4",
+        buffer=payload,
+        offset=HEADER_BYTES - 1,
+        strides=(3, BLOCK_BYTES, RECORD_BYTES),
+    )
+    in_order = rows.size == DAY_BLOCKS == slots.size and bool(np.all(slots == np.arange(DAY_BLOCKS)))
+    counts = np.right_shift(words if in_order else words[:, rows], 8, order="C")
+    values: NDArray[np.float64] = counts / COUNTS_PER_NT
+    values[counts == MISSING_24BIT] = np.nan
+    if rows.size < DAY_BLOCKS:
+        day = np.full((3, DAY_BLOCKS, BLOCK_SAMPLES), np.nan)
+        day[:, slots[rows]] = values
+        values = day
+    return values.reshape(3, DAY_SAMPLES)
+
+
+def _position(headers: NDArray[np.void], warnings: list[str]) -> tuple[float, float]:
+    """Median position of the blocks in degrees; NaN, NaN where it cannot be one."""
+    latitude = _degrees(float(np.median(headers["latitude"])))
+    longitude = _degrees(float(np.median(headers["longitude"])))
+    if abs(latitude) <= 90 and abs(longitude) <= 180 and (latitude, longitude) != (0.0, 0.0):
+        return latitude, longitude
+    warnings.append("The header's position is zero or impossible; it was not used.")
+    return np.nan, np.nan
+
+
+def _degrees(nmea_1e4: float) -> float:
+    degrees, minutes = divmod(abs(nmea_1e4) / 1e4, 100.0)
+    return float(np.copysign(degrees + minutes / 60, nmea_1e4)) if minutes < 60 else np.nan
+
+
+def _nmea(angle_deg: float, limit_deg: float) -> int:
+    if not abs(angle_deg) <= limit_deg:
+        raise ValueError(f"{angle_deg} is outside the limits of ±{limit_deg} degrees")
+    degrees, minutes_1e4 = divmod(round(abs(angle_deg) * 600_000), 600_000)
+    return int(np.copysign(degrees * 1_000_000 + minutes_1e4, angle_deg))
+
+
+def _housekeeping(blocks: NDArray[np.void]) -> dict[str, Any]:
+    """Medians of tilt and temperature over the first record of each block."""
+    first = blocks["records"].copy().view("u1").reshape(blocks.size, -1)[:, 9:RECORD_BYTES].copy().view("<i2")
+    values = np.where(first == MISSING_16BIT, np.nan, first / (10.0, 10.0, 100.0, 100.0))
+    medians = [
+        float(np.median(column[np.isfinite(column)])) if np.isfinite(column).any() else np.nan for column in values.T
+    ]
+    return {"tilt": medians[:2], "temperature_degc": medians[2:]}
+
+
+def _counts(field_nt: ArrayLike) -> NDArray[np.int32]:
+    field = np.asarray(field_nt, dtype=np.float64)
+    if field.shape != (3, DAY_SAMPLES):
+        raise ValueError(f"field_nt has shape {field.shape}; a day is (3, {DAY_SAMPLES})")
+    missing = np.isnan(field)
+    counts = np.rint(field * COUNTS_PER_NT)
+    counts[missing] = MISSING_24BIT
+    if np.any((np.abs(counts) >= MISSING_24BIT) & ~missing):
+        raise ValueError(f"field_nt exceeds ±{(MISSING_24BIT - 1) / COUNTS_PER_NT} nT, the limit of 24 bits")
+    return counts.astype("<i4", order="C")
+
+
+def _ascii_code(station: str) -> bytes:
+    if len(station) != 3 or not (station.isascii() and station.isalnum()):
+        raise ValueError(f"station {station!r}: the format holds three ASCII letters or digits")
+    return station.upper().encode("ascii")
+
+
+def _int16(values: Sequence[float], scale: int) -> NDArray[np.int16]:
+    counts = np.rint(np.asarray(values, dtype=np.float64) * scale)
+    if counts.shape != (2,) or not np.all(np.abs(counts) < MISSING_16BIT):
+        raise ValueError(f"{values!r}: two numbers within ±{MISSING_16BIT / scale} are needed")
+    return counts.astype("<i2")

@@ -1,0 +1,173 @@
+"""IAGA-2002 text files, 1 second and 1 minute, in the dialects that observatories really write.
+
+The table is read by ``iaga2002_table``, placed by its time stamps by ``grid`` and turned into H, D, Z
+by ``components``, whose docstrings hold the conventions. In short: X, Y, Z give an axis of 0 degrees;
+H, E, Z the header's ``# DECBAS``; D of H, D, Z is an angle in minutes of arc (in degrees only where a
+header comment speaks of D in degrees), relative to DECBAS where it lies nearer to zero than to DECBAS.
+
+What the files taught: headers with blank fields, with projected metres for degrees, with a code
+unlike the one in the column names (the header's is kept), with "1-minite"; time stamps at hh:mm:47;
+components that are variations about an unstated offset.
+
+Source: IAGA-2002 data exchange format, https://www.ngdc.noaa.gov/IAGA/vdat/IAGA2002/iaga2002format.html.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seismag.data.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
+from seismag.data.recordings.grid import place_on_grid
+from seismag.data.recordings.iaga2002_table import parse_table
+from seismag.data.recordings.identity import check_file_name, clean_position
+from seismag.data.recordings.recording import Recording
+from seismag.domain import DataError
+
+_FIRST_LINE = re.compile(rb"\s*Format\s+IAGA-?2002\b", re.IGNORECASE)
+_COLUMN_NAMES = re.compile(rb"^[ \t]*DATE[ \t]+TIME[ \t]+DOY\b([^\n]*)(?:\n|\Z)", re.MULTILINE | re.IGNORECASE)
+_INTERVAL = re.compile(r"(\d+(?:\.\d+)?)?\s*-?\s*(sec|min|hour)", re.IGNORECASE)
+_UNIT_MS = {"sec": 1000, "min": 60_000, "hour": 3_600_000}
+_HOUR_MS = 3_600_000
+_DECBAS = re.compile(r"\bDECBAS\s+([-+]?\d{1,7})\b", re.IGNORECASE)
+_D_IN_DEGREES = re.compile(r"(?:\bD\b|declination)(?:(?!minutes).)*\bdegrees?\b", re.IGNORECASE)
+_VALUE_BEGIN, _VALUE_END = 24, 69  # columns of a header line's value
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+
+def detect(head: bytes) -> bool:
+    """Tell whether a file that begins with ``head`` is an IAGA-2002 file."""
+    return _FIRST_LINE.match(head.removeprefix(_UTF8_BOM)) is not None
+
+
+def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
+    """Read one file, of any length, on the regular grid from its first time stamp.
+
+    Args:
+        payload: the unpacked file.
+        path: its name; station and day in a name of the usual pattern must agree with the content.
+        sha256: of the file on disk.
+
+    Returns:
+        The recording; missing lines and fill values are NaN. ``metadata`` holds the header.
+
+    Raises:
+        DataError: ``bad_header``, ``no_data``, ``truncated``, ``bad_line``, ``components_missing``,
+            ``wrong_kind`` (an hourly file or an index), ``irregular_sampling``,
+            ``contradicting_samples`` or ``name_mismatch``.
+    """
+    path = Path(path)
+    where = str(path)
+    warnings: list[str] = []
+    payload = payload.removeprefix(_UTF8_BOM)
+    names = _COLUMN_NAMES.search(payload)
+    if names is None:
+        raise DataError(f"{where}: the line of column names (DATE TIME DOY ...) is missing.", "bad_header")
+    header, comments = _parse_header(payload[: names.start()])
+    step_ms = _declared_step_ms(header.get("data interval type", ""))
+    if step_ms is not None and step_ms >= _HOUR_MS:
+        raise _wrong_kind(where)
+    station, letters = _station_and_letters(names[1].decode("latin-1"), header, where, warnings)
+
+    first_line = payload.count(b"\n", 0, names.end()) + 1
+    table = parse_table(payload[names.end() :], len(letters), first_line, where)
+    if table.wrong_days_of_year:
+        warnings.append(f"{table.wrong_days_of_year} lines state a day of the year that is not their date's.")
+    blank_fill_values(table.values)
+    grid = place_on_grid(table.times_ms, table.values, step_ms, where, warnings)
+    if grid.step_ms >= _HOUR_MS:
+        raise _wrong_kind(where)
+    recorded = dict(zip(letters, grid.values, strict=True))
+    horizontal = to_hdz(recorded, _declination_scale(comments), where, warnings)
+    latitude_deg, longitude_deg = clean_position(
+        _number(header.get("geodetic latitude")), _number(header.get("geodetic longitude")), warnings
+    )
+    recording = Recording(
+        station=station,
+        start_utc=grid.start_utc,
+        rate_hz=grid.rate_hz,
+        field_nt=horizontal.field_nt,
+        format="IAGA-2002",
+        sha256=sha256,
+        h_axis_deg=horizontal.h_axis_deg,
+        latitude_deg=latitude_deg,
+        longitude_deg=longitude_deg,
+        metadata=_metadata(header, comments, letters, warnings),
+    )
+    check_file_name(path, recording)
+    return recording
+
+
+def _parse_header(text: bytes) -> tuple[dict[str, str], list[str]]:
+    """Header entries by lower-case name, and the comment lines."""
+    entries: dict[str, str] = {}
+    comments: list[str] = []
+    for line in text.decode("latin-1").splitlines():
+        if line.lstrip().startswith("#"):
+            comments.append(line.strip().removesuffix("|").lstrip("# ").rstrip())
+        elif line.strip():
+            entries[line[:_VALUE_BEGIN].strip().lower()] = (
+                line[_VALUE_BEGIN:_VALUE_END].strip().removesuffix("|").strip()
+            )
+    return entries, comments
+
+
+def _declared_step_ms(interval: str) -> int | None:
+    found = _INTERVAL.search(interval)
+    if found is None:
+        return None
+    return round(float(found[1] or 1) * _UNIT_MS[found[2].lower()]) or None
+
+
+def _station_and_letters(names: str, header: dict[str, str], where: str, warnings: list[str]) -> tuple[str, list[str]]:
+    """Station code (the header's, else the columns') and the element letter of each column."""
+    tokens = names.replace("|", " ").upper().split()
+    code = header.get("iaga code", "").upper()
+    letters, prefixes = [], set()
+    for token in tokens:
+        letter = "NUL" if token.endswith("NUL") else token[-1]
+        prefix = token.removesuffix(letter)
+        letters.append(letter)
+        prefixes.add(prefix)
+    if code in tokens or not tokens:
+        raise _wrong_kind(where)  # the column of an index bears the index's name alone
+    if len(set(letters) - {"NUL"}) != len([letter for letter in letters if letter != "NUL"]) or len(prefixes) > 1:
+        raise DataError(f"{where}: the columns {' '.join(tokens)} are not those of one station.", "bad_header")
+    prefix = prefixes.pop()
+    if code and prefix and prefix != code:
+        warnings.append(f"The header's code {code} is not the columns' {prefix}; the header's was kept.")
+    if code and not code.isalnum():
+        raise DataError(f"{where}: {code!r} is no station code.", "bad_header")
+    return code or prefix, letters
+
+
+def _declination_scale(comments: list[str]) -> DeclinationScale:
+    text = "\n".join(comments)
+    decbas = _DECBAS.search(text)
+    in_degrees = any(_D_IN_DEGREES.search(comment[:_VALUE_END]) for comment in comments)
+    return DeclinationScale(
+        degrees_per_unit=DEGREE_DEG if in_degrees else ARCMIN_DEG,
+        baseline_deg=int(decbas[1]) / 600 if decbas else np.nan,  # tenths of minutes of arc
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _metadata(header: dict[str, str], comments: list[str], letters: list[str], warnings: list[str]) -> dict[str, Any]:
+    entries = {name.replace(" ", "_"): value for name, value in header.items() if value}
+    return {"header": entries, "comments": comments, "columns": letters, "warnings": warnings}
+
+
+def _wrong_kind(where: str) -> DataError:
+    return DataError(
+        f"{where}: an index or an hourly file, not a recording of the field. Give index files with --dst or --kp.",
+        "wrong_kind",
+    )

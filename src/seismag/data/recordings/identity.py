@@ -1,0 +1,64 @@
+"""What a file says of its station, checked: the position, and the code and day in its name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from seismag.data.recordings.components import wrap_deg
+from seismag.data.recordings.recording import Recording
+from seismag.domain import DataError
+
+# gua20140407vsec.sec.gz, ABG_20260424.iaga2002, BOU201601vmin.min, bou_20140407_000000_PT1S_4.cdf, 20110901v.min
+_NAME = re.compile(
+    r"(?:(?P<code>[a-z]{3})_?)?(?P<year>(?:18|19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)?(?=[_.vpqadr])",
+    re.IGNORECASE,
+)
+
+
+def clean_position(latitude: float | None, longitude: float | None, warnings: list[str]) -> tuple[float, float]:
+    """Return latitude and longitude in degrees, longitude in [-180, 180); NaN, NaN where unusable.
+
+    Args:
+        latitude: as the file states it, None where it is silent.
+        longitude: likewise; 0 to 360 is understood.
+        warnings: gets a sentence for values that are no degrees (projected metres, for instance).
+    """
+    if latitude is None or longitude is None:
+        return np.nan, np.nan
+    if abs(latitude) <= 90 and -180 <= longitude <= 360:
+        return latitude, round(wrap_deg(longitude), 9)  # 254.764 - 360 leaves digits of rounding
+    warnings.append(f"The file's position ({latitude:g}, {longitude:g}) is not in degrees; it was not used.")
+    return np.nan, np.nan
+
+
+def check_file_name(path: Path, recording: Recording) -> None:
+    """Refuse a recording whose station or time contradicts a file name of the usual pattern.
+
+    The day (or month) in the name must overlap the recording; names of other patterns pass.
+
+    Raises:
+        DataError: ``name_mismatch``.
+    """
+    name = _NAME.match(path.name)
+    if name is None:
+        return
+    code = (name["code"] or "").upper()
+    if code and recording.station and code != recording.station:
+        raise DataError(
+            f"{path}: the file says station {recording.station}, its name says {code}. Rename the file.",
+            "name_mismatch",
+        )
+    month = f"{name['year']}-{name['month']}"
+    try:
+        begin = np.datetime64(f"{month}-{name['day']}" if name["day"] else month)
+    except ValueError:
+        return  # eight digits that are no date
+    if recording.start_utc >= begin + 1 or recording.end_utc <= begin:
+        raise DataError(
+            f"{path}: the samples span {recording.start_utc} to {recording.end_utc}, outside {begin} "
+            "in the file's name. Rename the file.",
+            "name_mismatch",
+        )

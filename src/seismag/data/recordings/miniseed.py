@@ -1,0 +1,189 @@
+"""miniSEED (version 2) files of magnetometers, read with ObsPy (extra ``obspy``).
+
+The format carries neither units nor an orientation, only a channel code. Its last letter decides:
+
+* X, Y, Z or N, E, Z (SEED's orientation codes): geographic north, east, down: ``h_axis_deg`` 0.
+* H, E, Z: along and across the sensor's magnetic north; the axis is NaN.
+* U, V, W: the sensor's own axes; the axis is NaN, with a warning.
+* F, S, G and everything else: not used. D is refused: nothing says whether it is an angle or nT.
+
+Values are taken for nT. SEED's instrument codes of seismometers and accelerometers (H, L, N, G as the
+second of three letters) are refused. The rate is left as it is: 10 Hz stays 10 Hz.
+
+Source: FDSN, SEED reference manual 2.4, appendix A.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings as python_warnings
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.data.recordings.components import DeclinationScale, blank_fill_values, to_hdz
+from seismag.data.recordings.grid import GRID_LIMIT
+from seismag.data.recordings.recording import Recording
+from seismag.domain import DataError
+
+_RECORD_HEAD = re.compile(rb"\d{6}[DRQM][ \0][A-Z0-9 ]{5}[A-Z0-9 ]{2}[A-Z0-9 ]{3}[A-Z0-9 ]{2}", re.IGNORECASE)
+_SEISMIC_INSTRUMENTS = "HLNG"
+_RATE_LIMIT_HZ = 1000.0
+_CLOCK_TOLERANCE = 0.05  # of a sample, between the starts of two pieces
+# What ObsPy's reader is known to raise on damaged files; its own errors derive from these.
+_OBSPY_ERRORS = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error)
+
+
+def detect(head: bytes) -> bool:
+    """Tell whether a file that begins with ``head`` is miniSEED."""
+    return _RECORD_HEAD.match(head) is not None
+
+
+def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
+    """Read the three components of one station.
+
+    Args:
+        payload: the file.
+        path: its name, for messages.
+        sha256: of the file on disk.
+
+    Returns:
+        The recording from the first to the last sample of any component; gaps are NaN.
+
+    Raises:
+        DataError: ``missing_dependency``, ``corrupt_file``, ``mixed_headers`` (several stations or
+            channels of one component), ``mixed_rates``, ``components_missing``, ``wrong_kind`` (a
+            seismometer), ``irregular_sampling``, ``contradicting_samples`` or ``no_data``.
+    """
+    where = str(path)
+    warnings: list[str] = []
+    traces = _read_traces(payload, where, warnings)
+    rate_hz = _common_rate(traces, where)
+    pieces = _pieces_by_element(traces, where)
+    start_ms = min(start for piece in pieces.values() for start, _ in piece)
+    end_ms = max(start + values.size * 1000 / rate_hz for piece in pieces.values() for start, values in piece)
+    length = round((end_ms - start_ms) * rate_hz / 1000)
+    if length > GRID_LIMIT:
+        raise DataError(
+            f"{where}: the pieces span {length} samples, {GRID_LIMIT} is the limit. Split the file.",
+            "irregular_sampling",
+        )
+    recorded = {
+        letter: _join(piece, start_ms, rate_hz, length, f"{where}: channel {letter}", warnings)
+        for letter, piece in pieces.items()
+    }
+    horizontal = to_hdz(recorded, DeclinationScale(np.nan), where, warnings)
+    return Recording(
+        station=str(traces[0].stats.station).strip().upper(),
+        start_utc=np.datetime64(round(start_ms), "ms"),
+        rate_hz=rate_hz,
+        field_nt=horizontal.field_nt,
+        format="miniSEED",
+        sha256=sha256,
+        h_axis_deg=horizontal.h_axis_deg,
+        metadata={"channels": sorted({str(trace.id) for trace in traces}), "warnings": warnings},
+    )
+
+
+def _read_traces(payload: bytes, where: str, warnings: list[str]) -> list[Any]:
+    try:
+        from obspy.core.util.obspy_types import ObsPyException
+        from obspy.io.mseed.core import _read_mseed
+    except ImportError as error:
+        raise DataError(
+            f'{where}: miniSEED files need ObsPy, which is not installed: pip install "seismag[obspy]".',
+            "missing_dependency",
+        ) from error
+    try:
+        with python_warnings.catch_warnings(record=True) as caught:
+            python_warnings.simplefilter("always")
+            traces = list(_read_mseed(io.BytesIO(payload)))
+    except (*_OBSPY_ERRORS, ObsPyException) as error:
+        raise DataError(f"{where}: the miniSEED file is damaged ({error}). Copy it again.", "corrupt_file") from error
+    warnings.extend(f"ObsPy: {warning.message}" for warning in caught)
+    traces = [trace for trace in traces if len(trace.data)]
+    if not traces:
+        raise DataError(f"{where}: the file holds no sample.", "no_data")
+    return traces
+
+
+def _common_rate(traces: list[Any], where: str) -> float:
+    rates = {float(trace.stats.sampling_rate) for trace in traces}
+    if len(rates) > 1:
+        raise DataError(f"{where}: channels of different rates {sorted(rates)} Hz. Split the file.", "mixed_rates")
+    rate_hz = rates.pop()
+    if not 0 < rate_hz <= _RATE_LIMIT_HZ:
+        raise DataError(f"{where}: a rate of {rate_hz} Hz cannot be.", "irregular_sampling")
+    return rate_hz
+
+
+def _pieces_by_element(traces: list[Any], where: str) -> dict[str, list[tuple[float, NDArray[np.float64]]]]:
+    """(start in ms since 1970, values) of the pieces of each vector element."""
+    stations = {(trace.stats.network, trace.stats.station, trace.stats.location) for trace in traces}
+    if len(stations) > 1:
+        raise DataError(f"{where}: {len(stations)} stations or locations in one file. Split it.", "mixed_headers")
+    channels: dict[str, set[str]] = defaultdict(set)
+    pieces: dict[str, list[tuple[float, NDArray[np.float64]]]] = defaultdict(list)
+    for trace in traces:
+        channel = str(trace.stats.channel).upper()
+        if len(channel) == 3 and channel[1] in _SEISMIC_INSTRUMENTS:
+            raise DataError(f"{where}: channel {channel} is a seismometer's, not a magnetometer's.", "wrong_kind")
+        channels[channel[-1:]].add(channel)
+        values = np.ma.filled(np.ma.asarray(trace.data).astype(np.float64), np.nan)
+        blank_fill_values(values)
+        pieces[channel[-1:]].append((trace.stats.starttime.ns / 1e6, values))
+    doubled = [sorted(names) for names in channels.values() if len(names) > 1]
+    if doubled:
+        raise DataError(f"{where}: several channels of one component {doubled}. Split the file.", "mixed_headers")
+    return _choose_elements(dict(pieces), where)
+
+
+def _choose_elements(
+    pieces: dict[str, list[tuple[float, NDArray[np.float64]]]], where: str
+) -> dict[str, list[tuple[float, NDArray[np.float64]]]]:
+    for letters, elements in (("XYZ", "XYZ"), ("NEZ", "XYZ"), ("HEZ", "HEZ"), ("UVW", "UVW")):
+        if all(letter in pieces for letter in letters):
+            return {element: pieces[letter] for element, letter in zip(elements, letters, strict=True)}
+    hint = " (a channel D may be an angle or nT, the format does not say)" if "D" in pieces else ""
+    raise DataError(
+        f"{where}: channels ending in X Y Z, N E Z, H E Z or U V W are needed, the file has {sorted(pieces)}{hint}.",
+        "components_missing",
+    )
+
+
+def _join(
+    pieces: list[tuple[float, NDArray[np.float64]]],
+    start_ms: float,
+    rate_hz: float,
+    length: int,
+    where: str,
+    warnings: list[str],
+) -> NDArray[np.float64]:
+    """Lay the pieces on the common grid; where two overlap they must agree."""
+    joined = np.full(length, np.nan)
+    overlap = 0
+    for piece_ms, values in pieces:
+        position = (piece_ms - start_ms) * rate_hz / 1000
+        slot = round(position)
+        if abs(position - slot) > _CLOCK_TOLERANCE:
+            raise DataError(
+                f"{where} has a piece that starts {abs(position - slot):.2f} samples off the common grid.",
+                "irregular_sampling",
+            )
+        there = joined[slot : slot + values.size]
+        both = ~np.isnan(there) & ~np.isnan(values)
+        if np.any(there[both] != values[both]):
+            raise DataError(f"{where} has pieces that overlap with different values.", "contradicting_samples")
+        overlap += int(np.count_nonzero(both))
+        there[:] = np.where(np.isnan(values), there, values)
+    if overlap:
+        warnings.append(f"{where} has {overlap} samples twice, with identical values.")
+    missing = int(np.count_nonzero(np.isnan(joined)))
+    if missing:
+        warnings.append(f"{where} has {missing} of {length} samples missing.")
+    return joined

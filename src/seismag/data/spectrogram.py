@@ -1,0 +1,224 @@
+"""Power and cross-spectra of windows, safe against gaps. The one place where power is computed.
+
+A window is cut into overlapping Hann segments (600 s every 94 s: 224 columns in 6 h); each segment
+loses its own linear trend; a column that a missing second touches is masked with NaN, never filled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from seismag.config import DataConfig
+
+PAIRS = (("XY", 0, 1), ("ZX", 2, 0), ("ZY", 2, 1))  # X: H axis, Y: D axis; S_ab = conj(a) b
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The frequency-time grid of one window.
+
+    Attributes:
+        starts: (T,) first sample of each segment.
+        segment: samples of a segment.
+        bands: (R + 1,) edges, in bins from bin 1, of the rows; a row averages bins [bands[r], bands[r+1]).
+        frequency_hz: (R,) centre of each row (geometric centre of averaged bins).
+        time_s: (T,) centre of each segment, seconds from the window's start.
+    """
+
+    starts: NDArray[np.int64]
+    segment: int
+    bands: NDArray[np.int64]
+    frequency_hz: NDArray[np.float64]
+    time_s: NDArray[np.float64]
+    n_bins: int
+
+    @property
+    def averages(self) -> bool:
+        """Whether a row may hold more than one bin."""
+        return len(self.bands) - 1 != self.n_bins
+
+
+@lru_cache(maxsize=8)
+def make_grid(spec: DataConfig) -> Grid:
+    """Lay out the rows and columns of a window at 1 Hz."""
+    samples = spec.window_h * 3600
+    starts = np.arange(0, samples - spec.segment_s + 1, spec.step_s)
+    bins = np.arange(1, spec.n_bins + 1)
+    if spec.frequency_rows == "linear":
+        bands = np.arange(spec.n_bins + 1)
+    else:
+        edges = np.geomspace(0.5, spec.n_bins + 0.5, spec.n_log_rows + 1)
+        bands = np.unique(np.clip(np.round(edges - 0.5).astype(int), 0, spec.n_bins))
+    first, last = bins[bands[:-1]], bins[bands[1:] - 1]
+    return Grid(
+        starts=starts,
+        segment=spec.segment_s,
+        bands=bands,
+        frequency_hz=np.sqrt(first * last) / spec.segment_s,
+        time_s=(starts + spec.segment_s / 2.0).astype(np.float64),
+        n_bins=spec.n_bins,
+    )
+
+
+def bridge_short_gaps(field_nt: NDArray[np.float64], longest_s: int) -> NDArray[np.float64]:
+    """Bridge gaps of at most ``longest_s`` samples by a straight line; longer ones stay NaN.
+
+    Args:
+        field_nt: (C, n) field in nT, NaN missing.
+        longest_s: longest gap to bridge, samples. A gap at either end is never bridged.
+
+    Returns:
+        The same array when nothing is missing, otherwise a copy.
+    """
+    missing = np.isnan(field_nt)
+    if longest_s < 1 or not missing.any():
+        return field_nt
+    result = field_nt.copy()
+    n = field_nt.shape[-1]
+    for component, absent in zip(result, missing, strict=True):
+        steps = np.diff(np.concatenate([[0], absent.view(np.int8), [0]]))
+        starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+        for start, end in zip(starts, ends, strict=True):
+            if end - start <= longest_s and start > 0 and end < n:
+                component[start - 1 : end + 1] = np.linspace(component[start - 1], component[end], end - start + 2)
+    return result
+
+
+def masked_columns(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.bool_]:
+    """Tell which columns a missing sample touches.
+
+    Args:
+        field_nt: (..., n) windows after ``bridge_short_gaps``.
+        spec: the grid.
+
+    Returns:
+        (..., T) True where the segment holds at least one NaN.
+    """
+    grid = make_grid(spec)
+    missing = np.isnan(field_nt)
+    counts = np.concatenate([np.zeros((*missing.shape[:-1], 1), np.int32), np.cumsum(missing, -1, np.int32)], -1)
+    touched: NDArray[np.bool_] = counts[..., grid.starts + grid.segment] > counts[..., grid.starts]
+    return touched
+
+
+def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float32]:
+    """Estimate the power of windows, component by component.
+
+    Args:
+        field_nt: (..., C, n) field in nT at 1 Hz, n = window_h * 3600; NaN missing.
+        spec: segment, step, rows.
+
+    Returns:
+        (..., C, R, T) one-sided power spectral density in nT²/Hz; NaN in masked columns.
+
+    Raises:
+        ValueError: the number of samples is not that of a window.
+
+    Source: Welch (1967), doi:10.1109/TAU.1967.1161901, without averaging over time.
+    """
+    spectra, mask = _segment_spectra(field_nt, spec)
+    return _power(spectra, mask, spec)
+
+
+def power_and_phasors(
+    field_nt: NDArray[np.float64], spec: DataConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Estimate power and the phase between components.
+
+    Args:
+        field_nt: (..., 3, n) field H, D, Z in nT.
+        spec: as in ``power_spectrogram``.
+
+    Returns:
+        Power (..., 3, R, T) in nT²/Hz, and unit phasors (..., 3 pairs, 2 parts, R, T) of the cross-spectra
+        S_ab = conj(a) b for XY, ZX, ZY (X the H axis, Y the D axis), real and imaginary part, so that
+        S_ab = phasor * sqrt(P_a P_b) exactly for linear rows. In a row that averages bins the phasor is
+        the mean cross-spectrum over that same geometric mean, so its length is the coherence (at most 1).
+        NaN in columns masked in either component.
+    """
+    spectra, mask = _segment_spectra(field_nt, spec)
+    power = _power(spectra, mask, spec)
+    grid = make_grid(spec)
+    scale = _density_scale(spec)
+    shape = (*power.shape[:-3], len(PAIRS), 2, *power.shape[-2:])
+    phasors = np.empty(shape, np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for index, (_, a, b) in enumerate(PAIRS):
+            cross = np.conj(spectra[..., a, :, :]) * spectra[..., b, :, :] * np.float32(scale)  # (..., T, K)
+            rows = _average_rows(cross, grid).swapaxes(-1, -2)  # (..., R, T)
+            phasor = rows / np.sqrt(power[..., a, :, :] * power[..., b, :, :])
+            phasors[..., index, 0, :, :] = phasor.real
+            phasors[..., index, 1, :, :] = phasor.imag
+    return power, phasors
+
+
+def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Express power in dB re 1 nT²/Hz as float16 (step 0.03 dB at 60 dB); NaN stays NaN.
+
+    A dead component has no power at all; it becomes -100 dB, far below any instrument.
+    """
+    with np.errstate(invalid="ignore"):
+        floored = np.maximum(power, np.float32(1e-10))
+    return (np.float32(10) * np.log10(floored)).astype(np.float16)
+
+
+def _segment_spectra(
+    field_nt: NDArray[np.float64], spec: DataConfig
+) -> tuple[NDArray[np.complex64], NDArray[np.bool_] | None]:
+    """Transform each detrended Hann segment: (..., T, K) for bins 1..K, and the mask (..., T) or None."""
+    if field_nt.shape[-1] != spec.window_h * 3600:
+        raise ValueError(f"a window holds {spec.window_h * 3600} samples at 1 Hz, not {field_nt.shape[-1]}")
+    grid = make_grid(spec)
+    mask = None
+    if np.isnan(np.min(field_nt)):
+        mask = masked_columns(field_nt, spec)
+        finite = np.isfinite(field_nt)
+        level = np.sum(field_nt, -1, keepdims=True, where=finite) / np.maximum(finite.sum(-1, keepdims=True), 1)
+        centred = np.where(finite, field_nt - level, 0.0).astype(np.float32)  # columns with a zero are masked
+    else:
+        centred = (field_nt - field_nt[..., :1]).astype(np.float32)  # float64 until the level is gone
+    segments = np.lib.stride_tricks.sliding_window_view(centred, grid.segment, axis=-1)[..., :: spec.step_s, :]
+    taper, basis = _taper_and_trend(grid.segment)
+    flat = np.ascontiguousarray(segments).reshape(-1, grid.segment)
+    flat -= (flat @ basis.T) @ basis  # linear trend
+    flat *= taper
+    spectra = fft.rfft(flat, axis=-1, overwrite_x=True)[:, 1 : grid.n_bins + 1]
+    return spectra.reshape(*segments.shape[:-1], grid.n_bins), mask
+
+
+@lru_cache(maxsize=8)
+def _taper_and_trend(segment: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Periodic Hann window, and an orthonormal basis (2, segment) of straight lines."""
+    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(segment) / segment)
+    line = np.arange(segment) - (segment - 1) / 2
+    basis = np.stack([np.full(segment, segment**-0.5), line / np.linalg.norm(line)])
+    return taper.astype(np.float32), basis.astype(np.float32)
+
+
+def _density_scale(spec: DataConfig) -> float:
+    """One-sided density at 1 Hz: 2 / (rate * sum of the squared taper)."""
+    taper, _ = _taper_and_trend(spec.segment_s)
+    return 2.0 / float(np.sum(taper.astype(np.float64) ** 2))
+
+
+def _power(spectra: NDArray[np.complex64], mask: NDArray[np.bool_] | None, spec: DataConfig) -> NDArray[np.float32]:
+    grid = make_grid(spec)
+    power = spectra.real**2
+    power += spectra.imag**2
+    power *= np.float32(_density_scale(spec))
+    rows = _average_rows(power, grid)
+    if mask is not None:
+        rows[mask] = np.nan
+    return rows.swapaxes(-1, -2)
+
+
+def _average_rows(values: NDArray, grid: Grid) -> NDArray:  # type: ignore[type-arg]
+    """Average bins (last axis) within the bands of the rows."""
+    if not grid.averages:
+        return values
+    return np.add.reduceat(values, grid.bands[:-1], axis=-1) / np.diff(grid.bands).astype(np.float32)

@@ -1,0 +1,160 @@
+"""The store: spectrograms with physical axes in Zarr v3, and a table of samples beside them.
+
+Any folder name will do; ``xarray.open_zarr`` opens it. ``samples.parquet`` is written last, so a store
+without it is unfinished.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from seismag.config import DataConfig
+from seismag.data.spectrogram import PAIRS, make_grid
+from seismag.domain import COMPONENTS, DataError
+
+SCHEMA_VERSION = 1
+SHARD_SAMPLES = 64  # one task of ``prepare``, one file on disk; a sample is one chunk within it
+SAMPLES_FILE, REJECTED_FILE, DAYS_FILE = "samples.parquet", "rejected.csv", "days.parquet"
+PREPROCESSING_KEYS = (
+    "window_h", "segment_s", "step_s", "n_bins", "frequency_rows", "n_log_rows", "max_interpolated_gap_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished store.
+
+    Attributes:
+        path: its folder.
+        samples: one row a sample, in the order of the arrays.
+        power: Zarr array (n, 3, F, T) float16, dB re 1 nT²/Hz, NaN in masked columns.
+        cross: Zarr array (n, 3 pairs, 2 parts, F, T) float16 of unit phasors, or None.
+        frequency_hz: (F,). time_s: (T,) seconds from the window's start to the middle of the segment.
+        attributes: dataset_id, schema_version, config, preprocessing, inputs, counts.
+    """
+
+    path: Path
+    samples: pd.DataFrame
+    power: zarr.Array[Any]
+    cross: zarr.Array[Any] | None
+    frequency_hz: NDArray[np.float64]
+    time_s: NDArray[np.float64]
+    attributes: dict[str, Any]
+
+
+def open_store(path: str | Path) -> Store:
+    """Open a finished store.
+
+    Raises:
+        DataError: nothing there, not a store, unfinished, or of another schema version.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(
+            f"{path}: no such store. Make one with 'seismag prepare' (or 'make demo', which leaves data/test)."
+        )
+    try:
+        group = zarr.open_group(path, mode="r")
+        attributes = dict(group.attrs)
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        raise DataError(
+            f"{path}: not a store (no readable Zarr group). Name the folder that 'seismag prepare' wrote."
+        ) from error
+    version = attributes.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: a store of schema version {version}, this seismag reads version {SCHEMA_VERSION}. "
+            "Prepare it again from the day files."
+        )
+    if not (path / SAMPLES_FILE).is_file():
+        raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
+    samples = pd.read_parquet(path / SAMPLES_FILE)
+    samples.attrs["dataset_id"] = attributes["dataset_id"]
+    power: Any = group["power"]
+    if len(samples) != power.shape[0]:
+        raise DataError(
+            f"{path}: {len(samples)} rows in {SAMPLES_FILE}, {power.shape[0]} spectrograms. Prepare it again."
+        )
+    cross: Any = group.get("cross", None)
+    frequency, time = (np.asarray(group[name][:]) for name in ("frequency", "time"))  # type: ignore[index]
+    return Store(path, samples, power, cross, frequency, time, attributes)
+
+
+def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
+    """Lay out empty arrays with their axes; whatever stood in these arrays before is gone."""
+    grid = make_grid(spec)
+    group = zarr.open_group(path, mode="a")
+    n, rows, columns = len(sample_ids), len(grid.frequency_hz), len(grid.time_s)
+    _create(group, "power", (n, 3, rows, columns), ["sample", "component", "frequency", "time"],
+            units="dB re 1 nT^2/Hz", long_name="power spectral density; NaN: column touched by a gap")  # fmt: skip
+    axes: dict[str, tuple[Any, dict[str, Any]]] = {
+        "sample": (
+            np.array(sample_ids, dtype=np.dtypes.StringDType()),
+            {"long_name": "station and start of the window, UTC"},
+        ),
+        "component": (
+            np.array(COMPONENTS, dtype=np.dtypes.StringDType()),
+            {"long_name": "H: H axis, D: its east, Z: down"},
+        ),
+        "frequency": (grid.frequency_hz, {"units": "Hz"}),
+        "time": (grid.time_s, {"units": "s", "long_name": "middle of the segment, from the start of the window"}),
+    }
+    if spec.cross_spectra:
+        _create(group, "cross", (n, len(PAIRS), 2, rows, columns), ["sample", "pair", "part", "frequency", "time"],
+                units="1", long_name="unit phasor of conj(a) b; X: H axis, Y: D axis")  # fmt: skip
+        axes["pair"] = (np.array([name for name, _, _ in PAIRS], dtype=np.dtypes.StringDType()), {})
+        axes["part"] = (np.array(["real", "imaginary"], dtype=np.dtypes.StringDType()), {})
+    for name, (values, attributes) in axes.items():
+        group.create_array(name, data=values, dimension_names=[name], attributes=attributes, overwrite=True)
+
+
+def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dimensions: list[str], **attributes: Any) -> None:
+    group.create_array(
+        name,
+        shape=shape,
+        dtype="float16",
+        chunks=(1, *shape[1:]),
+        shards=(SHARD_SAMPLES, *shape[1:]),
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+        fill_value=float("nan"),
+        dimension_names=dimensions,
+        attributes=attributes,
+        overwrite=True,
+    )
+
+
+def write_shard(path: Path, first: int, power_db: NDArray[np.float16], phasors: NDArray[np.float16] | None) -> None:
+    """Write the consecutive samples of one shard; a shard appears whole or not at all."""
+    group = zarr.open_group(path, mode="r+")
+    rows = slice(first, first + len(power_db))
+    group["power"][rows] = power_db  # type: ignore[index]
+    if phasors is not None:
+        group["cross"][rows] = phasors  # type: ignore[index]
+
+
+def finish_store(
+    path: Path, samples: pd.DataFrame, rejected: pd.DataFrame, days: pd.DataFrame, attributes: dict[str, Any]
+) -> None:
+    """Write the tables and attributes of a filled store; ``samples.parquet`` comes last."""
+    zarr.open_group(path, mode="r+").attrs.update({"schema_version": SCHEMA_VERSION, **attributes})
+    write_table(days, path / DAYS_FILE)
+    partial = path / (REJECTED_FILE + ".partial")
+    rejected.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
+    partial.replace(path / REJECTED_FILE)
+    write_table(samples, path / SAMPLES_FILE)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a parquet file that appears whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    table.to_parquet(partial, index=False)
+    partial.replace(path)

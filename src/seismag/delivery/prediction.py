@@ -1,0 +1,113 @@
+"""Predictions and judgements in the form that users and other programs read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seismag.config import EvaluateConfig
+from seismag.data.stations import read_stations
+from seismag.data.store import open_store
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
+from seismag.evaluation.predictions import read_predictions
+from seismag.evaluation.scores import evaluate_predictions
+from seismag.learning.checkpoint import LoadedModel, load_checkpoint
+from seismag.learning.inference import predict_store
+from seismag.learning.predict_files import predict_recording, predictions_table
+from seismag.runs import write_json_atomic
+from seismag.validation.training_run import draw_figures
+
+
+def predict_inputs(model: Path, inputs: list[Path], stations: Path | None) -> dict[str, Any]:
+    """Predict recordings and stores with one model.
+
+    Returns:
+        ``{"model": ..., "predictions": [...]}``; see ``predict_recording`` for an entry.
+
+    Raises:
+        DataError: a file cannot be read. SeismagError: the model does not fit the data.
+    """
+    loaded = load_checkpoint(model)
+    positions = read_stations(stations)
+    entries: list[dict[str, Any]] = []
+    for path in inputs:
+        entries += _predict_samples(loaded, path) if path.is_dir() else predict_recording(loaded, path, positions)
+    facts = {key: loaded.card.get(key) for key in ("run_id", "backbone", "dataset_id", "data_origin", "sha256")}
+    return {"model": str(model), "card": facts, "predictions": entries}
+
+
+def _predict_samples(loaded: LoadedModel, path: Path) -> list[dict[str, Any]]:
+    store = open_store(path)
+    table = predict_store(loaded, store, np.arange(len(store.samples)))
+    ends = store.samples["end_utc"]
+    return [
+        {
+            "station": row["station"],
+            "start_utc": f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}",
+            "end_utc": f"{end:%Y-%m-%dT%H:%M:%SZ}",
+            "p_magnitude": {name: row[f"p_magnitude_{name}"] for name in MAGNITUDE_CLASSES},
+            "p_azimuth": {name: row[f"p_azimuth_{name}"] for name in AZIMUTH_CLASSES},
+            "usable": True,
+            "reason": None,
+        }
+        for row, end in zip(table.to_dict("records"), ends, strict=True)
+    ]
+
+
+def write_predictions(result: dict[str, Any], out: Path) -> None:
+    """Write predictions as .csv, .parquet or .json.
+
+    Raises:
+        UsageError: another ending.
+    """
+    if out.suffix == ".json":
+        write_json_atomic(out, result)
+        return
+    table = predictions_table(result["predictions"], result["card"]["run_id"])
+    if out.suffix == ".csv":
+        table.to_csv(out, index=False)
+    elif out.suffix == ".parquet":
+        table.to_parquet(out, index=False)
+    else:
+        raise UsageError(f"--out {out}: end it in .csv, .parquet or .json.")
+
+
+def describe_predictions(result: dict[str, Any]) -> str:
+    """Write predictions as lines: the window, and the likeliest class of each task with its probability."""
+    origin = result["card"]["data_origin"]
+    lines = [f"model       {result['model']} ({result['card']['run_id']})"]
+    if origin and "simulated" in origin:
+        lines.append("            trained on SIMULATED data: on real files its numbers mean nothing")
+    for entry in result["predictions"]:
+        window = f"{entry['station']:<4} {entry['start_utc'][:16]}Z"
+        if entry["usable"]:
+            best = [max(entry[task].items(), key=lambda item: item[1]) for task in ("p_magnitude", "p_azimuth")]
+            lines.append(
+                f"{window}  magnitude {best[0][0]:<8} {best[0][1]:.2f}   azimuth {best[1][0]:<6} {best[1][1]:.2f}"
+            )
+        else:
+            lines.append(f"{window}  not usable: {entry['reason']}")
+    lines.append("Probabilities are of the model's training, where classes were weighted; they are not alarm rates.")
+    return "\n".join(lines)
+
+
+def judge_table(path: Path, spec: EvaluateConfig, out: Path | None) -> dict[str, Any]:
+    """Judge a table of predictions, whoever made it; gives the content of metrics.json.
+
+    Raises:
+        DataError: the table cannot be judged.
+    """
+    predictions: pd.DataFrame = read_predictions(path)
+    metrics = evaluate_predictions(predictions, config=spec)
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{out}: cannot be made ({error.strerror}). Choose another --out.") from error
+        write_json_atomic(out / "metrics.json", json.loads(json.dumps(metrics)))
+        draw_figures(metrics, out)
+    return metrics

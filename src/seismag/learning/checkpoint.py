@@ -1,0 +1,180 @@
+"""Weights with their card: ``NAME.pth`` (state dict, scaling, card) and ``NAME.json`` (the card and a sha256)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seismag import __version__
+from seismag.config import Config, ModelConfig
+from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
+from seismag.learning.dataset import StoreLike
+from seismag.learning.model import ConvNeXtMultiTask
+from seismag.learning.transforms import Scaling
+from seismag.runs import Run, atomic_path, read_card, write_card
+
+FORMAT = "seismag-checkpoint"
+FORMAT_VERSION = 1
+_TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready for inference, its outputs in the class order of ``seismag.domain``.
+
+    Attributes:
+        path: file it came from.
+        model: in evaluation mode, on the CPU.
+        scaling: of its training role.
+        card: class order, backbone, preprocessing, axes, dataset, run, split, fold, metrics.
+    """
+
+    path: Path
+    model: ConvNeXtMultiTask
+    scaling: Scaling
+    card: dict[str, Any]
+
+
+def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
+    """Describe a model that is trained on ``store``; epoch, losses and metrics are added by those who know them."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "seismag_version": __version__,
+        "run_id": run.run_id,
+        "dataset_id": store.attributes["dataset_id"],
+        "data_origin": sorted({str(origin) for origin in store.samples.get("origin", [])}),
+        "split_name": config.split.name,
+        "fold": config.split.fold,
+        "split_certificate_sha256": run.provenance().get("split_certificate_sha256"),
+        "backbone": config.model.backbone,
+        "model": config.model.model_dump(mode="json"),
+        "magnitude_classes": list(MAGNITUDE_CLASSES),
+        "azimuth_classes": list(AZIMUTH_CLASSES),
+        "components": list(COMPONENTS),
+        "preprocessing": dict(store.attributes["preprocessing"]),
+        "frequency_hz": np.asarray(store.frequency_hz, dtype=float).tolist(),
+        "time_s": np.asarray(store.time_s, dtype=float).tolist(),
+        "metrics": {},
+    }
+
+
+def checkpoint_content(model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that ``load_checkpoint`` asks for, in types that load with ``weights_only=True``."""
+    return {"format": FORMAT, "model": model.state_dict(), "scaling": scaling.to_tensors(), "card": dict(card)}
+
+
+def save_checkpoint(path: str | Path, model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any]) -> None:
+    """Write ``path`` and its card, each whole or not at all."""
+    with atomic_path(path) as temporary:
+        torch.save(checkpoint_content(model, scaling, card), temporary)
+        write_card(path, card, content=temporary)
+
+
+def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Load a checkpoint's dictionary and its JSON card, the sum compared and no code in it executed.
+
+    Returns:
+        The dictionary with its tensors on the CPU, and the JSON card.
+
+    Raises:
+        SeismagError: file or card is missing, the sum differs, or it is no seismag checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SeismagError(
+            f"{path}: no such model. `make demo` leaves models/convnext_loeo_best.pth behind; "
+            "`seismag train` makes one."
+        )
+    beside = read_card(path)
+    foreign = (
+        f"{path}: not a seismag checkpoint. `seismag train` makes one, `seismag models import-legacy` reads others."
+    )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise SeismagError(f"{foreign} ({str(error).strip().partition(chr(10))[0]})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise SeismagError(foreign)
+    version = content["card"]["format_version"]
+    if version > FORMAT_VERSION:
+        raise SeismagError(
+            f"{path}: written in format {version}, but seismag {__version__} reads up to {FORMAT_VERSION}. "
+            "Update seismag."
+        )
+    return content, beside
+
+
+def load_checkpoint(path: str | Path) -> LoadedModel:
+    """Read a model that ``save_checkpoint`` or a training wrote.
+
+    A card with the classes in another order is followed by name. ``metrics`` come from the JSON card, where
+    evaluation may have added them.
+
+    Raises:
+        SeismagError: as ``read_content``; a class unknown to us, or one of ours missing; weights that do not fit.
+    """
+    path = Path(path)
+    content, beside = read_content(path)
+    card = dict(content["card"])
+    state = dict(content["model"])
+    for task, classes in _TASKS.items():
+        _reorder_classes(state, f"head_{task}", card[f"{task}_classes"], classes, path)
+        card[f"{task}_classes"] = list(classes)
+    card |= {"metrics": beside.get("metrics", {}), "sha256": beside["sha256"]}
+    model = ConvNeXtMultiTask(ModelConfig(**{**card["model"], "pretrained": False}))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise SeismagError(
+            f"{path}: its weights do not fit the backbone {card['backbone']} on its card: {error}"
+        ) from error
+    return LoadedModel(path, model.eval(), Scaling.from_tensors(content["scaling"]), card)
+
+
+def check_preprocessing(card: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> None:
+    """Refuse data that were prepared differently from what a model was trained on.
+
+    Args:
+        card: the model's card.
+        preprocessing: ``attributes["preprocessing"]`` of a store, or the same for a day file.
+
+    Raises:
+        SeismagError: names each key with both values.
+    """
+    trained = card["preprocessing"]
+    missing = object()
+    differences = [
+        f"{key} {trained.get(key, '(not set)')!r} in training, {preprocessing.get(key, '(not set)')!r} here"
+        for key in sorted({*trained, *preprocessing})
+        if _plain(trained.get(key, missing)) != _plain(preprocessing.get(key, missing))
+    ]
+    if differences:
+        raise SeismagError(
+            f"model {card['run_id']} was trained on other preprocessing: {'; '.join(differences)}. "
+            "Prepare the data with the values of the training (data section), or train on these data."
+        )
+
+
+def _reorder_classes(state: dict[str, Any], head: str, stored: list[str], classes: tuple[str, ...], path: Path) -> None:
+    unknown, absent = sorted(set(stored) - set(classes)), sorted(set(classes) - set(stored))
+    if unknown or absent or len(stored) != len(classes):
+        raise SeismagError(
+            f"{path}: its classes are {', '.join(stored)}; unknown here: {', '.join(unknown) or 'none'}, "
+            f"missing: {', '.join(absent) or 'none'}. Train a model with the classes {', '.join(classes)}."
+        )
+    order = [stored.index(name) for name in classes]
+    last = max(int(key.split(".")[1]) for key in state if key.startswith(f"{head}."))
+    for name in ("weight", "bias"):
+        state[f"{head}.{last}.{name}"] = state[f"{head}.{last}.{name}"][order]
+
+
+def _plain(value: Any) -> Any:
+    """Lists and tuples are the same thing once a card has been through JSON."""
+    return list(value) if isinstance(value, tuple) else value

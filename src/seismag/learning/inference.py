@@ -1,0 +1,120 @@
+"""From spectrograms to probabilities, and from a run to its table of predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
+from seismag.learning.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
+from seismag.learning.dataset import IntArray, StoreLike, class_indices, read_power, role_indices
+from seismag.runs import Run, atomic_path
+
+FloatArray = NDArray[np.float64]
+PREDICTED_ROLES = ("val", "test")
+_SAMPLE_COLUMNS = ("sample_id", "split_group", "station", "start_utc", "event_id")
+
+
+def predict_power(
+    loaded: LoadedModel, power_db: NDArray[Any], batch_size: int = 64
+) -> tuple[FloatArray, FloatArray, NDArray[np.float32]]:
+    """Predict the classes of spectrograms.
+
+    Args:
+        loaded: the model; it runs where its parameters are.
+        power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN marks masked columns.
+        batch_size: spectrograms in one pass.
+
+    Returns:
+        Probabilities of magnitude (n, 4) and azimuth (n, 9) in class order, each row with sum 1, and the pooled
+        features (n, C) that they were made of.
+
+    Raises:
+        SeismagError: the shape is not the one of the training.
+        DataError: a value is infinite.
+    """
+    model = loaded.model.eval()
+    device = next(model.parameters()).device
+    features, magnitude, azimuth = [], [], []
+    with torch.inference_mode():
+        for first in range(0, len(power_db), batch_size):
+            x = torch.from_numpy(loaded.scaling.apply(power_db[first : first + batch_size])).to(device)
+            pooled = model.embed(x)  # (B, C)
+            logits_magnitude, logits_azimuth = model.classify(pooled)
+            features.append(pooled.float().cpu().numpy())
+            magnitude.append(_probabilities(logits_magnitude))
+            azimuth.append(_probabilities(logits_azimuth))
+    if not features:
+        empty = np.empty((0, model.n_features), dtype=np.float32)
+        return np.empty((0, len(MAGNITUDE_CLASSES))), np.empty((0, len(AZIMUTH_CLASSES))), empty
+    return np.concatenate(magnitude), np.concatenate(azimuth), np.concatenate(features)
+
+
+def predict_store(
+    loaded: LoadedModel, store: StoreLike, indices: IntArray, role: str = "test", batch_size: int = 64
+) -> pd.DataFrame:
+    """Predict samples of a store as a table in the columns of PREDICTIONS; run and fold come from the model's card.
+
+    Raises:
+        SeismagError: the store was prepared differently from the model's training data.
+        DataError: a class name in the store is unknown, or a value is infinite.
+    """
+    return predict_with_embeddings(loaded, store, indices, role, batch_size)[0]
+
+
+def predict_with_embeddings(
+    loaded: LoadedModel, store: StoreLike, indices: IntArray, role: str = "test", batch_size: int = 64
+) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+    """As ``predict_store``, with the pooled features (n, C) of the same rows."""
+    check_preprocessing(loaded.card, store.attributes["preprocessing"])
+    rows = store.samples.iloc[indices].reset_index(drop=True)
+    for column, classes in (("magnitude_class", MAGNITUDE_CLASSES), ("azimuth_class", AZIMUTH_CLASSES)):
+        class_indices(rows[column], classes, column)
+    batches = [
+        predict_power(loaded, read_power(store.power, indices[first : first + batch_size]), batch_size)
+        for first in range(0, len(indices), batch_size)
+    ] or [predict_power(loaded, np.empty((0, *store.power.shape[1:]), dtype=np.float16))]
+    magnitude, azimuth, embeddings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    table = rows[list(_SAMPLE_COLUMNS)].copy()
+    table.insert(0, "run_id", loaded.card["run_id"])
+    table.insert(1, "fold", loaded.card["fold"])
+    table.insert(2, "role", role)
+    table["y_magnitude"], table["y_azimuth"] = rows["magnitude_class"], rows["azimuth_class"]
+    for task, classes, probs in (("magnitude", MAGNITUDE_CLASSES, magnitude), ("azimuth", AZIMUTH_CLASSES, azimuth)):
+        for place, name in enumerate(classes):
+            table[f"p_{task}_{name}"] = probs[:, place]
+    return table, embeddings
+
+
+def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: int = 64) -> pd.DataFrame:
+    """Predict the validation and test role with the best model of a run, once the training is over.
+
+    Writes ``predictions.parquet`` and ``embeddings.npy`` (float32, same row order) into the run folder.
+
+    Raises:
+        SeismagError: the run has no model, or a role has no sample.
+    """
+    loaded = load_checkpoint(run.best_model)
+    if torch.cuda.is_available():
+        loaded.model.to("cuda")
+    parts = [
+        predict_with_embeddings(
+            loaded, store, role_indices(store.samples, split, loaded.card["fold"], role), role, batch_size
+        )
+        for role in PREDICTED_ROLES
+    ]
+    table = pd.concat([part[0] for part in parts], ignore_index=True)
+    with atomic_path(run.path / "embeddings.npy") as temporary:
+        np.save(temporary, np.concatenate([part[1] for part in parts]))
+    with atomic_path(run.predictions) as temporary:
+        table.to_parquet(temporary, index=False)
+    return table
+
+
+def _probabilities(logits: torch.Tensor) -> FloatArray:
+    probs: FloatArray = torch.softmax(logits.cpu().double(), dim=1).numpy()
+    return probs

@@ -1,0 +1,116 @@
+"""Scaling of spectrograms in dB to what the network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seismag.domain import COMPONENTS, DataError, SeismagError
+
+MIN_STD_DB = 1e-3  # float16 near 10 dB resolves 0.008 dB: a row that varies less is constant
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of each component and frequency row over the training role.
+
+    Attributes:
+        mean_db: (3, F) dB re 1 nT^2/Hz.
+        std_db: (3, F) dB, positive.
+    """
+
+    mean_db: NDArray[np.float32]
+    std_db: NDArray[np.float32]
+
+    def apply(self, power_db: NDArray[Any]) -> NDArray[np.float32]:
+        """Scale spectrograms to zero mean and unit deviation a row; masked cells become 0 after that.
+
+        0 is the row's training mean, the neutral value: a network needs a number in every cell, and this one says
+        neither quiet nor disturbed. It is not a measurement made up to fill a gap, because the store keeps the NaN,
+        no score is computed from it, and the store admits no window with more than ``data.max_masked_fraction`` of
+        its columns masked.
+
+        Args:
+            power_db: (..., 3, F, T) dB re 1 nT^2/Hz; NaN marks masked columns.
+
+        Returns:
+            (..., 3, F, T) float32, without NaN.
+
+        Raises:
+            SeismagError: components or frequency rows are not those of the scaling.
+            DataError: a value is infinite.
+        """
+        if power_db.ndim < 3 or power_db.shape[-3:-1] != self.mean_db.shape:
+            raise SeismagError(
+                f"spectrogram of shape {power_db.shape}, but the model was trained on {self.mean_db.shape[0]} "
+                f"components and {self.mean_db.shape[1]} frequency rows. Prepare the data as the model's card says."
+            )
+        scaled: NDArray[np.float32] = np.subtract(power_db, self.mean_db[..., None], dtype=np.float32)
+        if np.isinf(scaled).any():
+            raise DataError(_INFINITE)
+        scaled /= self.std_db[..., None]
+        np.nan_to_num(scaled, copy=False, nan=0.0)
+        return scaled
+
+    def to_tensors(self) -> dict[str, torch.Tensor]:
+        """Form that a checkpoint holds."""
+        return {"mean_db": torch.from_numpy(self.mean_db.copy()), "std_db": torch.from_numpy(self.std_db.copy())}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> Scaling:
+        """Inverse of ``to_tensors``."""
+        return cls(tensors["mean_db"].float().cpu().numpy(), tensors["std_db"].float().cpu().numpy())
+
+
+_INFINITE = (
+    "a spectrogram holds an infinite power (in dB), which no measured field has. "
+    "Prepare the store again; windows without any variation belong into rejected.csv."
+)
+
+
+def fit_scaling(chunks: Iterable[NDArray[Any]]) -> Scaling:
+    """Estimate the scaling in one pass over the training role, NaN left out.
+
+    A row that does not vary carries no information; its deviation is set to 1, so that it scales to 0 everywhere.
+
+    Args:
+        chunks: arrays (n, 3, F, T) in dB; only one is held at a time.
+
+    Raises:
+        DataError: a value is infinite, or a row has no value at all.
+
+    Source: merging of means and squared deviations, Chan, Golub & LeVeque (1983), doi:10.1080/00031305.1983.10483115.
+    """
+    count = mean = squares = None
+    for chunk in chunks:
+        values = np.asarray(chunk, dtype=np.float64)
+        if np.isinf(values).any():
+            raise DataError(_INFINITE)
+        valid = np.isfinite(values)
+        n = valid.sum(axis=(0, 3))  # (3, F)
+        chunk_mean = np.where(valid, values, 0.0).sum(axis=(0, 3)) / np.maximum(n, 1)
+        deviations = np.where(valid, values - chunk_mean[:, :, None], 0.0)
+        chunk_squares = np.square(deviations).sum(axis=(0, 3))
+        if count is None or mean is None or squares is None:
+            count, mean, squares = n, chunk_mean, chunk_squares
+            continue
+        total = np.maximum(count + n, 1)
+        shift = chunk_mean - mean
+        squares = squares + chunk_squares + np.square(shift) * count * n / total
+        mean = mean + shift * n / total
+        count = count + n
+    if count is None or mean is None or squares is None:
+        raise ValueError("a scaling needs at least one spectrogram")
+    if (count == 0).any():
+        component, row = np.argwhere(count == 0)[0]
+        raise DataError(
+            f"component {COMPONENTS[component]}, frequency row {row}: no value in the whole training role. "
+            "Prepare the store again with fewer rows (data.n_bins, data.n_log_rows)."
+        )
+    std = np.sqrt(squares / count)
+    return Scaling(mean.astype(np.float32), np.where(std < MIN_STD_DB, 1.0, std).astype(np.float32))

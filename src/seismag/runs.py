@@ -1,0 +1,365 @@
+"""Run folders, their provenance, model cards, and files that are either whole or absent.
+
+A run is ``<runs_dir>/<run_name>_<YYYYmmdd_HHMMSS>/`` (UTC); it is never written over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from seismag import __version__
+from seismag.config import Config, load_config
+from seismag.domain import SeismagError, UsageError
+
+Status = Literal["running", "complete", "failed"]
+
+SMALL_VARIABLE = "SEISMAG_SMALL"
+SMALL_BACKBONE = "convnext_atto"
+SMALL_EPOCHS = 2
+_PACKAGES = (
+    "numpy", "scipy", "pandas", "pyarrow", "xarray", "zarr", "dask", "scikit-learn",
+    "torch", "torchvision", "timm", "lightning", "pydantic",
+)  # fmt: skip
+_HASH_BLOCK_BYTES = 1 << 20
+_FOLDER_ATTEMPTS = 600  # of _FOLDER_WAIT_S: as many as 60 runs of one name may start in the same second
+_FOLDER_WAIT_S = 0.1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; ``run_id`` is its name."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def best_model(self) -> Path:
+        """Weights of the epoch with the best validation loss."""
+        return self.path / "best_model.pth"
+
+    @property
+    def latest_checkpoint(self) -> Path:
+        """What an interrupted training resumes from."""
+        return self.path / "checkpoint_latest.pth"
+
+    @property
+    def predictions(self) -> Path:
+        """Table of predictions on the validation and test role."""
+        return self.path / "predictions.parquet"
+
+    def config(self) -> Config:
+        """Read the resolved configuration."""
+        return load_config(self.path / "config.yaml")
+
+    def provenance(self) -> dict[str, Any]:
+        """Read ``provenance.json``."""
+        result: dict[str, Any] = _read_json(self.path / "provenance.json")
+        return result
+
+
+def create_run(
+    runs_dir: str | Path,
+    run_name: str,
+    config: Config,
+    *,
+    dataset_id: str | None = None,
+    split_certificate_sha256: str | None = None,
+    notes: tuple[str, ...] = (),
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Run:
+    """Make a new run folder with ``config.yaml`` and ``provenance.json``, status ``running``.
+
+    Args:
+        runs_dir: parent folder, made when absent.
+        run_name: first part of the folder's name.
+        config: the resolved configuration; its split name, fold and seeds go into the provenance.
+        dataset_id: identifier of the store.
+        split_certificate_sha256: ``file_sha256`` of the split's certificate.
+        notes: sentences for the provenance, for example that of ``shrink_if_asked``.
+        clock: gives the present; where its second is taken by another run the next one is awaited.
+
+    Raises:
+        SeismagError: the folder cannot be made.
+    """
+    path, created = _make_folder(Path(runs_dir), run_name, clock)
+    run = Run(path)
+    write_text_atomic(path / "config.yaml", config_yaml(config))
+    provenance = {
+        "run_id": run.run_id,
+        "status": "running",
+        "created_utc": _iso(created),
+        "command_line": list(sys.argv),
+        "dataset_id": dataset_id,
+        "split_name": config.split.name,
+        "fold": config.split.fold,
+        "split_certificate_sha256": split_certificate_sha256,
+        "seeds": {name: getattr(config, name).seed for name in ("data", "split", "train", "evaluate")},
+        "notes": list(notes),
+        "seismag_version": __version__,
+        "git": git_state(Path(__file__)),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": _package_versions(),
+    }
+    write_json_atomic(path / "provenance.json", provenance)
+    return run
+
+
+def read_run(path: str | Path) -> Run:
+    """Open an existing run folder.
+
+    Raises:
+        SeismagError: there is no such folder, or it is not a run.
+    """
+    run = Run(Path(path).resolve())
+    for name in ("config.yaml", "provenance.json"):
+        if not (run.path / name).is_file():
+            raise SeismagError(f"{path}: not a run folder ({name} is missing). `seismag train` makes one.")
+    return run
+
+
+def update_provenance(run: Run, **facts: Any) -> None:
+    """Add facts to ``provenance.json``, or replace those of the same name."""
+    write_json_atomic(run.path / "provenance.json", {**run.provenance(), **facts})
+
+
+def finish_run(run: Run, status: Status = "complete", error: str | None = None) -> None:
+    """Write down how a run ended and when."""
+    update_provenance(run, status=status, error=error, finished_utc=_iso(datetime.now(UTC)))
+
+
+@contextmanager
+def tracked(run: Run) -> Iterator[Run]:
+    """Mark a run complete when the block ends, failed (with the reason) when it raises."""
+    try:
+        yield run
+    except BaseException as error:
+        finish_run(run, "failed", f"{type(error).__name__}: {error}")
+        raise
+    finish_run(run)
+
+
+def shrink_if_asked(config: Config, environ: Mapping[str, str]) -> tuple[Config, str | None]:
+    """Follow ``SEISMAG_SMALL=1``: the smallest backbone and at most two epochs, for trials and tests.
+
+    Returns:
+        The configuration, and the sentence for log and provenance (None: nothing was asked).
+
+    Raises:
+        UsageError: the variable is neither empty, 0 nor 1.
+    """
+    value = environ.get(SMALL_VARIABLE, "")
+    if value in ("", "0"):
+        return config, None
+    if value != "1":
+        raise UsageError(f"{SMALL_VARIABLE}={value}: write 1 to shrink model and epochs, or leave it out.")
+    epochs = min(config.train.epochs, SMALL_EPOCHS)
+    small = config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"backbone": SMALL_BACKBONE, "pretrained": False}),
+            "train": config.train.model_copy(update={"epochs": epochs}),
+        }
+    )
+    sentence = (
+        f"{SMALL_VARIABLE}=1: {SMALL_BACKBONE} without pretrained weights in place of {config.model.backbone}, "
+        f"{epochs} of {config.train.epochs} epochs. The scores say nothing about the real configuration."
+    )
+    return small, sentence
+
+
+def config_yaml(config: Config) -> str:
+    """Write a configuration as YAML that ``load_config`` reads back unchanged."""
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+# Files that are whole or absent
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` that replaces it when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomic(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8; a reader sees the old content or the new, never a part."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json_atomic(path: str | Path, value: Any) -> None:
+    """Write JSON; numpy numbers and paths are converted, NaN and infinity become null (JSON has neither)."""
+    write_text_atomic(path, json.dumps(_json_ready(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def file_sha256(path: str | Path) -> str:
+    """Sum of a file's bytes, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# Cards: NAME.json beside NAME.pth
+
+
+def card_path(path: str | Path) -> Path:
+    """Name of the card of a file: ``best_model.pth`` has ``best_model.json``."""
+    return Path(path).with_suffix(".json")
+
+
+def write_card(path: str | Path, card: Mapping[str, Any], content: Path | None = None) -> Path:
+    """Write the card of a file, with the sum of its content.
+
+    Args:
+        path: the file that the card describes.
+        card: what is known of it, ready for JSON.
+        content: where the content lies now, if it will be moved to ``path`` in the next moment. The card then
+            names the sum that it replaces as well, so that a crash between card and file leaves a valid pair.
+    """
+    path = Path(path)
+    content = content or path
+    facts = {"file": path.name, "bytes": content.stat().st_size, "sha256": file_sha256(content)}
+    replaced = file_sha256(path) if content != path and path.is_file() else None
+    write_json_atomic(card_path(path), {**card, **facts, "replaces_sha256": replaced})
+    return card_path(path)
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """Read the card of a file and compare the file's sum.
+
+    Raises:
+        SeismagError: file or card is missing, or the sum differs.
+    """
+    path = Path(path)
+    beside = card_path(path)
+    if not path.is_file():
+        raise SeismagError(f"{path}: no such file.")
+    if not beside.is_file():
+        raise SeismagError(f"{path}: its card {beside.name} is missing, so its content cannot be checked. Copy both.")
+    card = _read_json(beside)
+    if not isinstance(card, dict) or "sha256" not in card:
+        raise SeismagError(f"{beside}: not a card (no sha256). Copy file and card again from where they were made.")
+    if file_sha256(path) not in (card["sha256"], card.get("replaces_sha256")):
+        raise SeismagError(
+            f"{path}: corrupted: its sha256 is not the one on its card {beside.name}. "
+            "Copy both files again, or train again."
+        )
+    return card
+
+
+# Facts about this machine and this code
+
+
+def git_state(file: Path) -> dict[str, Any] | None:
+    """Commit of the checkout that tracks ``file`` and whether it differs from it; None outside a checkout."""
+    try:
+        _git(file, "ls-files", "--error-unmatch", file.name)
+        return {"commit": _git(file, "rev-parse", "HEAD").strip(), "dirty": bool(_git(file, "status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(file: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(file.resolve().parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _make_folder(runs_dir: Path, run_name: str, clock: Callable[[], datetime]) -> tuple[Path, datetime]:
+    for _ in range(_FOLDER_ATTEMPTS):
+        now = clock()
+        path = runs_dir.resolve() / f"{run_name}_{now:%Y%m%d_%H%M%S}"
+        try:
+            path.mkdir(parents=True)
+            return path, now
+        except FileExistsError:
+            if runs_dir.exists() and not runs_dir.is_dir():
+                raise SeismagError(f"{runs_dir}: a file, not a folder. Change train.runs_dir.") from None
+            time.sleep(_FOLDER_WAIT_S)
+        except OSError as error:
+            raise SeismagError(f"{path}: cannot be made ({error.strerror}). Change train.runs_dir.") from error
+    raise SeismagError(f"{path}: exists, and so did every later name tried. Change train.run_name.")
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SeismagError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise SeismagError(f"{path}: not valid JSON ({error}). Restore it or make it again.") from error
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json_ready(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return _json_ready(value.tolist())
+    if isinstance(value, np.generic):
+        return _json_ready(value.item())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_json_ready(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, (datetime, Path)):
+        return _iso(value) if isinstance(value, datetime) else str(value)
+    return value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.2 could take for a number (``1e4``); PyYAML itself only guards against YAML 1.1."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = re.match(r"[A-Za-z_]", text) is not None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _represent_text)

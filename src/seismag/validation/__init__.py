@@ -1,0 +1,1 @@
+"""Studies: they run learning and judge it by evaluation."""

@@ -1,0 +1,153 @@
+"""One training run from a store to judged predictions, and the judgement of a stored model."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seismag.config import Config, EvaluateConfig, SplitConfig
+from seismag.data.splits import draw_split, load_or_draw_split
+from seismag.data.store import Store, open_store
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
+from seismag.evaluation.scores import evaluate_predictions
+from seismag.learning.checkpoint import LoadedModel, load_checkpoint
+from seismag.learning.inference import predict_roles, predict_store
+from seismag.learning.train import train_model
+from seismag.runs import Run, create_run, file_sha256, read_run, shrink_if_asked, tracked, write_json_atomic
+
+SPLITS_DIR = Path("splits")
+log = logging.getLogger(__name__)
+
+
+def run_training(config: Config, store_path: Path, resume: Path | None = None, progress: bool | None = None) -> Run:
+    """Split, train, predict and judge one fold; everything is written into the run folder.
+
+    Args:
+        config: the whole configuration.
+        store_path: a finished store.
+        resume: folder of an interrupted run to go on with.
+        progress: show a bar; None: only on a terminal.
+
+    Raises:
+        SeismagError: data, split or settings make a training impossible; the message says which.
+    """
+    config, small = shrink_if_asked(config, os.environ)
+    if small:
+        log.warning(small)
+    store = _require_samples(open_store(store_path))
+    split, certificate = load_or_draw_split(
+        store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
+    )
+    _say_split(certificate, config.split.fold)
+    if resume is None:
+        certificate_sha256 = file_sha256(SPLITS_DIR / f"{config.split.name}.json")
+        run = create_run(
+            config.train.runs_dir, config.train.run_name, config, dataset_id=store.attributes["dataset_id"],
+            split_certificate_sha256=certificate_sha256, notes=(small,) if small else (),
+        )  # fmt: skip
+    else:
+        run = _run_to_resume(resume, store)
+    with tracked(run):
+        train_model(store, split, config, run, resume=resume is not None, progress=progress)
+        predictions = predict_roles(run, store, split, config.train.batch_size)
+        metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
+        write_json_atomic(run.path / "metrics.json", metrics)
+        draw_figures(metrics, run.path)
+        draw_training_curves(run.path / "history.csv", run.path / "training_curves.png")
+    return run
+
+
+def judge_model(
+    model: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Predict with a stored model and judge it on windows that its training has not seen.
+
+    On the store of its training these are the test windows of its fold; on another store all windows that
+    the training did not hold.
+
+    Args:
+        model: a checkpoint.
+        store_path: a finished store.
+        config: section ``evaluate``.
+        out: folder for metrics.json, predictions.parquet and figures; None: nothing is written.
+
+    Returns:
+        The content of metrics.json, and the predictions.
+    """
+    store = _require_samples(open_store(store_path))
+    loaded = load_checkpoint(model)
+    indices, split = _unseen(loaded, store)
+    predictions = predict_store(loaded, store, indices, role="test")
+    metrics = evaluate_predictions(predictions, store.samples if split is not None else None, split, config)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        predictions.to_parquet(out / "predictions.parquet", index=False)
+        write_json_atomic(out / "metrics.json", metrics)
+        draw_figures(metrics, out)
+    return metrics, predictions
+
+
+def draw_figures(metrics: dict[str, Any], folder: Path) -> None:
+    """Draw what belongs to a metrics.json: confusion of both tasks, scores beside baselines."""
+    for task in ("magnitude", "azimuth"):
+        draw_confusion(metrics, task, folder / f"confusion_{task}.png")
+    draw_scores(metrics, folder / "scores.png")
+
+
+def reach_h(store: Store) -> float:
+    """Window plus horizon, h: windows of a station that start this close are not independent."""
+    config = store.attributes["config"]
+    return float(config["window_h"] + config["horizon_h"])
+
+
+def _unseen(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame | None]:
+    """Positions of the windows that a model may be judged on, and the split if it is the model's own."""
+    samples = store.samples
+    if loaded.card["dataset_id"] == store.attributes["dataset_id"]:
+        spec = SplitConfig(**loaded.card["split"])
+        split = draw_split(samples, spec, reach_h(store))
+        test = split.loc[(split["fold"] == spec.fold) & (split["role"] == "test"), "sample_id"]
+        return samples.index[samples["sample_id"].isin(test)].to_numpy(), split
+    seen = samples["sample_id"].isin(loaded.trained_on)
+    if seen.all():
+        raise DataError(
+            f"{store.path}: every window was in the training of {loaded.path}. Use data that it has not seen."
+        )
+    if seen.any():
+        log.warning("%d windows that the model was trained on are left out", int(seen.sum()))
+    return samples.index[~seen].to_numpy(), None
+
+
+def _require_samples(store: Store) -> Store:
+    if not len(store.samples):
+        raise DataError(
+            f"{store.path}: holds no sample; rejected.csv in it says why. Prepare more data, or other rules."
+        )
+    return store
+
+
+def _run_to_resume(path: Path, store: Store) -> Run:
+    run = read_run(path)
+    made_from = run.provenance().get("dataset_id")
+    if made_from != store.attributes["dataset_id"]:
+        raise UsageError(
+            f"{path}: was begun on data set {made_from}, not on {store.attributes['dataset_id']} ({store.path})."
+        )
+    return run
+
+
+def _say_split(certificate: dict[str, Any], fold: int) -> None:
+    rows = [row for row in certificate["folds"] if row["fold"] == fold]
+    if not rows:
+        raise SeismagError(f"split.fold {fold}: the stored split has {len(certificate['folds'])} folds.")
+    row = rows[0]
+    log.info(
+        "fold %d of %d: %d train, %d val, %d test, %d purged (%.0f %%); overlaps: none",
+        fold, len(certificate["folds"]), row["train"], row["val"], row["test"],
+        row["purged"], 100 * row["purged_share"],
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""Checkpoints and their cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seismag.config import Config
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError
+from seismag.learning.checkpoint import (
+    build_card,
+    check_preprocessing,
+    checkpoint_content,
+    load_checkpoint,
+    save_checkpoint,
+)
+from seismag.learning.inference import predict_power
+from seismag.learning.model import ConvNeXtMultiTask
+from seismag.learning.transforms import Scaling, fit_scaling
+from seismag.runs import Run, card_path, file_sha256, write_card
+
+
+@pytest.fixture
+def card(store: Any, config: Config, run: Run) -> dict[str, Any]:
+    return build_card(store, config, run)
+
+
+@pytest.fixture
+def scaling(store: Any) -> Scaling:
+    return fit_scaling([store.power[:]])
+
+
+@pytest.fixture
+def model(config: Config) -> ConvNeXtMultiTask:
+    return ConvNeXtMultiTask(config.model)
+
+
+@pytest.fixture
+def path(tmp_path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]) -> Path:
+    save_checkpoint(tmp_path / "models" / "m.pth", model, scaling, card)
+    return tmp_path / "models" / "m.pth"
+
+
+def test_loaded_model_is_the_saved_one(path: Path, model: ConvNeXtMultiTask, scaling: Scaling, run: Run) -> None:
+    loaded = load_checkpoint(path)
+    assert not loaded.model.training
+    state = model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in loaded.model.state_dict().items())
+    np.testing.assert_array_equal(loaded.scaling.mean_db, scaling.mean_db)
+    assert loaded.card["run_id"] == run.run_id
+    assert loaded.card["dataset_id"] == "d0"
+    assert loaded.card["backbone"] == "convnext_atto"
+    assert (loaded.card["split_name"], loaded.card["fold"]) == ("loeo", 1)
+    assert loaded.card["magnitude_classes"] == list(MAGNITUDE_CLASSES)
+    assert loaded.card["azimuth_classes"] == list(AZIMUTH_CLASSES)
+    assert loaded.card["data_origin"] == ["simulated"]
+    assert len(loaded.card["frequency_hz"]) == 32
+    assert loaded.card["preprocessing"]["segment_s"] == 600
+
+
+def test_file_beside_holds_card_and_sum(path: Path, card: dict[str, Any]) -> None:
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["m.json", "m.pth"]
+    beside = json.loads((path.parent / "m.json").read_text())
+    assert beside["sha256"] == file_sha256(path)
+    assert {key: beside[key] for key in card} == card
+
+
+def test_metrics_added_to_the_json_card_are_found(path: Path, card: dict[str, Any]) -> None:
+    write_card(path, {**card, "metrics": {"balanced_accuracy": 0.3}})
+    assert load_checkpoint(path).card["metrics"] == {"balanced_accuracy": 0.3}
+
+
+def test_missing_model_names_the_commands_that_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SeismagError, match=r"make demo.*models/convnext_loeo_best\.pth.*seismag train"):
+        load_checkpoint(tmp_path / "m.pth")
+
+
+def test_truncated_model_is_called_corrupted(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(SeismagError, match=r"m\.pth: corrupted"):
+        load_checkpoint(path)
+
+
+def test_truncated_model_with_a_fitting_sum_is_no_checkpoint(path: Path, card: dict[str, Any]) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+    write_card(path, card)
+    with pytest.raises(SeismagError, match="not a seismag checkpoint"):
+        load_checkpoint(path)
+
+
+class Surprise:
+    def __reduce__(self) -> Any:
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], Surprise()])
+def test_foreign_file_is_no_checkpoint_and_is_not_executed(
+    tmp_path: Path, content: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(content, tmp_path / "m.pth")
+    write_card(tmp_path / "m.pth", {})
+    with pytest.raises(SeismagError, match="not a seismag checkpoint"):
+        load_checkpoint(tmp_path / "m.pth")
+    assert "executed" not in capsys.readouterr().out
+
+
+def save_content(path: Path, content: dict[str, Any]) -> None:
+    torch.save(content, path)
+    write_card(path, content["card"])
+
+
+def test_newer_format_asks_for_an_update(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    save_content(path, checkpoint_content(model, scaling, {**card, "format_version": 99}))
+    with pytest.raises(SeismagError, match=r"written in format 99.*Update"):
+        load_checkpoint(path)
+
+
+def test_classes_in_another_order_are_followed_by_name(
+    path: Path, store: Any, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    expected = predict_power(load_checkpoint(path), store.power[:4])
+    content = checkpoint_content(model, scaling, card)
+    state = {name: value.clone() for name, value in content["model"].items()}
+    order = [2, 0, 3, 1]
+    for name in ("weight", "bias"):
+        state[f"head_magnitude.5.{name}"] = state[f"head_magnitude.5.{name}"][order]
+    content["model"] = state
+    content["card"]["magnitude_classes"] = [MAGNITUDE_CLASSES[place] for place in order]
+    save_content(path, content)
+    loaded = load_checkpoint(path)
+    np.testing.assert_allclose(predict_power(loaded, store.power[:4])[0], expected[0], rtol=1e-6)
+    assert loaded.card["magnitude_classes"] == list(MAGNITUDE_CLASSES)
+
+
+@pytest.mark.parametrize("classes", [["Normal", "Moderate", "Medium", "Huge"], ["Normal", "Moderate", "Medium"]])
+def test_unknown_or_missing_class_is_refused(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any], classes: list[str]
+) -> None:
+    save_content(path, checkpoint_content(model, scaling, {**card, "magnitude_classes": classes}))
+    with pytest.raises(SeismagError, match=r"unknown here: (Huge|none), missing: Large"):
+        load_checkpoint(path)
+
+
+def test_weights_of_another_backbone_are_refused(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    other = {**card, "model": {**card["model"], "backbone": "resnet18"}}
+    save_content(path, checkpoint_content(model, scaling, other))
+    with pytest.raises(SeismagError, match="weights do not fit"):
+        load_checkpoint(path)
+
+
+def test_other_preprocessing_is_named_with_both_values(card: dict[str, Any], run: Run) -> None:
+    check_preprocessing(card, {"window_h": 6, "segment_s": 600, "frequency_rows": "linear"})
+    with pytest.raises(SeismagError, match=rf"{run.run_id}.*segment_s 600 in training, 300 here"):
+        check_preprocessing(card, {"window_h": 6, "segment_s": 300, "frequency_rows": "linear"})
+    with pytest.raises(SeismagError, match=r"n_bins '\(not set\)' in training, 64 here"):
+        check_preprocessing(card, {**card["preprocessing"], "n_bins": 64})
+
+
+def test_card_survives_a_copy_under_another_name(path: Path) -> None:
+    other = path.with_name("convnext_loeo_best.pth")
+    other.write_bytes(path.read_bytes())
+    card_path(other).write_text(card_path(path).read_text())
+    assert load_checkpoint(other).card["fold"] == 1
