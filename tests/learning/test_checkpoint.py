@@ -42,7 +42,7 @@ def model(config: Config) -> ConvNeXtMultiTask:
 
 @pytest.fixture
 def path(tmp_path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]) -> Path:
-    save_checkpoint(tmp_path / "models" / "m.pth", model, scaling, card)
+    save_checkpoint(tmp_path / "models" / "m.pth", model, scaling, card, trained_on=["GTO_1", "GTO_2"])
     return tmp_path / "models" / "m.pth"
 
 
@@ -52,6 +52,8 @@ def test_loaded_model_is_the_saved_one(path: Path, model: ConvNeXtMultiTask, sca
     state = model.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in loaded.model.state_dict().items())
     np.testing.assert_array_equal(loaded.scaling.mean_db, scaling.mean_db)
+    assert loaded.trained_on == ("GTO_1", "GTO_2")
+    assert loaded.card["split"]["n_folds"] == 10
     assert loaded.card["run_id"] == run.run_id
     assert loaded.card["dataset_id"] == "d0"
     assert loaded.card["backbone"] == "convnext_atto"

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from seismag.config import ModelConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
+from seismag.learning import dataset as dataset_module
 from seismag.learning.dataset import (
     EpochShuffle,
     SpectrogramDataset,
@@ -52,9 +53,19 @@ def test_unknown_class_is_an_error_and_never_class_0(name: Any) -> None:
 
 def test_reading_keeps_the_order_asked_for(store: Any) -> None:
     whole = store.power[:]
-    order = np.array([31, 2, 17, 2, 46])
-    np.testing.assert_array_equal(read_power(store.power, order), whole[order])
-    np.testing.assert_array_equal(read_power(whole, order), whole[order])
+    for order in (
+        np.array([31, 2, 17, 2, 46]),
+        np.arange(3, 40),
+        np.array([7, 8, 9, 3, 2, 20]),
+        np.array([], dtype=int),
+    ):
+        np.testing.assert_array_equal(read_power(store.power, order), whole[order])
+
+
+def test_long_runs_of_neighbours_are_read_in_bounded_slices(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset_module, "CHUNK_BYTES", 4 * 3 * 32 * 40 * 2)
+    indices = np.r_[0:11, 20:33]
+    np.testing.assert_array_equal(read_power(store.power, indices), store.power[:][indices])
 
 
 def test_pieces_join_to_the_whole_and_stay_small(store: Any) -> None:

@@ -62,7 +62,9 @@ def test_training_fills_the_run_folder(
     lines = [record.message for record in caplog.records if record.message.startswith("epoch")]
     assert len(lines) == 3
     assert "epoch 3/3" in lines[2]
-    card = load_checkpoint(run.best_model).card
+    loaded = load_checkpoint(run.best_model)
+    assert set(loaded.trained_on) == set(split.loc[split["role"].isin(["train", "val"]), "sample_id"])
+    card = loaded.card
     assert card["epoch"] == result.best_epoch
     assert card["val_loss"] == pytest.approx(result.best_val_loss)
 

@@ -118,8 +118,9 @@ def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
         field_nt: (3, n) at 1 Hz, NaN missing.
     """
     found: dict[str, list[tuple[int, int]]] = {"spikes": [], "steps": []}
-    for component, values in enumerate(field_nt):
-        change = np.abs(np.diff(values))
+    changes = np.diff(field_nt)
+    np.abs(changes, out=changes)
+    for component, (values, change) in enumerate(zip(field_nt, changes, strict=True)):
         candidates = np.flatnonzero(change > JUMP_NT)
         if not candidates.size:
             continue
@@ -150,7 +151,7 @@ def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
     jumps = np.concatenate([artefacts.spikes, artefacts.steps])
     blanks = [(component, sample - 1, sample + 1) for component, sample in jumps]
     for component, values in enumerate(bridged):
-        blanks += [(component, start, end) for start, end in flat_runs(values) if end - start >= FLAT_S]
+        blanks += [(component, start, end) for start, end in flat_runs(values, FLAT_S)]
     if not blanks:
         return bridged
     result = bridged.copy() if bridged is field_nt else bridged
@@ -159,11 +160,11 @@ def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
     return result
 
 
-def flat_runs(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Find runs of two or more identical values: (m, 2) first sample and end (exclusive); NaN breaks a run."""
+def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
+    """Find runs of at least ``shortest`` identical values: (m, 2) first sample and end (exclusive); NaN breaks a run."""
     edges = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [values.size]])
-    runs = np.stack([edges[:-1], edges[1:]], axis=1)
-    return runs[runs[:, 1] - runs[:, 0] > 1].astype(np.int64)
+    long = np.flatnonzero(np.diff(edges) >= max(2, shortest))
+    return np.stack([edges[long], edges[long + 1]], axis=1).astype(np.int64)
 
 
 def assess_day(
@@ -197,7 +198,7 @@ def assess_day(
     artefacts, flat = Artefacts(_NO_JUMPS, _NO_JUMPS), np.zeros(3, dtype=np.int64)
     if rate_hz == 1.0:
         artefacts = find_artefacts(bridge_short_gaps(field_nt, spec.max_interpolated_gap_s))
-        flat = np.array([np.diff(flat_runs(c), axis=1).max(initial=0) for c in field_nt], dtype=np.int64)
+        flat = np.array([np.diff(flat_runs(c, 2), axis=1).max(initial=0) for c in field_nt], dtype=np.int64)
     if len(artefacts.spikes) or len(artefacts.steps):
         reasons.append(f"{where}: {len(artefacts.spikes)} spikes and {len(artefacts.steps)} steps above {JUMP_NT} nT.")
     for name, seconds in zip(COMPONENTS, flat, strict=True):

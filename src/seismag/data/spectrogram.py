@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,8 +122,14 @@ def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArra
 
     Source: Welch (1967), doi:10.1109/TAU.1967.1161901, without averaging over time.
     """
-    spectra, mask = _segment_spectra(field_nt, spec)
-    return _power(spectra, mask, spec)
+    channels, mask = _centre(field_nt, spec)
+    grid = make_grid(spec)
+    power = np.empty((len(channels), len(grid.starts), len(grid.frequency_hz)), np.float32)
+    for channel, rows in zip(channels, power, strict=True):
+        rows[:] = _power(_segment_spectra(channel, spec), spec)
+    if mask is not None:
+        power[mask] = np.nan
+    return power.reshape(*field_nt.shape[:-1], *power.shape[1:]).swapaxes(-1, -2)
 
 
 def power_and_phasors(
@@ -141,20 +148,22 @@ def power_and_phasors(
         the mean cross-spectrum over that same geometric mean, so its length is the coherence (at most 1).
         NaN in columns masked in either component.
     """
-    spectra, mask = _segment_spectra(field_nt, spec)
-    power = _power(spectra, mask, spec)
+    power = power_spectrogram(field_nt, spec)
+    channels, mask = _centre(field_nt, spec)
     grid = make_grid(spec)
-    scale = _density_scale(spec)
-    shape = (*power.shape[:-3], len(PAIRS), 2, *power.shape[-2:])
+    shape = (len(channels) // 3, len(PAIRS), 2, len(grid.starts), len(grid.frequency_hz))
     phasors = np.empty(shape, np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for index, (_, a, b) in enumerate(PAIRS):
-            cross = np.conj(spectra[..., a, :, :]) * spectra[..., b, :, :] * np.float32(scale)  # (..., T, K)
-            rows = _average_rows(cross, grid).swapaxes(-1, -2)  # (..., R, T)
-            phasor = rows / np.sqrt(power[..., a, :, :] * power[..., b, :, :])
-            phasors[..., index, 0, :, :] = phasor.real
-            phasors[..., index, 1, :, :] = phasor.imag
-    return power, phasors
+    columns = power.swapaxes(-1, -2).reshape(-1, 3, *shape[-2:])  # (N, 3, T, R)
+    for window, parts in enumerate(phasors):
+        spectra = [_segment_spectra(channel, spec) for channel in channels[3 * window : 3 * window + 3]]
+        for (_, a, b), (real, imaginary) in zip(PAIRS, parts, strict=True):
+            cross = _average_rows(np.conj(spectra[a]) * spectra[b], grid) * np.float32(_density_scale(spec))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                phasor = cross / np.sqrt(columns[window, a] * columns[window, b])
+            if mask is not None:
+                phasor[mask[3 * window + a] | mask[3 * window + b]] = np.nan
+            real[:], imaginary[:] = phasor.real, phasor.imag
+    return power, phasors.reshape(*field_nt.shape[:-2], *shape[1:]).swapaxes(-1, -2)
 
 
 def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
@@ -167,28 +176,30 @@ def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
     return (np.float32(10) * np.log10(floored)).astype(np.float16)
 
 
-def _segment_spectra(
-    field_nt: NDArray[np.float64], spec: DataConfig
-) -> tuple[NDArray[np.complex64], NDArray[np.bool_] | None]:
-    """Transform each detrended Hann segment: (..., T, K) for bins 1..K, and the mask (..., T) or None."""
+def _centre(field_nt: NDArray[np.float64], spec: DataConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Take the level away in float64: (N, n) float32 variations, and the mask (N, T) or None."""
     if field_nt.shape[-1] != spec.window_h * 3600:
         raise ValueError(f"a window holds {spec.window_h * 3600} samples at 1 Hz, not {field_nt.shape[-1]}")
+    channels = field_nt.reshape(-1, field_nt.shape[-1])
+    if not np.isnan(np.sum(channels)):
+        return (channels - channels[:, :1]).astype(np.float32), None
+    finite = np.isfinite(channels)
+    level = np.sum(channels, -1, keepdims=True, where=finite) / np.maximum(finite.sum(-1, keepdims=True), 1)
+    variations = np.where(finite, channels - level, 0.0).astype(np.float32)  # columns that hold a zero are masked
+    return variations, masked_columns(channels, spec)
+
+
+def _segment_spectra(channel: NDArray[np.float32], spec: DataConfig) -> NDArray[np.complex64]:
+    """Transform each detrended, tapered segment of one component: (T, K) for bins 1..K.
+
+    One component at a time, so that the segments stay in the processor's cache.
+    """
     grid = make_grid(spec)
-    mask = None
-    if np.isnan(np.min(field_nt)):
-        mask = masked_columns(field_nt, spec)
-        finite = np.isfinite(field_nt)
-        level = np.sum(field_nt, -1, keepdims=True, where=finite) / np.maximum(finite.sum(-1, keepdims=True), 1)
-        centred = np.where(finite, field_nt - level, 0.0).astype(np.float32)  # columns with a zero are masked
-    else:
-        centred = (field_nt - field_nt[..., :1]).astype(np.float32)  # float64 until the level is gone
-    segments = np.lib.stride_tricks.sliding_window_view(centred, grid.segment, axis=-1)[..., :: spec.step_s, :]
     taper, basis = _taper_and_trend(grid.segment)
-    flat = np.ascontiguousarray(segments).reshape(-1, grid.segment)
-    flat -= (flat @ basis.T) @ basis  # linear trend
-    flat *= taper
-    spectra = fft.rfft(flat, axis=-1, overwrite_x=True)[:, 1 : grid.n_bins + 1]
-    return spectra.reshape(*segments.shape[:-1], grid.n_bins), mask
+    segments = np.lib.stride_tricks.sliding_window_view(channel, grid.segment)[:: spec.step_s].copy()  # (T, segment)
+    segments -= (segments @ basis.T) @ basis  # linear trend
+    segments *= taper
+    return fft.rfft(segments, axis=-1, overwrite_x=True)[:, 1 : grid.n_bins + 1]
 
 
 @lru_cache(maxsize=8)
@@ -206,18 +217,14 @@ def _density_scale(spec: DataConfig) -> float:
     return 2.0 / float(np.sum(taper.astype(np.float64) ** 2))
 
 
-def _power(spectra: NDArray[np.complex64], mask: NDArray[np.bool_] | None, spec: DataConfig) -> NDArray[np.float32]:
-    grid = make_grid(spec)
-    power = spectra.real**2
-    power += spectra.imag**2
+def _power(spectra: NDArray[np.complex64], spec: DataConfig) -> NDArray[np.float32]:
+    power = spectra.real * spectra.real
+    power += spectra.imag * spectra.imag
     power *= np.float32(_density_scale(spec))
-    rows = _average_rows(power, grid)
-    if mask is not None:
-        rows[mask] = np.nan
-    return rows.swapaxes(-1, -2)
+    return _average_rows(power, make_grid(spec))
 
 
-def _average_rows(values: NDArray, grid: Grid) -> NDArray:  # type: ignore[type-arg]
+def _average_rows(values: Any, grid: Grid) -> Any:
     """Average bins (last axis) within the bands of the rows."""
     if not grid.averages:
         return values

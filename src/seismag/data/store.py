@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import ZstdCodec
 
 from seismag.config import DataConfig
 from seismag.data.spectrogram import PAIRS, make_grid
@@ -124,7 +124,7 @@ def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dimensions: li
         dtype="float16",
         chunks=(1, *shape[1:]),
         shards=(SHARD_SAMPLES, *shape[1:]),
-        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+        compressors=ZstdCodec(level=1),
         fill_value=float("nan"),
         dimension_names=dimensions,
         attributes=attributes,

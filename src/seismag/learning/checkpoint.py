@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,14 @@ class LoadedModel:
         model: in evaluation mode, on the CPU.
         scaling: of its training role.
         card: class order, backbone, preprocessing, axes, dataset, run, split, fold, metrics.
+        trained_on: sample_id of every window that training or validation saw; the model is not judged on these.
     """
 
     path: Path
     model: ConvNeXtMultiTask
     scaling: Scaling
     card: dict[str, Any]
+    trained_on: tuple[str, ...] = ()
 
 
 def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "dataset_id": store.attributes["dataset_id"],
         "data_origin": sorted({str(origin) for origin in store.samples.get("origin", [])}),
+        "split": config.split.model_dump(mode="json"),
         "split_name": config.split.name,
         "fold": config.split.fold,
         "split_certificate_sha256": run.provenance().get("split_certificate_sha256"),
@@ -65,15 +68,29 @@ def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def checkpoint_content(model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any]) -> dict[str, Any]:
+def checkpoint_content(
+    model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any], trained_on: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything that ``load_checkpoint`` asks for, in types that load with ``weights_only=True``."""
-    return {"format": FORMAT, "model": model.state_dict(), "scaling": scaling.to_tensors(), "card": dict(card)}
+    return {
+        "format": FORMAT,
+        "model": model.state_dict(),
+        "scaling": scaling.to_tensors(),
+        "card": dict(card),
+        "trained_on": list(trained_on),
+    }
 
 
-def save_checkpoint(path: str | Path, model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any]) -> None:
-    """Write ``path`` and its card, each whole or not at all."""
+def save_checkpoint(
+    path: str | Path,
+    model: ConvNeXtMultiTask,
+    scaling: Scaling,
+    card: Mapping[str, Any],
+    trained_on: Sequence[str] = (),
+) -> None:
+    """Write ``path`` and its card, each whole or not at all; for the arguments see ``LoadedModel``."""
     with atomic_path(path) as temporary:
-        torch.save(checkpoint_content(model, scaling, card), temporary)
+        torch.save(checkpoint_content(model, scaling, card, trained_on), temporary)
         write_card(path, card, content=temporary)
 
 
@@ -135,7 +152,7 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
         raise SeismagError(
             f"{path}: its weights do not fit the backbone {card['backbone']} on its card: {error}"
         ) from error
-    return LoadedModel(path, model.eval(), Scaling.from_tensors(content["scaling"]), card)
+    return LoadedModel(path, model.eval(), Scaling.from_tensors(content["scaling"]), card, tuple(content["trained_on"]))
 
 
 def check_preprocessing(card: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> None:

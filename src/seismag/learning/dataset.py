@@ -103,12 +103,20 @@ def class_indices(names: Sequence[Any] | pd.Series, classes: Sequence[str], colu
 
 
 def read_power(power: Any, indices: IntArray) -> NDArray[np.float16]:
-    """Read spectrograms (n, 3, F, T) in the order of ``indices``, each chunk of the store once."""
+    """Read spectrograms (n, 3, F, T) in the order of ``indices``.
+
+    Neighbours are read as one slice: for 200 of 300 samples of a sharded array Zarr's ``oindex`` takes five times as
+    long as reading them one by one (zarr 3.1).
+    """
+    result = np.empty((len(indices), *power.shape[1:]), dtype=np.float16)
     order = np.argsort(indices, kind="stable")
-    selected = power[indices[order]] if isinstance(power, np.ndarray) else power.oindex[indices[order]]
-    result = np.empty_like(selected)
-    result[order] = selected
-    return np.asarray(result, dtype=np.float16)
+    ascending = indices[order]
+    longest = max(1, CHUNK_BYTES // _bytes_of(power, 1))
+    starts = (np.diff(ascending) != 1) | (np.arange(1, len(indices)) % longest == 0)
+    for places in np.split(np.arange(len(indices)), np.flatnonzero(starts) + 1):
+        if len(places):
+            result[order[places]] = power[int(ascending[places[0]]) : int(ascending[places[-1]]) + 1]
+    return result
 
 
 def iterate_power(power: Any, indices: IntArray, chunk_bytes: int = CHUNK_BYTES) -> Iterator[NDArray[np.float16]]:

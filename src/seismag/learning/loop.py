@@ -86,16 +86,19 @@ class Training(lightning.LightningModule):
         self,
         model: ConvNeXtMultiTask,
         loss: MultiTaskLoss,
-        scaling: Scaling,
-        card: dict[str, Any],
         config: TrainConfig,
         steps_per_epoch: int,
+        *,
+        scaling: Scaling,
+        card: dict[str, Any],
+        trained_on: tuple[str, ...],
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
         self.scaling = scaling
         self.card = card
+        self.trained_on = trained_on
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self.history: list[EpochRecord] = []
@@ -157,7 +160,7 @@ class Training(lightning.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= checkpoint_content(self.model, self.scaling, self.card)
+        checkpoint |= checkpoint_content(self.model, self.scaling, self.card, self.trained_on)
         checkpoint["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -189,7 +192,9 @@ class _RunWriter(Callback):
         pl_module.card |= {"epoch": record["epoch"], "val_loss": record["val_loss"]}
         # best before latest: a crash in between repeats the epoch, and writes the same best model again
         if is_best:
-            save_checkpoint(self.run.best_model, pl_module.model, pl_module.scaling, pl_module.card)
+            save_checkpoint(
+                self.run.best_model, pl_module.model, pl_module.scaling, pl_module.card, pl_module.trained_on
+            )
         with atomic_path(self.run.latest_checkpoint) as temporary:
             trainer.save_checkpoint(temporary)
             write_card(self.run.latest_checkpoint, pl_module.card, content=temporary)

@@ -92,7 +92,11 @@ def train_model(
             model.check_input(*store.power.shape[2:])
             loaders = _loaders(train, val, config.train, first_epoch=len(history))
             loss = MultiTaskLoss(*class_weights, config.train.azimuth_weight)
-            module = Training(model, loss, scaling, build_card(store, config, run), config.train, len(loaders[0]))
+            seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
+            module = Training(
+                model, loss, config.train, len(loaders[0]),
+                scaling=scaling, card=build_card(store, config, run), trained_on=tuple(map(str, seen)),
+            )  # fmt: skip
             fit(module, loaders, run, config.train, checkpoint is not None, _bar_wanted(progress), on_epoch)
             history = module.history
     best = min(history, key=lambda record: record["val_loss"])

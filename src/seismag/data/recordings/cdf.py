@@ -68,7 +68,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
 
     Raises:
         DataError: ``missing_dependency``, ``truncated``, ``corrupt_file``, ``wrong_kind`` (another sort
-            of CDF), ``wrong_units``, ``components_missing``, ``no_data``, ``irregular_sampling``,
+            of CDF), ``wrong_units``, ``impossible_value``, ``components_missing``, ``no_data``, ``irregular_sampling``,
             ``contradicting_samples`` or ``name_mismatch``.
     """
     cdflib = _import_cdflib(path)
@@ -164,7 +164,7 @@ class _Content:
 
     def to_recording(self, path: Path, sha256: str) -> Recording:
         values = np.stack(list(self.elements.values()))
-        blank_fill_values(values)
+        blank_fill_values(values, self.where)
         step_ms = _seconds_to_ms(self.attributes.get("DataSamplingRate", ""))
         grid = place_on_grid(self.times_ms, values, step_ms, self.where, self.warnings)
         elements = dict(zip(self.elements, grid.values, strict=True))

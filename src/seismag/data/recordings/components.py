@@ -26,7 +26,10 @@ from seismag.domain import DataError
 ARCMIN_DEG = 1 / 60
 DEGREE_DEG = 1.0
 _NOT_RECORDED = (88888.0, 88888.8, 88888.88)
-_MISSING_FROM = 99990.0
+_NINES = (99_999.0, 999_999.0)
+_CDF_MARK = 1e31
+_SMALLEST_MARK = 88_888.0
+_VALUE_LIMIT = 100_000.0  # nT; the field is below 70,000, D below 21,600 minutes of arc
 _BASELINE_FREE_NT = 1000.0  # the total field is nowhere on Earth below 22,000 nT
 
 
@@ -96,13 +99,30 @@ def _from_declination(
     return HorizontalField(np.stack([h * np.cos(offset), h * np.sin(offset), z]), axis_deg)
 
 
-def blank_fill_values(values: NDArray[np.float64]) -> None:
-    """Set INTERMAGNET's marks to NaN in place: 99999.xx, 999999.xx missing, 88888.xx not recorded.
+def blank_fill_values(values: NDArray[np.float64], where: str) -> None:
+    """Set the marks of missing samples to NaN in place.
 
-    Whatever exceeds 99,990 (infinity too) is no field of this planet and goes the same way.
+    INTERMAGNET writes 99999.xx and 999999.xx for missing, 88888.xx for not recorded; CDF -1e31.
+
+    Args:
+        values: (n,) or (k, n).
+        where: the file, for messages.
+
+    Raises:
+        DataError: ``impossible_value``, another number beyond 100,000, which no field of this planet has.
     """
     for row in np.atleast_2d(values):
-        row[(np.abs(row) >= _MISSING_FROM) | np.isin(row, _NOT_RECORDED)] = np.nan
+        size = np.abs(row)
+        large = size >= _SMALLEST_MARK
+        if not np.any(large):
+            continue
+        marks = np.isin(row, _NOT_RECORDED) | (size == _CDF_MARK)
+        for nines in _NINES:
+            marks |= (size >= nines) & (size < nines + 1)
+        row[marks] = np.nan
+        if np.any(size[large & ~marks] >= _VALUE_LIMIT):
+            wrong = row[large & ~marks & (size >= _VALUE_LIMIT)][0]
+            raise DataError(f"{where}: a value of {wrong:g}, {_VALUE_LIMIT:g} is the limit.", "impossible_value")
 
 
 def wrap_deg(angle_deg: float) -> float:

@@ -55,7 +55,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         The recording; missing lines and fill values are NaN. ``metadata`` holds the header.
 
     Raises:
-        DataError: ``bad_header``, ``no_data``, ``truncated``, ``bad_line``, ``components_missing``,
+        DataError: ``bad_header``, ``no_data``, ``truncated``, ``bad_line``, ``impossible_value``, ``components_missing``,
             ``wrong_kind`` (an hourly file or an index), ``irregular_sampling``,
             ``contradicting_samples`` or ``name_mismatch``.
     """
@@ -76,7 +76,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     table = parse_table(payload[names.end() :], len(letters), first_line, where)
     if table.wrong_days_of_year:
         warnings.append(f"{table.wrong_days_of_year} lines state a day of the year that is not their date's.")
-    blank_fill_values(table.values)
+    blank_fill_values(table.values, where)
     grid = place_on_grid(table.times_ms, table.values, step_ms, where, warnings)
     if grid.step_ms >= _HOUR_MS:
         raise _wrong_kind(where)

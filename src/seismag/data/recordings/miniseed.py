@@ -58,7 +58,8 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     Raises:
         DataError: ``missing_dependency``, ``corrupt_file``, ``mixed_headers`` (several stations or
             channels of one component), ``mixed_rates``, ``components_missing``, ``wrong_kind`` (a
-            seismometer), ``irregular_sampling``, ``contradicting_samples`` or ``no_data``.
+            seismometer), ``irregular_sampling``, ``contradicting_samples``,
+            ``impossible_value`` or ``no_data``.
     """
     where = str(path)
     warnings: list[str] = []
@@ -135,7 +136,7 @@ def _pieces_by_element(traces: list[Any], where: str) -> dict[str, list[tuple[fl
             raise DataError(f"{where}: channel {channel} is a seismometer's, not a magnetometer's.", "wrong_kind")
         channels[channel[-1:]].add(channel)
         values = np.ma.filled(np.ma.asarray(trace.data).astype(np.float64), np.nan)
-        blank_fill_values(values)
+        blank_fill_values(values, where)
         pieces[channel[-1:]].append((trace.stats.starttime.ns / 1e6, values))
     doubled = [sorted(names) for names in channels.values() if len(names) > 1]
     if doubled:

@@ -1,0 +1,168 @@
+"""How fast is ``seismag prepare``, and where does the time go?
+
+    python benchmarks/prepare.py [--days 96] [--rounds 3]
+
+Simulates an archive of gzipped FRG-604RC day files, then times, in turn and in one process on one core:
+``prepare`` from files to a finished store (power only, all windows kept); a plain reference (numpy reader,
+``scipy.signal.spectrogram`` window by window, one file a sample); and the bare kernel without which no store
+can be made (gunzip, unpack, segments, rfft, log, zstd). Prints station-days per second, ratios, and each step.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse  # noqa: E402
+import gzip  # noqa: E402
+import resource  # noqa: E402
+import shutil  # noqa: E402
+import statistics  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import numcodecs  # noqa: E402
+import numpy as np  # noqa: E402
+from isal import igzip  # noqa: E402
+from scipy import fft, signal  # noqa: E402
+
+from seismag.config import DataConfig, SimulateConfig  # noqa: E402
+from seismag.data import archive as archives  # noqa: E402
+from seismag.data import store as stores  # noqa: E402
+from seismag.data.prepare import noise_floor_nt, prepare_store, read_inputs  # noqa: E402
+from seismag.data.quality import mask_artefacts  # noqa: E402
+from seismag.data.recordings import read_recording  # noqa: E402
+from seismag.data.simulate import simulate_archive  # noqa: E402
+from seismag.data.spectrogram import power_spectrogram, to_decibel  # noqa: E402
+from seismag.data.stations import read_stations  # noqa: E402
+
+SPEC = DataConfig(controls="all", match_kp=None)
+
+
+def run_prepare(archive: Path, out: Path) -> None:
+    """The product: files to a finished store, one process."""
+    inputs = read_inputs(archive, archive / "stations.csv", [archive / "catalogue.csv"], None, None)
+    prepared = prepare_store(inputs, out, SPEC)
+    if prepared.n_samples != 4 * len(list(archive.glob("*/*.gz"))):
+        raise SystemExit(f"not every window became a sample: {prepared}")
+
+
+def run_reference(archive: Path, out: Path) -> None:
+    """The plain way: read, cut, scipy window by window, one file a sample."""
+    out.mkdir()
+    for path in sorted(archive.glob("*/*.gz")):
+        raw = np.frombuffer(gzip.decompress(path.read_bytes()), dtype=np.uint8)
+        blocks = raw[: 144 * 10_230].reshape(144, 10_230)[:, 30:].reshape(-1, 17)[:, :9].astype(np.int32)
+        field = blocks[:, 0::3] | blocks[:, 1::3] << 8 | blocks[:, 2::3] << 16
+        field = np.where(field >= 1 << 23, field - (1 << 24), field) / 100.0
+        field[field == 83_886.07] = np.nan
+        for window in range(4):
+            power = [
+                signal.spectrogram(component, 1.0, "hann", 600, 506, detrend="linear")[2][1:225]
+                for component in field[window * 21_600 : (window + 1) * 21_600].T
+            ]
+            np.savez_compressed(
+                out / f"{path.stem}_{window}.npz", power=(10 * np.log10(np.array(power))).astype(np.float16)
+            )
+
+
+def run_kernel(archive: Path, out: Path) -> None:  # noqa: ARG001
+    """What cannot be left out: gunzip, unpack, segments, rfft, log, zstd; nothing is written."""
+    codec = numcodecs.Blosc("zstd", clevel=1, shuffle=numcodecs.Blosc.SHUFFLE)
+    taper = signal.get_window("hann", 600).astype(np.float32)
+    for path in sorted(archive.glob("*/*.gz")):
+        payload = igzip.decompress(path.read_bytes())
+        counts = np.lib.stride_tricks.as_strided(
+            np.frombuffer(payload, dtype="<i4", count=1, offset=29), (144, 600, 3), (10_230, 17, 3)
+        ).copy() >> 8  # fmt: skip
+        field = (counts.reshape(-1, 3).T.reshape(3, 4, 21_600) * 0.01).astype(np.float32)
+        segments = np.lib.stride_tricks.sliding_window_view(field, 600, axis=-1)[..., ::94, :] * taper
+        spectra = fft.rfft(segments, axis=-1)[..., 1:225]
+        power_db = (10 * np.log10(spectra.real**2 + spectra.imag**2)).astype(np.float16)
+        for window in range(4):
+            codec.encode(np.ascontiguousarray(power_db[:, window]))
+
+
+def steps(archive: Path, out: Path) -> dict[str, float]:
+    """Milliseconds a station-day of each step of ``prepare``, called one after the other."""
+    stations = read_stations(archive / "stations.csv")
+    paths = sorted(archive.glob("*/*.gz"))[:32]
+    stores.create_arrays(out, [f"{n}" for n in range(4 * len(paths))], SPEC)
+    spent: dict[str, float] = {}
+
+    def timed(name: str, function: Callable[[], object]) -> object:
+        clock = time.perf_counter()
+        result = function()
+        spent[name] = spent.get(name, 0.0) + (time.perf_counter() - clock) * 1000 / len(paths)
+        return result
+
+    shard = []
+    for path in paths:
+        recording = timed(
+            "read (checksum, gunzip, unpack), once; prepare reads twice", lambda path=path: read_recording(path)
+        )
+        station = stations[recording.station]
+        day = recording.start_utc.astype("datetime64[D]")
+        held = archives.cut_day([recording], station, day)
+        timed("survey: judge the day", lambda: archives.judge_day(held, station, day, SPEC))
+        masked = timed("look for jumps and stuck values again", lambda: mask_artefacts(held.field_nt, SPEC))
+        power = timed(
+            "power (segments, trend, taper, rfft)",
+            lambda: power_spectrogram(archives.split_windows(masked, SPEC), SPEC),
+        )
+        timed("noise floor", lambda: noise_floor_nt(power, SPEC))
+        shard.append(timed("decibel, float16", lambda: to_decibel(power)))
+        if len(shard) == 16:
+            first = 4 * 16 * (paths.index(path) // 16)
+            timed("write (zstd, Zarr)", lambda: stores.write_shard(out, first, np.concatenate(shard), None))
+            shard.clear()
+    return spent
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=96, help="station-days, a multiple of 32")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="seismag-bench-"))
+    try:
+        archive = root / "archive"
+        simulate_archive(
+            SimulateConfig(stations=["GTO"], days=arguments.days, events_per_station=0, missing_day_fraction=0.0),
+            archive,
+        )
+        runs: dict[str, Callable[[Path, Path], None]] = {
+            "seismag prepare": run_prepare, "plain reference": run_reference, "bare kernel": run_kernel,
+        }  # fmt: skip
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        run_prepare(archive, root / "warm-up")
+        for number in range(arguments.rounds):
+            for name, function in runs.items():
+                out = root / f"{name}-{number}"
+                clock = time.perf_counter()
+                function(archive, out)
+                seconds[name].append(time.perf_counter() - clock)
+                shutil.rmtree(out, ignore_errors=True)
+        spent = steps(archive, root / "steps")
+    finally:
+        shutil.rmtree(root)
+    rates = {name: arguments.days / statistics.median(values) for name, values in seconds.items()}
+    print(f"{arguments.days} station-days, one core, median of {arguments.rounds} rounds in turn")
+    for name, rate in rates.items():
+        print(f"  {name:<18}{rate:7.1f} station-days/s{1000 / rate:9.1f} ms each")
+    ratios = [b / a for a, b in zip(seconds["seismag prepare"], seconds["plain reference"], strict=True)]
+    print(f"  prepare is {statistics.median(ratios):.1f} times as fast as the reference (by rounds: "
+          f"{', '.join(f'{ratio:.1f}' for ratio in ratios)})")  # fmt: skip
+    print("steps, ms a station-day")
+    for name, value in spent.items():
+        print(f"  {name:<60}{value:6.2f}")
+    print(f"largest memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
