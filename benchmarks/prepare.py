@@ -115,7 +115,7 @@ def steps(archive: Path, out: Path) -> dict[str, float]:
             lambda: power_spectrogram(archives.split_windows(masked, SPEC), SPEC),
         )
         timed("noise floor", lambda: noise_floor_nt(power, SPEC))
-        shard.append(timed("decibel, float16", lambda: to_decibel(power)))
+        shard.append(timed("decibel, float16", lambda: np.ascontiguousarray(to_decibel(power))))
         if len(shard) == 16:
             first = 4 * 16 * (paths.index(path) // 16)
             timed("write (zstd, Zarr)", lambda: stores.write_shard(out, first, np.concatenate(shard), None))

@@ -98,7 +98,7 @@ def judge_day(day_data: Day, station: Station, day: np.datetime64, spec: DataCon
     expected = main_field(station, day, day_data.h_axis_deg)
     quality = assess_day(day_data.field_nt, spec, expected, f"{station.code} {day}")
     windows = split_windows(day_data.field_nt, spec)
-    gaps = np.isnan(windows).any(axis=1).mean(axis=-1)
+    gaps = np.isnan(windows.sum(axis=1)).mean(axis=-1)
     masked = (
         masked_columns(split_windows(mask_artefacts(day_data.field_nt, spec), spec), spec).any(axis=1).mean(axis=-1)
     )

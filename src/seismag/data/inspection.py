@@ -152,7 +152,7 @@ def _component(quality: DayQuality, index: int) -> dict[str, Any]:
         "min_nt": _number(quality.min_nt[index]),
         "max_nt": _number(quality.max_nt[index]),
         "missing": int(quality.missing[index]),
-        "longest_flat_s": int(quality.flat_s[index]),
+        "stuck_s": int(quality.flat_s[index]),
     }
 
 

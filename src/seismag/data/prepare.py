@@ -329,24 +329,28 @@ def _compute(
 def _compute_shard(
     rows: pd.DataFrame, first: int, archive: Path, stations: dict[str, Station], spec: DataConfig, out: Path, part: Path
 ) -> None:
-    powers, phasors, noise = [], [], []
-    for (code, day), windows in rows.groupby(["station", "day"], sort=False):
+    grid = make_grid(spec)
+    shape = (len(rows), 3, len(grid.frequency_hz), len(grid.time_s))
+    power_db = np.empty(shape, np.float16)
+    phasors = np.empty((shape[0], 3, 2, *shape[2:]), np.float16) if spec.cross_spectra else None
+    noise = np.empty(len(rows))
+    for (code, day), positions in rows.groupby(["station", "day"], sort=False).indices.items():
         date = np.datetime64(day).astype("datetime64[D]")
-        held = archives.load_day([archive / path for path in windows["paths"].iat[0]], stations[str(code)], date)
-        if "+".join(held.sha256) != windows["source_sha256"].iat[0]:
+        paths, sha256 = (rows[column].iat[positions[0]] for column in ("paths", "source_sha256"))
+        held = archives.load_day([archive / path for path in paths], stations[str(code)], date)
+        if "+".join(held.sha256) != sha256:
             raise DataError(f"{code} {date}: the day file changed while the store was made. Run the command again.")
-        slots = (windows["start_utc"].to_numpy().astype("datetime64[h]") - date.astype("datetime64[h]")).astype(int)
-        field = archives.split_windows(mask_artefacts(held.field_nt, spec), spec)[slots // spec.window_h]
-        if spec.cross_spectra:
-            power, phasor = power_and_phasors(field, spec)
-            phasors.append(phasor.astype(np.float16))
-        else:
+        starts = rows["start_utc"].to_numpy()[positions].astype("datetime64[h]")
+        slots = (starts - date.astype("datetime64[h]")).astype(int) // spec.window_h
+        field = archives.split_windows(mask_artefacts(held.field_nt, spec), spec)[slots]
+        if phasors is None:
             power = power_spectrogram(field, spec)
-        noise.append(noise_floor_nt(power, spec))
-        powers.append(to_decibel(power))
-    stores.write_shard(out, first, np.concatenate(powers), np.concatenate(phasors) if phasors else None)
-    table = pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": np.concatenate(noise)})
-    stores.write_table(table, part)
+        else:
+            power, phasors[positions] = power_and_phasors(field, spec)
+        power_db[positions] = to_decibel(power)
+        noise[positions] = noise_floor_nt(power, spec)
+    stores.write_shard(out, first, power_db, phasors)
+    stores.write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
 
 
 def noise_floor_nt(
@@ -363,9 +367,10 @@ def noise_floor_nt(
     """
     frequency = make_grid(spec).frequency_hz
     rows = (frequency >= NOISE_BAND_HZ[0]) & (frequency < NOISE_BAND_HZ[1])
-    band = power[..., rows, :].sum(axis=-2, dtype=np.float64) * np.gradient(frequency)[rows].mean()
-    floor: np.ndarray[Any, np.dtype[np.float64]] = np.sqrt(np.nanquantile(band, 0.1, axis=-1)).mean(axis=-1)
-    return floor
+    width = np.gradient(frequency)[rows]
+    band = np.sort(np.einsum("...ft,f->...t", power[..., rows, :], width.astype(np.float32)), axis=-1)  # NaN last
+    rank = np.maximum(np.isfinite(band).sum(axis=-1, keepdims=True) - 1, 0) // 10
+    return np.sqrt(np.take_along_axis(band, rank, axis=-1)[..., 0].astype(np.float64)).mean(axis=-1)
 
 
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:

@@ -63,7 +63,7 @@ class DayQuality:
         median_nt, min_nt, max_nt: (3,), NaN where everything is missing.
         missing: (3,) samples without a value.
         spikes, steps: counts over the three components.
-        flat_s: (3,) longest run of identical values, s.
+        flat_s: (3,) longest stuck stretch of at least 600 s, s; 0: none.
     """
 
     verdict: str
@@ -162,6 +162,11 @@ def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
 
 def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
     """Find runs of at least ``shortest`` identical values: (m, 2) first sample and end (exclusive); NaN breaks a run."""
+    block = shortest // 2  # a long run holds at least one whole aligned block; without one there is no run to look for
+    if block > 1:
+        blocks = values[: values.size // block * block].reshape(-1, block)
+        if not np.any(blocks.max(axis=1, initial=-np.inf) == blocks.min(axis=1, initial=np.inf)):
+            return np.empty((0, 2), dtype=np.int64)
     edges = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [values.size]])
     long = np.flatnonzero(np.diff(edges) >= max(2, shortest))
     return np.stack([edges[long], edges[long + 1]], axis=1).astype(np.int64)
@@ -198,11 +203,11 @@ def assess_day(
     artefacts, flat = Artefacts(_NO_JUMPS, _NO_JUMPS), np.zeros(3, dtype=np.int64)
     if rate_hz == 1.0:
         artefacts = find_artefacts(bridge_short_gaps(field_nt, spec.max_interpolated_gap_s))
-        flat = np.array([np.diff(flat_runs(c, 2), axis=1).max(initial=0) for c in field_nt], dtype=np.int64)
+        flat = np.array([np.diff(flat_runs(c, FLAT_S), axis=1).max(initial=0) for c in field_nt], dtype=np.int64)
     if len(artefacts.spikes) or len(artefacts.steps):
         reasons.append(f"{where}: {len(artefacts.spikes)} spikes and {len(artefacts.steps)} steps above {JUMP_NT} nT.")
     for name, seconds in zip(COMPONENTS, flat, strict=True):
-        if seconds >= FLAT_S:
+        if seconds:
             reasons.append(f"{where}: {name} does not change for {seconds} s (limit {FLAT_S} s).")
     return DayQuality(
         verdict="refused" if plausible is False else ("usable" if reasons else "good"),

@@ -76,9 +76,9 @@ def bridge_short_gaps(field_nt: NDArray[np.float64], longest_s: int) -> NDArray[
     Returns:
         The same array when nothing is missing, otherwise a copy.
     """
-    missing = np.isnan(field_nt)
-    if longest_s < 1 or not missing.any():
+    if longest_s < 1 or not np.isnan(np.sum(field_nt)):
         return field_nt
+    missing = np.isnan(field_nt)
     result = field_nt.copy()
     n = field_nt.shape[-1]
     for component, absent in zip(result, missing, strict=True):
@@ -101,6 +101,8 @@ def masked_columns(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
         (..., T) True where the segment holds at least one NaN.
     """
     grid = make_grid(spec)
+    if not np.isnan(np.sum(field_nt)):
+        return np.zeros((*field_nt.shape[:-1], len(grid.starts)), dtype=bool)
     missing = np.isnan(field_nt)
     counts = np.concatenate([np.zeros((*missing.shape[:-1], 1), np.int32), np.cumsum(missing, -1, np.int32)], -1)
     touched: NDArray[np.bool_] = counts[..., grid.starts + grid.segment] > counts[..., grid.starts]
@@ -122,7 +124,7 @@ def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArra
 
     Source: Welch (1967), doi:10.1109/TAU.1967.1161901, without averaging over time.
     """
-    channels, mask = _centre(field_nt, spec)
+    channels, mask = _channels(field_nt, spec)
     grid = make_grid(spec)
     power = np.empty((len(channels), len(grid.starts), len(grid.frequency_hz)), np.float32)
     for channel, rows in zip(channels, power, strict=True):
@@ -149,7 +151,7 @@ def power_and_phasors(
         NaN in columns masked in either component.
     """
     power = power_spectrogram(field_nt, spec)
-    channels, mask = _centre(field_nt, spec)
+    channels, mask = _channels(field_nt, spec)
     grid = make_grid(spec)
     shape = (len(channels) // 3, len(PAIRS), 2, len(grid.starts), len(grid.frequency_hz))
     phasors = np.empty(shape, np.float32)
@@ -161,7 +163,7 @@ def power_and_phasors(
             with np.errstate(divide="ignore", invalid="ignore"):
                 phasor = cross / np.sqrt(columns[window, a] * columns[window, b])
             if mask is not None:
-                phasor[mask[3 * window + a] | mask[3 * window + b]] = np.nan
+                phasor[mask[3 * window + a] | mask[3 * window + b]] = complex(np.nan, np.nan)
             real[:], imaginary[:] = phasor.real, phasor.imag
     return power, phasors.reshape(*field_nt.shape[:-2], *shape[1:]).swapaxes(-1, -2)
 
@@ -176,27 +178,27 @@ def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
     return (np.float32(10) * np.log10(floored)).astype(np.float16)
 
 
-def _centre(field_nt: NDArray[np.float64], spec: DataConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Take the level away in float64: (N, n) float32 variations, and the mask (N, T) or None."""
+def _channels(field_nt: NDArray[np.float64], spec: DataConfig) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Flatten to (N, n) without NaN, and the mask (N, T) of the columns that a NaN touches, or None."""
     if field_nt.shape[-1] != spec.window_h * 3600:
         raise ValueError(f"a window holds {spec.window_h * 3600} samples at 1 Hz, not {field_nt.shape[-1]}")
     channels = field_nt.reshape(-1, field_nt.shape[-1])
     if not np.isnan(np.sum(channels)):
-        return (channels - channels[:, :1]).astype(np.float32), None
-    finite = np.isfinite(channels)
-    level = np.sum(channels, -1, keepdims=True, where=finite) / np.maximum(finite.sum(-1, keepdims=True), 1)
-    variations = np.where(finite, channels - level, 0.0).astype(np.float32)  # columns that hold a zero are masked
-    return variations, masked_columns(channels, spec)
+        return channels, None
+    return np.nan_to_num(channels), masked_columns(channels, spec)  # every column with such a zero is masked
 
 
-def _segment_spectra(channel: NDArray[np.float32], spec: DataConfig) -> NDArray[np.complex64]:
+def _segment_spectra(channel: NDArray[np.float64], spec: DataConfig) -> NDArray[np.complex64]:
     """Transform each detrended, tapered segment of one component: (T, K) for bins 1..K.
 
-    One component at a time, so that the segments stay in the processor's cache.
+    The level goes in float64, segment by segment, so that float32 holds variations of some nT only. One
+    component at a time, so that the segments stay in the processor's cache.
     """
     grid = make_grid(spec)
     taper, basis = _taper_and_trend(grid.segment)
-    segments = np.lib.stride_tricks.sliding_window_view(channel, grid.segment)[:: spec.step_s].copy()  # (T, segment)
+    view = np.lib.stride_tricks.sliding_window_view(channel, grid.segment)[:: spec.step_s]  # (T, segment)
+    segments = np.empty(view.shape, np.float32)
+    np.subtract(view, view[:, :1], out=segments, casting="same_kind")
     segments -= (segments @ basis.T) @ basis  # linear trend
     segments *= taper
     return fft.rfft(segments, axis=-1, overwrite_x=True)[:, 1 : grid.n_bins + 1]

@@ -77,6 +77,15 @@ def test_folders_and_the_litter_of_desktops_do_not_count_as_files():
     assert decompress(zipped("day/", "day/a.sec", "__MACOSX/day/._a.sec", "day/.DS_Store"), "day.zip") == CONTENT
 
 
+def test_a_member_whose_name_was_lost_is_no_crash():
+    """``ZipInfo.is_dir`` fails on an empty name."""
+    raw = zipped("a")
+    central = raw.index(b"PK\x01\x02")
+    nameless = raw[: central + 28] + b"\0\0" + raw[central + 30 :]
+    with pytest.raises(DataError):
+        decompress(nameless, "day.zip")
+
+
 def test_a_zip_without_files_is_refused():
     with pytest.raises(DataError) as caught:
         decompress(zipped(), "day.zip")

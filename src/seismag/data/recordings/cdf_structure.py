@@ -67,7 +67,8 @@ def _inflate(payload: bytes, layout: _Layout, where: str) -> bytes:
     """The records inside a compressed file; the gzip stream carries a CRC-32."""
     width = layout.offset
     size = _integer(payload, 8, width)
-    if size > len(payload) - 8:
+    parameters = _integer(payload, 8 + width + 4, width)  # the last record of a compressed file
+    if size > len(payload) - 8 or not 8 <= parameters <= len(payload) - _integer(payload, parameters, width):
         raise _truncated(where, len(payload))
     unpacked_size = _integer(payload, 8 + 2 * width + 4, width)
     begin = 8 + 3 * width + 8

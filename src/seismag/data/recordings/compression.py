@@ -75,7 +75,7 @@ def _unzip(raw: bytes, path: str | Path) -> bytes:
 
 
 def _single_member(archive: zipfile.ZipFile, path: str | Path) -> zipfile.ZipInfo:
-    members = [info for info in archive.infolist() if not info.is_dir() and not _is_litter(info.filename)]
+    members = [info for info in archive.infolist() if not _is_litter(info.filename)]
     if not members:
         raise DataError(f"{path}: the zip archive holds no file.", "empty_archive")
     if len(members) > 1:
@@ -92,7 +92,7 @@ def _single_member(archive: zipfile.ZipFile, path: str | Path) -> zipfile.ZipInf
 
 
 def _is_litter(name: str) -> bool:
-    return name.startswith("__MACOSX/") or name.rsplit("/", 1)[-1] in (".DS_Store", "Thumbs.db")
+    return name.endswith("/") or name.startswith("__MACOSX/") or name.rsplit("/", 1)[-1] in (".DS_Store", "Thumbs.db")
 
 
 def _corrupt(path: str | Path, kind: str, detail: str) -> DataError:

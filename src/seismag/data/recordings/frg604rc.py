@@ -77,8 +77,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """
     path = Path(path)
     warnings: list[str] = []
-    blocks = np.frombuffer(payload, _BLOCK, count=_count_blocks(payload, path, warnings))
-    headers = blocks["header"]
+    headers = np.frombuffer(payload, _BLOCK, count=_count_blocks(payload, path, warnings))["header"]
     station, date = _station_and_date(headers, path)
     _check_file_name(path, station, date)
     slots = _slots(headers, path)
@@ -98,7 +97,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         metadata={
             "missing_blocks": DAY_BLOCKS - rows.size,
             "battery_min_v": float(headers["battery"].min()) / 10,
-            **_housekeeping(blocks),
+            **_housekeeping(payload, slots.size),
             "warnings": warnings,
         },
     )
@@ -307,9 +306,11 @@ def _nmea(angle_deg: float, limit_deg: float) -> int:
     return int(np.copysign(degrees * 1_000_000 + minutes_1e4, angle_deg))
 
 
-def _housekeeping(blocks: NDArray[np.void]) -> dict[str, Any]:
+def _housekeeping(payload: bytes, blocks: int) -> dict[str, Any]:
     """Medians of tilt and temperature over the first record of each block."""
-    first = blocks["records"].copy().view("u1").reshape(blocks.size, -1)[:, 9:RECORD_BYTES].copy().view("<i2")
+    first: NDArray[np.int16] = np.ndarray(
+        (blocks, 4), "<i2", buffer=payload, offset=HEADER_BYTES + 9, strides=(BLOCK_BYTES, 2)
+    )
     values = np.where(first == MISSING_16BIT, np.nan, first / (10.0, 10.0, 100.0, 100.0))
     medians = [
         float(np.median(column[np.isfinite(column)])) if np.isfinite(column).any() else np.nan for column in values.T

@@ -55,8 +55,8 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         The recording; missing lines and fill values are NaN. ``metadata`` holds the header.
 
     Raises:
-        DataError: ``bad_header``, ``no_data``, ``truncated``, ``bad_line``, ``impossible_value``, ``components_missing``,
-            ``wrong_kind`` (an hourly file or an index), ``irregular_sampling``,
+        DataError: ``bad_header``, ``no_data``, ``truncated``, ``bad_line``, ``impossible_value``,
+            ``components_missing``, ``wrong_kind`` (an hourly file or an index), ``irregular_sampling``,
             ``contradicting_samples`` or ``name_mismatch``.
     """
     path = Path(path)
