@@ -46,7 +46,7 @@ def demo(
     overrides: SetOption = None,
     workers: WorkersOption = 2,
 ) -> None:
-    """Run the whole line on a simulated archive: simulate, prepare, train, evaluate, predict."""
+    """Run the whole line on a simulated archive."""
     from seismag.config import load_config
     from seismag.delivery.demo import run_demo
 
@@ -62,7 +62,7 @@ def simulate(
     overrides: SetOption = None,
     workers: WorkersOption = 1,
 ) -> None:
-    """Write a small archive in real formats whose truth is known."""
+    """Write an archive whose truth is known."""
     from seismag.config import load_config
     from seismag.data.simulate import simulate_archive
 
@@ -90,7 +90,10 @@ def prepare(
     export_png: Annotated[Path | None, typer.Option("--export-png", help="Also write RGB pictures here.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn an archive of day files into a store of labelled spectrograms; an interrupted run goes on."""
+    """Turn day files into labelled spectrograms.
+
+    An interrupted run goes on where it stopped when the same command is given again.
+    """
     from seismag.config import load_config
     from seismag.data.prepare import prepare_store, read_inputs
 
@@ -110,6 +113,32 @@ def prepare(
             print(f"pictures    {export_png} (one a sample, and metadata.csv)")
 
 
+@app.command("fetch-catalog")
+def fetch_catalog(
+    start: Annotated[str, typer.Option("--start", help="UTC, e.g. 2018-01-01.")],
+    end: Annotated[str, typer.Option("--end", help="UTC, not included.")],
+    out: Annotated[Path, typer.Option("--out", help="QuakeML file to write.")],
+    service: Annotated[
+        str, typer.Option("--service", help="FDSN event service: a name (USGS, GFZ) or its URL.")
+    ] = "USGS",
+    region: Annotated[
+        str | None, typer.Option("--region", metavar="S,N,W,E", help="Degrees; default: the world.")
+    ] = None,
+    min_magnitude: Annotated[float, typer.Option("--min-magnitude")] = 4.0,
+) -> None:
+    """Download an earthquake catalogue (extra obspy)."""
+    from seismag.data.catalogs import parse_box, read_catalogs
+    from seismag.data.fdsn import download_catalog
+
+    box = parse_box(region) if region else None
+    path = download_catalog(service, start, end, out, region=box, min_magnitude=min_magnitude)
+    catalog = read_catalogs([path])
+    dropped = ", ".join(f"{count} {reason}" for reason, count in catalog.dropped.items()) or "none"
+    print(f"{path}: {len(catalog.events)} earthquakes; left out when read: {dropped}")
+    for sentence in catalog.warnings:
+        print(f"warning     {sentence}")
+
+
 @app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_STORE")],
@@ -119,7 +148,10 @@ def inspect(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in a recording or a store, and whether it can be the Earth's field there."""
+    """Say what a recording or a store holds.
+
+    For a recording: whether it can be the Earth's field at that station.
+    """
     from seismag.config import load_config
     from seismag.data import inspection
 
@@ -159,10 +191,13 @@ def train(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one run, predict its validation and test windows, and judge them."""
+    """Train one run and judge it.
+
+    Writes a run folder: history, model, predictions of validation and test windows, metrics, figures.
+    """
     from seismag.config import load_config
     from seismag.evaluation.scores import format_summary
-    from seismag.runs import read_run
+    from seismag.runs import read_run, short_path
     from seismag.validation.training_run import run_training
 
     _log_to_stderr()
@@ -175,8 +210,8 @@ def train(
         _print_json({"run": str(run.path), "metrics": metrics})
     else:
         print(format_summary(metrics))
-        print(f"run         {run.path}")
-        print(f"model       {run.best_model}")
+        print(f"\nrun         {short_path(run.path)}")
+        print(f"model       {short_path(run.best_model)}")
 
 
 @app.command()
@@ -187,7 +222,7 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", help="Also write a table (.csv, .parquet or .json).")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify every window of day files or of a store."""
+    """Classify the windows of day files or a store."""
     from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
 
     result = predict_inputs(model, inputs, stations)
@@ -211,7 +246,10 @@ def evaluate(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a model on windows that it has not seen, or a table of predictions, beside rules without the field."""
+    """Judge a model or a table of predictions.
+
+    A model is judged on windows that its training has not seen; beside it stand rules that never see the field.
+    """
     from seismag.config import load_config
     from seismag.domain import UsageError
     from seismag.evaluation.scores import format_summary

@@ -190,6 +190,11 @@ def shrink_if_asked(config: Config, environ: Mapping[str, str]) -> tuple[Config,
     return small, sentence
 
 
+def short_path(path: Path) -> Path:
+    """Name a path relative to the present folder where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def config_yaml(config: Config) -> str:
     """Write a configuration as YAML that ``load_config`` reads back unchanged."""
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)

@@ -133,7 +133,9 @@ def decode_wrongly(payload, baselines, scale=0.1):
     """The earlier decoder: int16 from a 32-byte header, then invented baselines (science, section 1)."""
     bodies = [payload[k * BLOCK_BYTES + 32 : (k + 1) * BLOCK_BYTES] for k in range(144)]
     length = 17 * 599  # the last record lacks its end
-    values = np.concatenate([np.frombuffer(b[:length], "u1").reshape(599, 17)[:, :6].copy().view("<i2") for b in bodies])
+    values = np.concatenate(
+        [np.frombuffer(b[:length], "u1").reshape(599, 17)[:, :6].copy().view("<i2") for b in bodies]
+    )
     values = np.concatenate([values, values[-(DAY_S - len(values)) :]])
     return values.T * scale + np.array(baselines)[:, None]
 

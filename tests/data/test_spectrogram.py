@@ -140,7 +140,9 @@ def test_a_gap_changes_nothing_in_other_columns_and_components(field_nt, power):
     gapped = power_spectrogram(field, SPEC)
     untouched = ~masked_columns(field, SPEC)
     for component in range(3):
-        np.testing.assert_array_equal(gapped[component][:, untouched[component]], power[component][:, untouched[component]])
+        np.testing.assert_array_equal(
+            gapped[component][:, untouched[component]], power[component][:, untouched[component]]
+        )
 
 
 def test_a_gap_raises_no_power_near_it(field_nt, power):

@@ -130,7 +130,7 @@ def test_an_unfinished_store_tells_to_run_again(tmp_path):
     """As prepare leaves it when it is interrupted between the arrays and the tables."""
     create_arrays(tmp_path / "s", ids(2), SPEC)
     (tmp_path / "s" / ".work" / "abc").mkdir(parents=True)
-    with pytest.raises(DataError, match="interrupted. Run the same 'seismag prepare' again"):
+    with pytest.raises(DataError, match=r"interrupted\. Run the same 'seismag prepare' again"):
         open_store(tmp_path / "s")
 
 
@@ -144,7 +144,7 @@ def test_a_store_without_its_last_table_is_unfinished(tmp_path):
 def test_a_table_of_another_length_is_refused(tmp_path):
     fill(tmp_path / "s", SPEC, 2)
     write_table(pd.DataFrame({"sample_id": ids(1)}), tmp_path / "s" / SAMPLES_FILE)
-    with pytest.raises(DataError, match="1 rows in samples.parquet, 2 spectrograms"):
+    with pytest.raises(DataError, match=r"1 rows in samples\.parquet, 2 spectrograms"):
         open_store(tmp_path / "s")
 
 
@@ -161,7 +161,7 @@ def test_a_table_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     write_table(pd.DataFrame({"a": [1]}), path)
 
-    def fail(self, target, **_):
+    def fail(_table, target, **_):
         target.write_bytes(b"PAR1")
         raise OSError(28, "No space left on device")
 

@@ -79,11 +79,16 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     except DataError as error:
         return [{**row, "verdict": "refused", "reason": error.reason, "detail": str(error)}]
     row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
-    row |= _position(recording, station)
-    return [
-        {**row, "day": day, **judge_day(cut_day([recording], station, day), station, day, spec)}
+    error_deg = _position_error_deg(recording, station)
+    rows = [
+        {**row, "day": day, "position_error_deg": error_deg}
+        | judge_day(cut_day([recording], station, day), station, day, spec)
         for day in days_of(recording)
     ]
+    if error_deg > POSITION_TOLERANCE_DEG:
+        remark = f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
+        rows = [{**row, "detail": f"{row['detail']} {remark}".strip()} for row in rows]
+    return rows
 
 
 def days_of(recording: Recording) -> NDArray[np.datetime64]:
@@ -260,10 +265,10 @@ def require_one_hertz(recording: Recording, path: Path) -> None:
         raise DataError(f"{path.name}: samples lie between whole seconds ({recording.start_utc}Z).", "off_grid")
 
 
-def _position(recording: Recording, station: Station) -> dict[str, object]:
+def _position_error_deg(recording: Recording, station: Station) -> float:
     """Distance between the file's own position and the station file's, degrees (NaN: the file has none)."""
     longitude = (recording.longitude_deg - station.longitude_deg + 180) % 360 - 180
-    return {"position_error_deg": float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))}
+    return float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
 
 
 def _reason(quality: DayQuality) -> str:

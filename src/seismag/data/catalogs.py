@@ -24,7 +24,7 @@ from pyproj import Geod
 
 from seismag.data.coverage import Coverage, coverage_of, lost_month_ends
 from seismag.data.stations import ZONED_TIME, decode_text, read_payload, read_table
-from seismag.domain import DataError
+from seismag.domain import DataError, UsageError
 
 FloatArray = NDArray[np.float64]
 
@@ -298,6 +298,22 @@ def bounding_box(events: pd.DataFrame) -> BoundingBox:
     """Give the smallest box of latitudes and longitudes that holds all epicentres."""
     latitude, longitude = events["latitude_deg"], events["longitude_deg"]
     return BoundingBox(*(float(value) for value in (latitude.min(), latitude.max(), longitude.min(), longitude.max())))
+
+
+def parse_box(text: str) -> BoundingBox:
+    """Read ``S,N,W,E`` in degrees.
+
+    Raises:
+        UsageError: not four numbers, or impossible ones.
+    """
+    try:
+        box = BoundingBox(*(float(part) for part in text.split(",")))
+    except (TypeError, ValueError):
+        raise UsageError(f"--region {text}: write four numbers, south,north,west,east in degrees.") from None
+    south, north, west, east = box
+    if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
+        raise UsageError(f"--region {text}: south < north within ±90 and west < east within ±180 degrees.")
+    return box
 
 
 def cluster_window(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -139,6 +139,8 @@ def prepare_store(
         "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
         "inputs": _input_checksums(inputs),
         "catalog_holes": inputs.catalog.coverage.describe_holes(),
+        "catalog_warnings": inputs.catalog.warnings,
+        "catalog_dropped": inputs.catalog.dropped,
         "range_rule": spec.range_rule,
         "kp_matched": inputs.kp is not None and spec.match_kp is not None,
     }

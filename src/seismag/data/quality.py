@@ -161,7 +161,7 @@ def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
 
 
 def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
-    """Find runs of at least ``shortest`` identical values: (m, 2) first sample and end (exclusive); NaN breaks a run."""
+    """Find runs of at least ``shortest`` identical values: (m, 2) first and end (exclusive); NaN breaks one."""
     block = shortest // 2  # a long run holds at least one whole aligned block; without one there is no run to look for
     if block > 1:
         blocks = values[: values.size // block * block].reshape(-1, block)

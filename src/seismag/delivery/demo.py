@@ -13,7 +13,7 @@ from seismag.data.prepare import prepare_store, read_inputs
 from seismag.data.simulate import simulate_archive
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
 from seismag.evaluation.scores import format_summary
-from seismag.runs import card_path
+from seismag.runs import card_path, short_path
 from seismag.validation.training_run import judge_model, run_training
 
 ARCHIVE = Path("demo/archive")
@@ -59,7 +59,7 @@ def run_demo(config: Config, workers: int, progress: Progress) -> Iterator[str]:
     for path, what in (
         (ARCHIVE, "day files, stations.csv, catalogue.csv, kp.csv, dst.csv, truth.parquet"),
         (store, "the store: spectrograms, samples.parquet, rejected.csv"),
-        (run.path, "the run: history, predictions, metrics, figures"),
+        (short_path(run.path), "the run: history, predictions, metrics, figures"),
         (MODEL, "the model, with its card beside it"),
         (RESULTS / "evaluation", "metrics.json and figures"),
         (RESULTS / "predictions.csv", f"predictions for {day_file.name}"),

@@ -1,0 +1,74 @@
+"""Tasks here and over Dask: every one runs once, failures come through, a dead address is a usage error."""
+
+import operator
+import time
+from pathlib import Path
+
+import pytest
+
+from seismag.data.parallel import open_pool, silent
+from seismag.domain import SeismagError, UsageError
+
+
+def test_one_worker_runs_every_task_here_in_order():
+    done, calls = [], []
+    with open_pool(1, None) as pool:
+        pool.run(done.append, [(n,) for n in range(3)], "stage", lambda *call: calls.append(call))
+    assert done == [0, 1, 2]
+    assert calls == [("stage", 0, 3), ("stage", 1, 3), ("stage", 2, 3), ("stage", 3, 3)]
+
+
+def test_no_task_is_no_work():
+    calls = []
+    with open_pool(1, None) as pool:
+        pool.run(print, [], "stage", lambda *call: calls.append(call))
+    assert calls == [("stage", 0, 0)]
+
+
+def test_a_failure_here_is_passed_on_and_stops_the_rest():
+    with open_pool(1, None) as pool, pytest.raises(ZeroDivisionError):
+        pool.run(operator.truediv, [(1, 1), (1, 0), (1, 1)], "stage", silent)
+
+
+def test_a_cluster_runs_every_task_once_and_passes_failures_on(tmp_path):
+    """One cluster for all of it: starting one takes seconds."""
+    paths = [tmp_path / str(n) for n in range(6)]
+    calls = []
+    with open_pool(2, None) as pool:
+        pool.run(Path.mkdir, [(path,) for path in paths], "stage", lambda *call: calls.append(call))
+        assert all(path.is_dir() for path in paths)  # mkdir twice would fail
+        assert calls == [("stage", n, 6) for n in range(7)]
+        with pytest.raises(ZeroDivisionError):
+            pool.run(operator.truediv, [(1, 1), (1, 0)], "stage", silent)
+        with pytest.raises(FileExistsError):
+            pool.run(Path.mkdir, [(paths[0],)], "stage", silent)
+        with pytest.raises(SeismagError, match="The disk is full"):
+            pool.run(Path.write_text, [(Path("/dev/full"), "x" * 10)], "stage", silent)
+        after = []
+        pool.run(operator.add, [(1, 2)], "stage", lambda *call: after.append(call))  # the cluster still works
+        assert after[-1] == ("stage", 1, 1)
+
+
+def test_a_running_scheduler_is_used_by_its_address(tmp_path):
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        open_pool(1, cluster.scheduler_address) as pool,
+    ):
+        pool.run(Path.mkdir, [(tmp_path / "made",)], "stage", silent)
+    assert (tmp_path / "made").is_dir()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "not an address", "tcp://", "carrier-pigeon://x:1"])
+def test_an_address_where_nobody_answers_is_a_usage_error(address):
+    begin = time.monotonic()
+    with pytest.raises(UsageError, match="no Dask scheduler answers there"), open_pool(1, address):
+        pass
+    assert time.monotonic() - begin < 20
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_fewer_than_one_worker_is_a_usage_error(workers):
+    with pytest.raises(UsageError, match=rf"--workers {workers}: at least 1"), open_pool(workers, None):
+        pass

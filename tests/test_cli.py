@@ -1,0 +1,112 @@
+"""The command line as a user meets it: help, exit codes, errors, JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seismag.data.recordings.frg604rc import encode_day
+
+SEISMAG = [sys.executable, "-c", "from seismag.cli import main; main()"]
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*SEISMAG, *map(str, arguments)], capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture
+def day_file(tmp_path, rng) -> Path:
+    """A plausible day of ALR."""
+    import datetime
+
+    field = np.array([37_640.0, 13.0, -23_166.0])[:, None] + np.cumsum(rng.normal(0, 0.02, (3, 86_400)), axis=1)
+    path = tmp_path / "S250101.ALR"
+    path.write_bytes(encode_day("ALR", datetime.date(2025, 1, 1), -8.14, 124.59, field))
+    return path
+
+
+def test_help_comes_in_half_a_second():
+    seconds = []
+    for _ in range(4):
+        clock = time.perf_counter()
+        assert run("--help").returncode == 0
+        seconds.append(time.perf_counter() - clock)
+    assert min(seconds) < 0.5
+
+
+def test_importing_the_command_line_loads_nothing_heavy():
+    code = (
+        "import seismag.cli, sys; print(sorted({'torch', 'pandas', 'scipy', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+@pytest.mark.parametrize("verb", ["demo", "simulate", "prepare", "inspect", "train", "predict", "evaluate"])
+def test_every_verb_explains_itself(verb):
+    result = run(verb, "--help")
+    assert result.returncode == 0
+    assert "Usage: seismag " + verb in result.stdout
+
+
+def test_inspect_prints_one_json_document_and_nothing_else(day_file):
+    result = run("inspect", day_file, "--json")
+    facts = json.loads(result.stdout)
+    assert result.stderr == ""
+    assert (facts["station"], facts["samples"], facts["rate_hz"]) == ("ALR", 86_400, 1.0)
+    assert facts["start_utc"] == "2025-01-01T00:00:00Z"
+    assert facts["end_utc"] == "2025-01-02T00:00:00Z"
+    assert facts["plausible"] is True
+    assert set(facts["components"]) == {"H", "D", "Z"}
+
+
+def test_inspect_draws_the_day(day_file, tmp_path):
+    result = run("inspect", day_file, "--plot", tmp_path / "day.png")
+    assert result.returncode == 0
+    assert (tmp_path / "day.png").stat().st_size > 50_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["inspect", "no-such-file"], 1, "cannot be read"),
+        (["inspect", __file__], 1, "not a format that seismag reads"),
+        (["train", "--set", "train.batchsize=3"], 2, "train.batchsize: not a known key; did you mean batch_size?"),
+        (["train", "--data", "no-such-store"], 1, "no such store"),
+        (["train", "--config", "no-such.yaml"], 2, "cannot be read"),
+        (["evaluate"], 2, "--predictions"),
+        (["evaluate", "--model", "none.pth", "--data", "none"], 1, "no such store"),
+        (["predict", "x", "--model", "none.pth"], 1, "no such model"),
+        (["frobnicate"], 2, "No such command"),
+        (["prepare", "--archive", "nowhere", "--catalog", "nowhere.csv", "--out", "x"], 1, "nowhere.csv"),
+    ],
+)
+def test_errors_are_one_message_with_the_right_exit_code(arguments, code, message, tmp_path):
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = run("inspect", "no-such-file", "--debug", cwd=tmp_path)
+    assert result.returncode != 0
+    assert "Traceback" in result.stderr
+
+
+def test_real_day_of_alor(real_data):
+    """The figures of the published file; see the handbook's section on day files."""
+    facts = json.loads(run("inspect", real_data / "bmkg" / "S250101.ALR", "--json").stdout)
+    assert (facts["station"], facts["samples"], facts["plausible"]) == ("ALR", 86_400, True)
+    assert facts["start_utc"].startswith("2025-01-01")
+    assert [facts["components"][name]["missing"] for name in "HDZ"] == [64, 64, 64]
+    assert facts["components"]["H"]["median_nt"] == pytest.approx(37_639, abs=1)
+    assert facts["components"]["Z"]["median_nt"] == pytest.approx(-23_166, abs=1)

@@ -1,0 +1,131 @@
+"""The README's commands, verbatim, one after the other as a new user runs them; shrunk by SEISMAG_SMALL=1."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from seismag.data.recordings import read_recording
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {**os.environ, "SEISMAG_SMALL": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A working copy in which the demonstration has run."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("scripts", "configs", "training"):
+        (folder / name).symlink_to(ROOT / name)
+    result = run("seismag demo", folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "demo.log").write_text(result.stdout)
+    return folder
+
+
+def test_demo_names_the_files_that_it_wrote(checkout):
+    said = (checkout / "demo.log").read_text()
+    named = [line.split()[0] for line in said[said.index("Written:") :].splitlines()[1:]]
+    assert {"data/test", "models/convnext_loeo_best.pth", "demo/predictions.csv"} <= set(named)
+    assert all((checkout / name).exists() for name in named)
+
+
+def test_demo_trains_validates_and_tests_on_different_groups(checkout):
+    split = pd.read_parquet(checkout / "splits" / "demo.parquet")
+    certificate = json.loads((checkout / "splits" / "demo.json").read_text())
+    assert not any(certificate["proof"].values())
+    for _, rows in split[split["role"] != "purged"].groupby("fold"):
+        assert (rows.groupby("split_group")["role"].nunique() == 1).all()
+
+
+def test_train_script_runs_verbatim(checkout):
+    result = run("python scripts/train.py --config configs/convnext_tiny.yaml", checkout)
+    assert result.returncode == 0, result.stderr
+    assert "SEISMAG_SMALL=1" in result.stderr
+    folder = max((checkout / "experiments_convnext").glob("convnext_tiny_*"))
+    expected = {
+        "config.yaml", "provenance.json", "history.csv", "best_model.pth", "best_model.json", "checkpoint_latest.pth",
+        "predictions.parquet", "embeddings.npy", "metrics.json",
+    }  # fmt: skip
+    assert expected <= {path.name for path in folder.iterdir()}
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["status"] == "complete"
+    table = pd.read_parquet(folder / "predictions.parquet")
+    probabilities = table.filter(like="p_magnitude_").sum(axis=1)
+    assert probabilities.between(1 - 1e-6, 1 + 1e-6).all()
+    assert set(table["role"]) == {"val", "test"}
+
+
+def test_evaluate_script_runs_verbatim(checkout):
+    command = "python scripts/evaluate.py --model models/convnext_loeo_best.pth --data data/test"
+    result = run(f"{command} --json", checkout)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads(result.stdout)
+    for task in ("magnitude", "azimuth", "detection"):
+        assert {"accuracy", "balanced_accuracy", "macro_f1", "mcc", "per_class", "confusion", "baselines"} <= set(
+            metrics[task]
+        )
+        assert "skill_above_best_baseline" in metrics[task]
+    recorded = json.loads((checkout / "demo" / "evaluation" / "metrics.json").read_text())
+    assert metrics["magnitude"]["confusion"] == recorded["magnitude"]["confusion"]
+    assert "skill above no-signal" in run(command, checkout).stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python scripts/train_loeo.py --config configs/loeo_validation.yaml",
+        "cd training && python run_enhanced_training.py",
+    ],
+)
+def test_commands_of_later_pieces_say_so(command, checkout):
+    result = run(command, checkout)
+    assert result.returncode == 2
+    assert "not built yet" in result.stderr
+
+
+def test_predict_gives_probabilities_for_each_window_of_a_day(checkout):
+    day_file = max((checkout / "demo" / "archive").glob("*/*.gz"))
+    result = run(f"seismag predict {day_file} --model models/convnext_loeo_best.pth --json", checkout)
+    entries = json.loads(result.stdout)["predictions"]
+    assert [entry["start_utc"][11:13] for entry in entries] == ["00", "06", "12", "18"]
+    assert {entry["station"] for entry in entries} == {read_recording(day_file).station}
+    for entry in entries:
+        assert entry["usable"]
+        assert sum(entry["p_magnitude"].values()) == pytest.approx(1)
+        assert sum(entry["p_azimuth"].values()) == pytest.approx(1)
+
+
+def test_predict_on_the_real_day_of_alor_gives_four_windows(checkout, real_data):
+    command = f"seismag predict {real_data / 'bmkg' / 'S250101.ALR'} --model models/convnext_loeo_best.pth --json"
+    entries = json.loads(run(command, checkout).stdout)["predictions"]
+    assert len(entries) == 4
+    for entry in entries:
+        assert sum(entry["p_magnitude"].values()) == pytest.approx(1)
+        assert sum(entry["p_azimuth"].values()) == pytest.approx(1)
+
+
+def test_a_model_is_not_used_on_windows_prepared_otherwise(checkout):
+    archive = "demo/archive"
+    prepared = run(
+        f"seismag prepare --archive {archive} --stations {archive}/stations.csv --catalog {archive}/catalogue.csv "
+        "--out other --set data.step_s=188 --set data.min_magnitude=6.0",
+        checkout,
+    )
+    assert prepared.returncode == 0, prepared.stderr
+    result = run("seismag evaluate --model models/convnext_loeo_best.pth --data other", checkout)
+    assert result.returncode == 1
+    assert "step_s 94 in training, 188 here" in result.stderr
