@@ -24,6 +24,7 @@ import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import numcodecs  # noqa: E402
 import numpy as np  # noqa: E402
@@ -94,31 +95,27 @@ def steps(archive: Path, out: Path) -> dict[str, float]:
     stores.create_arrays(out, [f"{n}" for n in range(4 * len(paths))], SPEC)
     spent: dict[str, float] = {}
 
-    def timed(name: str, function: Callable[[], object]) -> object:
+    def timed(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         clock = time.perf_counter()
-        result = function()
+        result = function(*arguments)
         spent[name] = spent.get(name, 0.0) + (time.perf_counter() - clock) * 1000 / len(paths)
         return result
 
-    shard = []
-    for path in paths:
-        recording = timed(
-            "read (checksum, gunzip, unpack), once; prepare reads twice", lambda path=path: read_recording(path)
-        )
+    shard: list[Any] = []
+    for number, path in enumerate(paths, start=1):
+        recording = timed("read (checksum, gunzip, unpack), once; prepare reads twice", read_recording, path)
         station = stations[recording.station]
         day = recording.start_utc.astype("datetime64[D]")
         held = archives.cut_day([recording], station, day)
-        timed("survey: judge the day", lambda: archives.judge_day(held, station, day, SPEC))
-        masked = timed("look for jumps and stuck values again", lambda: mask_artefacts(held.field_nt, SPEC))
+        timed("survey: judge the day", archives.judge_day, held, station, day, SPEC)
+        masked = timed("look for jumps and stuck values again", mask_artefacts, held.field_nt, SPEC)
         power = timed(
-            "power (segments, trend, taper, rfft)",
-            lambda: power_spectrogram(archives.split_windows(masked, SPEC), SPEC),
+            "power (segments, trend, taper, rfft)", power_spectrogram, archives.split_windows(masked, SPEC), SPEC
         )
-        timed("noise floor", lambda: noise_floor_nt(power, SPEC))
-        shard.append(timed("decibel, float16", lambda: np.ascontiguousarray(to_decibel(power))))
-        if len(shard) == 16:
-            first = 4 * 16 * (paths.index(path) // 16)
-            timed("write (zstd, Zarr)", lambda: stores.write_shard(out, first, np.concatenate(shard), None))
+        timed("noise floor", noise_floor_nt, power, SPEC)
+        shard.append(np.ascontiguousarray(timed("decibel, float16", to_decibel, power)))
+        if number % 16 == 0:
+            timed("write (zstd, Zarr)", stores.write_shard, out, 4 * (number - 16), np.concatenate(shard), None)
             shard.clear()
     return spent
 

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from seismag.domain import UsageError
 
@@ -57,6 +57,13 @@ class DataConfig(Section):
     match_day_of_year: int = Field(30, ge=0, le=183, description="Largest difference of the day of the year.")
     match_years: float = Field(2.0, gt=0, description="Largest distance in time, years.")
     seed: int = Field(20260205, ge=0, description="Draws the matched controls.")
+
+    @field_validator("window_h", mode="before")
+    @classmethod
+    def _whole_number(cls, value: Any) -> Any:
+        if type(value) is not int:  # Literal compares by ==, so it takes true for 1 and 6.0 for 6
+            raise ValueError("must be a whole number")
+        return value
 
     @model_validator(mode="after")
     def _check_shapes(self) -> DataConfig:
@@ -135,6 +142,12 @@ class SimulateConfig(Section):
     emission_snr: float = Field(3.0, ge=0, description="Power of the planted emission over the background; 0: none.")
     missing_day_fraction: float = Field(0.03, ge=0, lt=1)
 
+    @field_validator("start")
+    @classmethod
+    def _is_a_date(cls, value: str) -> str:
+        datetime.date.fromisoformat(value)  # ValueError: day is out of range for month
+        return value
+
 
 class Config(Section):
     """A whole configuration file."""
@@ -153,7 +166,9 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TAGS_REPLACED]
-    for _TAGS_REPLACED in [{"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"}]
+    for _TAGS_REPLACED in [
+        {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"}
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
@@ -161,6 +176,14 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.inf|\.nan)$"),
     list("-+0123456789."),
 )
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
+
+
+def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False)$"), list("tTfF"))
 
 
@@ -273,8 +296,3 @@ def _suggestion(location: list[str]) -> str:
         known = list(Config.model_fields[location[0]].annotation.model_fields)  # type: ignore[union-attr]
     close = difflib.get_close_matches(location[-1], known, n=1)
     return f"; did you mean {close[0]}?" if close else f". Known keys: {', '.join(known)}."
-
-
-def config_json(config: Section) -> str:
-    """Write a section as canonical JSON (sorted keys), the form that identifiers are made of."""
-    return json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

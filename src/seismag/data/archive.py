@@ -6,6 +6,7 @@ spread over several files; ``load_day`` gives the field of a day to whoever comp
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from seismag.domain import COMPONENTS, DataError, Station
 
 DAY_S = 86_400
 _DAY = np.timedelta64(1, "D")
-POSITION_TOLERANCE_DEG = 0.5
+POSITION_TOLERANCE_DEG = 0.5  # between the file's own position and the station list
+SAME_NT = 0.02  # files of one day that differ by more hold different content; formats round to 0.01 nT
 SIMULATION_FILE = "simulation.json"  # marks an archive that seismag simulated
 _TABLES = (".csv", ".json", ".parquet", ".md", ".yaml")  # at the top of an archive these are not recordings
 
@@ -192,6 +194,7 @@ def _resolve(
     rows = [
         {
             **row,
+            "day": pd.NaT,  # the windows of the day are those of the file that is kept
             "verdict": "refused",
             "reason": "duplicate_file",
             "detail": f"{row['paths'][0]}: a copy of another file of this day",
@@ -200,15 +203,17 @@ def _resolve(
     ]
     if len(unique) == 1:
         return [*unique.to_dict("records"), *rows]
-    spans = unique.sort_values("start_utc")
-    if (spans["end_utc"].to_numpy()[:-1] > spans["start_utc"].to_numpy()[1:]).any():
+    spans = unique.sort_values(["start_utc"], kind="stable")
+    fields = np.stack([load_day([archive / paths[0]], station, day).field_nt for paths in spans["paths"]])
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # seconds that no file holds
+        differ = np.nanmax(fields, axis=0) - np.nanmin(fields, axis=0) > SAME_NT
+    if differ.any():
         names = ", ".join(paths[0] for paths in unique["paths"])
         detail = f"{station.code} {day}: {names} hold the same seconds with different content. Keep one of them."
-        rows += [
-            {**row, "verdict": "refused", "reason": "duplicate_day", "detail": detail}
-            for row in unique.to_dict("records")
-        ]
-        return rows
+        first, *others = unique.to_dict("records")
+        refusal = {"verdict": "refused", "reason": "duplicate_day", "detail": detail}
+        return [*rows, {**first, **refusal}, *({**row, **refusal, "day": pd.NaT} for row in others)]
     paths = [paths[0] for paths in spans["paths"]]
     merged = load_day([archive / path for path in paths], station, day)
     record = {
@@ -231,7 +236,8 @@ def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -
             offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
             low, high = max(0, offset), min(DAY_S, offset + recording.samples)
             if high > low:
-                field[:, low:high] = recording.field_nt[:, low - offset : high - offset]
+                part = recording.field_nt[:, low - offset : high - offset]
+                np.copyto(field[:, low:high], part, where=np.isfinite(part))
     axis, source = first.h_axis_deg, "file"
     if np.isnan(axis):
         axis, source = main_field(station, day).declination_deg, "main field"

@@ -31,16 +31,9 @@ class Pool:
             SeismagError: the disk is full. Any other failure of a task is raised as it is.
         """
         progress(stage, 0, len(tasks))
-        try:
+        with full_disk_explained(stage):
             for done, _ in enumerate(self._results(function, tasks), start=1):
                 progress(stage, done, len(tasks))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise SeismagError(
-                    f"The disk is full ({error.filename or stage}). Free some space and run the same command again: "
-                    "finished parts are kept."
-                ) from error
-            raise
 
     def _results(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         if self._client is None:
@@ -55,6 +48,20 @@ class Pool:
                 yield result
         finally:
             self._client.cancel(futures)
+
+
+@contextmanager
+def full_disk_explained(where: str) -> Iterator[None]:
+    """Turn the operating system's "no space left" into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SeismagError(
+                f"The disk is full ({error.filename or where}). Free some space and run the same command again: "
+                "finished parts are kept."
+            ) from error
+        raise
 
 
 @contextmanager

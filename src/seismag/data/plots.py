@@ -36,6 +36,8 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path) -> None:
 
     day = recording.start_utc.astype("datetime64[D]")
     field = _first_day(recording, day)
+    if not np.isfinite(field).any():
+        raise DataError(f"{recording.station or path} {day}: no value to draw.", "all_missing")
     windows = split_windows(mask_artefacts(field, spec), spec)
     power_db = to_decibel(power_spectrogram(windows, spec)).astype(np.float32)
     grid = make_grid(spec)

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.config import DataConfig, config_json
+from seismag.config import DataConfig
 from seismag.data import archive as archives
 from seismag.data import store as stores
 from seismag.data.catalogs import Catalog, read_catalogs
 from seismag.data.indices import SpaceWeatherIndex, read_index
 from seismag.data.inspection import store_summary
-from seismag.data.parallel import Pool, Progress, open_pool, silent
+from seismag.data.parallel import Pool, Progress, full_disk_explained, open_pool, silent
 from seismag.data.quality import mask_artefacts
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.stations import read_stations
-from seismag.data.windows import Labels, choose_controls, daily_windows, label_windows
+from seismag.data.windows import choose_controls, daily_windows, label_windows
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 
 SURVEY_FILES = 32  # files of one survey task
@@ -123,16 +123,23 @@ def prepare_store(
     work = _open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
-    with open_pool(workers, scheduler) as pool:
-        days = _survey(pool, files, inputs, spec, work, progress)
-        plan, rejected = _plan(days, inputs, spec)
+    with full_disk_explained(str(out)):
+        with open_pool(workers, scheduler) as pool:
+            days = _survey(pool, files, inputs, spec, work, progress)
+            plan, rejected = _plan(days, inputs, spec, out)
+            if not (work / "arrays").exists():
+                stores.create_arrays(out, plan["sample_id"].tolist(), spec)
+                (work / "arrays").touch()
+            measured = _compute(pool, plan, inputs, spec, out, work, progress)
+        samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
         dataset_id = _dataset_id(plan, days, inputs, spec)
-        if not (work / "arrays").exists():
-            stores.create_arrays(out, plan["sample_id"].tolist(), spec)
-            (work / "arrays").touch()
-        measured = _compute(pool, plan, inputs, spec, out, work, progress)
-    samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
-    attributes = {
+        stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, spec))
+    shutil.rmtree(work.parent)
+    return _summary(stores.open_store(out), inputs)
+
+
+def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataConfig) -> dict[str, Any]:
+    return {
         "dataset_id": dataset_id,
         "fingerprint": fingerprint,
         "config": spec.model_dump(mode="json"),
@@ -144,14 +151,11 @@ def prepare_store(
         "range_rule": spec.range_rule,
         "kp_matched": inputs.kp is not None and spec.match_kp is not None,
     }
-    stores.finish_store(out, samples, rejected, days, attributes)
-    shutil.rmtree(work.parent)
-    return _summary(stores.open_store(out), inputs)
 
 
 def _fingerprint(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
     """Identify inputs without reading the day files: names, sizes and times of change."""
-    digest = hashlib.sha256(config_json(spec).encode())
+    digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json", exclude={"store"}), sort_keys=True).encode())
     digest.update(json.dumps(_input_checksums(inputs), sort_keys=True).encode())
     digest.update(str(stores.SCHEMA_VERSION).encode())
     for path in files:
@@ -173,7 +177,12 @@ def _input_checksums(inputs: Inputs) -> dict[str, Any]:
 def _open_work(out: Path, fingerprint: str) -> Path | None:
     """Give the folder of unfinished work; None: the store is finished and made from the same inputs."""
     work = out / ".work" / fingerprint[:16]
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ".work").exists() and not _is_store(out)):
+    if out.is_file() or (
+        out.is_dir()
+        and any(out.iterdir())
+        and not (out / ".work").exists()
+        and not (out / stores.SAMPLES_FILE).is_file()
+    ):
         raise UsageError(f"{out}: exists and is not a store. Choose another --out.")
     if (out / stores.SAMPLES_FILE).is_file():
         if stores.open_store(out).attributes.get("fingerprint") != fingerprint:
@@ -186,10 +195,6 @@ def _open_work(out: Path, fingerprint: str) -> Path | None:
         shutil.rmtree(out / ".work")  # unfinished work for other inputs
     work.mkdir(parents=True, exist_ok=True)
     return work
-
-
-def _is_store(path: Path) -> bool:
-    return (path / "zarr.json").is_file()
 
 
 def _survey(
@@ -224,24 +229,28 @@ def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station],
     stores.write_table(table, part)
 
 
-def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide which windows become samples: quality, labels, controls. Gives the plan and the rejected rest."""
     refused = days[days["verdict"] == "refused"]
     origin = "simulated" if (inputs.archive / archives.SIMULATION_FILE).is_file() else "observed"
     windows, sparse = _usable_windows(days[days["verdict"] != "refused"].assign(origin=origin), spec)
+    rejected = [sparse, _refused_windows(refused, spec), _missing_days(days, spec)]
     if windows.empty:
-        plan = pd.DataFrame(columns=["sample_id", "paths", "day"])
-        labels = Labels(plan, windows[["station", "start_utc", "end_utc"]].assign(reason="", detail=""))
-    else:
-        labels = choose_controls(
-            label_windows(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
-        )
-    table = pd.concat(
-        [sparse, _refused_windows(refused, spec), _missing_days(days, spec), labels.rejected], ignore_index=True
+        table = _rejected_table(rejected)
+        stores.write_rejected(table, out)
+        found = ", ".join(f"{count} {reason}" for reason, count in table["reason"].value_counts().items())
+        raise DataError(f"{inputs.archive}: no usable window ({found}); {out / stores.REJECTED_FILE} says why.")
+    labels = choose_controls(
+        label_windows(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
     )
-    table = table.reindex(columns=["station", "start_utc", "end_utc", "reason", "detail", "path"])
     plan = labels.samples.sort_values(["station", "start_utc"], ignore_index=True)
-    return plan, table.sort_values(["station", "start_utc", "reason"], ignore_index=True)
+    return plan, _rejected_table([*rejected, labels.rejected])
+
+
+def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    table = pd.concat(parts, ignore_index=True)
+    table = table.reindex(columns=["station", "start_utc", "end_utc", "reason", "detail", "path"])
+    return table.sort_values(["station", "start_utc", "reason"], ignore_index=True)
 
 
 def _usable_windows(days: pd.DataFrame, spec: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:

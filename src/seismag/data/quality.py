@@ -22,7 +22,7 @@ JUMP_NT = 10.0  # no natural field changes by more in one second at middle and l
 JUMP_DEVIATIONS = 40.0  # ... and on disturbed auroral days a jump must also exceed this many usual differences
 FLAT_S = 600  # identical values for one whole segment: a dead or stuck component
 LEVEL_S = 30  # seconds on either side that decide whether a jump is a step or a spike
-NO_BASELINE = 0.1  # a total field below this share of the main field: variations without a baseline
+NO_BASELINE = 0.05  # a total field below this share of the main field: variations without a baseline
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,10 @@ def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
             before = values[max(0, sample - LEVEL_S) : sample]
             after = values[sample + 1 : sample + 1 + LEVEL_S]
             level = np.abs(_median(after) - _median(before))
-            found["steps" if level > JUMP_NT / 2 else "spikes"].append((component, int(sample)))
+            kind = "steps" if level > JUMP_NT / 2 else "spikes"
+            if kind == "spikes" and found[kind] and found[kind][-1] == (component, int(sample) - 1):
+                continue  # the way back of the same spike
+            found[kind].append((component, int(sample)))
     return Artefacts(*(np.array(found[key], dtype=np.int64).reshape(-1, 2) for key in ("spikes", "steps")))
 
 
@@ -148,8 +151,8 @@ def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
     """
     bridged = bridge_short_gaps(field_nt, spec.max_interpolated_gap_s)
     artefacts = find_artefacts(bridged)
-    jumps = np.concatenate([artefacts.spikes, artefacts.steps])
-    blanks = [(component, sample - 1, sample + 1) for component, sample in jumps]
+    blanks = [(component, sample - 1, sample + 2) for component, sample in artefacts.spikes]
+    blanks += [(component, sample - 1, sample + 1) for component, sample in artefacts.steps]
     for component, values in enumerate(bridged):
         blanks += [(component, start, end) for start, end in flat_runs(values, FLAT_S)]
     if not blanks:
@@ -170,6 +173,12 @@ def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
     edges = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [values.size]])
     long = np.flatnonzero(np.diff(edges) >= max(2, shortest))
     return np.stack([edges[long], edges[long + 1]], axis=1).astype(np.int64)
+
+
+def usual_change(field_nt: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median change from one sample to the next, (3,) in nT, from every sixteenth pair; NaN without any pair."""
+    changes = np.abs(field_nt[:, 1::16] - field_nt[:, :-1:16][:, : field_nt[:, 1::16].shape[1]])
+    return np.array([_median(component) for component in changes])
 
 
 def assess_day(
@@ -200,6 +209,12 @@ def assess_day(
     if missing.any():
         share = missing.max() / field_nt.shape[1]
         reasons.append(f"{where}: {missing.max() / rate_hz:.0f} s missing ({share:.2%}).")
+    if rate_hz == 1.0 and (usual := float(np.nanmax(usual_change(field_nt)))) > JUMP_NT:
+        plausible = False
+        reasons.append(
+            f"{where}: not the Earth's field: it usually changes by {usual:.0f} nT from one second to the next "
+            f"(limit {JUMP_NT:g} nT). Wrong decoder?"
+        )
     artefacts, flat = Artefacts(_NO_JUMPS, _NO_JUMPS), np.zeros(3, dtype=np.int64)
     if rate_hz == 1.0:
         artefacts = find_artefacts(bridge_short_gaps(field_nt, spec.max_interpolated_gap_s))

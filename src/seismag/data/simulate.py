@@ -65,6 +65,7 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty. Choose another --out, or delete it.")
     out.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(out / SIMULATION_FILE, {"seismag": __version__, "simulate": spec.model_dump(mode="json")})
     first = np.datetime64(spec.start, "D")
     kp = _simulate_kp(spec)
     catalog, emissions = _simulate_earthquakes(spec, stations, first)
@@ -85,7 +86,6 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
     with open_pool(workers, None) as pool:
         pool.run(_write_day, tasks, "simulate", progress)
     pd.DataFrame([vars(e) for e in emissions], columns=list(Emission.__annotations__)).to_parquet(out / "truth.parquet")
-    write_json_atomic(out / SIMULATION_FILE, {"seismag": __version__, "simulate": spec.model_dump(mode="json")})
     return out
 
 

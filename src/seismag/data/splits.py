@@ -86,6 +86,7 @@ def certify(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig, reach
                 ),
                 "purged_share": round(float(counts.get("purged", 0)) / max(1, len(rows) - counts.get("test", 0)), 4),
                 "overlaps": overlaps,
+                "test_windows_near_a_training_event": _shared_secondary(indexed, role.to_numpy()),
             }
         )
     sizes = samples["split_group"].value_counts()
@@ -123,7 +124,7 @@ def load_or_draw_split(
         "dataset_id": dataset_id,
     }
     if table_path.exists() and certificate_path.exists():
-        return _read_split(table_path, certificate_path, samples, rules)
+        return _read_split(table_path, certificate_path, samples, spec, rules)
     split = draw_split(samples, spec, reach_h)
     certificate = {**certify(samples, split, spec, reach_h), "made_for": rules}
     if any(certificate["proof"].values()):
@@ -137,7 +138,7 @@ def load_or_draw_split(
 
 
 def _read_split(
-    table_path: Path, certificate_path: Path, samples: pd.DataFrame, rules: dict[str, Any]
+    table_path: Path, certificate_path: Path, samples: pd.DataFrame, spec: SplitConfig, rules: dict[str, Any]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     way_out = f"Delete it to draw a new one, or choose another name with --set split.name=NAME. ({certificate_path})"
     try:
@@ -145,27 +146,37 @@ def _read_split(
         split = pd.read_parquet(table_path)
     except (OSError, ValueError) as error:
         raise DataError(f"{table_path}: the stored split is damaged ({error}). {way_out}") from error
-    if certificate.get("made_for") != rules:
-        made = certificate.get("made_for", {})
+    made = certificate.get("made_for") if isinstance(certificate, dict) else None
+    if not isinstance(made, dict):
+        raise DataError(f"{table_path}: its certificate is damaged (made_for is missing). {way_out}")
+    if made != rules:
         different = sorted(k for k in rules if made.get(k) != rules[k])
         raise UsageError(
             f"{table_path}: drawn for another data set or by other rules ({', '.join(different)}). {way_out}"
         )
     if certificate.get("table_sha256") != _sha256(table_path):
         raise DataError(f"{table_path}: differs from its certificate. {way_out}")
-    if any(_overlaps_of_split(samples, split, rules["reach_h"]).values()):
+    if not _is_complete(samples, split, spec.n_folds):
+        raise DataError(f"{table_path}: does not give each sample its group and one role in each fold. {way_out}")
+    found = certify(samples, split, spec, rules["reach_h"])
+    if any(found["proof"].values()):
         raise DataError(f"{table_path}: windows overlap between roles, so it proves nothing. {way_out}")
+    stated = {key: certificate[key] for key in certificate if key not in ("made_for", "table_sha256")}
+    if stated != json.loads(json.dumps(found)):
+        raise DataError(f"{certificate_path}: the certificate does not describe its table. {way_out}")
     return split, certificate
 
 
-def _overlaps_of_split(samples: pd.DataFrame, split: pd.DataFrame, reach_h: float) -> dict[str, int]:
-    indexed = samples.set_index("sample_id")
-    totals: dict[str, int] = {}
-    for _, rows in split.groupby("fold"):
-        role = rows.set_index("sample_id")["role"].reindex(indexed.index).to_numpy()
-        for key, count in _overlaps(indexed, role, reach_h).items():
-            totals[key] = totals.get(key, 0) + count
-    return totals
+def _is_complete(samples: pd.DataFrame, split: pd.DataFrame, n_folds: int) -> bool:
+    group = samples.set_index("sample_id")["split_group"]
+    return bool(
+        len(split) == n_folds * len(samples)
+        and set(split["fold"]) == set(range(1, n_folds + 1))
+        and not split.duplicated(["sample_id", "fold"]).any()
+        and split["role"].isin(ROLES).all()
+        and (split["sample_id"].map(group) == split["split_group"]).all()
+        and (split.loc[split["role"] == "test", "sample_id"].value_counts().reindex(group.index) == 1).all()
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -190,13 +201,15 @@ def _assign_folds(groups: pd.DataFrame, spec: SplitConfig) -> dict[str, int]:
         )
     rng = np.random.default_rng(spec.seed)
     order = rng.permutation(spec.n_folds)
+    clusters = np.zeros(spec.n_folds, dtype=int)  # of all classes: a fold without any comes first
     fold_of: dict[str, int] = {}
     for _, rows in groups.groupby("label", sort=True):
         load = np.zeros(spec.n_folds, dtype=int)
         shuffled = rows.iloc[rng.permutation(len(rows))].sort_values("n", ascending=False, kind="stable")
-        for name, size in shuffled["n"].items():
-            fold = order[int(np.argmin(load[order]))]
+        for name, size, cluster in zip(shuffled.index, shuffled["n"], shuffled["cluster"], strict=True):
+            fold = order[np.lexsort((clusters[order], load[order]))[0]]
             load[fold] += int(size)
+            clusters[fold] += cluster != ""
             fold_of[str(name)] = int(fold) + 1
         order = np.roll(order, 1)
     return fold_of
@@ -246,6 +259,12 @@ def _close_in_time(samples: pd.DataFrame, held_out: NDArray[np.bool_], reach_h: 
             high = np.searchsorted(held, starts[rows] + reach, side="right")
             close[rows] = high > low
     return close
+
+
+def _shared_secondary(indexed: pd.DataFrame, role: NDArray[np.object_]) -> int:
+    """Count test windows that also hold an eligible event of a training cluster; the purge goes the other way."""
+    trained = {g.removeprefix("event:") for g in indexed["split_group"][role == "train"] if g.startswith("event:")}
+    return sum(not trained.isdisjoint(ids) for ids in indexed["cluster_ids"][role == "test"])
 
 
 def _overlaps(indexed: pd.DataFrame, role: NDArray[np.object_], reach_h: float) -> dict[str, int]:

@@ -7,6 +7,8 @@ without it is unfinished.
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
+from zarr.errors import ZarrUserWarning
 
 from seismag.config import DataConfig
 from seismag.data.spectrogram import PAIRS, make_grid
@@ -62,6 +65,8 @@ def open_store(path: str | Path) -> Store:
         raise DataError(
             f"{path}: no such store. Make one with 'seismag prepare' (or 'make demo', which leaves data/test)."
         )
+    if (path / ".work").is_dir() and not (path / SAMPLES_FILE).is_file():
+        raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
     try:
         group = zarr.open_group(path, mode="r")
         attributes = dict(group.attrs)
@@ -92,6 +97,9 @@ def open_store(path: str | Path) -> Store:
 def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
     """Lay out empty arrays with their axes; whatever stood in these arrays before is gone."""
     grid = make_grid(spec)
+    for stale in path.glob("*/zarr.json"):
+        shutil.rmtree(stale.parent)
+    (path / "zarr.json").unlink(missing_ok=True)
     group = zarr.open_group(path, mode="a")
     n, rows, columns = len(sample_ids), len(grid.frequency_hz), len(grid.time_s)
     _create(group, "power", (n, 3, rows, columns), ["sample", "component", "frequency", "time"],
@@ -148,11 +156,19 @@ def finish_store(
 ) -> None:
     """Write the tables and attributes of a filled store; ``samples.parquet`` comes last."""
     zarr.open_group(path, mode="r+").attrs.update({"schema_version": SCHEMA_VERSION, **attributes})
+    with warnings.catch_warnings():  # Zarr v3 has no word yet on consolidated metadata; xarray opens faster with it
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        zarr.consolidate_metadata(path)
     write_table(days, path / DAYS_FILE)
-    partial = path / (REJECTED_FILE + ".partial")
-    rejected.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
-    partial.replace(path / REJECTED_FILE)
+    write_rejected(rejected, path)
     write_table(samples, path / SAMPLES_FILE)
+
+
+def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:
+    """Write ``rejected.csv``: every window that is not a sample, and every file that could not be used."""
+    partial = folder / (REJECTED_FILE + ".partial")
+    rejected.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
+    partial.replace(folder / REJECTED_FILE)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

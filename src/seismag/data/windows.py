@@ -23,6 +23,7 @@ EARTH = Geod(ellps="WGS84")
 NORMAL_BLOCK_D = 27  # one solar rotation: quiet spells are shared by stations
 _BLOCK_ORIGIN = np.datetime64("2000-01-01")
 _YEAR_D = 365.25
+_COMMON_YEAR_D = 365
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,12 @@ def label_windows(
         Event and Normal windows before the choice of controls, and the rejected rest.
     """
     clusters = decluster(catalog.events)
-    events = catalog.events.assign(cluster_id=clusters["cluster_id"], is_mainshock=clusters["is_mainshock"])
+    mainshock_utc = clusters["cluster_id"].map(catalog.events.set_index("event_id")["origin_utc"])
+    events = catalog.events.assign(
+        cluster_id=clusters["cluster_id"],
+        is_mainshock=clusters["is_mainshock"],
+        is_aftershock=catalog.events["origin_utc"] > mainshock_utc,
+    )
     area = bounding_box(events) if len(events) else None
     labelled, rejected = [], []
     for code, rows in windows.groupby("station", sort=True):
@@ -259,6 +265,7 @@ def _describe(
         event_ids=[[str(ids[e]) for e in events] for events in members],
         cluster_ids=[sorted({str(cluster_ids[e]) for e in events}) for events in members],
         is_mainshock=label["is_mainshock"].where(is_event, False).astype(bool),
+        is_aftershock=label["is_aftershock"].where(is_event, False).astype(bool),
         origin_utc=np.where(is_event, origins, np.datetime64("NaT")),
         lead_hours=np.where(is_event, (origins - ends) / np.timedelta64(1, "h"), np.nan),
         magnitude_class=magnitude_class,
@@ -269,7 +276,8 @@ def _describe(
     )
     for column in ("magnitude", "depth_km", "distance_km", "azimuth_deg", "es"):
         result[column] = label[column].where(is_event, np.nan).astype(float)
-    return result
+    texts = ("sample_id", "split_group", "event_id", "event_ids", "cluster_ids")
+    return result.astype(dict.fromkeys(texts, object))  # empty lists would make columns of floats
 
 
 def _local_hour(middle: NDArray[np.datetime64], station: Station) -> NDArray[np.float64]:
@@ -324,7 +332,7 @@ def _matched_controls(samples: pd.DataFrame, normal: NDArray[np.bool_], spec: Da
         if not (quiet.size and events.size):
             continue
         season = np.abs(day_of_year[events][:, None] - day_of_year[quiet][None, :])
-        fits = np.minimum(season, _YEAR_D - season) <= spec.match_day_of_year
+        fits = np.minimum(season, _COMMON_YEAR_D - season) <= spec.match_day_of_year
         fits &= np.abs(days[events][:, None] - days[quiet][None, :]) <= spec.match_years * _YEAR_D
         if spec.match_kp is not None and np.isfinite(kp_max[rows]).any():
             fits &= np.abs(kp_max[events][:, None] - kp_max[quiet][None, :]) <= spec.match_kp + 1e-6
