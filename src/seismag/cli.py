@@ -48,10 +48,12 @@ def demo(
 ) -> None:
     """Run the whole line on a simulated archive."""
     from seismag.config import load_config
+
+    settings = load_config(config, overrides)
     from seismag.delivery.demo import run_demo
 
     _log_to_stderr()
-    for line in run_demo(load_config(config, overrides), workers, _progress()):
+    for line in run_demo(settings, workers, _progress()):
         print(line, flush=True)
 
 
@@ -196,14 +198,15 @@ def train(
     Writes a run folder: history, model, predictions of validation and test windows, metrics, figures.
     """
     from seismag.config import load_config
-    from seismag.evaluation.scores import format_summary
     from seismag.runs import read_run, short_path
+
+    if resume is not None and config is None:
+        config = read_run(resume).path / "config.yaml"
+    settings = load_config(config, overrides)  # before the slow imports, so that a typing error shows at once
+    from seismag.evaluation.scores import format_summary
     from seismag.validation.training_run import run_training
 
     _log_to_stderr()
-    if resume is not None and config is None:
-        config = read_run(resume).path / "config.yaml"
-    settings = load_config(config, overrides)
     run = run_training(settings, data or Path(settings.data.store), resume)
     metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     if as_json:

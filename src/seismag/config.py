@@ -136,9 +136,9 @@ class SimulateConfig(Section):
 
     seed: int = Field(7, ge=0)
     start: str = Field("2021-03-01", pattern=r"^\d{4}-\d{2}-\d{2}$")
-    days: int = Field(60, ge=1)
-    stations: list[str] = Field(["GTO", "ALR", "TRT"], min_length=1, description="Codes of shipped stations.")
-    events_per_station: int = Field(8, ge=0)
+    days: int = Field(150, ge=1)
+    stations: list[str] = Field(["GTO", "ALR", "TRT", "KPY"], min_length=1, description="Codes of shipped stations.")
+    events_per_station: int = Field(5, ge=0, description="Mainshocks; one in 30 days leaves room for Normal windows.")
     emission_snr: float = Field(3.0, ge=0, description="Power of the planted emission over the background; 0: none.")
     missing_day_fraction: float = Field(0.03, ge=0, lt=1)
 

@@ -89,7 +89,14 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     ]
     if error_deg > POSITION_TOLERANCE_DEG:
         remark = f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
-        rows = [{**row, "detail": f"{row['detail']} {remark}".strip()} for row in rows]
+        rows = [
+            {
+                **row,
+                "detail": f"{row['detail']} {remark}".strip(),
+                "verdict": "usable" if row["verdict"] == "good" else row["verdict"],
+            }
+            for row in rows
+        ]
     return rows
 
 

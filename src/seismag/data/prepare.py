@@ -53,7 +53,7 @@ class Prepared:
     dataset_id: str
     n_samples: int
     classes: dict[str, int]
-    unmatched: int
+    unmatched: int | None  # None: controls are not matched
     rejected: dict[str, int]
     files: int
     refused_days: int

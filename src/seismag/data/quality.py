@@ -86,7 +86,8 @@ def main_field(station: Station, day: np.datetime64, h_axis_deg: float = np.nan)
         day: any time; the field is taken at the middle of its month (it changes by some nT a month).
         h_axis_deg: azimuth of the H axis from geographic north; NaN: magnetic north.
 
-    Source: IGRF-14, Alken et al. (2021), doi:10.1186/s40623-020-01288-x, through ppigrf.
+    Source: IGRF-14 coefficients as shipped with ppigrf; the model: Alken et al. (2021) on IGRF-13,
+    doi:10.1186/s40623-020-01288-x.
     """
     month = day.astype("datetime64[M]").item()
     east, north, up = _igrf(station.longitude_deg, station.latitude_deg, station.elevation_m, month.year, month.month)

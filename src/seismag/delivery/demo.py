@@ -11,10 +11,13 @@ from seismag.config import Config
 from seismag.data.parallel import Progress
 from seismag.data.prepare import prepare_store, read_inputs
 from seismag.data.simulate import simulate_archive
+from seismag.data.store import SAMPLES_FILE
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
+from seismag.domain import UsageError
 from seismag.evaluation.scores import format_summary
-from seismag.runs import card_path, short_path
-from seismag.validation.training_run import judge_model, run_training
+from seismag.learning.checkpoint import copy_checkpoint
+from seismag.runs import short_path
+from seismag.validation.training_run import SPLITS_DIR, judge_model, run_training
 
 ARCHIVE = Path("demo/archive")
 RESULTS = Path("demo")
@@ -24,7 +27,7 @@ MODEL = Path("models/convnext_loeo_best.pth")
 def run_demo(config: Config, workers: int, progress: Progress) -> Iterator[str]:
     """Simulate, prepare, train, evaluate and predict; gives lines to print, and ends by naming the files.
 
-    What an earlier demonstration left in ``demo/`` and in its store is replaced.
+    What an earlier demonstration left in ``demo/``, in its store and as its split is replaced.
 
     Args:
         config: ``configs/demo.yaml``; the store goes to ``data.store``.
@@ -33,8 +36,12 @@ def run_demo(config: Config, workers: int, progress: Progress) -> Iterator[str]:
     """
     clock = time.perf_counter()
     store = Path(config.data.store)
+    if store.exists() and not ((store / SAMPLES_FILE).is_file() or (store / ".work").is_dir()):
+        raise UsageError(f"data.store {store}: exists and is not a store; the demonstration will not replace it.")
     for leftover in (RESULTS, store):
         shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in SPLITS_DIR.glob(f"{config.split.name}.*"):
+        leftover.unlink()
     yield f"1 of 5  simulate {len(config.simulate.stations)} stations, {config.simulate.days} days"
     simulate_archive(config.simulate, ARCHIVE, workers, progress)
     yield "2 of 5  prepare: day files to labelled spectrograms"
@@ -44,9 +51,7 @@ def run_demo(config: Config, workers: int, progress: Progress) -> Iterator[str]:
     yield _indent(prepare_store(inputs, store, config.data, workers, None, progress).describe())
     yield f"3 of 5  train {config.model.backbone}, {config.train.epochs} epochs"
     run = run_training(config, store)
-    MODEL.parent.mkdir(parents=True, exist_ok=True)
-    for source, target in ((run.best_model, MODEL), (card_path(run.best_model), card_path(MODEL))):
-        shutil.copyfile(source, target)
+    copy_checkpoint(run.best_model, MODEL)
     yield "4 of 5  evaluate on the test windows (simulated data: a planted emission, so skill is expected)"
     metrics, _ = judge_model(MODEL, store, config.evaluate, RESULTS / "evaluation")
     yield _indent(format_summary(metrics))

@@ -48,7 +48,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     if path.suffix not in (".parquet", ".csv"):
         raise DataError(f"{path}: predictions are a .parquet or .csv file, not {path.suffix!r}.")
     if not path.is_file():
-        raise DataError(f"{path}: no such file. `seismag predict` and `seismag train` write predictions.")
+        raise DataError(f"{path}: no such file. `seismag train` and `seismag evaluate --out` write such tables.")
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors are ValueErrors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from seismag.runs import Run, atomic_path, read_card, write_card
 
 FORMAT = "seismag-checkpoint"
 FORMAT_VERSION = 1
+QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 _TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 
 
@@ -62,6 +64,7 @@ def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
         "azimuth_classes": list(AZIMUTH_CLASSES),
         "components": list(COMPONENTS),
         "preprocessing": dict(store.attributes["preprocessing"]),
+        "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in QUALITY_KEYS},
         "frequency_hz": np.asarray(store.frequency_hz, dtype=float).tolist(),
         "time_s": np.asarray(store.time_s, dtype=float).tolist(),
         "metrics": {},
@@ -94,6 +97,19 @@ def save_checkpoint(
         write_card(path, card, content=temporary)
 
 
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy a checkpoint and its card, each whole or not at all; the card names the new file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+        write_card(target, read_card(source), content=temporary)
+
+
+def record_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Write scores onto the card of a checkpoint: the judgement on its test windows."""
+    write_card(path, {**read_card(path), "metrics": dict(metrics)})
+
+
 def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Load a checkpoint's dictionary and its JSON card, the sum compared and no code in it executed.
 
@@ -110,9 +126,7 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "`seismag train` makes one."
         )
     beside = read_card(path)
-    foreign = (
-        f"{path}: not a seismag checkpoint. `seismag train` makes one, `seismag models import-legacy` reads others."
-    )
+    foreign = f"{path}: not a seismag checkpoint. `seismag train` makes one."
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:

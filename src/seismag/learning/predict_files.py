@@ -35,7 +35,7 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
     """
     recording = read_recording(path)
     archives.require_one_hertz(recording, path)
-    spec = DataConfig(**loaded.card["preprocessing"])
+    spec = DataConfig(**loaded.card["preprocessing"], **loaded.card.get("quality", {}))
     station = _station(recording, path, stations)
     days = archives.days_of(recording)
     return [entry for day in days for entry in _predict_day(loaded, recording, station, day, spec)]

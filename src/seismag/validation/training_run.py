@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seismag.config import Config, EvaluateConfig, SplitConfig
@@ -15,8 +16,8 @@ from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.scores import evaluate_predictions
-from seismag.learning.checkpoint import LoadedModel, load_checkpoint
-from seismag.learning.inference import predict_roles, predict_store
+from seismag.learning.checkpoint import LoadedModel, load_checkpoint, record_metrics
+from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.train import train_model
 from seismag.runs import Run, create_run, file_sha256, read_run, shrink_if_asked, tracked, write_json_atomic
 
@@ -36,6 +37,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     Raises:
         SeismagError: data, split or settings make a training impossible; the message says which.
     """
+    config = config.model_copy(update={"data": config.data.model_copy(update={"store": str(store_path)})})
     config, small = shrink_if_asked(config, os.environ)
     if small:
         log.warning(small)
@@ -57,6 +59,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
         write_json_atomic(run.path / "metrics.json", metrics)
+        record_metrics(run.best_model, headline(metrics))
         draw_figures(metrics, run.path)
         draw_training_curves(run.path / "history.csv", run.path / "training_curves.png")
     return run
@@ -82,14 +85,24 @@ def judge_model(
     store = _require_samples(open_store(store_path))
     loaded = load_checkpoint(model)
     indices, split = _unseen(loaded, store)
-    predictions = predict_store(loaded, store, indices, role="test")
+    predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test")
     metrics = evaluate_predictions(predictions, store.samples if split is not None else None, split, config)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out / "predictions.parquet", index=False)
+        np.save(out / "embeddings.npy", embeddings)
         write_json_atomic(out / "metrics.json", metrics)
         draw_figures(metrics, out)
     return metrics, predictions
+
+
+def headline(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Take from metrics.json what belongs on a model's card: skill above the rules without the field, and scores."""
+    scores = ("balanced_accuracy", "mcc", "accuracy", "skill_above_best_baseline")
+    return {
+        **{key: metrics[key] for key in ("role", "n", "n_event_groups")},
+        **{task: {score: metrics[task][score] for score in scores} for task in ("magnitude", "azimuth", "detection")},
+    }
 
 
 def draw_figures(metrics: dict[str, Any], folder: Path) -> None:
@@ -112,6 +125,11 @@ def _unseen(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame | None
         spec = SplitConfig(**loaded.card["split"])
         split = draw_split(samples, spec, reach_h(store))
         test = split.loc[(split["fold"] == spec.fold) & (split["role"] == "test"), "sample_id"]
+        if not test[test.isin(loaded.trained_on)].empty:
+            raise DataError(
+                f"{loaded.path}: its split, drawn anew, tests on windows of its training; it was trained by another "
+                "version of seismag. Train again, or judge its run's predictions.parquet with --predictions."
+            )
         return samples.index[samples["sample_id"].isin(test)].to_numpy(), split
     seen = samples["sample_id"].isin(loaded.trained_on)
     if seen.all():
