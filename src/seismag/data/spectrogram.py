@@ -128,7 +128,7 @@ def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArra
     grid = make_grid(spec)
     power = np.empty((len(channels), len(grid.starts), len(grid.frequency_hz)), np.float32)
     for channel, rows in zip(channels, power, strict=True):
-        rows[:] = _power(_segment_spectra(channel, spec), spec)
+        rows[:] = _power(_segment_spectra(channel, spec), grid)
     if mask is not None:
         power[mask] = np.nan
     return power.reshape(*field_nt.shape[:-1], *power.shape[1:]).swapaxes(-1, -2)
@@ -159,7 +159,7 @@ def power_and_phasors(
     for window, parts in enumerate(phasors):
         spectra = [_segment_spectra(channel, spec) for channel in channels[3 * window : 3 * window + 3]]
         for (_, a, b), (real, imaginary) in zip(PAIRS, parts, strict=True):
-            cross = _average_rows(np.conj(spectra[a]) * spectra[b], grid) * np.float32(_density_scale(spec))
+            cross = _average_rows(np.conj(spectra[a]) * spectra[b], grid)
             with np.errstate(divide="ignore", invalid="ignore"):
                 phasor = cross / np.sqrt(columns[window, a] * columns[window, b])
             if mask is not None:
@@ -174,8 +174,10 @@ def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
     A dead component has no power at all; it becomes -100 dB, far below any instrument.
     """
     with np.errstate(invalid="ignore"):
-        floored = np.maximum(power, np.float32(1e-10))
-    return (np.float32(10) * np.log10(floored)).astype(np.float16)
+        decibel = np.maximum(power, np.float32(1e-10))
+        np.log10(decibel, out=decibel)
+    decibel *= np.float32(10)
+    return decibel.astype(np.float16)
 
 
 def _channels(field_nt: NDArray[np.float64], spec: DataConfig) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
@@ -189,7 +191,7 @@ def _channels(field_nt: NDArray[np.float64], spec: DataConfig) -> tuple[NDArray[
 
 
 def _segment_spectra(channel: NDArray[np.float64], spec: DataConfig) -> NDArray[np.complex64]:
-    """Transform each detrended, tapered segment of one component: (T, K) for bins 1..K.
+    """Transform each detrended, tapered segment of one component: (T, K) for bins 1..K, in nT/sqrt(Hz).
 
     The level goes in float64, segment by segment, so that float32 holds variations of some nT only. One
     component at a time, so that the segments stay in the processor's cache.
@@ -206,24 +208,22 @@ def _segment_spectra(channel: NDArray[np.float64], spec: DataConfig) -> NDArray[
 
 @lru_cache(maxsize=8)
 def _taper_and_trend(segment: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Periodic Hann window, and an orthonormal basis (2, segment) of straight lines."""
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(segment) / segment)
+    """Periodic Hann window, and an orthonormal basis (2, segment) of straight lines.
+
+    The window is scaled so that the squared modulus of a spectrum at 1 Hz is the one-sided power density:
+    by sqrt(2 / (rate * sum of the squared window)).
+    """
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(segment) / segment)
+    taper = hann * np.sqrt(2.0 / np.sum(hann**2))
     line = np.arange(segment) - (segment - 1) / 2
     basis = np.stack([np.full(segment, segment**-0.5), line / np.linalg.norm(line)])
     return taper.astype(np.float32), basis.astype(np.float32)
 
 
-def _density_scale(spec: DataConfig) -> float:
-    """One-sided density at 1 Hz: 2 / (rate * sum of the squared taper)."""
-    taper, _ = _taper_and_trend(spec.segment_s)
-    return 2.0 / float(np.sum(taper.astype(np.float64) ** 2))
-
-
-def _power(spectra: NDArray[np.complex64], spec: DataConfig) -> NDArray[np.float32]:
-    power = spectra.real * spectra.real
-    power += spectra.imag * spectra.imag
-    power *= np.float32(_density_scale(spec))
-    return _average_rows(power, make_grid(spec))
+def _power(spectra: NDArray[np.complex64], grid: Grid) -> NDArray[np.float32]:
+    """Squared modulus (T, K), averaged into rows."""
+    squares = spectra.view(np.float32) ** 2  # real and imaginary parts side by side
+    return _average_rows(squares[:, 0::2] + squares[:, 1::2], grid)
 
 
 def _average_rows(values: Any, grid: Grid) -> Any:
