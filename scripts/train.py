@@ -1,8 +1,10 @@
-"""Train one run: ``seismag train``."""
+"""``seismag train`` under the name of earlier systems."""
 
 import sys
 
-from seismag.cli import main
-
+try:
+    from seismag.cli import main
+except ImportError:
+    sys.exit("seismag is not installed in this Python. Run 'make setup', then 'source .venv/bin/activate'.")
 sys.argv[1:1] = ["train"]
 main()

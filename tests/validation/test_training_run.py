@@ -1,0 +1,169 @@
+"""One run from store to judged predictions, on a small store with a signal that can be learned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seismag.config import Config, DataConfig, build_config
+from seismag.data.spectrogram import make_grid
+from seismag.data.store import PREPROCESSING_KEYS, create_arrays, finish_store, open_store, write_shard
+from seismag.domain import AZIMUTH_CLASSES, DataError, UsageError
+from seismag.learning.checkpoint import copy_checkpoint, load_checkpoint
+from seismag.validation.training_run import judge_model, run_training
+
+SPEC = DataConfig(window_h=1, segment_s=120, step_s=60, n_bins=40)
+CLUSTERS, PER_CLUSTER = 24, 4
+
+
+def make_store(path: Path, seed: int = 0, dataset_id: str = "one", start: str = "2021-01-01") -> Path:
+    """Events shine in the upper rows; clusters and quiet blocks lie ten days apart."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for cluster in range(2 * CLUSTERS):
+        event = cluster % 2 == 0
+        for window in range(PER_CLUSTER):
+            begin = np.datetime64(start, "ms") + np.timedelta64(10 * cluster, "D") + np.timedelta64(window, "h")
+            rows.append(
+                {
+                    "sample_id": f"GTO-{begin}", "station": "GTO", "start_utc": begin,
+                    "end_utc": begin + np.timedelta64(1, "h"),
+                    "split_group": f"event:e{cluster}" if event else f"normal:{cluster}",
+                    "event_id": f"e{cluster}" if event else None,
+                    "event_ids": [f"e{cluster}"] if event else [], "cluster_ids": [f"e{cluster}"] if event else [],
+                    "magnitude_class": ("Moderate", "Medium", "Large")[cluster // 2 % 3] if event else "Normal",
+                    "azimuth_class": AZIMUTH_CLASSES[1 + cluster // 2 % 8] if event else "Normal",
+                    "matched": True, "origin": "simulated",
+                }
+            )  # fmt: skip
+    samples = pd.DataFrame(rows)
+    path.mkdir(parents=True)
+    create_arrays(path, samples["sample_id"].tolist(), SPEC)
+    grid = make_grid(SPEC)
+    power = rng.normal(-10, 3, (len(samples), 3, len(grid.frequency_hz), len(grid.time_s)))
+    power[(samples["magnitude_class"] != "Normal").to_numpy(), :, 20:] += 12
+    for first in range(0, len(samples), 64):
+        write_shard(path, first, power[first : first + 64].astype(np.float16), None)
+    attributes = {
+        "dataset_id": dataset_id, "config": SPEC.model_dump(mode="json"), "range_rule": "dobrovolsky",
+        "preprocessing": {key: getattr(SPEC, key) for key in PREPROCESSING_KEYS}, "catalog_holes": [],
+    }  # fmt: skip
+    rejected = pd.DataFrame(columns=["station", "start_utc", "end_utc", "reason", "detail", "path"])
+    days = pd.DataFrame({"verdict": ["good"], "paths": [["a"]]})
+    finish_store(path, samples, rejected, days, attributes)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.fixture(scope="module")
+def store_path(folder):
+    return make_store(folder / "store")
+
+
+def settings(epochs: int = 3) -> Config:
+    return build_config(
+        {
+            "split": {"n_folds": 3, "name": "small"},
+            "model": {"backbone": "convnext_atto"},
+            "train": {"epochs": epochs, "batch_size": 16, "learning_rate": 1e-3, "run_name": "small"},
+            "evaluate": {"bootstrap": 200},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(folder, store_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return run_training(settings(), store_path, progress=False)
+
+
+def test_a_run_learns_what_was_planted_and_says_by_how_much(run):
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    assert metrics["role"] == "test"
+    assert metrics["detection"]["balanced_accuracy"]["value"] > 0.9
+    assert metrics["detection"]["skill_above_best_baseline"]["balanced_accuracy"]["low"] > 0.2
+    assert metrics["dataset_id"] == "one"
+
+
+def test_a_run_folder_holds_what_the_design_lists(run, store_path):
+    names = {path.name for path in run.path.iterdir()}
+    assert {
+        "config.yaml", "provenance.json", "history.csv", "best_model.pth", "checkpoint_latest.pth", "metrics.json",
+        "predictions.parquet", "embeddings.npy", "training_curves.png", "confusion_magnitude.png", "scores.png",
+    } <= names  # fmt: skip
+    assert run.config().data.store == str(store_path)
+    assert run.provenance()["status"] == "complete"
+    card = json.loads((run.path / "best_model.json").read_text())
+    assert card["metrics"]["detection"]["balanced_accuracy"]["value"] > 0.9
+    assert card["data_origin"] == ["simulated"]
+
+
+def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, folder):
+    copy_checkpoint(run.best_model, folder / "models" / "copy.pth")
+    metrics, predictions = judge_model(folder / "models" / "copy.pth", store_path, settings().evaluate, folder / "out")
+    recorded = json.loads((run.path / "metrics.json").read_text())
+    assert metrics["magnitude"]["confusion"] == recorded["magnitude"]["confusion"]
+    ours = pd.read_parquet(run.predictions).query("role == 'test'")
+    assert set(predictions["sample_id"]) == set(ours["sample_id"])
+    assert len(np.load(folder / "out" / "embeddings.npy")) == len(predictions)
+    assert json.loads((folder / "models" / "copy.json").read_text())["file"] == "copy.pth"
+
+
+def test_a_model_is_never_judged_on_windows_of_its_training(run, store_path):
+    _, predictions = judge_model(run.best_model, store_path, settings().evaluate)
+    assert not set(predictions["sample_id"]) & set(load_checkpoint(run.best_model).trained_on)
+
+
+def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path):
+    trained = set(load_checkpoint(run.best_model).trained_on)
+    other = make_store(tmp_path / "other", seed=1, dataset_id="two")
+    _, predictions = judge_model(run.best_model, other, settings().evaluate)
+    samples = set(open_store(other).samples["sample_id"])
+    assert set(predictions["sample_id"]) == samples - trained
+    later = make_store(tmp_path / "later", seed=1, dataset_id="three", start="2024-01-01")
+    metrics, _ = judge_model(run.best_model, later, settings().evaluate)
+    assert metrics["n"] == 2 * CLUSTERS * PER_CLUSTER
+
+
+def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkeypatch):
+    from seismag.validation import training_run
+
+    monkeypatch.chdir(folder)
+
+    def stop(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "predict_roles", stop)
+    before = set((folder / "experiments_convnext").iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        run_training(settings(1), store_path, progress=False)
+    (left,) = set((folder / "experiments_convnext").iterdir()) - before
+    assert json.loads((left / "provenance.json").read_text())["status"] == "failed"
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    resumed = run_training(settings(1), store_path, resume=left, progress=False)
+    assert resumed.provenance()["status"] == "complete"
+    assert (left / "metrics.json").is_file()
+
+
+def test_a_run_is_not_resumed_on_other_data(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = make_store(tmp_path / "other", dataset_id="two")
+    with pytest.raises(UsageError, match="begun on data set one, not on two"):
+        run_training(settings(), other, resume=run.path, progress=False)
+
+
+def test_a_store_without_samples_says_where_the_reasons_are(tmp_path):
+    path = make_store(tmp_path / "store")
+    pd.read_parquet(path / "samples.parquet").iloc[:0].to_parquet(path / "samples.parquet")
+    with pytest.raises(DataError, match=r"0 rows in samples\.parquet|holds no sample"):
+        run_training(settings(), path)
