@@ -25,3 +25,8 @@ def real_data() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20260205)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest file, so that it does not run alone at the end."""
+    items.sort(key=lambda item: "test_quickstart" not in item.nodeid)
