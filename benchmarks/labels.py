@@ -42,10 +42,14 @@ def main() -> None:
     stations, catalog = read_stations(arguments.stations), read_catalogs(arguments.catalog)
     kp = read_index(arguments.kp, "kp")
     print(f"{len(stations)} stations, {len(catalog.events)} events, holes: {catalog.coverage.describe_holes()}")
-    for rule in ("dobrovolsky", "fixed", "hattori"):
-        spec = DataConfig(range_rule=rule)
+    windows = all_windows(stations, catalog, DataConfig())
+    horizon = windows["end_utc"].to_numpy() + np.timedelta64(DataConfig().horizon_h, "h")
+    covered = int(catalog.coverage.covers(windows["start_utc"].to_numpy(), horizon).sum())
+    print(f"{len(windows)} windows, {covered} of them covered by the catalogue with their horizon")
+    for rule, guard_ahead_d in (("dobrovolsky", 14.0), ("fixed", 14.0), ("fixed", 30.0), ("hattori", 14.0)):
+        spec = DataConfig(range_rule=rule, guard_ahead_d=guard_ahead_d)
         clock = time.perf_counter()
-        labels = label_windows(all_windows(stations, catalog, spec), catalog, stations, spec, kp)
+        labels = label_windows(windows, catalog, stations, spec, kp)
         seconds = time.perf_counter() - clock
         samples, rejected = labels.samples, labels.rejected
         classes = samples["magnitude_class"].value_counts().reindex(MAGNITUDE_CLASSES, fill_value=0)
@@ -56,8 +60,7 @@ def main() -> None:
         normal = samples.loc[samples["magnitude_class"] == "Normal", "station"].value_counts()
         normal = normal.reindex(sorted(stations), fill_value=0)
         reasons = rejected["reason"].value_counts()
-        covered = len(samples) + int(reasons.get("guard", 0))
-        print(f"\n{rule}: {covered} windows covered by the catalogue with their guards, labelled in {seconds:.1f} s")
+        print(f"\n{rule}, guards {guard_ahead_d:g} d ahead and 7 d behind, labelled in {seconds:.1f} s")
         print(f"  classes: {classes.to_dict()}; rejected: {reasons.to_dict()}")
         print(f"  clusters: {events['split_group'].nunique()} in all; by class {clusters.to_dict()}")
         print(f"  Normal, worst station: {normal.idxmin()} {normal.min()}; none: {int((normal == 0).sum())} stations")
