@@ -97,7 +97,8 @@ def prepare(
     An interrupted run goes on where it stopped when the same command is given again.
     """
     from seismag.config import load_config
-    from seismag.data.prepare import prepare_store, read_inputs
+    from seismag.data.inputs import read_inputs
+    from seismag.data.prepare import prepare_store
 
     spec = load_config(config, overrides).data
     inputs = read_inputs(archive, stations, catalog, kp, dst)
@@ -203,7 +204,7 @@ def train(
     if resume is not None and config is None:
         config = read_run(resume).path / "config.yaml"
     settings = load_config(config, overrides)  # before the slow imports, so that a typing error shows at once
-    from seismag.evaluation.scores import format_summary
+    from seismag.evaluation.summary import format_summary
     from seismag.validation.training_run import run_training
 
     _log_to_stderr()
@@ -255,7 +256,7 @@ def evaluate(
     """
     from seismag.config import load_config
     from seismag.domain import UsageError
-    from seismag.evaluation.scores import format_summary
+    from seismag.evaluation.summary import format_summary
 
     _log_to_stderr()
     spec = load_config(config, overrides).evaluate

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig, SimulateConfig
-from seismag.data.prepare import Prepared, prepare_store, read_inputs
+from seismag.data.inputs import read_inputs
+from seismag.data.prepare import Prepared, prepare_store
 from seismag.data.quality import main_field
 from seismag.data.recordings.frg604rc import encode_day
 from seismag.data.simulate import simulate_archive

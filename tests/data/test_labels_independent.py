@@ -27,7 +27,8 @@ from seismag.config import DataConfig
 from seismag.data.catalogs import Catalog
 from seismag.data.coverage import Coverage
 from seismag.data.indices import SpaceWeatherIndex
-from seismag.data.prepare import Inputs, prepare_store, read_inputs
+from seismag.data.inputs import Inputs, read_inputs
+from seismag.data.prepare import prepare_store
 from seismag.data.store import open_store
 from seismag.data.windows import Labels, choose_controls, daily_windows, label_windows
 from seismag.domain import Station

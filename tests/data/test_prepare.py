@@ -20,7 +20,8 @@ from seismag.config import DataConfig
 from seismag.data import prepare as stage
 from seismag.data import store as stores
 from seismag.data.archive import list_files
-from seismag.data.prepare import noise_floor_nt, prepare_store, read_inputs
+from seismag.data.inputs import read_inputs
+from seismag.data.prepare import noise_floor_nt, prepare_store
 from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import read_recording
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
@@ -238,7 +239,7 @@ KILLED = """
     from pathlib import Path
     import numpy as np
     from seismag.config import DataConfig
-    from seismag.data import prepare as stage, store as stores
+    from seismag.data import inputs, prepare as stage, store as stores
     stage.SURVEY_FILES, stores.SHARD_SAMPLES = 5, 16
     archive, out, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     spec = DataConfig.model_validate_json(sys.argv[4])
@@ -253,7 +254,7 @@ KILLED = """
         stores.write_shard = half
     names = ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")
     stations, catalogue, kp, dst = (archive / name for name in names)
-    stage.prepare_store(stage.read_inputs(archive, stations, [catalogue], kp, dst), out, spec, 1, None, progress)
+    stage.prepare_store(inputs.read_inputs(archive, stations, [catalogue], kp, dst), out, spec, 1, None, progress)
 """
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seismag.data.stations import read_stations, read_table
+from seismag.data.stations import read_stations
+from seismag.data.tables import read_table
 from seismag.domain import DataError, Station
 
 

@@ -15,7 +15,8 @@ from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.evaluation.baselines import BASELINES, ORACLE
 from seismag.evaluation.predictions import TASK_CLASSES
-from seismag.evaluation.scores import evaluate_predictions, format_summary
+from seismag.evaluation.scores import evaluate_predictions
+from seismag.evaluation.summary import format_summary
 
 MakeTable = Callable[..., pd.DataFrame]
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pyproj import Geod
 
 from seismag.data.coverage import Coverage, coverage_of, lost_month_ends
-from seismag.data.stations import ZONED_TIME, decode_text, read_payload, read_table
+from seismag.data.tables import ZONED_TIME, decode_text, read_payload, read_table
 from seismag.domain import DataError, UsageError
 
 FloatArray = NDArray[np.float64]

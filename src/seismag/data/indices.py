@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from seismag.data.coverage import short_time
-from seismag.data.stations import ZONED_TIME, TextTable, decode_text, read_payload, read_table
+from seismag.data.tables import ZONED_TIME, TextTable, decode_text, read_payload, read_table
 from seismag.domain import DataError
 
 FloatArray = NDArray[np.float64]

@@ -19,30 +19,17 @@ import pandas as pd
 from seismag.config import DataConfig
 from seismag.data import archive as archives
 from seismag.data import store as stores
-from seismag.data.catalogs import Catalog, read_catalogs
-from seismag.data.indices import SpaceWeatherIndex, read_index
+from seismag.data.inputs import Inputs, checksums, fingerprint_of
 from seismag.data.inspection import store_summary
 from seismag.data.parallel import Pool, Progress, full_disk_explained, open_pool, silent
 from seismag.data.quality import mask_artefacts
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
-from seismag.data.stations import read_stations
 from seismag.data.windows import choose_controls, daily_windows, label_windows
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 
 SURVEY_FILES = 32  # files of one survey task
 NOISE_BAND_HZ = (0.1, 0.5)  # noise_floor_nt is taken here: mostly sensor noise on a quiet day
 _MASKED_ROW = ["sample_id", "noise_floor_nt"]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Everything that ``prepare`` reads, besides the configuration."""
-
-    archive: Path
-    stations: dict[str, Station]
-    catalog: Catalog
-    kp: SpaceWeatherIndex | None
-    dst: SpaceWeatherIndex | None
 
 
 @dataclass(frozen=True)
@@ -77,23 +64,6 @@ class Prepared:
         return "\n".join(lines)
 
 
-def read_inputs(
-    archive: Path, stations: Path | None, catalogs: list[Path], kp: Path | None, dst: Path | None
-) -> Inputs:
-    """Read the small inputs of ``prepare``.
-
-    Raises:
-        DataError: one of them cannot be used.
-    """
-    return Inputs(
-        archive=archive,
-        stations=read_stations(stations),
-        catalog=read_catalogs(catalogs),
-        kp=read_index(kp, "kp") if kp else None,
-        dst=read_index(dst, "dst") if dst else None,
-    )
-
-
 def prepare_store(
     inputs: Inputs,
     out: Path,
@@ -119,7 +89,7 @@ def prepare_store(
     if spec.controls == "quiet_days" and inputs.kp is None:
         raise UsageError("data.controls: quiet_days needs --kp.")
     files = archives.list_files(inputs.archive)
-    fingerprint = _fingerprint(inputs, files, spec)
+    fingerprint = fingerprint_of(inputs, files, spec)
     work = _open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
@@ -144,33 +114,12 @@ def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataCon
         "fingerprint": fingerprint,
         "config": spec.model_dump(mode="json"),
         "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
-        "inputs": _input_checksums(inputs),
+        "inputs": checksums(inputs),
         "catalog_holes": inputs.catalog.coverage.describe_holes(),
         "catalog_warnings": inputs.catalog.warnings,
         "catalog_dropped": inputs.catalog.dropped,
         "range_rule": spec.range_rule,
         "kp_matched": inputs.kp is not None and spec.match_kp is not None,
-    }
-
-
-def _fingerprint(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
-    """Identify inputs without reading the day files: names, sizes and times of change."""
-    digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json", exclude={"store"}), sort_keys=True).encode())
-    digest.update(json.dumps(_input_checksums(inputs), sort_keys=True).encode())
-    digest.update(str(stores.SCHEMA_VERSION).encode())
-    for path in files:
-        status = path.stat()
-        digest.update(f"{path.relative_to(inputs.archive).as_posix()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _input_checksums(inputs: Inputs) -> dict[str, Any]:
-    stations = json.dumps([asdict(inputs.stations[code]) for code in sorted(inputs.stations)], sort_keys=True)
-    return {
-        "stations": hashlib.sha256(stations.encode()).hexdigest(),
-        "catalogs": sorted(inputs.catalog.sources.values()),
-        "kp": inputs.kp.sha256 if inputs.kp else None,
-        "dst": inputs.dst.sha256 if inputs.dst else None,
     }
 
 
@@ -308,7 +257,7 @@ def _dataset_id(plan: pd.DataFrame, days: pd.DataFrame, inputs: Inputs, spec: Da
     content = {
         "schema_version": stores.SCHEMA_VERSION,
         "config": spec.model_dump(mode="json", exclude={"store"}),
-        "inputs": _input_checksums(inputs),
+        "inputs": checksums(inputs),
         "days": sorted({str(value) for value in days["sha256"].dropna()}),
         "samples": plan["sample_id"].tolist(),
     }

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seismag.config import Config
+from seismag.data.inputs import read_inputs
 from seismag.data.parallel import Progress
-from seismag.data.prepare import prepare_store, read_inputs
+from seismag.data.prepare import prepare_store
 from seismag.data.simulate import simulate_archive
 from seismag.data.store import SAMPLES_FILE
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
 from seismag.domain import UsageError
-from seismag.evaluation.scores import format_summary
+from seismag.evaluation.summary import format_summary
 from seismag.learning.checkpoint import copy_checkpoint
 from seismag.runs import short_path
 from seismag.validation.training_run import SPLITS_DIR, judge_model, run_training

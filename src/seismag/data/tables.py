@@ -1,0 +1,107 @@
+"""Text tables as people write them: compressed or not, with a byte-order mark, any separator, stray columns."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from seismag.domain import DataError
+
+ZONED_TIME = re.compile(
+    r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$", re.IGNORECASE
+)  # a clock time that ends with Z or an offset
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Delimited text: ``columns`` in lower case with underscores, ``rows`` as stripped text.
+
+    Attributes:
+        columns: names of the header line, for example ``kode_stasiun``, ``depth_(km)``.
+        rows: cells; a row can be shorter or longer than the header. Blank rows are left out.
+        lines: number of the line in the file at which each row ends.
+        decimal_comma: the delimiter is not the comma, so 1,5 is a number.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+    decimal_comma: bool
+
+    def find(self, *names: str) -> int | None:
+        """Give the place of the first of ``names`` that is a column, or None."""
+        return next((self.columns.index(name) for name in names if name in self.columns), None)
+
+
+def read_payload(path: Path) -> tuple[bytes, str]:
+    """Read a file, unpacking gzip by content.
+
+    Returns:
+        Its bytes, and the sha256 of the file as it lies on disk.
+
+    Raises:
+        DataError: missing, empty, or a damaged gzip file.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Name an existing file.") from error
+    payload = raw
+    if raw.startswith(b"\x1f\x8b"):
+        try:
+            payload = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: damaged or cut gzip file ({error}). Copy it again from its source.") from error
+    if not payload.strip(b"\xef\xbb\xbf \t\r\n"):  # the first three: a byte-order mark alone
+        raise DataError(f"{path}: the file is empty. Copy it again from its source.", "empty_file")
+    return payload, hashlib.sha256(raw).hexdigest()
+
+
+def decode_text(payload: bytes, path: Path) -> str:
+    """Decode UTF-8 (with or without BOM).
+
+    Raises:
+        DataError: binary data, another encoding, or a web page.
+    """
+    try:
+        text = payload.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: byte {error.start} is not UTF-8, so this is not a text table, or one in another encoding. "
+            f"Save it as CSV in UTF-8."
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path}: holds NUL bytes, so this is not a text table. Save it as CSV in UTF-8.")
+    if text[:512].lstrip().lower().startswith(("<html", "<!doctype html")):
+        raise DataError(f"{path}: this is a web page (HTML), not data. Download the file again.")
+    return text
+
+
+def read_table(text: str, path: Path) -> TextTable:
+    """Split delimited text; the delimiter (comma, semicolon or tab) is the commonest in the header line.
+
+    Raises:
+        DataError: no header, or a quotation mark that never closes.
+    """
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows, lines = [], []
+    try:
+        for cells in reader:
+            row = [cell.strip() for cell in cells]
+            if any(row):
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: not readable as CSV ({error}).") from error
+    if not rows:
+        raise DataError(f"{path}: holds no row. Copy it again from its source.", "empty_file")
+    columns = [re.sub(r"\s+", "_", name.lower()) for name in rows[0]]
+    return TextTable(columns, rows[1:], lines[1:], delimiter != ",")
