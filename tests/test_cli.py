@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -110,3 +111,18 @@ def test_real_day_of_alor(real_data):
     assert [facts["components"][name]["missing"] for name in "HDZ"] == [64, 64, 64]
     assert facts["components"]["H"]["median_nt"] == pytest.approx(37_639, abs=1)
     assert facts["components"]["Z"]["median_nt"] == pytest.approx(-23_166, abs=1)
+
+
+def test_an_interruption_is_one_message_that_names_the_way_on(tmp_path):
+    process = subprocess.Popen(
+        [*SEISMAG, "simulate", "--out", "archive", "--set", "simulate.days=300"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("archive/*/*.gz")):
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr

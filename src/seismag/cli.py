@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -278,13 +279,22 @@ def evaluate(
             print(f"\nwritten to  {out}")
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C; not a KeyboardInterrupt, which the command-line library ends in silence."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
 def main() -> None:
     """Run the command line: errors a user can mend are one message, other failures a line and --debug."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app(arguments, prog_name="seismag", standalone_mode=True)
-    except KeyboardInterrupt:
+    except _Interrupted:
         _fail("interrupted. Finished parts are kept: run the same command again to go on.", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -169,3 +169,18 @@ def test_a_table_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_table(pd.DataFrame({"a": [2]}), path)
     assert pd.read_parquet(path)["a"].tolist() == [1]
+
+
+def test_missing_array_files_are_named_not_read_as_nothing(tmp_path):
+    fill(tmp_path / "s", SPEC, 3)
+    shard = next(path for path in (tmp_path / "s" / "power" / "c").rglob("*") if path.is_file())
+    shard.unlink()
+    with pytest.raises(DataError, match=r"1 of 1 files of the array power are missing"):
+        open_store(tmp_path / "s")
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    fill(tmp_path / "s", SPEC, 3)
+    (tmp_path / "s" / "samples.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"samples\.parquet is missing or damaged"):
+        open_store(tmp_path / "s")

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from seismag.config import DataConfig
 from seismag.data.quality import DayQuality, MainField, assess_day, main_field
 from seismag.data.recordings import Recording, read_recording
-from seismag.data.store import DAYS_FILE, REJECTED_FILE, Store, open_store
+from seismag.data.store import DAYS_FILE, REJECTED_FILE, Store, open_store, read_table
 from seismag.domain import COMPONENTS, Station
 
 
@@ -74,8 +73,8 @@ def inspect_store(path: Path) -> dict[str, Any]:
 def store_summary(store: Store) -> dict[str, Any]:
     """Count what a store holds and what was left out, by reason."""
     samples = store.samples
-    rejected = pd.read_csv(store.path / REJECTED_FILE)
-    days = pd.read_parquet(store.path / DAYS_FILE)
+    rejected = read_table(store.path, REJECTED_FILE)
+    days = read_table(store.path, DAYS_FILE)
     return {
         "dataset_id": store.attributes["dataset_id"],
         "samples": len(samples),
@@ -94,6 +93,7 @@ def store_summary(store: Store) -> dict[str, Any]:
         "range_rule": store.attributes["range_rule"],
         "origin": _counts(samples.get("origin")),
         "catalog_holes": store.attributes["catalog_holes"],
+        "catalog_dropped": store.attributes.get("catalog_dropped", {}),
     }
 
 

@@ -87,7 +87,7 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
         return
     import dask
 
-    dask.config.set({"logging": {"distributed": "warning"}})  # read when distributed is imported
+    dask.config.set({"logging": {"distributed": "critical"}})  # read when distributed is imported
     from distributed import Client, LocalCluster
 
     if scheduler is not None:
@@ -96,6 +96,12 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error}).") from error
         with client:
+            try:
+                client.wait_for_workers(1, timeout=10)
+            except TimeoutError as error:
+                raise UsageError(
+                    f"--scheduler {scheduler}: it has no worker. Start one: dask worker {scheduler}"
+                ) from error
             client.run(keep_freed_memory)
             yield Pool(client)
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from seismag.data.quality import mask_artefacts
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import choose_controls, daily_windows, label_windows
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
+from seismag.runs import short_path
 
 SURVEY_FILES = 32  # files of one survey task
 NOISE_BAND_HZ = (0.1, 0.5)  # noise_floor_nt is taken here: mostly sensor noise on a quiet day
@@ -44,6 +45,7 @@ class Prepared:
     rejected: dict[str, int]
     files: int
     refused_days: int
+    catalog_dropped: dict[str, int]
     warnings: list[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,14 +54,17 @@ class Prepared:
 
     def describe(self) -> str:
         """Lines for a terminal: what was made, what was left out and why, what to watch."""
-        lines = [f"store       {self.store}", f"data set    {self.dataset_id}"]
+        lines = [f"store       {short_path(self.store)}", f"data set    {self.dataset_id}"]
         counts = ", ".join(f"{self.classes[name]} {name}" for name in MAGNITUDE_CLASSES if name in self.classes)
         lines.append(f"samples     {self.n_samples}{f': {counts}' if counts else ''}")
         if self.unmatched:
             lines.append(f"            {self.unmatched} event windows without a matched control (column matched)")
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items()) or "none"
-        lines.append(f"rejected    {sum(self.rejected.values())}: {left_out} (see {self.store / stores.REJECTED_FILE})")
+        lines.append(f"rejected    {sum(self.rejected.values())}: {left_out}")
+        lines.append(f"            each with its reason in {short_path(self.store) / stores.REJECTED_FILE}")
         lines.append(f"files       {self.files} read, {self.refused_days} files or days refused")
+        dropped = ", ".join(f"{count} {reason}" for reason, count in self.catalog_dropped.items()) or "none"
+        lines.append(f"catalogue   rows left out: {dropped}")
         lines += [f"warning     {sentence}" for sentence in self.warnings]
         return "\n".join(lines)
 
@@ -88,6 +93,7 @@ def prepare_store(
     """
     if spec.controls == "quiet_days" and inputs.kp is None:
         raise UsageError("data.controls: quiet_days needs --kp.")
+    inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have folders of their own
     files = archives.list_files(inputs.archive)
     fingerprint = fingerprint_of(inputs, files, spec)
     work = _open_work(out, fingerprint)
@@ -340,11 +346,18 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
         warnings.append(
             f"the catalogue has holes: {', '.join(facts['catalog_holes'])}; windows that need them are rejected"
         )
+    for index in (inputs.kp, inputs.dst):
+        if index is not None:
+            end_utc = index.start_utc + np.timedelta64(len(index.values) * index.step_h, "h")
+            span = f"{index.name} covers {index.start_utc.astype('M8[D]')} to {end_utc.astype('M8[D]')}"
+            warnings += [f"{index.name}: {sentence}" for sentence in index.warnings]
+            if facts["rejected"].get(f"{index.name}_missing"):
+                warnings.append(f"{span}; windows outside are rejected. Give a longer file, or leave it out")
     if inputs.kp is None:
         warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
     if not facts["samples"] and facts["rejected"].get("not_a_control"):
         warnings.append("no event window, so no control is needed; --set data.controls=all keeps all Normal windows")
-    days = pd.read_parquet(store.path / stores.DAYS_FILE)
+    days = stores.read_table(store.path, stores.DAYS_FILE)
     return Prepared(
         store=store.path,
         dataset_id=facts["dataset_id"],
@@ -354,5 +367,6 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
         rejected=facts["rejected"],
         files=len({path for paths in days["paths"] for path in paths}),
         refused_days=int((days["verdict"] == "refused").sum()),
+        catalog_dropped=inputs.catalog.dropped,
         warnings=warnings,
     )

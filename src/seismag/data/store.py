@@ -82,7 +82,7 @@ def open_store(path: str | Path) -> Store:
         )
     if not (path / SAMPLES_FILE).is_file():
         raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
-    samples = pd.read_parquet(path / SAMPLES_FILE)
+    samples = read_table(path, SAMPLES_FILE)
     samples.attrs["dataset_id"] = attributes["dataset_id"]
     power: Any = group["power"]
     if len(samples) != power.shape[0]:
@@ -90,8 +90,39 @@ def open_store(path: str | Path) -> Store:
             f"{path}: {len(samples)} rows in {SAMPLES_FILE}, {power.shape[0]} spectrograms. Prepare it again."
         )
     cross: Any = group.get("cross", None)
+    for name, array in (("power", power), ("cross", cross)):
+        if array is not None:
+            _require_shards(path, name, len(samples))
     frequency, time = (np.asarray(group[name][:]) for name in ("frequency", "time"))  # type: ignore[index]
     return Store(path, samples, power, cross, frequency, time, attributes)
+
+
+def _require_shards(path: Path, name: str, n: int) -> None:
+    """Refuse an array of which files are missing; Zarr would read them as NaN."""
+    shards = range(-(-n // SHARD_SAMPLES))
+    folders = [path / name / "c" / str(number) for number in shards]
+    absent = [folder for folder in folders if not any(found.is_file() for found in folder.rglob("*"))]
+    if absent:
+        raise DataError(
+            f"{path}: {len(absent)} of {len(shards)} files of the array {name} are missing. "
+            "Delete the store and prepare it again.",
+            "damaged_store",
+        )
+
+
+def read_table(path: Path, name: str) -> pd.DataFrame:
+    """Read a table of a store.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        return pd.read_csv(path / name) if name.endswith(".csv") else pd.read_parquet(path / name)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: its table {name} is missing or damaged ({error}). Delete the store and prepare it again.",
+            "damaged_store",
+        ) from error
 
 
 def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:

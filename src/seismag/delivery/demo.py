@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seismag.config import Config
+from seismag.data.archive import SIMULATION_FILE
 from seismag.data.inputs import read_inputs
 from seismag.data.parallel import Progress
 from seismag.data.prepare import prepare_store
 from seismag.data.simulate import simulate_archive
-from seismag.data.store import SAMPLES_FILE
+from seismag.data.store import SAMPLES_FILE, open_store
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
 from seismag.domain import UsageError
 from seismag.evaluation.summary import format_summary
@@ -39,6 +40,10 @@ def run_demo(config: Config, workers: int, progress: Progress) -> Iterator[str]:
     store = Path(config.data.store)
     if store.exists() and not ((store / SAMPLES_FILE).is_file() or (store / ".work").is_dir()):
         raise UsageError(f"data.store {store}: exists and is not a store; the demonstration will not replace it.")
+    if RESULTS.exists() and not (ARCHIVE / SIMULATION_FILE).is_file():
+        raise UsageError(f"{RESULTS}: exists and is not from a demonstration. Move it, or work in another folder.")
+    if (store / SAMPLES_FILE).is_file() and set(open_store(store).samples["origin"]) != {"simulated"}:
+        raise UsageError(f"data.store {store}: holds real data; the demonstration will not replace it.")
     for leftover in (RESULTS, store):
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in SPLITS_DIR.glob(f"{config.split.name}.*"):
