@@ -7,7 +7,8 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from seismag.config import Config, build_config, load_config, parse_yaml
+from seismag.config import Config, build_config, load_config
+from seismag.config_tree import parse_yaml
 from seismag.domain import UsageError
 
 

@@ -1,20 +1,18 @@
 """The one schema of a configuration file; every section is named like the code that takes it.
 
-``load_config(path, overrides)`` reads YAML or JSON, follows one level of ``extends:``, applies
-``--set section.key=value`` and refuses what it does not know.
+``load_config(path, overrides)`` reads a file (``seismag.config_tree``) and refuses what it does not know.
 """
 
 from __future__ import annotations
 
 import datetime
 import difflib
-import re
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from seismag.config_tree import read_config_tree
 from seismag.domain import UsageError
 
 
@@ -131,22 +129,118 @@ class EvaluateConfig(Section):
     seed: int = Field(20260205, ge=0)
 
 
+class EarthquakeConfig(Section):
+    """Where, when and how large: a simulated catalogue, or a real one."""
+
+    catalog: str | None = Field(None, description="Catalogue file to use instead of a simulated one.")
+    geometry: Literal["uniform", "arcs"] = Field(
+        "uniform",
+        description="uniform: around each station, every azimuth alike; arcs: along the subduction arcs of Indonesia.",
+    )
+    per_station_year: float = Field(
+        12.0, ge=0, description="uniform: mainshocks in range of each station; one a month leaves room for Normal."
+    )
+    per_year: float = Field(300.0, ge=0, description="arcs: mainshocks from min_magnitude on, in the whole region.")
+    min_magnitude: float = Field(4.5, ge=4.0, le=8.0, description="Smallest mainshock.")
+    max_magnitude: float = Field(7.5, gt=4.0, le=9.5, description="Largest mainshock.")
+    b_value: float = Field(1.0, gt=0, description="Gutenberg-Richter slope.")
+    branching_ratio: float = Field(0.4, ge=0, lt=1, description="ETAS: direct aftershocks an event has on average.")
+    omori_c_d: float = Field(0.05, gt=0, description="ETAS: time constant of the Omori law, days.")
+    omori_p: float = Field(1.2, gt=1, description="ETAS: exponent of the Omori law.")
+    quiet_until: float = Field(0.0, ge=0, lt=1, description="No earthquake in range before this share of the archive.")
+
+    @model_validator(mode="after")
+    def _check_magnitudes(self) -> EarthquakeConfig:
+        if self.max_magnitude <= self.min_magnitude:
+            raise ValueError(
+                f"simulate.earthquakes.max_magnitude is {self.max_magnitude}, not above "
+                f"min_magnitude {self.min_magnitude}."
+            )
+        return self
+
+
+class EmissionConfig(Section):
+    """A precursor: band-limited, linearly polarised towards the epicentre, its Z in quadrature."""
+
+    snr: float = Field(
+        0.0, ge=0, description="Power in the band over the station's mean background at Kp 2, M 5 at 100 km; 0: none."
+    )
+    low_mhz: float = Field(10.0, gt=0, description="Lower edge of the band.")
+    high_mhz: float = Field(40.0, gt=0, le=490, description="Upper edge of the band.")
+    lead_h: float = Field(48.0, ge=0, description="It begins this long before the origin.")
+    duration_h: float = Field(48.0, gt=0, description="It lasts this long.")
+    magnitude_exponent: float = Field(0.0, ge=0, description="Decades of power for one unit of magnitude.")
+    distance_exponent: float = Field(0.0, ge=0, description="Power falls as distance to this power.")
+    z_ratio: float = Field(0.5, ge=0, description="Amplitude of Z over the horizontal one; Z leads by 90 degrees.")
+    modulation_depth: float = Field(0.0, ge=0, le=1, description="Relative depth of a sinusoidal modulation.")
+    modulation_period_min: float = Field(60.0, gt=0, description="Period of that modulation.")
+    mainshocks_only: bool = Field(True, description="Aftershocks have no emission of their own.")
+
+    @model_validator(mode="after")
+    def _check_band(self) -> EmissionConfig:
+        if self.high_mhz <= self.low_mhz:
+            raise ValueError(
+                f"simulate.emission.high_mhz is {self.high_mhz}, not above low_mhz {self.low_mhz}. Swap them?"
+            )
+        return self
+
+
+class DirtConfig(Section):
+    """What goes wrong at real observatories. Rates are means; every one can be set to 0."""
+
+    missing_day_fraction: float = Field(0.03, ge=0, lt=1, description="Days without a file, one by one.")
+    missing_blocks_per_year: float = Field(2.0, ge=0, description="Outages of several days.")
+    missing_block_days: float = Field(6.0, gt=0, description="Their mean length.")
+    gaps_per_day: float = Field(0.5, ge=0, description="Gaps; lengths log-normal, median 40 s.")
+    spikes_per_day: float = Field(0.3, ge=0, description="Jumps of one second, 12 to 300 nT.")
+    steps_per_day: float = Field(0.03, ge=0, description="The level jumps and stays until the day's end.")
+    drift_nt_per_day: float = Field(0.3, ge=0, description="Standard deviation of a linear drift of each component.")
+    dead_component_fraction: float = Field(0.002, ge=0, lt=1, description="Days with one component stuck.")
+    relevels_per_year: float = Field(1.0, ge=0, description="The baseline changes for good, by up to 150 nT.")
+    clock_error_s: float = Field(0.0, ge=0, description="Standard deviation of the clock error of a station-month.")
+    cultural_noise: float = Field(1.0, ge=0, description="Scale of traffic noise: by day, less at weekends; 0: none.")
+    instrument_change: bool = Field(False, description="A noisier sensor from the middle of the archive on.")
+
+
+Trap = Literal["none", "clock", "duplicates", "positions", "decoder"]
+
+
 class SimulateConfig(Section):
-    """A small archive in real formats with known truth."""
+    """An archive in real formats whose truth is known."""
 
     seed: int = Field(7, ge=0)
     start: str = Field("2021-03-01", pattern=r"^\d{4}-\d{2}-\d{2}$")
     days: int = Field(150, ge=1)
     stations: list[str] = Field(["GTO", "ALR", "TRT", "KPY"], min_length=1, description="Codes of shipped stations.")
-    events_per_station: int = Field(5, ge=0, description="Mainshocks; one in 30 days leaves room for Normal windows.")
-    emission_snr: float = Field(3.0, ge=0, description="Power of the planted emission over the background; 0: none.")
-    missing_day_fraction: float = Field(0.03, ge=0, lt=1)
+    station_file: str | None = Field(None, description="Station table to take the codes from, instead of the shipped.")
+    kp: str | None = Field(None, description="Kp file to follow; null: simulated.")
+    dst: str | None = Field(None, description="Dst file to follow; null: from the storms of the simulated Kp.")
+    collected: Literal["all", "study"] = Field(
+        "all", description="study: only the days before events in range, and as many others, as archives of a study."
+    )
+    trap: Trap = Field("none", description="A fault planted on purpose (docs/simulation.md).")
+    earthquakes: EarthquakeConfig = Field(default_factory=EarthquakeConfig)  # type: ignore[arg-type]
+    emission: EmissionConfig = Field(default_factory=EmissionConfig)  # type: ignore[arg-type]
+    dirt: DirtConfig = Field(default_factory=DirtConfig)  # type: ignore[arg-type]
 
     @field_validator("start")
     @classmethod
     def _is_a_date(cls, value: str) -> str:
         datetime.date.fromisoformat(value)  # ValueError: day is out of range for month
         return value
+
+
+class Expectation(Section):
+    """What a scenario must lead to: a test of the audit that names the fault, or a refusal by ``prepare``."""
+
+    audit: str | None = Field(None, description="Name of the audit's test.")
+    prepare: str | None = Field(None, description="Reason in rejected.csv with which every day is refused.")
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Expectation:
+        if (self.audit is None) == (self.prepare is None):
+            raise ValueError("expect: each entry names one test, as audit: NAME or prepare: REASON.")
+        return self
 
 
 class Config(Section):
@@ -158,38 +252,7 @@ class Config(Section):
     train: TrainConfig = Field(default_factory=TrainConfig)  # type: ignore[arg-type]
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)  # type: ignore[arg-type]
     simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: ``1e-4`` is a number, ``NO`` and ``on`` are text (a station may be NO)."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TAGS_REPLACED]
-    for _TAGS_REPLACED in [
-        {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"}
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.inf|\.nan)$"),
-    list("-+0123456789."),
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
-
-
-def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False)$"), list("tTfF"))
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse YAML (or JSON, which YAML contains) with the scalars of YAML 1.2."""
-    return yaml.load(text, Loader=_Loader)
+    expect: list[Expectation] = Field(default_factory=list, description="Of a scenario; nothing computes with it.")
 
 
 def load_config(path: str | Path | None = None, overrides: list[str] | None = None) -> Config:
@@ -202,10 +265,7 @@ def load_config(path: str | Path | None = None, overrides: list[str] | None = No
     Raises:
         UsageError: the file is missing, not YAML, or holds an unknown key or an impossible value.
     """
-    tree = _read_tree(Path(path)) if path is not None else {}
-    for entry in overrides or []:
-        _apply_override(tree, entry)
-    return build_config(tree)
+    return build_config(read_config_tree(Path(path) if path is not None else None, overrides or []))
 
 
 def build_config(tree: dict[str, Any]) -> Config:
@@ -220,63 +280,18 @@ def build_config(tree: dict[str, Any]) -> Config:
         raise UsageError("\n".join(_sentence(entry) for entry in error.errors())) from None
 
 
-def _read_tree(path: Path, inherited: bool = False) -> dict[str, Any]:
-    try:
-        tree = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}). Name an existing configuration.") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not a text file in UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if tree is None:
-        tree = {}
-    if not isinstance(tree, dict):
-        raise UsageError(f"{path}: a configuration is a mapping of sections, not {type(tree).__name__}.")
-    parent = tree.pop("extends", None)
-    if parent is None:
-        return tree
-    if inherited:
-        raise UsageError(f"{path}: extends: goes one level deep; this file is itself extended.")
-    merged = _read_tree(path.parent / str(parent), inherited=True)
-    for section, values in tree.items():
-        if isinstance(values, dict) and isinstance(merged.get(section), dict):
-            merged[section] = {**merged[section], **values}
-        else:
-            merged[section] = values
-    return merged
-
-
-def _apply_override(tree: dict[str, Any], entry: str) -> None:
-    key, equals, text = entry.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not (equals and dot and name):
-        raise UsageError(f"--set {entry}: write it as section.key=value, for example train.epochs=3.")
-    try:
-        value = parse_yaml(text)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {entry}: the value is not valid YAML.") from None
-    values = tree.setdefault(section, {})
-    if not isinstance(values, dict):
-        raise UsageError(f"{section}: must be a mapping of keys, not {values!r}.")
-    values[name] = value
-
-
-def _floats_where_asked(tree: dict[str, Any]) -> dict[str, Any]:
+def _floats_where_asked(tree: dict[str, Any], schema: type[BaseModel] | None = None) -> dict[str, Any]:
     """Write whole numbers as floats where the schema asks for a float (JSON and YAML write 1 for 1.0)."""
+    fields = (schema or Config).model_fields
     result: dict[str, Any] = {}
-    for section, values in tree.items():
-        field = Config.model_fields.get(section)
-        if field is None or not isinstance(values, dict):
-            result[section] = values
-            continue
-        fields = field.annotation.model_fields  # type: ignore[union-attr]
-        result[section] = {
-            key: float(value)
-            if type(value) is int and key in fields and fields[key].annotation in (float, float | None)
-            else value
-            for key, value in values.items()
-        }
+    for key, value in tree.items():
+        asked = fields[key].annotation if key in fields else None
+        if isinstance(value, dict) and isinstance(asked, type) and issubclass(asked, BaseModel):
+            result[key] = _floats_where_asked(value, asked)
+        elif type(value) is int and asked in (float, float | None):
+            result[key] = float(value)
+        else:
+            result[key] = value
     return result
 
 
@@ -285,14 +300,14 @@ def _sentence(entry: Any) -> str:
     name = ".".join(location)
     if entry["type"] == "extra_forbidden":
         return f"{name}: not a known key" + _suggestion(location)
-    if entry["type"] == "value_error" and len(location) < 2:
+    if entry["type"] == "value_error" and isinstance(entry["input"], dict):  # of a whole section: it names its keys
         return str(entry["ctx"]["error"])
     return f"{name}: {entry['msg'][0].lower()}{entry['msg'][1:]}, not {entry['input']!r}."
 
 
 def _suggestion(location: list[str]) -> str:
-    known = list(Config.model_fields)
-    if len(location) > 1:
-        known = list(Config.model_fields[location[0]].annotation.model_fields)  # type: ignore[union-attr]
-    close = difflib.get_close_matches(location[-1], known, n=1)
-    return f"; did you mean {close[0]}?" if close else f". Known keys: {', '.join(known)}."
+    schema: Any = Config
+    for section in location[:-1]:
+        schema = schema.model_fields[section].annotation
+    close = difflib.get_close_matches(location[-1], list(schema.model_fields), n=1)
+    return f"; did you mean {close[0]}?" if close else f". Known keys: {', '.join(schema.model_fields)}."

@@ -1,0 +1,138 @@
+"""From configuration files and the command line to one tree of plain values; the schema is in ``seismag.config``.
+
+YAML or JSON; one level of ``extends:``; ``sizes:`` and ``--set size=NAME``; ``prepare:``, another name for keys of
+``data:``; ``--set section.key=value``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seismag.domain import UsageError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 scalars: ``1e-4`` is a number, ``NO`` and ``on`` are text (a station may be NO)."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TAGS_REPLACED]
+    for _TAGS_REPLACED in [
+        {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"}
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.inf|\.nan)$"),
+    list("-+0123456789."),
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
+
+
+def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False)$"), list("tTfF"))
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML (or JSON, which YAML contains) with the scalars of YAML 1.2."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, Any]:
+    """Read a configuration file (None: nothing) and lay size, then overrides, over it.
+
+    Raises:
+        UsageError: the file is missing or not YAML, an unknown size, an override of another form.
+    """
+    tree = _choose_size(_read_tree(path) if path is not None else {}, overrides)
+    for entry in overrides:
+        if entry.partition("=")[0].strip() != "size":
+            _apply_override(tree, entry)
+    return _fold_prepare(tree)
+
+
+def _fold_prepare(tree: dict[str, Any]) -> dict[str, Any]:
+    """Read the part ``prepare:`` of a scenario as keys of ``data:``, the section that ``prepare`` takes."""
+    prepare = tree.pop("prepare", None)
+    if prepare is None:
+        return tree
+    data = tree.get("data", {})
+    if not isinstance(prepare, dict) or not isinstance(data, dict):
+        raise UsageError("prepare: must be a mapping of keys of the section data.")
+    twice = [key for key in prepare if key in data and data[key] != prepare[key]]
+    if twice:
+        raise UsageError(f"prepare.{twice[0]}: also given as data.{twice[0]}, with another value. Keep one.")
+    return {**tree, "data": {**data, **prepare}}
+
+
+def _read_tree(path: Path, inherited: bool = False) -> dict[str, Any]:
+    try:
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}). Name an existing configuration.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not a text file in UTF-8.") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise UsageError(f"{path}: a configuration is a mapping of sections, not {type(tree).__name__}.")
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    if inherited:
+        raise UsageError(f"{path}: extends: goes one level deep; this file is itself extended.")
+    return _merge(_read_tree(path.parent / str(parent), inherited=True), tree)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay one tree over another, section by section."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _choose_size(tree: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Lay the chosen one of ``sizes:`` over the tree; ``--set size=NAME`` chooses, the first one is the default."""
+    sizes = tree.pop("sizes", None)
+    asked = [entry.partition("=")[2].strip() for entry in overrides if entry.partition("=")[0].strip() == "size"]
+    asked = asked or [str(tree.pop("size"))] if "size" in tree or asked else []
+    tree.pop("size", None)
+    if sizes is None:
+        if asked:
+            raise UsageError(f"size={asked[-1]}: this configuration has no sizes to choose from.")
+        return tree
+    if not isinstance(sizes, dict) or not sizes or not all(isinstance(part, dict) for part in sizes.values()):
+        raise UsageError("sizes: must be a mapping of names to sections.")
+    size = asked[-1] if asked else next(iter(sizes))
+    if size not in sizes:
+        raise UsageError(f"size={size}: not a size of this configuration. Known sizes: {', '.join(sizes)}.")
+    return _merge(tree, sizes[size])
+
+
+def _apply_override(tree: dict[str, Any], entry: str) -> None:
+    key, equals, text = entry.partition("=")
+    *sections, name = key.strip().split(".")
+    if not (equals and sections and name and all(sections)):
+        raise UsageError(f"--set {entry}: write it as section.key=value, for example train.epochs=3.")
+    try:
+        value = parse_yaml(text)
+    except yaml.YAMLError:
+        raise UsageError(f"--set {entry}: the value is not valid YAML.") from None
+    for section in sections:
+        parent, tree = tree, tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise UsageError(f"{section}: must be a mapping of keys, not {parent[section]!r}.")
+    tree[name] = value

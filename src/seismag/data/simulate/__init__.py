@@ -1,0 +1,1 @@
+"""Simulated observatories with known truth: archives in real formats, with or without precursors (docs/simulation.md)."""
