@@ -1,0 +1,312 @@
+"""The natural field of one day at one station, at 1 Hz: main field, Sq, ring current, and coloured noise by law.
+
+The law gives the mean power density of H and D by geomagnetic latitude, Kp and local time: a power law and the
+Pc3-4 hump. Its constants were fitted to the 1 Hz days of nine observatories (docs/simulation.md). Noise is
+Gaussian, partly shared by the stations, times a slow modulation that makes it burst as real days do; Z follows
+by induction. Every draw has a stream of its own (``seed, what, where, day``), so a day can be made alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, signal
+
+from seismag.data.quality import main_field
+from seismag.data.simulate.activity import Activity
+from seismag.data.simulate.pulsations import add_pulsations
+from seismag.data.simulate.sites import Site, floor_density
+
+DAY_S = 86_400
+MINUTES = 1441  # of a day, both midnights included: the grid of slow quantities
+FREQUENCY_HZ = np.arange(DAY_S // 2 + 1) / DAY_S
+LOWEST_HZ = 1e-4  # the power law is flat below
+NATURAL_HZ = 0.25  # above, sensor noise buries the natural field
+SHARED_HZ = 0.1  # above, nothing is coherent between stations
+MODULATION_DB = ((4.5, 120.0), (4.0, 20.0))  # standard deviation of the power and decay time in minutes
+MODULATION_SHARED = (0.6, 0.8)  # of its variance, common to all stations
+ANCHOR_REACH_KM = 2000.0  # of a source of regional noise
+EARTH_KM = 6371.0
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Law:
+    """Mean power density of one component, nT²/Hz, f in mHz, Kp, LT in hours, geomagnetic latitude L.
+
+    Continuum 10^B (f/10)^-p1 / (1 + (f/fb)^p2), hump 10^P exp(-x²/2), x = (log10(f/f0) - 0.07 (Kp-2)) / w, with
+    B and P = level + by_latitude (L) + by_kp (Kp - 2) + by_hour cos(LT - peak_h) + dawn at high latitude.
+    """
+
+    p1: float
+    p2: float
+    break_mhz: float
+    hump_mhz: float
+    hump_width: float
+    dawn: float
+    level: tuple[float, float]  # each pair: continuum, hump
+    by_kp: tuple[float, float]
+    by_hour: tuple[float, float]
+    peak_h: tuple[float, float]
+    latitude: tuple[tuple[float, float, float], tuple[float, float, float]]  # (L/48)² - 1, exp(-(L/12)²), beyond 57
+
+
+LAWS = (
+    Law(2.13, 2.10, 13.3, 15.2, 0.156, 0.28, (-0.05, -0.37), (0.36, 0.23), (0.19, 0.54), (11.2, 11.8),
+        ((0.50, 0.48, 1.5), (1.0, 0.96, -0.08))),
+    Law(2.15, 2.17, 16.2, 19.0, 0.164, 0.44, (0.09, -1.64), (0.345, 0.25), (0.28, 0.50), (10.0, 11.6),
+        ((0.95, -0.45, 0.68), (1.11, 0.76, 0.76))),
+)  # fmt: skip
+CONTINUUM, HUMP = 0, 1
+
+
+def shape(law: Law, process: int, frequency_hz: FloatArray, kp: float) -> FloatArray:
+    """Frequency dependence of the continuum or the hump at a Kp, 1 at its level."""
+    f = np.maximum(frequency_hz, LOWEST_HZ) * 1000
+    if process == CONTINUUM:
+        continuum: FloatArray = (f / 10) ** -law.p1 / (1 + (f / law.break_mhz) ** law.p2)
+        return continuum
+    x = (np.log10(f / law.hump_mhz) - 0.07 * (kp - 2)) / law.hump_width
+    hump: FloatArray = np.exp(-0.5 * x**2)
+    return hump
+
+
+def level_decades(law: Law, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray) -> FloatArray:
+    """log10 of the level of the continuum or the hump."""
+    latitude = abs(dipole_latitude_deg)
+    beyond = max(0.0, latitude - 57) / 8
+    quadratic, equatorial, auroral = law.latitude[process]
+    base = law.level[process] + quadratic * ((latitude / 48) ** 2 - 1) + equatorial * np.exp(-((latitude / 12) ** 2))
+    hour = 2 * np.pi / 24
+    result: FloatArray = (
+        base + auroral * beyond + law.by_kp[process] * (kp - 2)
+        + law.by_hour[process] * np.cos(hour * (local_h - law.peak_h[process]))
+        + law.dawn * beyond * np.cos(hour * (local_h - 5.5))
+    )  # fmt: skip
+    return result
+
+
+def natural_density(site: Site, frequency_hz: FloatArray, kp: float, local_h: FloatArray) -> FloatArray:
+    """Mean power density (3, F) of the natural field over the local hours given, nT²/Hz; Z by induction."""
+    horizontal = []
+    for component, law in enumerate(LAWS):
+        total = np.zeros(frequency_hz.shape)
+        for process in (CONTINUUM, HUMP):
+            levels = level_decades(law, process, site.dipole_latitude_deg, np.full(local_h.shape, kp), local_h)
+            total += np.mean(10**levels) * shape(law, process, frequency_hz, kp)
+        horizontal.append(total * site.gain[component] ** 2)
+    h, d = horizontal
+    z = abs(site.z_from_h) ** 2 * h + abs(site.z_from_d) ** 2 * d + site.z_own * (h + d)
+    return np.stack([h, d, z])
+
+
+def quiet_band_power(site: Site, band_hz: tuple[float, float]) -> float:
+    """Horizontal background in a band at Kp 2, mean over local time, floor included, nT²."""
+    frequency = np.linspace(*band_hz, 200)
+    density = natural_density(site, frequency, 2.0, np.arange(24.0)) + floor_density(site, frequency)
+    return float(np.trapezoid(density[:2].sum(axis=0), frequency))
+
+
+def simulate_background(site: Site, sensor: Site, index: int, day: int, activity: Activity, seed: int,
+                        first: np.datetime64) -> FloatArray:  # fmt: skip
+    """Simulate the natural field and the sensor's noise of one day.
+
+    Args:
+        site: the place.
+        sensor: the same place with the sensor of that day (its noise).
+        index: place of the station in the network.
+        day: since the recordings' start.
+        activity: Kp and Dst.
+        seed: of the simulation.
+        first: first day of the recordings.
+
+    Returns:
+        (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.
+    """
+    local = np.random.default_rng([seed, 11, index, day])
+    seconds = day * DAY_S + np.arange(MINUTES) * 60.0
+    kp = activity.kp_at(seconds)
+    field = _noise(site, index, day, kp, seed, local)
+    slow = _slow_field(site, first + day, activity.dst_at(seconds), kp, seed, day)
+    grid, each = np.arange(MINUTES) * 60.0, np.arange(float(DAY_S))
+    for component in range(3):
+        field[component] += np.interp(each, grid, slow[component])
+    add_pulsations(field, site, day, kp, seed)
+    floor = np.sqrt(floor_density(sensor, FREQUENCY_HZ) * (DAY_S / 4))
+    floor[:, 0] = 0.0
+    field += fft.irfft(_normals(local, 3, FREQUENCY_HZ.size) * floor.astype(np.float32), n=DAY_S, axis=-1)
+    return field
+
+
+def background_power(site: Site, index: int, day: int, activity: Activity, seed: int,
+                     band_hz: tuple[float, float]) -> FloatArray:  # fmt: skip
+    """Expected horizontal power in a band, minute by minute with that day's modulation: (1440,) in nT²."""
+    kp = activity.kp_at(day * DAY_S + np.arange(MINUTES) * 60.0)
+    frequency = np.linspace(*band_hz, 200)
+    total = np.full(MINUTES, np.trapezoid(floor_density(site, frequency)[:2].sum(axis=0), frequency))
+    envelopes = _envelopes(site, index, day, kp, seed)
+    for component, law in enumerate(LAWS):
+        for process in (CONTINUUM, HUMP):
+            power = np.trapezoid(shape(law, process, frequency, float(kp.mean())), frequency)
+            total += power * (site.gain[component] * envelopes[component][process]) ** 2
+    return total[:-1]
+
+
+def _noise(site: Site, index: int, day: int, kp: FloatArray, seed: int, local: np.random.Generator) -> FloatArray:
+    """Coloured noise (3, 86400): continuum and hump, each with its modulation; Z by induction."""
+    n = int(NATURAL_HZ * DAY_S)
+    frequency = FREQUENCY_HZ[:n]
+    each, grid = np.arange(float(DAY_S)), np.arange(MINUTES) * 60.0
+    envelopes = _envelopes(site, index, day, kp, seed)
+    field = np.zeros((3, DAY_S))
+    own_white = _normals(local, 2, n)
+    for process in (CONTINUUM, HUMP):
+        spectra = []
+        for component, law in enumerate(LAWS):
+            white = _partly_shared(site, component, process, day, seed, _normals(local, 1, n)[0])
+            density = shape(law, process, frequency, float(kp.mean())) * (DAY_S / 4)
+            density[0] = 0.0
+            spectra.append(white * (np.sqrt(density) * site.gain[component]).astype(np.float32))
+        h, d = spectra
+        ratio = np.float32(np.mean(envelopes[1][process]) / np.mean(envelopes[0][process]))
+        own = _own_z(own_white[process], process, kp, site, ratio)
+        z = np.complex64(site.z_from_h) * h + np.complex64(site.z_from_d) * ratio * d + own
+        waves = fft.irfft(np.stack([h, d, z]), n=DAY_S, axis=-1)
+        waves -= waves[:, :1]  # the spectrum makes a day periodic: it begins and ends at zero, days join without a step
+        for component, wave in enumerate(waves):
+            envelope = np.interp(each, grid, envelopes[1 if component == 1 else 0][process])
+            field[component] += wave * envelope
+    return field
+
+
+def _own_z(
+    white: NDArray[np.complex64], process: int, kp: FloatArray, site: Site, ratio: np.float32
+) -> NDArray[np.complex64]:
+    """The part of Z that follows neither H nor D."""
+    mean_kp = float(kp.mean())
+    frequency = FREQUENCY_HZ[: white.size]
+    h, d = (shape(law, process, frequency, mean_kp) * site.gain[c] ** 2 for c, law in enumerate(LAWS))
+    density = site.z_own * (h + d * float(ratio) ** 2) * (DAY_S / 4)
+    density[0] = 0.0
+    result: NDArray[np.complex64] = white * np.sqrt(density).astype(np.float32)
+    return result
+
+
+def _envelopes(site: Site, index: int, day: int, kp: FloatArray, seed: int) -> list[list[FloatArray]]:
+    """Amplitude (1441,) of H and D, of continuum and hump: the law's level times the modulation, mean power kept."""
+    local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
+    modulation = [_modulation(index, process, day, seed) for process in (CONTINUUM, HUMP)]
+    return [
+        [
+            10 ** (level_decades(law, process, site.dipole_latitude_deg, kp, local_h) / 2) * modulation[process]
+            for process in (CONTINUUM, HUMP)
+        ]
+        for law in LAWS
+    ]
+
+
+def _modulation(index: int, process: int, day: int, seed: int) -> FloatArray:
+    """Log-normal amplitude (1441,) with mean power 1, continuous over midnight."""
+    decibel = np.zeros(MINUTES)
+    for kind, ((deviation, minutes), shared) in enumerate(zip(MODULATION_DB, MODULATION_SHARED, strict=True)):
+        common = _wander((seed, 12, process, kind), day, minutes)
+        own = _wander((seed, 13, process, kind, index), day, minutes)
+        decibel += deviation * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own)
+    variance = sum(deviation**2 for deviation, _ in MODULATION_DB) * (np.log(10) / 10) ** 2
+    result: FloatArray = np.exp(decibel * (np.log(10) / 20) - variance / 4)
+    return result
+
+
+def _wander(stream: tuple[int, ...], day: int, minutes: float) -> FloatArray:
+    """Ornstein-Uhlenbeck series (1441,), unit variance, continuous from day to day."""
+    pushes = np.concatenate([np.random.default_rng([*stream, day + one]).standard_normal(1440) for one in (0, 1, 2)])
+    decay = np.exp(-1 / minutes)
+    series: FloatArray = signal.lfilter([np.sqrt(1 - decay**2)], [1, -decay], pushes)
+    return series[1440 : 1440 + MINUTES]
+
+
+def _partly_shared(
+    site: Site, component: int, process: int, day: int, seed: int, own: NDArray[np.complex64]
+) -> NDArray[np.complex64]:
+    """White spectrum of unit variance: a part common to all, a part common to the region, the rest the station's own."""
+    n = int(SHARED_HZ * DAY_S)
+    common, regional = _shares(component)
+    result = own.copy()
+    result[:n] *= np.sqrt(1 - common - regional).astype(np.float32)
+    if component == 0:
+        result[:n] += np.sqrt(common).astype(np.float32) * _shared_noise(seed, -1, component, process, day)
+    for anchor, weight in _anchor_weights(site.station.latitude_deg, site.station.longitude_deg):
+        result[:n] += (np.float32(weight) * np.sqrt(regional).astype(np.float32)) * _shared_noise(
+            seed, anchor, component, process, day
+        )
+    return result
+
+
+@lru_cache(maxsize=2)
+def _shares(component: int) -> tuple[FloatArray, FloatArray]:
+    """Shares of the power, by frequency, that are common to all stations and to the region."""
+    frequency = FREQUENCY_HZ[: int(SHARED_HZ * DAY_S)] * 1000
+    at_mhz = (5.0, 12.0, 45.0, 70.0)
+    common, regional = (((0.35, 0.28, 0.20, 0.0), (0.62, 0.55, 0.45, 0.0)), ((0.0,) * 4, (0.97, 0.85, 0.70, 0.0)))[component]
+    return np.interp(frequency, at_mhz, common), np.interp(frequency, at_mhz, regional)
+
+
+@lru_cache(maxsize=160)  # 70 kB each: those of one day and its neighbours
+def _shared_noise(seed: int, anchor: int, component: int, process: int, day: int) -> NDArray[np.complex64]:
+    rng = np.random.default_rng([seed, 10, anchor + 1, component, process, day])
+    return _normals(rng, 1, int(SHARED_HZ * DAY_S))[0]
+
+
+@lru_cache(maxsize=256)
+def _anchor_weights(latitude_deg: float, longitude_deg: float) -> tuple[tuple[int, float], ...]:
+    """Weights, of unit sum of squares, of the sources of regional noise near a place."""
+    number = np.arange(96)
+    sine = 1 - (2 * number + 1) / 96  # evenly over the sphere: a golden spiral
+    turn = np.radians(number * 137.50776405)
+    latitude, longitude = np.radians((latitude_deg, longitude_deg))
+    cosine = sine * np.sin(latitude) + np.sqrt(1 - sine**2) * np.cos(latitude) * np.cos(turn - longitude)
+    distance = EARTH_KM * np.arccos(np.clip(cosine, -1, 1))
+    weight = np.exp(-((distance / ANCHOR_REACH_KM) ** 2))
+    near = np.flatnonzero(weight > 0.03)
+    weight = weight / np.linalg.norm(weight[near])
+    return tuple((int(anchor), float(weight[anchor])) for anchor in near)
+
+
+def _normals(rng: np.random.Generator, rows: int, n: int) -> NDArray[np.complex64]:
+    """Complex normal numbers (rows, n), unit variance of each part."""
+    return rng.standard_normal((rows, 2 * n), dtype=np.float32).view(np.complex64)
+
+
+def _slow_field(site: Site, date: np.datetime64, dst: FloatArray, kp: FloatArray, seed: int, day: int) -> FloatArray:
+    """Main field, daily variation and ring current (3, 1441), nT."""
+    month = date.astype("datetime64[M]")
+    share = float((date - month.astype("datetime64[D]")) / np.timedelta64(1, "D")) / 30.4
+    now, then = (main_field(site.station, m.astype("datetime64[D]")) for m in (month, month + 1))
+    latitude = np.radians(site.dipole_latitude_deg)
+    sq = _daily_variation(site, date) * np.linspace(_day_factor(seed, day), _day_factor(seed, day + 1), MINUTES)
+    field = np.array(now.hdz)[:, None] * (1 - share) + np.array(then.hdz)[:, None] * share + site.bias_nt[:, None] + sq
+    field[0] += dst * np.cos(latitude)
+    field[2] -= 0.36 * dst * np.sin(latitude)  # external dipole and 27 % induced, opposite in Z
+    return field
+
+
+def _day_factor(seed: int, day: int) -> float:
+    return float(np.exp(np.random.default_rng([seed, 15, day + 1]).normal(0, 0.15)))
+
+
+def _daily_variation(site: Site, date: np.datetime64) -> FloatArray:
+    """Sq (3, 1441), nT: flat by night, its size by latitude as seen on quiet days, larger in local summer."""
+    local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
+    latitude = site.dipole_latitude_deg
+    year_day = float((date - date.astype("datetime64[Y]").astype("datetime64[D]")) / np.timedelta64(1, "D"))
+    season = 1 + 0.25 * np.sign(latitude) * np.cos(2 * np.pi * (year_day - 172) / 365.25)
+    bump = np.exp(-(((local_h - 11.5) / 2.6) ** 2))
+    swing = -(local_h - 10.8) / 2.6 * np.exp(0.5 - ((local_h - 10.8) / 2.6) ** 2) * np.sqrt(2)
+    h = 55 * np.cos(np.radians(3.4 * min(abs(latitude), 60))) + 40 * np.exp(-((latitude / 5) ** 2))
+    d = 42 * np.sin(np.clip(latitude / 20, -1, 1) * np.pi / 2)
+    z = -32 * np.sin(np.clip(latitude / 35, -1, 1) * 0.8 * np.pi)
+    return season * np.stack([h * bump, d * swing, z * bump])

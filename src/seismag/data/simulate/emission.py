@@ -1,0 +1,175 @@
+"""Precursors planted on purpose: a band-limited emission, linearly polarised towards the epicentre.
+
+Its Z leads the horizontal field along the azimuth by a quarter period. So power cannot tell the source from its
+reverse, and the phases of the cross-spectra can. It is not induced: no part of its Z is in phase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import fft
+
+from seismag.config import EmissionConfig
+from seismag.data.windows import EARTH, dobrovolsky_km
+from seismag.domain import Station
+
+DAY_S = 86_400
+WINDOW_H = 6  # truth is written for windows of this length
+EDGE_S = 300  # it swells and fades over this, so that its ends have no other frequencies
+
+
+@dataclass(frozen=True)
+class Emission:
+    """One precursor at one station.
+
+    Attributes:
+        station, event_id: where, and of which earthquake.
+        magnitude, distance_km: of that earthquake from the station.
+        azimuth_deg: station to epicentre, from geographic north.
+        origin_utc: of that earthquake.
+        start_utc, end_utc: of the emission.
+        power_nt2: mean power of its horizontal field in the band.
+    """
+
+    station: str
+    event_id: str
+    magnitude: float
+    distance_km: float
+    azimuth_deg: float
+    origin_utc: np.datetime64
+    start_utc: np.datetime64
+    end_utc: np.datetime64
+    power_nt2: float
+
+
+def events_in_range(events: pd.DataFrame, station: Station) -> pd.DataFrame:
+    """Keep the events within the Dobrovolsky radius of a station; adds distance_km and azimuth_deg."""
+    n = len(events)
+    azimuth, _, metres = EARTH.inv(
+        np.full(n, station.longitude_deg), np.full(n, station.latitude_deg),
+        events["longitude_deg"].to_numpy(), events["latitude_deg"].to_numpy(),
+    )  # fmt: skip
+    table = events.assign(distance_km=np.asarray(metres) / 1000, azimuth_deg=np.mod(azimuth, 360.0))
+    return table[table["distance_km"] <= dobrovolsky_km(table["magnitude"].to_numpy())]
+
+
+def plan_emissions(spec: EmissionConfig, events: pd.DataFrame, station: Station, reference_nt2: float) -> list[Emission]:
+    """Give an earthquake in range of a station its precursor.
+
+    Args:
+        spec: section ``simulate.emission``; snr 0 plants none.
+        events: the catalogue, with parent_id ("" for a mainshock).
+        station: the place.
+        reference_nt2: horizontal background in the band at Kp 2, to which ``snr`` refers.
+    """
+    if spec.snr == 0:
+        return []
+    chosen = events_in_range(events, station)
+    if spec.mainshocks_only:
+        chosen = chosen[chosen["parent_id"] == ""]
+    emissions = []
+    for event in chosen.itertuples():
+        origin = np.datetime64(event.origin_utc, "ms")
+        start = origin - np.timedelta64(round(spec.lead_h * 3_600_000), "ms")
+        decades = spec.magnitude_exponent * (event.magnitude - 5.0)
+        decades -= spec.distance_exponent * np.log10(max(event.distance_km, 1.0) / 100.0)
+        emissions.append(
+            Emission(
+                station.code, str(event.event_id), float(event.magnitude), float(event.distance_km),
+                float(event.azimuth_deg), origin, start,
+                start + np.timedelta64(round(spec.duration_h * 3_600_000), "ms"),
+                float(spec.snr * reference_nt2 * 10**decades),
+            )  # fmt: skip
+        )
+    return emissions
+
+
+def add_emission(
+    field_nt: NDArray[np.float64], day: np.datetime64, emission: Emission, h_axis_deg: float, spec: EmissionConfig,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Add the part of an emission that falls on a day, in place.
+
+    Args:
+        field_nt: (3, 86400) H, D, Z of the day.
+        day: UTC date.
+        emission: what to add.
+        h_axis_deg: azimuth of the H axis from geographic north.
+        spec: band, Z, modulation.
+        rng: draws the waveform.
+    """
+    envelope = emission_envelope(day, emission, spec)
+    if not envelope.any():
+        return
+    frequency = fft.rfftfreq(DAY_S, 1.0)
+    low, high = spec.low_mhz / 1000, spec.high_mhz / 1000
+    band = (frequency >= low) & (frequency < high)
+    spectrum = np.zeros(frequency.size, complex)
+    normals = rng.standard_normal((2, int(band.sum())))
+    spectrum[band] = (normals[0] + 1j * normals[1]) * (DAY_S / 2 / np.sqrt(band.sum()))  # unit variance in time
+    along = fft.irfft(spectrum, n=DAY_S) * envelope
+    quadrature = fft.irfft(spectrum * 1j, n=DAY_S) * envelope
+    angle = np.radians(emission.azimuth_deg - h_axis_deg)
+    field_nt[0] += np.cos(angle) * along
+    field_nt[1] += np.sin(angle) * along
+    field_nt[2] += spec.z_ratio * quadrature
+
+
+def emission_envelope(day: np.datetime64, emission: Emission, spec: EmissionConfig) -> NDArray[np.float64]:
+    """Rms amplitude (86400,) of the horizontal emission on a day, nT; zero outside its interval."""
+    since = (day.astype("datetime64[ms]") - emission.start_utc) / np.timedelta64(1, "s") + np.arange(DAY_S)
+    until = (emission.end_utc - emission.start_utc) / np.timedelta64(1, "s") - since
+    inside = (since >= 0) & (until > 0)
+    if not inside.any():
+        return np.zeros(DAY_S)
+    swell = np.clip(np.minimum(since, until) / EDGE_S, 0, 1)
+    phase = 2 * np.pi * since / (60 * spec.modulation_period_min)
+    modulation = (1 + spec.modulation_depth * np.sin(phase)) / np.sqrt(1 + spec.modulation_depth**2 / 2)
+    envelope: NDArray[np.float64] = np.sqrt(emission.power_nt2) * np.sin(np.pi / 2 * swell) * modulation * inside
+    return envelope
+
+
+def window_truth(
+    emission: Emission, day: np.datetime64, background_nt2: NDArray[np.float64], spec: EmissionConfig
+) -> list[dict[str, object]]:
+    """Rows of ``truth.parquet``: each window of a day that an emission touches.
+
+    Args:
+        emission: at the station of the background.
+        day: UTC date.
+        background_nt2: (1440,) horizontal background in the band, minute by minute.
+        spec: band and modulation.
+    """
+    per_day = 24 // WINDOW_H
+    power = (emission_envelope(day, emission, spec) ** 2).reshape(per_day, -1)
+    rows: list[dict[str, object]] = []
+    for slot, window in enumerate(power):
+        if not window.any():
+            continue
+        start = day.astype("datetime64[ms]") + np.timedelta64(slot * WINDOW_H, "h")
+        end = start + np.timedelta64(WINDOW_H, "h")
+        background = float(background_nt2.reshape(per_day, -1)[slot].mean())
+        rows.append(
+            {
+                "station": emission.station, "start_utc": start, "end_utc": end, "event_id": emission.event_id,
+                "magnitude": emission.magnitude, "distance_km": emission.distance_km,
+                "azimuth_deg": emission.azimuth_deg,
+                "lead_hours": (emission.origin_utc - end) / np.timedelta64(1, "h"),
+                "emission_start_utc": max(emission.start_utc, start), "emission_end_utc": min(emission.end_utc, end),
+                "low_mhz": spec.low_mhz, "high_mhz": spec.high_mhz, "emission_nt2": float(window.mean()),
+                "background_nt2": background, "snr": float(window.mean()) / background,
+            }  # fmt: skip
+        )
+    return rows
+
+
+TRUTH_COLUMNS = {
+    "station": "str", "start_utc": "datetime64[ms]", "end_utc": "datetime64[ms]", "event_id": "str",
+    "magnitude": float, "distance_km": float, "azimuth_deg": float, "lead_hours": float,
+    "emission_start_utc": "datetime64[ms]", "emission_end_utc": "datetime64[ms]", "low_mhz": float,
+    "high_mhz": float, "emission_nt2": float, "background_nt2": float, "snr": float,
+}  # fmt: skip

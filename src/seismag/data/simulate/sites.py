@@ -1,0 +1,123 @@
+"""What a place and its instrument do to the field: induction into Z, sensor noise, traffic, swell.
+
+Constants of twelve real observatories were measured on their 1 Hz days (docs/simulation.md); other stations
+get constants drawn from the seed, alike in size.
+"""
+
+from __future__ import annotations
+
+import cmath
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.domain import Station
+
+GEOMAGNETIC_POLE = (80.65, -72.68)  # latitude and longitude of the dipole axis, IGRF-13, 2020
+NOISE_SLOPE = 0.7  # power of a fluxgate's pink noise falls with frequency to this exponent
+TYPICAL_D_OVER_H = 0.6  # power of D over H, 10-45 mHz, for the own part of Z
+
+
+@dataclass(frozen=True)
+class Site:
+    """Response and noise of one station; (3,) means H, D, Z; power densities in nT²/Hz.
+
+    Attributes:
+        station: position.
+        dipole_latitude_deg: geomagnetic latitude.
+        gain: (2,) amplitude of the natural variation of H and D over the network's law.
+        z_from_h, z_from_d: complex transfer Z = a H + b D at positive frequencies.
+        z_own: power of Z that follows neither, as a share of the power of H and D together.
+        pink, white: sensor noise, pink (f / 100 mHz)^-0.7 + white.
+        traffic: traffic noise, traffic (max(f, 20 mHz) / 50 mHz)^-2.3.
+        swell: hump of ocean swell around 235 mHz.
+        bias_nt: constant crustal field over the main field.
+    """
+
+    station: Station
+    dipole_latitude_deg: float
+    gain: NDArray[np.float64]
+    z_from_h: complex
+    z_from_d: complex
+    z_own: float
+    pink: NDArray[np.float64]
+    white: NDArray[np.float64]
+    traffic: NDArray[np.float64]
+    swell: NDArray[np.float64]
+    bias_nt: NDArray[np.float64]
+
+
+# gain of H and D in decades of power | Z = a H + b D: amplitude and phase (degrees), 10-45 mHz | power of Z over H + D
+# | pink and white noise of H, D, Z in 1e-4 nT²/Hz | traffic, swell of H, D, Z in 1e-4 nT²/Hz
+_MEASURED: dict[str, tuple[tuple[float, ...], ...]] = {
+    "GUA": ((0, 0), (0.24, 159, 0.05, 0), (0.080,), (4.7, 12, 11), (1.0, 6.4, 1.9), (), ()),
+    "HON": ((0, 0), (0.49, -19, 0.15, -168), (0.26,), (3.6, 11, 5.6), (2.1, 8.2, 4.2), (), (12, 24, 20)),
+    "SJG": ((-0.09, -0.05), (0.19, 0, 0.05, 0), (0.106,), (3.4, 12, 5.3), (0.9, 4, 1.4), (30, 40, 9), ()),
+    "TUC": ((0.04, 0.03), (0.10, 28, 0.055, 47), (0.010,), (6.1, 12, 2.4), (0, 1.4, 0), (), ()),
+    "BOU": ((0.05, 0.05), (0.20, -158, 0.48, -149), (0.16,), (3.0, 10, 3.5), (0.1, 2, 0), (), ()),
+    "BDT": ((0.05, 0.05), (0.20, -158, 0.48, -149), (0.16,), (3.0, 10, 3.5), (0.1, 2, 0), (), ()),
+    "FRD": ((0.05, 0.03), (0.18, -172, 0.11, 0), (0.029,), (6.5, 18, 5.6), (1, 8.9, 1.1), (80, 900, 20), ()),
+    "SIT": ((-0.09, -0.10), (0.10, -10, 0.19, 69), (0.027,), (3.2, 5.2, 4.0), (0.3, 2.9, 0), (), ()),
+    "CMO": ((0.02, 0.05), (0.05, 0, 0.14, -59), (0.046,), (13, 7.6, 33), (0, 4.9, 0), (), ()),
+    "ALR": ((0, 0), (0.59, 164, 0.15, 180), (0.29,), (3.1, 2.8, 3.6), (0, 0, 0), (), ()),
+    "WIC": ((0, 0), (0.06, 0, 0.18, 160), (0.014,), (2.9, 3.9, 14), (0, 0, 0.7), (), ()),
+    "AIA": ((0, 0), (0.27, 117, 0.25, -48), (0.064,), (1, 1.3, 1.1), (0, 0, 0), (), ()),
+}
+
+
+def dipole_latitude_deg(latitude_deg: float, longitude_deg: float) -> float:
+    """Give the latitude relative to the axis of the geomagnetic dipole, degrees."""
+    pole_latitude, pole_longitude = np.radians(GEOMAGNETIC_POLE)
+    latitude, longitude = np.radians((latitude_deg, longitude_deg))
+    sine = np.sin(latitude) * np.sin(pole_latitude)
+    sine += np.cos(latitude) * np.cos(pole_latitude) * np.cos(longitude - pole_longitude)
+    return float(np.degrees(np.arcsin(np.clip(sine, -1, 1))))
+
+
+def make_site(station: Station, seed: int, index: int) -> Site:
+    """Give the constants of a station: measured where it is a known observatory, else drawn.
+
+    Args:
+        station: its code decides whether it is known.
+        seed: of the simulation.
+        index: place of the station in the network.
+    """
+    rng = np.random.default_rng([seed, 1, index])
+    bias = rng.normal(0.0, (150.0, 60.0, 200.0))
+    latitude = dipole_latitude_deg(station.latitude_deg, station.longitude_deg)
+    if station.code in _MEASURED:
+        decades, transfer, (z_power,), pink, white, traffic, swell = _MEASURED[station.code]
+        gain = 10 ** (np.array(decades) / 2)
+        a, b = cmath.rect(transfer[0], np.radians(transfer[1])), cmath.rect(transfer[2], np.radians(transfer[3]))
+        z_own, a, b = _own_part(a, b, z_power)
+        noise = [np.array(values or (0.0, 0.0, 0.0)) * 1e-4 for values in (pink, white, traffic, swell)]
+        return Site(station, latitude, gain, a, b, z_own, *noise, bias_nt=bias)
+    gain = 10 ** rng.normal(0.0, 0.03, 2)
+    coast = rng.choice([0.0, 180.0])  # Z follows H, or its reverse, by the side on which the sea lies
+    a = cmath.rect(min(0.65, 0.25 * np.exp(rng.normal(0, 0.5))), np.radians(coast + rng.normal(0, 15)))
+    b = cmath.rect(min(0.4, 0.12 * np.exp(rng.normal(0, 0.5))), np.radians(rng.choice([0.0, 180.0])))
+    pink = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
+    return Site(station, latitude, gain, a, b, 0.02, pink, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
+
+
+def noisier(site: Site, factor: float) -> Site:
+    """Give the same place with another sensor, whose noise has ``factor`` times the power."""
+    return Site(**{**vars(site), "pink": site.pink * factor, "white": site.white * factor})
+
+
+def floor_density(site: Site, frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Power density (3, F) in nT²/Hz of everything that is not the natural field."""
+    f = np.maximum(frequency_hz, 1e-5)[None]
+    pink = site.pink[:, None] * (f / 0.1) ** -NOISE_SLOPE
+    traffic = site.traffic[:, None] * (np.maximum(f, 0.02) / 0.05) ** -2.3
+    swell = site.swell[:, None] * np.exp(-0.5 * (np.log(f / 0.235) / 0.2) ** 2)
+    density: NDArray[np.float64] = pink + site.white[:, None] + traffic + swell
+    return density
+
+
+def _own_part(a: complex, b: complex, z_power: float) -> tuple[float, complex, complex]:
+    """Share of Z that follows neither H nor D; the transfer is scaled where it alone would exceed the power seen."""
+    follows = (abs(a) ** 2 + TYPICAL_D_OVER_H * abs(b) ** 2) / (1 + TYPICAL_D_OVER_H)
+    scale = min(1.0, float(np.sqrt(z_power / follows)))
+    return max(0.0, z_power - follows * scale**2), a * scale, b * scale
