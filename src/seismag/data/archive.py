@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from seismag.config import DataConfig
 from seismag.data.quality import DayQuality, assess_day, main_field, mask_artefacts
 from seismag.data.recordings import Recording, read_recording
+from seismag.data.recordings.claims import read_claim
 from seismag.data.spectrogram import masked_columns
 from seismag.domain import COMPONENTS, DataError, Station
 
@@ -66,20 +67,29 @@ def list_files(archive: Path) -> list[Path]:
 
 
 def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig) -> list[dict[str, object]]:
-    """Judge one file: a row for each UTC day in it, or one row that says why it cannot be used.
+    """Judge one file: a row for each UTC day in it, or rows that say why it cannot be used.
+
+    A file that cannot be used has a row for each day that it claims (``claimed_days``), without ``start_utc``; one
+    row without a day where it claims none.
 
     Returns:
         Rows with path, station, day, sha256, verdict, reason (short word, "" when usable), detail, medians,
         and for each window of the day its gap_fraction and masked_fraction.
     """
     row: dict[str, object] = {"path": path.relative_to(archive).as_posix()}
+    recording = None
     try:
         recording = read_recording(path)
         row |= {"sha256": recording.sha256, "format": recording.format}
         station = _station_of(recording, path, archive, stations)
         require_one_hertz(recording, path)
     except DataError as error:
-        return [{**row, "verdict": "refused", "reason": error.reason, "detail": str(error)}]
+        detail = str(error).replace(str(path), str(row["path"]))  # a store is the same whatever the folder
+        row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
+        code, days = claimed_days(path, recording)
+        if (code := code or _folder(path, archive)) not in stations:
+            return [row]  # a station that is not listed has no windows
+        return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
     row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
     error_deg = _position_error_deg(recording, station)
     rows = [
@@ -105,6 +115,14 @@ def days_of(recording: Recording) -> NDArray[np.datetime64]:
     first, last = recording.start_utc.astype("M8[D]"), (recording.end_utc - np.timedelta64(1, "ms")).astype("M8[D]")
     days: NDArray[np.datetime64] = np.arange(first, last + _DAY, _DAY)
     return days
+
+
+def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[np.datetime64]]:
+    """Station ("" unknown) and days of a file that cannot be used: as read, else by its name or header."""
+    if recording is not None:
+        return recording.station, days_of(recording)
+    claim = read_claim(path)
+    return claim.station, claim.days
 
 
 def judge_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:
@@ -172,7 +190,8 @@ def load_day(paths: list[Path], station: Station, day: np.datetime64) -> Day:
 def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Station], spec: DataConfig) -> pd.DataFrame:
     """Give each station and day one row: settle duplicates, merge days spread over files.
 
-    Identical copies count once; files that hold different content for the same seconds refuse the day.
+    Identical copies count once; files that hold different content for the same seconds refuse the day. A file that
+    cannot be used answers for the days that no other file holds.
 
     Args:
         survey: rows of ``survey_file``; ``path`` relative to ``archive``.
@@ -180,6 +199,7 @@ def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Statio
     Returns:
         The survey with ``paths`` (list) instead of ``path``; refused rows keep theirs.
     """
+    survey = _settle_claims(survey)
     survey = survey.assign(paths=[[path] for path in survey["path"]]).drop(columns="path")
     dated = survey["day"].notna()
     several = dated & survey.duplicated(["station", "day"], keep=False)
@@ -190,6 +210,17 @@ def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Statio
     whole = pd.concat([survey[~several], resolved], ignore_index=True) if rows else survey
     order = whole.assign(first=[paths[0] for paths in whole["paths"]])
     return order.sort_values(["station", "day", "first"], ignore_index=True).drop(columns="first")
+
+
+def _settle_claims(survey: pd.DataFrame) -> pd.DataFrame:
+    """Take from unusable files the days that another file holds, or claims first; each keeps one row at least."""
+    claims = survey["day"].notna() & survey["start_utc"].isna()
+    ordered = survey.assign(claims=claims).sort_values(["claims", "path"], kind="stable")
+    second = ordered["claims"] & ordered.duplicated(["station", "day"])
+    survey = survey.assign(day=survey["day"].where(~second.reindex(survey.index)))
+    undated = survey["day"].isna()
+    spare = undated & (survey["path"].isin(survey.loc[~undated, "path"]) | survey.duplicated("path"))
+    return survey[~spare].reset_index(drop=True)
 
 
 def _resolve(
@@ -253,7 +284,7 @@ def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -
 
 def _station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:
     """Find the station by the file's own code, else by its folder; the two must not contradict each other."""
-    folder = path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
+    folder = _folder(path, archive)
     code = recording.station or folder
     if not code:
         raise DataError(f"{path.name}: names no station, and lies in no <STATION> folder.", "unknown_station")
@@ -262,6 +293,10 @@ def _station_of(recording: Recording, path: Path, archive: Path, stations: dict[
     if code not in stations:
         raise DataError(f"{path.name}: station {code} is not in the station file. Add it there.", "unknown_station")
     return stations[code]
+
+
+def _folder(path: Path, archive: Path) -> str:
+    return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
 
 
 def require_one_hertz(recording: Recording, path: Path) -> None:
