@@ -143,6 +143,14 @@ def test_every_window_is_a_sample_or_rejected_with_its_reason_once(reference, ar
     assert (rejected["reason"] == "no_file").sum() == 4  # ALR, 4 March
 
 
+def test_every_rejected_window_with_a_file_names_it(reference):
+    rejected = pd.read_csv(reference.store / "rejected.csv", parse_dates=["start_utc"])
+    held = rejected[rejected["reason"] != "no_file"]
+    assert {"guard", "not_a_control"} & set(held["reason"])
+    expected = held["station"] + "/S" + held["start_utc"].dt.strftime("%y%m%d") + "." + held["station"] + ".gz"
+    assert held["path"].tolist() == expected.tolist()
+
+
 def test_the_attributes_tell_where_the_store_comes_from(reference, inputs):
     attributes = open_store(reference.store).attributes
     assert attributes["config"]["window_h"] == 6

@@ -199,7 +199,9 @@ def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tu
         label_windows(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
     )
     plan = labels.samples.sort_values(["station", "start_utc"], ignore_index=True)
-    return plan, _rejected_table([*rejected, labels.rejected])
+    paths = windows.assign(path=windows["paths"].str[0])[["station", "start_utc", "path"]]
+    unused = labels.rejected.merge(paths, on=["station", "start_utc"], validate="one_to_one")
+    return plan, _rejected_table([*rejected, unused])
 
 
 def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
