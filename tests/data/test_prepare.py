@@ -325,6 +325,24 @@ def test_settings_changed_after_an_interruption_leave_no_arrays_of_the_first_att
     assert set(xr.open_zarr(tmp_path / "store").data_vars) == {"power"}
 
 
+def test_unfinished_work_for_other_settings_is_not_discarded_in_silence(inputs, reference, tmp_path, caplog):
+    other = SPEC.model_copy(update={"horizon_h": 24})
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", other, progress=Stop("survey", 2))
+    result = prepare_store(inputs, tmp_path / "store", SPEC)
+    sentence = f"{tmp_path / 'store'}: unfinished work for other files or settings was discarded (2 parts)"
+    assert sentence in caplog.messages
+    assert sentence in result.warnings
+    assert "warning     " in result.describe()
+    assert_same(tmp_path / "store", reference)
+
+
+def test_work_that_is_gone_on_with_is_no_warning(inputs, reference, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", SPEC, progress=Stop("survey", 2))
+    assert prepare_store(inputs, tmp_path / "store", SPEC).warnings == reference.warnings
+
+
 def test_a_day_file_that_changes_between_survey_and_spectra_is_noticed(tmp_path):
     archive = tmp_path / "archive"
     write_days(archive, GTO, [FIRST])

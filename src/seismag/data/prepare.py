@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from seismag.runs import short_path
 
 SURVEY_FILES = 32  # files of one survey task
 NOISE_BAND_HZ = (0.1, 0.5)  # noise_floor_nt is taken here: mostly sensor noise on a quiet day
+log = logging.getLogger(__name__)
 _MASKED_ROW = ["sample_id", "noise_floor_nt"]
 
 
@@ -96,7 +98,7 @@ def prepare_store(
     inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have folders of their own
     files = archives.list_files(inputs.archive)
     fingerprint = fingerprint_of(inputs, files, spec)
-    work = _open_work(out, fingerprint)
+    work, discarded = _open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
     with full_disk_explained(str(out)):
@@ -111,7 +113,8 @@ def prepare_store(
         dataset_id = _dataset_id(plan, days, inputs, spec)
         stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, spec))
     shutil.rmtree(work.parent)
-    return _summary(stores.open_store(out), inputs)
+    summary = _summary(stores.open_store(out), inputs)
+    return replace(summary, warnings=[*discarded, *summary.warnings])
 
 
 def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataConfig) -> dict[str, Any]:
@@ -129,8 +132,8 @@ def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataCon
     }
 
 
-def _open_work(out: Path, fingerprint: str) -> Path | None:
-    """Give the folder of unfinished work; None: the store is finished and made from the same inputs."""
+def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
+    """Give the folder of unfinished work (None: finished, from the same inputs), and what was discarded for it."""
     work = out / ".work" / fingerprint[:16]
     if out.is_file() or (
         out.is_dir()
@@ -145,11 +148,16 @@ def _open_work(out: Path, fingerprint: str) -> Path | None:
                 f"{out}: holds a finished store made from other files or settings. Choose another --out, or delete it."
             )
         shutil.rmtree(out / ".work", ignore_errors=True)
-        return None
+        return None, []
+    discarded = []
     if (out / ".work").exists() and not work.exists():
-        shutil.rmtree(out / ".work")  # unfinished work for other inputs
+        parts = len(list((out / ".work").glob("*/*/*.parquet")))
+        if parts:
+            discarded = [f"{out}: unfinished work for other files or settings was discarded ({parts} parts)"]
+            log.warning(discarded[0])  # at once: this run may be interrupted too
+        shutil.rmtree(out / ".work")
     work.mkdir(parents=True, exist_ok=True)
-    return work
+    return work, discarded
 
 
 def _survey(
