@@ -160,6 +160,10 @@ def inspect(
     from seismag.data import inspection
 
     spec = load_config(config, overrides).data
+    if plot is not None:
+        from seismag.data.plots import require_ending
+
+        require_ending(plot)
     if path.is_dir():
         if plot is not None:
             from seismag.domain import UsageError

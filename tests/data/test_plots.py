@@ -7,7 +7,7 @@ from archive_fixture import FIRST, GTO, KEEP_ALL, quiet_day
 from PIL import Image
 
 from seismag.config import DataConfig
-from seismag.data.plots import DB_LIMITS, draw_day, export_images
+from seismag.data.plots import DB_LIMITS, ENDINGS, draw_day, export_images, require_ending
 from seismag.data.recordings import Recording
 from seismag.data.store import create_arrays, finish_store, open_store, write_shard
 from seismag.domain import DataError
@@ -123,6 +123,15 @@ def test_part_of_a_day_with_other_power_and_a_dead_component_gives_another_pictu
     other = pixels(tmp_path / "b.png")
     height, width = (min(a, b) for a, b in zip(day_picture.shape[:2], other.shape[:2], strict=True))
     assert (day_picture[:height, :width] != other[:height, :width]).mean() > 0.02
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_that_is_offered_works(ending, tmp_path):
+    path = require_ending(tmp_path / f"day{ending}")
+    field = np.full((3, 86_400), np.nan)
+    field[:, :30_000] = quiet_day(GTO, FIRST)[:, :30_000]
+    draw_day(recording(field), KEEP_ALL.model_copy(update={"n_bins": 20}), path)
+    assert path.stat().st_size > 1_000
 
 
 def test_an_empty_day_cannot_be_drawn(tmp_path):

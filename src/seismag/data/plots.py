@@ -15,13 +15,25 @@ from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import Recording
 from seismag.data.spectrogram import make_grid, power_spectrogram, to_decibel
 from seismag.data.store import Store
-from seismag.domain import COMPONENTS, DataError
+from seismag.domain import COMPONENTS, DataError, UsageError
 
 DB_LIMITS = (-50.0, 40.0)  # dB re 1 nT²/Hz, the same for every picture of every class
+ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".eps", ".tif", ".tiff", ".webp")  # of a drawn day
 _IMAGE_COLUMNS = [
     "sample_id", "station", "start_utc", "end_utc", "magnitude_class", "azimuth_class", "magnitude", "azimuth_deg",
     "distance_km", "event_id", "split_group", "kp_max",
 ]  # fmt: skip
+
+
+def require_ending(path: Path) -> Path:
+    """Give back the path of a picture that ``draw_day`` can write.
+
+    Raises:
+        UsageError: another ending.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise UsageError(f"--plot {path}: end it in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
+    return path
 
 
 def draw_day(recording: Recording, spec: DataConfig, path: Path) -> None:
