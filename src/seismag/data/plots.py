@@ -14,7 +14,7 @@ from seismag.data.parallel import Progress, silent
 from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import Recording
 from seismag.data.spectrogram import make_grid, power_spectrogram, to_decibel
-from seismag.data.store import Store
+from seismag.data.store import Store, read_samples
 from seismag.domain import COMPONENTS, DataError, UsageError
 
 DB_LIMITS = (-50.0, 40.0)  # dB re 1 nT²/Hz, the same for every picture of every class
@@ -115,7 +115,7 @@ def export_images(store: Store, folder: Path, progress: Progress = silent) -> No
     folder.mkdir(parents=True, exist_ok=True)
     low, high = DB_LIMITS
     for index, sample_id in enumerate(store.samples["sample_id"]):
-        power = np.asarray(store.power[index], dtype=np.float32)  # (3, F, T)
+        power = read_samples(store.power, index, index + 1)[0].astype(np.float32)  # (3, F, T)
         scaled = np.clip((power - low) / (high - low), 0, 1) * 254 + 1
         pixels = np.where(np.isnan(power), 0, scaled).astype(np.uint8)
         Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)[::-1])).save(folder / f"{sample_id}.png")
