@@ -21,10 +21,10 @@ from seismag.data import prepare as stage
 from seismag.data import store as stores
 from seismag.data.archive import list_files
 from seismag.data.inputs import read_inputs
-from seismag.data.prepare import noise_floor_nt, prepare_store
+from seismag.data.prepare import prepare_store
 from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import read_recording
-from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
+from seismag.data.spectrogram import power_and_phasors, to_decibel
 from seismag.data.store import open_store
 from seismag.domain import DataError, SeismagError, UsageError
 
@@ -167,28 +167,6 @@ def test_the_result_can_be_written_as_json_and_read_by_people(reference):
     text = reference.describe()
     assert f"samples     {reference.n_samples}" in text
     assert "rejected.csv" in text
-
-
-def test_the_noise_floor_of_white_noise_is_its_rms_in_the_band(rng):
-    """Bins 60 to 224 (0.1 to 0.3733 Hz) hold 165/600 Hz of density 2 s^2; the quietest tenth lies a little lower."""
-    field = rng.normal(0, 0.012, (3, 21_600))
-    expected = np.sqrt(2 * 0.012**2 * 165 / 600)
-    assert noise_floor_nt(power_spectrogram(field, DataConfig()), DataConfig()) == pytest.approx(expected, rel=0.12)
-    flat = np.full((3, 224, 224), 2 * 0.012**2, np.float32)
-    assert noise_floor_nt(flat, DataConfig()) == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_noise_floor_does_not_depend_on_the_rows():
-    linear, log = DataConfig(), DataConfig(frequency_rows="log")
-    density = [np.broadcast_to((make_grid(s).frequency_hz**-2)[:, None], (3, len(make_grid(s).frequency_hz), 8))
-               for s in (linear, log)]  # fmt: skip
-    assert noise_floor_nt(density[1], log) == pytest.approx(noise_floor_nt(density[0], linear), rel=0.05)
-
-
-def test_masked_columns_do_not_enter_the_noise_floor():
-    power = np.full((3, 224, 224), 1e-4, np.float32)
-    power[1, :, :100] = np.nan
-    assert noise_floor_nt(power, DataConfig()) == pytest.approx(np.sqrt(1e-4 * 165 / 600), rel=1e-5)
 
 
 # ---- determinism and resumption ----

@@ -91,14 +91,13 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
             return [row]  # a station that is not listed has no windows
         return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
     row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
-    error_deg = _position_error_deg(recording, station)
+    error_deg, remark = compare_position(recording, station, path)
     rows = [
         {**row, "day": day, "position_error_deg": error_deg}
         | judge_day(cut_day([recording], station, day), station, day, spec)
         for day in days_of(recording)
     ]
-    if error_deg > POSITION_TOLERANCE_DEG:
-        remark = f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
+    if remark:
         rows = [
             {
                 **row,
@@ -265,21 +264,25 @@ def _resolve(
 
 def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -> Day:
     """Lay the samples of recordings onto the seconds of one UTC day; what none of them holds stays NaN."""
-    first = recordings[0]
-    if len(recordings) == 1 and first.start_utc == day and first.samples == DAY_S:
-        field = first.field_nt
-    else:
-        field = np.full((3, DAY_S), np.nan)
-        for recording in recordings:
-            offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
-            low, high = max(0, offset), min(DAY_S, offset + recording.samples)
-            if high > low:
-                part = recording.field_nt[:, low - offset : high - offset]
-                np.copyto(field[:, low:high], part, where=np.isfinite(part))
-    axis, source = first.h_axis_deg, "file"
+    axis, source = recordings[0].h_axis_deg, "file"
     if np.isnan(axis):
         axis, source = main_field(station, day).declination_deg, "main field"
-    return Day(field, float(axis), source, tuple(r.sha256 for r in recordings))
+    return Day(field_of_day(recordings, day), float(axis), source, tuple(r.sha256 for r in recordings))
+
+
+def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.float64]:
+    """Field (3, 86400) at 1 Hz of one UTC day; a whole day is not copied."""
+    first = recordings[0]
+    if len(recordings) == 1 and first.start_utc == day and first.samples == DAY_S:
+        return first.field_nt
+    field = np.full((3, DAY_S), np.nan)
+    for recording in recordings:
+        offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
+        low, high = max(0, offset), min(DAY_S, offset + recording.samples)
+        if high > low:
+            part = recording.field_nt[:, low - offset : high - offset]
+            np.copyto(field[:, low:high], part, where=np.isfinite(part))
+    return field
 
 
 def _station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:
@@ -313,10 +316,13 @@ def require_one_hertz(recording: Recording, path: Path) -> None:
         raise DataError(f"{path.name}: samples lie between whole seconds ({recording.start_utc}Z).", "off_grid")
 
 
-def _position_error_deg(recording: Recording, station: Station) -> float:
-    """Distance between the file's own position and the station file's, degrees (NaN: the file has none)."""
+def compare_position(recording: Recording, station: Station, path: Path) -> tuple[float, str]:
+    """Distance of a file's own position from the station list's, degrees (NaN: it has none); a sentence where large."""
     longitude = (recording.longitude_deg - station.longitude_deg + 180) % 360 - 180
-    return float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
+    error_deg = float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
+    if error_deg > POSITION_TOLERANCE_DEG:
+        return error_deg, f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
+    return error_deg, ""
 
 
 def _reason(quality: DayQuality) -> str:

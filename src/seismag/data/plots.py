@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.data.archive import DAY_S, split_windows
+from seismag.data.archive import DAY_S, field_of_day, split_windows
 from seismag.data.parallel import Progress, silent
 from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import Recording
@@ -47,7 +47,7 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path) -> None:
     from matplotlib.figure import Figure
 
     day = recording.start_utc.astype("datetime64[D]")
-    field = _first_day(recording, day)
+    field = field_of_day([recording], day)
     if not np.isfinite(field).any():
         raise DataError(f"{recording.station or path} {day}: no value to draw.", "all_missing")
     windows = split_windows(mask_artefacts(field, spec), spec)
@@ -92,16 +92,6 @@ def _draw_windows(axes: Any, power_db: NDArray[np.float32], frequency_hz: Any, t
     axes.set_yticks([2, 7, 22, 100, 300], labels=["2", "7", "22", "100", "300"])
     axes.minorticks_off()
     return mesh
-
-
-def _first_day(recording: Recording, day: np.datetime64) -> NDArray[np.float64]:
-    if recording.start_utc == day and recording.samples == DAY_S:
-        return recording.field_nt
-    field = np.full((3, DAY_S), np.nan)
-    offset = int((recording.start_utc - day.astype("datetime64[ms]")) // np.timedelta64(1000, "ms"))
-    held = recording.field_nt[:, : DAY_S - offset]
-    field[:, offset : offset + held.shape[1]] = held
-    return field
 
 
 def export_images(store: Store, folder: Path, progress: Progress = silent) -> None:

@@ -22,6 +22,7 @@ from seismag.data import archive as archives
 from seismag.data import store as stores
 from seismag.data.inputs import Inputs, checksums, fingerprint_of
 from seismag.data.inspection import store_summary
+from seismag.data.noise import noise_floor_nt
 from seismag.data.parallel import Pool, Progress, full_disk_explained, open_pool, silent
 from seismag.data.quality import mask_artefacts
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
@@ -30,7 +31,6 @@ from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.runs import short_path
 
 SURVEY_FILES = 32  # files of one survey task
-NOISE_BAND_HZ = (0.1, 0.5)  # noise_floor_nt is taken here: mostly sensor noise on a quiet day
 log = logging.getLogger(__name__)
 _MASKED_ROW = ["sample_id", "noise_floor_nt"]
 
@@ -327,26 +327,6 @@ def _compute_shard(
         noise[positions] = noise_floor_nt(power, spec)
     stores.write_shard(out, first, power_db, phasors)
     stores.write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
-
-
-def noise_floor_nt(
-    power: np.ndarray[Any, np.dtype[np.float32]], spec: DataConfig
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Amplitude in the band above 100 mHz in the quietest tenth of a window, mean of the components.
-
-    Args:
-        power: (..., 3, F, T) in nT²/Hz, NaN masked.
-        spec: the grid.
-
-    Returns:
-        (...,) rms in nT.
-    """
-    frequency = make_grid(spec).frequency_hz
-    rows = (frequency >= NOISE_BAND_HZ[0]) & (frequency < NOISE_BAND_HZ[1])
-    width = np.gradient(frequency)[rows]
-    band = np.sort(np.einsum("...ft,f->...t", power[..., rows, :], width.astype(np.float32)), axis=-1)  # NaN last
-    rank = np.maximum(np.isfinite(band).sum(axis=-1, keepdims=True) - 1, 0) // 10
-    return np.sqrt(np.take_along_axis(band, rank, axis=-1)[..., 0].astype(np.float64)).mean(axis=-1)
 
 
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
