@@ -231,18 +231,24 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", help="Also write a table (.csv, .parquet or .json).")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify the windows of day files or a store."""
-    from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
+    """Classify the windows of day files or a store.
 
-    result = predict_inputs(model, inputs, stations)
+    An input that cannot be read is reported among the predictions; without any usable window the exit status is 1.
+    """
+    from seismag.delivery import prediction
+
     if out is not None:
-        write_predictions(result, out)
+        prediction.require_ending(out)
+    result = prediction.predict_inputs(model, inputs, stations, _progress())
+    if out is not None:
+        prediction.write_predictions(result, out)
     if as_json:
         _print_json(result)
     else:
-        print(describe_predictions(result))
+        print(prediction.describe_predictions(result))
         if out is not None:
             print(f"table       {out}")
+    prediction.require_usable(result)
 
 
 @app.command()
@@ -268,11 +274,11 @@ def evaluate(
     if predictions is not None and model is None:
         from seismag.delivery.prediction import judge_table
 
-        metrics = judge_table(predictions, spec, out)
+        metrics = judge_table(predictions, spec, out, _progress())
     elif model is not None and data is not None and predictions is None:
         from seismag.validation.training_run import judge_model
 
-        metrics, _ = judge_model(model, data, spec, out)
+        metrics, _ = judge_model(model, data, spec, out, _progress())
     else:
         raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE.")
     if as_json:
@@ -360,7 +366,7 @@ def _progress_bar() -> Progress:
             tasks[stage] = bar.add_task(stage, total=total)
             bar.start()
         bar.update(tasks[stage], completed=done, total=total)
-        if done >= total:
+        if bar.finished:
             bar.stop()
 
     return show
