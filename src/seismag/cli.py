@@ -46,6 +46,7 @@ def demo(
     config: Annotated[Path, typer.Option("--config")] = Path("configs/demo.yaml"),
     overrides: SetOption = None,
     workers: WorkersOption = 2,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the whole line on a simulated archive."""
     from seismag.config import load_config
@@ -54,8 +55,10 @@ def demo(
     from seismag.delivery.demo import run_demo
 
     _log_to_stderr()
-    for line in run_demo(settings, workers, _progress()):
-        print(line, flush=True)
+    stream = sys.stderr if as_json else sys.stdout
+    facts = run_demo(settings, workers, _progress(), lambda line: print(line, file=stream, flush=True))
+    if as_json:
+        _print_json(facts)
 
 
 @app.command()

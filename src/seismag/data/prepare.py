@@ -101,6 +101,8 @@ def prepare_store(
     work, discarded = _open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
+    if _is_simulated(inputs):
+        (work / archives.SIMULATION_FILE).touch()  # says of unfinished work, too, that no real data are in it
     with full_disk_explained(str(out)):
         with open_pool(workers, scheduler) as pool:
             days = _survey(pool, files, inputs, spec, work, progress)
@@ -120,6 +122,7 @@ def prepare_store(
 def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataConfig) -> dict[str, Any]:
     return {
         "dataset_id": dataset_id,
+        "origin": "simulated" if _is_simulated(inputs) else "observed",
         "fingerprint": fingerprint,
         "config": spec.model_dump(mode="json"),
         "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
@@ -130,6 +133,10 @@ def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataCon
         "range_rule": spec.range_rule,
         "kp_matched": inputs.kp is not None and spec.match_kp is not None,
     }
+
+
+def _is_simulated(inputs: Inputs) -> bool:
+    return (inputs.archive / archives.SIMULATION_FILE).is_file()
 
 
 def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
@@ -195,7 +202,7 @@ def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station],
 def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide which windows become samples: quality, labels, controls. Gives the plan and the rejected rest."""
     refused = days[days["verdict"] == "refused"]
-    origin = "simulated" if (inputs.archive / archives.SIMULATION_FILE).is_file() else "observed"
+    origin = "simulated" if _is_simulated(inputs) else "observed"
     windows, sparse = _usable_windows(days[days["verdict"] != "refused"].assign(origin=origin), spec)
     rejected = [sparse, _refused_windows(refused, spec), _missing_days(days, spec)]
     if windows.empty:
