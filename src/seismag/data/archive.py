@@ -15,10 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.data.quality import DayQuality, assess_day, main_field, mask_artefacts
+from seismag.data.quality import DayQuality, assess_day, blank_artefacts, main_field
 from seismag.data.recordings import Recording, read_recording
 from seismag.data.recordings.claims import read_claim
-from seismag.data.spectrogram import masked_columns
+from seismag.data.spectrogram import bridge_short_gaps, masked_columns
 from seismag.domain import COMPONENTS, DataError, Station
 
 DAY_S = 86_400
@@ -130,9 +130,8 @@ def judge_day(day_data: Day, station: Station, day: np.datetime64, spec: DataCon
     quality = assess_day(day_data.field_nt, spec, expected, f"{station.code} {day}")
     windows = split_windows(day_data.field_nt, spec)
     gaps = np.isnan(windows.sum(axis=1)).mean(axis=-1)
-    masked = (
-        masked_columns(split_windows(mask_artefacts(day_data.field_nt, spec), spec), spec).any(axis=1).mean(axis=-1)
-    )
+    cleaned = blank_artefacts(bridge_short_gaps(day_data.field_nt, spec.max_interpolated_gap_s), quality.artefacts)
+    masked = masked_columns(split_windows(cleaned, spec), spec).any(axis=1).mean(axis=-1)
     return {
         "verdict": quality.verdict,
         "reason": _reason(quality),

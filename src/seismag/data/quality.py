@@ -43,13 +43,19 @@ class MainField:
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Jumps of one second, as (component, sample) of the first wrong sample."""
+    """What no field does: jumps of one second, and stretches that do not change.
+
+    Attributes:
+        spikes, steps: (m, 2) component and first wrong sample.
+        stuck: (m, 3) component, first sample and end (exclusive).
+    """
 
     spikes: NDArray[np.int64]
     steps: NDArray[np.int64]
+    stuck: NDArray[np.int64]
 
 
-_NO_JUMPS = np.empty((0, 2), dtype=np.int64)
+_NO_ARTEFACTS = Artefacts(*(np.empty((0, width), dtype=np.int64) for width in (2, 2, 3)))
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class DayQuality:
         missing: (3,) samples without a value.
         spikes, steps: counts over the three components.
         flat_s: (3,) longest stuck stretch of at least 600 s, s; 0: none.
+        artefacts: the jumps and stuck stretches, looked for after short gaps are bridged.
     """
 
     verdict: str
@@ -76,6 +83,7 @@ class DayQuality:
     spikes: int
     steps: int
     flat_s: NDArray[np.int64]
+    artefacts: Artefacts
 
 
 def main_field(station: Station, day: np.datetime64, h_axis_deg: float = np.nan) -> MainField:
@@ -113,7 +121,7 @@ def _igrf(longitude: float, latitude: float, elevation_m: float, year: int, mont
 
 
 def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
-    """Find spikes (the level returns) and steps (it does not) among jumps within one second.
+    """Find spikes (the level returns) and steps (it does not) among jumps within one second, and stuck stretches.
 
     Args:
         field_nt: (3, n) at 1 Hz, NaN missing.
@@ -135,7 +143,12 @@ def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
             if kind == "spikes" and found[kind] and found[kind][-1] == (component, int(sample) - 1):
                 continue  # the way back of the same spike
             found[kind].append((component, int(sample)))
-    return Artefacts(*(np.array(found[key], dtype=np.int64).reshape(-1, 2) for key in ("spikes", "steps")))
+    stuck = [(component, *run) for component, values in enumerate(field_nt) for run in flat_runs(values, FLAT_S)]
+    return Artefacts(
+        np.array(found["spikes"], dtype=np.int64).reshape(-1, 2),
+        np.array(found["steps"], dtype=np.int64).reshape(-1, 2),
+        np.array(stuck, dtype=np.int64).reshape(-1, 3),
+    )
 
 
 def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
@@ -151,14 +164,17 @@ def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
         The same array when there is nothing to do, otherwise a copy.
     """
     bridged = bridge_short_gaps(field_nt, spec.max_interpolated_gap_s)
-    artefacts = find_artefacts(bridged)
+    return blank_artefacts(bridged, find_artefacts(bridged))
+
+
+def blank_artefacts(field_nt: NDArray[np.float64], artefacts: Artefacts) -> NDArray[np.float64]:
+    """Blank two seconds of a step, three of a spike, and stuck stretches; the same array where there are none."""
     blanks = [(component, sample - 1, sample + 2) for component, sample in artefacts.spikes]
     blanks += [(component, sample - 1, sample + 1) for component, sample in artefacts.steps]
-    for component, values in enumerate(bridged):
-        blanks += [(component, start, end) for start, end in flat_runs(values, FLAT_S)]
+    blanks += [(component, start, end) for component, start, end in artefacts.stuck]
     if not blanks:
-        return bridged
-    result = bridged.copy() if bridged is field_nt else bridged
+        return field_nt
+    result = field_nt.copy()
     for component, start, end in blanks:
         result[component, start:end] = np.nan
     return result
@@ -177,8 +193,8 @@ def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
 
 
 def usual_change(field_nt: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median change from one sample to the next, (3,) in nT, from every sixteenth pair; NaN without any pair."""
-    changes = np.abs(field_nt[:, 1::16] - field_nt[:, :-1:16][:, : field_nt[:, 1::16].shape[1]])
+    """Median change from one sample to the next, (3,) in nT, from every 64th pair; NaN without any pair."""
+    changes = np.abs(field_nt[:, 1::64] - field_nt[:, :-1:64][:, : field_nt[:, 1::64].shape[1]])
     return np.array([_median(component) for component in changes])
 
 
@@ -204,7 +220,7 @@ def assess_day(
         )
         return DayQuality(
             "refused", None, (f"{where}: no value at all in {dead}.",), median, lowest, highest, missing, 0, 0,
-            np.zeros(3, np.int64),
+            np.zeros(3, np.int64), _NO_ARTEFACTS,
         )  # fmt: skip
     median = np.array([_median(component) for component in field_nt])
     plausible, sentence = compare_with_main_field(median, spec, expected, where)
@@ -219,10 +235,10 @@ def assess_day(
             f"{where}: not the Earth's field: it usually changes by {usual:.0f} nT from one second to the next "
             f"(limit {JUMP_NT:g} nT). Wrong decoder?"
         )
-    artefacts, flat = Artefacts(_NO_JUMPS, _NO_JUMPS), np.zeros(3, dtype=np.int64)
+    artefacts, flat = _NO_ARTEFACTS, np.zeros(3, dtype=np.int64)
     if rate_hz == 1.0:
         artefacts = find_artefacts(bridge_short_gaps(field_nt, spec.max_interpolated_gap_s))
-        flat = np.array([np.diff(flat_runs(c, FLAT_S), axis=1).max(initial=0) for c in field_nt], dtype=np.int64)
+        np.maximum.at(flat, artefacts.stuck[:, 0], artefacts.stuck[:, 2] - artefacts.stuck[:, 1])
     if len(artefacts.spikes) or len(artefacts.steps):
         reasons.append(f"{where}: {len(artefacts.spikes)} spikes and {len(artefacts.steps)} steps above {JUMP_NT} nT.")
     for name, seconds in zip(COMPONENTS, flat, strict=True):
@@ -239,6 +255,7 @@ def assess_day(
         spikes=len(artefacts.spikes),
         steps=len(artefacts.steps),
         flat_s=flat,
+        artefacts=artefacts,
     )
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ MISSING_16BIT = 0x7FFF
 COUNTS_PER_NT = 100.0  # dividing rounds correctly, multiplying by 0.01 does not
 
 _FILE_NAME = re.compile(r"S(\d\d)(\d\d)(\d\d)\.([A-Z0-9]{3})(?:\.(?:gz|zip))?", re.IGNORECASE)
+_ALPHANUMERIC = np.array([code < 128 and chr(code).isalnum() for code in range(256)])
 _HEADER = np.dtype(
     {
         "names": ["station", "date", "time", "latitude", "longitude", "battery"],
@@ -175,12 +177,15 @@ def encode_day(
 
 
 def _is_header(head: bytes) -> bool:
-    if len(head) < 10:
-        return False
-    year, month, day, hour, minute = head[5:10]
-    code = head[2:5]
-    in_range = year <= 99 and 1 <= month <= 12 and 1 <= day <= 31 and hour <= 23 and minute <= 50 and minute % 10 == 0
-    return in_range and code.isascii() and code.isalnum()
+    return len(head) >= 10 and bool(_are_headers(np.frombuffer(head, np.uint8, 10)[None])[0])
+
+
+def _are_headers(heads: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which rows (n, 10) can begin a block: a code in letters and digits, a date, a ten-minute mark."""
+    year, month, day, hour, minute = heads[:, 5:10].T
+    in_range = (year <= 99) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour <= 23)
+    valid: NDArray[np.bool_] = in_range & (minute <= 50) & (minute % 10 == 0) & _ALPHANUMERIC[heads[:, 2:5]].all(axis=1)
+    return valid
 
 
 def _is_text(head: bytes) -> bool:
@@ -190,15 +195,15 @@ def _is_text(head: bytes) -> bool:
 def _count_blocks(payload: bytes, path: Path, warnings: list[str]) -> int:
     """Number of whole blocks; what lies behind them must be the trailer, or nothing."""
     count, extra = divmod(len(payload), BLOCK_BYTES)
-    for index in range(count):
-        begin = index * BLOCK_BYTES
-        if not _is_header(payload[begin : begin + 10]):
-            if payload.startswith(TRAILER, begin) and index > 0:
-                raise _garbage(path, len(payload) - begin - len(TRAILER))
-            raise DataError(
-                f"{path}: block {index} (byte {begin}) has no valid header: {payload[begin : begin + 10].hex(' ')}.",
-                "bad_header",
-            )
+    heads: NDArray[np.uint8] = np.ndarray((count, 10), np.uint8, buffer=payload, strides=(BLOCK_BYTES, 1))
+    for index in np.flatnonzero(~_are_headers(heads)):
+        begin = int(index) * BLOCK_BYTES
+        if payload.startswith(TRAILER, begin) and index > 0:
+            raise _garbage(path, len(payload) - begin - len(TRAILER))
+        raise DataError(
+            f"{path}: block {index} (byte {begin}) has no valid header: {payload[begin : begin + 10].hex(' ')}.",
+            "bad_header",
+        )
     rest = payload[count * BLOCK_BYTES :]
     if count and rest == TRAILER:
         return count
@@ -223,8 +228,8 @@ def _garbage(path: Path, extra: int) -> DataError:
 
 
 def _station_and_date(headers: NDArray[np.void], path: Path) -> tuple[str, dt.date]:
-    stations = {code.decode("ascii").upper() for code in np.unique(headers["station"])}
-    dates = {tuple(int(part) for part in date) for date in np.unique(headers["date"], axis=0)}
+    stations = {code.decode("ascii").upper() for code in set(headers["station"].tolist())}
+    dates = set(map(tuple, headers["date"].tolist()))
     if len(stations) > 1 or len(dates) > 1:
         written = ", ".join(f"20{year:02d}-{month:02d}-{day:02d}" for year, month, day in sorted(dates)[:4])
         raise DataError(
@@ -332,9 +337,9 @@ def _housekeeping(payload: bytes, blocks: int) -> dict[str, Any]:
     first: NDArray[np.int16] = np.ndarray(
         (blocks, 4), "<i2", buffer=payload, offset=HEADER_BYTES + 9, strides=(BLOCK_BYTES, 2)
     )
-    values = np.where(first == MISSING_16BIT, np.nan, first / (10.0, 10.0, 100.0, 100.0))
     medians = [
-        float(np.median(column[np.isfinite(column)])) if np.isfinite(column).any() else np.nan for column in values.T
+        statistics.median(values) / scale if (values := [v for v in column if v != MISSING_16BIT]) else np.nan
+        for column, scale in zip(first.T.tolist(), (10.0, 10.0, 100.0, 100.0), strict=True)
     ]
     return {"tilt": medians[:2], "temperature_degc": medians[2:]}
 
