@@ -236,7 +236,7 @@ def predict(
 ) -> None:
     """Classify the windows of day files or a store.
 
-    An input that cannot be read is reported among the predictions; without any usable window the exit status is 1.
+    An input that cannot be read is reported among the predictions; where none can be read, the exit status is 1.
     """
     from seismag.delivery import prediction
 
@@ -251,7 +251,7 @@ def predict(
         print(prediction.describe_predictions(result))
         if out is not None:
             print(f"table       {out}")
-    prediction.require_usable(result)
+    prediction.require_readable(result)
 
 
 @app.command()

@@ -24,7 +24,7 @@ from seismag.delivery.prediction import (
     judge_table,
     predict_inputs,
     require_ending,
-    require_usable,
+    require_readable,
     write_predictions,
 )
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
@@ -128,10 +128,12 @@ def test_progress_counts_files_and_windows(model, folder):
     assert calls == [("files", 1, 2), ("files", 2, 2), ("windows", 0, 3), ("windows", 3, 3)]
 
 
-def test_a_result_without_a_usable_window_is_an_error_with_its_reason(model, folder):
-    require_usable(predict_inputs(model, [folder / "page.bin", folder / "S250101.ALR"], None))
-    with pytest.raises(DataError, match=r"no usable window: .*web page .* \(1 more reasons in the predictions\)"):
-        require_usable(predict_inputs(model, [folder / "page.bin", folder / "S250103.ALR"], None))
+def test_a_result_of_which_no_input_was_readable_is_an_error_with_its_reason(model, folder):
+    some = predict_inputs(model, [folder / "page.bin", folder / "S250101.ALR"], None)
+    require_readable(some)
+    assert [entry["file"] for entry in some["unreadable"]] == [str(folder / "page.bin")]
+    with pytest.raises(DataError, match=r"nothing could be read: .*web page .* \(1 more reasons in the predictions\)"):
+        require_readable(predict_inputs(model, [folder / "page.bin", folder / "S250103.ALR"], None))
 
 
 def test_people_see_what_could_not_be_used(model, folder):
@@ -158,8 +160,7 @@ def test_a_table_without_any_window_has_its_columns(model, tmp_path):
     result = predict_inputs(model, [tmp_path / "empty"], None)
     write_predictions(result, tmp_path / "table.csv")
     assert {"station", "usable", "p_magnitude_Large", "run_id"} <= set(pd.read_csv(tmp_path / "table.csv").columns)
-    with pytest.raises(DataError, match="no usable window: the inputs hold no window"):
-        require_usable(result)
+    require_readable(result)  # it was read, and holds nothing
 
 
 def test_an_unknown_ending_names_those_that_work():
@@ -178,7 +179,7 @@ def test_the_command_checks_the_ending_before_it_loads_the_model():
     assert "end it in .csv" in result.stderr
 
 
-def test_the_command_fails_only_when_nothing_was_usable(model, folder):
+def test_the_command_fails_only_when_nothing_was_readable(model, folder):
     some = run("predict", folder / "page.bin", folder / "S250101.ALR", "--model", model, "--json")
     assert some.returncode == 0, some.stderr
     assert len(json.loads(some.stdout)["predictions"]) == 5
@@ -186,7 +187,7 @@ def test_the_command_fails_only_when_nothing_was_usable(model, folder):
     nothing = run("predict", folder / "page.bin", "--model", model, "--json")
     assert nothing.returncode == 1
     assert len(json.loads(nothing.stdout)["predictions"]) == 1
-    assert "no usable window" in nothing.stderr
+    assert "nothing could be read" in nothing.stderr
     assert "Traceback" not in nothing.stderr
 
 

@@ -47,6 +47,7 @@ def predict_inputs(
     paths = list({path.resolve(): path for path in inputs}.values())
     files = sum(not path.is_dir() for path in paths)
     entries: list[dict[str, Any]] = []
+    unreadable: list[dict[str, str]] = []
     done = 0
     for path in paths:
         try:
@@ -56,24 +57,26 @@ def predict_inputs(
                 done += 1
                 entries += predict_recording(loaded, path, positions)
         except DataError as error:
+            unreadable.append({"file": str(path), "reason": str(error)})
             entries += unusable_entries(loaded, path, positions, str(error))
         if not path.is_dir():
             progress("files", done, files)
     facts = {key: loaded.card.get(key) for key in ("run_id", "backbone", "dataset_id", "data_origin", "sha256")}
-    return {"model": str(model), "card": facts, "predictions": entries}
+    return {
+        "model": str(model), "card": facts, "inputs": len(paths), "unreadable": unreadable, "predictions": entries
+    }  # fmt: skip
 
 
-def require_usable(result: dict[str, Any]) -> None:
-    """Refuse a result without any usable window.
+def require_readable(result: dict[str, Any]) -> None:
+    """Refuse a result of which no input could be read; a day that was read and found unusable is a result.
 
     Raises:
         DataError: it names the first reason.
     """
-    entries = result["predictions"]
-    if not any(entry["usable"] for entry in entries):
-        reasons = list(dict.fromkeys(entry["reason"] for entry in entries)) or ["the inputs hold no window."]
-        more = f" ({len(reasons) - 1} more reasons in the predictions)" if len(reasons) > 1 else ""
-        raise DataError(f"no usable window: {reasons[0]}{more}")
+    unreadable = result["unreadable"]
+    if len(unreadable) == result["inputs"]:
+        more = f" ({len(unreadable) - 1} more reasons in the predictions)" if len(unreadable) > 1 else ""
+        raise DataError(f"nothing could be read: {unreadable[0]['reason']}{more}")
 
 
 def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[dict[str, Any]]:
