@@ -35,7 +35,8 @@ from seismag.config import DataConfig, SimulateConfig  # noqa: E402
 from seismag.data import archive as archives  # noqa: E402
 from seismag.data import store as stores  # noqa: E402
 from seismag.data.inputs import read_inputs  # noqa: E402
-from seismag.data.prepare import noise_floor_nt, prepare_store  # noqa: E402
+from seismag.data.noise import noise_floor_nt  # noqa: E402
+from seismag.data.prepare import prepare_store  # noqa: E402
 from seismag.data.quality import mask_artefacts  # noqa: E402
 from seismag.data.recordings import read_recording  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402

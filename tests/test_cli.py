@@ -74,6 +74,15 @@ def test_inspect_draws_the_day(day_file, tmp_path):
     assert (tmp_path / "day.png").stat().st_size > 50_000
 
 
+@pytest.mark.parametrize("name", ["day.xyz", "day", "day.pgf"])
+def test_a_plot_of_an_unknown_ending_is_refused_before_anything_is_read(name, tmp_path):
+    result = run("inspect", "no-such-file", "--plot", tmp_path / name)
+    assert result.returncode == 2
+    assert f"--plot {tmp_path / name}: end it in .png, .jpg, " in result.stderr
+    assert ".pdf" in result.stderr
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

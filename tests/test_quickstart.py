@@ -30,17 +30,29 @@ def checkout(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("scripts", "configs", "training"):
         (folder / name).symlink_to(ROOT / name)
-    result = run("seismag demo", folder)
+    result = run("seismag demo --json", folder)
     assert result.returncode == 0, result.stderr
-    (folder / "demo.log").write_text(result.stdout)
+    (folder / "demo.json").write_text(result.stdout)
+    (folder / "demo.log").write_text(result.stderr)
     return folder
 
 
 def test_demo_names_the_files_that_it_wrote(checkout):
     said = (checkout / "demo.log").read_text()
-    named = [line.split()[0] for line in said[said.index("Written:") :].splitlines()[1:]]
+    named = [line.split()[0] for line in said[said.index("Written:") :].splitlines()[1:7]]
     assert {"data/test", "models/convnext_loeo_best.pth", "demo/predictions.csv"} <= set(named)
     assert all((checkout / name).exists() for name in named)
+
+
+def test_demo_prints_one_json_document_and_nothing_else(checkout):
+    facts = json.loads((checkout / "demo.json").read_text())
+    assert facts["files"]["store"] == "data/test"
+    assert all((checkout / path).exists() for path in facts["files"].values())
+    recorded = json.loads((checkout / "demo" / "evaluation" / "metrics.json").read_text())
+    for task in ("magnitude", "azimuth", "detection"):
+        for score in ("accuracy", "balanced_accuracy", "mcc", "skill_above_best_baseline"):
+            assert facts["metrics"][task][score] == recorded[task][score]
+    assert facts["samples"] == len(pd.read_parquet(checkout / "data" / "test" / "samples.parquet"))
 
 
 def test_demo_trains_validates_and_tests_on_different_groups(checkout):

@@ -46,6 +46,7 @@ def demo(
     config: Annotated[Path, typer.Option("--config")] = Path("configs/demo.yaml"),
     overrides: SetOption = None,
     workers: WorkersOption = 2,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the whole line on a simulated archive."""
     from seismag.config import load_config
@@ -54,8 +55,10 @@ def demo(
     from seismag.delivery.demo import run_demo
 
     _log_to_stderr()
-    for line in run_demo(settings, workers, _progress()):
-        print(line, flush=True)
+    stream = sys.stderr if as_json else sys.stdout
+    facts = run_demo(settings, workers, _progress(), lambda line: print(line, file=stream, flush=True))
+    if as_json:
+        _print_json(facts)
 
 
 @app.command()
@@ -160,6 +163,10 @@ def inspect(
     from seismag.data import inspection
 
     spec = load_config(config, overrides).data
+    if plot is not None:
+        from seismag.data.plots import require_ending
+
+        require_ending(plot)
     if path.is_dir():
         if plot is not None:
             from seismag.domain import UsageError
@@ -227,18 +234,24 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", help="Also write a table (.csv, .parquet or .json).")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify the windows of day files or a store."""
-    from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
+    """Classify the windows of day files or a store.
 
-    result = predict_inputs(model, inputs, stations)
+    An input that cannot be read is reported among the predictions; where none can be read, the exit status is 1.
+    """
+    from seismag.delivery import prediction
+
     if out is not None:
-        write_predictions(result, out)
+        prediction.require_ending(out)
+    result = prediction.predict_inputs(model, inputs, stations, _progress())
+    if out is not None:
+        prediction.write_predictions(result, out)
     if as_json:
         _print_json(result)
     else:
-        print(describe_predictions(result))
+        print(prediction.describe_predictions(result))
         if out is not None:
             print(f"table       {out}")
+    prediction.require_readable(result)
 
 
 @app.command()
@@ -264,11 +277,11 @@ def evaluate(
     if predictions is not None and model is None:
         from seismag.delivery.prediction import judge_table
 
-        metrics = judge_table(predictions, spec, out)
+        metrics = judge_table(predictions, spec, out, _progress())
     elif model is not None and data is not None and predictions is None:
         from seismag.validation.training_run import judge_model
 
-        metrics, _ = judge_model(model, data, spec, out)
+        metrics, _ = judge_model(model, data, spec, out, _progress())
     else:
         raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE.")
     if as_json:
@@ -356,7 +369,7 @@ def _progress_bar() -> Progress:
             tasks[stage] = bar.add_task(stage, total=total)
             bar.start()
         bar.update(tasks[stage], completed=done, total=total)
-        if done >= total:
+        if bar.finished:
             bar.stop()
 
     return show

@@ -1,6 +1,7 @@
 """Archives with every fault we know of: each file gives a row with its reason, never a traceback or other data."""
 
 import gzip
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -139,12 +140,14 @@ def test_samples_between_whole_seconds_are_refused(tmp_path, field):
 
 @pytest.mark.real
 def test_real_minute_files_and_web_pages_are_refused(tmp_path, real_data):
-    for name, reason in (("usgs_algorithms/BOU201601vmin.min.gz", "wrong_sampling_rate"),
-                         ("negative/ABG_20260424.iaga2002", "unknown_format")):  # fmt: skip
+    january = np.datetime64("2016-01-01") + np.arange(29)  # it ends on the 29th
+    for name, reason, days in (("usgs_algorithms/BOU201601vmin.min.gz", "wrong_sampling_rate", january),
+                               ("negative/ABG_20260424.iaga2002", "unknown_format", [None])):  # fmt: skip
         path = place(tmp_path, name.rsplit("/", 1)[-1], (real_data / name).read_bytes(), folder="x")
         stations = STATIONS | {"BOU": ALR}
-        (row,) = survey_file(path, tmp_path, stations, KEEP_ALL)
-        assert (row["verdict"], row["reason"]) == ("refused", reason)
+        rows = survey_file(path, tmp_path, stations, KEEP_ALL)
+        assert {(row["verdict"], row["reason"]) for row in rows} == {("refused", reason)}
+        assert [row.get("day") for row in rows] == list(days)
 
 
 def test_an_all_missing_day_is_refused(tmp_path):
@@ -335,6 +338,18 @@ def test_the_samples_of_a_mixed_archive_are_the_windows_of_its_good_days(mixed):
     assert np.bincount(days, minlength=12).tolist() == [4, 0, 4, 0, 0, 4, 2, 0, 0, 0, 4, 4]
 
 
+def test_the_windows_of_a_damaged_day_have_its_reason_and_path(mixed):
+    _, _, rejected = mixed
+    days = rejected.assign(day=rejected["start_utc"].dt.tz_localize(None).to_numpy().astype("datetime64[D]"))
+    for n, reason in ((1, "no_file"), (4, "truncated"), (9, "unknown_format")):
+        rows = days[days["day"] == FIRST + n]
+        assert rows["reason"].tolist() == [reason] * 4
+        assert rows["station"].tolist() == ["GTO"] * 4
+        if n > 1:
+            assert set(rows["path"]) == {f"GTO/{day_name(GTO, FIRST + n)}"}
+            assert all(day_name(GTO, FIRST + n) in text for text in rows["detail"])
+
+
 def test_every_faulty_file_of_a_mixed_archive_has_its_reason(mixed):
     result, _, rejected = mixed
     reasons = rejected.groupby(rejected["path"].fillna(""))["reason"].agg(set).to_dict()
@@ -368,6 +383,81 @@ def test_a_catalogue_hole_rejects_the_windows_that_need_it(tmp_path):
     assert set(in_hole["start_utc"].dt.strftime("%Y-%m-%d")) == {"2021-02-10"}
     assert len(in_hole) == 4
     assert len(samples) == 8
+
+
+def test_damaged_first_and_last_days_have_window_rows(tmp_path):
+    archive = tmp_path / "archive"
+    write_days(archive, GTO, [FIRST + 2])
+    place(archive, f"{day_name(GTO, FIRST)}.gz", gzip.compress(day_bytes(GTO, FIRST, quiet_day(GTO, FIRST)))[:-500])
+    place(archive, day_name(GTO, FIRST + 3), b"")
+    result, samples, rejected = prepare_days(archive, tmp_path)
+    counts = window_counts(samples, rejected)
+    assert len(counts) == 16
+    assert (counts == 1).all()
+    assert result.rejected == {"corrupt_archive": 4, "empty_file": 4, "no_file": 4}
+    days = pd.read_parquet(result.store / "days.parquet")
+    assert days["verdict"].tolist() == ["refused", "good", "refused"]
+    assert days["day"].dt.day.tolist() == [1, 3, 4]
+
+
+def test_damaged_files_change_neither_the_samples_nor_the_data_set(tmp_path):
+    archive = tmp_path / "archive"
+    write_days(archive, GTO, [FIRST + 1])
+    alone, samples, _ = prepare_days(archive, tmp_path)
+    shutil.rmtree(alone.store)
+    place(archive, day_name(GTO, FIRST), b"")
+    place(archive, f"{day_name(GTO, FIRST + 1)}.gz", b"\x1f\x8b")
+    beside, same, _ = prepare_days(archive, tmp_path)
+    pd.testing.assert_frame_equal(samples, same)
+    assert alone.dataset_id == beside.dataset_id
+
+
+def test_a_damaged_file_beside_a_good_one_is_one_row_without_times(tmp_path, payload):
+    place(tmp_path, NAME, payload)
+    place(tmp_path, f"{NAME}.gz", gzip.compress(payload)[:-500])
+    place(tmp_path, NAME, b"", folder="GTO/other")
+    days = resolved(tmp_path)
+    assert days["verdict"].tolist() == ["good", "refused", "refused"]
+    assert days["day"].isna().tolist() == [False, True, True]
+    assert days["reason"].tolist() == ["", "corrupt_archive", "empty_file"]
+    assert days["station"].tolist() == ["GTO"] * 3
+
+
+def test_of_two_damaged_files_of_a_day_one_answers_for_its_windows(tmp_path, payload):
+    place(tmp_path, day_name(GTO, FIRST + 1), day_bytes(GTO, FIRST + 1, quiet_day(GTO, FIRST + 1)))
+    place(tmp_path, NAME, payload[:700_000])
+    place(tmp_path, f"{NAME}.gz", b"\x1f\x8b")
+    days = resolved(tmp_path)
+    assert days["reason"].tolist() == ["truncated", "", "corrupt_archive"]
+    assert days["day"].isna().tolist() == [False, False, True]
+
+
+def test_a_damaged_month_answers_for_the_days_that_no_other_file_holds(tmp_path, payload):
+    place(tmp_path, NAME, payload)
+    place(tmp_path, "GTO202103vsec.sec.gz", b"\x1f\x8b")
+    days = resolved(tmp_path)
+    month = days[days["reason"] == "corrupt_archive"]
+    assert month["day"].tolist() == pd.date_range("2021-03-02", "2021-03-31").tolist()
+    assert (days["verdict"] == "good").sum() == 1
+    assert len(days) == 31
+
+
+def test_a_name_without_a_station_takes_that_of_its_folder(tmp_path):
+    (row,) = survey(place(tmp_path, "20210301v.sec", b"damaged"), tmp_path)
+    assert (row["station"], row["day"]) == ("GTO", FIRST)
+
+
+def test_a_damaged_file_of_a_station_that_is_not_listed_claims_nothing(tmp_path):
+    (row,) = survey(place(tmp_path, "S210301.XYZ", b"damaged"), tmp_path)
+    assert "day" not in row
+    assert "station" not in row
+
+
+def test_details_hold_no_folder_of_the_machine(tmp_path):
+    for name, change, _ in WRONG.values():
+        (row,) = survey(place(tmp_path, name, change(day_bytes(GTO, FIRST, quiet_day(GTO, FIRST)))), tmp_path)
+        assert str(tmp_path) not in row["detail"]
+        assert row["detail"].startswith(f"GTO/{name}: ")
 
 
 def test_an_archive_without_a_usable_day_says_so(tmp_path):

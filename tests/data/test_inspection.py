@@ -1,5 +1,6 @@
 """``seismag inspect``: the keys that others rely on, for day files and for stores."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -92,11 +93,55 @@ def test_a_station_at_an_unknown_position_is_not_judged(tmp_path):
     assert inspect_recording(path, STATIONS, KEEP_ALL)["plausible"] is True
 
 
+def test_the_noise_floor_is_shown_with_its_band(day):
+    """Noise of 0.012 nT has 0.0089 nT in 165 of 300 mHz bins; the random walk and the rounding add to it."""
+    facts = inspect_recording(day[0], STATIONS, KEEP_ALL)
+    assert 0.008 < facts["noise_floor_nt"] < 0.03
+    assert facts["noise_band_hz"] == pytest.approx([0.1, 224 / 600])
+    assert f"noise floor {facts['noise_floor_nt']:.4f} nT rms at 100-373 mHz" in describe_recording(facts)
+
+
+def test_a_position_unlike_the_station_list_is_a_remark(day):
+    moved = {"GTO": dataclasses.replace(GTO, longitude_deg=GTO.longitude_deg + 0.8)}
+    facts = inspect_recording(day[0], moved, KEEP_ALL)
+    assert facts["position_error_deg"] == pytest.approx(0.8, abs=1e-3)
+    assert f"{day[0].name}: its own position lies 0.8 degrees from the station file's." in facts["reasons"]
+    assert facts["verdict"] == "usable"
+    assert inspect_recording(day[0], STATIONS, KEEP_ALL)["position_error_deg"] < 0.001
+    assert inspect_recording(day[0], {}, KEEP_ALL)["position_error_deg"] is None
+
+
+def test_a_good_day_at_another_position_is_only_usable(tmp_path):
+    path = tmp_path / day_name(GTO, FIRST)
+    path.write_bytes(day_bytes(GTO, FIRST, quiet_day(GTO, FIRST)))
+    moved = {"GTO": dataclasses.replace(GTO, latitude_deg=GTO.latitude_deg + 0.8)}
+    assert inspect_recording(path, STATIONS, KEEP_ALL)["verdict"] == "good"
+    assert inspect_recording(path, moved, KEEP_ALL)["verdict"] == "usable"
+
+
+def test_living_components_have_medians_when_one_is_dead(tmp_path):
+    field = quiet_day(GTO, FIRST)
+    field[1] = np.nan
+    field[2, :10] = np.nan
+    path = tmp_path / day_name(GTO, FIRST)
+    path.write_bytes(day_bytes(GTO, FIRST, field))
+    facts = inspect_recording(path, STATIONS, KEEP_ALL)
+    assert (facts["verdict"], facts["plausible"], facts["noise_floor_nt"]) == ("refused", None, None)
+    assert facts["components"]["D"]["median_nt"] is None
+    for index, name in ((0, "H"), (2, "Z")):
+        values = facts["components"][name]
+        assert values["median_nt"] == pytest.approx(np.nanmedian(field[index]), abs=1e-3)
+        assert values["min_nt"] == pytest.approx(np.nanmin(field[index]), abs=1e-3)
+        assert values["max_nt"] == pytest.approx(np.nanmax(field[index]), abs=1e-3)
+
+
 def test_minute_files_can_be_inspected(tmp_path):
     path = tmp_path / "GTO20210301vmin.min"
     write_iaga(path, "GTO", FIRST, quiet_day(GTO, FIRST)[:, ::60], step_s=60)
     facts = inspect_recording(path, STATIONS, KEEP_ALL)
     assert facts["rate_hz"] == pytest.approx(1 / 60)
+    assert facts["noise_floor_nt"] is facts["noise_band_hz"] is None
+    assert "noise floor" not in describe_recording(facts)
     assert facts["samples"] == 1_440
     assert facts["plausible"] is True
 
@@ -144,6 +189,8 @@ def test_a_store_tells_its_counts_and_what_was_left_out(prepared):
     assert facts["rejected"] == {"no_file": 4, "unknown_format": 1}
     assert facts["days"] == {"good": 2, "refused": 1}
     assert facts["cross_spectra"] is False
+    assert 0.008 < facts["noise_floor_nt"]["GTO"] < 0.03
+    assert "GTO (nT rms at 100-373 mHz" in describe_store(facts)
     json.dumps(facts, allow_nan=False)
     text = describe_store(facts)
     assert "8, each 3 x 224 x 224, 1.67-373 mHz" in text

@@ -7,8 +7,11 @@ from archive_fixture import FIRST, GTO, KEEP_ALL, quiet_day
 from PIL import Image
 
 from seismag.config import DataConfig
-from seismag.data.plots import DB_LIMITS, draw_day, export_images
-from seismag.data.recordings import Recording
+from seismag.data.archive import days_of, field_of_day, split_windows
+from seismag.data.plots import DB_LIMITS, ENDINGS, draw_day, export_images, require_ending
+from seismag.data.quality import mask_artefacts
+from seismag.data.recordings import Recording, read_recording
+from seismag.data.spectrogram import power_spectrogram, to_decibel
 from seismag.data.store import create_arrays, finish_store, open_store, write_shard
 from seismag.domain import DataError
 
@@ -26,8 +29,8 @@ def images(tmp_path_factory):
     """Four samples: a ramp in H, a constant of -5 dB in D among other levels, Z beyond the limits, masked columns."""
     folder = tmp_path_factory.mktemp("images")
     power = np.full((4, 3, 224, 224), -5.0, np.float16)
-    power[0, 0] = np.linspace(-50, 40, 224)[:, None]  # rises with frequency
-    power[1, 0], power[1, 2] = 30.0, -45.0  # other levels in other components, as another class may have
+    power[0, 0] = np.linspace(*DB_LIMITS, 224)[:, None]  # rises with frequency
+    power[1, 0], power[1, 2] = 8.0, -45.0  # other levels in other components, as another class may have
     power[2, 2, :, :100], power[2, 2, :, 100:] = -90.0, 80.0
     power[3, 1, :, 50:60] = np.nan
     power[3, :, :, 100:110] = np.nan
@@ -59,8 +62,8 @@ def test_a_picture_is_the_native_grid_in_rgb(images):
 def test_red_is_h_green_is_d_blue_is_z_and_high_frequencies_are_on_top(images):
     folder, ids, _ = images
     red, green, blue = np.moveaxis(pixels(folder / f"{ids[0]}.png").astype(int), -1, 0)
-    assert red[0, 0] == 255  # the highest frequency holds 40 dB
-    assert red[-1, 0] == 1  # the lowest -50 dB: darkest, but not the black of what is missing
+    assert red[0, 0] == 255  # the highest frequency holds the upper limit
+    assert red[-1, 0] == 1  # the lowest the lower limit: darkest, but not the black of what is missing
     assert np.all(np.diff(red[:, 0]) <= 0)
     assert len(np.unique(green)) == len(np.unique(blue)) == 1
 
@@ -72,6 +75,22 @@ def test_the_same_power_has_the_same_brightness_in_every_picture(images):
     for green in greens:
         assert set(np.unique(green)) <= {0, expected}
     assert np.all(greens[0] == expected)
+
+
+@pytest.mark.real
+def test_pictures_of_real_days_are_neither_dark_nor_clipped(real_data):
+    shares = []
+    for path in [real_data / "bmkg" / "S250101.ALR", *sorted((real_data / "usgs_1s_201404").iterdir())]:
+        file = read_recording(path)
+        field = mask_artefacts(field_of_day([file], days_of(file)[0]), KEEP_ALL)
+        power_db = to_decibel(power_spectrogram(split_windows(field, KEEP_ALL), KEEP_ALL)).astype(np.float32)
+        values = power_db[np.isfinite(power_db)]
+        brightness = (np.median(values) - DB_LIMITS[0]) / (DB_LIMITS[1] - DB_LIMITS[0])
+        assert 0.3 < brightness < 0.6, path.name
+        shares.append([(values < DB_LIMITS[0]).mean(), (values > DB_LIMITS[1]).mean()])
+        assert max(shares[-1]) < 0.04, path.name
+    assert len(shares) == 19
+    assert np.mean(shares, axis=0) == pytest.approx([0.0023, 0.0060], abs=0.0005)
 
 
 def test_power_beyond_the_limits_is_clipped(images):
@@ -123,6 +142,15 @@ def test_part_of_a_day_with_other_power_and_a_dead_component_gives_another_pictu
     other = pixels(tmp_path / "b.png")
     height, width = (min(a, b) for a, b in zip(day_picture.shape[:2], other.shape[:2], strict=True))
     assert (day_picture[:height, :width] != other[:height, :width]).mean() > 0.02
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_that_is_offered_works(ending, tmp_path):
+    path = require_ending(tmp_path / f"day{ending}")
+    field = np.full((3, 86_400), np.nan)
+    field[:, :30_000] = quiet_day(GTO, FIRST)[:, :30_000]
+    draw_day(recording(field), KEEP_ALL.model_copy(update={"n_bins": 20}), path)
+    assert path.stat().st_size > 1_000
 
 
 def test_an_empty_day_cannot_be_drawn(tmp_path):

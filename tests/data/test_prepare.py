@@ -21,10 +21,10 @@ from seismag.data import prepare as stage
 from seismag.data import store as stores
 from seismag.data.archive import list_files
 from seismag.data.inputs import read_inputs
-from seismag.data.prepare import noise_floor_nt, prepare_store
+from seismag.data.prepare import prepare_store
 from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import read_recording
-from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
+from seismag.data.spectrogram import power_and_phasors, to_decibel
 from seismag.data.store import open_store
 from seismag.domain import DataError, SeismagError, UsageError
 
@@ -143,6 +143,14 @@ def test_every_window_is_a_sample_or_rejected_with_its_reason_once(reference, ar
     assert (rejected["reason"] == "no_file").sum() == 4  # ALR, 4 March
 
 
+def test_every_rejected_window_with_a_file_names_it(reference):
+    rejected = pd.read_csv(reference.store / "rejected.csv", parse_dates=["start_utc"])
+    held = rejected[rejected["reason"] != "no_file"]
+    assert {"guard", "not_a_control"} & set(held["reason"])
+    expected = held["station"] + "/S" + held["start_utc"].dt.strftime("%y%m%d") + "." + held["station"] + ".gz"
+    assert held["path"].tolist() == expected.tolist()
+
+
 def test_the_attributes_tell_where_the_store_comes_from(reference, inputs):
     attributes = open_store(reference.store).attributes
     assert attributes["config"]["window_h"] == 6
@@ -159,28 +167,6 @@ def test_the_result_can_be_written_as_json_and_read_by_people(reference):
     text = reference.describe()
     assert f"samples     {reference.n_samples}" in text
     assert "rejected.csv" in text
-
-
-def test_the_noise_floor_of_white_noise_is_its_rms_in_the_band(rng):
-    """Bins 60 to 224 (0.1 to 0.3733 Hz) hold 165/600 Hz of density 2 s^2; the quietest tenth lies a little lower."""
-    field = rng.normal(0, 0.012, (3, 21_600))
-    expected = np.sqrt(2 * 0.012**2 * 165 / 600)
-    assert noise_floor_nt(power_spectrogram(field, DataConfig()), DataConfig()) == pytest.approx(expected, rel=0.12)
-    flat = np.full((3, 224, 224), 2 * 0.012**2, np.float32)
-    assert noise_floor_nt(flat, DataConfig()) == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_noise_floor_does_not_depend_on_the_rows():
-    linear, log = DataConfig(), DataConfig(frequency_rows="log")
-    density = [np.broadcast_to((make_grid(s).frequency_hz**-2)[:, None], (3, len(make_grid(s).frequency_hz), 8))
-               for s in (linear, log)]  # fmt: skip
-    assert noise_floor_nt(density[1], log) == pytest.approx(noise_floor_nt(density[0], linear), rel=0.05)
-
-
-def test_masked_columns_do_not_enter_the_noise_floor():
-    power = np.full((3, 224, 224), 1e-4, np.float32)
-    power[1, :, :100] = np.nan
-    assert noise_floor_nt(power, DataConfig()) == pytest.approx(np.sqrt(1e-4 * 165 / 600), rel=1e-5)
 
 
 # ---- determinism and resumption ----
@@ -315,6 +301,24 @@ def test_settings_changed_after_an_interruption_leave_no_arrays_of_the_first_att
     prepare_store(inputs, tmp_path / "store", plain)
     assert open_store(tmp_path / "store").cross is None
     assert set(xr.open_zarr(tmp_path / "store").data_vars) == {"power"}
+
+
+def test_unfinished_work_for_other_settings_is_not_discarded_in_silence(inputs, reference, tmp_path, caplog):
+    other = SPEC.model_copy(update={"horizon_h": 24})
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", other, progress=Stop("survey", 2))
+    result = prepare_store(inputs, tmp_path / "store", SPEC)
+    sentence = f"{tmp_path / 'store'}: unfinished work for other files or settings was discarded (2 parts)"
+    assert sentence in caplog.messages
+    assert sentence in result.warnings
+    assert "warning     " in result.describe()
+    assert_same(tmp_path / "store", reference)
+
+
+def test_work_that_is_gone_on_with_is_no_warning(inputs, reference, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", SPEC, progress=Stop("survey", 2))
+    assert prepare_store(inputs, tmp_path / "store", SPEC).warnings == reference.warnings
 
 
 def test_a_day_file_that_changes_between_survey_and_spectra_is_noticed(tmp_path):

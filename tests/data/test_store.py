@@ -9,7 +9,15 @@ import xarray as xr
 import zarr
 
 from seismag.config import DataConfig
-from seismag.data.store import SAMPLES_FILE, create_arrays, finish_store, open_store, write_shard, write_table
+from seismag.data.store import (
+    SAMPLES_FILE,
+    create_arrays,
+    finish_store,
+    open_store,
+    read_samples,
+    write_shard,
+    write_table,
+)
 from seismag.domain import DataError
 
 SPEC = DataConfig(window_h=1, cross_spectra=True)  # (3, 224, 32): small
@@ -177,6 +185,53 @@ def test_missing_array_files_are_named_not_read_as_nothing(tmp_path):
     shard.unlink()
     with pytest.raises(DataError, match=r"1 of 1 files of the array power are missing"):
         open_store(tmp_path / "s")
+
+
+def shard_of(path, name="power"):
+    return next(found for found in sorted((path / name / "c").rglob("*")) if found.is_file())
+
+
+@pytest.mark.parametrize("name", ["power", "cross"])
+@pytest.mark.parametrize("kept", [0, 500, 100_000, -1])
+def test_a_cut_array_file_is_named_with_the_way_out(name, kept, tmp_path):
+    fill(tmp_path / "s", SPEC, 3)
+    shard = shard_of(tmp_path / "s", name)
+    shard.write_bytes(shard.read_bytes()[:kept])
+    size = shard.stat().st_size
+    message = rf"{shard}: cut or damaged \({size} bytes\); 1 of 1 .* Delete the store and prepare it again"
+    with pytest.raises(DataError, match=message) as caught:
+        open_store(tmp_path / "s")
+    assert caught.value.reason == "damaged_store"
+
+
+@pytest.mark.parametrize("name", ["frequency", "time"])
+@pytest.mark.parametrize("kept", [None, 0, 7])
+def test_a_damaged_axis_is_named(name, kept, tmp_path):
+    """Zarr reads an axis without a file as zeros."""
+    fill(tmp_path / "s", SPEC, 3)
+    file = shard_of(tmp_path / "s", name)
+    file.unlink() if kept is None else file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(DataError, match=rf"its array {name} is missing or damaged"):
+        open_store(tmp_path / "s")
+
+
+def test_an_array_that_is_gone_is_named(tmp_path):
+    fill(tmp_path / "s", SPEC, 3)
+    meta = tmp_path / "s" / "zarr.json"
+    text = json.loads(meta.read_text())
+    del text["consolidated_metadata"]["metadata"]["power"]
+    meta.write_text(json.dumps(text))
+    with pytest.raises(DataError, match="its array power is missing or damaged"):
+        open_store(tmp_path / "s")
+
+
+def test_an_array_file_that_is_damaged_after_opening_is_named(tmp_path):
+    fill(tmp_path / "s", SPEC, 3)
+    store = open_store(tmp_path / "s")
+    shard = shard_of(tmp_path / "s")
+    shard.write_bytes(shard.read_bytes()[:5_000])
+    with pytest.raises(DataError, match=r"s/power: its samples 0 to 2 cannot be read .* prepare it again"):
+        read_samples(store.power, 0, 3)
 
 
 def test_a_damaged_table_is_named(tmp_path):

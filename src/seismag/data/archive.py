@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from seismag.config import DataConfig
 from seismag.data.quality import DayQuality, assess_day, blank_artefacts, main_field
 from seismag.data.recordings import Recording, read_recording
+from seismag.data.recordings.claims import read_claim
 from seismag.data.spectrogram import bridge_short_gaps, masked_columns
 from seismag.domain import COMPONENTS, DataError, Station
 
@@ -66,29 +67,37 @@ def list_files(archive: Path) -> list[Path]:
 
 
 def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig) -> list[dict[str, object]]:
-    """Judge one file: a row for each UTC day in it, or one row that says why it cannot be used.
+    """Judge one file: a row for each UTC day in it, or rows that say why it cannot be used.
+
+    A file that cannot be used has a row for each day that it claims (``claimed_days``), without ``start_utc``; one
+    row without a day where it claims none.
 
     Returns:
         Rows with path, station, day, sha256, verdict, reason (short word, "" when usable), detail, medians,
         and for each window of the day its gap_fraction and masked_fraction.
     """
     row: dict[str, object] = {"path": path.relative_to(archive).as_posix()}
+    recording = None
     try:
         recording = read_recording(path)
         row |= {"sha256": recording.sha256, "format": recording.format}
         station = _station_of(recording, path, archive, stations)
         require_one_hertz(recording, path)
     except DataError as error:
-        return [{**row, "verdict": "refused", "reason": error.reason, "detail": str(error)}]
+        detail = str(error).replace(str(path), str(row["path"]))  # a store is the same whatever the folder
+        row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
+        code, days = claimed_days(path, recording)
+        if (code := code or _folder(path, archive)) not in stations:
+            return [row]  # a station that is not listed has no windows
+        return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
     row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
-    error_deg = _position_error_deg(recording, station)
+    error_deg, remark = compare_position(recording, station, path)
     rows = [
         {**row, "day": day, "position_error_deg": error_deg}
         | judge_day(cut_day([recording], station, day), station, day, spec)
         for day in days_of(recording)
     ]
-    if error_deg > POSITION_TOLERANCE_DEG:
-        remark = f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
+    if remark:
         rows = [
             {
                 **row,
@@ -105,6 +114,14 @@ def days_of(recording: Recording) -> NDArray[np.datetime64]:
     first, last = recording.start_utc.astype("M8[D]"), (recording.end_utc - np.timedelta64(1, "ms")).astype("M8[D]")
     days: NDArray[np.datetime64] = np.arange(first, last + _DAY, _DAY)
     return days
+
+
+def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[np.datetime64]]:
+    """Station ("" unknown) and days of a file that cannot be used: as read, else by its name or header."""
+    if recording is not None:
+        return recording.station, days_of(recording)
+    claim = read_claim(path)
+    return claim.station, claim.days
 
 
 def judge_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:
@@ -171,7 +188,8 @@ def load_day(paths: list[Path], station: Station, day: np.datetime64) -> Day:
 def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Station], spec: DataConfig) -> pd.DataFrame:
     """Give each station and day one row: settle duplicates, merge days spread over files.
 
-    Identical copies count once; files that hold different content for the same seconds refuse the day.
+    Identical copies count once; files that hold different content for the same seconds refuse the day. A file that
+    cannot be used answers for the days that no other file holds.
 
     Args:
         survey: rows of ``survey_file``; ``path`` relative to ``archive``.
@@ -179,6 +197,7 @@ def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Statio
     Returns:
         The survey with ``paths`` (list) instead of ``path``; refused rows keep theirs.
     """
+    survey = _settle_claims(survey)
     survey = survey.assign(paths=[[path] for path in survey["path"]]).drop(columns="path")
     dated = survey["day"].notna()
     several = dated & survey.duplicated(["station", "day"], keep=False)
@@ -189,6 +208,17 @@ def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Statio
     whole = pd.concat([survey[~several], resolved], ignore_index=True) if rows else survey
     order = whole.assign(first=[paths[0] for paths in whole["paths"]])
     return order.sort_values(["station", "day", "first"], ignore_index=True).drop(columns="first")
+
+
+def _settle_claims(survey: pd.DataFrame) -> pd.DataFrame:
+    """Take from unusable files the days that another file holds, or claims first; each keeps one row at least."""
+    claims = survey["day"].notna() & survey["start_utc"].isna()
+    ordered = survey.assign(claims=claims).sort_values(["claims", "path"], kind="stable")
+    second = ordered["claims"] & ordered.duplicated(["station", "day"])
+    survey = survey.assign(day=survey["day"].where(~second.reindex(survey.index)))
+    undated = survey["day"].isna()
+    spare = undated & (survey["path"].isin(survey.loc[~undated, "path"]) | survey.duplicated("path"))
+    return survey[~spare].reset_index(drop=True)
 
 
 def _resolve(
@@ -233,26 +263,30 @@ def _resolve(
 
 def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -> Day:
     """Lay the samples of recordings onto the seconds of one UTC day; what none of them holds stays NaN."""
-    first = recordings[0]
-    if len(recordings) == 1 and first.start_utc == day and first.samples == DAY_S:
-        field = first.field_nt
-    else:
-        field = np.full((3, DAY_S), np.nan)
-        for recording in recordings:
-            offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
-            low, high = max(0, offset), min(DAY_S, offset + recording.samples)
-            if high > low:
-                part = recording.field_nt[:, low - offset : high - offset]
-                np.copyto(field[:, low:high], part, where=np.isfinite(part))
-    axis, source = first.h_axis_deg, "file"
+    axis, source = recordings[0].h_axis_deg, "file"
     if np.isnan(axis):
         axis, source = main_field(station, day).declination_deg, "main field"
-    return Day(field, float(axis), source, tuple(r.sha256 for r in recordings))
+    return Day(field_of_day(recordings, day), float(axis), source, tuple(r.sha256 for r in recordings))
+
+
+def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.float64]:
+    """Field (3, 86400) at 1 Hz of one UTC day; a whole day is not copied."""
+    first = recordings[0]
+    if len(recordings) == 1 and first.start_utc == day and first.samples == DAY_S:
+        return first.field_nt
+    field = np.full((3, DAY_S), np.nan)
+    for recording in recordings:
+        offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
+        low, high = max(0, offset), min(DAY_S, offset + recording.samples)
+        if high > low:
+            part = recording.field_nt[:, low - offset : high - offset]
+            np.copyto(field[:, low:high], part, where=np.isfinite(part))
+    return field
 
 
 def _station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:
     """Find the station by the file's own code, else by its folder; the two must not contradict each other."""
-    folder = path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
+    folder = _folder(path, archive)
     code = recording.station or folder
     if not code:
         raise DataError(f"{path.name}: names no station, and lies in no <STATION> folder.", "unknown_station")
@@ -261,6 +295,10 @@ def _station_of(recording: Recording, path: Path, archive: Path, stations: dict[
     if code not in stations:
         raise DataError(f"{path.name}: station {code} is not in the station file. Add it there.", "unknown_station")
     return stations[code]
+
+
+def _folder(path: Path, archive: Path) -> str:
+    return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
 
 
 def require_one_hertz(recording: Recording, path: Path) -> None:
@@ -277,10 +315,13 @@ def require_one_hertz(recording: Recording, path: Path) -> None:
         raise DataError(f"{path.name}: samples lie between whole seconds ({recording.start_utc}Z).", "off_grid")
 
 
-def _position_error_deg(recording: Recording, station: Station) -> float:
-    """Distance between the file's own position and the station file's, degrees (NaN: the file has none)."""
+def compare_position(recording: Recording, station: Station, path: Path) -> tuple[float, str]:
+    """Distance of a file's own position from the station list's, degrees (NaN: it has none); a sentence where large."""
     longitude = (recording.longitude_deg - station.longitude_deg + 180) % 360 - 180
-    return float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
+    error_deg = float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
+    if error_deg > POSITION_TOLERANCE_DEG:
+        return error_deg, f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
+    return error_deg, ""
 
 
 def _reason(quality: DayQuality) -> str:

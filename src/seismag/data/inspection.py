@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seismag.config import DataConfig
+from seismag.data.archive import compare_position
+from seismag.data.noise import noise_band_hz, noise_floor_of
 from seismag.data.quality import DayQuality, MainField, assess_day, main_field
 from seismag.data.recordings import Recording, read_recording
+from seismag.data.spectrogram import make_grid
 from seismag.data.store import DAYS_FILE, REJECTED_FILE, Store, open_store, read_table
 from seismag.domain import COMPONENTS, Station
 
@@ -28,6 +32,10 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
     where = f"{recording.station or path.name} {recording.start_utc.astype('datetime64[D]')}"
     expected = expected_field(recording, stations)
     quality = assess_day(recording.field_nt, spec, expected, where, recording.rate_hz)
+    station = stations.get(recording.station)
+    error_deg, remark = (np.nan, "") if station is None else compare_position(recording, station, path)
+    verdict = "usable" if remark and quality.verdict == "good" else quality.verdict
+    band = noise_band_hz(make_grid(spec).frequency_hz) if abs(recording.rate_hz - 1.0) <= 1e-9 else None
     return {
         "file": str(path),
         "station": recording.station,
@@ -38,14 +46,17 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
         "format": recording.format,
         "components": {name: _component(quality, index) for index, name in enumerate(COMPONENTS)},
         "plausible": quality.plausible,
-        "verdict": quality.verdict,
-        "reasons": [*quality.reasons, *recording.metadata.get("warnings", [])],
+        "verdict": verdict,
+        "reasons": [*quality.reasons, *([remark] if remark else []), *recording.metadata.get("warnings", [])],
         "spikes": quality.spikes,
         "steps": quality.steps,
         "h_axis_deg": _number(recording.h_axis_deg),
         "main_field_nt": None
         if expected is None
         else {name: round(value, 1) for name, value in zip(COMPONENTS, expected.hdz, strict=True)},
+        "noise_floor_nt": None if band is None else _number(noise_floor_of(recording, spec), 6),
+        "noise_band_hz": band,
+        "position_error_deg": _number(error_deg),
         "sha256": recording.sha256,
     }
 
@@ -75,6 +86,7 @@ def store_summary(store: Store) -> dict[str, Any]:
     samples = store.samples
     rejected = read_table(store.path, REJECTED_FILE)
     days = read_table(store.path, DAYS_FILE)
+    band = noise_band_hz(store.frequency_hz)
     return {
         "dataset_id": store.attributes["dataset_id"],
         "samples": len(samples),
@@ -88,6 +100,8 @@ def store_summary(store: Store) -> dict[str, Any]:
         "events_without_control": int(((samples["magnitude_class"] != "Normal") & ~samples["matched"]).sum())
         if len(samples)
         else 0,
+        "noise_floor_nt": {} if band is None else _medians(samples, "noise_floor_nt"),
+        "noise_band_hz": band,
         "rejected": _counts(rejected["reason"]),
         "days": _counts(days["verdict"]),
         "range_rule": store.attributes["range_rule"],
@@ -114,6 +128,8 @@ def describe_recording(facts: dict[str, Any]) -> str:
         )
         reference = "-" if facts["main_field_nt"] is None else format(facts["main_field_nt"][name], ".1f")
         lines.append(f"{name:<12}{cells}{values['missing']:>9}{reference:>13}")
+    if facts["noise_floor_nt"] is not None:
+        lines.append(f"noise floor {facts['noise_floor_nt']:.4f} nT rms {_band(facts)}, median of the windows")
     lines.append(f"verdict     {facts['verdict']}; {plausible[facts['plausible']]}")
     lines += [f"            {reason}" for reason in facts["reasons"]]
     return "\n".join(lines)
@@ -126,6 +142,9 @@ def describe_store(facts: dict[str, Any]) -> str:
         return ", ".join(f"{count} {key}" for key, count in facts[name].items()) or "none"
 
     low, high = (1000 * value for value in facts["frequency_hz"])
+    floors = ", ".join(
+        f"{value:.4f} {station}" for station, value in facts["noise_floor_nt"].items() if value is not None
+    )
     return "\n".join(
         [
             f"store       {facts['store']} (data set {facts['dataset_id']}, {counts('origin')})",
@@ -134,6 +153,7 @@ def describe_store(facts: dict[str, Any]) -> str:
             f"magnitude   {counts('magnitude_classes')}",
             f"azimuth     {counts('azimuth_classes')}",
             f"stations    {counts('stations')}",
+            *([f"noise floor {floors} (nT rms {_band(facts)}; median)"] if floors else []),
             f"groups      {facts['split_groups']}; event windows without a control: {facts['events_without_control']}",
             f"rejected    {counts('rejected')}",
             f"days        {counts('days')}",
@@ -142,8 +162,18 @@ def describe_store(facts: dict[str, Any]) -> str:
     )
 
 
+def _band(facts: dict[str, Any]) -> str:
+    low, high = (1000 * edge for edge in facts["noise_band_hz"])
+    return f"at {low:.0f}-{high:.0f} mHz in the quietest tenth of the columns"
+
+
 def _counts(column: Any) -> dict[str, int]:
     return {} if column is None else {str(key): int(value) for key, value in column.value_counts().items()}
+
+
+def _medians(samples: pd.DataFrame, column: str) -> dict[str, float | None]:
+    medians = samples.groupby("station")[column].median() if column in samples else {}
+    return {str(station): _number(value, 6) for station, value in medians.items()}
 
 
 def _component(quality: DayQuality, index: int) -> dict[str, Any]:
@@ -156,5 +186,5 @@ def _component(quality: DayQuality, index: int) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
-    return round(float(value), 3) if np.isfinite(value) else None
+def _number(value: float, digits: int = 3) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None

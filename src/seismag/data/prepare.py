@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from seismag.data import archive as archives
 from seismag.data import store as stores
 from seismag.data.inputs import Inputs, checksums, fingerprint_of
 from seismag.data.inspection import store_summary
+from seismag.data.noise import noise_floor_nt
 from seismag.data.parallel import Pool, Progress, full_disk_explained, open_pool, silent
 from seismag.data.quality import mask_artefacts
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
@@ -29,7 +31,7 @@ from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.runs import short_path
 
 SURVEY_FILES = 32  # files of one survey task
-NOISE_BAND_HZ = (0.1, 0.5)  # noise_floor_nt is taken here: mostly sensor noise on a quiet day
+log = logging.getLogger(__name__)
 _MASKED_ROW = ["sample_id", "noise_floor_nt"]
 
 
@@ -96,9 +98,11 @@ def prepare_store(
     inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have folders of their own
     files = archives.list_files(inputs.archive)
     fingerprint = fingerprint_of(inputs, files, spec)
-    work = _open_work(out, fingerprint)
+    work, discarded = _open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
+    if _is_simulated(inputs):
+        (work / archives.SIMULATION_FILE).touch()  # says of unfinished work, too, that no real data are in it
     with full_disk_explained(str(out)):
         with open_pool(workers, scheduler) as pool:
             days = _survey(pool, files, inputs, spec, work, progress)
@@ -111,12 +115,14 @@ def prepare_store(
         dataset_id = _dataset_id(plan, days, inputs, spec)
         stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, spec))
     shutil.rmtree(work.parent)
-    return _summary(stores.open_store(out), inputs)
+    summary = _summary(stores.open_store(out), inputs)
+    return replace(summary, warnings=[*discarded, *summary.warnings])
 
 
 def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataConfig) -> dict[str, Any]:
     return {
         "dataset_id": dataset_id,
+        "origin": "simulated" if _is_simulated(inputs) else "observed",
         "fingerprint": fingerprint,
         "config": spec.model_dump(mode="json"),
         "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
@@ -129,8 +135,12 @@ def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataCon
     }
 
 
-def _open_work(out: Path, fingerprint: str) -> Path | None:
-    """Give the folder of unfinished work; None: the store is finished and made from the same inputs."""
+def _is_simulated(inputs: Inputs) -> bool:
+    return (inputs.archive / archives.SIMULATION_FILE).is_file()
+
+
+def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
+    """Give the folder of unfinished work (None: finished, from the same inputs), and what was discarded for it."""
     work = out / ".work" / fingerprint[:16]
     if out.is_file() or (
         out.is_dir()
@@ -145,11 +155,16 @@ def _open_work(out: Path, fingerprint: str) -> Path | None:
                 f"{out}: holds a finished store made from other files or settings. Choose another --out, or delete it."
             )
         shutil.rmtree(out / ".work", ignore_errors=True)
-        return None
+        return None, []
+    discarded = []
     if (out / ".work").exists() and not work.exists():
-        shutil.rmtree(out / ".work")  # unfinished work for other inputs
+        parts = len(list((out / ".work").glob("*/*/*.parquet")))
+        if parts:
+            discarded = [f"{out}: unfinished work for other files or settings was discarded ({parts} parts)"]
+            log.warning(discarded[0])  # at once: this run may be interrupted too
+        shutil.rmtree(out / ".work")
     work.mkdir(parents=True, exist_ok=True)
-    return work
+    return work, discarded
 
 
 def _survey(
@@ -187,7 +202,7 @@ def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station],
 def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide which windows become samples: quality, labels, controls. Gives the plan and the rejected rest."""
     refused = days[days["verdict"] == "refused"]
-    origin = "simulated" if (inputs.archive / archives.SIMULATION_FILE).is_file() else "observed"
+    origin = "simulated" if _is_simulated(inputs) else "observed"
     windows, sparse = _usable_windows(days[days["verdict"] != "refused"].assign(origin=origin), spec)
     rejected = [sparse, _refused_windows(refused, spec), _missing_days(days, spec)]
     if windows.empty:
@@ -199,7 +214,9 @@ def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tu
         label_windows(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
     )
     plan = labels.samples.sort_values(["station", "start_utc"], ignore_index=True)
-    return plan, _rejected_table([*rejected, labels.rejected])
+    paths = windows.assign(path=windows["paths"].str[0])[["station", "start_utc", "path"]]
+    unused = labels.rejected.merge(paths, on=["station", "start_utc"], validate="one_to_one")
+    return plan, _rejected_table([*rejected, unused])
 
 
 def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -317,26 +334,6 @@ def _compute_shard(
         noise[positions] = noise_floor_nt(power, spec)
     stores.write_shard(out, first, power_db, phasors)
     stores.write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
-
-
-def noise_floor_nt(
-    power: np.ndarray[Any, np.dtype[np.float32]], spec: DataConfig
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Amplitude in the band above 100 mHz in the quietest tenth of a window, mean of the components.
-
-    Args:
-        power: (..., 3, F, T) in nT²/Hz, NaN masked.
-        spec: the grid.
-
-    Returns:
-        (...,) rms in nT.
-    """
-    frequency = make_grid(spec).frequency_hz
-    rows = (frequency >= NOISE_BAND_HZ[0]) & (frequency < NOISE_BAND_HZ[1])
-    width = np.gradient(frequency)[rows]
-    band = np.sort(np.einsum("...ft,f->...t", power[..., rows, :], width.astype(np.float32)), axis=-1)  # NaN last
-    rank = np.maximum(np.isfinite(band).sum(axis=-1, keepdims=True) - 1, 0) // 10
-    return np.sqrt(np.take_along_axis(band, rank, axis=-1)[..., 0].astype(np.float64)).mean(axis=-1)
 
 
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:

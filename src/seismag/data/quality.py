@@ -214,9 +214,12 @@ def assess_day(
     reasons: list[str] = []
     if missing.max() == field_nt.shape[1]:
         dead = ", ".join(name for name, count in zip(COMPONENTS, missing, strict=True) if count == field_nt.shape[1])
-        nothing = np.full(3, np.nan)
+        median, lowest, highest = (
+            np.array([function(c[np.isfinite(c)]) if np.isfinite(c).any() else np.nan for c in field_nt])
+            for function in (np.median, np.min, np.max)
+        )
         return DayQuality(
-            "refused", None, (f"{where}: no value at all in {dead}.",), nothing, nothing, nothing, missing, 0, 0,
+            "refused", None, (f"{where}: no value at all in {dead}.",), median, lowest, highest, missing, 0, 0,
             np.zeros(3, np.int64), _NO_ARTEFACTS,
         )  # fmt: skip
     median = np.array([_median(component) for component in field_nt])

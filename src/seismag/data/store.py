@@ -84,7 +84,7 @@ def open_store(path: str | Path) -> Store:
         raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
     samples = read_table(path, SAMPLES_FILE)
     samples.attrs["dataset_id"] = attributes["dataset_id"]
-    power: Any = group["power"]
+    power = _require_array(path, group, "power")
     if len(samples) != power.shape[0]:
         raise DataError(
             f"{path}: {len(samples)} rows in {SAMPLES_FILE}, {power.shape[0]} spectrograms. Prepare it again."
@@ -92,22 +92,84 @@ def open_store(path: str | Path) -> Store:
     cross: Any = group.get("cross", None)
     for name, array in (("power", power), ("cross", cross)):
         if array is not None:
-            _require_shards(path, name, len(samples))
-    frequency, time = (np.asarray(group[name][:]) for name in ("frequency", "time"))  # type: ignore[index]
+            _require_shards(path / name, array)
+    frequency, time = (_read_axis(path, group, name) for name in ("frequency", "time"))
     return Store(path, samples, power, cross, frequency, time, attributes)
 
 
-def _require_shards(path: Path, name: str, n: int) -> None:
-    """Refuse an array of which files are missing; Zarr would read them as NaN."""
-    shards = range(-(-n // SHARD_SAMPLES))
-    folders = [path / name / "c" / str(number) for number in shards]
-    absent = [folder for folder in folders if not any(found.is_file() for found in folder.rglob("*"))]
+def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
+    """Read the samples [first, end) of ``power`` or ``cross``.
+
+    Raises:
+        DataError: a file of the array is damaged.
+    """
+    try:
+        return np.asarray(array[first:end])
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{getattr(array, 'store_path', 'the array')}: its samples {first} to {end - 1} cannot be read ({error}). "
+            "Delete the store and prepare it again.",
+            "damaged_store",
+        ) from error
+
+
+def _require_array(path: Path, group: zarr.Group, name: str) -> Any:
+    try:
+        return group[name]
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged_array(path, name, error) from error
+
+
+def _read_axis(path: Path, group: zarr.Group, name: str) -> NDArray[np.float64]:
+    array = _require_array(path, group, name)
+    try:
+        if array.nchunks_initialized < array.nchunks:
+            raise _damaged_array(path, name, "no file")  # Zarr would read zeros
+        return np.asarray(array[:])
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _damaged_array(path, name, error) from error
+
+
+def _damaged_array(path: Path, name: str, why: object) -> DataError:
+    return DataError(
+        f"{path}: its array {name} is missing or damaged ({why}). Delete the store and prepare it again.",
+        "damaged_store",
+    )
+
+
+def _require_shards(folder: Path, array: Any) -> None:
+    """Refuse an array of which files are missing, which Zarr would read as NaN, or cut."""
+    shards = [
+        folder.joinpath("c", str(number), *["0"] * (array.ndim - 1))
+        for number in range(-(-array.shape[0] // array.shards[0]))
+    ]
+    absent = [shard for shard in shards if not shard.is_file()]
     if absent:
         raise DataError(
-            f"{path}: {len(absent)} of {len(shards)} files of the array {name} are missing. "
+            f"{folder.parent}: {len(absent)} of {len(shards)} files of the array {folder.name} are missing. "
             "Delete the store and prepare it again.",
             "damaged_store",
         )
+    cut = [shard for shard in shards if not _is_whole(shard, array.shards[0])]
+    if cut:
+        raise DataError(
+            f"{cut[0]}: cut or damaged ({cut[0].stat().st_size} bytes); {len(cut)} of {len(shards)} files of the array "
+            f"{folder.name} are. Delete the store and prepare it again.",
+            "damaged_store",
+        )
+
+
+def _is_whole(shard: Path, chunks: int) -> bool:
+    """Whether a shard ends with a table of offsets and lengths (uint64, then a checksum) that fits its size."""
+    table_bytes = 16 * chunks + 4
+    size = shard.stat().st_size
+    if size < table_bytes:
+        return False
+    with shard.open("rb") as stream:
+        stream.seek(-table_bytes, 2)
+        table = np.frombuffer(stream.read(16 * chunks), "<u8").reshape(-1, 2)
+    held = table[table[:, 0] != np.iinfo(np.uint64).max]  # else: no sample there
+    return int(held.sum(axis=1).max(initial=0)) == size - table_bytes
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from seismag.config import Config
 from seismag.data.archive import SIMULATION_FILE
@@ -19,15 +20,15 @@ from seismag.domain import UsageError
 from seismag.evaluation.summary import format_summary
 from seismag.learning.checkpoint import copy_checkpoint
 from seismag.runs import short_path
-from seismag.validation.training_run import SPLITS_DIR, judge_model, run_training
+from seismag.validation.training_run import SPLITS_DIR, headline, judge_model, run_training
 
 ARCHIVE = Path("demo/archive")
 RESULTS = Path("demo")
 MODEL = Path("models/convnext_loeo_best.pth")
 
 
-def run_demo(config: Config, workers: int, progress: Progress) -> Iterator[str]:
-    """Simulate, prepare, train, evaluate and predict; gives lines to print, and ends by naming the files.
+def run_demo(config: Config, workers: int, progress: Progress, say: Callable[[str], None]) -> dict[str, Any]:
+    """Simulate, prepare, train, evaluate and predict.
 
     What an earlier demonstration left in ``demo/``, in its store and as its split is replaced.
 
@@ -35,47 +36,83 @@ def run_demo(config: Config, workers: int, progress: Progress) -> Iterator[str]:
         config: ``configs/demo.yaml``; the store goes to ``data.store``.
         workers: processes for simulation and preparation.
         progress: called with stage, done, total.
+        say: called with lines for people.
+
+    Returns:
+        Plain values for JSON: seconds, dataset_id, samples, metrics (the headline scores), files.
+
+    Raises:
+        UsageError: a folder that it would replace is not from a demonstration.
     """
     clock = time.perf_counter()
     store = Path(config.data.store)
-    if store.exists() and not ((store / SAMPLES_FILE).is_file() or (store / ".work").is_dir()):
-        raise UsageError(f"data.store {store}: exists and is not a store; the demonstration will not replace it.")
-    if RESULTS.exists() and not (ARCHIVE / SIMULATION_FILE).is_file():
-        raise UsageError(f"{RESULTS}: exists and is not from a demonstration. Move it, or work in another folder.")
-    if (store / SAMPLES_FILE).is_file() and set(open_store(store).samples["origin"]) != {"simulated"}:
-        raise UsageError(f"data.store {store}: holds real data; the demonstration will not replace it.")
+    require_replaceable(store)
     for leftover in (RESULTS, store):
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in SPLITS_DIR.glob(f"{config.split.name}.*"):
         leftover.unlink()
-    yield f"1 of 5  simulate {len(config.simulate.stations)} stations, {config.simulate.days} days"
+    say(f"1 of 5  simulate {len(config.simulate.stations)} stations, {config.simulate.days} days")
     simulate_archive(config.simulate, ARCHIVE, workers, progress)
-    yield "2 of 5  prepare: day files to labelled spectrograms"
+    say("2 of 5  prepare: day files to labelled spectrograms")
     inputs = read_inputs(
         ARCHIVE, ARCHIVE / "stations.csv", [ARCHIVE / "catalogue.csv"], ARCHIVE / "kp.csv", ARCHIVE / "dst.csv"
     )
-    yield _indent(prepare_store(inputs, store, config.data, workers, None, progress).describe())
-    yield f"3 of 5  train {config.model.backbone}, {config.train.epochs} epochs"
+    prepared = prepare_store(inputs, store, config.data, workers, None, progress)
+    say(_indent(prepared.describe()))
+    say(f"3 of 5  train {config.model.backbone}, {config.train.epochs} epochs")
     run = run_training(config, store)
     copy_checkpoint(run.best_model, MODEL)
-    yield "4 of 5  evaluate on the test windows (simulated data: a planted emission, so skill is expected)"
-    metrics, _ = judge_model(MODEL, store, config.evaluate, RESULTS / "evaluation")
-    yield _indent(format_summary(metrics))
-    yield "5 of 5  predict one day file"
+    say("4 of 5  evaluate on the test windows (simulated data: a planted emission, so skill is expected)")
+    metrics, _ = judge_model(MODEL, store, config.evaluate, RESULTS / "evaluation", progress)
+    say(_indent(format_summary(metrics)))
+    say("5 of 5  predict one day file")
     day_file = sorted(ARCHIVE.glob("*/*.gz"))[-1]
     predictions = predict_inputs(MODEL, [day_file], ARCHIVE / "stations.csv")
     write_predictions(predictions, RESULTS / "predictions.csv")
-    yield _indent(describe_predictions(predictions))
-    yield f"done in {time.perf_counter() - clock:.0f} s. Written:"
-    for path, what in (
-        (ARCHIVE, "day files, stations.csv, catalogue.csv, kp.csv, dst.csv, truth.parquet"),
-        (store, "the store: spectrograms, samples.parquet, rejected.csv"),
-        (short_path(run.path), "the run: history, predictions, metrics, figures"),
-        (MODEL, "the model, with its card beside it"),
-        (RESULTS / "evaluation", "metrics.json and figures"),
-        (RESULTS / "predictions.csv", f"predictions for {day_file.name}"),
-    ):
-        yield f"  {path}  {what}"
+    say(_indent(describe_predictions(predictions)))
+    seconds = time.perf_counter() - clock
+    say(f"done in {seconds:.0f} s. Written:")
+    files = {
+        "archive": (ARCHIVE, "day files, stations.csv, catalogue.csv, kp.csv, dst.csv, truth.parquet"),
+        "store": (store, "the store: spectrograms, samples.parquet, rejected.csv"),
+        "run": (short_path(run.path), "the run: history, predictions, metrics, figures"),
+        "model": (MODEL, "the model, with its card beside it"),
+        "evaluation": (RESULTS / "evaluation", "metrics.json and figures"),
+        "predictions": (RESULTS / "predictions.csv", f"predictions for {day_file.name}"),
+    }
+    for path, what in files.values():
+        say(f"  {path}  {what}")
+    return {
+        "seconds": round(seconds, 1),
+        "dataset_id": prepared.dataset_id,
+        "samples": prepared.n_samples,
+        "metrics": headline(metrics),
+        "files": {name: str(path) for name, (path, _) in files.items()},
+    }
+
+
+def require_replaceable(store: Path) -> None:
+    """Refuse to remove what no demonstration made, in ``demo/`` or at the store's place.
+
+    Raises:
+        UsageError: something else, real data, or data of unknown origin lie there.
+    """
+    if RESULTS.exists() and not (ARCHIVE / SIMULATION_FILE).is_file():
+        raise UsageError(f"{RESULTS}: exists and is not from a demonstration. Move it, or work in another folder.")
+    if not store.exists():
+        return
+    way_out = "the demonstration will not replace it. Move it, or choose another data.store."
+    if (store / SAMPLES_FILE).is_file():
+        found = open_store(store)
+        origins = {found.attributes["origin"]} if "origin" in found.attributes else set(found.samples["origin"])
+        if not origins:
+            raise UsageError(f"data.store {store}: holds no sample that says whether its data are real; {way_out}")
+        if origins != {"simulated"}:
+            raise UsageError(f"data.store {store}: holds real data; {way_out}")
+    elif not (store / ".work").is_dir():
+        raise UsageError(f"data.store {store}: exists and is not a store; {way_out}")
+    elif not any(store.glob(f".work/*/{SIMULATION_FILE}")):
+        raise UsageError(f"data.store {store}: holds unfinished work that is not from simulated data; {way_out}")
 
 
 def _indent(text: str) -> str:

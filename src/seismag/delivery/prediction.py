@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import EvaluateConfig
+from seismag.data.parallel import Progress, silent
 from seismag.data.stations import read_stations
 from seismag.data.store import open_store
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
@@ -17,32 +18,70 @@ from seismag.evaluation.predictions import read_predictions
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
-from seismag.learning.predict_files import predict_recording, predictions_table
-from seismag.runs import write_json_atomic
+from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
+from seismag.runs import atomic_path, write_json_atomic
 from seismag.validation.training_run import draw_figures
 
 
-def predict_inputs(model: Path, inputs: list[Path], stations: Path | None) -> dict[str, Any]:
-    """Predict recordings and stores with one model.
+def predict_inputs(
+    model: Path, inputs: list[Path], stations: Path | None, progress: Progress = silent
+) -> dict[str, Any]:
+    """Predict recordings and stores with one model; an input named twice is predicted once.
+
+    An input that cannot be read ends nothing: its entries are not usable and say why (``unusable_entries``).
+
+    Args:
+        model: a checkpoint.
+        inputs: recordings and stores.
+        stations: station file.
+        progress: called with stage, done, total.
 
     Returns:
         ``{"model": ..., "predictions": [...]}``; see ``predict_recording`` for an entry.
 
     Raises:
-        DataError: a file cannot be read. SeismagError: the model does not fit the data.
+        SeismagError: the model cannot be loaded, or does not fit a store.
     """
     loaded = load_checkpoint(model)
     positions = read_stations(stations)
+    paths = list({path.resolve(): path for path in inputs}.values())
+    files = sum(not path.is_dir() for path in paths)
     entries: list[dict[str, Any]] = []
-    for path in inputs:
-        entries += _predict_samples(loaded, path) if path.is_dir() else predict_recording(loaded, path, positions)
+    unreadable: list[dict[str, str]] = []
+    done = 0
+    for path in paths:
+        try:
+            if path.is_dir():
+                entries += _predict_samples(loaded, path, progress)
+            else:
+                done += 1
+                entries += predict_recording(loaded, path, positions)
+        except DataError as error:
+            unreadable.append({"file": str(path), "reason": str(error)})
+            entries += unusable_entries(loaded, path, positions, str(error))
+        if not path.is_dir():
+            progress("files", done, files)
     facts = {key: loaded.card.get(key) for key in ("run_id", "backbone", "dataset_id", "data_origin", "sha256")}
-    return {"model": str(model), "card": facts, "predictions": entries}
+    return {
+        "model": str(model), "card": facts, "inputs": len(paths), "unreadable": unreadable, "predictions": entries
+    }  # fmt: skip
 
 
-def _predict_samples(loaded: LoadedModel, path: Path) -> list[dict[str, Any]]:
+def require_readable(result: dict[str, Any]) -> None:
+    """Refuse a result of which no input could be read; a day that was read and found unusable is a result.
+
+    Raises:
+        DataError: it names the first reason.
+    """
+    unreadable = result["unreadable"]
+    if len(unreadable) == result["inputs"]:
+        more = f" ({len(unreadable) - 1} more reasons in the predictions)" if len(unreadable) > 1 else ""
+        raise DataError(f"nothing could be read: {unreadable[0]['reason']}{more}")
+
+
+def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[dict[str, Any]]:
     store = open_store(path)
-    table = predict_store(loaded, store, np.arange(len(store.samples)))
+    table = predict_store(loaded, store, np.arange(len(store.samples)), progress=progress)
     ends = store.samples["end_utc"]
     return [
         {
@@ -58,22 +97,32 @@ def _predict_samples(loaded: LoadedModel, path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def write_predictions(result: dict[str, Any], out: Path) -> None:
-    """Write predictions as .csv, .parquet or .json.
+def require_ending(out: Path) -> None:
+    """Check, before anything is computed, that ``write_predictions`` knows the ending of a file.
 
     Raises:
         UsageError: another ending.
     """
+    if out.suffix not in (".csv", ".parquet", ".json"):
+        raise UsageError(f"--out {out}: end it in .csv, .parquet or .json.")
+
+
+def write_predictions(result: dict[str, Any], out: Path) -> None:
+    """Write predictions as .csv, .parquet or .json, whole or not at all.
+
+    Raises:
+        UsageError: another ending.
+    """
+    require_ending(out)
     if out.suffix == ".json":
         write_json_atomic(out, result)
         return
     table = predictions_table(result["predictions"], result["card"]["run_id"])
-    if out.suffix == ".csv":
-        table.to_csv(out, index=False)
-    elif out.suffix == ".parquet":
-        table.to_parquet(out, index=False)
-    else:
-        raise UsageError(f"--out {out}: end it in .csv, .parquet or .json.")
+    with atomic_path(out) as temporary:
+        if out.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
 
 
 def describe_predictions(result: dict[str, Any]) -> str:
@@ -83,7 +132,7 @@ def describe_predictions(result: dict[str, Any]) -> str:
     if origin and "simulated" in origin:
         lines.append("            trained on SIMULATED data: on real files its numbers mean nothing")
     for entry in result["predictions"]:
-        window = f"{entry['station']:<4} {entry['start_utc'][:16]}Z"
+        window = f"{entry['station'] or '?':<4} {f'{start[:16]}Z' if (start := entry['start_utc']) else '?':<17}"
         if entry["usable"]:
             best = [max(entry[task].items(), key=lambda item: item[1]) for task in ("p_magnitude", "p_azimuth")]
             lines.append(
@@ -95,14 +144,16 @@ def describe_predictions(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def judge_table(path: Path, spec: EvaluateConfig, out: Path | None) -> dict[str, Any]:
+def judge_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
     """Judge a table of predictions, whoever made it; gives the content of metrics.json.
 
     Raises:
         DataError: the table cannot be judged.
     """
     predictions: pd.DataFrame = read_predictions(path)
+    progress("scores", 0, 1)
     metrics = evaluate_predictions(predictions, config=spec)
+    progress("scores", 1, 1)
     if out is not None:
         try:
             out.mkdir(parents=True, exist_ok=True)

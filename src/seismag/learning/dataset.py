@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from seismag.data.store import read_samples
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.learning.transforms import Scaling
 
@@ -115,7 +116,7 @@ def read_power(power: Any, indices: IntArray) -> NDArray[np.float16]:
     starts = (np.diff(ascending) != 1) | (np.arange(1, len(indices)) % longest == 0)
     for places in np.split(np.arange(len(indices)), np.flatnonzero(starts) + 1):
         if len(places):
-            result[order[places]] = power[int(ascending[places[0]]) : int(ascending[places[-1]]) + 1]
+            result[order[places]] = read_samples(power, int(ascending[places[0]]), int(ascending[places[-1]]) + 1)
     return result
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from seismag.data.parallel import Progress, silent
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.learning.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.dataset import IntArray, StoreLike, class_indices, read_power, role_indices
@@ -55,7 +56,12 @@ def predict_power(
 
 
 def predict_store(
-    loaded: LoadedModel, store: StoreLike, indices: IntArray, role: str = "test", batch_size: int = 64
+    loaded: LoadedModel,
+    store: StoreLike,
+    indices: IntArray,
+    role: str = "test",
+    batch_size: int = 64,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Predict samples of a store as a table in the columns of PREDICTIONS; run and fold come from the model's card.
 
@@ -63,21 +69,28 @@ def predict_store(
         SeismagError: the store was prepared differently from the model's training data.
         DataError: a class name in the store is unknown, or a value is infinite.
     """
-    return predict_with_embeddings(loaded, store, indices, role, batch_size)[0]
+    return predict_with_embeddings(loaded, store, indices, role, batch_size, progress)[0]
 
 
 def predict_with_embeddings(
-    loaded: LoadedModel, store: StoreLike, indices: IntArray, role: str = "test", batch_size: int = 64
+    loaded: LoadedModel,
+    store: StoreLike,
+    indices: IntArray,
+    role: str = "test",
+    batch_size: int = 64,
+    progress: Progress = silent,
 ) -> tuple[pd.DataFrame, NDArray[np.float32]]:
     """As ``predict_store``, with the pooled features (n, C) of the same rows."""
     check_preprocessing(loaded.card, store.attributes["preprocessing"])
     rows = store.samples.iloc[indices].reset_index(drop=True)
     for column, classes in (("magnitude_class", MAGNITUDE_CLASSES), ("azimuth_class", AZIMUTH_CLASSES)):
         class_indices(rows[column], classes, column)
-    batches = [
-        predict_power(loaded, read_power(store.power, indices[first : first + batch_size]), batch_size)
-        for first in range(0, len(indices), batch_size)
-    ] or [predict_power(loaded, np.empty((0, *store.power.shape[1:]), dtype=np.float16))]
+    batches = []
+    progress("windows", 0, len(indices))
+    for first in range(0, max(1, len(indices)), batch_size):  # none at all: empty arrays of the right width
+        batch = indices[first : first + batch_size]
+        batches.append(predict_power(loaded, read_power(store.power, batch), batch_size))
+        progress("windows", first + len(batch), len(indices))
     magnitude, azimuth, embeddings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     table = rows[list(_SAMPLE_COLUMNS)].copy()
     table.insert(0, "run_id", loaded.card["run_id"])

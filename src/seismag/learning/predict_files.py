@@ -12,7 +12,9 @@ from seismag.config import DataConfig
 from seismag.data import archive as archives
 from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import Recording, read_recording
+from seismag.data.recordings.claims import read_claim
 from seismag.data.spectrogram import power_spectrogram, to_decibel
+from seismag.data.windows import daily_windows
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, Station
 from seismag.learning.checkpoint import LoadedModel
 from seismag.learning.inference import predict_power
@@ -35,10 +37,40 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
     """
     recording = read_recording(path)
     archives.require_one_hertz(recording, path)
-    spec = DataConfig(**loaded.card["preprocessing"], **loaded.card.get("quality", {}))
+    spec = _spec_of(loaded)
     station = _station(recording, path, stations)
     days = archives.days_of(recording)
     return [entry for day in days for entry in _predict_day(loaded, recording, station, day, spec)]
+
+
+def unusable_entries(
+    loaded: LoadedModel, path: Path, stations: dict[str, Station], reason: str
+) -> list[dict[str, Any]]:
+    """Entries of an input that could not be used: the windows that it claims to hold, else one without times.
+
+    Args:
+        loaded: the model, for the length of the windows.
+        path: a recording or a store.
+        stations: a name may claim only one of these.
+        reason: the sentence.
+    """
+    claim = read_claim(path)
+    starts, ends = daily_windows(claim.days, _spec_of(loaded).window_h)
+    if claim.station not in stations or not len(starts):
+        return [_unusable(claim.station if claim.station in stations else None, None, None, reason)]
+    return [
+        _unusable(claim.station, f"{start.astype('M8[s]')}Z", f"{end.astype('M8[s]')}Z", reason)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _unusable(station: str | None, start_utc: str | None, end_utc: str | None, reason: str) -> dict[str, Any]:
+    nothing = {"p_magnitude": None, "p_azimuth": None, "usable": False, "reason": reason}
+    return {"station": station, "start_utc": start_utc, "end_utc": end_utc, **nothing}
+
+
+def _spec_of(loaded: LoadedModel) -> DataConfig:
+    return DataConfig(**loaded.card["preprocessing"], **loaded.card.get("quality", {}))
 
 
 def _predict_day(
@@ -56,29 +88,29 @@ def _predict_day(
     entries = []
     for number, reason in enumerate(reasons):
         start = day.astype("datetime64[s]") + number * length
-        entries.append(
-            {
-                "station": recording.station,
-                "start_utc": f"{start}Z",
-                "end_utc": f"{start + length}Z",
-                "p_magnitude": None if reason else _by_class(MAGNITUDE_CLASSES, magnitude[row[number]]),
-                "p_azimuth": None if reason else _by_class(AZIMUTH_CLASSES, azimuth[row[number]]),
-                "usable": not reason,
-                "reason": reason or None,
+        entry = _unusable(recording.station, f"{start}Z", f"{start + length}Z", reason)
+        if not reason:
+            entry |= {
+                "p_magnitude": _by_class(MAGNITUDE_CLASSES, magnitude[row[number]]),
+                "p_azimuth": _by_class(AZIMUTH_CLASSES, azimuth[row[number]]),
+                "usable": True,
+                "reason": None,
             }
-        )
+        entries.append(entry)
     return entries
 
 
 def predictions_table(entries: list[dict[str, Any]], run_id: str) -> pd.DataFrame:
     """Spread entries of ``predict_recording`` into columns p_magnitude_<Class>, p_azimuth_<Class>."""
-    rows = []
-    for entry in entries:
-        row = {key: entry[key] for key in ("station", "start_utc", "end_utc", "usable", "reason")}
-        for task, classes in (("p_magnitude", MAGNITUDE_CLASSES), ("p_azimuth", AZIMUTH_CLASSES)):
-            row |= {f"{task}_{name}": (entry[task] or {}).get(name, np.nan) for name in classes}
-        rows.append(row)
-    return pd.DataFrame(rows).assign(run_id=run_id)
+    plain = ["station", "start_utc", "end_utc", "usable", "reason"]
+    tasks = {"p_magnitude": MAGNITUDE_CLASSES, "p_azimuth": AZIMUTH_CLASSES}
+    rows = [
+        [entry[key] for key in plain]
+        + [(entry[task] or {}).get(name, np.nan) for task, classes in tasks.items() for name in classes]
+        for entry in entries
+    ]
+    columns = plain + [f"{task}_{name}" for task, classes in tasks.items() for name in classes]
+    return pd.DataFrame(rows, columns=columns).assign(run_id=run_id)
 
 
 def _by_class(classes: tuple[str, ...], probabilities: Any) -> dict[str, float]:

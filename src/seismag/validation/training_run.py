@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import Config, EvaluateConfig, SplitConfig
+from seismag.data.parallel import Progress, silent
 from seismag.data.splits import draw_split, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
@@ -66,7 +67,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
 
 
 def judge_model(
-    model: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None
+    model: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Predict with a stored model and judge it on windows that its training has not seen.
 
@@ -78,6 +79,7 @@ def judge_model(
         store_path: a finished store.
         config: section ``evaluate``.
         out: folder for metrics.json, predictions.parquet and figures; None: nothing is written.
+        progress: called with stage, done, total.
 
     Returns:
         The content of metrics.json, and the predictions.
@@ -85,8 +87,10 @@ def judge_model(
     store = _require_samples(open_store(store_path))
     loaded = load_checkpoint(model)
     indices, split = _unseen(loaded, store)
-    predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test")
+    predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
+    progress("scores", 0, 1)
     metrics = evaluate_predictions(predictions, store.samples if split is not None else None, split, config)
+    progress("scores", 1, 1)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out / "predictions.parquet", index=False)

@@ -48,9 +48,16 @@ def test_a_flipped_bit_in_gzip_is_refused_by_its_checksum():
     assert caught.value.reason == "corrupt_archive"
 
 
-def test_garbage_behind_gzip_is_refused():
-    with pytest.raises(DataError, match="damaged"):
+def test_garbage_behind_gzip_is_refused_as_such():
+    with pytest.raises(DataError, match=r"day\.gz: 26 bytes that are not gzip follow the archive") as caught:
         decompress(gzip.compress(CONTENT) + b"garbage behind the archive", "day.gz")
+    assert caught.value.reason == "trailing_garbage"
+
+
+def test_a_cut_member_behind_a_whole_one_ends_too_early():
+    with pytest.raises(DataError, match="it ends too early") as caught:
+        decompress(gzip.compress(CONTENT) + gzip.compress(CONTENT)[:-9], "day.gz")
+    assert caught.value.reason == "corrupt_archive"
 
 
 @pytest.mark.parametrize("kept", [10, 60, -30])

@@ -29,9 +29,9 @@ def decompress(raw: bytes, path: str | Path) -> bytes:
         path: its name, for messages.
 
     Raises:
-        DataError: the archive is corrupt, truncated or encrypted (``corrupt_archive``), unpacks to
-            more than 512 MiB (``too_large``), or a zip holds no or several data files
-            (``empty_archive``, ``several_members``).
+        DataError: the archive is corrupt, truncated or encrypted (``corrupt_archive``), other bytes
+            follow a gzip (``trailing_garbage``), it unpacks to more than 512 MiB (``too_large``), or a
+            zip holds no or several data files (``empty_archive``, ``several_members``).
     """
     if raw.startswith(GZIP_MAGIC):
         return _gunzip(raw, path)
@@ -45,6 +45,10 @@ def _gunzip(raw: bytes, path: str | Path) -> bytes:
     rest = raw
     room = UNPACKED_LIMIT
     while rest.strip(b"\0"):  # tape tools pad archives with zeros
+        if not rest.startswith(GZIP_MAGIC):
+            raise DataError(
+                f"{path}: {len(rest)} bytes that are not gzip follow the archive. {_SUFFIX_OF_COPY}", "trailing_garbage"
+            )
         stream = isal_zlib.decompressobj(wbits=_GZIP_WBITS)
         try:
             members.append(stream.decompress(rest, room + 1))

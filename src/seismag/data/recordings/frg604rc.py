@@ -105,6 +105,27 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     )
 
 
+def day_in_name(name: str) -> tuple[str, NDArray[np.datetime64]] | None:
+    """Station code and UTC day (empty: no date) in a name ``SYYMMDD.STN``; None: another pattern."""
+    found = _FILE_NAME.fullmatch(name)
+    if found is None:
+        return None
+    *date, code = found.groups()
+    return code.upper(), _one_day(*map(int, date))
+
+
+def read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
+    """Station code and UTC day (empty: no date) in the first block's header of a file that ``detect`` knows."""
+    return head[2:5].decode("ascii").upper(), _one_day(*head[5:8])
+
+
+def _one_day(year: int, month: int, day: int) -> NDArray[np.datetime64]:
+    try:
+        return np.array([dt.date(2000 + year, month, day)], dtype="datetime64[D]")
+    except ValueError:
+        return np.empty(0, dtype="datetime64[D]")
+
+
 def encode_day(
     station: str,
     date: dt.date,

@@ -19,16 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seismag.data.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
 from seismag.data.recordings.grid import place_on_grid
 from seismag.data.recordings.iaga2002_table import parse_table
-from seismag.data.recordings.identity import check_file_name, clean_position
+from seismag.data.recordings.identity import NO_DAYS, check_file_name, clean_position
 from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
 
 _FIRST_LINE = re.compile(rb"\s*Format\s+IAGA-?2002\b", re.IGNORECASE)
 _COLUMN_NAMES = re.compile(rb"^[ \t]*DATE[ \t]+TIME[ \t]+DOY\b([^\n]*)(?:\n|\Z)", re.MULTILINE | re.IGNORECASE)
+_FIRST_DATE = re.compile(rb"^(\d{4}-\d\d-\d\d)\s", re.MULTILINE)
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)?\s*-?\s*(sec|min|hour)", re.IGNORECASE)
 _UNIT_MS = {"sec": 1000, "min": 60_000, "hour": 3_600_000}
 _HOUR_MS = 3_600_000
@@ -99,6 +101,17 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     )
     check_file_name(path, recording)
     return recording
+
+
+def read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
+    """Station code ("" none) and first UTC day (empty: none) of a file that ``detect`` knows."""
+    code = _parse_header(head)[0].get("iaga code", "").upper()
+    first = _FIRST_DATE.search(head)
+    try:
+        days = np.array([first[1].decode()], dtype="datetime64[D]") if first else NO_DAYS
+    except ValueError:
+        days = NO_DAYS
+    return code if code.isalnum() else "", days
 
 
 def _parse_header(text: bytes) -> tuple[dict[str, str], list[str]]:

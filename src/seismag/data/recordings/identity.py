@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seismag.data.recordings.components import wrap_deg
 from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
 
 # gua20140407vsec.sec.gz, ABG_20260424.iaga2002, BOU201601vmin.min, bou_20140407_000000_PT1S_4.cdf, 20110901v.min
+NO_DAYS = np.empty(0, dtype="datetime64[D]")
 _NAME = re.compile(
     r"(?:(?P<code>[a-z]{3})_?)?(?P<year>(?:18|19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)?(?=[_.vpqadr])",
     re.IGNORECASE,
@@ -51,14 +53,27 @@ def check_file_name(path: Path, recording: Recording) -> None:
             f"{path}: the file says station {recording.station}, its name says {code}. Rename the file.",
             "name_mismatch",
         )
+    days = _days(name)
+    if days.size and (recording.start_utc >= days[-1] + 1 or recording.end_utc <= days[0]):
+        raise DataError(
+            f"{path}: the samples span {recording.start_utc} to {recording.end_utc}, outside "
+            f"{days[0] if name['day'] else days[0].astype('M8[M]')} in the file's name. Rename the file.",
+            "name_mismatch",
+        )
+
+
+def days_in_name(name: str) -> tuple[str, NDArray[np.datetime64]]:
+    """Station code ("" none) and UTC days (all of a month; empty: none) in a file name of the usual pattern."""
+    found = _NAME.match(name)
+    return ("", NO_DAYS) if found is None else ((found["code"] or "").upper(), _days(found))
+
+
+def _days(name: re.Match[str]) -> NDArray[np.datetime64]:
     month = f"{name['year']}-{name['month']}"
     try:
         begin = np.datetime64(f"{month}-{name['day']}" if name["day"] else month)
     except ValueError:
-        return  # eight digits that are no date
-    if recording.start_utc >= begin + 1 or recording.end_utc <= begin:
-        raise DataError(
-            f"{path}: the samples span {recording.start_utc} to {recording.end_utc}, outside {begin} "
-            "in the file's name. Rename the file.",
-            "name_mismatch",
-        )
+        return NO_DAYS  # eight digits that are no date
+    first, end = begin.astype("M8[D]"), (begin + 1).astype("M8[D]")
+    days: NDArray[np.datetime64] = first + np.arange((end - first).astype(int))
+    return days
