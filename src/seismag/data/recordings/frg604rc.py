@@ -10,7 +10,8 @@ A block is a 30-byte header and 600 records of 17 bytes; the file ends with the 
     header 27     battery, 0.1 V
 
 Missing: 0x7FFFFF in H, D, Z and 0x7FFF in the 16-bit fields. D is nT eastward, not an angle. The
-header's bytes 0, 1, 10:18, 26, 28 and 29 are not established: they are not read, and written as zero.
+header's bytes 0, 1, 10:18, 26, 28 and 29 are not established: they are not read, and written as zero. Files that
+seismag made or changed carry a mark in bytes 10:18; ``metadata["origin"]`` is then ``simulated``.
 The file does not say how H lies to geographic north: ``h_axis_deg`` is NaN.
 """
 
@@ -40,13 +41,15 @@ MISSING_24BIT = 0x7FFFFF
 MISSING_16BIT = 0x7FFF
 COUNTS_PER_NT = 100.0  # dividing rounds correctly, multiplying by 0.01 does not
 
+MARK_SIMULATED, MARK_INJECTED = b"SIMULATE", b"INJECTED"  # header bytes 10:18
+
 _FILE_NAME = re.compile(r"S(\d\d)(\d\d)(\d\d)\.([A-Z0-9]{3})(?:\.(?:gz|zip))?", re.IGNORECASE)
 _ALPHANUMERIC = np.array([code < 128 and chr(code).isalnum() for code in range(256)])
 _HEADER = np.dtype(
     {
-        "names": ["station", "date", "time", "latitude", "longitude", "battery"],
-        "formats": ["S3", ("u1", 3), ("u1", 2), "<i4", "<i4", "u1"],
-        "offsets": [2, 5, 8, 18, 22, 27],
+        "names": ["station", "date", "time", "mark", "latitude", "longitude", "battery"],
+        "formats": ["S3", ("u1", 3), ("u1", 2), "S8", "<i4", "<i4", "u1"],
+        "offsets": [2, 5, 8, 10, 18, 22, 27],
         "itemsize": HEADER_BYTES,
     }
 )
@@ -100,6 +103,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
             "missing_blocks": DAY_BLOCKS - rows.size,
             "battery_min_v": float(headers["battery"].min()) / 10,
             **_housekeeping(payload, slots.size),
+            **({"origin": "simulated"} if np.isin(headers["mark"], (MARK_SIMULATED, MARK_INJECTED)).any() else {}),
             "warnings": warnings,
         },
     )
@@ -137,6 +141,7 @@ def encode_day(
     temperature_degc: Sequence[float] = (27.0, 27.0),
     battery_v: float = 12.5,
     omit_missing_blocks: bool = False,
+    mark: bytes = b"",
 ) -> bytes:
     """Write one UTC day in the format of the instrument; ``read`` gives it back to 0.01 nT.
 
@@ -150,6 +155,7 @@ def encode_day(
         temperature_degc: the two temperatures of the whole day.
         battery_v: 0 to 25.5.
         omit_missing_blocks: leave out the blocks without any sample, as the instrument does when off.
+        mark: ``MARK_SIMULATED`` or ``MARK_INJECTED``; nothing for a file that only changes its format.
 
     Raises:
         ValueError: a value does not fit into its field.
@@ -165,6 +171,7 @@ def encode_day(
     header["latitude"] = _nmea(latitude, 90.0)
     header["longitude"] = _nmea(longitude, 180.0)
     header["battery"] = round(battery_v * 10)
+    header["mark"] = mark
 
     records = np.empty((DAY_BLOCKS, BLOCK_SAMPLES), _RECORD)
     records["field"] = counts.view("u1").reshape(3, DAY_BLOCKS, BLOCK_SAMPLES, 4)[..., :3].transpose(1, 2, 0, 3)

@@ -28,7 +28,10 @@ NATURAL_HZ = 0.25  # above, sensor noise buries the natural field
 SHARED_HZ = 0.1  # above, nothing is coherent between stations
 MODULATION_DB = ((4.5, 120.0), (4.0, 20.0))  # standard deviation of the power and decay time in minutes
 MODULATION_SHARED = (0.6, 0.8)  # of its variance, common to all stations
-ANCHOR_REACH_KM = 2000.0  # of a source of regional noise
+SMOOTH_MINUTES = 6.0  # nothing modulates faster; a rough envelope would spill the strong low frequencies upwards
+KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are made for levels so far apart
+TRANSFER_FADES_MHZ = (30.0, 60.0)
+ANCHOR_REACH_KM = 2300.0  # of a source of regional noise
 EARTH_KM = 6371.0
 
 FloatArray = NDArray[np.float64]
@@ -127,10 +130,9 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     Returns:
         (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.
     """
-    local = np.random.default_rng([seed, 11, index, day])
     seconds = day * DAY_S + np.arange(MINUTES) * 60.0
     kp = activity.kp_at(seconds)
-    field = _noise(site, index, day, kp, seed, local)
+    field = _noise(site, day, kp, seed)
     slow = _slow_field(site, first + day, activity.dst_at(seconds), kp, seed, day)
     grid, each = np.arange(MINUTES) * 60.0, np.arange(float(DAY_S))
     for component in range(3):
@@ -138,68 +140,84 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     add_pulsations(field, site, day, kp, seed)
     floor = np.sqrt(floor_density(sensor, FREQUENCY_HZ) * (DAY_S / 4))
     floor[:, 0] = 0.0
-    field += fft.irfft(_normals(local, 3, FREQUENCY_HZ.size) * floor.astype(np.float32), n=DAY_S, axis=-1)
+    sensor_noise = np.random.default_rng([seed, 16, index, day])
+    field += fft.irfft(_normals(sensor_noise, 3, FREQUENCY_HZ.size) * floor.astype(np.float32), n=DAY_S, axis=-1)
     return field
 
 
-def background_power(site: Site, index: int, day: int, activity: Activity, seed: int,
+def background_power(site: Site, day: int, activity: Activity, seed: int,
                      band_hz: tuple[float, float]) -> FloatArray:  # fmt: skip
     """Expected horizontal power in a band, minute by minute with that day's modulation: (1440,) in nT²."""
     kp = activity.kp_at(day * DAY_S + np.arange(MINUTES) * 60.0)
     frequency = np.linspace(*band_hz, 200)
     total = np.full(MINUTES, np.trapezoid(floor_density(site, frequency)[:2].sum(axis=0), frequency))
-    envelopes = _envelopes(site, index, day, kp, seed)
+    envelopes = _envelopes(site, day, kp, seed)
     for component, law in enumerate(LAWS):
         for process in (CONTINUUM, HUMP):
-            power = np.trapezoid(shape(law, process, frequency, float(kp.mean())), frequency)
-            total += power * (site.gain[component] * envelopes[component][process]) ** 2
+            levels = _kp_levels(kp) if process == HUMP else np.array([kp.mean()])
+            densities = np.stack([shape(law, process, frequency, float(level)) for level in levels])
+            mixed = (_weights(levels, kp).T @ np.sqrt(densities)) ** 2  # waves of one origin: amplitudes add
+            total += np.trapezoid(mixed, frequency) * (site.gain[component] * envelopes[component][process]) ** 2
     return total[:-1]
 
 
-def _noise(site: Site, index: int, day: int, kp: FloatArray, seed: int, local: np.random.Generator) -> FloatArray:
+def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
     """Coloured noise (3, 86400): continuum and hump, each with its modulation; Z by induction."""
+    local = np.random.default_rng([seed, 11, *site.cell, day])
     n = int(NATURAL_HZ * DAY_S)
-    frequency = FREQUENCY_HZ[:n]
     each, grid = np.arange(float(DAY_S)), np.arange(MINUTES) * 60.0
-    envelopes = _envelopes(site, index, day, kp, seed)
+    envelopes = _envelopes(site, day, kp, seed)
+    fade = np.interp(FREQUENCY_HZ[:n] * 1000, TRANSFER_FADES_MHZ, (1.0, site.z_fade)).astype(np.float32)
     field = np.zeros((3, DAY_S))
-    own_white = _normals(local, 2, n)
     for process in (CONTINUUM, HUMP):
-        spectra = []
-        for component, law in enumerate(LAWS):
-            white = _partly_shared(site, component, process, day, seed, _normals(local, 1, n)[0])
-            density = shape(law, process, frequency, float(kp.mean())) * (DAY_S / 4)
-            density[0] = 0.0
-            spectra.append(white * (np.sqrt(density) * site.gain[component]).astype(np.float32))
-        h, d = spectra
+        own = _normals(local, 3, n)
+        white = [_partly_shared(site, component, process, day, seed, own[component]) for component in (0, 1)]
         ratio = np.float32(np.mean(envelopes[1][process]) / np.mean(envelopes[0][process]))
-        own = _own_z(own_white[process], process, kp, site, ratio)
-        z = np.complex64(site.z_from_h) * h + np.complex64(site.z_from_d) * ratio * d + own
-        waves = fft.irfft(np.stack([h, d, z]), n=DAY_S, axis=-1)
-        waves -= waves[:, :1]  # the spectrum makes a day periodic: it begins and ends at zero, days join without a step
-        for component, wave in enumerate(waves):
-            envelope = np.interp(each, grid, envelopes[1 if component == 1 else 0][process])
-            field[component] += wave * envelope
+        levels = _kp_levels(kp) if process == HUMP else np.array([kp.mean()])
+        for level, weight in zip(levels, _weights(levels, kp), strict=True):
+            h, d = (
+                w * _amplitude(law, process, level, n, float(gain))
+                for w, law, gain in zip(white, LAWS, site.gain, strict=True)
+            )
+            both = np.hypot(*(
+                _amplitude(law, process, level, n, float(gain)) * factor
+                for law, gain, factor in zip(LAWS, site.gain, (1, ratio), strict=True)
+            ))  # fmt: skip
+            rest = np.float32(np.sqrt(site.z_own)) * both * own[2]
+            z = fade * (np.complex64(site.z_from_h) * h + np.complex64(site.z_from_d) * ratio * d + rest)
+            waves = fft.irfft(np.stack([h, d, z]), n=DAY_S, axis=-1)
+            waves -= waves[:, :1]  # the spectrum makes a day periodic: it begins and ends at 0, days join without a step
+            for component, wave in enumerate(waves):
+                envelope = envelopes[1 if component == 1 else 0][process] * weight
+                field[component] += wave * np.interp(each, grid, envelope)
     return field
 
 
-def _own_z(
-    white: NDArray[np.complex64], process: int, kp: FloatArray, site: Site, ratio: np.float32
-) -> NDArray[np.complex64]:
-    """The part of Z that follows neither H nor D."""
-    mean_kp = float(kp.mean())
-    frequency = FREQUENCY_HZ[: white.size]
-    h, d = (shape(law, process, frequency, mean_kp) * site.gain[c] ** 2 for c, law in enumerate(LAWS))
-    density = site.z_own * (h + d * float(ratio) ** 2) * (DAY_S / 4)
+def _amplitude(law: Law, process: int, kp: float, n: int, gain: float) -> NDArray[np.float32]:
+    """Factor (n,) that turns white numbers into the spectrum of the process at its level."""
+    density = shape(law, process, FREQUENCY_HZ[:n], kp) * (DAY_S / 4)
     density[0] = 0.0
-    result: NDArray[np.complex64] = white * np.sqrt(density).astype(np.float32)
-    return result
+    return (np.sqrt(density) * gain).astype(np.float32)
 
 
-def _envelopes(site: Site, index: int, day: int, kp: FloatArray, seed: int) -> list[list[FloatArray]]:
+def _kp_levels(kp: FloatArray) -> FloatArray:
+    """Levels of Kp that span a day."""
+    low, high = float(kp.min()), float(kp.max())
+    count = 1 + int(np.ceil((high - low) / KP_STEP)) if high - low > KP_STEP / 2 else 1
+    return np.linspace(low, high, count) if count > 1 else np.array([kp.mean()])
+
+
+def _weights(levels: FloatArray, kp: FloatArray) -> FloatArray:
+    """Share (levels, 1441) of each level's wave, linear in Kp between neighbours."""
+    if levels.size == 1:
+        return np.ones((1, kp.size))
+    return np.stack([np.interp(kp, levels, row) for row in np.eye(levels.size)])
+
+
+def _envelopes(site: Site, day: int, kp: FloatArray, seed: int) -> list[list[FloatArray]]:
     """Amplitude (1441,) of H and D, of continuum and hump: the law's level times the modulation, mean power kept."""
     local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
-    modulation = [_modulation(index, process, day, seed) for process in (CONTINUUM, HUMP)]
+    modulation = [_modulation(site, process, day, seed) for process in (CONTINUUM, HUMP)]
     return [
         [
             10 ** (level_decades(law, process, site.dipole_latitude_deg, kp, local_h) / 2) * modulation[process]
@@ -209,12 +227,12 @@ def _envelopes(site: Site, index: int, day: int, kp: FloatArray, seed: int) -> l
     ]
 
 
-def _modulation(index: int, process: int, day: int, seed: int) -> FloatArray:
+def _modulation(site: Site, process: int, day: int, seed: int) -> FloatArray:
     """Log-normal amplitude (1441,) with mean power 1, continuous over midnight."""
     decibel = np.zeros(MINUTES)
     for kind, ((deviation, minutes), shared) in enumerate(zip(MODULATION_DB, MODULATION_SHARED, strict=True)):
         common = _wander((seed, 12, process, kind), day, minutes)
-        own = _wander((seed, 13, process, kind, index), day, minutes)
+        own = _wander((seed, 13, process, kind, *site.cell), day, minutes)
         decibel += deviation * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own)
     variance = sum(deviation**2 for deviation, _ in MODULATION_DB) * (np.log(10) / 10) ** 2
     result: FloatArray = np.exp(decibel * (np.log(10) / 20) - variance / 4)
@@ -222,11 +240,13 @@ def _modulation(index: int, process: int, day: int, seed: int) -> FloatArray:
 
 
 def _wander(stream: tuple[int, ...], day: int, minutes: float) -> FloatArray:
-    """Ornstein-Uhlenbeck series (1441,), unit variance, continuous from day to day."""
+    """Ornstein-Uhlenbeck series (1441,), smoothed, unit variance, continuous from day to day."""
     pushes = np.concatenate([np.random.default_rng([*stream, day + one]).standard_normal(1440) for one in (0, 1, 2)])
-    decay = np.exp(-1 / minutes)
-    series: FloatArray = signal.lfilter([np.sqrt(1 - decay**2)], [1, -decay], pushes)
-    return series[1440 : 1440 + MINUTES]
+    slow, fast = np.exp(-1 / minutes), np.exp(-1 / SMOOTH_MINUTES)
+    series = signal.lfilter([1.0], np.convolve([1, -slow], [1, -fast]), pushes)
+    variance = (1 + slow * fast) / ((1 - slow * fast) * (1 - slow**2) * (1 - fast**2))
+    unit: FloatArray = series[1440 : 1440 + MINUTES] / np.sqrt(variance)
+    return unit
 
 
 def _partly_shared(
@@ -251,7 +271,9 @@ def _shares(component: int) -> tuple[FloatArray, FloatArray]:
     """Shares of the power, by frequency, that are common to all stations and to the region."""
     frequency = FREQUENCY_HZ[: int(SHARED_HZ * DAY_S)] * 1000
     at_mhz = (5.0, 12.0, 45.0, 70.0)
-    common, regional = (((0.35, 0.28, 0.20, 0.0), (0.62, 0.55, 0.45, 0.0)), ((0.0,) * 4, (0.97, 0.85, 0.70, 0.0)))[component]
+    common, regional = (
+        ((0.45, 0.25, 0.18, 0.0), (0.54, 0.45, 0.38, 0.0)), ((0.0,) * 4, (0.98, 0.85, 0.70, 0.0))
+    )[component]  # fmt: skip
     return np.interp(frequency, at_mhz, common), np.interp(frequency, at_mhz, regional)
 
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.data.catalogs import bounding_box, decluster, read_catalogs
+from seismag.data.simulate.activity import MARGIN_D
 from seismag.data.simulate.arcs import distance_to_arcs_km, draw_on_arcs
 from seismag.data.windows import EARTH, dobrovolsky_km
 from seismag.domain import MINIMUM_MAGNITUDE, Station, UsageError
 
 FloatArray = NDArray[np.float64]
 
-MARGIN_D = 30  # the catalogue and the indices reach this far beyond the recordings, at both ends
 LEAD_D = 3.0  # around stations no mainshock is earlier in the recordings, so that its lead is recorded
 SPACING_D = 24.0  # between mainshocks of a station: guards of 14 d ahead and 7 d behind leave room for Normal
 COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude", "parent_id"]

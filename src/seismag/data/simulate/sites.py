@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.data.quality import main_field
 from seismag.domain import Station
 
+CELL_DEG = 0.2  # stations within one cell see the same field
 GEOMAGNETIC_POLE = (80.65, -72.68)  # latitude and longitude of the dipole axis, IGRF-13, 2020
 NOISE_SLOPE = 0.7  # power of a fluxgate's pink noise falls with frequency to this exponent
 TYPICAL_D_OVER_H = 0.6  # power of D over H, 10-45 mHz, for the own part of Z
@@ -28,6 +30,7 @@ class Site:
         dipole_latitude_deg: geomagnetic latitude.
         gain: (2,) amplitude of the natural variation of H and D over the network's law.
         z_from_h, z_from_d: complex transfer Z = a H + b D at positive frequencies.
+        z_fade: factor that the transfer reaches at 60 mHz and beyond, from 1 at 30 mHz.
         z_own: power of Z that follows neither, as a share of the power of H and D together.
         pink, white: sensor noise, pink (f / 100 mHz)^-0.7 + white.
         traffic: traffic noise, traffic (max(f, 20 mHz) / 50 mHz)^-2.3.
@@ -40,6 +43,7 @@ class Site:
     gain: NDArray[np.float64]
     z_from_h: complex
     z_from_d: complex
+    z_fade: float
     z_own: float
     pink: NDArray[np.float64]
     white: NDArray[np.float64]
@@ -47,20 +51,30 @@ class Site:
     swell: NDArray[np.float64]
     bias_nt: NDArray[np.float64]
 
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Place in whole cells, non-negative: the stream of the local part of the field."""
+        place = (self.station.latitude_deg + 90.0) / CELL_DEG, (self.station.longitude_deg + 360.0) / CELL_DEG
+        return round(place[0]), round(place[1])
+
+    def h_axis_deg(self, day: np.datetime64) -> float:
+        """Azimuth of the H axis from geographic north: sensors point to magnetic north."""
+        return main_field(self.station, day).declination_deg
+
 
 # gain of H and D in decades of power | Z = a H + b D: amplitude and phase (degrees), 10-45 mHz | power of Z over H + D
 # | pink and white noise of H, D, Z in 1e-4 nT²/Hz | traffic, swell of H, D, Z in 1e-4 nT²/Hz
 _MEASURED: dict[str, tuple[tuple[float, ...], ...]] = {
-    "GUA": ((0, 0), (0.24, 159, 0.05, 0), (0.080,), (4.7, 12, 11), (1.0, 6.4, 1.9), (), ()),
-    "HON": ((0, 0), (0.49, -19, 0.15, -168), (0.26,), (3.6, 11, 5.6), (2.1, 8.2, 4.2), (), (12, 24, 20)),
-    "SJG": ((-0.09, -0.05), (0.19, 0, 0.05, 0), (0.106,), (3.4, 12, 5.3), (0.9, 4, 1.4), (30, 40, 9), ()),
-    "TUC": ((0.04, 0.03), (0.10, 28, 0.055, 47), (0.010,), (6.1, 12, 2.4), (0, 1.4, 0), (), ()),
-    "BOU": ((0.05, 0.05), (0.20, -158, 0.48, -149), (0.16,), (3.0, 10, 3.5), (0.1, 2, 0), (), ()),
-    "BDT": ((0.05, 0.05), (0.20, -158, 0.48, -149), (0.16,), (3.0, 10, 3.5), (0.1, 2, 0), (), ()),
-    "FRD": ((0.05, 0.03), (0.18, -172, 0.11, 0), (0.029,), (6.5, 18, 5.6), (1, 8.9, 1.1), (80, 900, 20), ()),
-    "SIT": ((-0.09, -0.10), (0.10, -10, 0.19, 69), (0.027,), (3.2, 5.2, 4.0), (0.3, 2.9, 0), (), ()),
-    "CMO": ((0.02, 0.05), (0.05, 0, 0.14, -59), (0.046,), (13, 7.6, 33), (0, 4.9, 0), (), ()),
-    "ALR": ((0, 0), (0.59, 164, 0.15, 180), (0.29,), (3.1, 2.8, 3.6), (0, 0, 0), (), ()),
+    "GUA": ((0.1, 0), (0.24, 159, 0.05, 0), (0.080,), (4.7, 12, 11), (1.0, 6.4, 1.9), (), ()),
+    "HON": ((0, 0.05), (0.49, -19, 0.15, -168), (0.26,), (3.6, 11, 5.6), (2.1, 8.2, 4.2), (), (12, 24, 20)),
+    "SJG": ((-0.27, -0.15), (0.19, 0, 0.05, 0), (0.106,), (3.4, 12, 5.3), (0.9, 4, 1.4), (30, 40, 9), ()),
+    "TUC": ((-0.1, 0.03), (0.10, 28, 0.055, 47), (0.010,), (6.1, 12, 2.4), (0, 1.4, 0), (), ()),
+    "BOU": ((0.15, 0.10), (0.20, -158, 0.48, -149), (0.19,), (3.0, 10, 3.5), (0.1, 2, 0), (), ()),
+    "BDT": ((0.15, 0.10), (0.20, -158, 0.48, -149), (0.19,), (3.0, 10, 3.5), (0.1, 2, 0), (), ()),
+    "FRD": ((0.12, 0.17), (0.18, -172, 0.11, 0), (0.029,), (6.5, 18, 5.6), (1, 8.9, 1.1), (80, 1150, 20), ()),
+    "SIT": ((-0.14, -0.10), (0.10, -10, 0.19, 69), (0.027,), (3.2, 5.2, 4.0), (0.3, 2.9, 0), (), ()),
+    "CMO": ((0.1, 0.1), (0.05, 0, 0.14, -59), (0.046,), (13, 7.6, 33), (0, 4.9, 0), (), ()),
+    "ALR": ((0.1, 0.1), (0.59, 164, 0.15, 180), (0.29,), (3.1, 2.8, 3.6), (0, 0, 0), (), ()),
     "WIC": ((0, 0), (0.06, 0, 0.18, 160), (0.014,), (2.9, 3.9, 14), (0, 0, 0.7), (), ()),
     "AIA": ((0, 0), (0.27, 117, 0.25, -48), (0.064,), (1, 1.3, 1.1), (0, 0, 0), (), ()),
 }
@@ -92,13 +106,14 @@ def make_site(station: Station, seed: int, index: int) -> Site:
         a, b = cmath.rect(transfer[0], np.radians(transfer[1])), cmath.rect(transfer[2], np.radians(transfer[3]))
         z_own, a, b = _own_part(a, b, z_power)
         noise = [np.array(values or (0.0, 0.0, 0.0)) * 1e-4 for values in (pink, white, traffic, swell)]
-        return Site(station, latitude, gain, a, b, z_own, *noise, bias_nt=bias)
+        fade = 0.75 if station.code == "ALR" else 1.0
+        return Site(station, latitude, gain, a, b, fade, z_own, *noise, bias_nt=bias)
     gain = 10 ** rng.normal(0.0, 0.03, 2)
     coast = rng.choice([0.0, 180.0])  # Z follows H, or its reverse, by the side on which the sea lies
     a = cmath.rect(min(0.65, 0.25 * np.exp(rng.normal(0, 0.5))), np.radians(coast + rng.normal(0, 15)))
     b = cmath.rect(min(0.4, 0.12 * np.exp(rng.normal(0, 0.5))), np.radians(rng.choice([0.0, 180.0])))
     pink = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
-    return Site(station, latitude, gain, a, b, 0.02, pink, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
+    return Site(station, latitude, gain, a, b, 0.75, 0.02, pink, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
 
 
 def noisier(site: Site, factor: float) -> Site:
