@@ -83,6 +83,7 @@ def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> lis
     store = open_store(path)
     table = predict_store(loaded, store, np.arange(len(store.samples)), progress=progress)
     ends = store.samples["end_utc"]
+    origins = store.samples.get("origin", pd.Series(None, index=ends.index, dtype=object))
     return [
         {
             "station": row["station"],
@@ -92,8 +93,9 @@ def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> lis
             "p_azimuth": {name: row[f"p_azimuth_{name}"] for name in AZIMUTH_CLASSES},
             "usable": True,
             "reason": None,
+            "origin": origin,
         }
-        for row, end in zip(table.to_dict("records"), ends, strict=True)
+        for row, end, origin in zip(table.to_dict("records"), ends, origins, strict=True)
     ]
 
 
@@ -131,6 +133,10 @@ def describe_predictions(result: dict[str, Any]) -> str:
     lines = [f"model       {result['model']} ({result['card']['run_id']})"]
     if origin and "simulated" in origin:
         lines.append("            trained on SIMULATED data: on real files its numbers mean nothing")
+    origins = [entry["origin"] for entry in result["predictions"]]
+    if "simulated" in origins:
+        count = f"{origins.count('simulated')} of {len(origins)} windows"
+        lines.append(f"inputs      {count} are SIMULATED, or were changed on purpose")
     for entry in result["predictions"]:
         window = f"{entry['station'] or '?':<4} {f'{start[:16]}Z' if (start := entry['start_utc']) else '?':<17}"
         if entry["usable"]:
