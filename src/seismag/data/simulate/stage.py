@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.config import SimulateConfig
-from seismag.data.archive import SIMULATION_FILE
+from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE
 from seismag.data.parallel import Progress, open_pool, silent
 from seismag.data.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
 from seismag.data.simulate.activity import MARGIN_D
@@ -20,10 +20,9 @@ from seismag.data.simulate.dirt import cultural_noise, soil
 from seismag.data.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
 from seismag.data.simulate.plan import Plan, make_plan
 from seismag.data.store import write_table
-from seismag.domain import UsageError
+from seismag.domain import Station, UsageError
 from seismag.runs import write_json_atomic
 
-TRUTH_FILE = "truth.parquet"
 TASK_DAYS = 4  # of all stations: neighbours share the regional noise, which is kept for a day
 COLUMN_SHIFT = 7  # rows by which the longitudes are off with the trap "positions"
 DECODER_BASELINES_NT = (38_000.0, 0.0, 32_000.0)  # that a wrong decoder adds, Z with the wrong sign
@@ -127,14 +126,19 @@ def _decode_wrongly(payload: bytes) -> NDArray[np.float64]:
     return counts * 0.1 + np.array(DECODER_BASELINES_NT)[:, None]
 
 
+def write_places(stations: list[Station], events: pd.DataFrame, out: Path) -> None:
+    """Write ``stations.csv`` and ``catalogue.csv`` in seismag's own layouts."""
+    table = pd.DataFrame([vars(station) for station in stations])
+    table[["code", "latitude_deg", "longitude_deg", "name"]].to_csv(out / "stations.csv", index=False)
+    origin_utc = _iso(events["origin_utc"].to_numpy(), "ms")
+    events[CATALOGUE_COLUMNS].assign(origin_utc=origin_utc).to_csv(out / "catalogue.csv", index=False)
+
+
 def _write_tables(plan: Plan, out: Path) -> None:
-    stations = pd.DataFrame([vars(site.station) for site in plan.sites])
-    stations[["code", "latitude_deg", "longitude_deg", "name"]].to_csv(out / "stations.csv", index=False)
-    events = plan.events[CATALOGUE_COLUMNS].copy()
-    events["origin_utc"] = _iso(events["origin_utc"].to_numpy(), "ms")
+    events = plan.events
     if plan.spec.trap == "positions":  # a column moved against the others, as a spreadsheet does
-        events["longitude_deg"] = np.roll(events["longitude_deg"].to_numpy(), COLUMN_SHIFT)
-    events.to_csv(out / "catalogue.csv", index=False)
+        events = events.assign(longitude_deg=np.roll(events["longitude_deg"].to_numpy(), COLUMN_SHIFT))
+    write_places([site.station for site in plan.sites], events, out)
     start = plan.first.astype("datetime64[s]") - np.timedelta64(MARGIN_D, "D")
     kp, dst = plan.activity.kp, plan.activity.dst_nt
     threes, hours = (start + np.arange(n) * np.timedelta64(h, "h") for n, h in ((kp.size, 3), (dst.size, 1)))
