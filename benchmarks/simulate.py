@@ -63,13 +63,13 @@ def without_artefacts(field: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def band_power(spectra: np.ndarray[Any, Any], band: tuple[float, float]) -> np.ndarray[Any, Any]:
     """Mean power (3,) of a day in a band, nT²."""
-    rows = (FREQUENCY_MHZ >= band[0]) & (FREQUENCY_MHZ < band[1])
+    rows = (band[0] <= FREQUENCY_MHZ) & (band[1] > FREQUENCY_MHZ)
     return np.nanmean((np.abs(spectra[..., rows]) ** 2).sum(axis=-1), axis=-1) / SEGMENT_S
 
 
 def coherence(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], band: tuple[float, float]) -> np.ndarray[Any, Any]:
     """Magnitude-squared coherence (3,) of the same component at two stations, mean over a band."""
-    rows = (FREQUENCY_MHZ >= band[0]) & (FREQUENCY_MHZ < band[1])
+    rows = (band[0] <= FREQUENCY_MHZ) & (band[1] > FREQUENCY_MHZ)
     a, b = a[..., rows], b[..., rows]
     good = np.isfinite(a).all(axis=-1) & np.isfinite(b).all(axis=-1)
     a, b = (x / np.sqrt((np.abs(x) ** 2).mean(axis=-1, keepdims=True)) for x in (a, b))  # each segment counts alike
@@ -84,7 +84,7 @@ def coherence(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], band: tuple[floa
 def real_days(data: Path) -> dict[tuple[str, str], tuple[Station, np.ndarray[Any, Any]]]:
     """Spectra of the real days by station and day."""
     found = {}
-    files = sorted((data / "usgs_1s_201404").glob("*.gz")) + [data / "bmkg" / "S250101.ALR"]
+    files = [*sorted((data / "usgs_1s_201404").glob("*.gz")), data / "bmkg" / "S250101.ALR"]
     for path in files:
         recording = read_recording(path)
         station = Station(recording.station, recording.latitude_deg, recording.longitude_deg)
@@ -122,7 +122,9 @@ def compare_power(real: dict[Any, Any], data: Path, realisations: int) -> dict[A
             powers.append([band_power(simulated, band) for band in BANDS_MHZ])
         ratio = np.mean(powers, axis=0) / np.array([band_power(spectra, band) for band in BANDS_MHZ])
         kp = activities[day].kp_at(np.arange(0, 86_400, 600.0)).mean()
-        print(f"{code:<8}{day}  {kp:4.1f}   " + "   ".join("      " + " ".join(f"{v:4.2f}" for v in row) for row in ratio))
+        print(
+            f"{code:<8}{day}  {kp:4.1f}   " + "   ".join("      " + " ".join(f"{v:4.2f}" for v in row) for row in ratio)
+        )
         inside += int(((ratio >= 0.5) & (ratio <= 2)).sum())
         within += int(((ratio >= 2 / 3) & (ratio <= 1.5)).sum())
         total += ratio.size

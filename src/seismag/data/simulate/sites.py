@@ -105,15 +105,15 @@ def make_site(station: Station, seed: int, index: int) -> Site:
         gain = 10 ** (np.array(decades) / 2)
         a, b = cmath.rect(transfer[0], np.radians(transfer[1])), cmath.rect(transfer[2], np.radians(transfer[3]))
         z_own, a, b = _own_part(a, b, z_power)
-        noise = [np.array(values or (0.0, 0.0, 0.0)) * 1e-4 for values in (pink, white, traffic, swell)]
+        noises = [np.array(values or (0.0, 0.0, 0.0)) * 1e-4 for values in (pink, white, traffic, swell)]
         fade = 0.75 if station.code == "ALR" else 1.0
-        return Site(station, latitude, gain, a, b, fade, z_own, *noise, bias_nt=bias)
+        return Site(station, latitude, gain, a, b, fade, z_own, noises[0], noises[1], noises[2], noises[3], bias)
     gain = 10 ** rng.normal(0.0, 0.03, 2)
     coast = rng.choice([0.0, 180.0])  # Z follows H, or its reverse, by the side on which the sea lies
     a = cmath.rect(min(0.65, 0.25 * np.exp(rng.normal(0, 0.5))), np.radians(coast + rng.normal(0, 15)))
     b = cmath.rect(min(0.4, 0.12 * np.exp(rng.normal(0, 0.5))), np.radians(rng.choice([0.0, 180.0])))
-    pink = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
-    return Site(station, latitude, gain, a, b, 0.75, 0.02, pink, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
+    drawn = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
+    return Site(station, latitude, gain, a, b, 0.75, 0.02, drawn, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
 
 
 def noisier(site: Site, factor: float) -> Site:
