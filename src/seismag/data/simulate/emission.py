@@ -79,6 +79,7 @@ def plan_emissions(
         start: np.datetime64 = origin - np.timedelta64(round(spec.lead_h * 3_600_000), "ms")
         decades = spec.magnitude_exponent * (event.magnitude - 5.0)
         decades -= spec.distance_exponent * np.log10(max(event.distance_km, 1.0) / 100.0)
+        end: np.datetime64 = start + np.timedelta64(round(spec.duration_h * 3_600_000), "ms")
         emissions.append(
             Emission(
                 station.code,
