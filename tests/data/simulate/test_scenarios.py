@@ -60,7 +60,7 @@ def test_an_unknown_scenario_names_the_known_ones():
 
 
 def test_an_unknown_size_names_the_known_ones():
-    with pytest.raises(UsageError, match="size=huge: not a size of this configuration. Known sizes: small, full"):
+    with pytest.raises(UsageError, match=r"size=huge: not a size of this configuration\. Known sizes: small, full"):
         load_config(FOLDER / "null.yaml", ["size=huge"])
 
 
