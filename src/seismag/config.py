@@ -47,8 +47,8 @@ class DataConfig(Section):
     horizon_h: int = Field(48, ge=1, description="An eligible origin lies within this after the window's end.")
     guard_ahead_d: float = Field(14, ge=0, description="Normal: no event this long after the window.")
     guard_behind_d: float = Field(7, ge=0, description="Normal: no event this long before the window.")
-    controls: Literal["matched", "quiet_days", "all"] = Field(
-        "matched", description="Which Normal windows are kept; quiet_days is for comparison only."
+    controls: Literal["matched", "quiet_days", "other_stations", "all"] = Field(
+        "matched", description="Which Normal windows are kept; quiet_days and other_stations are for comparison only."
     )
     controls_per_positive: int = Field(1, ge=1, description="Matched Normal windows drawn for each positive.")
     match_kp: float | None = Field(1.0, ge=0, description="Largest difference of kp_max in a match; null: not asked.")
@@ -216,7 +216,7 @@ class SimulateConfig(Section):
     kp: str | None = Field(None, description="Kp file to follow; null: simulated.")
     dst: str | None = Field(None, description="Dst file to follow; null: from the storms of the simulated Kp.")
     collected: Literal["all", "study"] = Field(
-        "all", description="study: only the days before events in range, and as many others, as archives of a study."
+        "all", description="study: only the days before events in range and three times as many others, at random."
     )
     trap: Trap = Field("none", description="A fault planted on purpose (docs/simulation.md).")
     earthquakes: EarthquakeConfig = Field(default_factory=EarthquakeConfig)  # type: ignore[arg-type]

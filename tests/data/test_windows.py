@@ -503,3 +503,17 @@ def test_quiet_days_draws_from_any_station_and_slot_of_days_with_kp_below_2() ->
 def test_quiet_days_without_kp_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the Kp index"):
         choose_controls(busy_station(), DataConfig(controls="quiet_days"))
+
+
+def test_other_stations_draws_from_the_two_stations_with_most_normal_windows() -> None:
+    labels = busy_station()
+    extra = [
+        labels.samples.assign(station=code, sample_id=labels.samples["sample_id"] + code) for code in ("AAA", "BBB")
+    ]
+    fewer = extra[1][extra[1]["magnitude_class"] == "Normal"].iloc[:1]
+    samples = pd.concat([labels.samples, extra[0], fewer], ignore_index=True)
+    kept = choose_controls(Labels(samples, labels.rejected), DataConfig(controls="other_stations")).samples
+    normal = kept[kept["magnitude_class"] == "Normal"]
+    assert set(normal["station"]) == {"AAA", "GTO"}  # of equal ones the first by name
+    assert not kept["matched"].any()
+    assert (kept["magnitude_class"] != "Normal").sum() == (samples["magnitude_class"] != "Normal").sum()

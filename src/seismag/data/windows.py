@@ -20,6 +20,7 @@ from seismag.data.indices import SpaceWeatherIndex
 from seismag.domain import Station, azimuth_classes, magnitude_classes
 
 EARTH = Geod(ellps="WGS84")
+NORMAL_STATIONS = 2  # that give the Normal windows by the rule other_stations
 NORMAL_BLOCK_D = 27  # one solar rotation: quiet spells are shared by stations
 _BLOCK_ORIGIN = np.datetime64("2000-01-01")
 _YEAR_D = 365.25
@@ -299,6 +300,8 @@ def choose_controls(labels: Labels, spec: DataConfig, kp: SpaceWeatherIndex | No
         chosen: dict[int, str | None] = dict.fromkeys(map(int, np.flatnonzero(normal)))
     elif spec.controls == "quiet_days":
         chosen = _quiet_controls(samples, normal, spec, kp)
+    elif spec.controls == "other_stations":
+        chosen = _other_stations_controls(samples, normal, spec)
     else:
         chosen = _matched_controls(samples, normal, spec)
     keep = ~normal
@@ -352,7 +355,20 @@ def _quiet_controls(
         raise ValueError("controls: quiet_days needs the Kp index")
     days = samples["start_utc"].to_numpy().astype("datetime64[D]").astype("datetime64[ms]")
     quiet_day = kp.maximum(days, days + np.timedelta64(1, "D")) < 2.0
-    candidates = np.flatnonzero(normal & quiet_day)
+    return _draw(np.flatnonzero(normal & quiet_day), normal, spec)
+
+
+def _other_stations_controls(
+    samples: pd.DataFrame, normal: NDArray[np.bool_], spec: DataConfig
+) -> dict[int, str | None]:
+    """Draw Normal windows from the stations that have most of them, as a published table did, for comparison."""
+    counts = samples.loc[normal, "station"].value_counts()
+    ranking = counts.to_frame("n").rename_axis("code").reset_index().sort_values(["n", "code"], ascending=[False, True])
+    candidates = np.flatnonzero(normal & samples["station"].isin(ranking["code"].head(NORMAL_STATIONS)).to_numpy())
+    return _draw(candidates, normal, spec)
+
+
+def _draw(candidates: NDArray[np.int64], normal: NDArray[np.bool_], spec: DataConfig) -> dict[int, str | None]:
     wanted = min(int((~normal).sum()) * spec.controls_per_positive, candidates.size)
     rng = np.random.default_rng(spec.seed)
     return dict.fromkeys(map(int, np.sort(rng.choice(candidates, wanted, replace=False))))

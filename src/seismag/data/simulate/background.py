@@ -78,7 +78,9 @@ def shape(law: Law, process: int, frequency_hz: FloatArray, kp: float) -> FloatA
     return hump
 
 
-def level_decades(law: Law, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray) -> FloatArray:
+def level_decades(
+    law: Law, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray
+) -> FloatArray:
     """log10 of the level of the continuum or the hump."""
     latitude = abs(dipole_latitude_deg)
     beyond = max(0.0, latitude - 57) / 8
@@ -130,11 +132,11 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     Returns:
         (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.
     """
-    seconds = day * DAY_S + np.arange(MINUTES) * 60.0
+    seconds = np.arange(float(MINUTES)) * 60 + day * DAY_S
     kp = activity.kp_at(seconds)
     field = _noise(site, day, kp, seed)
-    slow = _slow_field(site, first + day, activity.dst_at(seconds), kp, seed, day)
-    grid, each = np.arange(MINUTES) * 60.0, np.arange(float(DAY_S))
+    slow = _slow_field(site, first + day, activity.dst_at(seconds), seed, day)
+    grid, each = np.arange(float(MINUTES)) * 60, np.arange(float(DAY_S))
     for component in range(3):
         field[component] += np.interp(each, grid, slow[component])
     add_pulsations(field, site, day, kp, seed)
@@ -148,7 +150,7 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
 def background_power(site: Site, day: int, activity: Activity, seed: int,
                      band_hz: tuple[float, float]) -> FloatArray:  # fmt: skip
     """Expected horizontal power in a band, minute by minute with that day's modulation: (1440,) in nT²."""
-    kp = activity.kp_at(day * DAY_S + np.arange(MINUTES) * 60.0)
+    kp = activity.kp_at(np.arange(float(MINUTES)) * 60 + day * DAY_S)
     frequency = np.linspace(*band_hz, 200)
     total = np.full(MINUTES, np.trapezoid(floor_density(site, frequency)[:2].sum(axis=0), frequency))
     envelopes = _envelopes(site, day, kp, seed)
@@ -165,7 +167,7 @@ def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
     """Coloured noise (3, 86400): continuum and hump, each with its modulation; Z by induction."""
     local = np.random.default_rng([seed, 11, *site.cell, day])
     n = int(NATURAL_HZ * DAY_S)
-    each, grid = np.arange(float(DAY_S)), np.arange(MINUTES) * 60.0
+    each, grid = np.arange(float(DAY_S)), np.arange(float(MINUTES)) * 60
     envelopes = _envelopes(site, day, kp, seed)
     fade = np.interp(FREQUENCY_HZ[:n] * 1000, TRANSFER_FADES_MHZ, (1.0, site.z_fade)).astype(np.float32)
     field = np.zeros((3, DAY_S))
@@ -179,14 +181,14 @@ def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
                 w * _amplitude(law, process, level, n, float(gain))
                 for w, law, gain in zip(white, LAWS, site.gain, strict=True)
             )
-            both = np.hypot(*(
-                _amplitude(law, process, level, n, float(gain)) * factor
-                for law, gain, factor in zip(LAWS, site.gain, (1, ratio), strict=True)
-            ))  # fmt: skip
+            both = np.hypot(
+                _amplitude(LAWS[0], process, level, n, float(site.gain[0])),
+                _amplitude(LAWS[1], process, level, n, float(site.gain[1])) * ratio,
+            )
             rest = np.float32(np.sqrt(site.z_own)) * both * own[2]
             z = fade * (np.complex64(site.z_from_h) * h + np.complex64(site.z_from_d) * ratio * d + rest)
             waves = fft.irfft(np.stack([h, d, z]), n=DAY_S, axis=-1)
-            waves -= waves[:, :1]  # the spectrum makes a day periodic: it begins and ends at 0, days join without a step
+            waves -= waves[:, :1]  # a day is periodic: it begins and ends at 0, and days join without a step
             for component, wave in enumerate(waves):
                 envelope = envelopes[1 if component == 1 else 0][process] * weight
                 field[component] += wave * np.interp(each, grid, envelope)
@@ -252,7 +254,7 @@ def _wander(stream: tuple[int, ...], day: int, minutes: float) -> FloatArray:
 def _partly_shared(
     site: Site, component: int, process: int, day: int, seed: int, own: NDArray[np.complex64]
 ) -> NDArray[np.complex64]:
-    """White spectrum of unit variance: a part common to all, a part common to the region, the rest the station's own."""
+    """White spectrum of unit variance: parts common to all and to the region, the rest the station's own."""
     n = int(SHARED_HZ * DAY_S)
     common, regional = _shares(component)
     result = own.copy()
@@ -303,7 +305,7 @@ def _normals(rng: np.random.Generator, rows: int, n: int) -> NDArray[np.complex6
     return rng.standard_normal((rows, 2 * n), dtype=np.float32).view(np.complex64)
 
 
-def _slow_field(site: Site, date: np.datetime64, dst: FloatArray, kp: FloatArray, seed: int, day: int) -> FloatArray:
+def _slow_field(site: Site, date: np.datetime64, dst: FloatArray, seed: int, day: int) -> FloatArray:
     """Main field, daily variation and ring current (3, 1441), nT."""
     month = date.astype("datetime64[M]")
     share = float((date - month.astype("datetime64[D]")) / np.timedelta64(1, "D")) / 30.4

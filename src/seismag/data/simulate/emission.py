@@ -57,7 +57,9 @@ def events_in_range(events: pd.DataFrame, station: Station) -> pd.DataFrame:
     return table[table["distance_km"] <= dobrovolsky_km(table["magnitude"].to_numpy())]
 
 
-def plan_emissions(spec: EmissionConfig, events: pd.DataFrame, station: Station, reference_nt2: float) -> list[Emission]:
+def plan_emissions(
+    spec: EmissionConfig, events: pd.DataFrame, station: Station, reference_nt2: float
+) -> list[Emission]:
     """Give an earthquake in range of a station its precursor.
 
     Args:
@@ -73,17 +75,23 @@ def plan_emissions(spec: EmissionConfig, events: pd.DataFrame, station: Station,
         chosen = chosen[chosen["parent_id"] == ""]
     emissions = []
     for event in chosen.itertuples():
-        origin = np.datetime64(event.origin_utc, "ms")
-        start = origin - np.timedelta64(round(spec.lead_h * 3_600_000), "ms")
+        origin: np.datetime64 = np.datetime64(event.origin_utc, "ms")
+        start: np.datetime64 = origin - np.timedelta64(round(spec.lead_h * 3_600_000), "ms")
         decades = spec.magnitude_exponent * (event.magnitude - 5.0)
         decades -= spec.distance_exponent * np.log10(max(event.distance_km, 1.0) / 100.0)
+        end: np.datetime64 = start + np.timedelta64(round(spec.duration_h * 3_600_000), "ms")
         emissions.append(
             Emission(
-                station.code, str(event.event_id), float(event.magnitude), float(event.distance_km),
-                float(event.azimuth_deg), origin, start,
-                start + np.timedelta64(round(spec.duration_h * 3_600_000), "ms"),
+                station.code,
+                str(event.event_id),
+                float(event.magnitude),
+                float(event.distance_km),
+                float(event.azimuth_deg),
+                origin,
+                start,
+                end,
                 float(spec.snr * reference_nt2 * 10**decades),
-            )  # fmt: skip
+            )
         )
     return emissions
 
@@ -155,14 +163,22 @@ def window_truth(
         background = float(background_nt2.reshape(per_day, -1)[slot].mean())
         rows.append(
             {
-                "station": emission.station, "start_utc": start, "end_utc": end, "event_id": emission.event_id,
-                "magnitude": emission.magnitude, "distance_km": emission.distance_km,
+                "station": emission.station,
+                "start_utc": start,
+                "end_utc": end,
+                "event_id": emission.event_id,
+                "magnitude": emission.magnitude,
+                "distance_km": emission.distance_km,
                 "azimuth_deg": emission.azimuth_deg,
                 "lead_hours": (emission.origin_utc - end) / np.timedelta64(1, "h"),
-                "emission_start_utc": max(emission.start_utc, start), "emission_end_utc": min(emission.end_utc, end),
-                "low_mhz": spec.low_mhz, "high_mhz": spec.high_mhz, "emission_nt2": float(window.mean()),
-                "background_nt2": background, "snr": float(window.mean()) / background,
-            }  # fmt: skip
+                "emission_start_utc": max(emission.start_utc, start),
+                "emission_end_utc": min(emission.end_utc, end),
+                "low_mhz": spec.low_mhz,
+                "high_mhz": spec.high_mhz,
+                "emission_nt2": float(window.mean()),
+                "background_nt2": background,
+                "snr": float(window.mean()) / background,
+            }
         )
     return rows
 

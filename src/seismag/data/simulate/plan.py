@@ -26,6 +26,7 @@ from seismag.domain import Station, UsageError
 CHANGED_NOISE = 6.0  # power of the sensor noise after a change of instrument
 COPIED_SHARE = 0.4  # of the days before events, with the trap "duplicates"
 STUDY_REACH_D = 2  # a study collects this many days before an event
+STUDY_OTHERS = 3  # ... and so many other days for each of them
 _DAY = np.timedelta64(1, "D")
 
 
@@ -128,12 +129,12 @@ def _days_before_events(events: pd.DataFrame, station: Station, first: np.dateti
 
 
 def _study_days(before: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
-    """Days that a study collects: those before events and as many others, drawn at random."""
+    """Days that a study collects: those before events, and others drawn at random."""
     chosen = before.copy()
     for index, row in enumerate(before):
         others = np.flatnonzero(~row)
         rng = np.random.default_rng([seed, 17, index])
-        chosen[index, rng.choice(others, min(2 * int(row.sum()), others.size), replace=False)] = True
+        chosen[index, rng.choice(others, min(STUDY_OTHERS * int(row.sum()), others.size), replace=False)] = True
     return chosen
 
 
@@ -151,9 +152,7 @@ def _source_days(before: NDArray[np.bool_], spec: SimulateConfig) -> NDArray[np.
     return source
 
 
-def _clock_offsets(
-    stations: list[Station], histories: list[StationHistory], spec: SimulateConfig
-) -> NDArray[np.int64]:
+def _clock_offsets(stations: list[Station], histories: list[StationHistory], spec: SimulateConfig) -> NDArray[np.int64]:
     """Seconds by which time stamps are ahead; with the trap ``clock`` every second station turns to local time."""
     offset = np.stack([history.clock_error_s for history in histories]).astype(np.int64)
     if spec.trap == "clock":

@@ -75,7 +75,7 @@ _MEASURED: dict[str, tuple[tuple[float, ...], ...]] = {
     "SIT": ((-0.14, -0.10), (0.10, -10, 0.19, 69), (0.027,), (3.2, 5.2, 4.0), (0.3, 2.9, 0), (), ()),
     "CMO": ((0.1, 0.1), (0.05, 0, 0.14, -59), (0.046,), (13, 7.6, 33), (0, 4.9, 0), (), ()),
     "ALR": ((0.1, 0.1), (0.59, 164, 0.15, 180), (0.29,), (3.1, 2.8, 3.6), (0, 0, 0), (), ()),
-    "WIC": ((0, 0), (0.06, 0, 0.18, 160), (0.014,), (2.9, 3.9, 14), (0, 0, 0.7), (), ()),
+    "WIC": ((0.05, 0.05), (0.06, 0, 0.18, 160), (0.02,), (1.6, 2.1, 8.8), (0, 0, 0.4), (), ()),
     "AIA": ((0, 0), (0.27, 117, 0.25, -48), (0.064,), (1, 1.3, 1.1), (0, 0, 0), (), ()),
 }
 
@@ -105,15 +105,15 @@ def make_site(station: Station, seed: int, index: int) -> Site:
         gain = 10 ** (np.array(decades) / 2)
         a, b = cmath.rect(transfer[0], np.radians(transfer[1])), cmath.rect(transfer[2], np.radians(transfer[3]))
         z_own, a, b = _own_part(a, b, z_power)
-        noise = [np.array(values or (0.0, 0.0, 0.0)) * 1e-4 for values in (pink, white, traffic, swell)]
+        noises = [np.array(values or (0.0, 0.0, 0.0)) * 1e-4 for values in (pink, white, traffic, swell)]
         fade = 0.75 if station.code == "ALR" else 1.0
-        return Site(station, latitude, gain, a, b, fade, z_own, *noise, bias_nt=bias)
+        return Site(station, latitude, gain, a, b, fade, z_own, noises[0], noises[1], noises[2], noises[3], bias)
     gain = 10 ** rng.normal(0.0, 0.03, 2)
     coast = rng.choice([0.0, 180.0])  # Z follows H, or its reverse, by the side on which the sea lies
     a = cmath.rect(min(0.65, 0.25 * np.exp(rng.normal(0, 0.5))), np.radians(coast + rng.normal(0, 15)))
     b = cmath.rect(min(0.4, 0.12 * np.exp(rng.normal(0, 0.5))), np.radians(rng.choice([0.0, 180.0])))
-    pink = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
-    return Site(station, latitude, gain, a, b, 0.75, 0.02, pink, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
+    drawn = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
+    return Site(station, latitude, gain, a, b, 0.75, 0.02, drawn, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
 
 
 def noisier(site: Site, factor: float) -> Site:

@@ -90,7 +90,10 @@ def true_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
     sensor = plan.sensors[index] if changed else site
     field = simulate_background(site, sensor, index, day, plan.activity, spec.seed, plan.first)
     date = plan.first + day
-    if not site.traffic.any() and (traffic := cultural_noise(spec, index, date, site.station.longitude_deg)) is not None:
+    if (
+        not site.traffic.any()
+        and (traffic := cultural_noise(spec, index, date, site.station.longitude_deg)) is not None
+    ):
         field += traffic
     for number, emission in enumerate(plan.emissions[index]):
         if emission.start_utc < (date + 1).astype("M8[ms]") and emission.end_utc > date.astype("M8[ms]"):
