@@ -94,7 +94,7 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path, planted: pd.Dat
     legend = "grey: no estimate (gap, or border of a window)"
     if planted is not None and len(planted):
         legend = f"orange: planted emission; {legend}"
-    figure.text(0.99, 0.005, legend, ha="right", fontsize=8, color="0.35")
+    figure.supxlabel(legend, x=0.99, ha="right", fontsize=8, color="0.35")
     figure.savefig(path, dpi=150)
 
 
