@@ -180,13 +180,17 @@ def emission_of_file(
         axis_deg = cut_day([recording], station, day).h_axis_deg
         field = np.zeros((3, DAY_S))
         for emission in emissions:
-            stream = [zlib.crc32(text.encode()) for text in (emission.station, emission.event_id)]
-            rng = np.random.default_rng([seed, 6, *stream, int(day.astype("M8[D]").astype(int))])
-            add_emission(field, day, emission, axis_deg, spec, rng)
+            add_emission(field, day, emission, axis_deg, spec, _stream(seed, emission, day))
         offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
         low, high = max(0, offset), min(DAY_S, offset + recording.samples)
         added[:, low - offset : high - offset] = field[:, low:high]
     return added
+
+
+def _stream(seed: int, emission: Emission, day: np.datetime64) -> np.random.Generator:
+    names = (zlib.crc32(text.encode()) for text in (emission.station, emission.event_id))
+    since_1800 = int((day - np.datetime64("1800-01-01")) // _DAY)  # streams are numbered from 0 up
+    return np.random.default_rng([seed, 6, *names, since_1800])
 
 
 def _require_settings(spec: SimulateConfig) -> None:
