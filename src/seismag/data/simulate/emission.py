@@ -77,6 +77,7 @@ def plan_emissions(
     for event in chosen.itertuples():
         origin: np.datetime64 = np.datetime64(event.origin_utc, "ms")
         start: np.datetime64 = origin - np.timedelta64(round(spec.lead_h * 3_600_000), "ms")
+        end: np.datetime64 = start + np.timedelta64(round(spec.duration_h * 3_600_000), "ms")
         decades = spec.magnitude_exponent * (event.magnitude - 5.0)
         decades -= spec.distance_exponent * np.log10(max(event.distance_km, 1.0) / 100.0)
         emissions.append(
