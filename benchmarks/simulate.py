@@ -37,7 +37,13 @@ from seismag.domain import Station  # noqa: E402
 
 BANDS_MHZ = ((10, 45), (45, 100), (100, 400))
 COHERENCE_BANDS_MHZ = ((1.7, 7), (10, 45), (45, 100))
+QUIET_KP = 2.0
 DISTANCES_KM = (0, 500, 1500, 3500, 5500, 20_000)
+ELSEWHERE = {  # files without a usable position
+    "wic20220810vsec.zip": Station("WIC", 47.93, 15.86),
+    "NXX_vario_2017-11-02.cdf": Station("WIC", 47.93, 15.86),  # another instrument at Conrad observatory
+    "SXY20200303vsec.zip": Station("AIA", -65.25, -64.27),
+}
 SEGMENT_S = 600
 FREQUENCY_MHZ = np.fft.rfftfreq(SEGMENT_S) * 1000
 JUMP_RATIO = 20.0  # a jump of one second stands out of its segment's median by this: an artefact
@@ -72,10 +78,10 @@ def coherence(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], band: tuple[floa
     rows = (band[0] <= FREQUENCY_MHZ) & (band[1] > FREQUENCY_MHZ)
     a, b = a[..., rows], b[..., rows]
     good = np.isfinite(a).all(axis=-1) & np.isfinite(b).all(axis=-1)
-    a, b = (x / np.sqrt((np.abs(x) ** 2).mean(axis=-1, keepdims=True)) for x in (a, b))  # each segment counts alike
     result = []
     for component in range(3):
-        x, y = a[component, good[component]], b[component, good[component]]
+        x, y = (v[component, good[component]] for v in (a, b))
+        x, y = (v / np.sqrt((np.abs(v) ** 2).mean(axis=-1, keepdims=True)) for v in (x, y))  # each segment counts alike
         cross, px, py = (x.conj() * y).mean(axis=0), (abs(x) ** 2).mean(axis=0), (abs(y) ** 2).mean(axis=0)
         result.append(max(0.0, float((abs(cross) ** 2 / (px * py)).mean()) - 1 / len(x)))  # bias of few segments
     return np.array(result)
@@ -84,10 +90,12 @@ def coherence(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], band: tuple[floa
 def real_days(data: Path) -> dict[tuple[str, str], tuple[Station, np.ndarray[Any, Any]]]:
     """Spectra of the real days by station and day."""
     found = {}
-    files = [*sorted((data / "usgs_1s_201404").glob("*.gz")), data / "bmkg" / "S250101.ALR"]
-    for path in files:
+    files: dict[Path, Station | None] = dict.fromkeys(sorted((data / "usgs_1s_201404").glob("*.gz")))
+    files |= {data / "bmkg" / "S250101.ALR": None}
+    files |= {data / "magpy_formats" / name: station for name, station in ELSEWHERE.items()}
+    for path, known in files.items():
         recording = read_recording(path)
-        station = Station(recording.station, recording.latitude_deg, recording.longitude_deg)
+        station = known or Station(recording.station, recording.latitude_deg, recording.longitude_deg)
         spectra = segment_spectra(without_artefacts(mask_artefacts(recording.field_nt, DataConfig())))
         found[station.code, str(recording.start_utc.astype("M8[D]"))] = station, spectra
     return found
@@ -110,7 +118,7 @@ def compare_power(real: dict[Any, Any], data: Path, realisations: int) -> dict[A
     print(f"simulated / real power, mean of {realisations} realisations")
     print("station day         Kp    " + "".join(f"{low:>4}-{high} mHz: H    D    Z   " for low, high in BANDS_MHZ))
     activities = {day: activity_of(day, data) for _, day in real}
-    inside = within = total = 0
+    counts: dict[str, list[int]] = {"quiet": [0, 0, 0], "disturbed": [0, 0, 0]}
     first: dict[Any, Any] = {}
     codes = sorted({code for code, _ in real})
     for (code, day), (station, spectra) in real.items():
@@ -125,10 +133,13 @@ def compare_power(real: dict[Any, Any], data: Path, realisations: int) -> dict[A
         print(
             f"{code:<8}{day}  {kp:4.1f}   " + "   ".join("      " + " ".join(f"{v:4.2f}" for v in row) for row in ratio)
         )
-        inside += int(((ratio >= 0.5) & (ratio <= 2)).sum())
-        within += int(((ratio >= 2 / 3) & (ratio <= 1.5)).sum())
-        total += ratio.size
-    print(f"within a factor of 2: {inside} of {total}; within 1.5: {within}\n")
+        here = int(((ratio >= 0.5) & (ratio <= 2)).sum()), int(((ratio >= 2 / 3) & (ratio <= 1.5)).sum()), ratio.size
+        kind = "quiet" if kp < QUIET_KP else "disturbed"
+        counts[kind] = [a + b for a, b in zip(counts[kind], here, strict=True)]
+    for kind, (inside, within, total) in counts.items():
+        limit = f"below mean Kp {QUIET_KP:g}" if kind == "quiet" else f"from mean Kp {QUIET_KP:g} on"
+        print(f"{kind} days ({limit}): within a factor of 2: {inside} of {total}; within 1.5: {within}")
+    print()
     return first
 
 
