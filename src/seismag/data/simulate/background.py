@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 from seismag.data.quality import main_field
-from seismag.data.simulate.activity import Activity
+from seismag.data.simulate.activity import Activity, day_stream
 from seismag.data.simulate.pulsations import add_pulsations
 from seismag.data.simulate.sites import Site, floor_density
 
@@ -33,6 +33,8 @@ KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are made for levels so
 TRANSFER_FADES_MHZ = (30.0, 60.0)
 ANCHOR_REACH_KM = 2300.0  # of a source of regional noise
 EARTH_KM = 6371.0
+LAST_MONTH = np.datetime64("2029-12")  # of the main-field model
+_DAY = np.timedelta64(1, "D")
 
 FloatArray = NDArray[np.float64]
 
@@ -105,7 +107,8 @@ def natural_density(site: Site, frequency_hz: FloatArray, kp: float, local_h: Fl
             total += np.mean(10**levels) * shape(law, process, frequency_hz, kp)
         horizontal.append(total * site.gain[component] ** 2)
     h, d = horizontal
-    z = abs(site.z_from_h) ** 2 * h + abs(site.z_from_d) ** 2 * d + site.z_own * (h + d)
+    fade = np.interp(frequency_hz * 1000, TRANSFER_FADES_MHZ, (1.0, site.z_fade)) ** 2
+    z = fade * (abs(site.z_from_h) ** 2 * h + abs(site.z_from_d) ** 2 * d + site.z_own * (h + d))
     return np.stack([h, d, z])
 
 
@@ -142,8 +145,9 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     add_pulsations(field, site, day, kp, seed)
     floor = np.sqrt(floor_density(sensor, FREQUENCY_HZ) * (DAY_S / 4))
     floor[:, 0] = 0.0
-    sensor_noise = np.random.default_rng([seed, 16, index, day])
-    field += fft.irfft(_normals(sensor_noise, 3, FREQUENCY_HZ.size) * floor.astype(np.float32), n=DAY_S, axis=-1)
+    white = _normals(day_stream(seed, 16, index, day=day), 3, FREQUENCY_HZ.size)
+    noise = fft.irfft(white * floor.astype(np.float32), n=DAY_S, axis=-1)
+    field += noise - noise[:, :1]  # days join without a step, as in _noise
     return field
 
 
@@ -165,7 +169,7 @@ def background_power(site: Site, day: int, activity: Activity, seed: int,
 
 def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
     """Coloured noise (3, 86400): continuum and hump, each with its modulation; Z by induction."""
-    local = np.random.default_rng([seed, 11, *site.cell, day])
+    local = day_stream(seed, 11, *site.cell, day=day)
     n = int(NATURAL_HZ * DAY_S)
     each, grid = np.arange(float(DAY_S)), np.arange(float(MINUTES)) * 60
     envelopes = _envelopes(site, day, kp, seed)
@@ -243,7 +247,7 @@ def _modulation(site: Site, process: int, day: int, seed: int) -> FloatArray:
 
 def _wander(stream: tuple[int, ...], day: int, minutes: float) -> FloatArray:
     """Ornstein-Uhlenbeck series (1441,), smoothed, unit variance, continuous from day to day."""
-    pushes = np.concatenate([np.random.default_rng([*stream, day + one]).standard_normal(1440) for one in (0, 1, 2)])
+    pushes = np.concatenate([day_stream(*stream, day=day + one).standard_normal(1440) for one in (-1, 0, 1)])
     slow, fast = np.exp(-1 / minutes), np.exp(-1 / SMOOTH_MINUTES)
     series = signal.lfilter([1.0], np.convolve([1, -slow], [1, -fast]), pushes)
     variance = (1 + slow * fast) / ((1 - slow * fast) * (1 - slow**2) * (1 - fast**2))
@@ -281,7 +285,7 @@ def _shares(component: int) -> tuple[FloatArray, FloatArray]:
 
 @lru_cache(maxsize=160)  # 70 kB each: those of one day and its neighbours
 def _shared_noise(seed: int, anchor: int, component: int, process: int, day: int) -> NDArray[np.complex64]:
-    rng = np.random.default_rng([seed, 10, anchor + 1, component, process, day])
+    rng = day_stream(seed, 10, anchor + 1, component, process, day=day)
     return _normals(rng, 1, int(SHARED_HZ * DAY_S))[0]
 
 
@@ -308,25 +312,26 @@ def _normals(rng: np.random.Generator, rows: int, n: int) -> NDArray[np.complex6
 def _slow_field(site: Site, date: np.datetime64, dst: FloatArray, seed: int, day: int) -> FloatArray:
     """Main field, daily variation and ring current (3, 1441), nT."""
     month = date.astype("datetime64[M]")
-    share = float((date - month.astype("datetime64[D]")) / np.timedelta64(1, "D")) / 30.4
-    now, then = (main_field(site.station, m.astype("datetime64[D]")) for m in (month, month + 1))
+    begin, end = month.astype("datetime64[D]"), (month + 1).astype("datetime64[D]")
+    share = ((date - begin) / _DAY + np.arange(MINUTES) / 1440) / ((end - begin) / _DAY)
+    now, then = (main_field(site.station, m.astype("datetime64[D]")) for m in (month, min(month + 1, LAST_MONTH)))
     latitude = np.radians(site.dipole_latitude_deg)
     sq = _daily_variation(site, date) * np.linspace(_day_factor(seed, day), _day_factor(seed, day + 1), MINUTES)
-    field = np.array(now.hdz)[:, None] * (1 - share) + np.array(then.hdz)[:, None] * share + site.bias_nt[:, None] + sq
+    field = np.outer(now.hdz, 1 - share) + np.outer(then.hdz, share) + site.bias_nt[:, None] + sq
     field[0] += dst * np.cos(latitude)
     field[2] -= 0.36 * dst * np.sin(latitude)  # external dipole and 27 % induced, opposite in Z
     return field
 
 
 def _day_factor(seed: int, day: int) -> float:
-    return float(np.exp(np.random.default_rng([seed, 15, day + 1]).normal(0, 0.15)))
+    return float(np.exp(day_stream(seed, 15, day=day).normal(0, 0.15)))
 
 
 def _daily_variation(site: Site, date: np.datetime64) -> FloatArray:
     """Sq (3, 1441), nT: flat by night, its size by latitude as seen on quiet days, larger in local summer."""
     local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
     latitude = site.dipole_latitude_deg
-    year_day = float((date - date.astype("datetime64[Y]").astype("datetime64[D]")) / np.timedelta64(1, "D"))
+    year_day = (date - np.datetime64("2000-01-01")) / _DAY + np.arange(MINUTES) / 1440
     season = 1 + 0.25 * np.sign(latitude) * np.cos(2 * np.pi * (year_day - 172) / 365.25)
     bump = np.exp(-(((local_h - 11.5) / 2.6) ** 2))
     swing = -(local_h - 10.8) / 2.6 * np.exp(0.5 - ((local_h - 10.8) / 2.6) ** 2) * np.sqrt(2)

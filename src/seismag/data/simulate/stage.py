@@ -14,9 +14,9 @@ from seismag.config import SimulateConfig
 from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE
 from seismag.data.parallel import Progress, open_pool, silent
 from seismag.data.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
-from seismag.data.simulate.activity import MARGIN_D
+from seismag.data.simulate.activity import MARGIN_D, day_stream
 from seismag.data.simulate.background import DAY_S, background_power, simulate_background
-from seismag.data.simulate.dirt import cultural_noise, soil
+from seismag.data.simulate.dirt import cultural_noise, cultural_power, soil
 from seismag.data.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
 from seismag.data.simulate.plan import Plan, make_plan
 from seismag.data.store import write_table
@@ -97,8 +97,8 @@ def true_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
         field += traffic
     for number, emission in enumerate(plan.emissions[index]):
         if emission.start_utc < (date + 1).astype("M8[ms]") and emission.end_utc > date.astype("M8[ms]"):
-            rng = np.random.default_rng([spec.seed, 6, index, number, day])
-            add_emission(field, date, emission, site.h_axis_deg(date), spec.emission, rng)
+            now, before = (day_stream(spec.seed, 6, index, number, day=day - back) for back in (0, 1))
+            add_emission(field, date, emission, site.h_axis_deg(date), spec.emission, now, before)
     return field
 
 
@@ -151,7 +151,10 @@ def _write_tables(plan: Plan, out: Path) -> None:
 
 
 def truth_table(plan: Plan) -> pd.DataFrame:
-    """Give one row for each recorded 6-hour window and each emission in it: columns of docs/data-formats.md."""
+    """Give one row for each recorded 6-hour window and each emission in it: columns of docs/data-formats.md.
+
+    Files that are copies of another day have no row: they do not hold what was emitted on theirs.
+    """
     spec, rows = plan.spec, []
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
     for index, emissions in enumerate(plan.emissions):
@@ -159,11 +162,14 @@ def truth_table(plan: Plan) -> pd.DataFrame:
         for emission in emissions:
             first, last = ((t.astype("M8[D]") - plan.first).astype(int) for t in (emission.start_utc, emission.end_utc))
             for day in range(max(first, 0), min(last, spec.days - 1) + 1):
-                if not plan.written[index, day]:
+                if not plan.written[index, day] or plan.source_day[index, day] != day:
                     continue
                 if day not in background:
                     sensor = plan.sensors[index] if plan.histories[index].changed[day] else plan.sites[index]
                     background[day] = background_power(sensor, day, plan.activity, spec.seed, band)
+                    if not sensor.traffic.any():
+                        longitude = sensor.station.longitude_deg
+                        background[day] += cultural_power(spec, index, plan.first + day, longitude, band)
                 rows += window_truth(emission, plan.first + day, background[day], spec.emission)
     return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS)).astype(TRUTH_COLUMNS)
 
