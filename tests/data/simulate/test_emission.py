@@ -18,9 +18,9 @@ from scipy import signal
 from seismag.config import EmissionConfig
 from seismag.data.quality import main_field
 from seismag.data.simulate import emission as module
-from seismag.data.simulate.background import quiet_band_power
 from seismag.data.simulate.dirt import traffic_level_nt2_hz
 from seismag.data.simulate.emission import Emission, emission_envelope, events_in_range, plan_emissions
+from seismag.data.simulate.law import quiet_band_power
 from seismag.data.simulate.plan import make_plan
 from seismag.data.simulate.stage import truth_table
 from seismag.data.stations import read_stations

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seismag.data.quality import main_field
-from seismag.data.simulate.background import natural_density
+from seismag.data.simulate.law import natural_density
 from seismag.data.simulate.sites import _MEASURED, dipole_latitude_deg, floor_density, make_site, noisier
 from seismag.data.stations import read_stations
 from seismag.domain import Station

@@ -19,10 +19,11 @@ from seismag.data.indices import read_index
 from seismag.data.recordings import read_recording
 from seismag.data.recordings.frg604rc import MARK_SIMULATED
 from seismag.data.simulate.activity import make_activity
-from seismag.data.simulate.background import HUMP, _modulation
+from seismag.data.simulate.background import _modulation
 from seismag.data.simulate.dirt import soil
 from seismag.data.simulate.earthquakes import earthquakes
 from seismag.data.simulate.emission import events_in_range
+from seismag.data.simulate.law import HUMP
 from seismag.data.simulate.plan import make_plan
 from seismag.data.simulate.sites import make_site
 from seismag.data.simulate.stage import _write_day, simulate_archive, simulate_day

@@ -108,7 +108,7 @@ def plan_emissions(
 
 def add_emission(
     field_nt: NDArray[np.float64], day: np.datetime64, emission: Emission, h_axis_deg: float, spec: EmissionConfig,
-    rng: np.random.Generator, rng_before: np.random.Generator | None = None,
+    rng: np.random.Generator, rng_before: np.random.Generator,
 ) -> None:  # fmt: skip
     """Add the part of an emission that falls on a day, in place.
 
@@ -125,7 +125,7 @@ def add_emission(
     if not envelope.any():
         return
     waves = _waveform(spec, rng)
-    if rng_before is not None and envelope[0] > 0:
+    if envelope[0] > 0:
         turn = np.pi / 2 * np.arange(EDGE_S) / EDGE_S
         before = _waveform(spec, rng_before)[:, :EDGE_S]  # periodic: how yesterday's goes on
         waves[:, :EDGE_S] = np.sin(turn) * waves[:, :EDGE_S] + np.cos(turn) * before

@@ -180,7 +180,8 @@ def emission_of_file(
         axis_deg = cut_day([recording], station, day).h_axis_deg
         field = np.zeros((3, DAY_S))
         for emission in emissions:
-            add_emission(field, day, emission, axis_deg, spec, _stream(seed, emission, day))
+            now, before = (_stream(seed, emission, date) for date in (day, day - 1))
+            add_emission(field, day, emission, axis_deg, spec, now, before)
         offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
         low, high = max(0, offset), min(DAY_S, offset + recording.samples)
         added[:, low - offset : high - offset] = field[:, low:high]

@@ -64,7 +64,7 @@ def require_empty(out: Path) -> None:
 
 
 def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
-    """Simulate what a station's file of a day holds, before dirt: clock errors and copies included.
+    """Simulate what a station's clock calls a day, before dirt.
 
     Args:
         plan: what to simulate.
@@ -75,11 +75,10 @@ def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
         (3, 86400) H, D, Z in nT, without a missing second.
     """
     offset = int(plan.clock_offset_s[index, day])
-    source = int(plan.source_day[index, day])
     if offset == 0:
-        return true_day(plan, index, source)
+        return true_day(plan, index, day)
     whole, rest = divmod(-offset, DAY_S)
-    days = [true_day(plan, index, source + whole + extra) for extra in ((0, 1) if rest else (0,))]
+    days = [true_day(plan, index, day + whole + extra) for extra in ((0, 1) if rest else (0,))]
     return np.concatenate(days, axis=1)[:, rest : rest + DAY_S]
 
 
@@ -112,7 +111,8 @@ def _write_days(spec: SimulateConfig, first: int, end: int, out: Path) -> None:
 def _write_day(plan: Plan, index: int, day: int, out: Path) -> None:
     station = plan.sites[index].station
     date = (plan.first + day).astype(object)  # datetime.date
-    field = soil(simulate_day(plan, index, day), plan.spec, plan.histories[index], index, day)
+    source = int(plan.source_day[index, day])  # another day where the file is a copy under this date
+    field = soil(simulate_day(plan, index, source), plan.spec, plan.histories[index], index, source)
     place = (station.code, date, station.latitude_deg, station.longitude_deg)
     payload = encode_day(*place, field, mark=MARK_SIMULATED)
     if plan.spec.trap == "decoder":
