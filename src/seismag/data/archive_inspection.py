@@ -190,6 +190,8 @@ def _describe_scenario(facts: dict[str, Any]) -> list[str]:
             f"scenario    seed {settings.get('seed')}, trap {settings.get('trap')}, emission SNR "
             f"{emission.get('snr', 0):g} at M 5 and 100 km"
         )
+    if (scenario or {}).get("complete") is False:
+        lines.append("            UNFINISHED: give the command that made it again, and it goes on")
     if facts["events"] is not None:
         lines.append(f"catalogue   {facts['events']} earthquakes")
     if facts["emissions"] is not None:
