@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seismag.config import load_config
 from seismag.data.recordings.frg604rc import encode_day
 
 SEISMAG = [sys.executable, "-c", "from seismag.cli import main; main()"]
@@ -158,6 +160,22 @@ def test_a_simulation_prints_one_json_document(tmp_path):
     assert facts["emissions"] == 0
     assert facts["events"] > 10
     assert 0.1 < facts["size_mb"] < 2
+
+
+def test_the_next_command_after_simulate_prepares_by_the_rules_of_the_scenario(tmp_path):
+    """Without its configuration the controls of a trap would be matched, and the trap gone."""
+    out, scenario = (
+        tmp_path / "an archive",
+        Path(__file__).resolve().parents[1] / "configs/scenarios/trap_quiet_days.yaml",
+    )
+    settings = ("--set", "simulate.days=1", "--set", "simulate.stations=[GTO]", "--set", "data.horizon_h=24")
+    result = run("simulate", "--config", scenario, "--out", out, *settings)
+    words = shlex.split(next(line for line in result.stdout.splitlines() if line.startswith("next "))[12:])
+    assert words[:4] == ["seismag", "prepare", "--archive", str(out)]
+    config = load_config(words[words.index("--config") + 1], [words[words.index("--set") + 1]])
+    assert (config.data.controls, config.data.horizon_h) == ("quiet_days", 24)
+    assert words[-2:] == ["--out", "STORE"]
+    assert words.count("--set") == 1
 
 
 def test_injection_without_a_catalogue_or_an_event_writes_nothing(archive_of_a_day, tmp_path):

@@ -94,7 +94,11 @@ def simulate(
     if as_json:
         _print_json({"out": str(out), **summary})
     else:
-        print(describe_simulation(summary))
+        options = ["--config", str(config)] if config is not None else []
+        for entry in overrides or []:
+            if entry.split("=")[0].split(".")[0] in ("data", "prepare", "size"):  # what prepare reads of them
+                options += ["--set", entry]
+        print(describe_simulation(summary, options))
 
 
 @app.command()

@@ -140,12 +140,17 @@ class EarthquakeConfig(Section):
         description="uniform: around each station, every azimuth alike; arcs: along the subduction arcs of Indonesia.",
     )
     per_station_year: float = Field(
-        12.0, ge=0, description="uniform: mainshocks in range of each station; one a month leaves room for Normal."
+        12.0,
+        ge=0,
+        le=10_000,
+        description="uniform: mainshocks in range of each station; one a month leaves room for Normal.",
     )
-    per_year: float = Field(300.0, ge=0, description="arcs: mainshocks from min_magnitude on, in the whole region.")
+    per_year: float = Field(
+        300.0, ge=0, le=100_000, description="arcs: mainshocks from min_magnitude on, in the whole region."
+    )
     min_magnitude: float = Field(4.5, ge=4.0, le=8.0, description="Smallest mainshock.")
     max_magnitude: float = Field(7.5, gt=4.0, le=9.5, description="Largest mainshock.")
-    b_value: float = Field(1.0, gt=0, description="Gutenberg-Richter slope.")
+    b_value: float = Field(1.0, gt=0, le=3, description="Gutenberg-Richter slope.")
     branching_ratio: float = Field(0.4, ge=0, lt=1, description="ETAS: direct aftershocks an event has on average.")
     omori_c_d: float = Field(0.05, gt=0, description="ETAS: time constant of the Omori law, days.")
     omori_p: float = Field(1.2, gt=1, description="ETAS: exponent of the Omori law.")
@@ -169,11 +174,13 @@ class EmissionConfig(Section):
     )
     low_mhz: float = Field(10.0, gt=0, description="Lower edge of the band.")
     high_mhz: float = Field(40.0, gt=0, le=490, description="Upper edge of the band.")
-    lead_h: float = Field(48.0, ge=0, description="It begins this long before the origin.")
-    duration_h: float = Field(48.0, gt=0, description="It lasts this long.")
-    magnitude_exponent: float = Field(0.0, ge=0, description="Decades of power for one unit of magnitude.")
-    distance_exponent: float = Field(0.0, ge=0, description="Power falls as distance to this power.")
-    z_ratio: float = Field(0.5, ge=0, description="Amplitude of Z over the horizontal one; Z leads by 90 degrees.")
+    lead_h: float = Field(48.0, ge=0, le=8784, description="It begins this long before the origin.")
+    duration_h: float = Field(48.0, gt=0, le=8784, description="It lasts this long.")
+    magnitude_exponent: float = Field(0.0, ge=0, le=10, description="Decades of power for one unit of magnitude.")
+    distance_exponent: float = Field(0.0, ge=0, le=10, description="Power falls as distance to this power.")
+    z_ratio: float = Field(
+        0.5, ge=0, le=10, description="Amplitude of Z over the horizontal one; Z leads by 90 degrees."
+    )
     modulation_depth: float = Field(0.0, ge=0, le=1, description="Relative depth of a sinusoidal modulation.")
     modulation_period_min: float = Field(
         60.0, ge=2, description="Period of that modulation; a shorter one would leave the band."
@@ -198,18 +205,24 @@ class DirtConfig(Section):
     """What goes wrong at real observatories. Rates are means; every one can be set to 0."""
 
     missing_day_fraction: float = Field(0.03, ge=0, lt=1, description="Days without a file, one by one.")
-    missing_blocks_per_year: float = Field(2.0, ge=0, description="Outages of several days.")
-    missing_block_days: float = Field(6.0, gt=0, description="Their mean length.")
-    gaps_per_day: float = Field(0.5, ge=0, description="Gaps; lengths log-normal, median 40 s.")
-    spikes_per_day: float = Field(0.3, ge=0, description="Jumps of one second, 12 to 300 nT.")
-    steps_per_day: float = Field(0.03, ge=0, description="The level jumps and stays until the day's end.")
-    drift_nt_per_day: float = Field(0.3, ge=0, description="Standard deviation of a linear drift of each component.")
+    missing_blocks_per_year: float = Field(2.0, ge=0, le=10_000, description="Outages of several days.")
+    missing_block_days: float = Field(6.0, gt=0, le=10_000, description="Their mean length.")
+    gaps_per_day: float = Field(0.5, ge=0, le=86_400, description="Gaps; lengths log-normal, median 40 s.")
+    spikes_per_day: float = Field(0.3, ge=0, le=86_400, description="Jumps of one second, 12 to 300 nT.")
+    steps_per_day: float = Field(0.03, ge=0, le=86_400, description="The level jumps and stays until the day's end.")
+    drift_nt_per_day: float = Field(
+        0.3, ge=0, le=1000, description="Standard deviation of a linear drift of each component."
+    )
     dead_component_fraction: float = Field(0.002, ge=0, lt=1, description="Days with one component stuck.")
-    relevels_per_year: float = Field(1.0, ge=0, description="The baseline changes for good, by up to 150 nT.")
+    relevels_per_year: float = Field(
+        1.0, ge=0, le=10_000, description="The baseline changes for good, by up to 150 nT."
+    )
     clock_error_s: float = Field(
         0.0, ge=0, le=86_400, description="Standard deviation of the clock error of a station-month."
     )
-    cultural_noise: float = Field(1.0, ge=0, description="Scale of traffic noise: by day, less at weekends; 0: none.")
+    cultural_noise: float = Field(
+        1.0, ge=0, le=1000, description="Scale of traffic noise: by day, less at weekends; 0: none."
+    )
     instrument_change: bool = Field(False, description="A noisier sensor from the middle of the archive on.")
 
 

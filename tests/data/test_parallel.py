@@ -4,6 +4,7 @@ import operator
 import time
 from pathlib import Path
 
+import dask
 import pytest
 
 from seismag.data.parallel import open_pool, silent
@@ -47,6 +48,7 @@ def test_a_cluster_runs_every_task_once_and_passes_failures_on(tmp_path):
         after = []
         pool.run(operator.add, [(1, 2)], "stage", lambda *call: after.append(call))  # the cluster still works
         assert after[-1] == ("stage", 1, 1)
+        assert dask.base.get_scheduler() is None  # other users of Dask in this process do not get the cluster
 
 
 def test_a_running_scheduler_is_used_by_its_address(tmp_path):
@@ -66,6 +68,7 @@ def test_an_address_where_nobody_answers_is_a_usage_error(address):
     with pytest.raises(UsageError, match="no Dask scheduler answers there"), open_pool(1, address):
         pass
     assert time.monotonic() - begin < 20
+    assert dask.base.get_scheduler() is None  # nothing stays behind for other users of Dask in this process
 
 
 @pytest.mark.parametrize("workers", [0, -1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,13 +107,19 @@ def describe_archive(facts: dict[str, Any]) -> str:
     return "\n".join([*lines, *_describe_scenario(facts)])
 
 
-def describe_simulation(facts: dict[str, Any]) -> str:
-    """Lines for a terminal after ``seismag simulate``: what was written, and the next command."""
+def describe_simulation(facts: dict[str, Any], options: list[str]) -> str:
+    """Lines for a terminal after ``seismag simulate``: what was written, and the next command.
+
+    Args:
+        facts: of ``archive_summary``.
+        options: of the next command, by which ``prepare`` gets the settings of the scenario.
+    """
     out = facts["archive"]
-    tables = f"--stations {out}/stations.csv --catalog {out}/catalogue.csv"
+    command = ["seismag", "prepare", "--archive", out, "--stations", f"{out}/stations.csv"]
+    command += ["--catalog", f"{out}/catalogue.csv"]
     if not facts["simulation"].get("injected"):
-        tables += f" --kp {out}/kp.csv --dst {out}/dst.csv"
-    return f"{describe_archive(facts)}\nnext        seismag prepare --archive {out} {tables} --out STORE"
+        command += ["--kp", f"{out}/kp.csv", "--dst", f"{out}/dst.csv"]
+    return f"{describe_archive(facts)}\nnext        {shlex.join([*command, *options, '--out', 'STORE'])}"
 
 
 def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Recording, pd.DataFrame | None]:
@@ -190,6 +197,8 @@ def _describe_scenario(facts: dict[str, Any]) -> list[str]:
             f"scenario    seed {settings.get('seed')}, trap {settings.get('trap')}, emission SNR "
             f"{emission.get('snr', 0):g} at M 5 and 100 km"
         )
+    if (scenario or {}).get("complete") is False:
+        lines.append("            UNFINISHED: give the command that made it again, and it goes on")
     if facts["events"] is not None:
         lines.append(f"catalogue   {facts['events']} earthquakes")
     if facts["emissions"] is not None:

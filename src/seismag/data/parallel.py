@@ -48,7 +48,7 @@ class Pool:
 
         futures = [self._client.submit(function, *task, pure=False) for task in tasks]
         try:
-            for _, result in as_completed(futures, with_results=True):
+            for _, result in as_completed(futures, loop=self._client.loop, with_results=True):
                 yield result
         finally:
             self._client.cancel(futures)
@@ -92,7 +92,8 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
 
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout="10s")
+            # never the default client of the process: xarray would go on asking for it when it is gone
+            client = Client(scheduler, timeout="10s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error}).") from error
         with client:
@@ -107,7 +108,7 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
         return
     with (
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         client.run(keep_freed_memory)
         yield Pool(client)

@@ -207,6 +207,20 @@ def test_any_number_of_workers_gives_the_same_bytes(archive, catalog, injected, 
     assert files_of(two) == files_of(injected[0])
 
 
+def test_an_interrupted_injection_goes_on_and_ends_with_the_same_bytes(archive, catalog, injected, tmp_path):
+    def stop(stage, done, _total):
+        if (stage, done) == ("inject", 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        inject_archive(spec_of(catalog), archive, tmp_path / "a", 1, stop)
+    assert json.loads((tmp_path / "a" / "simulation.json").read_text())["complete"] is False
+    with pytest.raises(UsageError, match="unfinished simulation with other settings"):
+        inject_archive(spec_of(catalog, snr=9.0), archive, tmp_path / "a")
+    inject_archive(spec_of(catalog), archive, tmp_path / "a")
+    assert files_of(tmp_path / "a") == files_of(injected[0])
+
+
 def test_two_files_that_hold_the_same_seconds_still_agree(catalog, tmp_path):
     """A copy of a day in another format and cut: prepare merges them, before as after."""
     field = quiet_day(GTO, FIRST)

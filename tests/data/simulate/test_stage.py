@@ -1,6 +1,7 @@
 """Simulated archives as a whole: reproducible bytes, bounded memory, readable tables, and a null that is one."""
 
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from measuring import FIRST, band_power, configuration, contents, day_files, fla
 from scipy import stats
 
 from seismag.config import SimulateConfig
+from seismag.data.archive_inspection import archive_summary, describe_archive
 from seismag.data.catalogs import read_catalogs
 from seismag.data.indices import read_index
 from seismag.data.recordings import read_recording
@@ -269,14 +271,48 @@ def test_a_station_without_events_can_be_simulated(tmp_path):
     assert len(read_catalogs([out / "catalogue.csv"]).events) > 10  # far earthquakes are there all the same
 
 
-def test_an_interrupted_simulation_is_marked_as_simulated(tmp_path):
-    """Its files look real: whatever is there must carry the mark, or prepare takes it for observed."""
+def interrupt(out, **settings):
+    """Simulate five days of GTO, stopped after the first task of four."""
 
     def stop(_stage, done, _total):
         if done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate_archive(configuration(days=5, stations=["GTO"]), tmp_path / "a", 1, stop)
-    assert len(day_files(tmp_path / "a")) == 4  # one task
-    assert (tmp_path / "a" / "simulation.json").is_file()
+        simulate_archive(configuration(days=5, stations=["GTO"], **settings), out, 1, stop)
+
+
+def test_an_interrupted_simulation_is_marked_as_simulated_and_unfinished(tmp_path):
+    """Its files look real: whatever is there must carry the mark, or prepare takes it for observed."""
+    interrupt(tmp_path / "a")
+    assert len(day_files(tmp_path / "a")) == 4
+    assert json.loads((tmp_path / "a" / "simulation.json").read_text())["complete"] is False
+    assert "UNFINISHED" in describe_archive(archive_summary(tmp_path / "a"))
+
+
+def test_an_interrupted_simulation_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    spec = configuration(days=5, stations=["GTO"])
+    whole = simulate_archive(spec, tmp_path / "whole")
+    interrupt(tmp_path / "a")
+    first = min(day_files(tmp_path / "a"))
+    written = first.stat().st_mtime_ns
+    assert contents(simulate_archive(spec, tmp_path / "a", workers=2)) == contents(whole)
+    assert first.stat().st_mtime_ns == written  # kept, not made again
+    assert json.loads((whole / "simulation.json").read_text())["complete"] is True
+    assert "UNFINISHED" not in describe_archive(archive_summary(whole))
+    with pytest.raises(UsageError, match="is not empty"):  # it is finished now
+        simulate_archive(spec, tmp_path / "a")
+
+
+def test_an_unfinished_folder_of_other_settings_is_refused(tmp_path):
+    interrupt(tmp_path / "a")
+    before = contents(tmp_path / "a")
+    with pytest.raises(UsageError, match=r"unfinished simulation with other settings\. .*another --out, or delete it"):
+        simulate_archive(configuration(days=5, stations=["GTO"], seed=8), tmp_path / "a")
+    assert contents(tmp_path / "a") == before
+
+
+def test_nothing_is_written_where_no_worker_can_start(tmp_path):
+    with pytest.raises(UsageError, match="--workers 0: at least 1"):
+        simulate_archive(configuration(days=1, stations=["GTO"]), tmp_path / "a", workers=0)
+    assert not (tmp_path / "a").exists()

@@ -48,12 +48,12 @@ from seismag.data.simulate.emission import (
     plan_emissions,
     window_truth,
 )
-from seismag.data.simulate.stage import require_empty, write_places
+from seismag.data.simulate.out_folder import mark, require_free
+from seismag.data.simulate.stage import write_places
 from seismag.data.spectrogram import make_grid, power_spectrogram
 from seismag.data.stations import read_stations
 from seismag.data.store import write_table
 from seismag.domain import DataError, Station, UsageError
-from seismag.runs import write_json_atomic
 
 TASK_FILES = 8
 _GRID = DataConfig.model_validate(  # of the background: up to 490 mHz
@@ -97,7 +97,7 @@ def inject_archive(
     Args:
         spec: section ``simulate``; ``seed``, ``station_file``, ``emission`` and ``earthquakes.catalog`` count.
         archive: folder with ``<STATION>/<recordings>``.
-        out: folder, created; must be empty.
+        out: folder, created; must be empty, or left unfinished by the same call.
         workers: processes.
         progress: called with stage, done, total.
 
@@ -106,7 +106,13 @@ def inject_archive(
         DataError: files of formats that cannot be written, or that are simulated already; nothing to inject.
     """
     _require_settings(spec)
-    require_empty(out)
+    settings: dict[str, object] = {
+        "seismag": __version__, "injected": True, "archive": str(archive),
+        "simulate": spec.model_dump(
+            mode="json", include={"seed": True, "station_file": True, "emission": True, "earthquakes": {"catalog"}}
+        ),
+    }  # fmt: skip
+    require_free(out, settings)
     _require_apart(archive, out)
     files = list_files(archive)
     stations = read_stations(Path(spec.station_file) if spec.station_file else None)
@@ -121,14 +127,8 @@ def inject_archive(
         jobs = _plan(survey, here, events, reference, spec)
         if not any(job.emissions for job in jobs):
             raise DataError(_nothing_in_range(spec, archive, usable))
-        out.mkdir(parents=True, exist_ok=True)
-        facts: dict[str, object] = {
-            "seismag": __version__, "injected": True, "background_nt2": reference,
-            "simulate": spec.model_dump(
-                mode="json", include={"seed": True, "station_file": True, "emission": True, "earthquakes": {"catalog"}}
-            ),
-        }  # fmt: skip
-        write_json_atomic(out / SIMULATION_FILE, facts)  # first: an interrupted archive is marked, too
+        facts = settings | {"background_nt2": reference}
+        mark(out, facts, complete=False)
         write_places(here, events, out)
         truth, changed = _write_files(pool, jobs, archive, out, spec, Path(folder), progress)
     if truth.empty:
@@ -140,7 +140,7 @@ def inject_archive(
     write_table(truth, out / TRUTH_FILE)
     skipped = survey.drop_duplicates("path").loc[lambda rows: rows["why_not"] != "", "why_not"].value_counts()
     counts = {"changed": changed, "copied": len(files) - changed, "unusable": skipped.to_dict()}
-    write_json_atomic(out / SIMULATION_FILE, facts | {"files": counts})
+    mark(out, facts | {"files": counts}, complete=True)
     return out
 
 

@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.config import SimulateConfig
-from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE
-from seismag.data.parallel import Progress, open_pool, silent
+from seismag.data.archive import TRUTH_FILE
+from seismag.data.parallel import Progress, full_disk_explained, open_pool, silent
 from seismag.data.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
 from seismag.data.simulate.activity import MARGIN_D, day_stream
 from seismag.data.simulate.background import DAY_S, background_power, simulate_background
 from seismag.data.simulate.dirt import cultural_noise, cultural_power, soil
 from seismag.data.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
+from seismag.data.simulate.out_folder import mark, require_free
 from seismag.data.simulate.plan import Plan, make_plan
 from seismag.data.store import write_table
-from seismag.domain import Station, UsageError
-from seismag.runs import write_json_atomic
+from seismag.domain import Station
+from seismag.runs import atomic_path
 
 TASK_DAYS = 4  # of all stations: neighbours share the regional noise, which is kept for a day
 COLUMN_SHIFT = 7  # rows by which the longitudes are off with the trap "positions"
@@ -34,7 +35,7 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
 
     Args:
         spec: section ``simulate``.
-        out: folder, created; must be empty.
+        out: folder, created; must be empty, or left unfinished by the same call: then the days that are there stay.
         workers: processes.
         progress: called with stage, done, total.
 
@@ -43,24 +44,15 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
         DataError: a catalogue or index file cannot be read.
     """
     plan = make_plan(spec)
-    require_empty(out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(out / SIMULATION_FILE, {"seismag": __version__, "simulate": spec.model_dump(mode="json")})
-    _write_tables(plan, out)
+    facts: dict[str, object] = {"seismag": __version__, "simulate": spec.model_dump(mode="json")}
+    require_free(out, facts)
     tasks = [(spec, first, min(first + TASK_DAYS, spec.days), out) for first in range(0, spec.days, TASK_DAYS)]
-    with open_pool(workers, None) as pool:
+    with open_pool(workers, None) as pool, full_disk_explained("simulate"):
+        mark(out, facts, complete=False)
+        _write_tables(plan, out)
         pool.run(_write_days, tasks, "simulate", progress)
+        mark(out, facts, complete=True)
     return out
-
-
-def require_empty(out: Path) -> None:
-    """Refuse a folder that holds something.
-
-    Raises:
-        UsageError: it does, or is a file.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out}: is not empty. Choose another --out, or delete it.")
 
 
 def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
@@ -111,16 +103,17 @@ def _write_days(spec: SimulateConfig, first: int, end: int, out: Path) -> None:
 def _write_day(plan: Plan, index: int, day: int, out: Path) -> None:
     station = plan.sites[index].station
     date = (plan.first + day).astype(object)  # datetime.date
+    path = out / station.code / f"S{date:%y%m%d}.{station.code}.gz"
+    if path.exists():  # of an interrupted run; files appear whole
+        return
     source = int(plan.source_day[index, day])  # another day where the file is a copy under this date
     field = soil(simulate_day(plan, index, source), plan.spec, plan.histories[index], index, source)
     place = (station.code, date, station.latitude_deg, station.longitude_deg)
     payload = encode_day(*place, field, mark=MARK_SIMULATED)
     if plan.spec.trap == "decoder":
         payload = encode_day(*place, _decode_wrongly(payload), mark=MARK_SIMULATED)
-    folder = out / station.code
-    folder.mkdir(exist_ok=True)
-    packed = igzip.compress(payload, compresslevel=1, mtime=0)
-    (folder / f"S{date:%y%m%d}.{station.code}.gz").write_bytes(packed)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(igzip.compress(payload, compresslevel=1, mtime=0))
 
 
 def _decode_wrongly(payload: bytes) -> NDArray[np.float64]:

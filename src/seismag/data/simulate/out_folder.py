@@ -1,0 +1,50 @@
+"""The folder that ``seismag simulate`` writes to: empty, or left unfinished by the same command.
+
+``simulation.json`` is written first, with ``"complete": false``, so that whatever is there is marked as simulated; the
+last thing written says true.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from seismag.data.archive import SIMULATION_FILE
+from seismag.domain import UsageError
+from seismag.runs import write_json_atomic
+
+
+def require_free(out: Path, settings: dict[str, Any]) -> None:
+    """Refuse a folder that holds something, unless the same command was interrupted there.
+
+    Args:
+        out: the folder; need not exist.
+        settings: entries that simulation.json has when it is of the same command.
+
+    Raises:
+        UsageError: the folder is not empty, or is a file.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    facts = _read(out / SIMULATION_FILE)
+    if facts.get("complete") is not False:
+        raise UsageError(f"{out}: is not empty. Choose another --out, or delete it.")
+    if any(facts.get(key) != value for key, value in settings.items()):
+        raise UsageError(
+            f"{out}: holds an unfinished simulation with other settings. Give those again, choose another --out, or "
+            "delete it."
+        )
+
+
+def mark(out: Path, facts: dict[str, Any], *, complete: bool) -> None:
+    """Write ``simulation.json``, and the folder where there is none yet."""
+    write_json_atomic(out / SIMULATION_FILE, {"complete": complete, **facts})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
