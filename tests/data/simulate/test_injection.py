@@ -22,6 +22,7 @@ from archive_fixture import (
 
 from seismag.config import SimulateConfig
 from seismag.data.archive import load_day
+from seismag.data.archive_inspection import archive_summary, describe_archive
 from seismag.data.catalogs import read_catalogs
 from seismag.data.inputs import read_inputs
 from seismag.data.prepare import prepare_store
@@ -314,6 +315,15 @@ def test_an_archive_of_minute_means_or_unlisted_stations_is_refused_with_the_way
         DataError, r"Not in the station file: BOU; name a table, --set simulate\.station_file=FILE", spec_of(catalog),
         tmp_path / "b", out=tmp_path / "out",
     )  # fmt: skip
+
+
+def test_stations_left_out_for_want_of_a_position_are_named_with_the_way_out(archive, catalog, tmp_path):
+    folder = shutil.copytree(archive, tmp_path / "a")
+    write_iaga(folder / "BOU" / "bou20210301vsec.sec", "BOU", FIRST, quiet_day(GTO, FIRST)[:, :3600])
+    out = inject_archive(spec_of(catalog), folder, tmp_path / "out")
+    assert json.loads((out / "simulation.json").read_text())["unlisted_stations"] == ["BOU"]
+    text = describe_archive(archive_summary(out))
+    assert "stations not listed: BOU; name a table with them, --set simulate.station_file=FILE" in text
 
 
 @pytest.mark.real

@@ -52,6 +52,7 @@ from seismag.data.simulate.survey import (
     require_usable,
     segments_of,
     survey_archive,
+    unlisted_stations,
     window_means,
 )
 from seismag.data.stations import read_stations
@@ -134,7 +135,7 @@ def inject_archive(
     write_table(truth, out / TRUTH_FILE)
     skipped = survey.drop_duplicates("path").loc[lambda rows: rows["why_not"] != "", "why_not"].value_counts()
     counts = {"changed": changed, "copied": len(files) - changed, "unusable": skipped.to_dict()}
-    mark(out, facts | {"files": counts}, complete=True)
+    mark(out, facts | {"files": counts, "unlisted_stations": unlisted_stations(survey)}, complete=True)
     return out
 
 

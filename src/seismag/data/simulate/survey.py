@@ -123,9 +123,14 @@ def require_usable(survey: pd.DataFrame, archive: Path) -> None:
     if (survey["why_not"] == "").any():
         return
     reasons = ", ".join(f"{count} {word}" for word, count in survey["why_not"].value_counts().items())
-    codes = sorted(survey.loc[survey["why_not"] == "unknown_station", "station"].dropna().unique())
+    codes = unlisted_stations(survey)
     unknown = f" Not in the station file: {', '.join(codes)}; name a table, --set simulate.station_file=FILE."
     raise DataError(f"{archive}: no file can be used ({reasons}).{unknown if codes else ''}", "no_usable_file")
+
+
+def unlisted_stations(survey: pd.DataFrame) -> list[str]:
+    """Codes of the files that are not used because their station is not in the station file."""
+    return sorted(survey.loc[survey["why_not"] == "unknown_station", "station"].dropna().unique())
 
 
 def segments_of(usable: pd.DataFrame, code: str) -> FloatArray:
