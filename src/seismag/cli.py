@@ -7,12 +7,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from seismag.data.parallel import Progress
+from seismag.terminal import log_to_stderr, make_progress, print_json
 
 app = typer.Typer(
     name="seismag",
@@ -54,11 +53,11 @@ def demo(
     settings = load_config(config, overrides)
     from seismag.delivery.demo import run_demo
 
-    _log_to_stderr()
+    log_to_stderr()
     stream = sys.stderr if as_json else sys.stdout
-    facts = run_demo(settings, workers, _progress(), lambda line: print(line, file=stream, flush=True))
+    facts = run_demo(settings, workers, make_progress(), lambda line: print(line, file=stream, flush=True))
     if as_json:
-        _print_json(facts)
+        print_json(facts)
 
 
 @app.command()
@@ -87,12 +86,12 @@ def simulate(
     from seismag.data.simulate import inject_archive, simulate_archive
 
     if inject is None:
-        simulate_archive(spec, out, workers, _progress())
+        simulate_archive(spec, out, workers, make_progress())
     else:
-        inject_archive(spec, inject, out, workers, _progress())
+        inject_archive(spec, inject, out, workers, make_progress())
     summary = archive_summary(out)
     if as_json:
-        _print_json({"out": str(out), **summary})
+        print_json({"out": str(out), **summary})
     else:
         options = ["--config", str(config)] if config is not None else []
         for entry in overrides or []:
@@ -128,14 +127,14 @@ def prepare(
 
     spec = load_config(config, overrides).data
     inputs = read_inputs(archive, stations, catalog, kp, dst)
-    result = prepare_store(inputs, out or Path(spec.store), spec, workers, scheduler, _progress())
+    result = prepare_store(inputs, out or Path(spec.store), spec, workers, scheduler, make_progress())
     if export_png is not None:
         from seismag.data.plots import export_images
         from seismag.data.store import open_store
 
-        export_images(open_store(result.store), export_png, _progress())
+        export_images(open_store(result.store), export_png, make_progress())
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
         print(result.describe())
         if export_png is not None:
@@ -229,7 +228,7 @@ def inspect(
 
             draw_day(read_recording(path), spec, plot)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         print(text)
         if plot is not None:
@@ -259,11 +258,11 @@ def train(
     from seismag.evaluation.summary import format_summary
     from seismag.validation.training_run import run_training
 
-    _log_to_stderr()
+    log_to_stderr()
     run = run_training(settings, data or Path(settings.data.store), resume)
     metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     if as_json:
-        _print_json({"run": str(run.path), "metrics": metrics})
+        print_json({"run": str(run.path), "metrics": metrics})
     else:
         print(format_summary(metrics))
         print(f"\nrun         {short_path(run.path)}")
@@ -286,11 +285,11 @@ def predict(
 
     if out is not None:
         prediction.require_ending(out)
-    result = prediction.predict_inputs(model, inputs, stations, _progress())
+    result = prediction.predict_inputs(model, inputs, stations, make_progress())
     if out is not None:
         prediction.write_predictions(result, out)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         print(prediction.describe_predictions(result))
         if out is not None:
@@ -316,20 +315,20 @@ def evaluate(
     from seismag.domain import UsageError
     from seismag.evaluation.summary import format_summary
 
-    _log_to_stderr()
+    log_to_stderr()
     spec = load_config(config, overrides).evaluate
     if predictions is not None and model is None:
         from seismag.delivery.prediction import judge_table
 
-        metrics = judge_table(predictions, spec, out, _progress())
+        metrics = judge_table(predictions, spec, out, make_progress())
     elif model is not None and data is not None and predictions is None:
         from seismag.validation.training_run import judge_model
 
-        metrics, _ = judge_model(model, data, spec, out, _progress())
+        metrics, _ = judge_model(model, data, spec, out, make_progress())
     else:
         raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE.")
     if as_json:
-        _print_json(metrics)
+        print_json(metrics)
     else:
         print(format_summary(metrics))
         if out is not None:
@@ -371,52 +370,6 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     print(f"seismag: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("lightning", "lightning.pytorch", "lightning.fabric", "distributed", "fsspec"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def _progress() -> Progress:
-    """A bar on a terminal, a line every tenth elsewhere; both on standard error."""
-    if sys.stderr.isatty():
-        return _progress_bar()
-    said: dict[str, int] = {}
-
-    def log_line(stage: str, done: int, total: int) -> None:
-        tenth = 10 * done // total if total else 10
-        if said.get(stage) != tenth:
-            said[stage] = tenth
-            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
-
-    return log_line
-
-
-def _progress_bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
-    bar = Bar(console=Console(stderr=True))
-    tasks: dict[str, TaskID] = {}
-
-    def show(stage: str, done: int, total: int) -> None:
-        if stage not in tasks:
-            tasks[stage] = bar.add_task(stage, total=total)
-            bar.start()
-        bar.update(tasks[stage], completed=done, total=total)
-        if bar.finished:
-            bar.stop()
-
-    return show
 
 
 if __name__ == "__main__":

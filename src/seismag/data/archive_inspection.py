@@ -192,6 +192,11 @@ def _describe_scenario(facts: dict[str, Any]) -> list[str]:
         if counts.get("unusable"):
             reasons = ", ".join(f"{count} {word}" for word, count in counts["unusable"].items())
             lines.append(f"            of those copied, not usable: {reasons}")
+        if codes := scenario.get("unlisted_stations"):
+            lines.append(
+                f"            stations not listed: {', '.join(codes[:_SHOWN_STATIONS])}; "
+                "name a table with them, --set simulate.station_file=FILE"
+            )
     elif scenario is not None:
         lines.append(
             f"scenario    seed {settings.get('seed')}, trap {settings.get('trap')}, emission SNR "

@@ -22,6 +22,7 @@ from archive_fixture import (
 
 from seismag.config import SimulateConfig
 from seismag.data.archive import load_day
+from seismag.data.archive_inspection import archive_summary, describe_archive
 from seismag.data.catalogs import read_catalogs
 from seismag.data.inputs import read_inputs
 from seismag.data.prepare import prepare_store
@@ -29,7 +30,7 @@ from seismag.data.quality import main_field
 from seismag.data.recordings import read_recording
 from seismag.data.simulate import inject_archive
 from seismag.data.simulate.emission import TRUTH_COLUMNS
-from seismag.data.simulate.injection import band_power_nt2, reference_nt2
+from seismag.data.simulate.survey import band_power_nt2, reference_nt2
 from seismag.data.stations import read_stations
 from seismag.data.store import open_store
 from seismag.domain import DataError, UsageError
@@ -164,26 +165,6 @@ def test_the_power_is_snr_times_the_quietest_half_of_the_stations_background(arc
     name = "GTO/S210301.GTO.gz"
     added = (read_recording(out / name).field_nt - read_recording(archive / name).field_nt)[:2, 18 * 3600 :]
     assert added.var(axis=1).sum() == pytest.approx(200 * expected, rel=0.1)
-
-
-def test_the_quietest_half_is_the_lower_half_of_what_is_known():
-    assert reference_nt2(np.array([[5.0, np.nan, 1.0], [100.0, 3.0, np.nan]])) == 2.0
-    assert np.isnan(reference_nt2(np.full((4, 3), np.nan)))
-
-
-def test_white_noise_has_its_share_of_power_in_the_band(rng):
-    """Variance 1 a component spreads evenly over 0.5 Hz; H and D have 0.03 Hz of it each."""
-    power = band_power_nt2(rng.normal(0, 1, (3, DAY_S)), (0.01, 0.04))
-    assert power.shape == (4, 71)
-    assert power.mean() == pytest.approx(2 * 0.03 / 0.5, rel=0.05)
-
-
-def test_a_gap_leaves_no_background_in_its_segments(rng):
-    field = rng.normal(0, 1, (3, DAY_S))
-    field[0, 10_000] = field[0, 10_000:10_100] = np.nan
-    power = band_power_nt2(field, (0.01, 0.04))
-    assert 2 <= np.isnan(power).sum() <= 3
-    assert not np.isnan(power[1:]).any()
 
 
 def test_the_tables_are_read_by_the_readers_of_the_package(injected, catalog):
@@ -334,6 +315,15 @@ def test_an_archive_of_minute_means_or_unlisted_stations_is_refused_with_the_way
         DataError, r"Not in the station file: BOU; name a table, --set simulate\.station_file=FILE", spec_of(catalog),
         tmp_path / "b", out=tmp_path / "out",
     )  # fmt: skip
+
+
+def test_stations_left_out_for_want_of_a_position_are_named_with_the_way_out(archive, catalog, tmp_path):
+    folder = shutil.copytree(archive, tmp_path / "a")
+    write_iaga(folder / "BOU" / "bou20210301vsec.sec", "BOU", FIRST, quiet_day(GTO, FIRST)[:, :3600])
+    out = inject_archive(spec_of(catalog), folder, tmp_path / "out")
+    assert json.loads((out / "simulation.json").read_text())["unlisted_stations"] == ["BOU"]
+    text = describe_archive(archive_summary(out))
+    assert "stations not listed: BOU; name a table with them, --set simulate.station_file=FILE" in text
 
 
 @pytest.mark.real

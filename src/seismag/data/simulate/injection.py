@@ -1,8 +1,7 @@
 """Emissions planted in real recordings: an archive of the same files, changed by the emissions and by nothing else.
 
-The reference to which ``simulate.emission.snr`` refers is a station's own background: the horizontal power in the
-band, measured in half-overlapping segments of 600 s over all its days in the archive; the median of the quietest
-half of them. So it is one number a station, as in a simulated archive, and a storm does not raise an emission.
+``simulate.emission.snr`` refers to a station's own background (``seismag.data.simulate.survey``): one number a station,
+as in a simulated archive, so a storm does not raise an emission.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag import __version__
-from seismag.config import DataConfig, EmissionConfig, SimulateConfig
+from seismag.config import EmissionConfig, SimulateConfig
 from seismag.data.archive import (
     DAY_S,
     SIMULATION_FILE,
@@ -27,16 +26,11 @@ from seismag.data.archive import (
     days_of,
     is_simulated,
     list_files,
-    require_one_hertz,
-    split_windows,
-    station_of,
 )
 from seismag.data.catalogs import read_catalogs
 from seismag.data.parallel import Pool, Progress, open_pool, silent
-from seismag.data.quality import mask_artefacts
-from seismag.data.recordings import Recording, format_of, read_recording
-from seismag.data.recordings.additions import WRITABLE, add_to_file
-from seismag.data.recordings.compression import read_head
+from seismag.data.recordings import Recording, read_recording
+from seismag.data.recordings.additions import add_to_file
 from seismag.data.simulate.activity import MARGIN_D
 from seismag.data.simulate.earthquakes import with_parents
 from seismag.data.simulate.emission import (
@@ -50,22 +44,22 @@ from seismag.data.simulate.emission import (
 )
 from seismag.data.simulate.out_folder import mark, require_free
 from seismag.data.simulate.stage import write_places
-from seismag.data.spectrogram import make_grid, power_spectrogram
+from seismag.data.simulate.survey import (
+    LOWEST_MHZ,
+    TASK_FILES,
+    reference_nt2,
+    refuse_files,
+    require_usable,
+    segments_of,
+    survey_archive,
+    unlisted_stations,
+    window_means,
+)
 from seismag.data.stations import read_stations
 from seismag.data.store import write_table
 from seismag.domain import DataError, Station, UsageError
 
-TASK_FILES = 8
-_GRID = DataConfig.model_validate(  # of the background: up to 490 mHz
-    {"window_h": WINDOW_H, "segment_s": 600, "step_s": 300, "n_bins": 294}
-)
-_LOWEST_MHZ = 1000 / _GRID.segment_s
 _DAY = np.timedelta64(1, "D")
-_FOREIGN, _SIMULATED = "foreign format", "already simulated"
-_SURVEY_COLUMNS = {
-    "path": "str", "format": "str", "why_not": "str", "station": "str", "day": "datetime64[s]", "segments": "object",
-}  # fmt: skip
-
 FloatArray = NDArray[np.float64]
 
 
@@ -116,14 +110,15 @@ def inject_archive(
     _require_apart(archive, out)
     files = list_files(archive)
     stations = read_stations(Path(spec.station_file) if spec.station_file else None)
+    band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
     with tempfile.TemporaryDirectory(prefix="seismag-") as folder, open_pool(workers, None) as pool:
-        survey = _survey(pool, files, archive, stations, spec, Path(folder), progress)
-        _refuse_files(survey, archive)
+        survey = survey_archive(pool, files, archive, stations, band, Path(folder), progress)
+        refuse_files(survey, archive)
         usable = survey[survey["why_not"] == ""]
-        _require_usable(survey, archive)
+        require_usable(survey, archive)
         here = [stations[code] for code in sorted(usable["station"].unique())]
         events = _events(spec, usable["day"].to_numpy().astype("M8[D]"))
-        reference = {station.code: reference_nt2(_segments(usable, station.code)) for station in here}
+        reference = {station.code: reference_nt2(segments_of(usable, station.code)) for station in here}
         jobs = _plan(survey, here, events, reference, spec)
         if not any(job.emissions for job in jobs):
             raise DataError(_nothing_in_range(spec, archive, usable))
@@ -140,32 +135,8 @@ def inject_archive(
     write_table(truth, out / TRUTH_FILE)
     skipped = survey.drop_duplicates("path").loc[lambda rows: rows["why_not"] != "", "why_not"].value_counts()
     counts = {"changed": changed, "copied": len(files) - changed, "unusable": skipped.to_dict()}
-    mark(out, facts | {"files": counts}, complete=True)
+    mark(out, facts | {"files": counts, "unlisted_stations": unlisted_stations(survey)}, complete=True)
     return out
-
-
-def band_power_nt2(field_nt: FloatArray, band_hz: tuple[float, float]) -> FloatArray:
-    """Measure the horizontal power in a band, window by window and segment by segment.
-
-    Args:
-        field_nt: (3, 86400) H, D, Z of a day, NaN missing.
-        band_hz: its edges.
-
-    Returns:
-        (4, T) in nT², H and D together; NaN where a gap, a jump or a stuck value touches the segment.
-    """
-    frequency = make_grid(_GRID).frequency_hz
-    fine = np.linspace(*band_hz, 200)
-    shares = np.stack([np.interp(fine, frequency, row) for row in np.eye(frequency.size)])
-    width_hz = np.trapezoid(shares, fine, axis=1)  # (F,) linear between the rows
-    power = power_spectrogram(split_windows(mask_artefacts(field_nt, _GRID), _GRID), _GRID)[:, :2]
-    return np.einsum("wcft,f->wt", power.astype(np.float64), width_hz)
-
-
-def reference_nt2(segments_nt2: FloatArray) -> float:
-    """Median of the quietest half of a station's segments, nT²; NaN where there is none."""
-    known = np.sort(segments_nt2[np.isfinite(segments_nt2)])
-    return float(np.median(known[: (known.size + 1) // 2])) if known.size else np.nan
 
 
 def emission_of_file(
@@ -202,10 +173,10 @@ def _require_settings(spec: SimulateConfig) -> None:
         )
     if spec.emission.snr == 0:
         raise UsageError("--inject: simulate.emission.snr is 0, so nothing would be injected. Set it above 0.")
-    if spec.emission.low_mhz < _LOWEST_MHZ:
+    if spec.emission.low_mhz < LOWEST_MHZ:
         raise UsageError(
             f"--inject: simulate.emission.low_mhz is {spec.emission.low_mhz:g}; the background is measured from "
-            f"{_LOWEST_MHZ:.2f} mHz on. Raise it."
+            f"{LOWEST_MHZ:.2f} mHz on. Raise it."
         )
 
 
@@ -217,79 +188,6 @@ def _require_apart(archive: Path, out: Path) -> None:
             f"{archive}: is simulated itself ({SIMULATION_FILE}), and its own truth would be lost. Name real "
             "recordings, or plant emissions with simulate.emission and without --inject."
         )
-
-
-def _survey(
-    pool: Pool, files: list[Path], archive: Path, stations: dict[str, Station], spec: SimulateConfig, folder: Path,
-    progress: Progress,
-) -> pd.DataFrame:  # fmt: skip
-    """Read every file once: a row for each day in it with its segments, or a row that says why it is not used."""
-    band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
-    parts = [folder / f"survey{first:08d}.parquet" for first in range(0, len(files), TASK_FILES)]
-    tasks = [
-        (files[number * TASK_FILES : (number + 1) * TASK_FILES], archive, stations, band, part)
-        for number, part in enumerate(parts)
-    ]
-    pool.run(_survey_part, tasks, "survey", progress)
-    return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-
-
-def _survey_part(
-    files: list[Path], archive: Path, stations: dict[str, Station], band_hz: tuple[float, float], part: Path
-) -> None:
-    rows = [row for path in files for row in _survey_file(path, archive, stations, band_hz)]
-    write_table(pd.DataFrame(rows, columns=list(_SURVEY_COLUMNS)).astype(_SURVEY_COLUMNS), part)
-
-
-def _survey_file(
-    path: Path, archive: Path, stations: dict[str, Station], band_hz: tuple[float, float]
-) -> list[dict[str, object]]:
-    kind = format_of(read_head(path))
-    row: dict[str, object] = {"path": path.relative_to(archive).as_posix(), "format": kind, "why_not": ""}
-    if kind and kind not in WRITABLE:
-        return [row | {"why_not": _FOREIGN}]
-    try:
-        recording = read_recording(path)
-        if recording.origin == "simulated":
-            return [row | {"why_not": _SIMULATED}]
-        row["station"] = recording.station
-        station = station_of(recording, path, archive, stations)
-        require_one_hertz(recording, path)
-    except DataError as error:
-        return [row | {"why_not": error.reason}]
-    if np.isnan(recording.field_nt).all(axis=1).any():
-        return [row | {"why_not": "all_missing"}]
-    row["station"] = station.code
-    return [
-        {**row, "day": day, "segments": band_power_nt2(cut_day([recording], station, day).field_nt, band_hz).ravel()}
-        for day in days_of(recording)
-    ]
-
-
-def _refuse_files(survey: pd.DataFrame, archive: Path) -> None:
-    for word, what, way_out in (
-        (_FOREIGN, "of formats that cannot be written", f"Convert them to {' or '.join(WRITABLE)}, or take them out"),
-        (_SIMULATED, "simulated or injected already", "Take the original files"),
-    ):
-        rows = survey[survey["why_not"] == word]
-        if len(rows):
-            names = ", ".join(f"{row.path} ({row.format})" for row in rows.head(5).itertuples())
-            more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-            raise DataError(f"{archive}: {len(rows)} files are {what}: {names}{more}. {way_out}; nothing was written.")
-
-
-def _require_usable(survey: pd.DataFrame, archive: Path) -> None:
-    if (survey["why_not"] == "").any():
-        return
-    reasons = ", ".join(f"{count} {word}" for word, count in survey["why_not"].value_counts().items())
-    codes = sorted(survey.loc[survey["why_not"] == "unknown_station", "station"].dropna().unique())
-    unknown = f" Not in the station file: {', '.join(codes)}; name a table, --set simulate.station_file=FILE."
-    raise DataError(f"{archive}: no file can be used ({reasons}).{unknown if codes else ''}", "no_usable_file")
-
-
-def _segments(usable: pd.DataFrame, code: str) -> FloatArray:
-    rows = usable.loc[usable["station"] == code, "segments"]
-    return np.concatenate([np.asarray(row, dtype=float) for row in rows])
 
 
 def _events(spec: SimulateConfig, days: NDArray[np.datetime64]) -> pd.DataFrame:
@@ -322,21 +220,13 @@ def _plan(
         code = str(rows["station"].iloc[0])
         days = rows["day"].dropna().to_numpy().astype("M8[D]")
         here = tuple(e for e in emissions.get(code, []) if days.size and _touches(e, days.min(), days.max()))
-        means = {day: _window_means(background[code, day]) for day in days} if here else {}
+        means = {day: window_means(background[code, day]) for day in days} if here else {}
         jobs.append(Job(str(path), known.get(code), here, means))
     return jobs
 
 
 def _touches(emission: Emission, first: np.datetime64, last: np.datetime64) -> bool:
     return bool(emission.start_utc < last + _DAY and emission.end_utc > first)
-
-
-def _window_means(parts: list[FloatArray]) -> FloatArray:
-    """Mean (4,) over the known segments of each window, from the files that hold the day; NaN where none is known."""
-    segments = np.concatenate(parts, axis=1)
-    known = np.isfinite(segments)
-    total = np.where(known, segments, 0.0).sum(axis=1)
-    return np.divide(total, known.sum(axis=1), out=np.full(len(total), np.nan), where=known.any(axis=1))
 
 
 def _nothing_in_range(spec: SimulateConfig, archive: Path, usable: pd.DataFrame) -> str:
