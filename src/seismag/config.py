@@ -100,6 +100,23 @@ class ModelConfig(Section):
     head_width: int = Field(512, ge=1)
     head_dropout: float = Field(0.5, ge=0, lt=1, description="After the LayerNorm.")
     head_dropout_inner: float = Field(0.25, ge=0, lt=1, description="Before the last Linear.")
+    input: Literal["power", "power_cross"] = Field(
+        "power", description="power: H, D, Z; power_cross: also the coherency of XY, ZX, ZY, real and imaginary part."
+    )
+    coherency_columns: int = Field(5, ge=1, description="Columns that a cross-spectrum is averaged over; odd.")
+    coherency_rows: int = Field(3, ge=1, description="Rows that a cross-spectrum is averaged over; odd.")
+
+    @field_validator("coherency_columns", "coherency_rows")
+    @classmethod
+    def _is_odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"must be odd, so that the box has a middle; {value - 1} or {value + 1} will do")
+        return value
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the network's input."""
+        return {"power": 3, "power_cross": 9}[self.input]
 
 
 class TrainConfig(Section):
@@ -116,9 +133,67 @@ class TrainConfig(Section):
     azimuth_weight: float = Field(0.5, ge=0, description="L = L_magnitude + azimuth_weight * L_azimuth.")
     class_weights: Literal["balanced", "none"] = "balanced"
     patience: int = Field(10, ge=1, description="Epochs without a better validation loss before stopping.")
+    normalisation: Literal["training", "trailing"] = Field(
+        "training",
+        description="training: mean and deviation of each row over the training role; "
+        "trailing: median and MAD of the station's windows before each window.",
+    )
+    trailing_days: float = Field(45.0, gt=0, description="trailing: how far back the windows may start, days.")
+    trailing_min: int = Field(20, ge=2, description="trailing: a window with fewer windows before it is left out.")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     num_workers: int = Field(0, ge=0, description="Data-loader processes.")
     seed: int = Field(20260205, ge=0)
+
+
+class AugmentConfig(Section):
+    """Random changes of training windows, in the order in which they happen; all off by default."""
+
+    rotate: bool = Field(
+        False, description="Turn the horizontal field by a random multiple of 45 degrees, and the azimuth with it."
+    )
+    noise_probability: float = Field(0.0, ge=0, le=1, description="Share of windows that get noise.")
+    noise_snr_low_db: float = Field(10.0, description="Lowest signal-to-noise ratio of each row, dB.")
+    noise_snr_high_db: float = Field(30.0, description="Highest signal-to-noise ratio of each row, dB.")
+    shift_columns: int = Field(0, ge=0, description="Largest shift in time, columns; what comes in is masked.")
+    gain_db: float = Field(0.0, ge=0, description="Largest change of the level of all components together, dB.")
+    time_masks: int = Field(0, ge=0, description="Bands of columns masked in each window.")
+    time_mask_columns: int = Field(32, ge=1, description="Widest of these, columns.")
+    frequency_masks: int = Field(0, ge=0, description="Bands of rows masked in each window.")
+    frequency_mask_rows: int = Field(32, ge=1, description="Widest of these, rows.")
+    gridmask_probability: float = Field(0.0, ge=0, le=1, description="Share of windows masked by a grid of squares.")
+    gridmask_ratio: float = Field(0.25, gt=0, lt=1, description="Share of the cells that the grid masks.")
+    gridmask_min_cells: int = Field(32, ge=2, description="Smallest period of the grid, rows and columns.")
+    gridmask_max_cells: int = Field(64, ge=2, description="Largest period of the grid, rows and columns.")
+    mix_probability: float = Field(1.0, gt=0, le=1, description="Share of batches that MixUp or CutMix mixes.")
+    mixup_alpha: float = Field(0.0, ge=0, description="MixUp: shares are drawn from Beta(alpha, alpha); 0: off.")
+    cutmix_alpha: float = Field(0.0, ge=0, description="CutMix: areas are drawn from Beta(alpha, alpha); 0: off.")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels are shares of classes instead of classes."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+    @property
+    def masks(self) -> bool:
+        """Whether cells are masked."""
+        return self.time_masks > 0 or self.frequency_masks > 0 or self.gridmask_probability > 0
+
+    @property
+    def changes_spectra(self) -> bool:
+        """Whether power and cross-spectra themselves change, so that nothing computed of them can be kept."""
+        return self.rotate or self.shift_columns > 0 or self.noise_probability > 0 or self.gain_db > 0
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> AugmentConfig:
+        for low, high in (
+            ("noise_snr_low_db", "noise_snr_high_db"),
+            ("gridmask_min_cells", "gridmask_max_cells"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(
+                    f"augment.{low} is {getattr(self, low)}, above augment.{high} {getattr(self, high)}. Swap them?"
+                )
+        return self
 
 
 class EvaluateConfig(Section):
@@ -250,9 +325,20 @@ class Config(Section):
     split: SplitConfig = Field(default_factory=SplitConfig)  # type: ignore[arg-type]
     model: ModelConfig = Field(default_factory=ModelConfig)  # type: ignore[arg-type]
     train: TrainConfig = Field(default_factory=TrainConfig)  # type: ignore[arg-type]
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)  # type: ignore[arg-type]
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)  # type: ignore[arg-type]
     simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
     expect: list[Expectation] = Field(default_factory=list, description="Of a scenario; nothing computes with it.")
+
+    @model_validator(mode="after")
+    def _check_rotation(self) -> Config:
+        if self.augment.rotate and self.model.input != "power_cross":
+            raise ValueError(
+                f"augment.rotate is true, but model.input is {self.model.input}: turning the field takes the phase "
+                "between its components. Set model.input=power_cross (on a store prepared with "
+                "data.cross_spectra=true), or augment.rotate=false."
+            )
+        return self
 
 
 def load_config(path: str | Path | None = None, overrides: list[str] | None = None) -> Config:

@@ -19,7 +19,7 @@ from timm.layers.classifier import NormMlpClassifierHead
 from torch import Tensor, nn
 
 from seismag.config import ModelConfig
-from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError, UsageError
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 
 _PROBE_TIMEOUT_S = 5.0
 
@@ -38,15 +38,16 @@ class ConvNeXtMultiTask(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = _create_backbone(config.backbone, config.pretrained)
+        self.backbone = _create_backbone(config.backbone, config.pretrained, config.n_channels)
         self.n_features = _pooled_features(self.backbone)
         self.head_magnitude = _head(self.n_features, len(MAGNITUDE_CLASSES), config)
         self.head_azimuth = _head(self.n_features, len(AZIMUTH_CLASSES), config)
 
     def embed(self, x: Tensor) -> Tensor:
         """Turn scaled spectrograms (B, 3, F, T) into pooled features (B, C)."""
-        if x.ndim != 4 or x.shape[1] != len(COMPONENTS):
-            raise ValueError(f"input of shape {tuple(x.shape)}, expected (batch, {len(COMPONENTS)}, frequency, time)")
+        channels = self.config.n_channels
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ValueError(f"input of shape {tuple(x.shape)}, expected (batch, {channels}, frequency, time)")
         features: Tensor = self.backbone(x)  # (B, C)
         return features
 
@@ -65,7 +66,8 @@ class ConvNeXtMultiTask(nn.Module):
             SeismagError: the backbone does not take it.
         """
         parameter = next(self.parameters())
-        blank = torch.zeros(1, len(COMPONENTS), n_frequencies, n_times, dtype=parameter.dtype, device=parameter.device)
+        shape = (1, self.config.n_channels, n_frequencies, n_times)
+        blank = torch.zeros(shape, dtype=parameter.dtype, device=parameter.device)
         was_training = self.training
         self.eval()
         try:
@@ -95,12 +97,12 @@ def _pooled_features(backbone: Any) -> int:
     return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
 
 
-def _create_backbone(name: str, pretrained: bool) -> nn.Module:
+def _create_backbone(name: str, pretrained: bool, n_channels: int) -> nn.Module:
     _check_name(name)
     if pretrained:
-        backbone = _create_pretrained(name)
+        backbone = _create_pretrained(name, n_channels)
     else:
-        backbone = timm.create_model(name, pretrained=False, num_classes=0, in_chans=len(COMPONENTS))
+        backbone = timm.create_model(name, pretrained=False, num_classes=0, in_chans=n_channels)
     head = getattr(backbone, "head", None)
     if isinstance(head, NormMlpClassifierHead):
         head.norm = nn.Identity()  # each of our heads brings a LayerNorm of its own
@@ -119,7 +121,7 @@ def _check_name(name: str) -> None:
     raise UsageError(f"model.backbone: timm has no model {name!r}; did you mean {close[0]}?")
 
 
-def _create_pretrained(name: str) -> nn.Module:
+def _create_pretrained(name: str, n_channels: int) -> nn.Module:
     weights = timm.get_pretrained_cfg(name)
     source = (weights.hf_hub_id or weights.url) if weights else None
     if weights is None or source is None:
@@ -129,7 +131,7 @@ def _create_pretrained(name: str) -> nn.Module:
         if reason is not None:
             raise SeismagError(_missing_weights(name, source, reason))
     try:
-        return timm.create_model(name, pretrained=True, num_classes=0, in_chans=len(COMPONENTS))
+        return timm.create_model(name, pretrained=True, num_classes=0, in_chans=n_channels)
     except Exception as error:  # timm fetches by several clients, each with errors of its own
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         raise SeismagError(_missing_weights(name, source, reason)) from error
