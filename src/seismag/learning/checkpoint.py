@@ -15,6 +15,8 @@ import torch
 from seismag import __version__
 from seismag.config import Config, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
+from seismag.learning.baseline import describe_normalisation
+from seismag.learning.channels import CHANNELS
 from seismag.learning.dataset import StoreLike
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import Scaling
@@ -63,6 +65,9 @@ def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
         "magnitude_classes": list(MAGNITUDE_CLASSES),
         "azimuth_classes": list(AZIMUTH_CLASSES),
         "components": list(COMPONENTS),
+        "channels": list(CHANNELS[config.model.input]),
+        "normalisation": describe_normalisation(config.train),
+        "augment": config.augment.model_dump(mode="json"),
         "preprocessing": dict(store.attributes["preprocessing"]),
         "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in QUALITY_KEYS},
         "frequency_hz": np.asarray(store.frequency_hz, dtype=float).tolist(),

@@ -16,11 +16,12 @@ from torch.utils.data import DataLoader
 from seismag.config import Config, TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.learning.checkpoint import build_card, read_content
-from seismag.learning.dataset import EpochShuffle, SpectrogramDataset, StoreLike, iterate_power, role_indices
+from seismag.learning.dataset import EpochDraws, SpectrogramDataset, StoreLike, role_indices
 from seismag.learning.loop import EpochRecord, Training, fit, is_finished
 from seismag.learning.losses import FloatArray, IntArray, MultiTaskLoss, balanced_class_weights
 from seismag.learning.model import ConvNeXtMultiTask
-from seismag.learning.transforms import Scaling, fit_scaling
+from seismag.learning.role_inputs import make_role_inputs
+from seismag.learning.transforms import Scaling
 from seismag.runs import Run, update_provenance
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def train_model(
     Args:
         store: spectrograms and their table.
         split: sample_id, fold, role, split_group.
-        config: sections split, model and train are used.
+        config: sections split, model, train and augment are used.
         run: where everything is written.
         resume: go on from checkpoint_latest.pth, or from the start if the run has none yet.
         progress: show a bar; None: only if standard error is a terminal. Without a bar each epoch logs one line.
@@ -72,12 +73,11 @@ def train_model(
     """
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
-    if checkpoint is None:
-        scaling = fit_scaling(iterate_power(store.power, indices["train"]))
-    else:
-        scaling = Scaling.from_tensors(checkpoint["scaling"])
-    train, val = (SpectrogramDataset(store, indices[role], scaling) for role in ("train", "val"))
+    fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
+    inputs = make_role_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
+    train, val = inputs.train, inputs.val
     class_weights, notes = _class_weights(train, val, config.train)
+    notes += inputs.notes
     for note in notes:
         log.warning(note)
     history = list(checkpoint["history"]) if checkpoint else []
@@ -95,7 +95,7 @@ def train_model(
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
             module = Training(
                 model, loss, config.train, len(loaders[0]),
-                scaling=scaling, card=build_card(store, config, run), trained_on=tuple(map(str, seen)),
+                scaling=inputs.scaling, card=build_card(store, config, run), trained_on=tuple(map(str, seen)),
             )  # fmt: skip
             fit(module, loaders, run, config.train, checkpoint is not None, _bar_wanted(progress), on_epoch)
             history = module.history
@@ -114,7 +114,7 @@ def _loaders(
         "pin_memory": torch.cuda.is_available(),
         "generator": torch.Generator(),  # each iterator draws a number; not from the stream that dropout draws from
     }
-    shuffle = EpochShuffle(len(train), config.seed, first_epoch)
+    shuffle = EpochDraws(len(train), config.seed, first_epoch)
     return DataLoader(train, sampler=shuffle, **common), DataLoader(val, **common)
 
 
@@ -152,7 +152,7 @@ def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bo
     before = run.config()
     differences = [
         f"{section}.{key} {value!r} now, {getattr(getattr(before, section), key)!r} before"
-        for section in ("split", "model", "train")
+        for section in ("split", "model", "train", "augment")
         for key, value in getattr(config, section).model_dump().items()
         if key not in _RESUMABLE and value != getattr(getattr(before, section), key)
     ]
