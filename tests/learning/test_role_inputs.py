@@ -18,6 +18,7 @@ from seismag.learning.channels import coherency_channels, window_channels
 from seismag.learning.checkpoint import load_checkpoint
 from seismag.learning.dataset import Draw, EpochDraws, SpectrogramDataset
 from seismag.learning.inference import predict_roles
+from seismag.learning.losses import balanced_class_weights
 from seismag.learning.role_inputs import make_role_inputs
 from seismag.learning.train import train_model
 from seismag.learning.transforms import fit_scaling
@@ -98,6 +99,9 @@ def test_rotation_spreads_the_sectors_and_keeps_normal(cross_store: Any) -> None
     assert (drawn == 0).sum() == normal
     counts = np.bincount(drawn[drawn > 0], minlength=9)[1:]
     assert counts.min() > 0.4 * counts.mean()
+    weights = balanced_class_weights(data.y_azimuth_drawn, 9)
+    np.testing.assert_allclose(weights[1:], weights[1])  # SE is as frequent as any other now
+    np.testing.assert_array_equal(dataset(cross_store, None).y_azimuth_drawn, data.y_azimuth)
 
 
 def test_masked_cells_are_neutral_in_every_channel(cross_store: Any) -> None:

@@ -220,6 +220,16 @@ class SpectrogramDataset(Dataset[Sample]):
         return list(zip(x_mixed, magnitude, azimuth, strict=True))
 
     @property
+    def y_azimuth_drawn(self) -> IntArray:
+        """Azimuth classes in the frequencies with which training meets them: what class weights are to be made of.
+
+        Rotation brings each window into each sector alike, so that (8 n,) labels stand for n windows.
+        """
+        if not self.augment.rotate:
+            return self.y_azimuth
+        return np.concatenate([augment.turn_azimuth(self.y_azimuth, sectors) for sectors in range(augment.N_SECTORS)])
+
+    @property
     def _augments_windows(self) -> bool:
         return self.augment.changes_spectra or self.augment.masks
 

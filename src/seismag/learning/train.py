@@ -125,7 +125,7 @@ def _class_weights(
     weights, notes = [], []
     labels: dict[str, tuple[IntArray, IntArray]] = {
         "magnitude": (train.y_magnitude, val.y_magnitude),
-        "azimuth": (train.y_azimuth, val.y_azimuth),
+        "azimuth": (train.y_azimuth_drawn, val.y_azimuth),
     }
     for task, classes in _TASKS.items():
         y_train, y_val = labels[task]
