@@ -45,10 +45,10 @@ def predict_power(
         for first in range(0, len(power_db), batch_size):
             x = torch.from_numpy(loaded.scaling.apply(power_db[first : first + batch_size])).to(device)
             pooled = model.embed(x)  # (B, C)
-            logits_magnitude, logits_azimuth = model.classify(pooled)
+            outputs = model.classify(pooled)
             features.append(pooled.float().cpu().numpy())
-            magnitude.append(_probabilities(logits_magnitude))
-            azimuth.append(_probabilities(logits_azimuth))
+            magnitude.append(_probabilities(outputs.magnitude))
+            azimuth.append(_probabilities(outputs.azimuth))
     if not features:
         empty = np.empty((0, model.n_features), dtype=np.float32)
         return np.empty((0, len(MAGNITUDE_CLASSES))), np.empty((0, len(AZIMUTH_CLASSES))), empty
@@ -128,6 +128,6 @@ def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: i
     return table
 
 
-def _probabilities(logits: torch.Tensor) -> FloatArray:
-    probs: FloatArray = torch.softmax(logits.cpu().double(), dim=1).numpy()
+def _probabilities(scores: torch.Tensor) -> FloatArray:
+    probs: FloatArray = torch.softmax(scores.cpu().double(), dim=1).numpy()
     return probs
