@@ -97,6 +97,21 @@ class ModelConfig(Section):
 
     backbone: str = Field("convnext_tiny", description="A timm model name.")
     pretrained: bool = Field(False, description="Start from timm's ImageNet weights (needs its hub or cache).")
+    attention: Literal["none", "cbam"] = Field(
+        "none", description="cbam: weigh channels, then places, of the last feature map before pooling."
+    )
+    directional_features: bool = Field(
+        False, description="Add band means of the H/D and Z power ratios and of the coherency to the pooled features."
+    )
+    detection_head: bool = Field(
+        False, description="One head decides event or Normal for both tasks, so that they agree on p(Normal)."
+    )
+    magnitude_head: Literal["softmax", "ordinal"] = Field(
+        "softmax", description="ordinal: cumulative logits over Moderate < Medium < Large, given an event."
+    )
+    azimuth_head: Literal["flat", "hierarchical", "circular"] = Field(
+        "flat", description="Nine classes; event, quadrant, direction; or a von Mises density over the sectors."
+    )
     head_width: int = Field(512, ge=1)
     head_dropout: float = Field(0.5, ge=0, lt=1, description="After the LayerNorm.")
     head_dropout_inner: float = Field(0.25, ge=0, lt=1, description="Before the last Linear.")
@@ -131,7 +146,19 @@ class TrainConfig(Section):
     warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up, counted by step, before the cosine.")
     gradient_clip: float = Field(1.0, gt=0)
     azimuth_weight: float = Field(0.5, ge=0, description="L = L_magnitude + azimuth_weight * L_azimuth.")
+    task_weighting: Literal["fixed", "uncertainty"] = Field(
+        "fixed", description="uncertainty: both weights are learnt, from 1 and azimuth_weight on."
+    )
     class_weights: Literal["balanced", "none"] = "balanced"
+    loss: Literal["cross_entropy", "focal", "logit_adjusted"] = Field(
+        "cross_entropy", description="logit_adjusted corrects for class frequencies, so it excludes class_weights."
+    )
+    focal_gamma: float = Field(2.0, ge=0, description="focal: exponent of (1 - p); 0 is cross-entropy.")
+    logit_adjustment_tau: float = Field(1.0, ge=0, description="logit_adjusted: factor of the log class frequency.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label spread over the classes.")
+    hierarchy_weight: float = Field(
+        0.5, ge=0, description="Azimuth hierarchical: weight of the losses of event and of quadrant beside the class."
+    )
     patience: int = Field(10, ge=1, description="Epochs without a better validation loss before stopping.")
     normalisation: Literal["training", "trailing"] = Field(
         "training",
@@ -143,6 +170,20 @@ class TrainConfig(Section):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     num_workers: int = Field(0, ge=0, description="Data-loader processes.")
     seed: int = Field(20260205, ge=0)
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> TrainConfig:
+        if self.loss == "logit_adjusted" and self.class_weights == "balanced":
+            raise ValueError(
+                "train.loss logit_adjusted and train.class_weights balanced both correct for the class frequencies. "
+                "Set train.class_weights=none."
+            )
+        if self.task_weighting == "uncertainty" and self.azimuth_weight == 0:
+            raise ValueError(
+                "train.task_weighting uncertainty starts from train.azimuth_weight, which is 0. "
+                "Raise it, or set train.task_weighting=fixed."
+            )
+        return self
 
 
 class AugmentConfig(Section):

@@ -126,12 +126,11 @@ def test_validation_is_never_augmented(cross_store: Any) -> None:
 def test_interrupted_training_with_augmentation_resumes_to_the_same_weights(
     cross_store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
 ) -> None:
-    hard = EVERYTHING.model_copy(update={"mixup_alpha": 0.0, "cutmix_alpha": 0.0})
     config = config.model_copy(
         update={
             "model": config.model.model_copy(update={"input": "power_cross"}),
             "train": config.train.model_copy(update={"epochs": 2}),
-            "augment": hard,
+            "augment": EVERYTHING,
         }
     )
     whole, run = (create_run(tmp_path / name, "trial", config) for name in ("whole", "broken"))

@@ -58,10 +58,10 @@ def predict_power(
             batch_scaling = (scaling or loaded.scaling).of(np.arange(len(power_db))[part])
             x = torch.from_numpy(window_channels(power_db[part], cross, batch_scaling, model.config)).to(device)
             pooled = model.embed(x)  # (B, C)
-            logits_magnitude, logits_azimuth = model.classify(pooled)
+            outputs = model.classify(pooled)
             features.append(pooled.float().cpu().numpy())
-            magnitude.append(_probabilities(logits_magnitude))
-            azimuth.append(_probabilities(logits_azimuth))
+            magnitude.append(_probabilities(outputs.magnitude))
+            azimuth.append(_probabilities(outputs.azimuth))
     if not features:
         empty = np.empty((0, model.n_features), dtype=np.float32)
         return np.empty((0, len(MAGNITUDE_CLASSES))), np.empty((0, len(AZIMUTH_CLASSES))), empty
@@ -171,6 +171,6 @@ def _scaling_of(
     return indices[has_past], scaling.of(np.flatnonzero(has_past))
 
 
-def _probabilities(logits: torch.Tensor) -> FloatArray:
-    probs: FloatArray = torch.softmax(logits.cpu().double(), dim=1).numpy()
+def _probabilities(scores: torch.Tensor) -> FloatArray:
+    probs: FloatArray = torch.softmax(scores.cpu().double(), dim=1).numpy()
     return probs

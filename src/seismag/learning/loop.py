@@ -28,7 +28,9 @@ from torch.utils.data import DataLoader
 from seismag.config import TrainConfig
 from seismag.domain import SeismagError
 from seismag.learning.checkpoint import checkpoint_content, save_checkpoint
+from seismag.learning.heads import Outputs
 from seismag.learning.losses import MultiTaskLoss
+from seismag.learning.memory import memory_shortage_named
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import Scaling
 from seismag.metrics import balanced_accuracy, confusion_matrix
@@ -44,13 +46,15 @@ _EXPECTED_WARNINGS = (
 )
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the parameters: matrices and kernels decay; biases, norms and layer scales (one dimension) do not.
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split the parameters: matrices and kernels decay; what has one dimension does not.
+
+    The latter are biases, norms, layer scales, ordinal thresholds and the tasks' log variances.
 
     Pulling a bias or a scale to 0 regularises nothing and hampers the norms (Loshchilov & Hutter, 2019,
     arXiv:1711.05101, leave the choice open; this is the practice of ConvNeXt, arXiv:2201.03545).
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": weight_decay},
         {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
@@ -106,9 +110,8 @@ class Training(lightning.LightningModule):
         self._val_batches: list[tuple[Tensor, ...]] = []
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, self.config.weight_decay), lr=self.config.learning_rate
-        )
+        # of the model, and of the loss where it learns the tasks' weights
+        optimizer = torch.optim.AdamW(parameter_groups(self, self.config.weight_decay), lr=self.config.learning_rate)
         total = self.config.epochs * self.steps_per_epoch
         # at most half of the steps, so that a trial of one or two epochs reaches the full rate and comes down again
         warmup = min(round(self.config.warmup_epochs * self.steps_per_epoch), total // 2)
@@ -133,14 +136,15 @@ class Training(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
         x, y_magnitude, y_azimuth = batch
-        self._val_batches.append((*self.model(x), y_magnitude, y_azimuth))
+        outputs: Outputs = self.model(x)
+        self._val_batches.append((outputs.magnitude, outputs.azimuth, y_magnitude, y_azimuth))
 
     def on_validation_epoch_end(self) -> None:
         magnitude, azimuth, y_magnitude, y_azimuth = (
             torch.cat(parts) for parts in zip(*self._val_batches, strict=True)
         )
         self._val_batches.clear()
-        loss = self.loss.of_role((magnitude, azimuth), y_magnitude, y_azimuth)
+        loss = self.loss.of_role(Outputs(magnitude, azimuth), y_magnitude, y_azimuth)
         self._check_finite(loss, "the validation loss")
         self.val_scores = {
             "val_loss": float(loss),
@@ -156,6 +160,7 @@ class Training(lightning.LightningModule):
             "learning_rate": self._learning_rate,
             "train_loss": float(self._loss_sum) / self._n_trained,
             **self.val_scores,
+            **self.loss.task_weights(),
             "seconds": round(time.monotonic() - self._started, 3),
         }
 
@@ -222,7 +227,7 @@ def fit(
     callbacks: list[Callback] = [_RunWriter(run, on_epoch, logging.DEBUG if bar else logging.INFO)]
     if bar:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    with _quiet_lightning(), _plain_interrupt():
+    with _quiet_lightning(), _plain_interrupt(), memory_shortage_named(config.batch_size):
         trainer = lightning.Trainer(
             default_root_dir=run.path,
             logger=TensorBoardLogger(run.path, name="", version="tensorboard", default_hp_metric=False),

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 
 from seismag.config import Config, TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
-from seismag.learning.checkpoint import build_card, read_content
+from seismag.learning.checkpoint import build_card, check_architecture, read_content
 from seismag.learning.dataset import EpochDraws, SpectrogramDataset, StoreLike, role_indices
 from seismag.learning.loop import EpochRecord, Training, fit, is_finished
-from seismag.learning.losses import FloatArray, IntArray, MultiTaskLoss, balanced_class_weights
+from seismag.learning.losses import IntArray, MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.role_inputs import make_role_inputs
 from seismag.learning.transforms import Scaling
@@ -76,7 +76,7 @@ def train_model(
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
     inputs = make_role_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
     train, val = inputs.train, inputs.val
-    class_weights, notes = _class_weights(train, val, config.train)
+    notes = _absent_classes(train, val)
     notes += inputs.notes
     for note in notes:
         log.warning(note)
@@ -91,7 +91,7 @@ def train_model(
             model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
             model.check_input(*store.power.shape[2:])
             loaders = _loaders(train, val, config.train, first_epoch=len(history))
-            loss = MultiTaskLoss(*class_weights, config.train.azimuth_weight)
+            loss = MultiTaskLoss(train.y_magnitude, train.y_azimuth_drawn, config.train)
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
             module = Training(
                 model, loss, config.train, len(loaders[0]),
@@ -118,28 +118,24 @@ def _loaders(
     return DataLoader(train, sampler=shuffle, **common), DataLoader(val, **common)
 
 
-def _class_weights(
-    train: SpectrogramDataset, val: SpectrogramDataset, config: TrainConfig
-) -> tuple[tuple[FloatArray, FloatArray], list[str]]:
-    """Weights of both tasks from the training role, and a sentence for each task that lacks classes."""
-    weights, notes = [], []
+def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[str]:
+    """A sentence for each task that lacks classes in training; refuses a validation role of only such classes."""
+    notes = []
     labels: dict[str, tuple[IntArray, IntArray]] = {
         "magnitude": (train.y_magnitude, val.y_magnitude),
         "azimuth": (train.y_azimuth_drawn, val.y_azimuth),
     }
     for task, classes in _TASKS.items():
         y_train, y_val = labels[task]
-        balanced = balanced_class_weights(y_train, len(classes))
-        absent = [name for name, weight in zip(classes, balanced, strict=True) if weight == 0]
+        absent = [name for place, name in enumerate(classes) if not (y_train == place).any()]
         if absent:
             notes.append(f"{task}: no training sample of {', '.join(absent)}; the model cannot learn these classes.")
-        if not balanced[y_val].any():
+        if not np.isin(y_val, y_train).any():
             raise SeismagError(
                 f"{task}: the validation role holds only classes that training lacks ({', '.join(absent)}). "
                 "Use more data, or another split.seed."
             )
-        weights.append(balanced if config.class_weights == "balanced" else np.ones(len(classes)))
-    return (weights[0], weights[1]), notes
+    return notes
 
 
 def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bool) -> dict[str, Any] | None:
@@ -159,6 +155,7 @@ def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bo
     if differences:
         raise UsageError(f"{run.run_id}: begun with other settings: {'; '.join(differences)}. Start a new run.")
     content, _ = read_content(run.latest_checkpoint)
+    check_architecture(content["card"], config.model, run.latest_checkpoint)
     trained_on, here = content["card"]["dataset_id"], store.attributes["dataset_id"]
     if trained_on != here:
         raise UsageError(f"{run.run_id}: begun on the dataset {trained_on}, not {here}. Start a new run.")
