@@ -112,6 +112,77 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in result.stderr
 
 
+@pytest.fixture
+def archive_of_a_day(day_file, tmp_path) -> Path:
+    """The day in an archive, and a catalogue with an earthquake near it."""
+    archive = tmp_path / "archive" / "ALR"
+    archive.mkdir(parents=True)
+    day_file.rename(archive / day_file.name)
+    (tmp_path / "quakes.csv").write_text(
+        "event_id,origin_utc,latitude_deg,longitude_deg,depth_km,magnitude\nq,2025-01-01T18:00:00Z,-8.9,125.6,10,5.5\n"
+    )
+    return archive.parent
+
+
+def test_injection_inspection_and_picture_of_an_archive(archive_of_a_day, tmp_path):
+    out = tmp_path / "out"
+    settings = ("simulate.earthquakes.catalog=" + str(tmp_path / "quakes.csv"), "simulate.emission.snr=100")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    result = run("simulate", "--inject", archive_of_a_day, "--out", out, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    assert "inject: 1 of 1" in result.stderr
+    facts = json.loads(result.stdout)
+    assert (facts["out"], facts["files"], facts["events"], facts["emissions"]) == (str(out), 1, 1, 1)
+    assert list(facts["stations"]) == ["ALR"]
+    assert facts["size_mb"] == pytest.approx(1.473, abs=0.001)
+    assert json.loads(run("inspect", out / "ALR" / "S250101.ALR", "--json").stdout)["origin"] == "simulated"
+    result = run("inspect", out, "--plot", tmp_path / "day.png", "--station", "ALR", "--day", "2025-01-01")
+    assert "planted     1 emissions in 3 windows" in result.stdout
+    assert (tmp_path / "day.png").stat().st_size > 50_000
+    assert json.loads(run("inspect", out, "--json").stdout)["simulation"]["injected"] is True
+
+
+def test_a_simulation_prints_one_json_document(tmp_path):
+    out = tmp_path / "out"
+    settings = [
+        "--set",
+        "simulate.days=1",
+        "--set",
+        "simulate.stations=[GTO]",
+        "--set",
+        "simulate.dirt.missing_day_fraction=0",
+    ]
+    result = run("simulate", "--out", out, *settings, "--json")
+    facts = json.loads(result.stdout)
+    assert (facts["out"], list(facts["stations"]), facts["files"]) == (str(out), ["GTO"], 1)
+    assert facts["emissions"] == 0
+    assert facts["events"] > 10
+    assert 0.1 < facts["size_mb"] < 2
+
+
+def test_injection_without_a_catalogue_or_an_event_writes_nothing(archive_of_a_day, tmp_path):
+    result = run(
+        "simulate", "--inject", archive_of_a_day, "--out", tmp_path / "out", "--set", "simulate.emission.snr=1"
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "--inject needs real earthquakes" in result.stderr
+    (tmp_path / "quakes.csv").write_text((tmp_path / "quakes.csv").read_text().replace("2025", "2015"))
+    result = run(
+        "simulate", "--inject", archive_of_a_day, "--out", tmp_path / "out", "--set", "simulate.emission.snr=1",
+        "--set", f"simulate.earthquakes.catalog={tmp_path / 'quakes.csv'}",
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "no earthquake within its Dobrovolsky radius" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [["--station", "ALR"], ["--day", "2025-01-01", "--plot", "day.png"]])
+def test_station_and_day_belong_to_the_picture_of_an_archive(options, day_file, tmp_path):
+    result = run("inspect", day_file, *options, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "--station and --day choose the day of an archive that --plot draws" in result.stderr
+
+
 def test_real_day_of_alor(real_data):
     """The figures of the published file; see the handbook's section on day files."""
     facts = json.loads(run("inspect", real_data / "bmkg" / "S250101.ALR", "--json").stdout)

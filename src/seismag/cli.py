@@ -66,17 +66,35 @@ def simulate(
     out: Annotated[Path, typer.Option("--out", help="Empty or new folder.")],
     config: ConfigOption = None,
     overrides: SetOption = None,
+    inject: Annotated[
+        Path | None,
+        typer.Option("--inject", metavar="ARCHIVE", help="Plant the emissions in these real recordings instead."),
+    ] = None,
     workers: WorkersOption = 1,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write an archive whose truth is known."""
-    from seismag.config import load_config
-    from seismag.data.simulate import simulate_archive
+    """Write an archive whose truth is known.
 
-    simulate_archive(load_config(config, overrides).simulate, out, workers, _progress())
-    print(
-        f"{out}: a simulated archive. Next: seismag prepare --archive {out} --stations {out}/stations.csv "
-        f"--catalog {out}/catalogue.csv --kp {out}/kp.csv --dst {out}/dst.csv --out STORE"
-    )
+    With --inject the recordings of ARCHIVE (FRG-604RC and IAGA-2002) are written again with an emission before
+    each earthquake of simulate.earthquakes.catalog, which is needed then. Every station of the archive that is
+    listed (simulate.station_file, else the shipped stations) is used; of the section simulate only seed,
+    station_file, emission and earthquakes.catalog count, so stations, start and days are ignored.
+    """
+    from seismag.config import load_config
+
+    spec = load_config(config, overrides).simulate  # before the slow imports, so that a typing error shows at once
+    from seismag.data.archive_inspection import archive_summary, describe_simulation
+    from seismag.data.simulate import inject_archive, simulate_archive
+
+    if inject is None:
+        simulate_archive(spec, out, workers, _progress())
+    else:
+        inject_archive(spec, inject, out, workers, _progress())
+    summary = archive_summary(out)
+    if as_json:
+        _print_json({"out": str(out), **summary})
+    else:
+        print(describe_simulation(summary))
 
 
 @app.command()
@@ -148,30 +166,52 @@ def fetch_catalog(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_STORE")],
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="A recording, a store or an archive.")],
     stations: StationsOption = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="PNG", help="Draw the day.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="PNG", help="Draw the day; of an archive: one day, planted emissions marked."),
+    ] = None,
+    station: Annotated[
+        str | None, typer.Option("--station", metavar="CODE", help="With --plot and an archive: the station.")
+    ] = None,
+    day: Annotated[
+        str | None,
+        typer.Option("--day", metavar="DATE", help="Likewise; default: the first with an emission, else the first."),
+    ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a recording or a store holds.
+    """Say what a recording, a store or an archive holds.
 
-    For a recording: whether it can be the Earth's field at that station.
+    For a recording: whether it can be the Earth's field at that station. An archive is listed by names and headers.
     """
     from seismag.config import load_config
     from seismag.data import inspection
+    from seismag.domain import UsageError
 
     spec = load_config(config, overrides).data
     if plot is not None:
         from seismag.data.plots import require_ending
 
         require_ending(plot)
-    if path.is_dir():
-        if plot is not None:
-            from seismag.domain import UsageError
+    is_archive = path.is_dir() and not inspection.is_store(path)
+    if (station is not None or day is not None) and (plot is None or not is_archive):
+        raise UsageError("--station and --day choose the day of an archive that --plot draws.")
+    if is_archive:
+        from seismag.data.archive_inspection import archive_summary, choose_day, describe_archive
 
-            raise UsageError("--plot draws a recording; name a file.")
+        facts = archive_summary(path)
+        text = describe_archive(facts)
+        if plot is not None:
+            from seismag.data.plots import draw_day
+
+            recording, planted = choose_day(path, station, day)
+            draw_day(recording, spec, plot, planted)
+    elif path.is_dir():
+        if plot is not None:
+            raise UsageError("--plot draws a recording, or a day of an archive; name one of them.")
         facts = inspection.inspect_store(path)
         text = inspection.describe_store(facts)
     else:

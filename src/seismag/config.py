@@ -15,11 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from seismag.config_tree import read_config_tree
 from seismag.domain import UsageError
 
+NARROWEST_MHZ = 0.1  # band of an emission: nine lines of a day's spectrum
+
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, unknown keys refused, no silent conversion."""
+    """A part of the configuration: immutable, unknown keys refused, no silent conversion, no infinite number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -289,7 +291,9 @@ class EmissionConfig(Section):
     distance_exponent: float = Field(0.0, ge=0, description="Power falls as distance to this power.")
     z_ratio: float = Field(0.5, ge=0, description="Amplitude of Z over the horizontal one; Z leads by 90 degrees.")
     modulation_depth: float = Field(0.0, ge=0, le=1, description="Relative depth of a sinusoidal modulation.")
-    modulation_period_min: float = Field(60.0, gt=0, description="Period of that modulation.")
+    modulation_period_min: float = Field(
+        60.0, ge=2, description="Period of that modulation; a shorter one would leave the band."
+    )
     mainshocks_only: bool = Field(True, description="Aftershocks have no emission of their own.")
 
     @model_validator(mode="after")
@@ -297,6 +301,11 @@ class EmissionConfig(Section):
         if self.high_mhz <= self.low_mhz:
             raise ValueError(
                 f"simulate.emission.high_mhz is {self.high_mhz}, not above low_mhz {self.low_mhz}. Swap them?"
+            )
+        if self.high_mhz - self.low_mhz < NARROWEST_MHZ:
+            raise ValueError(
+                f"simulate.emission: the band {self.low_mhz} to {self.high_mhz} mHz is narrower than "
+                f"{NARROWEST_MHZ} mHz, too few lines of a day's spectrum. Widen it."
             )
         return self
 
@@ -313,7 +322,9 @@ class DirtConfig(Section):
     drift_nt_per_day: float = Field(0.3, ge=0, description="Standard deviation of a linear drift of each component.")
     dead_component_fraction: float = Field(0.002, ge=0, lt=1, description="Days with one component stuck.")
     relevels_per_year: float = Field(1.0, ge=0, description="The baseline changes for good, by up to 150 nT.")
-    clock_error_s: float = Field(0.0, ge=0, description="Standard deviation of the clock error of a station-month.")
+    clock_error_s: float = Field(
+        0.0, ge=0, le=86_400, description="Standard deviation of the clock error of a station-month."
+    )
     cultural_noise: float = Field(1.0, ge=0, description="Scale of traffic noise: by day, less at weekends; 0: none.")
     instrument_change: bool = Field(False, description="A noisier sensor from the middle of the archive on.")
 

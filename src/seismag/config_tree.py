@@ -78,7 +78,9 @@ def _read_tree(path: Path, inherited: bool = False) -> dict[str, Any]:
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}). Name an existing configuration.") from error
+        beside = sorted(file.name for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        way_out = f"In {path.parent}: {', '.join(beside)}." if beside else "Name an existing configuration."
+        raise UsageError(f"{path}: cannot be read ({error.strerror}). {way_out}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not a text file in UTF-8.") from error
     except yaml.YAMLError as error:

@@ -17,7 +17,7 @@ from seismag.data.inputs import read_inputs
 from seismag.data.prepare import Prepared, prepare_store
 from seismag.data.quality import main_field
 from seismag.data.recordings.frg604rc import encode_day
-from seismag.data.simulate import simulate_archive
+from seismag.data.simulate.stage import simulate_archive
 from seismag.data.stations import read_stations
 from seismag.domain import Station
 
@@ -27,6 +27,12 @@ GTO, ALR = STATIONS["GTO"], STATIONS["ALR"]
 FIRST = np.datetime64("2021-03-01")
 # every Normal window is kept and no guard time is asked for: which windows are used depends on the files alone
 KEEP_ALL = DataConfig(controls="all", guard_ahead_d=0.0, guard_behind_d=0.0)
+# simulate.dirt with every rate at zero
+CLEAN = {
+    "missing_day_fraction": 0.0, "missing_blocks_per_year": 0.0, "gaps_per_day": 0.0, "spikes_per_day": 0.0,
+    "steps_per_day": 0.0, "drift_nt_per_day": 0.0, "dead_component_fraction": 0.0, "relevels_per_year": 0.0,
+    "clock_error_s": 0.0, "cultural_noise": 0.0,
+}  # fmt: skip
 
 
 def quiet_day(station: Station, day: np.datetime64, seed: int = 0) -> NDArray[np.float64]:
@@ -118,6 +124,9 @@ def window_counts(samples: pd.DataFrame, rejected: pd.DataFrame) -> pd.Series:
 
 
 def small_simulation(out: Path, **settings: Any) -> Path:
-    """Simulate 12 days of GTO and ALR with two earthquakes each."""
-    spec = {"days": 12, "stations": ["GTO", "ALR"], "events_per_station": 2, "emission_snr": 20.0} | settings
+    """Simulate 7 days of GTO and ALR without dirt: a mainshock every two days, each with a strong emission."""
+    spec = {
+        "days": 7, "stations": ["GTO", "ALR"], "emission": {"snr": 20.0}, "dirt": CLEAN,
+        "earthquakes": {"per_station_year": 180.0},
+    } | settings  # fmt: skip
     return simulate_archive(SimulateConfig(**spec), out)

@@ -22,6 +22,7 @@ from archive_fixture import (
 
 from seismag.data.inspection import describe_recording, describe_store, inspect_recording, inspect_store
 from seismag.data.quality import main_field
+from seismag.data.recordings.frg604rc import MARK_SIMULATED
 from seismag.domain import DataError
 
 STATIONS = {"GTO": GTO, "ALR": ALR}
@@ -63,6 +64,17 @@ def test_a_file_has_the_keys_of_the_design(day):
         assert values["missing"] == (65 if name == "D" else 64)
     assert any("missing" in reason for reason in facts["reasons"])
     assert facts["main_field_nt"]["H"] == pytest.approx(main_field(GTO, FIRST).h_nt, abs=0.1)
+
+
+def test_a_file_says_whether_it_was_simulated(day, tmp_path):
+    path, field = day
+    assert inspect_recording(path, STATIONS, KEEP_ALL)["origin"] == "observed"
+    made = tmp_path / "made" / path.name
+    made.parent.mkdir()
+    made.write_bytes(day_bytes(GTO, FIRST, field, mark=MARK_SIMULATED))
+    facts = inspect_recording(made, STATIONS, KEEP_ALL)
+    assert facts["origin"] == "simulated"
+    assert "(FRG-604RC, SIMULATED)" in describe_recording(facts)
 
 
 def test_facts_are_strict_json_even_for_an_empty_day(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from seismag.config import DataConfig, EvaluateConfig, build_config
 from seismag.data.quality import main_field
 from seismag.data.recordings import read_recording
-from seismag.data.recordings.frg604rc import encode_day
+from seismag.data.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.data.spectrogram import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
 from seismag.data.stations import read_stations
 from seismag.data.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
@@ -37,14 +37,14 @@ from seismag.runs import create_run
 
 SPEC = DataConfig(n_bins=40)
 ALR = read_stations(None)["ALR"]
-KEYS = {"station", "start_utc", "end_utc", "p_magnitude", "p_azimuth", "usable", "reason"}
+KEYS = {"origin", "station", "start_utc", "end_utc", "p_magnitude", "p_azimuth", "usable", "reason"}
 
 
-def day_bytes(day: dt.date) -> bytes:
+def day_bytes(day: dt.date, mark: bytes = b"") -> bytes:
     rng = np.random.default_rng(day.toordinal())
     level = np.array(main_field(ALR, np.datetime64(day)).hdz)[:, None]
     field = level + np.cumsum(rng.normal(0, 0.02, (3, 86_400)), axis=1)
-    return encode_day("ALR", day, ALR.latitude_deg, ALR.longitude_deg, field)
+    return encode_day("ALR", day, ALR.latitude_deg, ALR.longitude_deg, field, mark=mark)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ def folder(tmp_path_factory) -> Path:
     for number in (1, 2, 3):
         content = day_bytes(dt.date(2025, 1, number))
         (folder / f"S25010{number}.ALR").write_bytes(content if number < 3 else content[:500_000])
+    (folder / "S250104.ALR").write_bytes(day_bytes(dt.date(2025, 1, 4), mark=MARK_INJECTED))
     (folder / "page.bin").write_bytes(b"<html>404</html>")
     make_store(folder / "store", 3)
     return folder
@@ -171,6 +172,14 @@ def test_people_see_what_could_not_be_used(model, folder):
     text = describe_predictions(predict_inputs(model, [folder / "page.bin", folder / "S250103.ALR"], None))
     assert "?    ?                  not usable: " in text
     assert "ALR  2025-01-03T06:00Z  not usable: " in text
+
+
+def test_what_was_simulated_is_called_so_beside_what_was_observed(model, folder):
+    inputs = [folder / name for name in ("S250101.ALR", "S250104.ALR", "page.bin")]
+    result = predict_inputs(model, inputs, None)
+    assert [entry["origin"] for entry in result["predictions"]] == ["observed"] * 4 + ["simulated"] * 4 + [None]
+    assert "4 of 9 windows are SIMULATED" in describe_predictions(result)
+    assert "are SIMULATED" not in describe_predictions(predict_inputs(model, [folder / "S250101.ALR"], None))
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".json"])

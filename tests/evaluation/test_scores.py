@@ -146,6 +146,18 @@ def test_baselines_are_fitted_on_the_training_role_where_a_split_is_given(make_t
     assert result["magnitude"]["baselines"]["majority"]["log_score"] == pytest.approx(expected)
 
 
+def test_the_origin_of_the_judged_windows_is_told_where_it_is_known(make_table: MakeTable) -> None:
+    table = make_table()
+    assert evaluate_predictions(table, config=CONFIG)["data_origin"] is None
+    assert "data:" not in format_summary(evaluate_predictions(table, config=CONFIG))
+    mixed = table.assign(origin=["simulated"] + ["observed"] * (len(table) - 1))
+    result = evaluate_predictions(mixed, config=CONFIG)
+    assert result["data_origin"] == ["observed", "simulated"]
+    assert "data: observed and simulated (what is found there was planted" in format_summary(result)
+    unjudged = pd.concat([table.assign(origin="observed"), mixed.iloc[:1].assign(role="train")])
+    assert evaluate_predictions(unjudged, config=CONFIG)["data_origin"] == ["observed"]
+
+
 def test_each_fold_is_compared_with_its_own_training(make_table: MakeTable) -> None:
     first, second = make_table(), make_table(seed=1)
     second = second.assign(sample_id="u" + second["sample_id"], fold=2, run_id="run_b")

@@ -23,7 +23,7 @@ COLUMNS = [
     "y_magnitude", "y_azimuth",
     "p_magnitude_Normal", "p_magnitude_Moderate", "p_magnitude_Medium", "p_magnitude_Large",
     "p_azimuth_Normal", "p_azimuth_N", "p_azimuth_NE", "p_azimuth_E", "p_azimuth_SE", "p_azimuth_S",
-    "p_azimuth_SW", "p_azimuth_W", "p_azimuth_NW",
+    "p_azimuth_SW", "p_azimuth_W", "p_azimuth_NW", "origin",
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ _DAY = np.timedelta64(1, "D")
 POSITION_TOLERANCE_DEG = 0.5  # between the file's own position and the station list
 SAME_NT = 0.02  # files of one day that differ by more hold different content; formats round to 0.01 nT
 SIMULATION_FILE = "simulation.json"  # marks an archive that seismag simulated
+TRUTH_FILE = "truth.parquet"  # its planted emissions
 _TABLES = (".csv", ".json", ".parquet", ".md", ".yaml")  # at the top of an archive these are not recordings
 
 
@@ -66,6 +67,11 @@ def list_files(archive: Path) -> list[Path]:
     return sorted(found, key=lambda p: p.relative_to(archive).as_posix())
 
 
+def is_simulated(archive: Path) -> bool:
+    """Tell whether an archive as a whole is marked as simulated; its files may say so each for itself."""
+    return (archive / SIMULATION_FILE).is_file()
+
+
 def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig) -> list[dict[str, object]]:
     """Judge one file: a row for each UTC day in it, or rows that say why it cannot be used.
 
@@ -73,21 +79,22 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     row without a day where it claims none.
 
     Returns:
-        Rows with path, station, day, sha256, verdict, reason (short word, "" when usable), detail, medians,
-        and for each window of the day its gap_fraction and masked_fraction.
+        Rows with path, station, day, sha256, origin (missing for a file that cannot be read), verdict, reason (short
+        word, "" when usable), detail, medians, and for each window of the day its gap_fraction and masked_fraction.
     """
     row: dict[str, object] = {"path": path.relative_to(archive).as_posix()}
     recording = None
     try:
         recording = read_recording(path)
-        row |= {"sha256": recording.sha256, "format": recording.format}
-        station = _station_of(recording, path, archive, stations)
+        origin = "simulated" if is_simulated(archive) else recording.origin
+        row |= {"sha256": recording.sha256, "format": recording.format, "origin": origin}
+        station = station_of(recording, path, archive, stations)
         require_one_hertz(recording, path)
     except DataError as error:
         detail = str(error).replace(str(path), str(row["path"]))  # a store is the same whatever the folder
         row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
         code, days = claimed_days(path, recording)
-        if (code := code or _folder(path, archive)) not in stations:
+        if (code := code or folder_of(path, archive)) not in stations:
             return [row]  # a station that is not listed has no windows
         return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
     row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
@@ -257,6 +264,7 @@ def _resolve(
         "paths": paths,
         "end_utc": spans["end_utc"].iloc[-1],
         "sha256": "+".join(merged.sha256),
+        "origin": "simulated" if (spans["origin"] == "simulated").any() else "observed",
     }
     return [{**record, **judge_day(merged, station, day, spec)}, *rows]
 
@@ -284,9 +292,13 @@ def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.
     return field
 
 
-def _station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:
-    """Find the station by the file's own code, else by its folder; the two must not contradict each other."""
-    folder = _folder(path, archive)
+def station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:
+    """Find the station by the file's own code, else by its folder; the two must not contradict each other.
+
+    Raises:
+        DataError: ``unknown_station`` or ``name_mismatch``.
+    """
+    folder = folder_of(path, archive)
     code = recording.station or folder
     if not code:
         raise DataError(f"{path.name}: names no station, and lies in no <STATION> folder.", "unknown_station")
@@ -297,7 +309,8 @@ def _station_of(recording: Recording, path: Path, archive: Path, stations: dict[
     return stations[code]
 
 
-def _folder(path: Path, archive: Path) -> str:
+def folder_of(path: Path, archive: Path) -> str:
+    """Name of the folder right below the archive that holds a file, upper case; "" for a file at the top."""
     return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
 
 

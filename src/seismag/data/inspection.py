@@ -14,7 +14,7 @@ from seismag.data.noise import noise_band_hz, noise_floor_of
 from seismag.data.quality import DayQuality, MainField, assess_day, main_field
 from seismag.data.recordings import Recording, read_recording
 from seismag.data.spectrogram import make_grid
-from seismag.data.store import DAYS_FILE, REJECTED_FILE, Store, open_store, read_table
+from seismag.data.store import DAYS_FILE, REJECTED_FILE, SAMPLES_FILE, Store, open_store, read_table
 from seismag.domain import COMPONENTS, Station
 
 
@@ -44,6 +44,7 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
         "rate_hz": recording.rate_hz,
         "samples": recording.samples,
         "format": recording.format,
+        "origin": recording.origin,
         "components": {name: _component(quality, index) for index, name in enumerate(COMPONENTS)},
         "plausible": quality.plausible,
         "verdict": verdict,
@@ -69,6 +70,11 @@ def expected_field(recording: Recording, stations: dict[str, Station]) -> MainFi
             return None
         station = Station(recording.station, recording.latitude_deg, recording.longitude_deg)
     return main_field(station, recording.start_utc, recording.h_axis_deg)
+
+
+def is_store(path: Path) -> bool:
+    """Tell a store, finished or not, from another folder."""
+    return (path / "zarr.json").is_file() or (path / ".work").is_dir() or (path / SAMPLES_FILE).is_file()
 
 
 def inspect_store(path: Path) -> dict[str, Any]:
@@ -115,7 +121,7 @@ def describe_recording(facts: dict[str, Any]) -> str:
     """Lines for a terminal: what the file holds, and the verdict."""
     plausible = {True: "fits the main field", False: "DOES NOT FIT the main field", None: "level cannot be checked"}
     lines = [
-        f"file        {facts['file']} ({facts['format']})",
+        f"file        {facts['file']} ({facts['format']}{', SIMULATED' if facts['origin'] == 'simulated' else ''})",
         f"station     {facts['station'] or '(none named)'}",
         f"time        {facts['start_utc']} to {facts['end_utc']}",
         f"samples     {facts['samples']} at {facts['rate_hz']:.4g} Hz",

@@ -101,7 +101,7 @@ def prepare_store(
     work, discarded = _open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
-    if _is_simulated(inputs):
+    if archives.is_simulated(inputs.archive):
         (work / archives.SIMULATION_FILE).touch()  # says of unfinished work, too, that no real data are in it
     with full_disk_explained(str(out)):
         with open_pool(workers, scheduler) as pool:
@@ -113,16 +113,19 @@ def prepare_store(
             measured = _compute(pool, plan, inputs, spec, out, work, progress)
         samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
         dataset_id = _dataset_id(plan, days, inputs, spec)
-        stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, spec))
+        stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, days, spec))
     shutil.rmtree(work.parent)
     summary = _summary(stores.open_store(out), inputs)
     return replace(summary, warnings=[*discarded, *summary.warnings])
 
 
-def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataConfig) -> dict[str, Any]:
+def _attributes(
+    dataset_id: str, fingerprint: str, inputs: Inputs, days: pd.DataFrame, spec: DataConfig
+) -> dict[str, Any]:
+    origins = set(days["origin"].dropna())
     return {
         "dataset_id": dataset_id,
-        "origin": "simulated" if _is_simulated(inputs) else "observed",
+        "origin": "mixed" if len(origins) > 1 else origins.pop(),
         "fingerprint": fingerprint,
         "config": spec.model_dump(mode="json"),
         "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
@@ -133,10 +136,6 @@ def _attributes(dataset_id: str, fingerprint: str, inputs: Inputs, spec: DataCon
         "range_rule": spec.range_rule,
         "kp_matched": inputs.kp is not None and spec.match_kp is not None,
     }
-
-
-def _is_simulated(inputs: Inputs) -> bool:
-    return (inputs.archive / archives.SIMULATION_FILE).is_file()
 
 
 def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
@@ -185,7 +184,7 @@ def _survey(
 
 
 _SURVEY_COLUMNS = {
-    "path": "str", "sha256": "str", "format": "str", "station": "str", "day": "datetime64[s]",
+    "path": "str", "sha256": "str", "format": "str", "origin": "str", "station": "str", "day": "datetime64[s]",
     "start_utc": "datetime64[ms]", "end_utc": "datetime64[ms]", "verdict": "str", "reason": "str", "detail": "str",
     "plausible": "object", "h_median_nt": float, "d_median_nt": float, "z_median_nt": float, "missing_s": float,
     "spikes": float, "steps": float, "h_axis_deg": float, "h_axis_source": "str", "gap_fraction": "object",
@@ -202,8 +201,7 @@ def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station],
 def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide which windows become samples: quality, labels, controls. Gives the plan and the rejected rest."""
     refused = days[days["verdict"] == "refused"]
-    origin = "simulated" if _is_simulated(inputs) else "observed"
-    windows, sparse = _usable_windows(days[days["verdict"] != "refused"].assign(origin=origin), spec)
+    windows, sparse = _usable_windows(days[days["verdict"] != "refused"], spec)
     rejected = [sparse, _refused_windows(refused, spec), _missing_days(days, spec)]
     if windows.empty:
         table = _rejected_table(rejected)

@@ -85,7 +85,9 @@ def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> lis
     table = predict_store(loaded, store, np.arange(len(store.samples)), progress=progress)
     predicted = {row["sample_id"]: row for row in table.to_dict("records")}
     entries = []
-    for sample in store.samples[["sample_id", "station", "start_utc", "end_utc"]].to_dict("records"):
+    for sample in store.samples.reindex(columns=["sample_id", "station", "start_utc", "end_utc", "origin"]).to_dict(
+        "records"
+    ):
         row = predicted.get(sample["sample_id"])
         times = {key: f"{sample[key]:%Y-%m-%dT%H:%M:%SZ}" for key in ("start_utc", "end_utc")}
         if row is None:
@@ -98,7 +100,8 @@ def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> lis
                 "usable": True,
                 "reason": None,
             }
-        entries.append({"station": sample["station"], **times, **outcome})
+        origin = sample["origin"] if isinstance(sample["origin"], str) else None
+        entries.append({"station": sample["station"], **times, **outcome, "origin": origin})
     return entries
 
 
@@ -136,6 +139,10 @@ def describe_predictions(result: dict[str, Any]) -> str:
     lines = [f"model       {result['model']} ({result['card']['run_id']})"]
     if origin and "simulated" in origin:
         lines.append("            trained on SIMULATED data: on real files its numbers mean nothing")
+    origins = [entry["origin"] for entry in result["predictions"]]
+    if "simulated" in origins:
+        count = f"{origins.count('simulated')} of {len(origins)} windows"
+        lines.append(f"inputs      {count} are SIMULATED, or were changed on purpose")
     for entry in result["predictions"]:
         window = f"{entry['station'] or '?':<4} {f'{start[:16]}Z' if (start := entry['start_utc']) else '?':<17}"
         if entry["usable"]:

@@ -29,6 +29,7 @@ def probability_columns(task: str) -> list[str]:
 
 _STORED_TASKS = ("magnitude", "azimuth")  # detection follows from p_magnitude
 _PROBABILITIES = [column for task in _STORED_TASKS for column in probability_columns(task)]
+# what a table must hold; the column origin (observed or simulated) is welcome
 PREDICTION_COLUMNS = (*KEY_COLUMNS, "y_magnitude", "y_azimuth", *_PROBABILITIES)
 
 

@@ -284,6 +284,7 @@ def _provenance(
         "run_id": runs[0] if len(runs) == 1 else None,
         "run_ids": runs,
         "dataset_id": None if samples is None else samples.attrs.get("dataset_id"),
+        "data_origin": sorted(rows["origin"].dropna().astype(str).unique()) if "origin" in rows else None,
         "role": str(rows["role"].iloc[0]),
         "folds": sorted(rows["fold"].unique().tolist()),
         "n": len(rows),

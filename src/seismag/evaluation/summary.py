@@ -7,6 +7,8 @@ from typing import Any
 from seismag.evaluation.predictions import TASK_CLASSES
 from seismag.evaluation.scores import FEW_CLUSTERS
 
+SIMULATED_REMARK = " (what is found there was planted, or not, on purpose)"
+
 
 def format_summary(metrics: dict[str, Any]) -> str:
     """Write metrics.json for a tired reader: skill first, accuracy only beside what no field reaches."""
@@ -17,6 +19,8 @@ def format_summary(metrics: dict[str, Any]) -> str:
         f"{100 * metrics['confidence']:g} % intervals by group bootstrap, {metrics['bootstrap']['replicates']} "
         f"replicates; baselines fitted: {metrics['baselines_fitted']}",
     ]
+    if origins := metrics.get("data_origin"):
+        lines.append(f"data: {' and '.join(origins)}{SIMULATED_REMARK if 'simulated' in origins else ''}")
     few = any(0 < metrics[key] < FEW_CLUSTERS for key in ("n_event_groups", "n_normal_groups"))
     for task in TASK_CLASSES:
         lines += ["", *_summary_of_task(task, metrics[task], few)]

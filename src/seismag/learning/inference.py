@@ -124,6 +124,8 @@ def predict_with_embeddings(
     for task, classes, probs in (("magnitude", MAGNITUDE_CLASSES, magnitude), ("azimuth", AZIMUTH_CLASSES, azimuth)):
         for place, name in enumerate(classes):
             table[f"p_{task}_{name}"] = probs[:, place]
+    if "origin" in rows:
+        table["origin"] = rows["origin"]
     return table, embeddings
 
 

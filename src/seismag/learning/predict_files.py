@@ -30,7 +30,7 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
 
     Returns:
         One entry a window, in time order: station, start_utc, end_utc, p_magnitude, p_azimuth (by class, None
-        where not usable), usable, reason.
+        where not usable), usable, reason, origin (of the recording; None where it could not be read).
 
     Raises:
         DataError: the file cannot be read, or is not sampled at 1 Hz.
@@ -67,7 +67,7 @@ def unusable_entries(
 
 
 def _unusable(station: str | None, start_utc: str | None, end_utc: str | None, reason: str) -> dict[str, Any]:
-    nothing = {"p_magnitude": None, "p_azimuth": None, "usable": False, "reason": reason}
+    nothing = {"p_magnitude": None, "p_azimuth": None, "usable": False, "reason": reason, "origin": None}
     return {"station": station, "start_utc": start_utc, "end_utc": end_utc, **nothing}
 
 
@@ -106,6 +106,7 @@ def _predict_day(
     for number, reason in enumerate(reasons):
         start = day.astype("datetime64[s]") + number * length
         entry = _unusable(recording.station, f"{start}Z", f"{start + length}Z", reason)
+        entry["origin"] = recording.origin
         if not reason:
             entry |= {
                 "p_magnitude": _by_class(MAGNITUDE_CLASSES, magnitude[row[number]]),
@@ -119,7 +120,7 @@ def _predict_day(
 
 def predictions_table(entries: list[dict[str, Any]], run_id: str) -> pd.DataFrame:
     """Spread entries of ``predict_recording`` into columns p_magnitude_<Class>, p_azimuth_<Class>."""
-    plain = ["station", "start_utc", "end_utc", "usable", "reason"]
+    plain = ["station", "start_utc", "end_utc", "usable", "reason", "origin"]
     tasks = {"p_magnitude": MAGNITUDE_CLASSES, "p_azimuth": AZIMUTH_CLASSES}
     rows = [
         [entry[key] for key in plain]

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from archive_fixture import CLEAN
 from scipy import signal
 
 from seismag.config import DataConfig, DirtConfig, SimulateConfig
@@ -22,11 +23,6 @@ from seismag.data.simulate.dirt import (
 
 DAY_S = 86_400
 LEVEL_NT = np.array([37_600.0, 10.0, -23_200.0])
-CLEAN = {
-    "missing_day_fraction": 0.0, "missing_blocks_per_year": 0.0, "gaps_per_day": 0.0, "spikes_per_day": 0.0,
-    "steps_per_day": 0.0, "drift_nt_per_day": 0.0, "dead_component_fraction": 0.0, "relevels_per_year": 0.0,
-    "clock_error_s": 0.0, "cultural_noise": 0.0,
-}  # fmt: skip
 ALL = {
     "missing_day_fraction": 0.1, "missing_blocks_per_year": 9.0, "gaps_per_day": 9.0, "spikes_per_day": 9.0,
     "steps_per_day": 2.0, "drift_nt_per_day": 3.0, "dead_component_fraction": 0.5, "relevels_per_year": 99.0,

@@ -1,215 +1,255 @@
-"""Simulated archives: reproducible bytes, real formats, and emissions that are where the truth says."""
+"""Simulated archives as a whole: reproducible bytes, bounded memory, readable tables, and a null that is one."""
+
+import itertools
+import re
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pandas as pd
 import pytest
-from archive_fixture import FIRST, GTO, STATIONS, small_simulation
-from scipy import signal
+from archive_fixture import small_simulation
+from measuring import FIRST, band_power, configuration, contents, day_files, flat_kp, read_days, simulate
+from scipy import stats
 
-from seismag.config import DataConfig, SimulateConfig
+from seismag.config import SimulateConfig
 from seismag.data.catalogs import read_catalogs
 from seismag.data.indices import read_index
-from seismag.data.quality import assess_day, main_field
 from seismag.data.recordings import read_recording
-from seismag.data.simulate import EMISSION_HZ, Emission, band_rms_nt, simulate_archive, simulate_day
+from seismag.data.recordings.frg604rc import MARK_SIMULATED
+from seismag.data.simulate.activity import make_activity
+from seismag.data.simulate.background import _modulation
+from seismag.data.simulate.dirt import soil
+from seismag.data.simulate.earthquakes import earthquakes
+from seismag.data.simulate.emission import events_in_range
+from seismag.data.simulate.law import HUMP
+from seismag.data.simulate.plan import make_plan
+from seismag.data.simulate.sites import make_site
+from seismag.data.simulate.stage import _write_day, simulate_archive, simulate_day
 from seismag.data.stations import read_stations
-from seismag.data.windows import EARTH, dobrovolsky_km
 from seismag.domain import UsageError
 
-QUIET_KP = np.full(8, 2.0)
+STATIONS = read_stations()
+SOILED = {"days": 6, "stations": ["GTO", "ALR"], "emission": {"snr": 20.0}, "earthquakes": {"per_station_year": 180.0}}
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    return small_simulation(tmp_path_factory.mktemp("sim") / "archive", days=6, missing_day_fraction=0.2)
+    """Six days of two stations with emissions and with dirt as it comes."""
+    return simulate_archive(SimulateConfig(**SOILED), tmp_path_factory.mktemp("sim") / "archive")
 
 
-def contents(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def day_files(folder):
-    return sorted(folder.glob("*/S*.gz"))
-
-
-def in_band(component):
-    """Band-pass 10 to 40 mHz, edges of ten minutes cut off."""
-    sos = signal.butter(6, EMISSION_HZ, "bandpass", fs=1.0, output="sos")
-    return signal.sosfiltfilt(sos, component - component.mean(axis=-1, keepdims=True))[..., 600:-600]
-
-
-def one_day(azimuth=None, snr=50.0, seed=1, kp=QUIET_KP, station=GTO):
-    start = FIRST.astype("datetime64[ms]")
-    emissions = [] if azimuth is None else [
-        Emission(station.code, "e", start - np.timedelta64(1, "D"), start + np.timedelta64(2, "D"), azimuth, snr)
-    ]  # fmt: skip
-    spec = SimulateConfig(seed=seed)
-    return simulate_day(spec, station, FIRST, kp, emissions, np.random.default_rng(seed))
+# ---- the same bytes ----
 
 
 def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(archive, tmp_path):
-    two = simulate_archive(
-        SimulateConfig(days=6, stations=["GTO", "ALR"], events_per_station=2, emission_snr=20.0,
-                       missing_day_fraction=0.2), tmp_path / "two", workers=2,
-    )  # fmt: skip
-    assert contents(two) == contents(archive)
+    assert contents(simulate_archive(SimulateConfig(**SOILED), tmp_path / "two", workers=2)) == contents(archive)
+
+
+def test_a_day_made_alone_has_the_same_bytes(archive, tmp_path):
+    plan = make_plan(SimulateConfig(**SOILED))
+    for index, day in np.argwhere(plan.written)[[-1, 3, 0]]:
+        _write_day(plan, int(index), int(day), tmp_path)
+    made = contents(tmp_path)
+    assert len(made) == 3
+    assert made.items() <= contents(archive).items()
 
 
 def test_another_seed_gives_another_archive(archive, tmp_path):
-    other = contents(small_simulation(tmp_path / "other", seed=8, days=6, missing_day_fraction=0.2))
+    other = contents(simulate_archive(SimulateConfig(**SOILED | {"seed": 8}), tmp_path / "other"))
     ours = contents(archive)
-    assert not any(other[name] == ours[name] for name in set(other) & set(ours) if name.startswith(("GTO", "ALR")))
-    assert other["catalogue.csv"] != ours["catalogue.csv"]
+    for name in set(other) & set(ours) - {"stations.csv"}:
+        assert other[name] != ours[name], name
+    assert other["stations.csv"] == ours["stations.csv"]
 
 
-def test_day_files_are_read_back_and_fit_the_main_field(archive):
-    assert 0 < len(day_files(archive)) < 12  # a fifth of the days is missing
+def test_a_longer_archive_begins_like_a_shorter_one(tmp_path):
+    """Days depend on seed, date and the indices alone; a simulated Kp would be another draw for a longer time."""
+    settings = {"stations": ["GTO"], "kp": flat_kp(tmp_path / "k.csv", 3.0, 3)}
+    short = contents(simulate(tmp_path / "short", days=2, **settings))
+    long = contents(simulate(tmp_path / "long", days=3, **settings))
+    names = [name for name in short if name.startswith("GTO")]
+    assert len(names) == 2
+    assert all(short[name] == long[name] for name in names)
+
+
+# ---- memory ----
+
+
+def peak_mb(days, folder):
+    script = f"""
+        import resource
+        from pathlib import Path
+        from seismag.config import SimulateConfig
+        from seismag.data.simulate import simulate_archive
+        simulate_archive(SimulateConfig(days={days}, stations=["GTO", "ALR", "TRT", "KPY"]), Path({str(folder)!r}))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path):
+    """Four stations; eight days may take 30 MB more than two: noise shared by the region is kept for a few days."""
+    assert peak_mb(8, tmp_path / "eight") < peak_mb(2, tmp_path / "two") + 30
+
+
+# ---- what is written ----
+
+
+def test_day_files_are_read_back_by_the_ordinary_reader_and_marked(archive):
+    assert day_files(archive)
     for path in day_files(archive):
         recording = read_recording(path)
         assert recording.station == path.parent.name
+        assert recording.metadata["origin"] == "simulated"
         assert f"S{recording.start_utc.astype('M8[D]').astype(object):%y%m%d}.{recording.station}.gz" == path.name
-        expected = main_field(STATIONS[recording.station], recording.start_utc)
-        quality = assess_day(recording.field_nt, DataConfig(), expected, path.name)
-        assert (quality.verdict, quality.plausible) == ("good", True), quality.reasons
-
-
-def test_stations_share_the_stated_part_of_their_noise():
-    """The same seed of the archive, another generator for the station's own part: 0.7 of the power is common."""
-    spec = SimulateConfig(seed=1)
-    days = [
-        in_band(simulate_day(spec, STATIONS[code], FIRST, QUIET_KP, [], np.random.default_rng(own)))
-        for own, code in ((10, "GTO"), (11, "ALR"))
-    ]
-    for a, b in zip(*days, strict=True):
-        assert np.corrcoef(a, b)[0, 1] == pytest.approx(0.7, abs=0.06)
+        assert recording.latitude_deg == pytest.approx(STATIONS[recording.station].latitude_deg, abs=1e-4)
+    assert MARK_SIMULATED == b"SIMULATE"
 
 
 def test_tables_are_read_by_the_readers_of_the_package(archive):
     stations = read_stations(archive / "stations.csv")
-    assert sorted(stations) == ["ALR", "GTO"]
-    assert stations["GTO"].latitude_deg == pytest.approx(GTO.latitude_deg, abs=1e-4)
+    assert list(stations) == ["GTO", "ALR"]
+    assert stations["GTO"].latitude_deg == pytest.approx(STATIONS["GTO"].latitude_deg, abs=1e-9)
     catalog = read_catalogs([archive / "catalogue.csv"])
     assert catalog.coverage.holes == []
     assert not catalog.dropped
     margin = np.timedelta64(29, "D")
     assert catalog.coverage.covers(FIRST - margin, FIRST + 6 + margin).all()
-    first, last = FIRST.astype("datetime64[ms]"), (FIRST + 6).astype("datetime64[ms]")
-    kp = read_index(archive / "kp.csv", "kp").maximum(first[None], last[None])
-    dst = read_index(archive / "dst.csv", "dst").minimum(first[None], last[None])
-    assert 0 <= kp[0] <= 9
-    assert -200 < dst[0] < 20
+    plan = make_plan(SimulateConfig(**SOILED))
+    start = (FIRST - 30).astype("datetime64[ms]")
+    for name, values in (("kp", plan.activity.kp), ("dst", plan.activity.dst_nt)):
+        index = read_index(archive / f"{name}.csv", name)
+        assert index.start_utc == start
+        np.testing.assert_allclose(index.values, values, atol=0.06)
 
 
-def test_truth_agrees_with_the_catalogue(archive):
-    truth = pd.read_parquet(archive / "truth.parquet")
-    events = read_catalogs([archive / "catalogue.csv"]).events.set_index("event_id")
-    assert len(truth) == 4
-    assert list(truth.columns) == ["station", "event_id", "start_utc", "end_utc", "azimuth_deg", "snr"]
-    for row in truth.itertuples():
-        event, station = events.loc[row.event_id], STATIONS[row.station]
-        azimuth, _, metres = EARTH.inv(
-            station.longitude_deg, station.latitude_deg, event["longitude_deg"], event["latitude_deg"]
+def test_nothing_but_the_archive_and_its_truth_is_written(archive):
+    names = {p.name for p in archive.iterdir()}
+    assert names == {
+        "ALR", "GTO", "stations.csv", "catalogue.csv", "kp.csv", "dst.csv", "truth.parquet", "simulation.json"
+    }  # fmt: skip
+    for table in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv"):
+        assert not re.search("emission|snr|trap|parent", (archive / table).read_text())
+
+
+def test_missing_days_have_no_file(tmp_path):
+    dirt = configuration().dirt.model_copy(update={"missing_day_fraction": 0.4}).model_dump()
+    out = simulate(tmp_path / "a", days=8, stations=["GTO"], dirt=dirt)
+    plan = make_plan(configuration(days=8, stations=["GTO"], dirt=dirt))
+    expected = [f"S{(FIRST + int(day)).astype(object):%y%m%d}.GTO.gz" for day in np.flatnonzero(plan.written[0])]
+    assert 0 < len(expected) < 8
+    assert [path.name for path in day_files(out)] == expected
+
+
+# ---- a null archive is one ----
+
+
+def test_without_emissions_the_files_do_not_depend_on_the_earthquakes(tmp_path):
+    """Rates, sizes, ranges and emissions' other settings change; not one byte of a day file does."""
+    base = {"days": 3, "stations": ["GTO", "ALR"], "dirt": {}}
+    ours = contents(simulate(tmp_path / "a", **base))
+    other = contents(
+        simulate(
+            tmp_path / "b", **base, emission={"lead_h": 5.0, "low_mhz": 20.0},
+            earthquakes={"per_station_year": 200.0, "branching_ratio": 0.8, "b_value": 0.7, "max_magnitude": 8.0},
         )
-        assert (azimuth - row.azimuth_deg + 180) % 360 - 180 == pytest.approx(0, abs=0.1)
-        assert metres / 1000 < dobrovolsky_km(np.array([event["magnitude"]]))[0]
-        assert abs(event["origin_utc"] - row.end_utc) < pd.Timedelta(seconds=1)
-        assert row.end_utc - row.start_utc == pd.Timedelta(hours=48)
-        assert row.snr == 20.0
+    )  # fmt: skip
+    assert ours["catalogue.csv"] != other["catalogue.csv"]
+    files = [name for name in ours if name.startswith(("GTO", "ALR"))]
+    assert len(files) >= 5
+    assert all(ours[name] == other[name] for name in files)
+    assert all(ours[name] == other[name] for name in ("kp.csv", "dst.csv", "stations.csv"))
 
 
-def test_no_background_earthquake_is_in_range_of_a_station(archive):
-    truth = pd.read_parquet(archive / "truth.parquet")
-    events = read_catalogs([archive / "catalogue.csv"]).events
-    planted = set(truth["event_id"])
-    for station in (STATIONS["GTO"], STATIONS["ALR"]):
-        for event in events.itertuples():
-            _, _, metres = EARTH.inv(
-                station.longitude_deg, station.latitude_deg, event.longitude_deg, event.latitude_deg
-            )
-            if metres / 1000 <= dobrovolsky_km(np.array([event.magnitude]))[0]:
-                near = truth["end_utc"] <= event.origin_utc + pd.Timedelta(seconds=1)
-                assert event.event_id in planted or near.any()  # an aftershock follows a planted mainshock
+def shift_p_value(level, before):
+    """Permutation test by circular shifts: share of shifts whose difference of means is at least as large."""
+    shifted = np.stack([np.roll(before, k) for k in range(before.size)])
+    difference = shifted @ level / before.sum() - (~shifted) @ level / (~before).sum()
+    return (difference >= difference[0] - 1e-12).mean()
 
 
-@pytest.mark.parametrize("azimuth", [0.0, 30.0, 75.0, 120.0, 200.0, 300.0])
-def test_the_planted_emission_is_polarised_along_the_azimuth(azimuth):
-    """The axis of the horizontal ellipse in the band, turned from magnetic to geographic north."""
-    h, d, _ = in_band(one_day(azimuth))
-    axis = 0.5 * np.degrees(np.arctan2(2 * np.mean(h * d), np.mean(h * h) - np.mean(d * d)))
-    declination = main_field(GTO, FIRST).declination_deg
-    assert (axis + declination - azimuth + 90) % 180 - 90 == pytest.approx(0, abs=5)
+def windows_before_events(spec, station):
+    """(4 days,) windows that end within 48 h before an event in range."""
+    ends = FIRST.astype("M8[ms]") + np.arange(1, 4 * spec.days + 1) * np.timedelta64(6, "h")
+    origins = events_in_range(earthquakes(spec, [station]), station)["origin_utc"].to_numpy()
+    ahead = origins[None] - ends[:, None]
+    return ((ahead >= np.timedelta64(0)) & (ahead < np.timedelta64(48, "h"))).any(axis=1)
 
 
-@pytest.mark.parametrize("azimuth", [30.0, 120.0, 210.0, 300.0])
-def test_z_in_quadrature_tells_a_source_from_its_reverse(azimuth):
-    """Z leads the field along the azimuth by 90 degrees, with half its amplitude."""
-    h, d, z = in_band(one_day(azimuth))
-    angle = np.radians(azimuth - main_field(GTO, FIRST).declination_deg)
-    along = signal.hilbert(h * np.cos(angle) + d * np.sin(angle))
-    cross = np.mean(np.conj(along) * signal.hilbert(z)) / np.mean(np.abs(along) ** 2)
-    assert cross.imag == pytest.approx(0.5, abs=0.05)
-    assert cross.real == pytest.approx(0, abs=0.05)
+def test_band_power_before_events_of_a_null_archive_is_like_that_of_other_windows(tmp_path):
+    spec = configuration(days=40, stations=["GTO"], earthquakes={"per_station_year": 40.0})
+    archive = simulate_archive(spec, tmp_path / "a")
+    level = np.log(band_power(read_days(archive, "GTO")[:1], 10, 40)).reshape(160, 36).mean(axis=1)
+    before = windows_before_events(spec, STATIONS["GTO"])
+    assert 10 < before.sum() < 80
+    assert 0.02 < shift_p_value(level, before) < 0.98
 
 
-@pytest.mark.parametrize("snr", [1.0, 3.0, 10.0])
-def test_the_ratio_of_power_in_the_band_is_the_one_asked_for(snr):
-    background = in_band(one_day())[0].var()
-    assert np.sqrt(background) == pytest.approx(band_rms_nt(), rel=0.15)
-    angle = np.radians(60.0 - main_field(GTO, FIRST).declination_deg)
-    h, d, _ = in_band(one_day(60.0, snr) - one_day())  # the same background; the sensor's noise differs
-    power = (h * np.cos(angle) + d * np.sin(angle)).var()
-    assert power / background == pytest.approx(snr, rel=0.2)
+def test_the_same_test_finds_emissions(tmp_path):
+    spec = configuration(days=40, stations=["GTO"], earthquakes={"per_station_year": 40.0}, emission={"snr": 30.0})
+    archive = simulate_archive(spec, tmp_path / "a")
+    level = np.log(band_power(read_days(archive, "GTO")[:1], 10, 40)).reshape(160, 36).mean(axis=1)
+    assert shift_p_value(level, windows_before_events(spec, STATIONS["GTO"])) < 0.02
 
 
-def test_the_emission_scales_with_activity_as_the_background_does():
-    stormy = np.full(8, 5.0)
-    ratio = in_band(one_day(60.0, 10.0, kp=stormy))[0].var() / in_band(one_day(60.0, 10.0))[0].var()
-    background = in_band(one_day(kp=stormy))[0].var() / in_band(one_day())[0].var()
-    assert ratio == pytest.approx(background, rel=0.1)
-    assert background > 2
+def test_what_makes_the_power_is_independent_of_the_catalogue_over_many_seeds():
+    """Kp and modulation, which set the power, against the events of the same seed: p-values are uniform."""
+    p_values = []
+    for seed in range(60):
+        spec = configuration(days=40, seed=seed, stations=["GTO"], earthquakes={"per_station_year": 40.0})
+        before = windows_before_events(spec, STATIONS["GTO"])
+        if not 8 <= before.sum() <= 120:
+            continue
+        kp = make_activity(spec).kp_at(np.arange(160) * 21_600 + 10_800.0)
+        site = make_site(STATIONS["GTO"], seed, 0)
+        modulation = np.concatenate(
+            [np.log10(_modulation(site, HUMP, day, seed)[:-1]).reshape(4, 360).mean(axis=1) for day in range(40)]
+        )
+        p_values.append(shift_p_value(0.23 * kp + 2 * modulation, before))
+    assert len(p_values) > 40
+    assert stats.kstest(p_values, "uniform").pvalue > 0.02
 
 
-def test_the_emission_lies_within_its_interval_and_band():
-    start = FIRST.astype("datetime64[ms]") + np.timedelta64(6, "h")
-    emission = Emission("GTO", "e", start, start + np.timedelta64(6, "h"), 60.0, 1_000.0)
-    spec = SimulateConfig()
-    field = simulate_day(spec, GTO, FIRST, QUIET_KP, [emission], np.random.default_rng(1))
-    quiet = simulate_day(spec, GTO, FIRST, QUIET_KP, [], np.random.default_rng(1))
-    difference = (field - quiet)[0]
-    inside = difference[21_600:43_200]
-    assert np.abs(difference[:21_600]).max() < 0.2  # sensor noise alone, twice
-    assert np.abs(difference[43_200:]).max() < 0.2
-    assert inside.std() > 0.5
-    frequency, power = signal.welch(inside, fs=1.0, nperseg=3_600)
-    band = (frequency >= EMISSION_HZ[0]) & (frequency <= EMISSION_HZ[1])
-    assert power[band].sum() / power.sum() > 0.95
+def test_no_two_things_draw_from_one_stream(monkeypatch):
+    """numpy gives [7, 2] and [7, 2, 0, 0] one stream: seeds are compared without the zeros at their end."""
+    used = {}
+    original = np.random.default_rng
+
+    def watched(seed):
+        frame = sys._getframe(1)
+        while frame.f_code.co_name in ("day_stream", "_generator", "rng"):  # they only put a seed together
+            frame = frame.f_back
+        key = tuple(int(number) for number in seed)
+        while key[-1] == 0:
+            key = key[:-1]
+        used.setdefault(key, set()).add(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        return original(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", watched)
+    for geometry in ("uniform", "arcs"):
+        spec = SimulateConfig(
+            seed=977, days=3, stations=["GTO", "ALR"], emission={"snr": 1.0}, trap="duplicates", collected="study",
+            earthquakes={"geometry": geometry, "per_station_year": 200.0, "per_year": 2000.0},
+        )  # fmt: skip
+        plan = make_plan(spec)
+        for index, day in itertools.product((0, 1), (0, 1, 2)):
+            soil(simulate_day(plan, index, day), spec, plan.histories[index], index, day)
+    shared = {key: places for key, places in used.items() if len(places) > 1}
+    mainshocks = (977, 2)  # around stations, or on arcs: never both
+    assert {key: places for key, places in shared.items() if key != mainshocks} == {}
+    assert all("earthquakes.py" in place for place in used[mainshocks])
+    assert len(used) > 100
 
 
-def test_emissions_of_other_days_leave_no_trace():
-    far = FIRST.astype("datetime64[ms]") + np.timedelta64(5, "D")
-    emission = Emission("GTO", "e", far, far + np.timedelta64(2, "D"), 60.0, 1_000.0)
-    spec = SimulateConfig()
-    with_it = simulate_day(spec, GTO, FIRST, QUIET_KP, [emission], np.random.default_rng(1))
-    np.testing.assert_array_equal(with_it, simulate_day(spec, GTO, FIRST, QUIET_KP, [], np.random.default_rng(1)))
-
-
-def test_a_ratio_of_zero_plants_nothing(tmp_path):
-    out = small_simulation(tmp_path / "a", days=4, stations=["GTO"], emission_snr=0.0)
-    truth = pd.read_parquet(out / "truth.parquet")
-    assert len(truth) == 0
-    assert "azimuth_deg" in truth.columns
-    assert len(read_catalogs([out / "catalogue.csv"]).events) > 10  # the earthquakes are there all the same
-
-
-def test_a_station_without_events_can_be_simulated(tmp_path):
-    out = small_simulation(tmp_path / "a", days=1, stations=["GTO"], events_per_station=0)
-    assert len(day_files(out)) == 1
-    assert len(pd.read_parquet(out / "truth.parquet")) == 0
+# ---- refusals ----
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(UsageError, match=r"is not empty\. Choose another --out"):
+    with pytest.raises(UsageError, match=r"is not empty\. Choose another --out, or delete it"):
         small_simulation(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(UsageError, match="is not empty"):
@@ -222,6 +262,13 @@ def test_an_unknown_station_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_a_station_without_events_can_be_simulated(tmp_path):
+    out = small_simulation(tmp_path / "a", days=1, stations=["GTO"], earthquakes={"per_station_year": 0.0})
+    assert len(day_files(out)) == 1
+    assert len(pd.read_parquet(out / "truth.parquet")) == 0
+    assert len(read_catalogs([out / "catalogue.csv"]).events) > 10  # far earthquakes are there all the same
+
+
 def test_an_interrupted_simulation_is_marked_as_simulated(tmp_path):
     """Its files look real: whatever is there must carry the mark, or prepare takes it for observed."""
 
@@ -230,6 +277,6 @@ def test_an_interrupted_simulation_is_marked_as_simulated(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate_archive(SimulateConfig(days=2, stations=["GTO"], missing_day_fraction=0.0), tmp_path / "a", 1, stop)
-    assert len(day_files(tmp_path / "a")) == 1
+        simulate_archive(configuration(days=5, stations=["GTO"]), tmp_path / "a", 1, stop)
+    assert len(day_files(tmp_path / "a")) == 4  # one task
     assert (tmp_path / "a" / "simulation.json").is_file()

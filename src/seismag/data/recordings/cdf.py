@@ -35,6 +35,7 @@ from seismag.data.recordings.identity import check_file_name, clean_position
 from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
 
+NAME = "CDF"
 _FIELD = "GeomagneticField"
 _TIME_TYPES = ("CDF_EPOCH", "CDF_EPOCH16", "CDF_TIME_TT2000")
 _NUMBER_TYPES = ("CDF_DOUBLE", "CDF_REAL8", "CDF_FLOAT", "CDF_REAL4")

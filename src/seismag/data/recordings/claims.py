@@ -5,7 +5,6 @@ Only a report may believe this; no sample is ever taken from a claim.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.data.recordings import frg604rc, iaga2002
-from seismag.data.recordings.compression import GZIP_MAGIC
+from seismag.data.recordings.compression import read_head
 from seismag.data.recordings.identity import days_in_name
-
-_HEAD_BYTES = 1 << 14
-_GZIP_WBITS = 31
 
 
 @dataclass(frozen=True)
@@ -32,18 +28,9 @@ def read_claim(path: Path) -> Claim:
     """Take station and days from a file's name; what that does not say, from its header as far as it can be read."""
     code, days = frg604rc.day_in_name(path.name) or days_in_name(path.name)
     if not code or not days.size:
-        head = _head(path)
+        head = read_head(path)
         for reader in (frg604rc, iaga2002):
             if reader.detect(head):
                 stated_code, stated_days = reader.read_claim(head)
                 code, days = code or stated_code, days if days.size else stated_days
     return Claim(code, days)
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(_HEAD_BYTES)
-        return zlib.decompressobj(_GZIP_WBITS).decompress(raw, _HEAD_BYTES) if raw.startswith(GZIP_MAGIC) else raw
-    except (OSError, zlib.error):
-        return b""

@@ -30,6 +30,7 @@ _NINES = (99_999.0, 999_999.0)
 _CDF_MARK = 1e31
 _SMALLEST_MARK = 88_888.0
 _VALUE_LIMIT = 100_000.0  # nT; the field is below 70,000, D below 21,600 minutes of arc
+_CARTESIAN = ("XYZ", "HEZ", "UVW")
 _BASELINE_FREE_NT = 1000.0  # the total field is nowhere on Earth below 22,000 nT
 
 
@@ -63,7 +64,7 @@ def to_hdz(
     Raises:
         DataError: ``components_missing``, no set of three vector components is there.
     """
-    for letters in ("XYZ", "HEZ", "UVW"):
+    for letters in _CARTESIAN:
         if all(letter in recorded for letter in letters):
             field = np.stack([recorded[letter] for letter in letters])
             if letters == "UVW":
@@ -86,17 +87,46 @@ def _from_declination(
     baseline_deg = wrap_deg(scale.baseline_deg)
     if np.isnan(scale.degrees_per_unit):
         return HorizontalField(np.stack([h, d, z]), baseline_deg)
-    d_deg = d * scale.degrees_per_unit
-    median_deg = wrap_deg(_median(d_deg))
-    if abs(wrap_deg(median_deg - baseline_deg)) > abs(median_deg):  # false where either is NaN
-        axis_deg, offset = baseline_deg, np.radians(d_deg)
-    else:
-        axis_deg = wrap_deg(float(np.round(median_deg)) + 0.0)  # no negative zero
-        offset = np.radians(d_deg - axis_deg)
+    axis_deg, offset = _angle_from_axis(d, scale)
     if abs(_median(h)) < _BASELINE_FREE_NT and abs(_median(z)) < _BASELINE_FREE_NT:
         warnings.append("H and Z have no baseline and D is an angle: D in nT is unknown and was set to NaN.")
         return HorizontalField(np.stack([h, np.full_like(h, np.nan), z]), axis_deg)
     return HorizontalField(np.stack([h * np.cos(offset), h * np.sin(offset), z]), axis_deg)
+
+
+def _angle_from_axis(d: NDArray[np.float64], scale: DeclinationScale) -> tuple[float, NDArray[np.float64]]:
+    """Azimuth of the H axis, degrees, and the angle (n,) of the horizontal field from it, radians."""
+    baseline_deg = wrap_deg(scale.baseline_deg)
+    d_deg = d * scale.degrees_per_unit
+    median_deg = wrap_deg(_median(d_deg))
+    if abs(wrap_deg(median_deg - baseline_deg)) > abs(median_deg):  # false where either is NaN
+        return baseline_deg, np.radians(d_deg)
+    axis_deg = wrap_deg(float(np.round(median_deg)) + 0.0)  # no negative zero
+    return axis_deg, np.radians(d_deg - axis_deg)
+
+
+def add_to_recorded(
+    recorded: Mapping[str, NDArray[np.float64]], scale: DeclinationScale, added_nt: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Add H, D, Z in nT to recorded elements, so that ``to_hdz`` gives the sum: its inverse.
+
+    Args:
+        recorded: (n,) values by element letter, as ``to_hdz`` takes them.
+        scale: the meaning of D.
+        added_nt: (3, n) along the H axis, at right angles to it, and down.
+
+    Returns:
+        New values of the three elements that ``to_hdz`` uses; NaN where an element that enters is missing.
+    """
+    for letters in (*_CARTESIAN, *(("HDZ",) if np.isnan(scale.degrees_per_unit) else ())):
+        if all(letter in recorded for letter in letters):
+            return {letter: recorded[letter] + row for letter, row in zip(letters, added_nt, strict=True)}
+    before = recorded["H"] * np.exp(1j * _angle_from_axis(recorded["D"], scale)[1])
+    after = before + added_nt[0] + 1j * added_nt[1]
+    turned_deg = np.degrees(np.angle(after * np.conj(before)))
+    return {
+        "H": np.abs(after), "D": recorded["D"] + turned_deg / scale.degrees_per_unit, "Z": recorded["Z"] + added_nt[2]
+    }  # fmt: skip
 
 
 def blank_fill_values(values: NDArray[np.float64], where: str) -> None:

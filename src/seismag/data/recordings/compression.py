@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from isal import igzip_lib, isal_zlib
+from isal import igzip, igzip_lib, isal_zlib
 
 from seismag.domain import DataError
 
@@ -18,6 +18,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one opens an archive without members
 UNPACKED_LIMIT = 1 << 29  # 512 MiB: a day at 10 Hz as text has 62 MB
 _GZIP_WBITS = 31
+_HEAD_BYTES = 1 << 14
 _SUFFIX_OF_COPY = "Copy the file again from its source."
 
 
@@ -38,6 +39,40 @@ def decompress(raw: bytes, path: str | Path) -> bytes:
     if raw.startswith(ZIP_MAGICS):
         return _unzip(raw, path)
     return raw
+
+
+def read_head(path: Path) -> bytes:
+    """First 16 KiB of a file, unpacked as far as that goes; empty where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_HEAD_BYTES)
+            if raw.startswith(GZIP_MAGIC):
+                return zlib.decompressobj(_GZIP_WBITS).decompress(raw, _HEAD_BYTES)
+            if raw.startswith(ZIP_MAGICS):
+                with zipfile.ZipFile(stream) as archive, archive.open(_single_member(archive, path)) as member:
+                    return member.read(_HEAD_BYTES)
+            return raw
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, DataError):
+        return b""
+
+
+def pack_like(payload: bytes, raw: bytes) -> bytes:
+    """Pack ``payload`` as ``raw`` is packed: gzip, a zip with the same members, or not at all.
+
+    Args:
+        payload: new data.
+        raw: an archive that ``decompress`` accepts, or plain data.
+    """
+    if raw.startswith(GZIP_MAGIC):
+        packed: bytes = igzip.compress(payload, compresslevel=3, mtime=0)
+        return packed
+    if not raw.startswith(ZIP_MAGICS):
+        return payload
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(out, "w") as new:
+        for info in old.infolist():
+            new.writestr(info, old.read(info) if _is_litter(info.filename) else payload)
+    return out.getvalue()
 
 
 def _gunzip(raw: bytes, path: str | Path) -> bytes:

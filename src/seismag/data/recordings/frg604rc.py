@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
 
+NAME = "FRG-604RC"
 HEADER_BYTES = 30
 RECORD_BYTES = 17
 BLOCK_SAMPLES = 600
@@ -41,7 +42,7 @@ MISSING_24BIT = 0x7FFFFF
 MISSING_16BIT = 0x7FFF
 COUNTS_PER_NT = 100.0  # dividing rounds correctly, multiplying by 0.01 does not
 
-MARK_SIMULATED, MARK_INJECTED = b"SIMULATE", b"INJECTED"  # header bytes 10:18
+MARK_SIMULATED, MARK_INJECTED = _MARKS = b"SIMULATE", b"INJECTED"  # header bytes 10:18
 
 _FILE_NAME = re.compile(r"S(\d\d)(\d\d)(\d\d)\.([A-Z0-9]{3})(?:\.(?:gz|zip))?", re.IGNORECASE)
 _ALPHANUMERIC = np.array([code < 128 and chr(code).isalnum() for code in range(256)])
@@ -95,7 +96,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         start_utc=np.datetime64(date, "ms"),
         rate_hz=1.0,
         field_nt=_day_field(payload, rows, slots),
-        format="FRG-604RC",
+        format=NAME,
         sha256=sha256,
         latitude_deg=latitude_deg,
         longitude_deg=longitude_deg,
@@ -103,10 +104,15 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
             "missing_blocks": DAY_BLOCKS - rows.size,
             "battery_min_v": float(headers["battery"].min()) / 10,
             **_housekeeping(payload, slots.size),
-            **({"origin": "simulated"} if np.isin(headers["mark"], (MARK_SIMULATED, MARK_INJECTED)).any() else {}),
+            **({"origin": "simulated"} if np.isin(headers["mark"], _MARKS).any() else {}),
             "warnings": warnings,
         },
     )
+
+
+def is_marked(head: bytes) -> bool:
+    """Tell whether the first block's header says that seismag made or changed the file."""
+    return head[10:18] in _MARKS
 
 
 def day_in_name(name: str) -> tuple[str, NDArray[np.datetime64]] | None:

@@ -9,12 +9,16 @@ What the files taught: headers with blank fields, with projected metres for degr
 unlike the one in the column names (the header's is kept), with "1-minite"; time stamps at hh:mm:47;
 components that are variations about an unstated offset.
 
+A comment ``# seismag: an emission was injected`` marks a file that seismag changed; ``metadata["origin"]`` is
+then ``simulated``.
+
 Source: IAGA-2002 data exchange format, https://www.ngdc.noaa.gov/IAGA/vdat/IAGA2002/iaga2002format.html.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,7 @@ from numpy.typing import NDArray
 
 from seismag.data.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
 from seismag.data.recordings.grid import place_on_grid
-from seismag.data.recordings.iaga2002_table import parse_table
+from seismag.data.recordings.iaga2002_table import Table, parse_table
 from seismag.data.recordings.identity import NO_DAYS, check_file_name, clean_position
 from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
@@ -38,6 +42,31 @@ _DECBAS = re.compile(r"\bDECBAS\s+([-+]?\d{1,7})\b", re.IGNORECASE)
 _D_IN_DEGREES = re.compile(r"(?:\bD\b|declination)(?:(?!minutes).)*\bdegrees?\b", re.IGNORECASE)
 _VALUE_BEGIN, _VALUE_END = 24, 69  # columns of a header line's value
 _UTF8_BOM = b"\xef\xbb\xbf"
+NAME = "IAGA-2002"
+MARK_INJECTED = b"seismag: an emission was injected"  # in a header comment
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a file is made of.
+
+    Attributes:
+        header, comments: its entries by lower-case name, and the comment lines.
+        station: code ("" none).
+        letters: element of each column.
+        scale: meaning of D.
+        table: time stamps and values (NaN: fill value), line by line.
+        names_at, table_at: byte at which the line of column names, and the table below it, begin.
+    """
+
+    header: dict[str, str]
+    comments: list[str]
+    station: str
+    letters: list[str]
+    scale: DeclinationScale
+    table: Table
+    names_at: int
+    table_at: int
 
 
 def detect(head: bytes) -> bool:
@@ -64,43 +93,55 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     path = Path(path)
     where = str(path)
     warnings: list[str] = []
-    payload = payload.removeprefix(_UTF8_BOM)
+    parts = parse(payload, where, warnings)
+    header, table = parts.header, parts.table
+    step_ms = _declared_step_ms(header.get("data interval type", ""))
+    grid = place_on_grid(table.times_ms, table.values, step_ms, where, warnings)
+    if grid.step_ms >= _HOUR_MS:
+        raise _wrong_kind(where)
+    recorded = dict(zip(parts.letters, grid.values, strict=True))
+    horizontal = to_hdz(recorded, parts.scale, where, warnings)
+    latitude_deg, longitude_deg = clean_position(
+        _number(header.get("geodetic latitude")), _number(header.get("geodetic longitude")), warnings
+    )
+    recording = Recording(
+        station=parts.station,
+        start_utc=grid.start_utc,
+        rate_hz=grid.rate_hz,
+        field_nt=horizontal.field_nt,
+        format=NAME,
+        sha256=sha256,
+        h_axis_deg=horizontal.h_axis_deg,
+        latitude_deg=latitude_deg,
+        longitude_deg=longitude_deg,
+        metadata=_metadata(parts, warnings) | ({"origin": "simulated"} if is_marked(payload[: parts.names_at]) else {}),
+    )
+    check_file_name(path, recording)
+    return recording
+
+
+def parse(payload: bytes, where: str, warnings: list[str]) -> Parts:
+    """Take a file apart, before its samples are placed on a grid; for what it raises see ``read``."""
     names = _COLUMN_NAMES.search(payload)
     if names is None:
         raise DataError(f"{where}: the line of column names (DATE TIME DOY ...) is missing.", "bad_header")
-    header, comments = _parse_header(payload[: names.start()])
+    header, comments = _parse_header(payload[: names.start()].removeprefix(_UTF8_BOM))
     step_ms = _declared_step_ms(header.get("data interval type", ""))
     if step_ms is not None and step_ms >= _HOUR_MS:
         raise _wrong_kind(where)
     station, letters = _station_and_letters(names[1].decode("latin-1"), header, where, warnings)
-
     first_line = payload.count(b"\n", 0, names.end()) + 1
     table = parse_table(payload[names.end() :], len(letters), first_line, where)
     if table.wrong_days_of_year:
         warnings.append(f"{table.wrong_days_of_year} lines state a day of the year that is not their date's.")
     blank_fill_values(table.values, where)
-    grid = place_on_grid(table.times_ms, table.values, step_ms, where, warnings)
-    if grid.step_ms >= _HOUR_MS:
-        raise _wrong_kind(where)
-    recorded = dict(zip(letters, grid.values, strict=True))
-    horizontal = to_hdz(recorded, _declination_scale(comments), where, warnings)
-    latitude_deg, longitude_deg = clean_position(
-        _number(header.get("geodetic latitude")), _number(header.get("geodetic longitude")), warnings
-    )
-    recording = Recording(
-        station=station,
-        start_utc=grid.start_utc,
-        rate_hz=grid.rate_hz,
-        field_nt=horizontal.field_nt,
-        format="IAGA-2002",
-        sha256=sha256,
-        h_axis_deg=horizontal.h_axis_deg,
-        latitude_deg=latitude_deg,
-        longitude_deg=longitude_deg,
-        metadata=_metadata(header, comments, letters, warnings),
-    )
-    check_file_name(path, recording)
-    return recording
+    scale = _declination_scale(comments)
+    return Parts(header, comments, station, letters, scale, table, names.start(), names.end())
+
+
+def is_marked(head: bytes) -> bool:
+    """Tell whether a header says that seismag changed the file."""
+    return any(line.lstrip(b" #").startswith(MARK_INJECTED) for line in head.splitlines())
 
 
 def read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
@@ -174,9 +215,9 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _metadata(header: dict[str, str], comments: list[str], letters: list[str], warnings: list[str]) -> dict[str, Any]:
-    entries = {name.replace(" ", "_"): value for name, value in header.items() if value}
-    return {"header": entries, "comments": comments, "columns": letters, "warnings": warnings}
+def _metadata(parts: Parts, warnings: list[str]) -> dict[str, Any]:
+    entries = {name.replace(" ", "_"): value for name, value in parts.header.items() if value}
+    return {"header": entries, "comments": parts.comments, "columns": parts.letters, "warnings": warnings}
 
 
 def _wrong_kind(where: str) -> DataError:

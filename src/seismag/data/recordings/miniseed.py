@@ -31,6 +31,7 @@ from seismag.data.recordings.grid import GRID_LIMIT
 from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
 
+NAME = "miniSEED"
 _RECORD_HEAD = re.compile(rb"\d{6}[DRQM][ \0][A-Z0-9 ]{5}[A-Z0-9 ]{2}[A-Z0-9 ]{3}[A-Z0-9 ]{2}", re.IGNORECASE)
 _SEISMIC_INSTRUMENTS = "HLNG"
 _RATE_LIMIT_HZ = 1000.0
@@ -84,7 +85,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         start_utc=np.datetime64(round(start_ms), "ms"),
         rate_hz=rate_hz,
         field_nt=horizontal.field_nt,
-        format="miniSEED",
+        format=NAME,
         sha256=sha256,
         h_axis_deg=horizontal.h_axis_deg,
         metadata={"channels": sorted({str(trace.id) for trace in traces}), "warnings": warnings},

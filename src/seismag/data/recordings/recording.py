@@ -23,7 +23,8 @@ class Recording:
         sha256: of the file as it lies on disk.
         h_axis_deg: azimuth of the H axis from geographic north; NaN where the file does not say.
         latitude_deg, longitude_deg: the file's own position; NaN where absent.
-        metadata: further header entries, and "warnings": a list of sentences.
+        metadata: further header entries, "warnings": a list of sentences, and "origin": "simulated" where the file
+            says that seismag made or changed its samples.
     """
 
     station: str
@@ -36,6 +37,11 @@ class Recording:
     latitude_deg: float = np.nan
     longitude_deg: float = np.nan
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """``simulated`` where the file itself says so, else ``observed``."""
+        return "simulated" if self.metadata.get("origin") == "simulated" else "observed"
 
     @property
     def samples(self) -> int:

@@ -19,6 +19,15 @@ ROTATION_D = 27.0  # high-speed streams return with the Sun's rotation
 RING_CURRENT_H = 12.0  # decay time
 
 
+def day_stream(seed: int, *what: int, day: int) -> np.random.Generator:
+    """Give the generator of one thing on one day, which is counted from the recordings' start.
+
+    Days before it are asked for as well: a clock that is ahead stamps them as the first. Numbers must be
+    non-negative, and numpy gives [a] and [a, 0] the same stream.
+    """
+    return np.random.default_rng([seed, *what, day + MARGIN_D])
+
+
 @dataclass(frozen=True)
 class Activity:
     """Indices over the recordings and a margin of 30 days at either end.
@@ -53,7 +62,7 @@ def make_activity(spec: SimulateConfig) -> Activity:
 
 def simulate_kp(spec: SimulateConfig) -> NDArray[np.float64]:
     """Draw three-hourly Kp: slow wandering, streams that return every 27 days, and storms."""
-    rng = np.random.default_rng([spec.seed, 2])
+    rng = np.random.default_rng([spec.seed, 3])
     n = (spec.days + 2 * MARGIN_D) * 8
     wandering = signal.lfilter([0.44], [1, -0.9], rng.standard_normal(n))
     day = np.arange(n) / 8

@@ -1,119 +1,35 @@
 """The natural field of one day at one station, at 1 Hz: main field, Sq, ring current, and coloured noise by law.
 
-The law gives the mean power density of H and D by geomagnetic latitude, Kp and local time: a power law and the
-Pc3-4 hump. Its constants were fitted to the 1 Hz days of nine observatories (docs/simulation.md). Noise is
-Gaussian, partly shared by the stations, times a slow modulation that makes it burst as real days do; Z follows
-by induction. Every draw has a stream of its own (``seed, what, where, day``), so a day can be made alone.
+Noise is Gaussian, partly shared by the stations, times a slow modulation that makes it burst as real days do; Z
+follows by induction. Every draw has a stream of its own (``seed, what, where, day``), so a day can be made alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
-from seismag.data.quality import main_field
-from seismag.data.simulate.activity import Activity
+from seismag.data.simulate.activity import Activity, day_stream
+from seismag.data.simulate.law import CONTINUUM, HUMP, LAWS, TRANSFER_FADES_MHZ, Law, level_decades, shape
 from seismag.data.simulate.pulsations import add_pulsations
 from seismag.data.simulate.sites import Site, floor_density
+from seismag.data.simulate.slow_field import MINUTES, slow_field
 
 DAY_S = 86_400
-MINUTES = 1441  # of a day, both midnights included: the grid of slow quantities
 FREQUENCY_HZ = np.arange(DAY_S // 2 + 1) / DAY_S
-LOWEST_HZ = 1e-4  # the power law is flat below
 NATURAL_HZ = 0.25  # above, sensor noise buries the natural field
 SHARED_HZ = 0.1  # above, nothing is coherent between stations
 MODULATION_DB = ((4.5, 120.0), (4.0, 20.0))  # standard deviation of the power and decay time in minutes
 MODULATION_SHARED = (0.6, 0.8)  # of its variance, common to all stations
 SMOOTH_MINUTES = 6.0  # nothing modulates faster; a rough envelope would spill the strong low frequencies upwards
 KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are made for levels so far apart
-TRANSFER_FADES_MHZ = (30.0, 60.0)
 ANCHOR_REACH_KM = 2300.0  # of a source of regional noise
 EARTH_KM = 6371.0
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Law:
-    """Mean power density of one component, nT²/Hz, f in mHz, Kp, LT in hours, geomagnetic latitude L.
-
-    Continuum 10^B (f/10)^-p1 / (1 + (f/fb)^p2), hump 10^P exp(-x²/2), x = (log10(f/f0) - 0.07 (Kp-2)) / w, with
-    B and P = level + by_latitude (L) + by_kp (Kp - 2) + by_hour cos(LT - peak_h) + dawn at high latitude.
-    """
-
-    p1: float
-    p2: float
-    break_mhz: float
-    hump_mhz: float
-    hump_width: float
-    dawn: float
-    level: tuple[float, float]  # each pair: continuum, hump
-    by_kp: tuple[float, float]
-    by_hour: tuple[float, float]
-    peak_h: tuple[float, float]
-    latitude: tuple[tuple[float, float, float], tuple[float, float, float]]  # (L/48)² - 1, exp(-(L/12)²), beyond 57
-
-
-LAWS = (
-    Law(2.13, 2.10, 13.3, 15.2, 0.156, 0.28, (-0.05, -0.37), (0.36, 0.23), (0.19, 0.54), (11.2, 11.8),
-        ((0.50, 0.48, 1.5), (1.0, 0.96, -0.08))),
-    Law(2.15, 2.17, 16.2, 19.0, 0.164, 0.44, (0.09, -1.64), (0.345, 0.25), (0.28, 0.50), (10.0, 11.6),
-        ((0.95, -0.45, 0.68), (1.11, 0.76, 0.76))),
-)  # fmt: skip
-CONTINUUM, HUMP = 0, 1
-
-
-def shape(law: Law, process: int, frequency_hz: FloatArray, kp: float) -> FloatArray:
-    """Frequency dependence of the continuum or the hump at a Kp, 1 at its level."""
-    f = np.maximum(frequency_hz, LOWEST_HZ) * 1000
-    if process == CONTINUUM:
-        continuum: FloatArray = (f / 10) ** -law.p1 / (1 + (f / law.break_mhz) ** law.p2)
-        return continuum
-    x = (np.log10(f / law.hump_mhz) - 0.07 * (kp - 2)) / law.hump_width
-    hump: FloatArray = np.exp(-0.5 * x**2)
-    return hump
-
-
-def level_decades(
-    law: Law, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray
-) -> FloatArray:
-    """log10 of the level of the continuum or the hump."""
-    latitude = abs(dipole_latitude_deg)
-    beyond = max(0.0, latitude - 57) / 8
-    quadratic, equatorial, auroral = law.latitude[process]
-    base = law.level[process] + quadratic * ((latitude / 48) ** 2 - 1) + equatorial * np.exp(-((latitude / 12) ** 2))
-    hour = 2 * np.pi / 24
-    result: FloatArray = (
-        base + auroral * beyond + law.by_kp[process] * (kp - 2)
-        + law.by_hour[process] * np.cos(hour * (local_h - law.peak_h[process]))
-        + law.dawn * beyond * np.cos(hour * (local_h - 5.5))
-    )  # fmt: skip
-    return result
-
-
-def natural_density(site: Site, frequency_hz: FloatArray, kp: float, local_h: FloatArray) -> FloatArray:
-    """Mean power density (3, F) of the natural field over the local hours given, nT²/Hz; Z by induction."""
-    horizontal = []
-    for component, law in enumerate(LAWS):
-        total = np.zeros(frequency_hz.shape)
-        for process in (CONTINUUM, HUMP):
-            levels = level_decades(law, process, site.dipole_latitude_deg, np.full(local_h.shape, kp), local_h)
-            total += np.mean(10**levels) * shape(law, process, frequency_hz, kp)
-        horizontal.append(total * site.gain[component] ** 2)
-    h, d = horizontal
-    z = abs(site.z_from_h) ** 2 * h + abs(site.z_from_d) ** 2 * d + site.z_own * (h + d)
-    return np.stack([h, d, z])
-
-
-def quiet_band_power(site: Site, band_hz: tuple[float, float]) -> float:
-    """Horizontal background in a band at Kp 2, mean over local time, floor included, nT²."""
-    frequency = np.linspace(*band_hz, 200)
-    density = natural_density(site, frequency, 2.0, np.arange(24.0)) + floor_density(site, frequency)
-    return float(np.trapezoid(density[:2].sum(axis=0), frequency))
 
 
 def simulate_background(site: Site, sensor: Site, index: int, day: int, activity: Activity, seed: int,
@@ -135,15 +51,16 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     seconds = np.arange(float(MINUTES)) * 60 + day * DAY_S
     kp = activity.kp_at(seconds)
     field = _noise(site, day, kp, seed)
-    slow = _slow_field(site, first + day, activity.dst_at(seconds), seed, day)
+    slow = slow_field(site, first + day, activity.dst_at(seconds), seed, day)
     grid, each = np.arange(float(MINUTES)) * 60, np.arange(float(DAY_S))
     for component in range(3):
         field[component] += np.interp(each, grid, slow[component])
     add_pulsations(field, site, day, kp, seed)
     floor = np.sqrt(floor_density(sensor, FREQUENCY_HZ) * (DAY_S / 4))
     floor[:, 0] = 0.0
-    sensor_noise = np.random.default_rng([seed, 16, index, day])
-    field += fft.irfft(_normals(sensor_noise, 3, FREQUENCY_HZ.size) * floor.astype(np.float32), n=DAY_S, axis=-1)
+    white = _normals(day_stream(seed, 16, index, day=day), 3, FREQUENCY_HZ.size)
+    noise = fft.irfft(white * floor.astype(np.float32), n=DAY_S, axis=-1)
+    field += noise - noise[:, :1]  # days join without a step, as in _noise
     return field
 
 
@@ -165,7 +82,7 @@ def background_power(site: Site, day: int, activity: Activity, seed: int,
 
 def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
     """Coloured noise (3, 86400): continuum and hump, each with its modulation; Z by induction."""
-    local = np.random.default_rng([seed, 11, *site.cell, day])
+    local = day_stream(seed, 11, *site.cell, day=day)
     n = int(NATURAL_HZ * DAY_S)
     each, grid = np.arange(float(DAY_S)), np.arange(float(MINUTES)) * 60
     envelopes = _envelopes(site, day, kp, seed)
@@ -243,7 +160,7 @@ def _modulation(site: Site, process: int, day: int, seed: int) -> FloatArray:
 
 def _wander(stream: tuple[int, ...], day: int, minutes: float) -> FloatArray:
     """Ornstein-Uhlenbeck series (1441,), smoothed, unit variance, continuous from day to day."""
-    pushes = np.concatenate([np.random.default_rng([*stream, day + one]).standard_normal(1440) for one in (0, 1, 2)])
+    pushes = np.concatenate([day_stream(*stream, day=day + one).standard_normal(1440) for one in (-1, 0, 1)])
     slow, fast = np.exp(-1 / minutes), np.exp(-1 / SMOOTH_MINUTES)
     series = signal.lfilter([1.0], np.convolve([1, -slow], [1, -fast]), pushes)
     variance = (1 + slow * fast) / ((1 - slow * fast) * (1 - slow**2) * (1 - fast**2))
@@ -281,7 +198,7 @@ def _shares(component: int) -> tuple[FloatArray, FloatArray]:
 
 @lru_cache(maxsize=160)  # 70 kB each: those of one day and its neighbours
 def _shared_noise(seed: int, anchor: int, component: int, process: int, day: int) -> NDArray[np.complex64]:
-    rng = np.random.default_rng([seed, 10, anchor + 1, component, process, day])
+    rng = day_stream(seed, 10, anchor + 1, component, process, day=day)
     return _normals(rng, 1, int(SHARED_HZ * DAY_S))[0]
 
 
@@ -303,34 +220,3 @@ def _anchor_weights(latitude_deg: float, longitude_deg: float) -> tuple[tuple[in
 def _normals(rng: np.random.Generator, rows: int, n: int) -> NDArray[np.complex64]:
     """Complex normal numbers (rows, n), unit variance of each part."""
     return rng.standard_normal((rows, 2 * n), dtype=np.float32).view(np.complex64)
-
-
-def _slow_field(site: Site, date: np.datetime64, dst: FloatArray, seed: int, day: int) -> FloatArray:
-    """Main field, daily variation and ring current (3, 1441), nT."""
-    month = date.astype("datetime64[M]")
-    share = float((date - month.astype("datetime64[D]")) / np.timedelta64(1, "D")) / 30.4
-    now, then = (main_field(site.station, m.astype("datetime64[D]")) for m in (month, month + 1))
-    latitude = np.radians(site.dipole_latitude_deg)
-    sq = _daily_variation(site, date) * np.linspace(_day_factor(seed, day), _day_factor(seed, day + 1), MINUTES)
-    field = np.array(now.hdz)[:, None] * (1 - share) + np.array(then.hdz)[:, None] * share + site.bias_nt[:, None] + sq
-    field[0] += dst * np.cos(latitude)
-    field[2] -= 0.36 * dst * np.sin(latitude)  # external dipole and 27 % induced, opposite in Z
-    return field
-
-
-def _day_factor(seed: int, day: int) -> float:
-    return float(np.exp(np.random.default_rng([seed, 15, day + 1]).normal(0, 0.15)))
-
-
-def _daily_variation(site: Site, date: np.datetime64) -> FloatArray:
-    """Sq (3, 1441), nT: flat by night, its size by latitude as seen on quiet days, larger in local summer."""
-    local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
-    latitude = site.dipole_latitude_deg
-    year_day = float((date - date.astype("datetime64[Y]").astype("datetime64[D]")) / np.timedelta64(1, "D"))
-    season = 1 + 0.25 * np.sign(latitude) * np.cos(2 * np.pi * (year_day - 172) / 365.25)
-    bump = np.exp(-(((local_h - 11.5) / 2.6) ** 2))
-    swing = -(local_h - 10.8) / 2.6 * np.exp(0.5 - ((local_h - 10.8) / 2.6) ** 2) * np.sqrt(2)
-    h = 55 * np.cos(np.radians(3.4 * min(abs(latitude), 60))) + 40 * np.exp(-((latitude / 5) ** 2))
-    d = 42 * np.sin(np.clip(latitude / 20, -1, 1) * np.pi / 2)
-    z = -32 * np.sin(np.clip(latitude / 35, -1, 1) * 0.8 * np.pi)
-    return season * np.stack([h * bump, d * swing, z * bump])

@@ -132,9 +132,21 @@ def cultural_noise(
     for component, power in zip(spectrum, level, strict=True):
         component *= shape * np.float32(np.sqrt(power))
     noise: NDArray[np.float32] = fft.irfft(spectrum, n=DAY_S, axis=-1, overwrite_x=True)
+    noise -= noise[:, :1].copy()  # a day is periodic: it begins and ends at 0, and days join without a step
     minutes = noise.reshape(3, -1, 60)
     minutes *= np.sqrt(_traffic_habit(date, longitude_deg), dtype=np.float32)[:, None]
     return noise
+
+
+def cultural_power(
+    spec: SimulateConfig, station_index: int, day: np.datetime64, longitude_deg: float, band_hz: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Expected horizontal power of ``cultural_noise`` in a band, minute by minute: (1440,) in nT²."""
+    frequency = np.linspace(*band_hz, 200)
+    width = np.trapezoid((np.maximum(frequency, TRAFFIC_FLAT_HZ) / TRAFFIC_HZ) ** TRAFFIC_SLOPE, frequency)
+    date = int(day.astype("datetime64[D]").astype(np.int64))
+    power: NDArray[np.float64] = _traffic_habit(date, longitude_deg) * width
+    return power * traffic_level_nt2_hz(spec, station_index)[:2].sum()
 
 
 def traffic_level_nt2_hz(spec: SimulateConfig, station_index: int) -> NDArray[np.float64]:

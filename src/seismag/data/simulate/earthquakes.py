@@ -114,9 +114,13 @@ def read_earthquakes(spec: SimulateConfig, stations: list[Station]) -> pd.DataFr
                 f"outside the area of {path} in these days ({south:g}..{north:g}, {west:g}..{east:g} degrees), so that "
                 f"prepare would reject its windows. Leave it out, or take another catalogue."
             )
-    clusters = decluster(kept)
-    kept["parent_id"] = clusters["cluster_id"].mask(clusters["is_mainshock"], "")
-    return kept[COLUMNS]
+    return with_parents(kept)
+
+
+def with_parents(events: pd.DataFrame) -> pd.DataFrame:
+    """Give rows of a real catalogue their parent_id, as in ``simulate_earthquakes``: the mainshock of the cluster."""
+    clusters = decluster(events)
+    return events.assign(parent_id=clusters["cluster_id"].mask(clusters["is_mainshock"], ""))[COLUMNS]
 
 
 def gutenberg_richter(b_value: float, smallest: float, largest: float) -> tuple[FloatArray, FloatArray]:

@@ -15,9 +15,10 @@ from scipy import fft
 
 from seismag.config import EmissionConfig
 from seismag.data.windows import EARTH, dobrovolsky_km
-from seismag.domain import Station
+from seismag.domain import Station, UsageError
 
 DAY_S = 86_400
+STRONGEST_NT = 1000.0  # rms amplitude; peaks of several times that still fit into the day files
 WINDOW_H = 6  # truth is written for windows of this length
 EDGE_S = 300  # it swells and fades over this, so that its ends have no other frequencies
 
@@ -67,6 +68,9 @@ def plan_emissions(
         events: the catalogue, with parent_id ("" for a mainshock).
         station: the place.
         reference_nt2: horizontal background in the band at Kp 2, to which ``snr`` refers.
+
+    Raises:
+        UsageError: an emission would be stronger than any magnetometer's range allows.
     """
     if spec.snr == 0:
         return []
@@ -77,9 +81,15 @@ def plan_emissions(
     for event in chosen.itertuples():
         origin: np.datetime64 = np.datetime64(event.origin_utc, "ms")
         start: np.datetime64 = origin - np.timedelta64(round(spec.lead_h * 3_600_000), "ms")
+        end: np.datetime64 = start + np.timedelta64(round(spec.duration_h * 3_600_000), "ms")
         decades = spec.magnitude_exponent * (event.magnitude - 5.0)
         decades -= spec.distance_exponent * np.log10(max(event.distance_km, 1.0) / 100.0)
-        end: np.datetime64 = start + np.timedelta64(round(spec.duration_h * 3_600_000), "ms")
+        if np.log10(spec.snr * reference_nt2) + decades > 2 * np.log10(STRONGEST_NT):
+            raise UsageError(
+                f"simulate.emission: that of {event.event_id} (M {event.magnitude:g}, {event.distance_km:.0f} km from "
+                f"{station.code}) would exceed {STRONGEST_NT:g} nT. Lower snr ({spec.snr:g}), magnitude_exponent "
+                f"({spec.magnitude_exponent:g}) or distance_exponent ({spec.distance_exponent:g})."
+            )
         emissions.append(
             Emission(
                 station.code,
@@ -98,7 +108,7 @@ def plan_emissions(
 
 def add_emission(
     field_nt: NDArray[np.float64], day: np.datetime64, emission: Emission, h_axis_deg: float, spec: EmissionConfig,
-    rng: np.random.Generator,
+    rng: np.random.Generator, rng_before: np.random.Generator,
 ) -> None:  # fmt: skip
     """Add the part of an emission that falls on a day, in place.
 
@@ -109,22 +119,32 @@ def add_emission(
         h_axis_deg: azimuth of the H axis from geographic north.
         spec: band, Z, modulation.
         rng: draws the waveform.
+        rng_before: drew that of the day before, from which this one takes over without a step at midnight.
     """
     envelope = emission_envelope(day, emission, spec)
     if not envelope.any():
         return
-    frequency = fft.rfftfreq(DAY_S, 1.0)
-    low, high = spec.low_mhz / 1000, spec.high_mhz / 1000
-    band = (frequency >= low) & (frequency < high)
-    spectrum = np.zeros(frequency.size, complex)
-    normals = rng.standard_normal((2, int(band.sum())))
-    spectrum[band] = (normals[0] + 1j * normals[1]) * (DAY_S / 2 / np.sqrt(band.sum()))  # unit variance in time
-    along = fft.irfft(spectrum, n=DAY_S) * envelope
-    quadrature = fft.irfft(spectrum * 1j, n=DAY_S) * envelope
+    waves = _waveform(spec, rng)
+    if envelope[0] > 0:
+        turn = np.pi / 2 * np.arange(EDGE_S) / EDGE_S
+        before = _waveform(spec, rng_before)[:, :EDGE_S]  # periodic: how yesterday's goes on
+        waves[:, :EDGE_S] = np.sin(turn) * waves[:, :EDGE_S] + np.cos(turn) * before
+    along, quadrature = waves * envelope
     angle = np.radians(emission.azimuth_deg - h_axis_deg)
     field_nt[0] += np.cos(angle) * along
     field_nt[1] += np.sin(angle) * along
     field_nt[2] += spec.z_ratio * quadrature
+
+
+def _waveform(spec: EmissionConfig, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Noise of unit variance in the band, and the same a quarter period ahead: (2, 86400), periodic."""
+    frequency = fft.rfftfreq(DAY_S, 1.0)
+    band = (frequency >= spec.low_mhz / 1000) & (frequency < spec.high_mhz / 1000)
+    spectrum = np.zeros(frequency.size, complex)
+    normals = rng.standard_normal((2, int(band.sum())))
+    spectrum[band] = (normals[0] + 1j * normals[1]) * (DAY_S / 2 / np.sqrt(band.sum()))
+    waves: NDArray[np.float64] = fft.irfft(np.stack([spectrum, 1j * spectrum]), n=DAY_S, axis=-1)
+    return waves
 
 
 def emission_envelope(day: np.datetime64, emission: Emission, spec: EmissionConfig) -> NDArray[np.float64]:

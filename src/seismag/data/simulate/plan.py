@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from seismag.config import SimulateConfig
 from seismag.data.simulate.activity import Activity, make_activity
-from seismag.data.simulate.background import quiet_band_power
 from seismag.data.simulate.dirt import StationHistory, plan_history
 from seismag.data.simulate.earthquakes import earthquakes
 from seismag.data.simulate.emission import Emission, events_in_range, plan_emissions
+from seismag.data.simulate.law import quiet_band_power
 from seismag.data.simulate.sites import Site, make_site, noisier
 from seismag.data.stations import read_stations
 from seismag.domain import Station, UsageError
@@ -27,6 +27,7 @@ CHANGED_NOISE = 6.0  # power of the sensor noise after a change of instrument
 COPIED_SHARE = 0.4  # of the days before events, with the trap "duplicates"
 STUDY_REACH_D = 2  # a study collects this many days before an event
 STUDY_OTHERS = 3  # ... and so many other days for each of them
+HIGHEST_LATITUDE_DEG = 89.5
 _DAY = np.timedelta64(1, "D")
 
 
@@ -106,10 +107,19 @@ def _choose_stations(spec: SimulateConfig) -> list[Station]:
         raise UsageError(f"simulate.stations: {', '.join(unknown)} not among {', '.join(sorted(known))}.")
     if len(set(spec.stations)) < len(spec.stations):
         raise UsageError("simulate.stations: a station is named twice. Name each once.")
-    odd = [code for code in spec.stations if len(code) != 3 or not code.isalnum()]
+    odd = [code for code in spec.stations if len(code) != 3 or not (code.isascii() and code.isalnum())]
     if odd:
-        raise UsageError(f"simulate.stations: {odd[0]}: day files hold codes of three letters or digits.")
-    years = np.datetime64(spec.start, "Y"), (np.datetime64(spec.start) + spec.days).astype("M8[Y]")
+        raise UsageError(
+            f"simulate.stations: {odd[0]} has not three letters or digits, as the codes in day files. Rename it in "
+            "simulate.station_file."
+        )
+    polar = [code for code in spec.stations if abs(known[code].latitude_deg) > HIGHEST_LATITUDE_DEG]
+    if polar:
+        raise UsageError(
+            f"simulate.stations: {polar[0]} lies at latitude {known[polar[0]].latitude_deg:g}, beyond "
+            f"{HIGHEST_LATITUDE_DEG:g} degrees, where north is not defined. Leave it out."
+        )
+    years = np.datetime64(spec.start, "Y"), (np.datetime64(spec.start) + spec.days - 1).astype("M8[Y]")
     if years[0] < np.datetime64("2000") or years[1] > np.datetime64("2029"):
         raise UsageError(
             f"simulate.start {spec.start} and {spec.days} days: outside 2000 to 2029, where file format and main field "

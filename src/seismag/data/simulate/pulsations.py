@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.data.simulate.activity import day_stream
 from seismag.data.simulate.sites import Site
 
 DAY_S = 86_400
@@ -47,7 +48,7 @@ FAMILIES = (
 
 def add_pulsations(field_nt: NDArray[np.float64], site: Site, day: int, kp: NDArray[np.float64], seed: int) -> None:
     """Add the packets of a day to its field (3, 86400) in place; Z follows by induction."""
-    rng = np.random.default_rng([seed, 14, day])
+    rng = day_stream(seed, 14, day=day)
     for family in FAMILIES:
         for _ in range(rng.poisson(family.per_day)):
             _add_packet(field_nt, site, family, rng.random(6), kp)

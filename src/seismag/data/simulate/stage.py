@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.config import SimulateConfig
-from seismag.data.archive import SIMULATION_FILE
+from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE
 from seismag.data.parallel import Progress, open_pool, silent
 from seismag.data.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
-from seismag.data.simulate.activity import MARGIN_D
+from seismag.data.simulate.activity import MARGIN_D, day_stream
 from seismag.data.simulate.background import DAY_S, background_power, simulate_background
-from seismag.data.simulate.dirt import cultural_noise, soil
+from seismag.data.simulate.dirt import cultural_noise, cultural_power, soil
 from seismag.data.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
 from seismag.data.simulate.plan import Plan, make_plan
 from seismag.data.store import write_table
-from seismag.domain import UsageError
+from seismag.domain import Station, UsageError
 from seismag.runs import write_json_atomic
 
-TRUTH_FILE = "truth.parquet"
 TASK_DAYS = 4  # of all stations: neighbours share the regional noise, which is kept for a day
 COLUMN_SHIFT = 7  # rows by which the longitudes are off with the trap "positions"
 DECODER_BASELINES_NT = (38_000.0, 0.0, 32_000.0)  # that a wrong decoder adds, Z with the wrong sign
@@ -65,7 +64,7 @@ def require_empty(out: Path) -> None:
 
 
 def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
-    """Simulate what a station's file of a day holds, before dirt: clock errors and copies included.
+    """Simulate what a station's clock calls a day, before dirt.
 
     Args:
         plan: what to simulate.
@@ -76,11 +75,10 @@ def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
         (3, 86400) H, D, Z in nT, without a missing second.
     """
     offset = int(plan.clock_offset_s[index, day])
-    source = int(plan.source_day[index, day])
     if offset == 0:
-        return true_day(plan, index, source)
+        return true_day(plan, index, day)
     whole, rest = divmod(-offset, DAY_S)
-    days = [true_day(plan, index, source + whole + extra) for extra in ((0, 1) if rest else (0,))]
+    days = [true_day(plan, index, day + whole + extra) for extra in ((0, 1) if rest else (0,))]
     return np.concatenate(days, axis=1)[:, rest : rest + DAY_S]
 
 
@@ -98,8 +96,8 @@ def true_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
         field += traffic
     for number, emission in enumerate(plan.emissions[index]):
         if emission.start_utc < (date + 1).astype("M8[ms]") and emission.end_utc > date.astype("M8[ms]"):
-            rng = np.random.default_rng([spec.seed, 6, index, number, day])
-            add_emission(field, date, emission, site.h_axis_deg(date), spec.emission, rng)
+            now, before = (day_stream(spec.seed, 6, index, number, day=day - back) for back in (0, 1))
+            add_emission(field, date, emission, site.h_axis_deg(date), spec.emission, now, before)
     return field
 
 
@@ -113,7 +111,8 @@ def _write_days(spec: SimulateConfig, first: int, end: int, out: Path) -> None:
 def _write_day(plan: Plan, index: int, day: int, out: Path) -> None:
     station = plan.sites[index].station
     date = (plan.first + day).astype(object)  # datetime.date
-    field = soil(simulate_day(plan, index, day), plan.spec, plan.histories[index], index, day)
+    source = int(plan.source_day[index, day])  # another day where the file is a copy under this date
+    field = soil(simulate_day(plan, index, source), plan.spec, plan.histories[index], index, source)
     place = (station.code, date, station.latitude_deg, station.longitude_deg)
     payload = encode_day(*place, field, mark=MARK_SIMULATED)
     if plan.spec.trap == "decoder":
@@ -130,14 +129,19 @@ def _decode_wrongly(payload: bytes) -> NDArray[np.float64]:
     return counts * 0.1 + np.array(DECODER_BASELINES_NT)[:, None]
 
 
+def write_places(stations: list[Station], events: pd.DataFrame, out: Path) -> None:
+    """Write ``stations.csv`` and ``catalogue.csv`` in seismag's own layouts."""
+    table = pd.DataFrame([vars(station) for station in stations])
+    table[["code", "latitude_deg", "longitude_deg", "name"]].to_csv(out / "stations.csv", index=False)
+    origin_utc = _iso(events["origin_utc"].to_numpy(), "ms")
+    events[CATALOGUE_COLUMNS].assign(origin_utc=origin_utc).to_csv(out / "catalogue.csv", index=False)
+
+
 def _write_tables(plan: Plan, out: Path) -> None:
-    stations = pd.DataFrame([vars(site.station) for site in plan.sites])
-    stations[["code", "latitude_deg", "longitude_deg", "name"]].to_csv(out / "stations.csv", index=False)
-    events = plan.events[CATALOGUE_COLUMNS].copy()
-    events["origin_utc"] = _iso(events["origin_utc"].to_numpy(), "ms")
+    events = plan.events
     if plan.spec.trap == "positions":  # a column moved against the others, as a spreadsheet does
-        events["longitude_deg"] = np.roll(events["longitude_deg"].to_numpy(), COLUMN_SHIFT)
-    events.to_csv(out / "catalogue.csv", index=False)
+        events = events.assign(longitude_deg=np.roll(events["longitude_deg"].to_numpy(), COLUMN_SHIFT))
+    write_places([site.station for site in plan.sites], events, out)
     start = plan.first.astype("datetime64[s]") - np.timedelta64(MARGIN_D, "D")
     kp, dst = plan.activity.kp, plan.activity.dst_nt
     threes, hours = (start + np.arange(n) * np.timedelta64(h, "h") for n, h in ((kp.size, 3), (dst.size, 1)))
@@ -147,7 +151,10 @@ def _write_tables(plan: Plan, out: Path) -> None:
 
 
 def truth_table(plan: Plan) -> pd.DataFrame:
-    """Give one row for each recorded 6-hour window and each emission in it: columns of docs/data-formats.md."""
+    """Give one row for each recorded 6-hour window and each emission in it: columns of docs/data-formats.md.
+
+    Files that are copies of another day have no row: they do not hold what was emitted on theirs.
+    """
     spec, rows = plan.spec, []
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
     for index, emissions in enumerate(plan.emissions):
@@ -155,11 +162,14 @@ def truth_table(plan: Plan) -> pd.DataFrame:
         for emission in emissions:
             first, last = ((t.astype("M8[D]") - plan.first).astype(int) for t in (emission.start_utc, emission.end_utc))
             for day in range(max(first, 0), min(last, spec.days - 1) + 1):
-                if not plan.written[index, day]:
+                if not plan.written[index, day] or plan.source_day[index, day] != day:
                     continue
                 if day not in background:
                     sensor = plan.sensors[index] if plan.histories[index].changed[day] else plan.sites[index]
                     background[day] = background_power(sensor, day, plan.activity, spec.seed, band)
+                    if not sensor.traffic.any():
+                        longitude = sensor.station.longitude_deg
+                        background[day] += cultural_power(spec, index, plan.first + day, longitude, band)
                 rows += window_truth(emission, plan.first + day, background[day], spec.emission)
     return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS)).astype(TRUTH_COLUMNS)
 

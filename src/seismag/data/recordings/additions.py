@@ -1,0 +1,171 @@
+"""Add a field to a recording and write it back: the same format, packing and bytes but for the samples changed.
+
+Only FRG-604RC and IAGA-2002 can be written so. A file whose samples change gets the mark of its format, from
+which ``Recording.origin`` follows; one whose samples do not change is given back as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.data.recordings import decode_recording, frg604rc, iaga2002
+from seismag.data.recordings.components import add_to_recorded
+from seismag.data.recordings.compression import decompress, pack_like
+from seismag.data.recordings.frg604rc import (
+    BLOCK_BYTES,
+    BLOCK_SAMPLES,
+    COUNTS_PER_NT,
+    DAY_BLOCKS,
+    HEADER_BYTES,
+    MISSING_24BIT,
+    RECORD_BYTES,
+)
+from seismag.data.recordings.recording import Recording
+from seismag.domain import DataError
+
+WRITABLE = (frg604rc.NAME, iaga2002.NAME)
+_TOKEN = re.compile(rb"\S+")
+_NOT_DATA = b"\r\n\t \x1a\0"  # at the end of a line, as the reader sees it
+_COMMENT_WIDTH = 69  # then comes the bar
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A file to be written.
+
+    Attributes:
+        raw: its bytes, packed as before.
+        recording: what a reader finds in them.
+        differs: (n,) samples that read otherwise than before.
+    """
+
+    raw: bytes
+    recording: Recording
+    differs: NDArray[np.bool_]
+
+
+def add_to_file(raw: bytes, path: Path, recording: Recording, added_nt: NDArray[np.float64]) -> Changed:
+    """Add a field to the samples of a file.
+
+    Args:
+        raw: the file as it lies on disk.
+        path: its name.
+        recording: what was read from it, 1 Hz; its format is one of ``WRITABLE``.
+        added_nt: (3, n) H, D, Z on the samples of ``recording``, nT.
+
+    Raises:
+        DataError: a sum does not fit into its field, or what is read back is not the sum within the rounding of
+            the format.
+    """
+    payload = decompress(raw, path)
+    add = _add_to_frg604rc if recording.format == frg604rc.NAME else _add_to_iaga2002
+    new, rounding_nt = add(payload, path, recording.start_utc, added_nt)
+    if new == payload:
+        return Changed(raw, recording, np.zeros(recording.samples, dtype=bool))
+    packed = pack_like(new, raw)
+    written = decode_recording(packed, path)
+    _require_sum(path, recording, written, added_nt, rounding_nt)
+    differs = (written.field_nt != recording.field_nt) & np.isfinite(written.field_nt)
+    return Changed(packed, written, differs.any(axis=0))
+
+
+def _require_sum(
+    path: Path, before: Recording, after: Recording, added_nt: NDArray[np.float64], rounding_nt: float
+) -> None:
+    missing = np.isnan(before.field_nt)
+    same_frame = np.array_equal([before.h_axis_deg], [after.h_axis_deg], equal_nan=True)
+    if same_frame and after.start_utc == before.start_utc and np.array_equal(missing, np.isnan(after.field_nt)):
+        error = np.where(missing, 0.0, after.field_nt - before.field_nt - added_nt)
+        if float(np.abs(error).max()) <= 1.01 * rounding_nt + 1e-6:
+            return
+    raise DataError(
+        f"{path}: nothing can be added so that the rest of the file reads as before (H axis {before.h_axis_deg:g} "
+        f"degrees, then {after.h_axis_deg:g}). Take this file out of the archive."
+    )
+
+
+def _add_to_frg604rc(
+    payload: bytes, path: Path, _start_utc: np.datetime64, added_nt: NDArray[np.float64]
+) -> tuple[bytes, float]:
+    """Change the counts of H, D, Z; the rest stays byte for byte, but for the mark in every block's header."""
+    data = bytearray(payload)
+    n = len(payload) // BLOCK_BYTES
+    blocks = np.frombuffer(data, np.uint8, count=n * BLOCK_BYTES).reshape(n, BLOCK_BYTES)
+    slots = blocks[:, 8].astype(int) * 6 + blocks[:, 9] // 10
+    records = blocks[:, HEADER_BYTES:].reshape(n, BLOCK_SAMPLES, RECORD_BYTES)
+    words = np.zeros((n, BLOCK_SAMPLES, 3, 4), np.uint8)
+    words[..., 1:] = records[..., :9].reshape(n, BLOCK_SAMPLES, 3, 3)
+    counts = np.right_shift(words.view("<i4")[..., 0], 8)  # the shift keeps the sign
+    steps = np.rint(added_nt * COUNTS_PER_NT).astype(np.int64).reshape(3, DAY_BLOCKS, BLOCK_SAMPLES)[:, slots]
+    steps = np.where(counts == MISSING_24BIT, 0, np.moveaxis(steps, 0, -1))
+    if not steps.any():
+        return payload, 0.0
+    sums = counts + steps
+    if np.any((np.abs(sums) >= MISSING_24BIT) & (steps != 0)):
+        raise DataError(f"{path}: the sum exceeds ±{(MISSING_24BIT - 1) / COUNTS_PER_NT} nT, the limit of 24 bits.")
+    new = np.ascontiguousarray(sums, "<i4").view(np.uint8).reshape(n, BLOCK_SAMPLES, 3, 4)[..., :3]
+    blocks[:, HEADER_BYTES:].reshape(n, BLOCK_SAMPLES, RECORD_BYTES)[..., :9] = new.reshape(n, BLOCK_SAMPLES, 9)
+    blocks[:, 10:18] = np.frombuffer(frg604rc.MARK_INJECTED, np.uint8)
+    return bytes(data), 0.5 / COUNTS_PER_NT
+
+
+def _add_to_iaga2002(
+    payload: bytes, path: Path, start_utc: np.datetime64, added_nt: NDArray[np.float64]
+) -> tuple[bytes, float]:
+    """Change the numbers of the field, with their decimals and places; the header gets one more comment."""
+    parts = iaga2002.parse(payload, str(path), [])
+    recorded = dict(zip(parts.letters, parts.table.values, strict=True))
+    at = (parts.table.times_ms - start_utc.astype("datetime64[ms]").astype(np.int64)) // 1000
+    added = added_nt[:, at]
+    sums = add_to_recorded(recorded, parts.scale, added)
+    columns = {parts.letters.index(letter): values.tolist() for letter, values in sums.items()}
+    touched = (added != 0).any(axis=0).tolist()
+    lines = payload[parts.table_at :].split(b"\n")
+    decimals = dict.fromkeys(columns, 99)
+    written = [place for place, line in enumerate(lines) if line.strip(_NOT_DATA)]
+    for row, place in enumerate(written):
+        if touched[row]:
+            numbers = {column: values[row] for column, values in columns.items() if not math.isnan(values[row])}
+            lines[place] = _with_numbers(lines[place], len(parts.letters), numbers, decimals)
+    table = b"\n".join(lines)
+    if table == payload[parts.table_at :]:
+        return payload, 0.0
+    units_nt = _units_nt(recorded, parts.scale.degrees_per_unit, set(sums))
+    rounding_nt = sum(
+        0.5 * 10.0 ** -decimals[column] * units_nt.get(parts.letters[column], 1.0) for column in columns
+    )  # of the worst sum; each component rounds by less
+    head = payload[: parts.names_at]
+    if not iaga2002.is_marked(head):
+        newline = b"\r\n" if head.endswith(b"\r\n") else b"\n"
+        head += (b" # " + iaga2002.MARK_INJECTED).ljust(_COMMENT_WIDTH) + b"|" + newline
+    return head + payload[parts.names_at : parts.table_at] + table, rounding_nt
+
+
+def _with_numbers(line: bytes, columns: int, numbers: dict[int, float], decimals: dict[int, int]) -> bytes:
+    """Replace numbers of a line, each with its decimals and its last character where it was; notes the fewest."""
+    tokens = list(_TOKEN.finditer(line.rstrip(_NOT_DATA)))[-columns - 1 :]
+    pieces = [line[: tokens[0].end()]]
+    for column, (before, token) in enumerate(pairwise(tokens)):
+        field = line[before.end() : token.end()]
+        if column in numbers:
+            _, point, fraction = token[0].partition(b".")
+            text = f"{numbers[column]:z{'#' if point else ''}.{len(fraction)}f}".encode()
+            decimals[column] = min(decimals[column], len(fraction))
+            if float(text) != float(token[0]):
+                field = text.rjust(len(field)) if len(text) < len(field) else b" " + text
+        pieces.append(field)
+    return b"".join(pieces) + line[tokens[-1].end() :]
+
+
+def _units_nt(recorded: dict[str, NDArray[np.float64]], degrees_per_unit: float, letters: set[str]) -> dict[str, float]:
+    """Size in nT of a unit of D where it is an angle; every other element is in nT."""
+    if "D" not in letters or np.isnan(degrees_per_unit):
+        return {}
+    return {"D": float(np.radians(degrees_per_unit) * np.nanmax(np.abs(recorded["H"])))}
