@@ -15,8 +15,8 @@ from seismag.data.recordings import Recording, read_recording
 from seismag.data.recordings.claims import read_claim
 from seismag.data.spectrogram import power_spectrogram, to_decibel
 from seismag.data.windows import daily_windows
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, Station
-from seismag.learning.checkpoint import LoadedModel
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station
+from seismag.learning.checkpoint import LoadedModel, is_image
 from seismag.learning.inference import predict_power
 
 
@@ -33,11 +33,12 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
         where not usable), usable, reason.
 
     Raises:
+        SeismagError: the model reads pictures.
         DataError: the file cannot be read, or is not sampled at 1 Hz.
     """
+    spec = _spec_of(loaded)
     recording = read_recording(path)
     archives.require_one_hertz(recording, path)
-    spec = _spec_of(loaded)
     station = _station(recording, path, stations)
     days = archives.days_of(recording)
     return [entry for day in days for entry in _predict_day(loaded, recording, station, day, spec)]
@@ -70,6 +71,11 @@ def _unusable(station: str | None, start_utc: str | None, end_utc: str | None, r
 
 
 def _spec_of(loaded: LoadedModel) -> DataConfig:
+    if is_image(loaded.card["preprocessing"]):
+        raise SeismagError(
+            f"{loaded.path}: was trained on pictures of an earlier system, whose scale and axes are not known, so it "
+            "cannot classify recordings. Train a model on a store of recordings ('seismag prepare --archive DIR')."
+        )
     return DataConfig(**loaded.card["preprocessing"], **loaded.card.get("quality", {}))
 
 
