@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from seismag.data.parallel import Progress
+from seismag.cli_models import models_app
+from seismag.terminal import log_to_stderr as _log_to_stderr
+from seismag.terminal import print_json as _print_json
+from seismag.terminal import show_progress as _progress
 
 app = typer.Typer(
     name="seismag",
@@ -22,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(models_app, name="models")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML or JSON file; see configs/.")]
 SetOption = Annotated[
@@ -99,8 +102,10 @@ def simulate(
 
 @app.command()
 def prepare(
-    archive: Annotated[Path, typer.Option("--archive", help="Folder with <STATION>/<recordings>.")],
-    catalog: Annotated[list[Path], typer.Option("--catalog", help="Earthquake catalogue; may be given several times.")],
+    archive: Annotated[Path | None, typer.Option("--archive", help="Folder with <STATION>/<recordings>.")] = None,
+    catalog: Annotated[
+        list[Path] | None, typer.Option("--catalog", help="Earthquake catalogue; may be given several times.")
+    ] = None,
     stations: StationsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Store to make; default: data.store.")] = None,
     kp: Annotated[Path | None, typer.Option("--kp", help="Kp index.")] = None,
@@ -112,12 +117,37 @@ def prepare(
         str | None, typer.Option("--scheduler", metavar="ADDR", help="Dask, e.g. tcp://host:8786.")
     ] = None,
     export_png: Annotated[Path | None, typer.Option("--export-png", help="Also write RGB pictures here.")] = None,
+    legacy: Annotated[
+        Path | None, typer.Option("--legacy", metavar="DIR", help="Earlier image data set, in place of an archive.")
+    ] = None,
+    allow_augmented: Annotated[
+        bool, typer.Option("--allow-augmented", help="With --legacy: keep augmented copies, marked.")
+    ] = False,
+    allow_corrupted_azimuth: Annotated[
+        bool, typer.Option("--allow-corrupted-azimuth", help="With --legacy: keep rows of corrupted azimuth, marked.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn day files into labelled spectrograms.
 
     An interrupted run goes on where it stopped when the same command is given again.
+    With --legacy DIR --out STORE: an earlier system's pictures and their metadata CSV.
     """
+    from seismag.domain import UsageError
+
+    if legacy is not None:
+        unused = {
+            "--archive": archive, "--catalog": catalog, "--stations": stations, "--kp": kp, "--dst": dst,
+            "--config": config, "--set": overrides, "--scheduler": scheduler, "--export-png": export_png,
+        }  # fmt: skip
+        _prepare_legacy(legacy, out, [name for name, value in unused.items() if value],
+                        allow_augmented, allow_corrupted_azimuth, as_json)  # fmt: skip
+        return
+    if archive is None or not catalog:
+        missing = "--archive" if archive is None else "--catalog"
+        raise UsageError(f"Missing option {missing}: give --archive DIR and --catalog FILE, or --legacy DIR.")
+    if allow_augmented or allow_corrupted_azimuth:
+        raise UsageError("--allow-augmented and --allow-corrupted-azimuth belong to --legacy DIR.")
     from seismag.config import load_config
     from seismag.data.inputs import read_inputs
     from seismag.data.prepare import prepare_store
@@ -136,6 +166,26 @@ def prepare(
         print(result.describe())
         if export_png is not None:
             print(f"pictures    {export_png} (one a sample, and metadata.csv)")
+
+
+def _prepare_legacy(
+    legacy: Path, out: Path | None, unused: list[str], augmented: bool, azimuth: bool, as_json: bool
+) -> None:
+    from seismag.domain import UsageError
+
+    if unused:
+        raise UsageError(f"{', '.join(unused)}: mean nothing with --legacy; the pictures are taken as they are.")
+    if out is None:
+        raise UsageError("Missing option --out: the store to make of --legacy DIR.")
+    from seismag.data.legacy import prepare_legacy
+
+    result = prepare_legacy(
+        legacy, out, allow_augmented=augmented, allow_corrupted_azimuth=azimuth, progress=_progress()
+    )
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        print(result.describe())
 
 
 @app.command("fetch-catalog")
@@ -367,52 +417,6 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     print(f"seismag: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("lightning", "lightning.pytorch", "lightning.fabric", "distributed", "fsspec"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def _progress() -> Progress:
-    """A bar on a terminal, a line every tenth elsewhere; both on standard error."""
-    if sys.stderr.isatty():
-        return _progress_bar()
-    said: dict[str, int] = {}
-
-    def log_line(stage: str, done: int, total: int) -> None:
-        tenth = 10 * done // total if total else 10
-        if said.get(stage) != tenth:
-            said[stage] = tenth
-            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
-
-    return log_line
-
-
-def _progress_bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
-    bar = Bar(console=Console(stderr=True))
-    tasks: dict[str, TaskID] = {}
-
-    def show(stage: str, done: int, total: int) -> None:
-        if stage not in tasks:
-            tasks[stage] = bar.add_task(stage, total=total)
-            bar.start()
-        bar.update(tasks[stage], completed=done, total=total)
-        if bar.finished:
-            bar.stop()
-
-    return show
 
 
 if __name__ == "__main__":

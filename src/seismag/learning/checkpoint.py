@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from seismag import __version__
 from seismag.config import Config, ModelConfig
+from seismag.data.store import LEGACY_IMAGE
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.learning.backbones import pretrained_source
 from seismag.learning.baseline import describe_normalisation
@@ -26,6 +27,7 @@ from seismag.runs import Run, atomic_path, read_card, write_card
 
 FORMAT = "seismag-checkpoint"
 FORMAT_VERSION = 1
+UNKNOWN = "unknown"  # of a card's dataset_id and training_data, where an earlier system does not say
 QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 _TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _ARCHITECTURE_KEYS = tuple(  # fields that decide which weights there are
@@ -70,7 +72,7 @@ def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
         "pretrained_weights": pretrained_source(config.model.backbone) if config.model.pretrained else None,
         "magnitude_classes": list(MAGNITUDE_CLASSES),
         "azimuth_classes": list(AZIMUTH_CLASSES),
-        "components": list(COMPONENTS),
+        "components": list(store.attributes.get("components", COMPONENTS)),
         "channels": list(CHANNELS[config.model.input]),
         "normalisation": describe_normalisation(config.train),
         "augment": config.augment.model_dump(mode="json"),
@@ -108,17 +110,52 @@ def save_checkpoint(
         write_card(path, card, content=temporary)
 
 
-def copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy a checkpoint and its card, each whole or not at all; the card names the new file."""
+def copy_checkpoint(source: Path, target: Path, facts: Mapping[str, Any] | None = None) -> None:
+    """Copy a checkpoint and its card, each whole or not at all; the card names the new file, and adds ``facts``."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
-        write_card(target, read_card(source), content=temporary)
+        write_card(target, {**read_card(source), **(facts or {})}, content=temporary)
 
 
 def record_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Write scores onto the card of a checkpoint: the judgement on its test windows."""
     write_card(path, {**read_card(path), "metrics": dict(metrics)})
+
+
+def load_tensors(path: Path, refusal: str) -> Any:
+    """Read what ``torch.save`` wrote, on the CPU, no code in it executed.
+
+    Args:
+        path: the file.
+        refusal: what to say if it holds anything but tensors and plain values, or is damaged.
+
+    Raises:
+        SeismagError: ``refusal``, and the reader's reason.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise SeismagError(f"{refusal} ({str(error).strip().partition(chr(10))[0]})") from error
+
+
+def card_within(path: Path) -> dict[str, Any] | None:
+    """Give the card inside a file of weights, wherever the file lies; None: weights, but no seismag checkpoint.
+
+    Raises:
+        SeismagError: the file holds no weights.
+    """
+    content = load_tensors(path, f"{path.name}: not a model: torch cannot read it as weights.")
+    is_ours = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("card"), dict)
+    return content["card"] if is_ours else None
 
 
 def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -138,10 +175,7 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     beside = read_card(path)
     foreign = f"{path}: not a seismag checkpoint. `seismag train` makes one."
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise SeismagError(f"{foreign} ({str(error).strip().partition(chr(10))[0]})") from error
+    content = load_tensors(path, foreign)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise SeismagError(foreign)
     version = content["card"]["format_version"]
@@ -226,6 +260,16 @@ def check_preprocessing(card: Mapping[str, Any], preprocessing: Mapping[str, Any
         SeismagError: names each key with both values.
     """
     trained = card["preprocessing"]
+    if is_image(trained) != is_image(preprocessing):
+        raise SeismagError(
+            f"model {card['run_id']} was trained on {_input_name(trained)}, but these data are "
+            f"{_input_name(preprocessing)}: other quantities, not another scale. "
+            + (
+                "Pictures come from 'seismag prepare --legacy DIR'; recordings need a model trained on a store of them."
+                if is_image(trained)
+                else "Pictures are judged by a model that was trained on pictures."
+            )
+        )
     missing = object()
     differences = [
         f"{key} {trained.get(key, '(not set)')!r} in training, {preprocessing.get(key, '(not set)')!r} here"
@@ -237,6 +281,15 @@ def check_preprocessing(card: Mapping[str, Any], preprocessing: Mapping[str, Any
             f"model {card['run_id']} was trained on other preprocessing: {'; '.join(differences)}. "
             "Prepare the data with the values of the training (data section), or train on these data."
         )
+
+
+def is_image(preprocessing: Mapping[str, Any]) -> bool:
+    """Whether the input is pictures of an earlier system instead of power in dB."""
+    return preprocessing.get("kind") == LEGACY_IMAGE
+
+
+def _input_name(preprocessing: Mapping[str, Any]) -> str:
+    return f"pictures of an earlier system ({LEGACY_IMAGE})" if is_image(preprocessing) else "power spectrograms in dB"
 
 
 def _model_config(card: Mapping[str, Any], path: Path) -> ModelConfig:

@@ -15,8 +15,8 @@ from seismag.data.recordings import Recording, read_recording
 from seismag.data.recordings.claims import read_claim
 from seismag.data.spectrogram import power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import daily_windows
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, Station, UsageError
-from seismag.learning.checkpoint import LoadedModel
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
+from seismag.learning.checkpoint import LoadedModel, is_image
 from seismag.learning.inference import predict_power
 
 
@@ -33,13 +33,14 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
         where not usable), usable, reason, origin (of the recording; None where it could not be read).
 
     Raises:
+        SeismagError: the model reads pictures.
         DataError: the file cannot be read, or is not sampled at 1 Hz.
         UsageError: the model scales windows by the weeks before them, which a file does not hold.
     """
+    spec = _spec_of(loaded)
     _require_no_past(loaded)
     recording = read_recording(path)
     archives.require_one_hertz(recording, path)
-    spec = _spec_of(loaded)
     station = _station(recording, path, stations)
     days = archives.days_of(recording)
     return [entry for day in days for entry in _predict_day(loaded, recording, station, day, spec)]
@@ -83,6 +84,11 @@ def _require_no_past(loaded: LoadedModel) -> None:
 
 
 def _spec_of(loaded: LoadedModel) -> DataConfig:
+    if is_image(loaded.card["preprocessing"]):
+        raise SeismagError(
+            f"{loaded.path}: was trained on pictures of an earlier system, whose scale and axes are not known, so it "
+            "cannot classify recordings. Train a model on a store of recordings ('seismag prepare --archive DIR')."
+        )
     return DataConfig(**loaded.card["preprocessing"], **loaded.card.get("quality", {}))
 
 

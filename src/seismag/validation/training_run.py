@@ -17,12 +17,15 @@ from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.scores import evaluate_predictions
-from seismag.learning.checkpoint import LoadedModel, load_checkpoint, record_metrics
+from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.train import train_model
 from seismag.runs import Run, create_run, file_sha256, read_run, shrink_if_asked, tracked, write_json_atomic
 
 SPLITS_DIR = Path("splits")
+_UNKNOWN_TRAINING = (
+    "the model's training data are unknown: windows judged here may have been among them, so no score is a test"
+)
 log = logging.getLogger(__name__)
 
 
@@ -91,6 +94,9 @@ def judge_model(
     progress("scores", 0, 1)
     metrics = evaluate_predictions(predictions, store.samples if split is not None else None, split, config)
     progress("scores", 1, 1)
+    if loaded.card.get("training_data") == UNKNOWN:
+        metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
+        log.warning(_UNKNOWN_TRAINING)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out / "predictions.parquet", index=False)
