@@ -297,11 +297,17 @@ def train(
     Writes a run folder: history, model, predictions of validation and test windows, metrics, figures.
     """
     from seismag.config import load_config
+    from seismag.domain import UsageError
     from seismag.runs import read_run, short_path
 
     if resume is not None and config is None:
         config = read_run(resume).path / "config.yaml"
     settings = load_config(config, overrides)  # before the slow imports, so that a typing error shows at once
+    if data is None and not Path(settings.data.store).exists():
+        raise UsageError(
+            f"data.store {settings.data.store}: no such store. Make one with 'seismag prepare' (or 'make demo', which "
+            "leaves data/test), or name another with --data."
+        )
     from seismag.evaluation.summary import format_summary
     from seismag.validation.training_run import run_training
 

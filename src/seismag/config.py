@@ -169,9 +169,63 @@ class TrainConfig(Section):
     )
     trailing_days: float = Field(45.0, gt=0, description="trailing: how far back the windows may start, days.")
     trailing_min: int = Field(20, ge=2, description="trailing: a window with fewer windows before it is left out.")
+    init_from: str | None = Field(None, description="Checkpoint or run folder whose weights are the start.")
+    reinit_heads: bool = Field(False, description="init_from: take the backbone alone; the rest starts at random.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor of the learning rate from each stage of the backbone to the one before."
+    )
+    scope: Literal["all", "last_stage", "heads"] = Field(
+        "all", description="What is trained; the rest of the backbone stays as init_from or pretrained gives it."
+    )
+    cache_features: bool = Field(
+        True, description="scope last_stage, heads: compute what the frozen part says once, not in each epoch."
+    )
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Moving average of the weights, which is what is judged and kept; 0: off."
+    )
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients make one step.")
+    resize: list[list[int]] = Field(
+        [], description="[[epoch, cells], ...]: from this epoch on, average training windows over cells x cells."
+    )
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: bool = Field(False, description="Compile the training step (torch.compile); pays off in long runs.")
+    devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU; each takes batch_size windows a step.")
     num_workers: int = Field(0, ge=0, description="Data-loader processes.")
     seed: int = Field(20260205, ge=0)
+
+    @field_validator("resize")
+    @classmethod
+    def _is_a_schedule(cls, value: list[list[int]]) -> list[list[int]]:
+        pairs = all(len(entry) == 2 and min(entry) >= 1 for entry in value)
+        epochs = [entry[0] for entry in value]
+        if not pairs or epochs != sorted(set(epochs)):
+            raise ValueError("must be pairs [epoch, cells], both from 1 on, epochs rising, such as [[1, 4], [10, 1]]")
+        return value
+
+    def cells_at(self, epoch: int) -> int:
+        """Side of the squares that training windows are averaged over in an epoch, from 1."""
+        return next((cells for first, cells in reversed(self.resize) if epoch >= first), 1)
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether what the frozen part of the backbone says is computed once."""
+        return self.scope != "all" and self.cache_features
+
+    @model_validator(mode="after")
+    def _check_start(self) -> TrainConfig:
+        if self.reinit_heads and self.init_from is None:
+            raise ValueError("train.reinit_heads is true, but there is no train.init_from to take a backbone from.")
+        if self.keeps_features and self.resize:
+            raise ValueError(
+                f"train.scope {self.scope} keeps what the frozen backbone says of the full grid, but train.resize "
+                "changes the grid. Set train.resize=[], or train.cache_features=false."
+            )
+        if self.keeps_features and self.compile:
+            raise ValueError(
+                f"train.scope {self.scope} leaves little to compile when features are kept. Set train.compile=false, "
+                "or train.cache_features=false."
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_loss(self) -> TrainConfig:
@@ -220,6 +274,11 @@ class AugmentConfig(Section):
     def masks(self) -> bool:
         """Whether cells are masked."""
         return self.time_masks > 0 or self.frequency_masks > 0 or self.gridmask_probability > 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a window differs from epoch to epoch."""
+        return self.mixes or self.masks or self.changes_spectra
 
     @property
     def changes_spectra(self) -> bool:
@@ -389,6 +448,25 @@ class Config(Section):
                 f"augment.rotate is true, but model.input is {self.model.input}: turning the field takes the phase "
                 "between its components. Set model.input=power_cross (on a store prepared with "
                 "data.cross_spectra=true), or augment.rotate=false."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_start(self) -> Config:
+        if self.train.keeps_features and self.augment.is_on:
+            raise ValueError(
+                f"train.scope {self.train.scope} computes what the frozen backbone says once, but the section augment "
+                "changes the windows in each epoch. Set train.cache_features=false, or leave augment out."
+            )
+        if self.train.init_from is not None and self.model.pretrained:
+            raise ValueError(
+                "train.init_from and model.pretrained both say where the weights start. Set model.pretrained=false, "
+                "or train.init_from=null."
+            )
+        if self.train.scope != "all" and self.train.init_from is None and not self.model.pretrained:
+            raise ValueError(
+                f"train.scope {self.train.scope} keeps the backbone as it starts, which is at random. Name a "
+                "checkpoint (train.init_from), or set model.pretrained=true or train.scope=all."
             )
         return self
 

@@ -7,9 +7,11 @@ import pytest
 from torch import nn
 
 from seismag.config import ModelConfig, TrainConfig
-from seismag.learning.loop import Training, is_finished, learning_rate_factor, parameter_groups, should_stop
+from seismag.learning.history import is_finished, should_stop
+from seismag.learning.loop import Training
 from seismag.learning.losses import MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
+from seismag.learning.optimiser import learning_rate_factor, parameter_groups
 
 
 def test_learning_rate_rises_linearly_and_falls_as_a_half_cosine() -> None:

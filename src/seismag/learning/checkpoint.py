@@ -76,6 +76,9 @@ def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
         "channels": list(CHANNELS[config.model.input]),
         "normalisation": describe_normalisation(config.train),
         "augment": config.augment.model_dump(mode="json"),
+        "scope": config.train.scope,
+        "ema_decay": config.train.ema_decay,
+        "initial_weights": None,
         "preprocessing": dict(store.attributes["preprocessing"]),
         "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in QUALITY_KEYS},
         "frequency_hz": np.asarray(store.frequency_hz, dtype=float).tolist(),
@@ -201,15 +204,15 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
     content, beside = read_content(path)
     card = dict(content["card"])
     state = dict(content["model"])
-    config = _model_config(card, path).model_copy(update={"pretrained": False})
+    config = stored_model_config(card, path).model_copy(update={"pretrained": False})
     for task in _TASKS:
         _check_classes(card[f"{task}_classes"], task, config, path)
     card |= {"metrics": beside.get("metrics", {}), "sha256": beside["sha256"]}
     model = ConvNeXtMultiTask(config)
-    misfit = _misfit(state, model.state_dict())
-    if misfit:
+    wrong = misfit(state, model.state_dict())
+    if wrong:
         raise SeismagError(
-            f"{path}: its weights do not fit the model on its card, {describe_architecture(config)}: {misfit}. "
+            f"{path}: its weights do not fit the model on its card, {describe_architecture(config)}: {wrong}. "
             "The card belongs to another model; copy weights and card again from where they were made."
         )
     for task, classes in _TASKS.items():
@@ -241,7 +244,7 @@ def check_architecture(card: Mapping[str, Any], config: ModelConfig, path: Path)
     Raises:
         SeismagError: names both networks.
     """
-    stored = _model_config(card, path)
+    stored = stored_model_config(card, path)
     if any(getattr(stored, key) != getattr(config, key) for key in _ARCHITECTURE_KEYS):
         raise SeismagError(
             f"{path}: holds the model {describe_architecture(stored)}, but the configuration asks for "
@@ -292,7 +295,12 @@ def _input_name(preprocessing: Mapping[str, Any]) -> str:
     return f"pictures of an earlier system ({LEGACY_IMAGE})" if is_image(preprocessing) else "power spectrograms in dB"
 
 
-def _model_config(card: Mapping[str, Any], path: Path) -> ModelConfig:
+def stored_model_config(card: Mapping[str, Any], path: Path) -> ModelConfig:
+    """Options of the network on a card.
+
+    Raises:
+        SeismagError: one is not known to this version.
+    """
     try:
         return ModelConfig(**card["model"])
     except ValidationError as error:
@@ -335,7 +343,7 @@ def _reorder_classes(state: dict[str, Any], task: str, stored: list[str]) -> Non
         state[f"{head}.{last}.{name}"] = state[f"{head}.{last}.{name}"][order]
 
 
-def _misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+def misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     """What is wrong with a state dict, in a few words; empty when nothing is."""
     absent, surplus = [key for key in expected if key not in state], [key for key in state if key not in expected]
     shapes = [

@@ -311,21 +311,33 @@ class EpochShuffle(Sampler[int]):
 
 
 class EpochDraws(Sampler[Draw]):
-    """As ``EpochShuffle``, each position with its epoch: what augmentation in a worker process depends on."""
+    """As ``EpochShuffle``, each position with its epoch: what augmentation in a worker process depends on.
 
-    def __init__(self, size: int, seed: int, epoch: int = 0) -> None:
+    Args:
+        size, seed, epoch: as there.
+        rank: number of this process. Of n processes each takes every n-th position, so that their b-th batches are
+            together the b-th batch of one process with n times the batch size. Where n does not divide the size the
+            first positions come twice.
+        n_processes: how many there are.
+    """
+
+    def __init__(self, size: int, seed: int, epoch: int = 0, rank: int = 0, n_processes: int = 1) -> None:
         self.shuffle = EpochShuffle(size, seed, epoch)
+        self.rank = rank
+        self.n_processes = n_processes
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0."""
         self.shuffle.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return len(self.shuffle)
+        return -(-len(self.shuffle) // self.n_processes)
 
     def __iter__(self) -> Iterator[Draw]:
         epoch = self.shuffle.epoch
-        return iter([(epoch, position) for position in self.shuffle])
+        order = list(self.shuffle)
+        whole = order + order[: len(self) * self.n_processes - len(order)]
+        return iter([(epoch, position) for position in whole[self.rank :: self.n_processes]])
 
 
 def _bytes_of(power: Any, n_samples: int) -> int:

@@ -16,6 +16,8 @@ from seismag.learning.backbones import create_backbone, pooled_width
 from seismag.learning.directional import WIDTH, DirectionalFeatures
 from seismag.learning.heads import AzimuthHead, MagnitudeHead, Outputs, build_detection_head
 
+FrozenFeatures = tuple[Tensor, Tensor]  # features or feature map, and directional statistics (B, 0) or (B, n)
+
 
 class ConvNeXtMultiTask(nn.Module):
     """Magnitude and azimuth class from one spectrogram.
@@ -50,16 +52,7 @@ class ConvNeXtMultiTask(nn.Module):
         """Turn scaled input (B, n_channels, F, T) into the last feature map (B, D, F', T'), attention applied."""
         if x.ndim != 4 or x.shape[1] != self.n_channels:
             raise ValueError(f"input of shape {tuple(x.shape)}, expected (batch, {self.n_channels}, frequency, time)")
-        features: Tensor = self.backbone.forward_features(x)
-        if self.attention is None:
-            return features
-        if features.ndim != 4 or features.shape[1] != self.backbone.num_features:
-            raise ValueError(
-                f"attention cbam needs a feature map (batch, {self.backbone.num_features}, frequency, time), "
-                f"not {tuple(features.shape)}"
-            )
-        weighted: Tensor = self.attention(features)
-        return weighted
+        return self._attend(self.backbone.forward_features(x))
 
     def embed(self, x: Tensor) -> Tensor:
         """Turn scaled input (B, n_channels, F, T) into features (B, C)."""
@@ -85,6 +78,22 @@ class ConvNeXtMultiTask(nn.Module):
         """Turn scaled input (B, n_channels, F, T) into log-scores of both tasks."""
         return self.classify(self.embed(x))
 
+    def classify_frozen(self, frozen: FrozenFeatures, rest: nn.Module | None) -> Outputs:
+        """Go on from what a frozen part of the network said (``seismag.learning.scope``).
+
+        Args:
+            frozen: of ``FrozenPart``.
+            rest: layers from its cut to the last feature map; None: it said pooled features, or that map.
+        """
+        features, statistics = frozen
+        if rest is not None:
+            features = rest(features)
+        if features.ndim == 4:
+            features = self.backbone.forward_head(self._attend(features))
+        if self.directional is not None:
+            features = torch.cat([features, self.directional.mix(statistics)], dim=1)
+        return self.classify(features)
+
     def check_input(self, n_frequencies: int, n_times: int) -> None:
         """Try one blank spectrogram of this size, so that a size that does not fit is met before the training.
 
@@ -105,6 +114,17 @@ class ConvNeXtMultiTask(nn.Module):
             ) from error
         finally:
             self.train(was_training)
+
+    def _attend(self, features: Tensor) -> Tensor:
+        if self.attention is None:
+            return features
+        if features.ndim != 4 or features.shape[1] != self.backbone.num_features:
+            raise ValueError(
+                f"attention cbam needs a feature map (batch, {self.backbone.num_features}, frequency, time), "
+                f"not {tuple(features.shape)}"
+            )
+        weighted: Tensor = self.attention(features)
+        return weighted
 
     def _pool(self, feature_map: Tensor, x: Tensor) -> Tensor:
         pooled: Tensor = self.backbone.forward_head(feature_map)  # (B, pooled width)

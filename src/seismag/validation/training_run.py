@@ -20,7 +20,7 @@ from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.train import train_model
-from seismag.runs import Run, create_run, file_sha256, read_run, shrink_if_asked, tracked, write_json_atomic
+from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 
 SPLITS_DIR = Path("splits")
 _UNKNOWN_TRAINING = (
@@ -62,6 +62,8 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
+        if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
+            metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
         record_metrics(run.best_model, headline(metrics))
         draw_figures(metrics, run.path)
