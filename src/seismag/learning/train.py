@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from seismag.config import Config, TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.learning.checkpoint import build_card, check_architecture, read_content
 from seismag.learning.dataset import EpochDraws, IntArray, SpectrogramDataset, StoreLike, role_indices
-from seismag.learning.fit import fit, require_devices, run_processes
+from seismag.learning.fit import fit
 from seismag.learning.history import EpochRecord, is_finished
 from seismag.learning.initial import InitialWeights, read_initial, take_weights, unknown_training
 from seismag.learning.loop import Training
 from seismag.learning.losses import MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
+from seismag.learning.processes import in_group, process_number, require_devices, run_processes
 from seismag.learning.role_inputs import RoleInputs, make_role_inputs
 from seismag.learning.scope import FrozenPart, keep_features
 from seismag.learning.transforms import Scaling
@@ -86,7 +86,7 @@ def train_model(
     initial = read_initial(config, store, test_ids) if checkpoint is None else None
     inputs = make_role_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
     notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
-    if _is_first_process():
+    if process_number()[0] == 0:
         for note in notes:
             log.warning(note)
         before = run.provenance().get("resumed_after_epochs", [])
@@ -94,7 +94,7 @@ def train_model(
         update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=resumed_after)
     history = list(checkpoint["history"]) if checkpoint else []
     if not is_finished(history, config.train):
-        if config.train.devices > 1 and not _in_group():
+        if config.train.devices > 1 and not in_group():
             del inputs, checkpoint  # each process reads for itself
             run_processes(
                 _train_in_process, (store, split, config, run, resume, progress, on_epoch), config.train.devices
@@ -165,7 +165,14 @@ def _build_model(store: StoreLike, config: Config, start: _Start) -> ConvNeXtMul
         take_weights(model, start.initial, config.train.reinit_heads)
     size = np.array(store.power.shape[2:])
     for cells in sorted({1, *(config.train.cells_at(epoch + 1) for epoch in range(config.train.epochs))}):
-        model.check_input(*(-(-size // cells)).tolist())
+        try:
+            model.check_input(*(-(-size // cells)).tolist())
+        except SeismagError as error:
+            if cells == 1:
+                raise
+            raise SeismagError(
+                f"train.resize, {cells} x {cells} cells: {error} Or average over fewer cells."
+            ) from error
     return model
 
 
@@ -182,20 +189,6 @@ def _train_in_process(
     train_model(store, split, config, run, resume=resume, progress=progress, on_epoch=on_epoch)
 
 
-def _in_group() -> bool:
-    """Whether this is one of several processes (``fit.run_processes``)."""
-    return "LOCAL_RANK" in os.environ
-
-
-def _process() -> tuple[int, int]:
-    """Number of this process and how many there are."""
-    return int(os.environ.get("LOCAL_RANK", 0)), int(os.environ["WORLD_SIZE"]) if _in_group() else 1
-
-
-def _is_first_process() -> bool:
-    return _process()[0] == 0
-
-
 def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
     common: dict[str, Any] = {
         "batch_size": config.batch_size,
@@ -204,7 +197,7 @@ def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tup
         "pin_memory": torch.cuda.is_available(),
         "generator": torch.Generator(),  # each iterator draws a number; not from the stream that dropout draws from
     }
-    rank, n_processes = _process() if config.devices > 1 else (0, 1)
+    rank, n_processes = process_number() if config.devices > 1 else (0, 1)
     shuffle = EpochDraws(len(train), config.seed, first_epoch, rank, n_processes)
     part = range(rank, len(val), n_processes)
     return DataLoader(train, sampler=shuffle, **common), DataLoader(val, sampler=part, **common)
