@@ -2,9 +2,10 @@
 
 import sys
 
-try:
-    from seismag.cli import main
-except ImportError:
-    sys.exit("seismag is not installed in this Python. Run 'make setup', then 'source .venv/bin/activate'.")
-sys.argv[1:1] = ["train"]
-main()
+if __name__ == "__main__":  # train.devices starts processes that read this file
+    try:
+        from seismag.cli import main
+    except ImportError:
+        sys.exit("seismag is not installed in this Python. Run 'make setup', then 'source .venv/bin/activate'.")
+    sys.argv[1:1] = ["train"]
+    main()

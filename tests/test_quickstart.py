@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,9 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def checkout(tmp_path_factory) -> Path:
     """A working copy in which the demonstration has run."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("scripts", "configs", "training"):
+    for name in ("scripts", "configs"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "training", folder / "training")  # its scripts find the repository from their own place
     result = run("seismag demo --json", folder)
     assert result.returncode == 0, result.stderr
     (folder / "demo.json").write_text(result.stdout)
@@ -96,17 +98,43 @@ def test_evaluate_script_runs_verbatim(checkout):
     assert "skill above no-signal" in run(command, checkout).stdout
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "python scripts/train_loeo.py --config configs/loeo_validation.yaml",
-        "cd training && python run_enhanced_training.py",
-    ],
-)
+@pytest.mark.parametrize("command", ["python scripts/train_loeo.py --config configs/loeo_validation.yaml"])
 def test_commands_of_later_pieces_say_so(command, checkout):
     result = run(command, checkout)
     assert result.returncode == 2
     assert "not built yet" in result.stderr
+
+
+def test_enhanced_training_runs_verbatim(checkout):
+    result = run("cd training && python run_enhanced_training.py", checkout)
+    assert result.returncode == 0, result.stderr
+    folder = max((checkout / "experiments_convnext").glob("enhanced_*"))
+    card = json.loads((folder / "best_model.json").read_text())
+    assert (card["model"]["attention"], card["model"]["azimuth_head"]) == ("cbam", "hierarchical")
+    assert card["ema_decay"] > 0
+    evaluated = run(
+        f"python training/evaluate_enhanced_model.py --model {folder / 'best_model.pth'} --data data/test --json",
+        checkout,
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+
+
+def test_fine_tuning_runs_from_the_model_of_the_demonstration(checkout):
+    command = "python scripts/train.py --config configs/finetune.yaml"
+    refused = run(command, checkout)  # of another split, so that it has seen test windows
+    assert refused.returncode == 2
+    assert "of this fold's test windows" in refused.stderr
+    result = run(f"{command} --set split.name=demo --set split.n_folds=3", checkout)
+    assert result.returncode == 0, result.stderr
+    folder = max((checkout / "experiments_convnext").glob("finetune_v3_gpu_*"))
+    assert json.loads((folder / "best_model.json").read_text())["initial_weights"]["taken"] == "all"
+
+
+def test_enhanced_training_without_data_names_the_command(tmp_path):
+    shutil.copytree(ROOT / "training", tmp_path / "training")
+    result = run("cd training && python run_enhanced_training.py", tmp_path)
+    assert result.returncode == 2
+    assert "make demo" in result.stderr
 
 
 def test_predict_gives_probabilities_for_each_window_of_a_day(checkout):

@@ -1,7 +1,9 @@
-"""The enhanced options of the model; they are not built yet."""
+"""``seismag evaluate``: an enhanced model is a model like any other (--model FILE --data STORE)."""
 
 import sys
 
-sys.exit(
-    print("seismag: the enhanced options are not built yet (piece 3). See training/README.md.", file=sys.stderr) or 2
-)
+if __name__ == "__main__":
+    from seismag.cli import main
+
+    sys.argv[1:1] = ["evaluate"]
+    main()

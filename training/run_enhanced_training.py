@@ -1,7 +1,9 @@
-"""The enhanced options of the model; they are not built yet."""
+"""``seismag train`` with training/config_improved.json; started anywhere, paths count from the repository."""
 
-import sys
+import os
+import runpy
+from pathlib import Path
 
-sys.exit(
-    print("seismag: the enhanced options are not built yet (piece 3). See training/README.md.", file=sys.stderr) or 2
-)
+if __name__ == "__main__":  # train.devices starts processes that read this file
+    os.chdir(Path(__file__).resolve().parents[1])
+    runpy.run_path("training/train_convnext_enhanced.py", run_name="__main__")

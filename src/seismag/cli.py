@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from seismag.cli_models import models_app
 from seismag.terminal import log_to_stderr, make_progress, print_json
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(models_app, name="models")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML or JSON file; see configs/.")]
 SetOption = Annotated[
@@ -102,8 +104,10 @@ def simulate(
 
 @app.command()
 def prepare(
-    archive: Annotated[Path, typer.Option("--archive", help="Folder with <STATION>/<recordings>.")],
-    catalog: Annotated[list[Path], typer.Option("--catalog", help="Earthquake catalogue; may be given several times.")],
+    archive: Annotated[Path | None, typer.Option("--archive", help="Folder with <STATION>/<recordings>.")] = None,
+    catalog: Annotated[
+        list[Path] | None, typer.Option("--catalog", help="Earthquake catalogue; may be given several times.")
+    ] = None,
     stations: StationsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Store to make; default: data.store.")] = None,
     kp: Annotated[Path | None, typer.Option("--kp", help="Kp index.")] = None,
@@ -115,12 +119,37 @@ def prepare(
         str | None, typer.Option("--scheduler", metavar="ADDR", help="Dask, e.g. tcp://host:8786.")
     ] = None,
     export_png: Annotated[Path | None, typer.Option("--export-png", help="Also write RGB pictures here.")] = None,
+    legacy: Annotated[
+        Path | None, typer.Option("--legacy", metavar="DIR", help="Earlier image data set, in place of an archive.")
+    ] = None,
+    allow_augmented: Annotated[
+        bool, typer.Option("--allow-augmented", help="With --legacy: keep augmented copies, marked.")
+    ] = False,
+    allow_corrupted_azimuth: Annotated[
+        bool, typer.Option("--allow-corrupted-azimuth", help="With --legacy: keep rows of corrupted azimuth, marked.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn day files into labelled spectrograms.
 
     An interrupted run goes on where it stopped when the same command is given again.
+    With --legacy DIR --out STORE: an earlier system's pictures and their metadata CSV.
     """
+    from seismag.domain import UsageError
+
+    if legacy is not None:
+        unused = {
+            "--archive": archive, "--catalog": catalog, "--stations": stations, "--kp": kp, "--dst": dst,
+            "--config": config, "--set": overrides, "--scheduler": scheduler, "--export-png": export_png,
+        }  # fmt: skip
+        _prepare_legacy(legacy, out, [name for name, value in unused.items() if value],
+                        allow_augmented, allow_corrupted_azimuth, as_json)  # fmt: skip
+        return
+    if archive is None or not catalog:
+        missing = "--archive" if archive is None else "--catalog"
+        raise UsageError(f"Missing option {missing}: give --archive DIR and --catalog FILE, or --legacy DIR.")
+    if allow_augmented or allow_corrupted_azimuth:
+        raise UsageError("--allow-augmented and --allow-corrupted-azimuth belong to --legacy DIR.")
     from seismag.config import load_config
     from seismag.data.inputs import read_inputs
     from seismag.data.prepare import prepare_store
@@ -139,6 +168,26 @@ def prepare(
         print(result.describe())
         if export_png is not None:
             print(f"pictures    {export_png} (one a sample, and metadata.csv)")
+
+
+def _prepare_legacy(
+    legacy: Path, out: Path | None, unused: list[str], augmented: bool, azimuth: bool, as_json: bool
+) -> None:
+    from seismag.domain import UsageError
+
+    if unused:
+        raise UsageError(f"{', '.join(unused)}: mean nothing with --legacy; the pictures are taken as they are.")
+    if out is None:
+        raise UsageError("Missing option --out: the store to make of --legacy DIR.")
+    from seismag.data.legacy import prepare_legacy
+
+    result = prepare_legacy(
+        legacy, out, allow_augmented=augmented, allow_corrupted_azimuth=azimuth, progress=make_progress()
+    )
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        print(result.describe())
 
 
 @app.command("fetch-catalog")
@@ -250,11 +299,17 @@ def train(
     Writes a run folder: history, model, predictions of validation and test windows, metrics, figures.
     """
     from seismag.config import load_config
+    from seismag.domain import UsageError
     from seismag.runs import read_run, short_path
 
     if resume is not None and config is None:
         config = read_run(resume).path / "config.yaml"
     settings = load_config(config, overrides)  # before the slow imports, so that a typing error shows at once
+    if data is None and not Path(settings.data.store).exists():
+        raise UsageError(
+            f"data.store {settings.data.store}: no such store. Make one with 'seismag prepare' (or 'make demo', which "
+            "leaves data/test), or name another with --data."
+        )
     from seismag.evaluation.summary import format_summary
     from seismag.validation.training_run import run_training
 

@@ -177,10 +177,12 @@ def shrink_if_asked(config: Config, environ: Mapping[str, str]) -> tuple[Config,
     if value != "1":
         raise UsageError(f"{SMALL_VARIABLE}={value}: write 1 to shrink model and epochs, or leave it out.")
     epochs = min(config.train.epochs, SMALL_EPOCHS)
+    needs_weights = config.train.scope != "all" and config.train.init_from is None
+    scope = "all" if needs_weights else config.train.scope  # a backbone at random is not worth keeping
     small = config.model_copy(
         update={
             "model": config.model.model_copy(update={"backbone": SMALL_BACKBONE, "pretrained": False}),
-            "train": config.train.model_copy(update={"epochs": epochs}),
+            "train": config.train.model_copy(update={"epochs": epochs, "scope": scope}),
         }
     )
     sentence = (

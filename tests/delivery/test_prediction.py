@@ -15,8 +15,9 @@ import pytest
 
 from seismag.config import DataConfig, EvaluateConfig, build_config
 from seismag.data.quality import main_field
+from seismag.data.recordings import read_recording
 from seismag.data.recordings.frg604rc import MARK_INJECTED, encode_day
-from seismag.data.spectrogram import make_grid
+from seismag.data.spectrogram import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
 from seismag.data.stations import read_stations
 from seismag.data.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
 from seismag.delivery.prediction import (
@@ -27,8 +28,9 @@ from seismag.delivery.prediction import (
     require_readable,
     write_predictions,
 )
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
-from seismag.learning.checkpoint import build_card, save_checkpoint
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
+from seismag.learning.checkpoint import build_card, load_checkpoint, save_checkpoint
+from seismag.learning.inference import predict_power
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import fit_scaling
 from seismag.runs import create_run
@@ -76,8 +78,13 @@ def make_store(path: Path, n: int) -> None:
 
 @pytest.fixture(scope="module")
 def model(folder) -> Path:
+    return make_model(folder, "m.pth", {})
+
+
+def make_model(folder, name, settings) -> Path:
     """Random weights: what is predicted does not matter here."""
-    config = build_config({"model": {"backbone": "convnext_atto", "head_width": 32}})
+    model = {"backbone": "convnext_atto", "head_width": 32, **settings.get("model", {})}
+    config = build_config({**settings, "model": model})
     grid = make_grid(SPEC)
     preprocessing = {key: getattr(SPEC, key) for key in PREPROCESSING_KEYS}
     store = SimpleNamespace(
@@ -86,8 +93,8 @@ def model(folder) -> Path:
     )  # fmt: skip
     power = np.random.default_rng(1).normal(-20, 5, (4, 3, len(grid.frequency_hz), len(grid.time_s)))
     card = build_card(store, config, create_run(folder / "runs", "trial", config, dataset_id="d0"))
-    save_checkpoint(folder / "m.pth", ConvNeXtMultiTask(config.model), fit_scaling([power]), card)
-    return folder / "m.pth"
+    save_checkpoint(folder / name, ConvNeXtMultiTask(config.model), fit_scaling([power]), card)
+    return folder / name
 
 
 def test_one_unreadable_file_does_not_end_the_others(model, folder):
@@ -102,6 +109,30 @@ def test_one_unreadable_file_does_not_end_the_others(model, folder):
     assert (page["station"], page["start_utc"], page["end_utc"]) == (None, None, None)
     assert "web page" in page["reason"]
     assert "cannot be read" in none["reason"]
+
+
+def test_a_model_that_takes_cross_spectra_computes_them_of_a_day_file(folder):
+    path = make_model(folder, "cross.pth", {"model": {"input": "power_cross"}})
+    entries = predict_inputs(path, [folder / "S250101.ALR", folder / "S250102.ALR"], None)["predictions"]
+    field = read_recording(folder / "S250101.ALR").field_nt.reshape(3, 4, -1).swapaxes(0, 1)
+    power, phasors = power_and_phasors(bridge_short_gaps(field.reshape(12, -1), 3).reshape(field.shape), SPEC)
+    loaded = load_checkpoint(path)
+    p_magnitude, _, _ = predict_power(loaded, to_decibel(power), phasors=phasors.astype(np.float16))
+    np.testing.assert_allclose([list(entry["p_magnitude"].values()) for entry in entries[:4]], p_magnitude, rtol=1e-3)
+    with pytest.raises(SeismagError, match="holds no cross-spectra"):
+        predict_inputs(path, [folder / "store"], None)
+
+
+def test_windows_of_a_store_without_enough_past_are_reported_with_their_reason(folder):
+    settings = {"train": {"normalisation": "trailing", "trailing_days": 2.0, "trailing_min": 2}}
+    path = make_model(folder, "trailing.pth", settings)
+    entries = predict_inputs(path, [folder / "store"], None)["predictions"]
+    assert [entry["usable"] for entry in entries] == [False, False, True]
+    assert all(set(entry) == KEYS for entry in entries)
+    assert "fewer than 2 windows of this station within the 2 days before it" in entries[0]["reason"]
+    assert entries[0]["p_azimuth"] is None
+    with pytest.raises(UsageError, match="a day file does not hold them"):
+        predict_inputs(path, [folder / "S250101.ALR"], None)
 
 
 def test_a_folder_that_is_no_store_does_not_end_the_others(model, folder):

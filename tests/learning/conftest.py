@@ -30,6 +30,7 @@ class SmallStore:
     frequency_hz: np.ndarray
     time_s: np.ndarray
     attributes: dict[str, Any]
+    cross: Any = None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,7 @@ from seismag.config import Config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError
 from seismag.learning.checkpoint import (
     build_card,
+    check_architecture,
     check_preprocessing,
     checkpoint_content,
     load_checkpoint,
@@ -153,10 +154,70 @@ def test_unknown_or_missing_class_is_refused(
 def test_weights_of_another_backbone_are_refused(
     path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
 ) -> None:
-    other = {**card, "model": {**card["model"], "backbone": "resnet18"}}
+    other = {**card, "model": {**card["model"], "backbone": "resnet18", "attention": "cbam"}}
     save_content(path, checkpoint_content(model, scaling, other))
-    with pytest.raises(SeismagError, match="weights do not fit"):
+    with pytest.raises(
+        SeismagError, match=r"do not fit the model on its card, resnet18, attention cbam, head_width 32: \d+ missing"
+    ) as caught:
         load_checkpoint(path)
+    assert len(str(caught.value)) < 600
+
+
+def test_checkpoint_of_another_architecture_is_refused_with_both_named(card: dict[str, Any], config: Config) -> None:
+    check_architecture(card, config.model.model_copy(update={"pretrained": True, "head_dropout": 0.1}), Path("m.pth"))
+    asked = config.model.model_copy(update={"backbone": "vgg16", "azimuth_head": "circular"})
+    with pytest.raises(
+        SeismagError,
+        match=r"m\.pth: holds the model convnext_atto, head_width 32, but the configuration asks for "
+        r"vgg16, azimuth_head circular, head_width 32\. Change the model section",
+    ):
+        check_architecture(card, asked, Path("m.pth"))
+
+
+def test_option_of_a_later_version_on_the_card_asks_for_an_update(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    later = {**card, "model": {**card["model"], "azimuth_head": "wavelet"}, "seismag_version": "9.0"}
+    save_content(path, checkpoint_content(model, scaling, later))
+    with pytest.raises(SeismagError, match=r"model\.azimuth_head on its card, 'wavelet', is not known.*by 9\.0"):
+        load_checkpoint(path)
+
+
+def test_card_without_the_options_is_one_of_the_plain_model(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    keys = ("backbone", "pretrained", "head_width", "head_dropout", "head_dropout_inner")  # all there were at first
+    early = {**card, "model": {key: card["model"][key] for key in keys}}
+    save_content(path, checkpoint_content(model, scaling, early))
+    assert load_checkpoint(path).model.config == model.config
+
+
+@pytest.mark.parametrize("options", [{"azimuth_head": "circular"}, {"detection_head": True}])
+def test_structured_heads_load_in_our_order_and_refuse_another(
+    path: Path, store: Any, config: Config, scaling: Scaling, card: dict[str, Any], options: dict[str, Any]
+) -> None:
+    structured = config.model.model_copy(update=options)
+    model = ConvNeXtMultiTask(structured).eval()
+    ours = {**card, "model": structured.model_dump()}
+    save_checkpoint(path, model, scaling, ours)
+    loaded = load_checkpoint(path)
+    x = torch.from_numpy(scaling.apply(store.power[:2]))
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(x).azimuth, model(x).azimuth)
+    save_content(path, checkpoint_content(model, scaling, {**ours, "azimuth_classes": list(AZIMUTH_CLASSES[::-1])}))
+    with pytest.raises(SeismagError, match=r"azimuth classes are in the order NW, W.*head .*are not classes"):
+        load_checkpoint(path)
+
+
+def test_card_names_source_and_licence_of_pretrained_weights(
+    store: Any, config: Config, run: Run, card: dict[str, Any]
+) -> None:
+    assert card["pretrained_weights"] is None
+    model = config.model.model_copy(update={"pretrained": True, "backbone": "convnext_tiny.fb_in1k"})
+    card = build_card(store, config.model_copy(update={"model": model}), run)
+    assert card["pretrained_weights"] == {
+        "name": "convnext_tiny.fb_in1k", "source": "timm/convnext_tiny.fb_in1k", "license": "apache-2.0"
+    }  # fmt: skip
 
 
 def test_other_preprocessing_is_named_with_both_values(card: dict[str, Any], run: Run) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from torch import nn
 
 from seismag.config import ModelConfig, TrainConfig
-from seismag.learning.loop import is_finished, learning_rate_factor, parameter_groups, should_stop
+from seismag.learning.history import is_finished, should_stop
+from seismag.learning.loop import Training
+from seismag.learning.losses import MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
+from seismag.learning.optimiser import learning_rate_factor, parameter_groups
 
 
 def test_learning_rate_rises_linearly_and_falls_as_a_half_cosine() -> None:
@@ -37,6 +41,17 @@ def test_only_matrices_and_kernels_decay() -> None:
             assert module.bias is None or id(module.bias) in free_ids
         if isinstance(module, nn.LayerNorm):
             assert id(module.weight) in free_ids
+
+
+def test_learnt_task_weights_are_optimised_without_decay() -> None:
+    config = TrainConfig(task_weighting="uncertainty")
+    model = ConvNeXtMultiTask(ModelConfig(backbone="test_convnext", magnitude_head="ordinal"))
+    loss = MultiTaskLoss(np.array([0, 1]), np.array([0, 1]), config)
+    training = Training(model, loss, config, 1, scaling=None, card={}, trained_on=())
+    decaying, free = training.configure_optimizers()["optimizer"].param_groups
+    for parameter in (loss.scaled_log_variance, model.head_magnitude.thresholds):
+        assert any(parameter is member for member in free["params"])
+    assert len(decaying["params"]) + len(free["params"]) == len(list(model.parameters())) + 1
 
 
 @pytest.mark.parametrize(

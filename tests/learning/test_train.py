@@ -16,6 +16,7 @@ from seismag.config import Config
 from seismag.domain import SeismagError, UsageError
 from seismag.learning.checkpoint import load_checkpoint
 from seismag.learning.inference import predict_roles
+from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.train import train_model
 from seismag.runs import Run, create_run
 
@@ -158,6 +159,53 @@ def test_loss_that_is_no_number_names_epoch_step_and_way_out(
     wild = with_train(config, learning_rate=1e30)
     with pytest.raises(SeismagError, match=r"epoch 1, .*loss is (nan|inf)\. Lower train\.learning_rate \(now 1e\+30\)"):
         train_model(store, split, wild, run, progress=False)
+
+
+def test_too_little_memory_for_the_batch_is_named(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConvNeXtMultiTask, "classify", lambda *_: torch.empty(10**15))
+    monkeypatch.setattr(ConvNeXtMultiTask, "check_input", lambda *_: None)
+    with pytest.raises(SeismagError, match=r"too little memory for a step with train\.batch_size 8 .*to 4"):
+        train_model(store, split, config, run, progress=False)
+
+
+def test_all_options_together_resume_to_the_same_weights_and_predict(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
+) -> None:
+    options = {"backbone": "test_convnext", "attention": "cbam", "directional_features": True, "detection_head": True}
+    heads = {"magnitude_head": "ordinal", "azimuth_head": "hierarchical"}
+    config = config.model_copy(update={"model": config.model.model_copy(update=options | heads)})
+    config = with_train(config, loss="focal", label_smoothing=0.05, task_weighting="uncertainty")
+    whole, run = (create_run(tmp_path / name, "trial", config) for name in ("whole", "part"))
+    history = train_model(store, split, config, whole, progress=False).history
+    assert list(history.columns[-3:]) == ["weight_magnitude", "weight_azimuth", "seconds"]
+    assert history["weight_azimuth"].iloc[-1] != pytest.approx(0.5, abs=1e-6)
+
+    def kill(record: dict[str, float]) -> None:
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(store, split, config, run, progress=False, on_epoch=kill)
+    result = train_model(store, split, config, run, resume=True, progress=False)
+    assert_same_weights(latest_weights(run), latest_weights(whole))
+    assert result.history["weight_azimuth"].tolist() == history["weight_azimuth"].tolist()
+    table = predict_roles(run, store, split)
+    np.testing.assert_allclose(table["p_magnitude_Normal"], table["p_azimuth_Normal"], rtol=1e-5)
+
+
+def test_checkpoint_of_another_architecture_in_the_run_is_refused(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path
+) -> None:
+    other = config.model_copy(update={"model": config.model.model_copy(update={"backbone": "test_resnet"})})
+    other = with_train(other, epochs=1)
+    stray = create_run(tmp_path / "stray", "trial", other)
+    train_model(store, split, other, stray, progress=False)
+    for name in ("checkpoint_latest.pth", "checkpoint_latest.json"):
+        (run.path / name).write_bytes((stray.path / name).read_bytes())
+    with pytest.raises(SeismagError, match=r"holds the model test_resnet, .* asks for convnext_atto"):
+        train_model(store, split, config, run, resume=True, progress=False)
 
 
 def test_training_stops_when_patience_is_exhausted(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:

@@ -14,7 +14,7 @@ from seismag.data.noise import noise_band_hz, noise_floor_of
 from seismag.data.quality import DayQuality, MainField, assess_day, main_field
 from seismag.data.recordings import Recording, read_recording
 from seismag.data.spectrogram import make_grid
-from seismag.data.store import DAYS_FILE, REJECTED_FILE, SAMPLES_FILE, Store, open_store, read_table
+from seismag.data.store import DAYS_FILE, LEGACY_IMAGE, REJECTED_FILE, SAMPLES_FILE, Store, open_store, read_table
 from seismag.domain import COMPONENTS, Station
 
 
@@ -92,12 +92,13 @@ def store_summary(store: Store) -> dict[str, Any]:
     samples = store.samples
     rejected = read_table(store.path, REJECTED_FILE)
     days = read_table(store.path, DAYS_FILE)
-    band = noise_band_hz(store.frequency_hz)
+    pictures = store.attributes.get("origin") == LEGACY_IMAGE
+    band = None if pictures else noise_band_hz(store.frequency_hz)
     return {
         "dataset_id": store.attributes["dataset_id"],
         "samples": len(samples),
         "shape": list(store.power.shape),
-        "frequency_hz": [float(store.frequency_hz[0]), float(store.frequency_hz[-1])],
+        "frequency_hz": None if pictures else [float(store.frequency_hz[0]), float(store.frequency_hz[-1])],
         "cross_spectra": store.cross is not None,
         "magnitude_classes": _counts(samples.get("magnitude_class")),
         "azimuth_classes": _counts(samples.get("azimuth_class")),
@@ -147,14 +148,15 @@ def describe_store(facts: dict[str, Any]) -> str:
     def counts(name: str) -> str:
         return ", ".join(f"{count} {key}" for key, count in facts[name].items()) or "none"
 
-    low, high = (1000 * value for value in facts["frequency_hz"])
+    low, high = (1000 * value for value in facts["frequency_hz"] or (0, 0))
+    axes = f"{low:.2f}-{high:.0f} mHz" if facts["frequency_hz"] else "pictures: levels and pixels, no physical axes"
     floors = ", ".join(
         f"{value:.4f} {station}" for station, value in facts["noise_floor_nt"].items() if value is not None
     )
     return "\n".join(
         [
             f"store       {facts['store']} (data set {facts['dataset_id']}, {counts('origin')})",
-            f"samples     {facts['samples']}, each {' x '.join(map(str, facts['shape'][1:]))}, {low:.2f}-{high:.0f} mHz"
+            f"samples     {facts['samples']}, each {' x '.join(map(str, facts['shape'][1:]))}, {axes}"
             f"{', with cross-spectra' if facts['cross_spectra'] else ''}",
             f"magnitude   {counts('magnitude_classes')}",
             f"azimuth     {counts('azimuth_classes')}",
@@ -163,7 +165,11 @@ def describe_store(facts: dict[str, Any]) -> str:
             f"groups      {facts['split_groups']}; event windows without a control: {facts['events_without_control']}",
             f"rejected    {counts('rejected')}",
             f"days        {counts('days')}",
-            f"catalogue   rule {facts['range_rule']}; holes: {', '.join(facts['catalog_holes']) or 'none'}",
+            *(
+                [f"catalogue   rule {facts['range_rule']}; holes: {', '.join(facts['catalog_holes']) or 'none'}"]
+                if facts["range_rule"]
+                else []
+            ),
         ]
     )
 

@@ -20,6 +20,7 @@ from seismag.config import SplitConfig
 from seismag.domain import DataError, UsageError
 from seismag.runs import write_json_atomic
 
+GROUP_RULE = "cluster of the label event (Gardner-Knopoff); 27-day blocks across stations for Normal"
 ROLES = ("train", "val", "test", "purged")
 
 
@@ -93,7 +94,7 @@ def certify(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig, reach
     return {
         "method": spec.method,
         "rules": {
-            "groups": "cluster of the label event (Gardner-Knopoff); 27-day blocks across stations for Normal",
+            "groups": samples.attrs.get("group_rule", GROUP_RULE),
             "purge_events": "train and val hold no window with an eligible event of a held-out cluster",
             "purge_h": reach_h,
             "seed": spec.seed,

@@ -25,6 +25,8 @@ from seismag.data.spectrogram import PAIRS, make_grid
 from seismag.domain import COMPONENTS, DataError
 
 SCHEMA_VERSION = 1
+LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of an earlier system's pictures
+IMAGE_CHANNELS = ("R", "G", "B")
 SHARD_SAMPLES = 64  # one task of ``prepare``, one file on disk; a sample is one chunk within it
 SAMPLES_FILE, REJECTED_FILE, DAYS_FILE = "samples.parquet", "rejected.csv", "days.parquet"
 PREPROCESSING_KEYS = (
@@ -84,6 +86,8 @@ def open_store(path: str | Path) -> Store:
         raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
     samples = read_table(path, SAMPLES_FILE)
     samples.attrs["dataset_id"] = attributes["dataset_id"]
+    if "group_rule" in attributes:
+        samples.attrs["group_rule"] = attributes["group_rule"]
     power = _require_array(path, group, "power")
     if len(samples) != power.shape[0]:
         raise DataError(
@@ -216,6 +220,26 @@ def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
         axes["part"] = (np.array(["real", "imaginary"], dtype=np.dtypes.StringDType()), {})
     for name, (values, attributes) in axes.items():
         group.create_array(name, data=values, dimension_names=[name], attributes=attributes, overwrite=True)
+
+
+def image_preprocessing(height: int, width: int) -> dict[str, Any]:
+    """What a model must find again in a store of pictures."""
+    return {"kind": LEGACY_IMAGE, "height": height, "width": width, "channels": list(IMAGE_CHANNELS), "levels": 255}
+
+
+def create_image_arrays(path: Path, sample_ids: list[str], height: int, width: int) -> None:
+    """Lay out empty arrays for pictures: names and order as for power, but levels from 0 to 255 and pixel axes."""
+    group = zarr.open_group(path, mode="a")
+    _create(group, "power", (len(sample_ids), 3, height, width), ["sample", "component", "frequency", "time"],
+            units="1", long_name="level of a picture, 0 to 255: not power")  # fmt: skip
+    axes: dict[str, tuple[Any, str]] = {
+        "sample": (np.array(sample_ids, dtype=np.dtypes.StringDType()), "name of the picture"),
+        "component": (np.array(IMAGE_CHANNELS, dtype=np.dtypes.StringDType()), "channel of the picture"),
+        "frequency": (np.arange(height, dtype=float), "pixel row from the top: not a frequency"),
+        "time": (np.arange(width, dtype=float), "pixel column from the left: not a time"),
+    }
+    for name, (values, meaning) in axes.items():
+        group.create_array(name, data=values, dimension_names=[name], attributes={"long_name": meaning, "units": "1"})
 
 
 def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dimensions: list[str], **attributes: Any) -> None:

@@ -16,6 +16,7 @@ from seismag.data.store import open_store
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.evaluation.predictions import read_predictions
 from seismag.evaluation.scores import evaluate_predictions
+from seismag.learning.baseline import no_past_reason
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
@@ -82,21 +83,26 @@ def require_readable(result: dict[str, Any]) -> None:
 def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[dict[str, Any]]:
     store = open_store(path)
     table = predict_store(loaded, store, np.arange(len(store.samples)), progress=progress)
-    ends = store.samples["end_utc"]
-    origins = store.samples.get("origin", pd.Series(None, index=ends.index, dtype=object))
-    return [
-        {
-            "station": row["station"],
-            "start_utc": f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}",
-            "end_utc": f"{end:%Y-%m-%dT%H:%M:%SZ}",
-            "p_magnitude": {name: row[f"p_magnitude_{name}"] for name in MAGNITUDE_CLASSES},
-            "p_azimuth": {name: row[f"p_azimuth_{name}"] for name in AZIMUTH_CLASSES},
-            "usable": True,
-            "reason": None,
-            "origin": origin,
-        }
-        for row, end, origin in zip(table.to_dict("records"), ends, origins, strict=True)
-    ]
+    predicted = {row["sample_id"]: row for row in table.to_dict("records")}
+    entries = []
+    for sample in store.samples.reindex(columns=["sample_id", "station", "start_utc", "end_utc", "origin"]).to_dict(
+        "records"
+    ):
+        row = predicted.get(sample["sample_id"])
+        times = {key: f"{sample[key]:%Y-%m-%dT%H:%M:%SZ}" for key in ("start_utc", "end_utc")}
+        if row is None:
+            reason = no_past_reason(loaded.card["normalisation"])
+            outcome: dict[str, Any] = {"p_magnitude": None, "p_azimuth": None, "usable": False, "reason": reason}
+        else:
+            outcome = {
+                "p_magnitude": {name: row[f"p_magnitude_{name}"] for name in MAGNITUDE_CLASSES},
+                "p_azimuth": {name: row[f"p_azimuth_{name}"] for name in AZIMUTH_CLASSES},
+                "usable": True,
+                "reason": None,
+            }
+        origin = sample["origin"] if isinstance(sample["origin"], str) else None
+        entries.append({"station": sample["station"], **times, **outcome, "origin": origin})
+    return entries
 
 
 def require_ending(out: Path) -> None:

@@ -10,9 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from seismag.data.parallel import Progress, silent
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
+from seismag.learning.baseline import no_past_reason, past_windows, trailing_scaling
+from seismag.learning.channels import require_cross, window_channels
 from seismag.learning.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.dataset import IntArray, StoreLike, class_indices, read_power, role_indices
+from seismag.learning.transforms import Scaling
 from seismag.runs import Run, atomic_path
 
 FloatArray = NDArray[np.float64]
@@ -21,7 +24,12 @@ _SAMPLE_COLUMNS = ("sample_id", "split_group", "station", "start_utc", "event_id
 
 
 def predict_power(
-    loaded: LoadedModel, power_db: NDArray[Any], batch_size: int = 64
+    loaded: LoadedModel,
+    power_db: NDArray[Any],
+    batch_size: int = 64,
+    *,
+    phasors: NDArray[Any] | None = None,
+    scaling: Scaling | None = None,
 ) -> tuple[FloatArray, FloatArray, NDArray[np.float32]]:
     """Predict the classes of spectrograms.
 
@@ -29,6 +37,8 @@ def predict_power(
         loaded: the model; it runs where its parameters are.
         power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN marks masked columns.
         batch_size: spectrograms in one pass.
+        phasors: (n, 3, 2, F, T) of the cross-spectra, for a model that takes them (``model.input`` power_cross).
+        scaling: of each of these windows; None: that of the training role.
 
     Returns:
         Probabilities of magnitude (n, 4) and azimuth (n, 9) in class order, each row with sum 1, and the pooled
@@ -43,12 +53,15 @@ def predict_power(
     features, magnitude, azimuth = [], [], []
     with torch.inference_mode():
         for first in range(0, len(power_db), batch_size):
-            x = torch.from_numpy(loaded.scaling.apply(power_db[first : first + batch_size])).to(device)
+            part = slice(first, first + batch_size)
+            cross = None if phasors is None else phasors[part]
+            batch_scaling = (scaling or loaded.scaling).of(np.arange(len(power_db))[part])
+            x = torch.from_numpy(window_channels(power_db[part], cross, batch_scaling, model.config)).to(device)
             pooled = model.embed(x)  # (B, C)
-            logits_magnitude, logits_azimuth = model.classify(pooled)
+            outputs = model.classify(pooled)
             features.append(pooled.float().cpu().numpy())
-            magnitude.append(_probabilities(logits_magnitude))
-            azimuth.append(_probabilities(logits_azimuth))
+            magnitude.append(_probabilities(outputs.magnitude))
+            azimuth.append(_probabilities(outputs.azimuth))
     if not features:
         empty = np.empty((0, model.n_features), dtype=np.float32)
         return np.empty((0, len(MAGNITUDE_CLASSES))), np.empty((0, len(AZIMUTH_CLASSES))), empty
@@ -65,8 +78,11 @@ def predict_store(
 ) -> pd.DataFrame:
     """Predict samples of a store as a table in the columns of PREDICTIONS; run and fold come from the model's card.
 
+    A model with trailing normalisation leaves out the windows without enough past (``seismag.learning.baseline``).
+
     Raises:
-        SeismagError: the store was prepared differently from the model's training data.
+        SeismagError: the store was prepared differently from the model's training data, or lacks the cross-spectra
+            that the model takes.
         DataError: a class name in the store is unknown, or a value is infinite.
     """
     return predict_with_embeddings(loaded, store, indices, role, batch_size, progress)[0]
@@ -79,9 +95,14 @@ def predict_with_embeddings(
     role: str = "test",
     batch_size: int = 64,
     progress: Progress = silent,
+    *,
+    pool: IntArray | None = None,
 ) -> tuple[pd.DataFrame, NDArray[np.float32]]:
-    """As ``predict_store``, with the pooled features (n, C) of the same rows."""
+    """As ``predict_store``, with the pooled features (n, C) of the same rows; ``pool``: see ``past_windows``."""
     check_preprocessing(loaded.card, store.attributes["preprocessing"])
+    model = loaded.model.config
+    require_cross(store, model)
+    indices, scaling = _scaling_of(loaded, store, indices, pool)
     rows = store.samples.iloc[indices].reset_index(drop=True)
     for column, classes in (("magnitude_class", MAGNITUDE_CLASSES), ("azimuth_class", AZIMUTH_CLASSES)):
         class_indices(rows[column], classes, column)
@@ -89,7 +110,10 @@ def predict_with_embeddings(
     progress("windows", 0, len(indices))
     for first in range(0, max(1, len(indices)), batch_size):  # none at all: empty arrays of the right width
         batch = indices[first : first + batch_size]
-        batches.append(predict_power(loaded, read_power(store.power, batch), batch_size))
+        cross = read_power(store.cross, batch) if model.input == "power_cross" else None
+        places = np.arange(first, first + len(batch))
+        power_db = read_power(store.power, batch)
+        batches.append(predict_power(loaded, power_db, batch_size, phasors=cross, scaling=scaling.of(places)))
         progress("windows", first + len(batch), len(indices))
     magnitude, azimuth, embeddings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     table = rows[list(_SAMPLE_COLUMNS)].copy()
@@ -116,10 +140,10 @@ def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: i
     loaded = load_checkpoint(run.best_model)
     if torch.cuda.is_available():
         loaded.model.to("cuda")
+    indices = {role: role_indices(store.samples, split, loaded.card["fold"], role) for role in ("train", "val", "test")}
+    pools = {"val": np.concatenate([indices["train"], indices["val"]]), "test": None}  # as the training had them
     parts = [
-        predict_with_embeddings(
-            loaded, store, role_indices(store.samples, split, loaded.card["fold"], role), role, batch_size
-        )
+        predict_with_embeddings(loaded, store, indices[role], role, batch_size, pool=pools[role])
         for role in PREDICTED_ROLES
     ]
     table = pd.concat([part[0] for part in parts], ignore_index=True)
@@ -130,6 +154,25 @@ def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: i
     return table
 
 
-def _probabilities(logits: torch.Tensor) -> FloatArray:
-    probs: FloatArray = torch.softmax(logits.cpu().double(), dim=1).numpy()
+def _scaling_of(
+    loaded: LoadedModel, store: StoreLike, indices: IntArray, pool: IntArray | None
+) -> tuple[IntArray, Scaling]:
+    """The windows that can be scaled as the model's card says, and their scaling.
+
+    Raises:
+        DataError: there are windows, but none has enough past.
+    """
+    normalisation = loaded.card.get("normalisation", {"method": "training"})
+    if normalisation["method"] == "training":
+        return indices, loaded.scaling
+    everything = np.arange(len(store.samples), dtype=np.int64)
+    past = past_windows(store.samples, indices, everything if pool is None else pool, normalisation["trailing_days"])
+    scaling, has_past = trailing_scaling(store, past, normalisation["trailing_min"])
+    if len(indices) and not has_past.any():
+        raise DataError(f"{store.path}: no window can be predicted: {no_past_reason(normalisation)}", "no_past")
+    return indices[has_past], scaling.of(np.flatnonzero(has_past))
+
+
+def _probabilities(scores: torch.Tensor) -> FloatArray:
+    probs: FloatArray = torch.softmax(scores.cpu().double(), dim=1).numpy()
     return probs

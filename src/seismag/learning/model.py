@@ -1,62 +1,98 @@
-"""The network: one backbone, two heads.
+"""The network: one backbone, heads for both tasks.
 
-spectrogram (B, 3, F, T) -> backbone -> pooled features (B, C) -> head -> magnitude logits (B, 4)
-                                                               -> head -> azimuth logits (B, 9)
+input (B, 3 or 9, F, T) -> backbone -> feature map (B, D, F', T') [-> attention] -> pooled features (B, C) -> heads
+                       [-> directional statistics ------------------------------------^]
 """
 
 from __future__ import annotations
 
-import difflib
-import urllib.error
-import urllib.request
-from typing import Any
-
-import huggingface_hub
-import timm
 import torch
-from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
-from timm.layers.classifier import NormMlpClassifierHead
+from timm.layers.cbam import CbamModule
 from torch import Tensor, nn
 
 from seismag.config import ModelConfig
-from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError, UsageError
+from seismag.domain import SeismagError
+from seismag.learning.backbones import create_backbone, pooled_width
+from seismag.learning.directional import WIDTH, DirectionalFeatures
+from seismag.learning.heads import AzimuthHead, MagnitudeHead, Outputs, build_detection_head
 
-_PROBE_TIMEOUT_S = 5.0
+FrozenFeatures = tuple[Tensor, Tensor]  # features or feature map, and directional statistics (B, 0) or (B, n)
 
 
 class ConvNeXtMultiTask(nn.Module):
     """Magnitude and azimuth class from one spectrogram.
 
     Args:
-        config: backbone, its start and the heads.
+        config: backbone, its start, the options and the heads.
 
     Raises:
         UsageError: timm knows no such backbone.
         SeismagError: pretrained weights are asked for and cannot be had.
+
+    Source of the attention: CBAM, Woo et al. (2018), arXiv:1807.06521, channel then spatial, as timm builds it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = _create_backbone(config.backbone, config.pretrained)
-        self.n_features = _pooled_features(self.backbone)
-        self.head_magnitude = _head(self.n_features, len(MAGNITUDE_CLASSES), config)
-        self.head_azimuth = _head(self.n_features, len(AZIMUTH_CLASSES), config)
+        self.backbone = create_backbone(config.backbone, config.pretrained, config.n_channels)
+        self.attention = CbamModule(self.backbone.num_features) if config.attention == "cbam" else None
+        self.directional = DirectionalFeatures(config.n_channels) if config.directional_features else None
+        self.n_features = pooled_width(self.backbone) + (WIDTH if config.directional_features else 0)
+        self.head_detection = build_detection_head(self.n_features, config) if config.detection_head else None
+        self.head_magnitude = MagnitudeHead(self.n_features, config)
+        self.head_azimuth = AzimuthHead(self.n_features, config)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the input: 3, or 9 with cross-spectra."""
+        return self.config.n_channels
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Turn scaled input (B, n_channels, F, T) into the last feature map (B, D, F', T'), attention applied."""
+        if x.ndim != 4 or x.shape[1] != self.n_channels:
+            raise ValueError(f"input of shape {tuple(x.shape)}, expected (batch, {self.n_channels}, frequency, time)")
+        return self._attend(self.backbone.forward_features(x))
 
     def embed(self, x: Tensor) -> Tensor:
-        """Turn scaled spectrograms (B, 3, F, T) into pooled features (B, C)."""
-        if x.ndim != 4 or x.shape[1] != len(COMPONENTS):
-            raise ValueError(f"input of shape {tuple(x.shape)}, expected (batch, {len(COMPONENTS)}, frequency, time)")
-        features: Tensor = self.backbone(x)  # (B, C)
-        return features
+        """Turn scaled input (B, n_channels, F, T) into features (B, C)."""
+        return self._pool(self.feature_map(x), x)
 
-    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn pooled features (B, C) into logits of magnitude (B, 4) and azimuth (B, 9), in class order."""
-        return self.head_magnitude(features), self.head_azimuth(features)
+    def classify(self, features: Tensor) -> Outputs:
+        """Turn features (B, C) into log-scores of both tasks."""
+        event = None if self.head_detection is None else self.head_detection(features).squeeze(1)
+        magnitude = self.head_magnitude(features, event)
+        azimuth, cardinal, von_mises = self.head_azimuth(features, event)
+        return Outputs(magnitude, azimuth, event, cardinal, von_mises)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn scaled spectrograms (B, 3, F, T) into logits of magnitude (B, 4) and azimuth (B, 9)."""
+    def classify_map(self, feature_map: Tensor, x: Tensor) -> Outputs:
+        """Turn a feature map and the input it came from into log-scores; a gradient to the map alone gives Grad-CAM.
+
+        Args:
+            feature_map: (B, D, F', T') of ``feature_map(x)``.
+            x: (B, n_channels, F, T); read only with ``directional_features``.
+        """
+        return self.classify(self._pool(feature_map, x))
+
+    def forward(self, x: Tensor) -> Outputs:
+        """Turn scaled input (B, n_channels, F, T) into log-scores of both tasks."""
         return self.classify(self.embed(x))
+
+    def classify_frozen(self, frozen: FrozenFeatures, rest: nn.Module | None) -> Outputs:
+        """Go on from what a frozen part of the network said (``seismag.learning.scope``).
+
+        Args:
+            frozen: of ``FrozenPart``.
+            rest: layers from its cut to the last feature map; None: it said pooled features, or that map.
+        """
+        features, statistics = frozen
+        if rest is not None:
+            features = rest(features)
+        if features.ndim == 4:
+            features = self.backbone.forward_head(self._attend(features))
+        if self.directional is not None:
+            features = torch.cat([features, self.directional.mix(statistics)], dim=1)
+        return self.classify(features)
 
     def check_input(self, n_frequencies: int, n_times: int) -> None:
         """Try one blank spectrogram of this size, so that a size that does not fit is met before the training.
@@ -65,7 +101,7 @@ class ConvNeXtMultiTask(nn.Module):
             SeismagError: the backbone does not take it.
         """
         parameter = next(self.parameters())
-        blank = torch.zeros(1, len(COMPONENTS), n_frequencies, n_times, dtype=parameter.dtype, device=parameter.device)
+        blank = torch.zeros(1, self.n_channels, n_frequencies, n_times, dtype=parameter.dtype, device=parameter.device)
         was_training = self.training
         self.eval()
         try:
@@ -79,81 +115,17 @@ class ConvNeXtMultiTask(nn.Module):
         finally:
             self.train(was_training)
 
+    def _attend(self, features: Tensor) -> Tensor:
+        if self.attention is None:
+            return features
+        if features.ndim != 4 or features.shape[1] != self.backbone.num_features:
+            raise ValueError(
+                f"attention cbam needs a feature map (batch, {self.backbone.num_features}, frequency, time), "
+                f"not {tuple(features.shape)}"
+            )
+        weighted: Tensor = self.attention(features)
+        return weighted
 
-def _head(n_features: int, n_classes: int, config: ModelConfig) -> nn.Sequential:
-    return nn.Sequential(
-        nn.LayerNorm(n_features),
-        nn.Dropout(config.head_dropout),
-        nn.Linear(n_features, config.head_width),
-        nn.GELU(),
-        nn.Dropout(config.head_dropout_inner),
-        nn.Linear(config.head_width, n_classes),
-    )
-
-
-def _pooled_features(backbone: Any) -> int:
-    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
-
-
-def _create_backbone(name: str, pretrained: bool) -> nn.Module:
-    _check_name(name)
-    if pretrained:
-        backbone = _create_pretrained(name)
-    else:
-        backbone = timm.create_model(name, pretrained=False, num_classes=0, in_chans=len(COMPONENTS))
-    head = getattr(backbone, "head", None)
-    if isinstance(head, NormMlpClassifierHead):
-        head.norm = nn.Identity()  # each of our heads brings a LayerNorm of its own
-    return backbone
-
-
-def _check_name(name: str) -> None:
-    architecture = name.partition(".")[0]  # timm writes architecture.weights
-    if not timm.is_model(architecture):
-        known, unknown = timm.list_models(), architecture
-    elif name != architecture and name not in timm.list_pretrained(architecture):
-        known, unknown = timm.list_pretrained(architecture), name
-    else:
-        return
-    close = difflib.get_close_matches(unknown, known, n=1, cutoff=0.0)
-    raise UsageError(f"model.backbone: timm has no model {name!r}; did you mean {close[0]}?")
-
-
-def _create_pretrained(name: str) -> nn.Module:
-    weights = timm.get_pretrained_cfg(name)
-    source = (weights.hf_hub_id or weights.url) if weights else None
-    if weights is None or source is None:
-        raise SeismagError(f"model.pretrained: timm has no pretrained weights for {name}. Set model.pretrained=false.")
-    if weights.hf_hub_id and not _in_cache(weights.hf_hub_id):
-        reason = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else _unreachable(ENDPOINT)
-        if reason is not None:
-            raise SeismagError(_missing_weights(name, source, reason))
-    try:
-        return timm.create_model(name, pretrained=True, num_classes=0, in_chans=len(COMPONENTS))
-    except Exception as error:  # timm fetches by several clients, each with errors of its own
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise SeismagError(_missing_weights(name, source, reason)) from error
-
-
-def _missing_weights(name: str, source: object, reason: str) -> str:
-    return (
-        f"model.pretrained: the weights of {name} ({source}) are not on this machine and cannot be fetched "
-        f"({reason}). Set model.pretrained=false to train from scratch, or run once where the hub can be reached "
-        "and copy its cache (~/.cache/huggingface) here."
-    )
-
-
-def _in_cache(repository: str) -> bool:
-    names = ("model.safetensors", "pytorch_model.bin")
-    return any(isinstance(huggingface_hub.try_to_load_from_cache(repository, name), str) for name in names)
-
-
-def _unreachable(address: str) -> str | None:
-    """Why the hub does not answer; None if it does. Its own client would take half a minute to give up."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_PROBE_TIMEOUT_S):
-            return None
-    except urllib.error.HTTPError:
-        return None  # it answered
-    except OSError as error:
-        return f"{address}: {getattr(error, 'reason', error)}"
+    def _pool(self, feature_map: Tensor, x: Tensor) -> Tensor:
+        pooled: Tensor = self.backbone.forward_head(feature_map)  # (B, pooled width)
+        return pooled if self.directional is None else torch.cat([pooled, self.directional(x)], dim=1)

@@ -13,10 +13,10 @@ from seismag.data import archive as archives
 from seismag.data.quality import mask_artefacts
 from seismag.data.recordings import Recording, read_recording
 from seismag.data.recordings.claims import read_claim
-from seismag.data.spectrogram import power_spectrogram, to_decibel
+from seismag.data.spectrogram import power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import daily_windows
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, Station
-from seismag.learning.checkpoint import LoadedModel
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
+from seismag.learning.checkpoint import LoadedModel, is_image
 from seismag.learning.inference import predict_power
 
 
@@ -33,11 +33,14 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
         where not usable), usable, reason, origin (of the recording; None where it could not be read).
 
     Raises:
+        SeismagError: the model reads pictures.
         DataError: the file cannot be read, or is not sampled at 1 Hz.
+        UsageError: the model scales windows by the weeks before them, which a file does not hold.
     """
+    spec = _spec_of(loaded)
+    _require_no_past(loaded)
     recording = read_recording(path)
     archives.require_one_hertz(recording, path)
-    spec = _spec_of(loaded)
     station = _station(recording, path, stations)
     days = archives.days_of(recording)
     return [entry for day in days for entry in _predict_day(loaded, recording, station, day, spec)]
@@ -69,7 +72,23 @@ def _unusable(station: str | None, start_utc: str | None, end_utc: str | None, r
     return {"station": station, "start_utc": start_utc, "end_utc": end_utc, **nothing}
 
 
+def _require_no_past(loaded: LoadedModel) -> None:
+    normalisation = loaded.card.get("normalisation", {"method": "training"})
+    if normalisation["method"] == "trailing":
+        raise UsageError(
+            f"model {loaded.card['run_id']} scales each window by at least {normalisation['trailing_min']} windows of "
+            f"its station within the {normalisation['trailing_days']:g} days before it "
+            "(train.normalisation=trailing), and a day file does not hold them. Prepare the station's days into a "
+            "store with 'seismag prepare --set data.controls=all' and predict that."
+        )
+
+
 def _spec_of(loaded: LoadedModel) -> DataConfig:
+    if is_image(loaded.card["preprocessing"]):
+        raise SeismagError(
+            f"{loaded.path}: was trained on pictures of an earlier system, whose scale and axes are not known, so it "
+            "cannot classify recordings. Train a model on a store of recordings ('seismag prepare --archive DIR')."
+        )
     return DataConfig(**loaded.card["preprocessing"], **loaded.card.get("quality", {}))
 
 
@@ -81,8 +100,12 @@ def _predict_day(
     windows = archives.split_windows(mask_artefacts(held.field_nt, spec), spec)
     reasons = archives.unusable_windows(verdict, spec)
     usable = np.array([reason == "" for reason in reasons])
-    power = to_decibel(power_spectrogram(windows[usable], spec))
-    magnitude, azimuth, _ = predict_power(loaded, power)
+    if loaded.model.config.input == "power_cross":
+        power, cross = power_and_phasors(windows[usable], spec)
+        phasors = cross.astype(np.float16)  # as the store holds them
+    else:
+        power, phasors = power_spectrogram(windows[usable], spec), None
+    magnitude, azimuth, _ = predict_power(loaded, to_decibel(power), phasors=phasors)
     row = np.cumsum(usable) - 1
     length = np.timedelta64(spec.window_h, "h")
     entries = []

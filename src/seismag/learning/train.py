@@ -15,12 +15,18 @@ from torch.utils.data import DataLoader
 
 from seismag.config import Config, TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
-from seismag.learning.checkpoint import build_card, read_content
-from seismag.learning.dataset import EpochShuffle, SpectrogramDataset, StoreLike, iterate_power, role_indices
-from seismag.learning.loop import EpochRecord, Training, fit, is_finished
-from seismag.learning.losses import FloatArray, IntArray, MultiTaskLoss, balanced_class_weights
+from seismag.learning.checkpoint import build_card, check_architecture, read_content
+from seismag.learning.dataset import EpochDraws, IntArray, SpectrogramDataset, StoreLike, role_indices
+from seismag.learning.fit import fit
+from seismag.learning.history import EpochRecord, is_finished
+from seismag.learning.initial import InitialWeights, read_initial, take_weights, unknown_training
+from seismag.learning.loop import Training
+from seismag.learning.losses import MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
-from seismag.learning.transforms import Scaling, fit_scaling
+from seismag.learning.processes import in_group, process_number, require_devices, run_processes
+from seismag.learning.role_inputs import RoleInputs, make_role_inputs
+from seismag.learning.scope import FrozenPart, keep_features
+from seismag.learning.transforms import Scaling
 from seismag.runs import Run, update_provenance
 
 log = logging.getLogger(__name__)
@@ -59,54 +65,131 @@ def train_model(
     Args:
         store: spectrograms and their table.
         split: sample_id, fold, role, split_group.
-        config: sections split, model and train are used.
+        config: sections split, model, train and augment are used.
         run: where everything is written.
         resume: go on from checkpoint_latest.pth, or from the start if the run has none yet.
         progress: show a bar; None: only if standard error is a terminal. Without a bar each epoch logs one line.
-        on_epoch: called with the row of history.csv after each epoch, when its files are written.
+        on_epoch: called with the row of history.csv after each epoch, when its files are written; in the first of
+            several processes, so that it must then be a function of a module.
 
     Raises:
-        UsageError: the run holds a training already and ``resume`` is False, or was begun with other settings.
+        UsageError: the run holds a training already and ``resume`` is False, or was begun with other settings;
+            ``train.init_from`` does not fit, or has seen test windows.
         SeismagError: a role is empty, the backbone does not take the spectrograms, the loss is not a number.
         DataError: split and store do not fit, a class is unknown, a value is infinite.
     """
+    require_devices(config.train.devices)
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
-    if checkpoint is None:
-        scaling = fit_scaling(iterate_power(store.power, indices["train"]))
-    else:
-        scaling = Scaling.from_tensors(checkpoint["scaling"])
-    train, val = (SpectrogramDataset(store, indices[role], scaling) for role in ("train", "val"))
-    class_weights, notes = _class_weights(train, val, config.train)
-    for note in notes:
-        log.warning(note)
+    fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
+    test_ids = store.samples["sample_id"].iloc[indices["test"]]
+    initial = read_initial(config, store, test_ids) if checkpoint is None else None
+    inputs = make_role_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
+    notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
+    if process_number()[0] == 0:
+        for note in notes:
+            log.warning(note)
+        before = run.provenance().get("resumed_after_epochs", [])
+        resumed_after = [*before, *([len(checkpoint["history"]) if checkpoint else 0] if resume else [])]
+        update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=resumed_after)
     history = list(checkpoint["history"]) if checkpoint else []
-    resumed_after = [*run.provenance().get("resumed_after_epochs", []), *([len(history)] if resume else [])]
-    update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=resumed_after)
     if not is_finished(history, config.train):
-        cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-        with torch.random.fork_rng(devices=cuda):  # the caller's random state stays as it was
-            torch.manual_seed(config.train.seed)
-            pretrained = config.model.pretrained and checkpoint is None
-            model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
-            model.check_input(*store.power.shape[2:])
-            loaders = _loaders(train, val, config.train, first_epoch=len(history))
-            loss = MultiTaskLoss(*class_weights, config.train.azimuth_weight)
+        if config.train.devices > 1 and not in_group():
+            del inputs, checkpoint  # each process reads for itself
+            run_processes(
+                _train_in_process, (store, split, config, run, resume, progress, on_epoch), config.train.devices
+            )
+            history = list(read_content(run.latest_checkpoint)[0]["history"])
+        else:
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
-            module = Training(
-                model, loss, config.train, len(loaders[0]),
-                scaling=scaling, card=build_card(store, config, run), trained_on=tuple(map(str, seen)),
-            )  # fmt: skip
-            fit(module, loaders, run, config.train, checkpoint is not None, _bar_wanted(progress), on_epoch)
-            history = module.history
+            start = _Start(checkpoint, initial, tuple(map(str, seen)))
+            history = _run_epochs(store, inputs, config, run, start, _bar_wanted(progress), on_epoch)
     best = min(history, key=lambda record: record["val_loss"])
     stopped_early = len(history) < config.train.epochs
-    return TrainingResult(run, pd.DataFrame(history), int(best["epoch"]), best["val_loss"], stopped_early, tuple(notes))
+    return TrainingResult(run, pd.DataFrame(history), int(best["epoch"]), best["val_loss"], stopped_early, notes)
 
 
-def _loaders(
-    train: SpectrogramDataset, val: SpectrogramDataset, config: TrainConfig, first_epoch: int
-) -> tuple[DataLoader[Any], DataLoader[Any]]:
+@dataclass(frozen=True)
+class _Start:
+    """Where a training begins: a checkpoint to resume, weights to fine-tune, and the windows of train and val."""
+
+    checkpoint: dict[str, Any] | None
+    initial: InitialWeights | None
+    seen: tuple[str, ...]
+
+
+def _run_epochs(
+    store: StoreLike,
+    inputs: RoleInputs,
+    config: Config,
+    run: Run,
+    start: _Start,
+    bar: bool,
+    on_epoch: Callable[[EpochRecord], None] | None,
+) -> list[EpochRecord]:
+    """Build the network and train it; the whole history."""
+    cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=cuda):  # the caller's random state stays as it was
+        torch.manual_seed(config.train.seed)
+        model = _build_model(store, config, start)
+        frozen = None if config.train.scope == "all" else FrozenPart(model, config.train.scope)
+        loss = MultiTaskLoss(inputs.train.y_magnitude, inputs.train.y_azimuth_drawn, config.train)
+        roles: tuple[Any, Any] = (inputs.train, inputs.val)
+        if frozen is not None and config.train.keeps_features:
+            roles = (keep_features(frozen, inputs.train, config.train), keep_features(frozen, inputs.val, config.train))
+        first_epoch = len(start.checkpoint["history"]) if start.checkpoint else 0
+        loaders = _loaders(*roles, config.train, first_epoch)
+        card, trained_on = build_card(store, config, run), start.seen
+        if start.checkpoint is not None:
+            kept = ("initial_weights", "training_data")
+            card |= {key: start.checkpoint["card"][key] for key in kept if key in start.checkpoint["card"]}
+            trained_on = tuple(start.checkpoint["trained_on"])
+        elif start.initial is not None:
+            card |= {"initial_weights": start.initial.describe(config.train.reinit_heads)}
+            card |= unknown_training(start.initial)
+            trained_on = tuple(dict.fromkeys([*start.seen, *start.initial.trained_on]))
+        module = Training(
+            model, loss, config.train, len(loaders[0].sampler),  # type: ignore[arg-type]
+            frozen=frozen, scaling=inputs.scaling, card=card, trained_on=trained_on,
+        )  # fmt: skip
+        fit(module, loaders, run, config.train, start.checkpoint is not None, bar, on_epoch)
+    return module.history
+
+
+def _build_model(store: StoreLike, config: Config, start: _Start) -> ConvNeXtMultiTask:
+    pretrained = config.model.pretrained and start.checkpoint is None
+    model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
+    if start.checkpoint is not None:  # the frozen part is asked before Lightning loads the rest
+        model.load_state_dict(start.checkpoint["model"])
+    elif start.initial is not None:
+        take_weights(model, start.initial, config.train.reinit_heads)
+    size = np.array(store.power.shape[2:])
+    for cells in sorted({1, *(config.train.cells_at(epoch + 1) for epoch in range(config.train.epochs))}):
+        try:
+            model.check_input(*(-(-size // cells)).tolist())
+        except SeismagError as error:
+            if cells == 1:
+                raise
+            raise SeismagError(
+                f"train.resize, {cells} x {cells} cells: {error} Or average over fewer cells."
+            ) from error
+    return model
+
+
+def _train_in_process(
+    store: StoreLike,
+    split: pd.DataFrame,
+    config: Config,
+    run: Run,
+    resume: bool,
+    progress: bool | None,
+    on_epoch: Callable[[EpochRecord], None] | None,
+) -> None:
+    """One of several processes of a training."""
+    train_model(store, split, config, run, resume=resume, progress=progress, on_epoch=on_epoch)
+
+
+def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
     common: dict[str, Any] = {
         "batch_size": config.batch_size,
         "num_workers": config.num_workers,
@@ -114,32 +197,30 @@ def _loaders(
         "pin_memory": torch.cuda.is_available(),
         "generator": torch.Generator(),  # each iterator draws a number; not from the stream that dropout draws from
     }
-    shuffle = EpochShuffle(len(train), config.seed, first_epoch)
-    return DataLoader(train, sampler=shuffle, **common), DataLoader(val, **common)
+    rank, n_processes = process_number() if config.devices > 1 else (0, 1)
+    shuffle = EpochDraws(len(train), config.seed, first_epoch, rank, n_processes)
+    part = range(rank, len(val), n_processes)
+    return DataLoader(train, sampler=shuffle, **common), DataLoader(val, sampler=part, **common)
 
 
-def _class_weights(
-    train: SpectrogramDataset, val: SpectrogramDataset, config: TrainConfig
-) -> tuple[tuple[FloatArray, FloatArray], list[str]]:
-    """Weights of both tasks from the training role, and a sentence for each task that lacks classes."""
-    weights, notes = [], []
+def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[str]:
+    """A sentence for each task that lacks classes in training; refuses a validation role of only such classes."""
+    notes = []
     labels: dict[str, tuple[IntArray, IntArray]] = {
         "magnitude": (train.y_magnitude, val.y_magnitude),
-        "azimuth": (train.y_azimuth, val.y_azimuth),
+        "azimuth": (train.y_azimuth_drawn, val.y_azimuth),
     }
     for task, classes in _TASKS.items():
         y_train, y_val = labels[task]
-        balanced = balanced_class_weights(y_train, len(classes))
-        absent = [name for name, weight in zip(classes, balanced, strict=True) if weight == 0]
+        absent = [name for place, name in enumerate(classes) if not (y_train == place).any()]
         if absent:
             notes.append(f"{task}: no training sample of {', '.join(absent)}; the model cannot learn these classes.")
-        if not balanced[y_val].any():
+        if not np.isin(y_val, y_train).any():
             raise SeismagError(
                 f"{task}: the validation role holds only classes that training lacks ({', '.join(absent)}). "
                 "Use more data, or another split.seed."
             )
-        weights.append(balanced if config.class_weights == "balanced" else np.ones(len(classes)))
-    return (weights[0], weights[1]), notes
+    return notes
 
 
 def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bool) -> dict[str, Any] | None:
@@ -152,13 +233,14 @@ def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bo
     before = run.config()
     differences = [
         f"{section}.{key} {value!r} now, {getattr(getattr(before, section), key)!r} before"
-        for section in ("split", "model", "train")
+        for section in ("split", "model", "train", "augment")
         for key, value in getattr(config, section).model_dump().items()
         if key not in _RESUMABLE and value != getattr(getattr(before, section), key)
     ]
     if differences:
         raise UsageError(f"{run.run_id}: begun with other settings: {'; '.join(differences)}. Start a new run.")
     content, _ = read_content(run.latest_checkpoint)
+    check_architecture(content["card"], config.model, run.latest_checkpoint)
     trained_on, here = content["card"]["dataset_id"], store.attributes["dataset_id"]
     if trained_on != here:
         raise UsageError(f"{run.run_id}: begun on the dataset {trained_on}, not {here}. Start a new run.")

@@ -17,15 +17,19 @@ MIN_STD_DB = 1e-3  # float16 near 10 dB resolves 0.008 dB: a row that varies les
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and standard deviation of each component and frequency row over the training role.
+    """Level and spread of each component and frequency row: one for all windows, or one for each.
 
     Attributes:
-        mean_db: (3, F) dB re 1 nT^2/Hz.
-        std_db: (3, F) dB, positive.
+        mean_db: (3, F), or (n, 3, F), dB re 1 nT^2/Hz: mean over the training role, or median before each window.
+        std_db: same shape, dB, positive: standard deviation, or 1.4826 times the median absolute deviation.
     """
 
     mean_db: NDArray[np.float32]
     std_db: NDArray[np.float32]
+
+    def of(self, places: NDArray[np.int64]) -> Scaling:
+        """Choose the scaling of some windows: theirs, or the one that serves all."""
+        return self if self.mean_db.ndim == 2 else Scaling(self.mean_db[places], self.std_db[places])
 
     def apply(self, power_db: NDArray[Any]) -> NDArray[np.float32]:
         """Scale spectrograms to zero mean and unit deviation a row; masked cells become 0 after that.
@@ -36,7 +40,8 @@ class Scaling:
         its columns masked.
 
         Args:
-            power_db: (..., 3, F, T) dB re 1 nT^2/Hz; NaN marks masked columns.
+            power_db: (..., 3, F, T) dB re 1 nT^2/Hz; NaN marks masked columns. For a scaling of each window
+                (n, 3, F, T).
 
         Returns:
             (..., 3, F, T) float32, without NaN.
@@ -45,10 +50,10 @@ class Scaling:
             SeismagError: components or frequency rows are not those of the scaling.
             DataError: a value is infinite.
         """
-        if power_db.ndim < 3 or power_db.shape[-3:-1] != self.mean_db.shape:
+        if power_db.ndim < 3 or power_db.shape[-3:-1] != self.mean_db.shape[-2:]:
             raise SeismagError(
-                f"spectrogram of shape {power_db.shape}, but the model was trained on {self.mean_db.shape[0]} "
-                f"components and {self.mean_db.shape[1]} frequency rows. Prepare the data as the model's card says."
+                f"spectrogram of shape {power_db.shape}, but the model was trained on {self.mean_db.shape[-2]} "
+                f"components and {self.mean_db.shape[-1]} frequency rows. Prepare the data as the model's card says."
             )
         scaled: NDArray[np.float32] = np.subtract(power_db, self.mean_db[..., None], dtype=np.float32)
         if np.isinf(scaled).any():

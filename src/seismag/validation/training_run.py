@@ -17,12 +17,15 @@ from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.scores import evaluate_predictions
-from seismag.learning.checkpoint import LoadedModel, load_checkpoint, record_metrics
+from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.train import train_model
-from seismag.runs import Run, create_run, file_sha256, read_run, shrink_if_asked, tracked, write_json_atomic
+from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 
 SPLITS_DIR = Path("splits")
+_UNKNOWN_TRAINING = (
+    "the model's training data are unknown: windows judged here may have been among them, so no score is a test"
+)
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +62,8 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
+        if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
+            metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
         record_metrics(run.best_model, headline(metrics))
         draw_figures(metrics, run.path)
@@ -91,6 +96,9 @@ def judge_model(
     progress("scores", 0, 1)
     metrics = evaluate_predictions(predictions, store.samples if split is not None else None, split, config)
     progress("scores", 1, 1)
+    if loaded.card.get("training_data") == UNKNOWN:
+        metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
+        log.warning(_UNKNOWN_TRAINING)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out / "predictions.parquet", index=False)

@@ -1,0 +1,88 @@
+"""The picture files of the earlier data set: finding, checking, reading."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from seismag.data.parallel import Progress, silent
+
+_FAULT_COLUMNS = ["path", "sha256", "height", "width", "reason", "detail"]
+
+
+def survey_pictures(rows: pd.DataFrame, folder: Path, progress: Progress = silent) -> pd.DataFrame:
+    """Find the picture of each row and check that it is whole, PNG, RGB and of the commonest size.
+
+    Args:
+        rows: ``paths`` names the candidates, relative to ``folder``; where none exists the name is looked up anywhere
+            below it.
+        folder: of the data set; nothing outside it is read.
+        progress: called with stage, done, total.
+
+    Returns:
+        path (relative), sha256, height, width, reason, detail (None where nothing is wrong); index as ``rows``.
+    """
+    by_name: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() == ".png":
+            by_name.setdefault(path.name, []).append(path)
+    found = []
+    for number, paths in enumerate(rows["paths"], start=1):
+        found.append(_survey_picture(paths, folder, by_name))
+        progress("pictures", number, len(rows))
+    table = pd.DataFrame(found, columns=_FAULT_COLUMNS, index=rows.index, dtype=object)
+    sizes = table.loc[table["reason"].isna(), ["height", "width"]].value_counts()
+    if len(sizes) > 1:
+        height, width = sizes.index[0]
+        other = table["reason"].isna() & ((table["height"] != height) | (table["width"] != width))
+        table.loc[other, "detail"] = [
+            f"{h} x {w} pixels, most are {height} x {width}" for h, w in zip(
+                table.loc[other, "height"], table.loc[other, "width"], strict=True)
+        ]  # fmt: skip
+        table.loc[other, "reason"] = "wrong_size"
+    return table
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Read a picture that ``survey_pictures`` found in order: (3, height, width), row 0 at the top."""
+    with Image.open(path) as image:
+        return np.ascontiguousarray(np.asarray(image)[..., :3].transpose(2, 0, 1))
+
+
+def _survey_picture(paths: list[str], folder: Path, by_name: dict[str, list[Path]]) -> tuple[object, ...]:
+    path, why = _find(paths, folder, by_name)
+    if path is None:
+        return None, None, None, None, "missing_image", why
+    relative = str(path.relative_to(folder))
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            if image.format != "PNG":
+                return relative, None, None, None, "wrong_format", f"{image.format}, not PNG"
+            image.load()
+            mode, (width, height) = image.mode, image.size
+            if mode != "RGB" and not (mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)):
+                return relative, None, None, None, "wrong_mode", f"mode {mode}, not RGB (or RGBA without transparency)"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's ways to refuse
+        return relative, None, None, None, "unreadable_image", str(error) or type(error).__name__
+    return relative, hashlib.sha256(content).hexdigest(), height, width, None, None
+
+
+def _find(paths: list[str], folder: Path, by_name: dict[str, list[Path]]) -> tuple[Path | None, str]:
+    for text in paths:
+        relative = Path(text)
+        if not relative.is_absolute() and ".." not in relative.parts and (folder / relative).is_file():
+            return folder / relative, ""
+    named = by_name.get(Path(paths[0]).name, [])
+    if len(named) == 1:
+        return named[0], ""
+    if named:
+        places = ", ".join(str(path.relative_to(folder).parent) for path in named[:3])
+        return None, f"{Path(paths[0]).name} lies in {len(named)} folders ({places}); the row does not say in which"
+    return None, f"{paths[0]} is not there, nor a picture of this name anywhere in the data set"

@@ -1,0 +1,118 @@
+"""Backbones by their timm name, and where their pretrained weights come from."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import urllib.error
+import urllib.request
+from typing import Any
+
+import huggingface_hub
+import timm
+from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+from timm.layers.classifier import NormMlpClassifierHead
+from torch import nn
+
+from seismag.domain import SeismagError, UsageError
+
+log = logging.getLogger(__name__)
+
+_PROBE_TIMEOUT_S = 5.0
+
+
+def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
+    """Create a timm model without its classifier.
+
+    Its ``forward_features`` gives the last feature map (B, num_features, F', T') and its ``forward_head`` pools that
+    to (B, ``pooled_width``).
+
+    Args:
+        name: a timm model name, with or without the name of its weights.
+        pretrained: start from those weights; timm adapts the first layer where ``n_channels`` is not 3.
+        n_channels: channels of the input.
+
+    Raises:
+        UsageError: timm knows no such model.
+        SeismagError: the pretrained weights cannot be had.
+    """
+    _check_name(name)
+    if pretrained:
+        backbone = _create_pretrained(name, n_channels)
+    else:
+        backbone = timm.create_model(name, pretrained=False, num_classes=0, in_chans=n_channels)
+    head = getattr(backbone, "head", None)
+    if isinstance(head, NormMlpClassifierHead):
+        head.norm = nn.Identity()  # each of our heads brings a LayerNorm of its own
+    return backbone
+
+
+def pooled_width(backbone: Any) -> int:
+    """Number of pooled features; for vgg16 and a few more it is not the depth of the last feature map."""
+    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
+
+
+def pretrained_source(name: str) -> dict[str, str | None]:
+    """Name, source (hub id or address) and licence of the weights that timm holds for a model; null: not stated."""
+    weights = timm.get_pretrained_cfg(name)
+    if weights is None:
+        return {"name": name, "source": None, "license": None}
+    full_name = f"{weights.architecture}.{weights.tag}" if weights.tag else weights.architecture
+    source = weights.hf_hub_id or weights.url  # a hub id may be (repository, file)
+    if isinstance(source, tuple):
+        source = "/".join(source)
+    return {"name": full_name, "source": source, "license": weights.license}
+
+
+def _check_name(name: str) -> None:
+    architecture = name.partition(".")[0]  # timm writes architecture.weights
+    if not timm.is_model(architecture):
+        known, unknown = timm.list_models(), architecture
+    elif name != architecture and name not in timm.list_pretrained(architecture):
+        known, unknown = timm.list_pretrained(architecture), name
+    else:
+        return
+    close = difflib.get_close_matches(unknown, known, n=1, cutoff=0.0)
+    raise UsageError(f"model.backbone: timm has no model {name!r}; did you mean {close[0]}?")
+
+
+def _create_pretrained(name: str, n_channels: int) -> Any:
+    weights = timm.get_pretrained_cfg(name)
+    source = pretrained_source(name)
+    if weights is None or source["source"] is None:
+        raise SeismagError(f"model.pretrained: timm has no pretrained weights for {name}. Set model.pretrained=false.")
+    if weights.hf_hub_id and not _in_cache(weights.hf_hub_id):
+        reason = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else _unreachable(ENDPOINT)
+        if reason is not None:
+            raise SeismagError(_missing_weights(name, source["source"], reason))
+    try:
+        backbone = timm.create_model(name, pretrained=True, num_classes=0, in_chans=n_channels)
+    except Exception as error:  # timm fetches by several clients, each with errors of its own
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        raise SeismagError(_missing_weights(name, source["source"], reason)) from error
+    log.info("pretrained weights %(name)s from %(source)s, licence %(license)s", source)
+    return backbone
+
+
+def _missing_weights(name: str, source: object, reason: str) -> str:
+    return (
+        f"model.pretrained: the weights of {name} ({source}) are not on this machine and cannot be fetched "
+        f"({reason}). Set model.pretrained=false to train from scratch, or run once where the hub can be reached "
+        "and copy its cache (~/.cache/huggingface) here."
+    )
+
+
+def _in_cache(repository: str) -> bool:
+    names = ("model.safetensors", "pytorch_model.bin")
+    return any(isinstance(huggingface_hub.try_to_load_from_cache(repository, name), str) for name in names)
+
+
+def _unreachable(address: str) -> str | None:
+    """Why the hub does not answer; None if it does. Its own client would take half a minute to give up."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_PROBE_TIMEOUT_S):
+            return None
+    except urllib.error.HTTPError:
+        return None  # it answered
+    except OSError as error:
+        return f"{address}: {getattr(error, 'reason', error)}"

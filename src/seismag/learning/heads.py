@@ -1,0 +1,202 @@
+"""Heads: from pooled features to log-scores of the classes of both tasks.
+
+Each head is one small network; what differs is how its outputs are read. Every reading gives log-scores in class
+order whose softmax are the class probabilities, so that losses and inference need not know which one it is.
+
+    event (optional, shared)  e            p(event) = sigmoid(e), p(Normal) = 1 - p(event) in both tasks
+    magnitude  softmax        class scores
+               ordinal        one score against ordered thresholds, given an event
+    azimuth    flat           class scores
+               hierarchical   event, then one of four quadrants, then one of the two directions in it
+               circular       a von Mises density, integrated over the eight sectors, given an event
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seismag.config import ModelConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
+
+N_CARDINALS = 4  # quadrants N = {N, NE}, E = {E, SE}, S = {S, SW}, W = {W, NW}
+N_SECTORS = len(AZIMUTH_CLASSES) - 1
+LONE_PARAMETER_SCALE = 10.0
+"""Factor of a parameter that stands alone: Adam moves it by about the learning rate a step, whatever its gradient,
+while an output of a layer moves by the sum over hundreds of weights. Without it 1e-4 needs 10,000 steps for 1."""
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)  # on [-1, 1]
+_HALF_SECTOR_RAD = math.pi / N_SECTORS
+_ANGLES_RAD = 2 * _HALF_SECTOR_RAD * np.arange(N_SECTORS)[:, None] + _HALF_SECTOR_RAD * _NODES  # (8, nodes)
+
+
+class Outputs(NamedTuple):
+    """What the network says about a batch.
+
+    Attributes:
+        magnitude: (B, 4) log-scores in class order; their softmax are the probabilities.
+        azimuth: (B, 9) likewise.
+        event: (B,) logit of the detection head; None without one.
+        cardinal: (B, 4) log-probabilities of the quadrants given an event; None unless the azimuth is hierarchical.
+        von_mises: (B, 2) north and east part of the mean direction times the concentration; None unless circular.
+    """
+
+    magnitude: Tensor
+    azimuth: Tensor
+    event: Tensor | None = None
+    cardinal: Tensor | None = None
+    von_mises: Tensor | None = None
+
+
+class MagnitudeHead(nn.Sequential):
+    """Magnitude by softmax, or as ordered classes by cumulative logits.
+
+    Ordinal: given an event, P(class above k) = sigmoid(s - t_k) with one score s and thresholds t_1 < t_2 that are
+    learnt, so the few Large samples share their direction in feature space with all others.
+
+    Args:
+        n_features: width of the pooled features.
+        config: ``magnitude_head``, ``detection_head`` and the size of the network.
+
+    Source: cumulative logits with shared weights as in CORAL, Cao, Mirjalili & Raschka (2020),
+    doi:10.1016/j.patrec.2020.11.008; the model is McCullagh's (1980), doi:10.1111/j.2517-6161.1980.tb01109.x.
+    """
+
+    def __init__(self, n_features: int, config: ModelConfig) -> None:
+        ordinal = config.magnitude_head == "ordinal"
+        n_given_event = 1 if ordinal else len(MAGNITUDE_CLASSES) - 1
+        super().__init__(*_layers(n_features, n_given_event, config))
+        self.ordinal = ordinal
+        if ordinal:
+            # thresholds -2 and 2: at its best score each class has at least 0.76, so that each can win from the start
+            self.thresholds = nn.Parameter(torch.tensor([-2.0, math.log(math.expm1(4.0))]) / LONE_PARAMETER_SCALE)
+
+    def forward(self, features: Tensor, event: Tensor | None = None) -> Tensor:
+        """Log-scores (B, 4) from features (B, C) and the event logit (B,) of the detection head, if there is one."""
+        raw: Tensor = super().forward(features)
+        if not self.ordinal and event is None:
+            return raw
+        event, raw = _event_and_rest(raw, event)
+        if not self.ordinal:
+            return join_event(event, raw.log_softmax(dim=1))
+        lowest, gap = (LONE_PARAMETER_SCALE * self.thresholds).unbind()
+        return join_event(event, ordinal_log_probabilities(raw[:, 0], lowest, functional.softplus(gap)))
+
+
+class AzimuthHead(nn.Sequential):
+    """Azimuth by softmax over nine classes, along a tree, or by a density on the circle.
+
+    Args:
+        n_features: width of the pooled features.
+        config: ``azimuth_head``, ``detection_head`` and the size of the network.
+    """
+
+    def __init__(self, n_features: int, config: ModelConfig) -> None:
+        n_given_event = {"flat": N_SECTORS, "hierarchical": 2 * N_CARDINALS, "circular": 2}[config.azimuth_head]
+        super().__init__(*_layers(n_features, n_given_event, config))
+        self.form = config.azimuth_head
+
+    def forward(self, features: Tensor, event: Tensor | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Log-scores (B, 9), quadrants and von Mises parameters as in ``Outputs``; arguments as ``MagnitudeHead``."""
+        raw: Tensor = super().forward(features)
+        if self.form == "flat" and event is None:
+            return raw, None, None
+        event, raw = _event_and_rest(raw, event)
+        if self.form == "flat":
+            return join_event(event, raw.log_softmax(dim=1)), None, None
+        if self.form == "hierarchical":
+            cardinal = raw[:, :N_CARDINALS].log_softmax(dim=1)
+            return join_event(event, tree_log_probabilities(cardinal, raw[:, N_CARDINALS:])), cardinal, None
+        return join_event(event, von_mises_log_probabilities(raw)), None, raw
+
+
+def build_detection_head(n_features: int, config: ModelConfig) -> nn.Sequential:
+    """Network with one output, the logit of an event."""
+    return nn.Sequential(*_layers(n_features, 1, config))  # _layers adds no output where there is a detection head
+
+
+def join_event(event: Tensor, given_event: Tensor) -> Tensor:
+    """Log-probabilities of Normal and of k event classes (B, 1 + k).
+
+    Args:
+        event: (B,) logit of an event.
+        given_event: (B, k) log-probabilities of the classes given an event.
+    """
+    normal = functional.logsigmoid(-event)[:, None]
+    return torch.cat([normal, functional.logsigmoid(event)[:, None] + given_event], dim=1)
+
+
+def ordinal_log_probabilities(score: Tensor, lowest: Tensor, gap: Tensor) -> Tensor:
+    """Log-probabilities (B, 3) of three ordered classes from a score (B,), the lower threshold and the gap above it.
+
+    The middle one is ln[sigmoid(a) - sigmoid(b)] with a > b, which equals
+    ln sigmoid(a) + ln sigmoid(-b) + ln(1 - exp(b - a)) and stays finite where the difference would round to 0.
+    """
+    gap = gap.clamp(min=1e-4)  # the middle class keeps a probability
+    above_first = score - lowest
+    above_second = above_first - gap
+    middle = functional.logsigmoid(above_first) + functional.logsigmoid(-above_second) + torch.log(-torch.expm1(-gap))
+    return torch.stack([functional.logsigmoid(-above_first), middle, functional.logsigmoid(above_second)], dim=1)
+
+
+def tree_log_probabilities(cardinal: Tensor, second: Tensor) -> Tensor:
+    """Multiply along the tree: quadrant, then direction in it.
+
+    A quadrant is 90 degrees wide and holds a cardinal direction and the next one clockwise, so the eight sectors are
+    reached exactly.
+
+    Args:
+        cardinal: (B, 4) log-probabilities of the quadrants N, E, S, W given an event.
+        second: (B, 4) logits, for each quadrant, of its second direction (NE, SE, SW, NW) against its first.
+
+    Returns:
+        (B, 8) log-probabilities of N, NE, ..., NW given an event.
+    """
+    pairs = torch.stack([functional.logsigmoid(-second), functional.logsigmoid(second)], dim=2)  # (B, 4, 2)
+    return (cardinal[:, :, None] + pairs).flatten(1)
+
+
+def von_mises_log_probabilities(natural: Tensor) -> Tensor:
+    """Integrate a von Mises density over the eight sectors.
+
+    The density at azimuth t is proportional to exp(k cos(t - m)) = exp(a cos t + b sin t), with concentration k and
+    mean direction m in the natural parameters a = k cos m, b = k sin m, which have no seam at north and no
+    singularity at k = 0 (all directions alike). It has one mode: where the field leaves two opposite directions
+    open, it cannot say so.
+
+    Args:
+        natural: (B, 2) a and b.
+
+    Returns:
+        (B, 8) log-probabilities of the sectors N, NE, ..., NW, by Gauss-Legendre quadrature with 16 nodes in each.
+
+    Source: Mardia & Jupp (2000), Directional Statistics, section 3.5.4, doi:10.1002/9780470316979.
+    """
+    north, east = (torch.from_numpy(part).to(natural) for part in (np.cos(_ANGLES_RAD), np.sin(_ANGLES_RAD)))
+    exponent = natural[:, 0, None, None] * north + natural[:, 1, None, None] * east  # (B, 8, nodes)
+    log_weights = torch.from_numpy(np.log(_WEIGHTS)).to(natural)
+    return torch.logsumexp(exponent + log_weights, dim=2).log_softmax(dim=1)
+
+
+def _layers(n_features: int, n_given_event: int, config: ModelConfig) -> list[nn.Module]:
+    """The network of a head; without a detection head it has one output more, for Normal or the event's logit."""
+    n_outputs = n_given_event + (not config.detection_head)
+    return [
+        nn.LayerNorm(n_features),
+        nn.Dropout(config.head_dropout),
+        nn.Linear(n_features, config.head_width),
+        nn.GELU(),
+        nn.Dropout(config.head_dropout_inner),
+        nn.Linear(config.head_width, n_outputs),
+    ]
+
+
+def _event_and_rest(raw: Tensor, event: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Event logit (B,) and the other outputs, in float32; without a detection head the first output is the logit."""
+    raw = raw.float()
+    return (raw[:, 0], raw[:, 1:]) if event is None else (event.float(), raw)

@@ -1,0 +1,99 @@
+"""Several processes for one training (``train.devices``): starting them, and telling which one this is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
+
+from seismag.domain import SeismagError, UsageError
+
+_RANK = "LOCAL_RANK"  # what Lightning looks for
+
+
+def in_group() -> bool:
+    """Whether this is one of several processes that ``run_processes`` started."""
+    return _RANK in os.environ
+
+
+def process_number() -> tuple[int, int]:
+    """Number of this process, from 0, and how many there are."""
+    return (int(os.environ[_RANK]), int(os.environ["WORLD_SIZE"])) if in_group() else (0, 1)
+
+
+def require_devices(n_devices: int) -> None:
+    """Refuse more GPUs than there are; on a CPU each device is a process.
+
+    Raises:
+        UsageError: there are fewer GPUs.
+    """
+    present = torch.cuda.device_count()
+    if present and n_devices > present:
+        raise UsageError(f"train.devices is {n_devices}, but there are {present} GPUs. Set train.devices={present}.")
+
+
+def run_processes(function: Callable[..., None], arguments: tuple[Any, ...], n_processes: int) -> None:
+    """Call ``function(*arguments)`` in several new processes that Lightning joins (DDP), and wait for them.
+
+    Args:
+        function: of a module, so that a new process can import it.
+        arguments: can be pickled.
+        n_processes: how many.
+
+    Raises:
+        SeismagError: a process failed; its own message where it was one for users.
+    """
+    context = get_context("spawn")
+    failures = context.SimpleQueue()
+    port = _free_port()
+    try:
+        start_processes(
+            _run_rank,
+            args=(function, arguments, n_processes, port, failures, logging.getLogger().getEffectiveLevel()),
+            nprocs=n_processes,
+            start_method="spawn",
+        )
+    except ProcessRaisedException as error:
+        if not failures.empty():
+            kind, text = failures.get()
+            raise kind(text) from error
+        raise
+    except ProcessExitedException as error:
+        raise SeismagError(
+            f"train.devices {n_processes}: process {error.error_index} ended without a word (signal "
+            f"{error.signal_name}), which mostly means too little memory. Lower train.devices or train.batch_size."
+        ) from error
+
+
+def _run_rank(
+    rank: int,
+    function: Callable[..., None],
+    arguments: tuple[Any, ...],
+    n_processes: int,
+    port: int,
+    failures: Any,
+    level: int,
+) -> None:
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), _RANK: str(rank),
+        "WORLD_SIZE": str(n_processes), "NODE_RANK": "0",
+    }  # fmt: skip
+    logging.basicConfig(level=level if rank == 0 else logging.ERROR, format="%(message)s")
+    torch.set_num_threads(max(1, torch.get_num_threads() // n_processes))
+    try:
+        function(*arguments)
+    except SeismagError as error:
+        failures.put((type(error), str(error)))
+        raise
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
