@@ -14,7 +14,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from seismag.domain import SeismagError, UsageError
 
-_RANK = "LOCAL_RANK"  # what Lightning looks for
+_RANK = "SEISMAG_RANK"  # our own: a batch system sets LOCAL_RANK too
 
 
 def in_group() -> bool:
@@ -81,7 +81,7 @@ def _run_rank(
     level: int,
 ) -> None:
     os.environ |= {
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), _RANK: str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), _RANK: str(rank), "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(n_processes), "NODE_RANK": "0",
     }  # fmt: skip
     logging.basicConfig(level=level if rank == 0 else logging.ERROR, format="%(message)s")
