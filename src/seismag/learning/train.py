@@ -20,6 +20,7 @@ from seismag.learning.dataset import EpochDraws, SpectrogramDataset, StoreLike, 
 from seismag.learning.loop import EpochRecord, Training, fit, is_finished
 from seismag.learning.losses import IntArray, MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
+from seismag.learning.pretrain import PRETRAINED, load_backbone
 from seismag.learning.role_inputs import make_role_inputs
 from seismag.learning.transforms import Scaling
 from seismag.runs import Run, update_provenance
@@ -89,6 +90,8 @@ def train_model(
             torch.manual_seed(config.train.seed)
             pretrained = config.model.pretrained and checkpoint is None
             model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
+            if checkpoint is None and (run.path / PRETRAINED).exists():
+                load_backbone(model, run.path / PRETRAINED)
             model.check_input(*store.power.shape[2:])
             loaders = _loaders(train, val, config.train, first_epoch=len(history))
             loss = MultiTaskLoss(train.y_magnitude, train.y_azimuth_drawn, config.train)
