@@ -218,8 +218,7 @@ def windows_to_see(store: StoreLike, split: pd.DataFrame, config: Config) -> tup
     """The store and the positions that pretraining may read.
 
     Of the run's own store: the training role of the fold. Of ``pretrain.store``: every window but those that come
-    within window + horizon of a validation or test window of the same station, as for the purge of a split, and
-    whatever the fold purges.
+    within window + horizon of a validation, test or purged window of the same station, the reach of a split's purge.
 
     Raises:
         SeismagError: nothing is left, or the other store was prepared differently.
