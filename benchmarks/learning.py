@@ -114,7 +114,7 @@ def make_archive(name: str, size: Size, work: Path) -> tuple[Path, Path]:
 
 def run_config(archive: str, model: str, channels: str, size: Size, epochs: int | None, fold: int) -> Config:
     """The configuration of one training."""
-    entries = [*COMMON, *size.train, *MODELS[model], *INPUTS[channels], f"split.name={archive}", f"split.fold={fold}"]
+    entries = [*COMMON, *size.train, *MODELS[model], *INPUTS[channels], f"split.name='{archive}'", f"split.fold={fold}"]
     entries += [f"train.run_name={archive}-{model}-{channels}-{fold}", *([f"train.epochs={epochs}"] if epochs else [])]
     return load_config(None, entries)
 
@@ -177,9 +177,10 @@ def score(
     wins, pairs = pair_wins(event_score, is_event, cluster, pd.factorize(comparable)[0], len(strata))
     drawn = np.einsum("ri,ij,rj->r", counts, wins, counts) / np.einsum("ri,ij,rj->r", counts, pairs, counts)
     sums = (counts @ hits.reshape(len(strata), -1)).reshape(-1, *hits.shape[1:])
+    whole = hits.sum(axis=0)
     return {
         "direction": _interval(
-            float(within_station_accuracy(hits.sum(axis=0)[None])[0]), within_station_accuracy(sums)
+            float(within_station_accuracy(whole[None], whole)[0]), within_station_accuracy(sums, whole)
         ),
         "detection": _interval(float(wins.sum() / pairs.sum()), drawn),
         "n_event_windows": int(is_event.sum()),
@@ -230,10 +231,13 @@ def pair_wins(
 def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> dict[str, Any]:
     """What a simple estimator reaches that knows the emission's band from the truth, on all windows of the store.
 
-    Detection: horizontal power in the band over that in the octave above it, in dB, plus, with cross-spectra, the
-    quadrature of Z and the horizontal over their powers. Direction, with cross-spectra: Z leads the horizontal field
-    along the azimuth by 90 degrees, so with S_ab = <conj(a) b> the vector (-Im S_ZX, -Im S_ZY) points at the source.
-    On power alone: the best of the directions is a guess between a source, its reverse and its mirror images.
+    Detection: horizontal power in the band over that of the octave from twice its upper edge on; with cross-spectra
+    the quadrature of Z and the horizontal over their powers.
+
+    Direction, with cross-spectra: Z leads the horizontal field along the azimuth by 90 degrees, so with
+    S_ab = <conj(a) b> the vector (-Im S_ZX, -Im S_ZY) points at the source. On power alone atan(sqrt(P_D / P_H)) gives
+    the direction but for mirror images and reverse, and of these the one from north to east is taken: 37.5 % where
+    every direction is found.
     """
     truth = pd.read_parquet(folder / "truth.parquet")
     emission = load_config(SCENARIOS / f"{ARCHIVES['weak']}.yaml").simulate.emission  # one band for all scenarios
@@ -253,6 +257,8 @@ def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> d
             cross = (phasors[column + 1, 0] + 1j * phasors[column + 1, 1]) * np.sqrt(cells[a] * cells[b])
             sums[i, column] = np.nansum((cross * width)[band])
     azimuth = np.degrees(np.arctan2(-sums[:, 1].imag, -sums[:, 0].imag)) + samples["h_axis_deg"].to_numpy()
+    if channels == "power":
+        azimuth = np.degrees(np.arctan2(np.sqrt(power[:, 1]), np.sqrt(power[:, 0])))
     direction = np.round(azimuth / 45).astype(int) % len(DIRECTIONS)
     detector = ratio
     if channels == "power_cross":
@@ -261,8 +267,6 @@ def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> d
     windows = samples.merge(truth[["station", "start_utc"]].drop_duplicates(), how="left", indicator=True)
     planted = (windows["_merge"] == "both")[(samples["y_azimuth"] != "Normal").to_numpy()].mean()
     found = score(samples, direction, detector, samples["station"].to_numpy())
-    if channels == "power":
-        found["direction"] = None
     about = {"archive": archive, "model": "known band", "input": channels, "planted_share": float(planted)}
     return {**about, "median_snr": float(truth["snr"].median()) if len(truth) else 0.0, **found}
 
@@ -304,9 +308,7 @@ def _interval(value: float, replicates: Floats) -> dict[str, float]:
     return {"value": value, "low": low, "high": high}
 
 
-def _cell(result: dict[str, float] | None, scale: float, digits: int) -> str:
-    if result is None:
-        return "-"
+def _cell(result: dict[str, float], scale: float, digits: int) -> str:
     value, low, high = (f"{scale * result[key]:.{digits}f}" for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
