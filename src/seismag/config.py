@@ -298,6 +298,23 @@ class AugmentConfig(Section):
         return self
 
 
+class PretrainConfig(Section):
+    """Self-supervised first phase of a run: masked reconstruction, without labels; ConvNeXt only."""
+
+    epochs: int = Field(0, ge=0, description="0: none.")
+    store: str | None = Field(
+        None,
+        description="Store of unlabelled windows, those near validation or test left out; null: training role.",
+    )
+    mask_ratio: float = Field(0.6, gt=0, lt=1, description="Share of the patches that is masked.")
+    patch_rows: int = Field(32, ge=1, description="Height of a patch, rows; a multiple of 4 fits the backbone's stem.")
+    patch_columns: int = Field(32, ge=1, description="Width of a patch, columns.")
+    decoder_width: int = Field(256, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up, counted by step, before the cosine.")
+
+
 class EvaluateConfig(Section):
     """Scores and their intervals."""
 
@@ -450,6 +467,7 @@ class Config(Section):
     model: ModelConfig = Field(default_factory=ModelConfig)  # type: ignore[arg-type]
     train: TrainConfig = Field(default_factory=TrainConfig)  # type: ignore[arg-type]
     augment: AugmentConfig = Field(default_factory=AugmentConfig)  # type: ignore[arg-type]
+    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)  # type: ignore[arg-type]
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)  # type: ignore[arg-type]
     simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
     expect: list[Expectation] = Field(default_factory=list, description="Of a scenario; nothing computes with it.")
@@ -476,10 +494,15 @@ class Config(Section):
                 "train.init_from and model.pretrained both say where the weights start. Set model.pretrained=false, "
                 "or train.init_from=null."
             )
-        if self.train.scope != "all" and self.train.init_from is None and not self.model.pretrained:
+        if self.pretrain.epochs and (self.train.init_from is not None or self.model.pretrained):
+            raise ValueError(
+                "pretrain.epochs, train.init_from and model.pretrained each say where the weights start. Keep one."
+            )
+        start_given = self.train.init_from is not None or self.model.pretrained or self.pretrain.epochs > 0
+        if self.train.scope != "all" and not start_given:
             raise ValueError(
                 f"train.scope {self.train.scope} keeps the backbone as it starts, which is at random. Name a "
-                "checkpoint (train.init_from), or set model.pretrained=true or train.scope=all."
+                "checkpoint (train.init_from), or set model.pretrained=true, pretrain.epochs or train.scope=all."
             )
         return self
 

@@ -47,7 +47,7 @@ def fit(
     several: dict[str, Any] = {"strategy": DDPStrategy()} if config.devices > 1 else {}
     if config.compile:
         module.model.compile()
-    with _quiet_lightning(), _plain_interrupt(), _compilation_named(), memory_shortage_named(config.batch_size):
+    with quiet_lightning(), plain_interrupt(), _compilation_named(), memory_shortage_named(config.batch_size):
         trainer = lightning.Trainer(
             default_root_dir=run.path,
             logger=TensorBoardLogger(run.path, name="", version="tensorboard", default_hp_metric=False),
@@ -90,7 +90,7 @@ def _compilation_named() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Silence Lightning's notes on its own set-up, and the warnings that are expected here."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
@@ -107,7 +107,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 @contextmanager
-def _plain_interrupt() -> Iterator[None]:
+def plain_interrupt() -> Iterator[None]:
     """Let Ctrl-C arrive as KeyboardInterrupt; Lightning would exit the process and leave the signal ignored."""
     handler = signal.getsignal(signal.SIGINT)
     try:

@@ -23,6 +23,7 @@ from seismag.learning.initial import InitialWeights, read_initial, take_weights,
 from seismag.learning.loop import Training
 from seismag.learning.losses import MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
+from seismag.learning.pretrain import PRETRAINED, load_backbone
 from seismag.learning.processes import in_group, process_number, require_devices, run_processes
 from seismag.learning.role_inputs import RoleInputs, make_role_inputs
 from seismag.learning.scope import FrozenPart, keep_features
@@ -131,7 +132,7 @@ def _run_epochs(
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=cuda):  # the caller's random state stays as it was
         torch.manual_seed(config.train.seed)
-        model = _build_model(store, config, start)
+        model = _build_model(store, config, run, start)
         frozen = None if config.train.scope == "all" else FrozenPart(model, config.train.scope)
         loss = MultiTaskLoss(inputs.train.y_magnitude, inputs.train.y_azimuth_drawn, config.train)
         roles: tuple[Any, Any] = (inputs.train, inputs.val)
@@ -156,13 +157,15 @@ def _run_epochs(
     return module.history
 
 
-def _build_model(store: StoreLike, config: Config, start: _Start) -> ConvNeXtMultiTask:
+def _build_model(store: StoreLike, config: Config, run: Run, start: _Start) -> ConvNeXtMultiTask:
     pretrained = config.model.pretrained and start.checkpoint is None
     model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
     if start.checkpoint is not None:  # the frozen part is asked before Lightning loads the rest
         model.load_state_dict(start.checkpoint["model"])
     elif start.initial is not None:
         take_weights(model, start.initial, config.train.reinit_heads)
+    elif (run.path / PRETRAINED).exists():
+        load_backbone(model, run.path / PRETRAINED)
     size = np.array(store.power.shape[2:])
     for cells in sorted({1, *(config.train.cells_at(epoch + 1) for epoch in range(config.train.epochs))}):
         try:

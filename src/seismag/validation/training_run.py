@@ -19,6 +19,7 @@ from seismag.evaluation.figures import draw_confusion, draw_scores, draw_trainin
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
+from seismag.learning.pretrain import pretrain_model
 from seismag.learning.train import train_model
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 
@@ -59,6 +60,8 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     else:
         run = _run_to_resume(resume, store)
     with tracked(run):
+        if config.pretrain.epochs:
+            pretrain_model(store, split, config, run, resume=resume is not None)
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)

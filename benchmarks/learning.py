@@ -1,0 +1,368 @@
+"""What do the models learn from archives whose truth is known?
+
+    python benchmarks/learning.py [--size small] [--work build/learning] [--out learning.json]
+    python benchmarks/learning.py --size full --device cuda        # ConvNeXt-Tiny, 224 x 224, 12 stations, 3 years
+
+Simulates three archives that differ by the strength of the planted emission alone (nothing, weak, strong; azimuths
+alike at each station), prepares their stores, trains standard ConvNeXt, enhanced ConvNeXt (CBAM, detection head,
+hierarchical azimuth) and EfficientNet-B0 on power alone and on power with cross-spectra, by cross-validation with
+``seismag.validation.training_run``, and prints, with intervals by event cluster:
+
+- the balanced accuracy of the 8 directions over event windows, and the AUC of event against Normal, both within
+  station, so that knowing the station brings nothing;
+- beside them what simple estimators reach that know the emission's band from the truth;
+- chance (12.5 %), and the caps of power alone (37.5 %; 50 % with induced Z; docs/method.md).
+
+Archives, stores and finished rows stay in the work folder and are used again.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"  # each row trains in a process of its own, with one thread
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import logging  # noqa: E402
+import time  # noqa: E402
+from concurrent.futures import ProcessPoolExecutor  # noqa: E402
+from contextlib import chdir  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
+from multiprocessing import get_context  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from scipy.stats import rankdata  # noqa: E402
+
+from seismag.config import Config, load_config  # noqa: E402
+from seismag.data.inputs import read_inputs  # noqa: E402
+from seismag.data.prepare import prepare_store  # noqa: E402
+from seismag.data.simulate import simulate_archive  # noqa: E402
+from seismag.data.spectrogram import PAIRS  # noqa: E402
+from seismag.data.store import Store, open_store, read_samples  # noqa: E402
+from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
+from seismag.metrics import bootstrap_sums, percentile_interval  # noqa: E402
+from seismag.runs import git_state, write_json_atomic  # noqa: E402
+from seismag.validation.training_run import run_training  # noqa: E402
+
+Floats = NDArray[np.float64]
+SCENARIOS = Path(__file__).resolve().parents[1] / "configs" / "scenarios"
+ARCHIVES = {"null": "null", "weak": "planted_weak", "strong": "planted_strong"}
+DIRECTIONS = list(AZIMUTH_CLASSES[1:])
+CHANCE = 1 / len(DIRECTIONS)
+CAPS = {"power": 0.5, "power_cross": 1.0}  # with Z in quadrature power cannot tell a source from its reverse
+REPLICATES, CONFIDENCE, SEED = 2000, 0.95, 20260205
+ENHANCED = ["model.attention=cbam", "model.detection_head=true", "model.azimuth_head=hierarchical"]
+MODELS = {"standard": [], "enhanced": ENHANCED, "efficientnet_b0": ["model.backbone=efficientnet_b0"]}
+INPUTS: dict[str, list[str]] = {
+    "power": [
+        "model.input=power", "augment.shift_columns=6", "augment.time_masks=2", "augment.time_mask_columns=8",
+        "augment.frequency_masks=1", "augment.frequency_mask_rows=6",
+    ],
+    "power_cross": ["model.input=power_cross", "augment.rotate=true"],
+}  # fmt: skip
+COMMON = [
+    "train.learning_rate=1e-3", "train.azimuth_weight=2", "train.label_smoothing=0.05", "train.patience=1000",
+    "model.head_width=128", "model.head_dropout=0.2", "model.head_dropout_inner=0.1", "evaluate.bootstrap=100",
+]  # fmt: skip
+EVEN = ["simulate.earthquakes.geometry=uniform", "simulate.earthquakes.per_station_year=10"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is simulated and how long is trained; entries ``section.key=value``."""
+
+    simulate: tuple[str, ...]
+    train: tuple[str, ...]
+
+
+_COARSE = ("data.step_s=600", "data.frequency_rows=log", "data.n_log_rows=48")  # 36 columns that do not overlap
+_BOX = ("model.coherency_columns=5", "model.coherency_rows=3")
+SIZES = {
+    "smoke": Size(
+        ("size=small", "simulate.days=150", "simulate.stations=[GTO, ALR]", "simulate.collected=study", *_COARSE),
+        ("model.backbone=convnext_atto", "train.epochs=1", "split.n_folds=2", *_BOX),
+    ),
+    "small": Size(
+        ("size=small", "simulate.days=1095", "simulate.collected=study", *_COARSE),
+        ("model.backbone=convnext_atto", "train.epochs=10", "split.n_folds=2", *_BOX),
+    ),
+    "full": Size(
+        ("size=full",),
+        ("model.backbone=convnext_tiny", "train.epochs=30", "split.n_folds=5", "train.precision=bf16-mixed",
+         "train.num_workers=12", "model.coherency_columns=13", "model.coherency_rows=5"),
+    ),
+}  # fmt: skip
+
+
+def make_archive(name: str, size: Size, work: Path) -> tuple[Path, Path]:
+    """Simulate an archive and prepare its store, or find both from an earlier call."""
+    config = load_config(SCENARIOS / f"{ARCHIVES[name]}.yaml", [*size.simulate, *EVEN])
+    archive, store = work / name, work / f"{name}.zarr"
+    if not (archive / "truth.parquet").exists():
+        simulate_archive(config.simulate, archive, workers=os.cpu_count() or 1)
+    tables = [archive / file for file in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")]
+    inputs = read_inputs(archive, tables[0], [tables[1]], tables[2], tables[3])
+    prepare_store(inputs, store, config.data, workers=os.cpu_count() or 1)
+    return archive, store
+
+
+def run_config(archive: str, model: str, channels: str, size: Size, epochs: int | None, fold: int) -> Config:
+    """The configuration of one training."""
+    entries = [*COMMON, *size.train, *MODELS[model], *INPUTS[channels], f"split.name='{archive}'", f"split.fold={fold}"]
+    entries += [f"train.run_name={archive}-{model}-{channels}-{fold}", *([f"train.epochs={epochs}"] if epochs else [])]
+    return load_config(None, entries)
+
+
+def train_row(archive: str, model: str, channels: str, size: Size, epochs: int | None, work: Path) -> dict[str, Any]:
+    """Cross-validate one model on one archive; the test rows of all folds are scored together."""
+    first = run_config(archive, model, channels, size, epochs, 1)
+    about = {"archive": archive, "model": model, "input": channels, "settings": first.model_dump(mode="json")}
+    kept = work / f"row-{archive}-{model}-{channels}.json"
+    trained = json.loads(kept.read_text()) if kept.exists() else {"settings": None}
+    if trained["settings"] != about["settings"]:
+        trained = about | train_folds(archive, model, channels, size, epochs, work)
+        write_json_atomic(kept, trained)
+    tables = [pd.read_parquet(work / first.train.runs_dir / run / "predictions.parquet") for run in trained["runs"]]
+    table = pd.concat(tables, ignore_index=True)
+    return trained | score_predictions(table[table["role"] == "test"])
+
+
+def train_folds(archive: str, model: str, channels: str, size: Size, epochs: int | None, work: Path) -> dict[str, Any]:
+    """Train one model on each fold; names of the runs, and the time it took."""
+    logging.getLogger("seismag").setLevel(logging.ERROR)
+    started = time.monotonic()
+    runs, fold, n_folds = [], 0, 1
+    with chdir(work):  # splits/ and the run folders lie there
+        while fold < n_folds:
+            fold += 1
+            config = run_config(archive, model, channels, size, epochs, fold)
+            n_folds = config.split.n_folds
+            runs.append(run_training(config, Path(f"{archive}.zarr"), progress=False).run_id)
+    return {"runs": runs, "seconds": time.monotonic() - started}
+
+
+def score_predictions(table: pd.DataFrame) -> dict[str, Any]:
+    """Direction and detection within station, from the test rows of PREDICTIONS."""
+    probs = table[[f"p_azimuth_{name}" for name in DIRECTIONS]].to_numpy()
+    return score(
+        table, probs.argmax(axis=1), 1.0 - table["p_magnitude_Normal"].to_numpy(),
+        (table["station"] + "/" + table["fold"].astype(str)).to_numpy(),
+    )  # fmt: skip
+
+
+def score(
+    rows: pd.DataFrame, direction: NDArray[np.intp], event_score: Floats, comparable: NDArray[Any]
+) -> dict[str, Any]:
+    """Score directions (0 to 7) and event scores of rows with station, split_group and y_azimuth.
+
+    Args:
+        rows: the windows.
+        direction: (n,) predicted direction, whatever the truth of detection.
+        event_score: (n,) larger where an event is likelier.
+        comparable: (n,) name of the station, or of station and model: only such windows are compared for the AUC.
+    """
+    is_event = (rows["y_azimuth"] != "Normal").to_numpy()
+    cluster = pd.factorize(rows["split_group"], sort=True)[0]
+    station = pd.factorize(rows["station"], sort=True)[0]
+    y_true = pd.Index(DIRECTIONS).get_indexer(pd.Index(rows["y_azimuth"]))
+    strata = (np.bincount(cluster, weights=is_event) > 0).astype(int)
+    hits = direction_hits(cluster[is_event], station[is_event], y_true[is_event], direction[is_event], len(strata))
+    counts = bootstrap_sums(np.eye(len(strata)), strata, REPLICATES, np.random.default_rng(SEED))
+    wins, pairs = pair_wins(event_score, is_event, cluster, pd.factorize(comparable)[0], len(strata))
+    drawn = np.einsum("ri,ij,rj->r", counts, wins, counts) / np.einsum("ri,ij,rj->r", counts, pairs, counts)
+    sums = (counts @ hits.reshape(len(strata), -1)).reshape(-1, *hits.shape[1:])
+    whole = hits.sum(axis=0)
+    return {
+        "direction": _interval(
+            float(within_station_accuracy(whole[None], whole)[0]), within_station_accuracy(sums, whole)
+        ),
+        "detection": _interval(float(wins.sum() / pairs.sum()), drawn),
+        "n_event_windows": int(is_event.sum()),
+        "n_normal_windows": int((~is_event).sum()),
+        "n_event_clusters": int(strata.sum()),
+    }
+
+
+def direction_hits(
+    cluster: NDArray[np.intp], station: NDArray[np.intp], y_true: NDArray[np.intp], y_pred: NDArray[np.intp], n: int
+) -> Floats:
+    """Hits and windows by cluster, station and true direction: (n, 2, stations, 8)."""
+    result = np.zeros((n, 2, int(station.max()) + 1, len(DIRECTIONS)))
+    np.add.at(result, (cluster, 0, station, y_true), (y_true == y_pred).astype(float))
+    np.add.at(result, (cluster, 1, station, y_true), 1.0)
+    return result
+
+
+def within_station_accuracy(sums: Floats, whole: Floats) -> Floats:
+    """Mean over directions of the mean over stations of the recall: (replicates, 2, stations, 8) -> (replicates,).
+
+    Each station counts alike in each direction it has, so that a rule that knows the station alone gets 1/8 on
+    average. A station and direction that a replicate did not draw keeps its recall from the whole table
+    (2, stations, 8), as in ``seismag.evaluation.scores``.
+    """
+    has = whole[1] > 0
+    of_whole = np.where(has, whole[0] / np.maximum(whole[1], 1), 0.0)
+    recall = np.where(sums[:, 1] > 0, sums[:, 0] / np.maximum(sums[:, 1], 1), of_whole)  # (replicates, stations, 8)
+    by_direction = recall.sum(axis=1) / np.maximum(has.sum(axis=0), 1)
+    return np.asarray(by_direction[:, has.any(axis=0)].mean(axis=1))
+
+
+def pair_wins(
+    event_score: Floats, is_event: NDArray[np.bool_], cluster: NDArray[np.intp], group: NDArray[np.intp], n: int
+) -> tuple[Floats, Floats]:
+    """Pairs of an event window and a Normal one of the same group, by cluster: won (ties half) and all, (n, n) each."""
+    wins, pairs = np.zeros((n, n)), np.zeros((n, n))
+    ranks = rankdata(event_score)
+    for member in np.unique(group):
+        positive, negative = np.flatnonzero(is_event & (group == member)), np.flatnonzero(~is_event & (group == member))
+        won = (np.sign(ranks[positive][:, None] - ranks[negative]) + 1) / 2
+        place = np.ix_(cluster[positive], cluster[negative])
+        np.add.at(wins, place, won)
+        np.add.at(pairs, place, 1.0)
+    return wins, pairs
+
+
+def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> dict[str, Any]:
+    """What a simple estimator reaches that knows the emission's band from the truth, on all windows of the store.
+
+    Detection: horizontal power in the band over that of the octave from twice its upper edge on; with cross-spectra
+    the quadrature of Z and the horizontal over their powers.
+
+    Direction, with cross-spectra: Z leads the horizontal field along the azimuth by 90 degrees, so with
+    S_ab = <conj(a) b> the vector (-Im S_ZX, -Im S_ZY) points at the source. On power alone atan(sqrt(P_D / P_H)) gives
+    the direction but for mirror images and reverse, and of these the one from north to east is taken: 37.5 % where
+    every direction is found.
+    """
+    truth = pd.read_parquet(folder / "truth.parquet")
+    emission = load_config(SCENARIOS / f"{ARCHIVES['weak']}.yaml").simulate.emission  # one band for all scenarios
+    mhz = store.frequency_hz * 1000
+    band, above = (mhz >= emission.low_mhz) & (mhz < emission.high_mhz), (mhz >= 2 * emission.high_mhz)
+    above &= mhz < 4 * emission.high_mhz
+    width = np.gradient(mhz)[:, None]
+    samples = store.samples.assign(y_azimuth=store.samples["azimuth_class"])
+    power, sums = np.empty((len(samples), 3)), np.zeros((len(samples), 2), dtype=complex)
+    ratio = np.empty(len(samples))
+    for i in range(len(samples)):
+        cells = 10.0 ** (read_samples(store.power, i, i + 1)[0].astype(float) / 10)
+        power[i] = np.nansum((cells * width)[:, band], axis=(1, 2))
+        ratio[i] = np.log(np.nanmean(cells[:2, band]) / np.nanmean(cells[:2, above]))
+        phasors = read_samples(store.cross, i, i + 1)[0].astype(float)
+        for column, (_, a, b) in enumerate(PAIRS[1:]):  # ZX, ZY
+            cross = (phasors[column + 1, 0] + 1j * phasors[column + 1, 1]) * np.sqrt(cells[a] * cells[b])
+            sums[i, column] = np.nansum((cross * width)[band])
+    azimuth = np.degrees(np.arctan2(-sums[:, 1].imag, -sums[:, 0].imag)) + samples["h_axis_deg"].to_numpy()
+    if channels == "power":
+        azimuth = np.degrees(np.arctan2(np.sqrt(power[:, 1]), np.sqrt(power[:, 0])))
+    direction = np.round(azimuth / 45).astype(int) % len(DIRECTIONS)
+    detector = ratio
+    if channels == "power_cross":
+        quadrature = np.hypot(sums[:, 0].imag, sums[:, 1].imag) / np.sqrt(power[:, 2] * power[:, :2].sum(axis=1))
+        detector = np.arctanh(np.minimum(quadrature, 0.999))
+    windows = samples.merge(truth[["station", "start_utc"]].drop_duplicates(), how="left", indicator=True)
+    planted = (windows["_merge"] == "both")[(samples["y_azimuth"] != "Normal").to_numpy()].mean()
+    found = score(samples, direction, detector, samples["station"].to_numpy())
+    about = {"archive": archive, "model": "known band", "input": channels, "planted_share": float(planted)}
+    return {**about, "median_snr": float(truth["snr"].median()) if len(truth) else 0.0, **found}
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[str]:
+    """Compare each row with what must hold."""
+    lines = []
+    for row in (row for row in rows if row["model"] in MODELS):
+        name = f"{row['archive']}, {row['model']}, {row['input']}"
+        direction, detection = row["direction"], row["detection"]
+        checks: list[tuple[str, bool]] = []
+        if row["archive"] == "null":
+            checks.append(("direction holds chance", direction["low"] <= CHANCE <= direction["high"]))
+            checks.append(("detection holds chance", detection["low"] <= 0.5 <= detection["high"]))
+        elif row["input"] == "power":
+            checks.append(("direction: upper end not above 50 %", direction["high"] <= CAPS["power"]))
+        elif row["archive"] == "strong":
+            checks.append(("direction: lower end above 50 %", direction["low"] > CAPS["power"]))
+        if row["archive"] == "strong":
+            checks.append(("detection above 0.9", detection["value"] > 0.9))
+        lines += [f"{'holds' if held else 'FAILS'}  {name}: {what}" for what, held in checks]
+    return lines
+
+
+def table_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """The printed table."""
+    lines = [f"{'archive':8}{'model':17}{'input':13}{'direction, % [95 %]':24}{'cap':>5}  {'AUC [95 %]':22}{'s':>6}"]
+    for row in rows:
+        cap = "" if row["model"] not in MODELS else f"{100 * CAPS[row['input']]:.0f}"
+        lines.append(
+            f"{row['archive']:8}{row['model']:17}{row['input']:13}{_cell(row['direction'], 100, 1):24}{cap:>5}  "
+            f"{_cell(row['detection'], 1, 3):22}{row.get('seconds', float('nan')):6.0f}"
+        )
+    return lines
+
+
+def _interval(value: float, replicates: Floats) -> dict[str, float]:
+    low, high = percentile_interval(replicates, CONFIDENCE)
+    return {"value": value, "low": low, "high": high}
+
+
+def _cell(result: dict[str, float], scale: float, digits: int) -> str:
+    value, low, high = (f"{scale * result[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make the archives, train every row, compare with the truth."""
+    size, work = SIZES[arguments.size], Path(arguments.work).resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    for name in arguments.archives:
+        folder, path = make_archive(name, size, work)
+        store = open_store(path)
+        print(f"{name}: {len(store.samples)} windows of {store.power.shape[2]} x {store.power.shape[3]}", flush=True)
+        rows += [known_band_row(name, folder, store, channels) for channels in arguments.inputs]
+        wanted = [(model, channels) for model in arguments.models for channels in arguments.inputs]
+        with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:  # each with one thread
+            jobs = [pool.submit(train_row, name, *pair, size, arguments.epochs, work) for pair in wanted]
+            for job in jobs:
+                rows.append(job.result())
+                print(table_lines(rows[-1:])[1], flush=True)
+    return {
+        "size": arguments.size, "code": git_state(Path(__file__)), "rows": rows, "verdicts": verdicts(rows),
+        "chance": CHANCE, "caps": CAPS,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Parse the command line, run, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--smoke", action="store_true", help="the same as --size smoke")
+    parser.add_argument("--archives", nargs="+", choices=ARCHIVES, default=list(ARCHIVES))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
+    parser.add_argument("--epochs", type=int, help="in place of the size's own")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--workers", type=int, help="rows at once; default: the number of cores, 1 on a GPU")
+    parser.add_argument("--work", default="build/learning", help="folder of archives, stores and runs")
+    parser.add_argument("--out", type=Path, help="JSON file of the result")
+    arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.size = "smoke"
+    if arguments.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if arguments.workers is None:
+        arguments.workers = 1 if arguments.device == "cuda" else min(2, os.cpu_count() or 1)
+    started = time.monotonic()
+    result = run_benchmark(arguments)
+    result["seconds"] = time.monotonic() - started
+    print("\n".join(["", *table_lines(result["rows"]), "", *result["verdicts"]]))
+    print(f"chance {100 * CHANCE:.1f} %; {result['seconds'] / 60:.0f} minutes in all")
+    if arguments.out is not None:
+        write_json_atomic(arguments.out, result)
+
+
+if __name__ == "__main__":
+    main()

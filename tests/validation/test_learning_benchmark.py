@@ -1,0 +1,101 @@
+"""The scores of ``benchmarks/learning.py`` by hand and in limiting cases, and a run of its smallest size."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "learning.py"
+
+
+@pytest.fixture(scope="module")
+def learning() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("learning_benchmark", BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def windows(learning: ModuleType, n: int = 960) -> pd.DataFrame:
+    """Three stations, half event windows; the directions of each station are unlike those of the others."""
+    rng = np.random.default_rng(4)
+    station = rng.choice(["ALR", "GTO", "TRT"], n)
+    weights = {name: rng.dirichlet(np.full(8, 2.0)) for name in ("ALR", "GTO", "TRT")}
+    direction = np.array([rng.choice(learning.DIRECTIONS, p=weights[name]) for name in station])
+    is_event = rng.random(n) < 0.5
+    group = [f"event:{i // 16}" if event else f"normal:{i // 16}" for i, event in enumerate(is_event)]
+    return pd.DataFrame(
+        {"station": station, "split_group": group, "y_azimuth": np.where(is_event, direction, "Normal")}
+    )
+
+
+def test_rule_that_knows_the_station_alone_stays_at_chance(learning: ModuleType) -> None:
+    rows = windows(learning)
+    events = rows[rows["y_azimuth"] != "Normal"]
+    favourite = events.groupby("station")["y_azimuth"].agg(lambda names: names.mode()[0])
+    predicted = pd.Index(learning.DIRECTIONS).get_indexer(pd.Index(rows["station"].map(favourite)))
+    result = learning.score(rows, predicted, np.zeros(len(rows)), rows["station"].to_numpy())
+    assert (events["y_azimuth"] == events["station"].map(favourite)).mean() > 0.2  # what accuracy would say
+    assert result["direction"]["value"] == pytest.approx(1 / 8)
+    assert result["detection"]["value"] == 0.5
+
+
+def test_perfect_rule_has_all_directions_and_all_pairs(learning: ModuleType) -> None:
+    rows = windows(learning)
+    y_true = pd.Index(learning.DIRECTIONS).get_indexer(pd.Index(rows["y_azimuth"]))
+    is_event = (rows["y_azimuth"] != "Normal").to_numpy()
+    result = learning.score(rows, y_true, is_event.astype(float), rows["station"].to_numpy())
+    assert result["direction"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert result["detection"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_auc_within_station_is_the_mean_of_the_stations_weighed_by_pairs(learning: ModuleType) -> None:
+    rows = windows(learning)
+    rng = np.random.default_rng(1)
+    is_event = (rows["y_azimuth"] != "Normal").to_numpy()
+    scores = np.round(rng.normal(0.8 * is_event + 5.0 * (rows["station"] == "ALR"), 1.0), 1)  # with ties
+    result = learning.score(rows, np.zeros(len(rows), dtype=int), scores, rows["station"].to_numpy())
+    parts = []
+    for name in rows["station"].unique():
+        here = (rows["station"] == name).to_numpy()
+        pairs = is_event[here].sum() * (~is_event[here]).sum()
+        parts.append((roc_auc_score(is_event[here], scores[here]), pairs))
+    values, pairs = np.array(parts).T
+    assert result["detection"]["value"] == pytest.approx(np.average(values, weights=pairs))
+    assert result["detection"]["low"] < result["detection"]["value"] < result["detection"]["high"]
+
+
+def test_smallest_size_runs_and_is_used_again(learning: ModuleType, tmp_path: Path) -> None:
+    command = [
+        sys.executable, str(BENCHMARK), "--smoke", "--archives", "strong", "--models", "standard",
+        "--inputs", "power_cross", "--workers", "1", "--work", str(tmp_path / "work"),
+        "--out", str(tmp_path / "result.json"),
+    ]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name != "SEISMAG_SMALL"}
+    first = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert first.returncode == 0, first.stderr
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert [(row["model"], row["input"]) for row in result["rows"]] == [
+        ("known band", "power_cross"), ("standard", "power_cross"),
+    ]  # fmt: skip
+    assert result["rows"][0]["direction"]["value"] > 0.8  # the emission is there, and points at its source
+    assert "chance 12.5 %" in first.stdout
+    runs = sorted((tmp_path / "work" / "experiments_convnext").iterdir())
+    work = tmp_path / "work"
+    again = learning.train_row("strong", "standard", "power_cross", learning.SIZES["smoke"], None, work)
+    assert again["direction"] == result["rows"][1]["direction"]
+    assert sorted((work / "experiments_convnext").iterdir()) == runs  # not trained a second time
+    assert len(runs) == 2
