@@ -240,7 +240,7 @@ def test_impossible_numbers_are_refused_with_key_value_and_limit(key, value, lim
             {"earthquakes": {"min_magnitude": 6.0, "max_magnitude": 5.0}},
             r"max_magnitude is 5.0, not above min_magnitude 6.0",
         ),
-        ({"stations": ["GTO", "XXX"]}, r"simulate\.stations: XXX not among ALR, .*"),
+        ({"stations": ["GTO", "XXX"]}, r"simulate\.stations: XXX not among ALR, .*Choose from these, or name a table"),
         ({"stations": ["GTO", "GTO"]}, r"simulate\.stations: .*named twice\. Name each once"),
         ({"start": "1999-12-31"}, r"simulate\.start 1999-12-31 and 150 days: outside 2000 to 2029.*Choose another"),
         ({"start": "2029-12-31", "days": 2}, r"outside 2000 to 2029"),

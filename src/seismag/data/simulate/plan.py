@@ -104,7 +104,10 @@ def _choose_stations(spec: SimulateConfig) -> list[Station]:
     known = read_stations(Path(spec.station_file) if spec.station_file else None)
     unknown = [code for code in spec.stations if code not in known]
     if unknown:
-        raise UsageError(f"simulate.stations: {', '.join(unknown)} not among {', '.join(sorted(known))}.")
+        raise UsageError(
+            f"simulate.stations: {', '.join(unknown)} not among {', '.join(sorted(known))}. "
+            "Choose from these, or name a table that has it, simulate.station_file."
+        )
     if len(set(spec.stations)) < len(spec.stations):
         raise UsageError("simulate.stations: a station is named twice. Name each once.")
     odd = [code for code in spec.stations if len(code) != 3 or not (code.isascii() and code.isalnum())]
