@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from seismag.config import Config, build_config, load_config
-from seismag.config_tree import parse_yaml
+from seismag.config.tree import parse_yaml
 from seismag.domain import UsageError
 
 

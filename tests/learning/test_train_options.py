@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from seismag.config import Config, build_config
-from seismag.config_tree import read_config_tree
+from seismag.config.tree import read_config_tree
 from seismag.domain import SeismagError, UsageError
 from seismag.learning import processes
 from seismag.learning.checkpoint import load_checkpoint

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seismag.config import load_config
-from seismag.config_tree import read_config_tree
+from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
 
 

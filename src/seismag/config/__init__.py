@@ -1,0 +1,139 @@
+"""The one schema of a configuration file; every section is named like the code that takes it.
+
+``load_config(path, overrides)`` reads a file (``seismag.config.tree``) and refuses what it does not know.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from seismag.config.data import DataConfig, EvaluateConfig, SplitConfig
+from seismag.config.learning import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
+from seismag.config.section import Section
+from seismag.config.simulate import (
+    NARROWEST_MHZ,
+    DirtConfig,
+    EarthquakeConfig,
+    EmissionConfig,
+    Expectation,
+    SimulateConfig,
+    Trap,
+)
+from seismag.config.tree import parse_yaml, read_config_tree
+from seismag.domain import UsageError
+
+__all__ = [
+    "NARROWEST_MHZ", "AugmentConfig", "Config", "DataConfig", "DirtConfig", "EarthquakeConfig", "EmissionConfig",
+    "EvaluateConfig", "Expectation", "ModelConfig", "PretrainConfig", "Section", "SimulateConfig", "SplitConfig",
+    "TrainConfig", "Trap", "build_config", "load_config", "parse_yaml",
+]  # fmt: skip
+
+
+class Config(Section):
+    """A whole configuration file."""
+
+    data: DataConfig = Field(default_factory=DataConfig)  # type: ignore[arg-type]
+    split: SplitConfig = Field(default_factory=SplitConfig)  # type: ignore[arg-type]
+    model: ModelConfig = Field(default_factory=ModelConfig)  # type: ignore[arg-type]
+    train: TrainConfig = Field(default_factory=TrainConfig)  # type: ignore[arg-type]
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)  # type: ignore[arg-type]
+    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)  # type: ignore[arg-type]
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)  # type: ignore[arg-type]
+    simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
+    expect: list[Expectation] = Field(default_factory=list, description="Of a scenario; nothing computes with it.")
+
+    @model_validator(mode="after")
+    def _check_rotation(self) -> Config:
+        if self.augment.rotate and self.model.input != "power_cross":
+            raise ValueError(
+                f"augment.rotate is true, but model.input is {self.model.input}: turning the field takes the phase "
+                "between its components. Set model.input=power_cross (on a store prepared with "
+                "data.cross_spectra=true), or augment.rotate=false."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_start(self) -> Config:
+        if self.train.keeps_features and self.augment.is_on:
+            raise ValueError(
+                f"train.scope {self.train.scope} computes what the frozen backbone says once, but the section augment "
+                "changes the windows in each epoch. Set train.cache_features=false, or leave augment out."
+            )
+        if self.train.init_from is not None and self.model.pretrained:
+            raise ValueError(
+                "train.init_from and model.pretrained both say where the weights start. Set model.pretrained=false, "
+                "or train.init_from=null."
+            )
+        if self.pretrain.epochs and (self.train.init_from is not None or self.model.pretrained):
+            raise ValueError(
+                "pretrain.epochs, train.init_from and model.pretrained each say where the weights start. Keep one."
+            )
+        start_given = self.train.init_from is not None or self.model.pretrained or self.pretrain.epochs > 0
+        if self.train.scope != "all" and not start_given:
+            raise ValueError(
+                f"train.scope {self.train.scope} keeps the backbone as it starts, which is at random. Name a "
+                "checkpoint (train.init_from), or set model.pretrained=true, pretrain.epochs or train.scope=all."
+            )
+        return self
+
+
+def load_config(path: str | Path | None = None, overrides: list[str] | None = None) -> Config:
+    """Read a configuration file and the command line's overrides.
+
+    Args:
+        path: YAML or JSON file; None gives the defaults.
+        overrides: entries ``section.key=value``, the value in YAML.
+
+    Raises:
+        UsageError: the file is missing, not YAML, or holds an unknown key or an impossible value.
+    """
+    return build_config(read_config_tree(Path(path) if path is not None else None, overrides or []))
+
+
+def build_config(tree: dict[str, Any]) -> Config:
+    """Turn nested dictionaries into a Config.
+
+    Raises:
+        UsageError: one sentence a problem, each naming key, value and the way out.
+    """
+    try:
+        return Config.model_validate(_floats_where_asked(tree))
+    except ValidationError as error:
+        raise UsageError("\n".join(_sentence(entry) for entry in error.errors())) from None
+
+
+def _floats_where_asked(tree: dict[str, Any], schema: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Write whole numbers as floats where the schema asks for a float (JSON and YAML write 1 for 1.0)."""
+    fields = (schema or Config).model_fields
+    result: dict[str, Any] = {}
+    for key, value in tree.items():
+        asked = fields[key].annotation if key in fields else None
+        if isinstance(value, dict) and isinstance(asked, type) and issubclass(asked, BaseModel):
+            result[key] = _floats_where_asked(value, asked)
+        elif type(value) is int and asked in (float, float | None):
+            result[key] = float(value)
+        else:
+            result[key] = value
+    return result
+
+
+def _sentence(entry: Any) -> str:
+    location = [str(part) for part in entry["loc"]]
+    name = ".".join(location)
+    if entry["type"] == "extra_forbidden":
+        return f"{name}: not a known key" + _suggestion(location)
+    if entry["type"] == "value_error" and isinstance(entry["input"], dict):  # of a whole section: it names its keys
+        return str(entry["ctx"]["error"])
+    return f"{name}: {entry['msg'][0].lower()}{entry['msg'][1:]}, not {entry['input']!r}."
+
+
+def _suggestion(location: list[str]) -> str:
+    schema: Any = Config
+    for section in location[:-1]:
+        schema = schema.model_fields[section].annotation
+    close = difflib.get_close_matches(location[-1], list(schema.model_fields), n=1)
+    return f"; did you mean {close[0]}?" if close else f". Known keys: {', '.join(schema.model_fields)}."

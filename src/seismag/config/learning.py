@@ -1,0 +1,230 @@
+"""The sections of models and training: model, train, augment, pretrain."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from seismag.config.section import Section
+
+
+class ModelConfig(Section):
+    """The network."""
+
+    backbone: str = Field("convnext_tiny", description="A timm model name.")
+    pretrained: bool = Field(False, description="Start from timm's ImageNet weights (needs its hub or cache).")
+    attention: Literal["none", "cbam"] = Field(
+        "none", description="cbam: weigh channels, then places, of the last feature map before pooling."
+    )
+    directional_features: bool = Field(
+        False, description="Add band means of the H/D and Z power ratios and of the coherency to the pooled features."
+    )
+    detection_head: bool = Field(
+        False, description="One head decides event or Normal for both tasks, so that they agree on p(Normal)."
+    )
+    magnitude_head: Literal["softmax", "ordinal"] = Field(
+        "softmax", description="ordinal: cumulative logits over Moderate < Medium < Large, given an event."
+    )
+    azimuth_head: Literal["flat", "hierarchical", "circular"] = Field(
+        "flat", description="Nine classes; event, quadrant, direction; or a von Mises density over the sectors."
+    )
+    head_width: int = Field(512, ge=1)
+    head_dropout: float = Field(0.5, ge=0, lt=1, description="After the LayerNorm.")
+    head_dropout_inner: float = Field(0.25, ge=0, lt=1, description="Before the last Linear.")
+    input: Literal["power", "power_cross"] = Field(
+        "power", description="power: H, D, Z; power_cross: also the coherency of XY, ZX, ZY, real and imaginary part."
+    )
+    coherency_columns: int = Field(5, ge=1, description="Columns that a cross-spectrum is averaged over; odd.")
+    coherency_rows: int = Field(3, ge=1, description="Rows that a cross-spectrum is averaged over; odd.")
+
+    @field_validator("coherency_columns", "coherency_rows")
+    @classmethod
+    def _is_odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"must be odd, so that the box has a middle; {value - 1} or {value + 1} will do")
+        return value
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the network's input."""
+        return {"power": 3, "power_cross": 9}[self.input]
+
+
+class TrainConfig(Section):
+    """The optimisation."""
+
+    run_name: str = Field("convnext_tiny", pattern=r"^[A-Za-z0-9_-]+$")
+    runs_dir: str = Field("experiments_convnext", description="Run folders are made below this.")
+    epochs: int = Field(50, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up, counted by step, before the cosine.")
+    gradient_clip: float = Field(1.0, gt=0)
+    azimuth_weight: float = Field(0.5, ge=0, description="L = L_magnitude + azimuth_weight * L_azimuth.")
+    task_weighting: Literal["fixed", "uncertainty"] = Field(
+        "fixed", description="uncertainty: both weights are learnt, from 1 and azimuth_weight on."
+    )
+    class_weights: Literal["balanced", "none"] = "balanced"
+    loss: Literal["cross_entropy", "focal", "logit_adjusted"] = Field(
+        "cross_entropy", description="logit_adjusted corrects for class frequencies, so it excludes class_weights."
+    )
+    focal_gamma: float = Field(2.0, ge=0, description="focal: exponent of (1 - p); 0 is cross-entropy.")
+    logit_adjustment_tau: float = Field(1.0, ge=0, description="logit_adjusted: factor of the log class frequency.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label spread over the classes.")
+    hierarchy_weight: float = Field(
+        0.5, ge=0, description="Azimuth hierarchical: weight of the losses of event and of quadrant beside the class."
+    )
+    patience: int = Field(10, ge=1, description="Epochs without a better validation loss before stopping.")
+    normalisation: Literal["training", "trailing"] = Field(
+        "training",
+        description="training: mean and deviation of each row over the training role; "
+        "trailing: median and MAD of the station's windows before each window.",
+    )
+    trailing_days: float = Field(45.0, gt=0, description="trailing: how far back the windows may start, days.")
+    trailing_min: int = Field(20, ge=2, description="trailing: a window with fewer windows before it is left out.")
+    init_from: str | None = Field(None, description="Checkpoint or run folder whose weights are the start.")
+    reinit_heads: bool = Field(False, description="init_from: take the backbone alone; the rest starts at random.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor of the learning rate from each stage of the backbone to the one before."
+    )
+    scope: Literal["all", "last_stage", "heads"] = Field(
+        "all", description="What is trained; the rest of the backbone stays as init_from or pretrained gives it."
+    )
+    cache_features: bool = Field(
+        True, description="scope last_stage, heads: compute what the frozen part says once, not in each epoch."
+    )
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Moving average of the weights, which is what is judged and kept; 0: off."
+    )
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients make one step.")
+    resize: list[list[int]] = Field(
+        [], description="[[epoch, cells], ...]: from this epoch on, average training windows over cells x cells."
+    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: bool = Field(False, description="Compile the training step (torch.compile); pays off in long runs.")
+    devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU; each takes batch_size windows a step.")
+    num_workers: int = Field(0, ge=0, description="Data-loader processes.")
+    seed: int = Field(20260205, ge=0)
+
+    @field_validator("resize")
+    @classmethod
+    def _is_a_schedule(cls, value: list[list[int]]) -> list[list[int]]:
+        pairs = all(len(entry) == 2 and min(entry) >= 1 for entry in value)
+        epochs = [entry[0] for entry in value]
+        if not pairs or epochs != sorted(set(epochs)):
+            raise ValueError("must be pairs [epoch, cells], both from 1 on, epochs rising, such as [[1, 4], [10, 1]]")
+        return value
+
+    def cells_at(self, epoch: int) -> int:
+        """Side of the squares that training windows are averaged over in an epoch, from 1."""
+        return next((cells for first, cells in reversed(self.resize) if epoch >= first), 1)
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether what the frozen part of the backbone says is computed once."""
+        return self.scope != "all" and self.cache_features
+
+    @model_validator(mode="after")
+    def _check_start(self) -> TrainConfig:
+        if self.reinit_heads and self.init_from is None:
+            raise ValueError("train.reinit_heads is true, but there is no train.init_from to take a backbone from.")
+        if self.keeps_features and self.resize:
+            raise ValueError(
+                f"train.scope {self.scope} keeps what the frozen backbone says of the full grid, but train.resize "
+                "changes the grid. Set train.resize=[], or train.cache_features=false."
+            )
+        if self.keeps_features and self.compile:
+            raise ValueError(
+                f"train.scope {self.scope} leaves little to compile when features are kept. Set train.compile=false, "
+                "or train.cache_features=false."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> TrainConfig:
+        if self.loss == "logit_adjusted" and self.class_weights == "balanced":
+            raise ValueError(
+                "train.loss logit_adjusted and train.class_weights balanced both correct for the class frequencies. "
+                "Set train.class_weights=none."
+            )
+        if self.task_weighting == "uncertainty" and self.azimuth_weight == 0:
+            raise ValueError(
+                "train.task_weighting uncertainty starts from train.azimuth_weight, which is 0. "
+                "Raise it, or set train.task_weighting=fixed."
+            )
+        return self
+
+
+class AugmentConfig(Section):
+    """Random changes of training windows, in the order in which they happen; all off by default."""
+
+    rotate: bool = Field(
+        False, description="Turn the horizontal field by a random multiple of 45 degrees, and the azimuth with it."
+    )
+    noise_probability: float = Field(0.0, ge=0, le=1, description="Share of windows that get noise.")
+    noise_snr_low_db: float = Field(10.0, description="Lowest signal-to-noise ratio of each row, dB.")
+    noise_snr_high_db: float = Field(30.0, description="Highest signal-to-noise ratio of each row, dB.")
+    shift_columns: int = Field(0, ge=0, description="Largest shift in time, columns; what comes in is masked.")
+    gain_db: float = Field(0.0, ge=0, description="Largest change of the level of all components together, dB.")
+    time_masks: int = Field(0, ge=0, description="Bands of columns masked in each window.")
+    time_mask_columns: int = Field(32, ge=1, description="Widest of these, columns.")
+    frequency_masks: int = Field(0, ge=0, description="Bands of rows masked in each window.")
+    frequency_mask_rows: int = Field(32, ge=1, description="Widest of these, rows.")
+    gridmask_probability: float = Field(0.0, ge=0, le=1, description="Share of windows masked by a grid of squares.")
+    gridmask_ratio: float = Field(0.25, gt=0, lt=1, description="Share of the cells that the grid masks.")
+    gridmask_min_cells: int = Field(32, ge=2, description="Smallest period of the grid, rows and columns.")
+    gridmask_max_cells: int = Field(64, ge=2, description="Largest period of the grid, rows and columns.")
+    mix_probability: float = Field(1.0, gt=0, le=1, description="Share of batches that MixUp or CutMix mixes.")
+    mixup_alpha: float = Field(0.0, ge=0, description="MixUp: shares are drawn from Beta(alpha, alpha); 0: off.")
+    cutmix_alpha: float = Field(0.0, ge=0, description="CutMix: areas are drawn from Beta(alpha, alpha); 0: off.")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels are shares of classes instead of classes."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+    @property
+    def masks(self) -> bool:
+        """Whether cells are masked."""
+        return self.time_masks > 0 or self.frequency_masks > 0 or self.gridmask_probability > 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a window differs from epoch to epoch."""
+        return self.mixes or self.masks or self.changes_spectra
+
+    @property
+    def changes_spectra(self) -> bool:
+        """Whether power and cross-spectra themselves change, so that nothing computed of them can be kept."""
+        return self.rotate or self.shift_columns > 0 or self.noise_probability > 0 or self.gain_db > 0
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> AugmentConfig:
+        for low, high in (
+            ("noise_snr_low_db", "noise_snr_high_db"),
+            ("gridmask_min_cells", "gridmask_max_cells"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(
+                    f"augment.{low} is {getattr(self, low)}, above augment.{high} {getattr(self, high)}. Swap them?"
+                )
+        return self
+
+
+class PretrainConfig(Section):
+    """Self-supervised first phase of a run: masked reconstruction, without labels; ConvNeXt only."""
+
+    epochs: int = Field(0, ge=0, description="0: none.")
+    store: str | None = Field(
+        None,
+        description="Store of unlabelled windows, those near validation or test left out; null: training role.",
+    )
+    mask_ratio: float = Field(0.6, gt=0, lt=1, description="Share of the patches that is masked.")
+    patch_rows: int = Field(32, ge=1, description="Height of a patch, rows; a multiple of 4 fits the backbone's stem.")
+    patch_columns: int = Field(32, ge=1, description="Width of a patch, columns.")
+    decoder_width: int = Field(256, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up, counted by step, before the cosine.")
