@@ -409,3 +409,14 @@ def test_another_failure_of_a_task_is_not_taken_for_a_full_disk(inputs, tmp_path
     monkeypatch.setattr(stores, "write_shard", broken)
     with pytest.raises(OSError, match="Input/output error"):
         prepare_store(inputs, tmp_path / "store", SPEC)
+
+
+def test_an_interrupted_simulation_is_said_in_the_summary(tmp_path):
+    archive = small_simulation(tmp_path / "a", days=3, stations=["GTO"])
+    inputs = read_inputs(archive, archive / "stations.csv", [archive / "catalogue.csv"], None, None)
+    spec = DataConfig(controls="all", match_kp=None)
+    assert not any("interrupted" in line for line in prepare_store(inputs, tmp_path / "whole", spec).warnings)
+    mark = archive / "simulation.json"
+    mark.write_text(mark.read_text().replace('"complete": true', '"complete": false'))
+    result = prepare_store(inputs, tmp_path / "part", spec)
+    assert any("a simulation that was interrupted: days are missing" in line for line in result.warnings)

@@ -6,6 +6,7 @@ spread over several files; ``load_day`` gives the field of a day to whoever comp
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,14 @@ def list_files(archive: Path) -> list[Path]:
 def is_simulated(archive: Path) -> bool:
     """Tell whether an archive as a whole is marked as simulated; its files may say so each for itself."""
     return (archive / SIMULATION_FILE).is_file()
+
+
+def is_unfinished(archive: Path) -> bool:
+    """Tell whether an archive is a simulation that was interrupted."""
+    if not is_simulated(archive):
+        return False
+    facts = json.loads((archive / SIMULATION_FILE).read_text(encoding="utf-8"))
+    return isinstance(facts, dict) and facts.get("complete") is False
 
 
 def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig) -> list[dict[str, object]]:

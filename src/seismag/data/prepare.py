@@ -337,6 +337,8 @@ def _compute_shard(
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
     facts = store_summary(store)
     warnings = list(inputs.catalog.warnings)
+    if archives.is_unfinished(inputs.archive):
+        warnings.append("the archive is a simulation that was interrupted: days are missing. Give its command again")
     if inputs.catalog.coverage.holes:
         warnings.append(
             f"the catalogue has holes: {', '.join(facts['catalog_holes'])}; windows that need them are rejected"
