@@ -77,7 +77,10 @@ def is_unfinished(archive: Path) -> bool:
     """Tell whether an archive is a simulation that was interrupted."""
     if not is_simulated(archive):
         return False
-    facts = json.loads((archive / SIMULATION_FILE).read_text(encoding="utf-8"))
+    try:
+        facts = json.loads((archive / SIMULATION_FILE).read_text(encoding="utf-8"))
+    except ValueError:  # a damaged mark is still a mark
+        return False
     return isinstance(facts, dict) and facts.get("complete") is False
 
 
