@@ -14,22 +14,14 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from seismag.config.data import DataConfig, EvaluateConfig, SplitConfig
 from seismag.config.learning import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
 from seismag.config.section import Section
-from seismag.config.simulate import (
-    NARROWEST_MHZ,
-    DirtConfig,
-    EarthquakeConfig,
-    EmissionConfig,
-    Expectation,
-    SimulateConfig,
-    Trap,
-)
-from seismag.config.tree import parse_yaml, read_config_tree
+from seismag.config.simulate import DirtConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
+from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
 
 __all__ = [
-    "NARROWEST_MHZ", "AugmentConfig", "Config", "DataConfig", "DirtConfig", "EarthquakeConfig", "EmissionConfig",
+    "AugmentConfig", "Config", "DataConfig", "DirtConfig", "EarthquakeConfig", "EmissionConfig",
     "EvaluateConfig", "Expectation", "ModelConfig", "PretrainConfig", "Section", "SimulateConfig", "SplitConfig",
-    "TrainConfig", "Trap", "build_config", "load_config", "parse_yaml",
+    "TrainConfig", "build_config", "load_config",
 ]  # fmt: skip
 
 
