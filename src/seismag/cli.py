@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from seismag.cli_models import models_app
+from seismag.cli_options import ConfigOption, JsonOption, SetOption, WorkersOption
+from seismag.cli_studies import studies_app
 from seismag.terminal import log_to_stderr, make_progress, print_json
 
 app = typer.Typer(
@@ -22,17 +24,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(studies_app)
 app.add_typer(models_app, name="models")
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML or JSON file; see configs/.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. train.epochs=3.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 StationsOption = Annotated[
     Path | None, typer.Option("--stations", help="Station file; default: the shipped BMKG stations.")
 ]
-WorkersOption = Annotated[int, typer.Option("--workers", help="Processes on this machine.")]
 
 
 @app.callback()
@@ -350,44 +347,6 @@ def predict(
         if out is not None:
             print(f"table       {out}")
     prediction.require_readable(result)
-
-
-@app.command()
-def evaluate(
-    model: Annotated[Path | None, typer.Option("--model", help="Checkpoint (.pth); needs --data.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Store.")] = None,
-    predictions: Annotated[Path | None, typer.Option("--predictions", help="A table, ours or a stranger's.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for metrics.json and figures.")] = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Judge a model or a table of predictions.
-
-    A model is judged on windows that its training has not seen; beside it stand rules that never see the field.
-    """
-    from seismag.config import load_config
-    from seismag.domain import UsageError
-    from seismag.evaluation.summary import format_summary
-
-    log_to_stderr()
-    spec = load_config(config, overrides).evaluate
-    if predictions is not None and model is None:
-        from seismag.delivery.prediction import judge_table
-
-        metrics = judge_table(predictions, spec, out, make_progress())
-    elif model is not None and data is not None and predictions is None:
-        from seismag.validation.training_run import judge_model
-
-        metrics, _ = judge_model(model, data, spec, out, make_progress())
-    else:
-        raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE.")
-    if as_json:
-        print_json(metrics)
-    else:
-        print(format_summary(metrics))
-        if out is not None:
-            print(f"\nwritten to  {out}")
 
 
 class _Interrupted(BaseException):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from seismag.cli_options import JsonOption
 from seismag.terminal import make_progress, print_json
 
 models_app = typer.Typer(
@@ -14,8 +15,6 @@ models_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 
 
 @models_app.command("list")

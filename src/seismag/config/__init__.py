@@ -11,15 +11,16 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from seismag.config.data import DataConfig, EvaluateConfig, SplitConfig
+from seismag.config.data import DataConfig
 from seismag.config.learning import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
 from seismag.config.section import Section
 from seismag.config.simulate import DirtConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
+from seismag.config.studies import AuditConfig, EvaluateConfig, SplitConfig
 from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
 
 __all__ = [
-    "AugmentConfig", "Config", "DataConfig", "DirtConfig", "EarthquakeConfig", "EmissionConfig",
+    "AuditConfig", "AugmentConfig", "Config", "DataConfig", "DirtConfig", "EarthquakeConfig", "EmissionConfig",
     "EvaluateConfig", "Expectation", "ModelConfig", "PretrainConfig", "Section", "SimulateConfig", "SplitConfig",
     "TrainConfig", "build_config", "load_config",
 ]  # fmt: skip
@@ -35,6 +36,7 @@ class Config(Section):
     augment: AugmentConfig = Field(default_factory=AugmentConfig)  # type: ignore[arg-type]
     pretrain: PretrainConfig = Field(default_factory=PretrainConfig)  # type: ignore[arg-type]
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)  # type: ignore[arg-type]
+    audit: AuditConfig = Field(default_factory=AuditConfig)  # type: ignore[arg-type]
     simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
     expect: list[Expectation] = Field(default_factory=list, description="Of a scenario; nothing computes with it.")
 

@@ -1,4 +1,4 @@
-"""The sections of what a model is trained on and judged by: data, split, evaluate."""
+"""The section of what a model is trained on: data."""
 
 from __future__ import annotations
 
@@ -60,28 +60,3 @@ class DataConfig(Section):
                 f"{self.segment_s // 2 - 1} bins below Nyquist. Lower n_bins or lengthen segment_s."
             )
         return self
-
-
-class SplitConfig(Section):
-    """Who trains, who validates, who tests."""
-
-    name: str = Field("loeo", pattern=r"^[A-Za-z0-9_-]+$", description="splits/NAME.parquet holds the split.")
-    method: Literal["loeo"] = Field("loeo", description="Grouped k-fold by earthquake cluster, purged.")
-    n_folds: int = Field(10, ge=2)
-    fold: int = Field(1, ge=1, description="The fold that a single run tests on, from 1.")
-    val_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share of the training groups that validates.")
-    seed: int = Field(20260205, ge=0)
-
-    @model_validator(mode="after")
-    def _check_fold(self) -> SplitConfig:
-        if self.fold > self.n_folds:
-            raise ValueError(f"split.fold is {self.fold}, but split.n_folds is {self.n_folds}.")
-        return self
-
-
-class EvaluateConfig(Section):
-    """Scores and their intervals."""
-
-    bootstrap: int = Field(1000, ge=100, description="Replicates of the bootstrap by event cluster.")
-    confidence: float = Field(0.95, gt=0, lt=1)
-    seed: int = Field(20260205, ge=0)

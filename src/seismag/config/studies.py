@@ -1,0 +1,47 @@
+"""The sections of studies: who is judged, how, and what an audit asks (split, evaluate, audit)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from seismag.config.section import Section
+
+
+class SplitConfig(Section):
+    """Who trains, who validates, who tests."""
+
+    name: str = Field("loeo", pattern=r"^[A-Za-z0-9_-]+$", description="splits/NAME.parquet holds the split.")
+    method: Literal["loeo"] = Field("loeo", description="Grouped k-fold by earthquake cluster, purged.")
+    n_folds: int = Field(10, ge=2)
+    fold: int = Field(1, ge=1, description="The fold that a single run tests on, from 1.")
+    val_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share of the training groups that validates.")
+    seed: int = Field(20260205, ge=0)
+
+    @model_validator(mode="after")
+    def _check_fold(self) -> SplitConfig:
+        if self.fold > self.n_folds:
+            raise ValueError(f"split.fold is {self.fold}, but split.n_folds is {self.n_folds}.")
+        return self
+
+
+class EvaluateConfig(Section):
+    """Scores and their intervals."""
+
+    bootstrap: int = Field(1000, ge=100, description="Replicates of the bootstrap by event cluster.")
+    confidence: float = Field(0.95, gt=0, lt=1)
+    seed: int = Field(20260205, ge=0)
+
+
+class AuditConfig(Section):
+    """The questions of ``seismag audit``."""
+
+    family_wise_error: float = Field(
+        0.01, gt=0, lt=0.5, description="Probability that the gate fails a study in which nothing is wrong."
+    )
+    permutations: int = Field(9999, ge=999, description="Draws of each null; the smallest p is 1 / (draws + 1).")
+    partitions: int = Field(20, ge=1, description="Seeded partitions into folds that an accuracy is averaged over.")
+    folds: int = Field(10, ge=2, description="Folds of a partition, by group.")
+    placebos: int = Field(200, ge=20, description="Data sets without a fault on which each test is tried.")
+    seed: int = Field(20260205, ge=0)

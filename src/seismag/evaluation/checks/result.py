@@ -1,0 +1,96 @@
+"""The answer of one test of the audit, and the gate over all of them.
+
+A test that rests on chance leaves its verdict open; ``judge`` closes all of them together, because the more tests
+are asked, the more often one of them is struck by chance. The gate's family-wise error is that of Holm's procedure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["pass", "fail", "note", "undecided", "skill", "no_skill"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One test of the audit.
+
+    Attributes:
+        name: snake_case, the same in every report.
+        sentence: what was seen, with its numbers; it stands whatever the verdict is.
+        statistic: the number that was tested; ``statistic_name`` says what it is, and its unit.
+        null: ``mean``, ``low``, ``high`` (95 %) of the statistic where nothing is wrong.
+        p_value: probability of at least this statistic where nothing is wrong.
+        placebo_rate: how often p <= 0.05 came of data in which nothing is wrong by construction.
+        material: the effect is large enough to matter; a small p alone fails no gate.
+        gates: whether a failure fails the audit.
+        verdict: None until ``judge`` closes it; tests without chance (copies, overlaps) bring their own.
+        details: more numbers, ready for JSON.
+    """
+
+    name: str
+    sentence: str
+    statistic: float | None = None
+    statistic_name: str = ""
+    null: dict[str, float] | None = None
+    p_value: float | None = None
+    placebo_rate: float | None = None
+    material: bool = True
+    gates: bool = False
+    verdict: Verdict | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def judge(results: Sequence[CheckResult], family_wise_error: float) -> list[CheckResult]:
+    """Close the open verdicts: fail where Holm's procedure rejects and the effect is material, else pass.
+
+    Tests that do not gate are judged by their own p and get ``note`` in place of ``fail``. The adjusted p goes into
+    ``details["adjusted_p"]``.
+
+    Args:
+        results: all tests of one audit.
+        family_wise_error: probability that at least one gating test fails where nothing is wrong.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70.
+    """
+    family = sorted((r.p_value, i) for i, r in enumerate(results) if _open(r) and r.gates and r.p_value is not None)
+    adjusted: dict[int, float] = {}
+    largest = 0.0
+    for rank, (p_value, i) in enumerate(family):
+        largest = max(largest, min(1.0, p_value * (len(family) - rank)))
+        adjusted[i] = largest
+    return [_close(result, adjusted.get(i), family_wise_error) for i, result in enumerate(results)]
+
+
+def gate(results: Sequence[CheckResult]) -> Literal["pass", "fail"]:
+    """Say ``fail`` where a gating test failed.
+
+    Raises:
+        ValueError: a verdict is still open.
+    """
+    if still_open := [result.name for result in results if result.verdict is None]:
+        raise ValueError(f"verdicts still open: {', '.join(still_open)}")
+    return "fail" if any(result.gates and result.verdict == "fail" for result in results) else "pass"
+
+
+def _open(result: CheckResult) -> bool:
+    return result.verdict is None
+
+
+def _close(result: CheckResult, adjusted: float | None, family_wise_error: float) -> CheckResult:
+    if not _open(result):
+        return result
+    p_value = result.p_value if adjusted is None else adjusted
+    if p_value is None:
+        return dataclasses.replace(result, verdict="undecided")
+    bad: Verdict = "fail" if result.gates else "note"
+    struck = p_value <= family_wise_error and result.material
+    details = result.details | ({} if adjusted is None else {"adjusted_p": adjusted})
+    return dataclasses.replace(result, verdict=bad if struck else "pass", details=details)
