@@ -11,6 +11,8 @@ hierarchical azimuth) and EfficientNet-B0 on power alone and on power with cross
 - the balanced accuracy of the 8 directions over event windows, and the AUC of event against Normal, both within
   station, so that knowing the station brings nothing;
 - beside them what simple estimators reach that know the emission's band from the truth;
+- the Bayes ceiling from the truth file: what one reaches who is told where an emission was planted and from which
+  direction (from power: which axis), and guesses elsewhere; for a weak emission it lies above what noise allows;
 - chance (12.5 %), and the caps of power alone (37.5 %; 50 % with induced Z; docs/method.md).
 
 Archives, stores and finished rows stay in the work folder and are used again.
@@ -265,10 +267,29 @@ def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> d
         quadrature = np.hypot(sums[:, 0].imag, sums[:, 1].imag) / np.sqrt(power[:, 2] * power[:, :2].sum(axis=1))
         detector = np.arctanh(np.minimum(quadrature, 0.999))
     windows = samples.merge(truth[["station", "start_utc"]].drop_duplicates(), how="left", indicator=True)
-    planted = (windows["_merge"] == "both")[(samples["y_azimuth"] != "Normal").to_numpy()].mean()
+    planted = (windows["_merge"] == "both").to_numpy()
+    is_event = (samples["y_azimuth"] != "Normal").to_numpy()
     found = score(samples, direction, detector, samples["station"].to_numpy())
-    about = {"archive": archive, "model": "known band", "input": channels, "planted_share": float(planted)}
+    about = {"archive": archive, "model": "known band", "input": channels}
+    about |= {"planted_share": float(planted[is_event].mean()), "ceiling": truth_ceiling(samples, planted, channels)}
     return {**about, "median_snr": float(truth["snr"].median()) if len(truth) else 0.0, **found}
+
+
+def truth_ceiling(samples: pd.DataFrame, planted: NDArray[np.bool_], channels: str) -> dict[str, float]:
+    """What the planted emissions allow at most, scored like the models.
+
+    Told where an emission was planted, one names its direction (from power alone one of two, with Z in quadrature),
+    and elsewhere guesses: 1 / 8 of the directions, half of the pairs of the AUC.
+    """
+    is_event = (samples["y_azimuth"] != "Normal").to_numpy()
+    told = samples[is_event].assign(hit=np.where(planted[is_event], CAPS[channels], CHANCE))
+    recall = told.groupby(["y_azimuth", "station"])["hit"].mean()  # as within_station_accuracy
+    one = np.zeros(len(samples), dtype=int)
+    wins, pairs = pair_wins(planted.astype(float), is_event, one, pd.factorize(samples["station"])[0], 1)
+    return {
+        "direction": float(recall.groupby("y_azimuth").mean().mean()),
+        "detection": float(wins.sum() / pairs.sum()),
+    }
 
 
 def verdicts(rows: list[dict[str, Any]]) -> list[str]:
@@ -293,12 +314,14 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
 
 def table_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The printed table."""
-    lines = [f"{'archive':8}{'model':17}{'input':13}{'direction, % [95 %]':24}{'cap':>5}  {'AUC [95 %]':22}{'s':>6}"]
+    head = f"{'archive':8}{'model':17}{'input':13}{'direction, % [95 %]':22}{'cap':>4}{'ceiling':>9}"
+    lines = [f"{head}  {'AUC [95 %]':22}{'ceiling':>7}{'s':>6}"]
     for row in rows:
         cap = "" if row["model"] not in MODELS else f"{100 * CAPS[row['input']]:.0f}"
         lines.append(
-            f"{row['archive']:8}{row['model']:17}{row['input']:13}{_cell(row['direction'], 100, 1):24}{cap:>5}  "
-            f"{_cell(row['detection'], 1, 3):22}{row.get('seconds', float('nan')):6.0f}"
+            f"{row['archive']:8}{row['model']:17}{row['input']:13}{_cell(row['direction'], 100, 1):22}{cap:>4}"
+            f"{100 * row['ceiling']['direction']:9.1f}  {_cell(row['detection'], 1, 3):22}"
+            f"{row['ceiling']['detection']:7.3f}{row.get('seconds', float('nan')):6.0f}"
         )
     return lines
 
@@ -322,12 +345,13 @@ def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
         folder, path = make_archive(name, size, work)
         store = open_store(path)
         print(f"{name}: {len(store.samples)} windows of {store.power.shape[2]} x {store.power.shape[3]}", flush=True)
-        rows += [known_band_row(name, folder, store, channels) for channels in arguments.inputs]
+        known = {channels: known_band_row(name, folder, store, channels) for channels in arguments.inputs}
+        rows += known.values()
         wanted = [(model, channels) for model in arguments.models for channels in arguments.inputs]
         with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:  # each with one thread
             jobs = [pool.submit(train_row, name, *pair, size, arguments.epochs, work) for pair in wanted]
-            for job in jobs:
-                rows.append(job.result())
+            for (_, channels), job in zip(wanted, jobs, strict=True):
+                rows.append(job.result() | {"ceiling": known[channels]["ceiling"]})
                 print(table_lines(rows[-1:])[1], flush=True)
     return {
         "size": arguments.size, "code": git_state(Path(__file__)), "rows": rows, "verdicts": verdicts(rows),

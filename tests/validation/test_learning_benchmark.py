@@ -42,6 +42,22 @@ def windows(learning: ModuleType, n: int = 960) -> pd.DataFrame:
     )
 
 
+def test_ceiling_of_the_truth_by_hand(learning: ModuleType) -> None:
+    rows = pd.DataFrame(
+        {
+            "station": ["ALR"] * 6,
+            "split_group": [f"g{i}" for i in range(6)],
+            "y_azimuth": ["N", "N", "E", "E", "Normal", "Normal"],
+        }
+    )
+    planted = np.array([True, False, True, True, False, False])
+    ceiling = learning.truth_ceiling(rows, planted, "power_cross")
+    assert ceiling["direction"] == pytest.approx(((1 + 1 / 8) / 2 + 1) / 2)
+    assert ceiling["detection"] == pytest.approx((3 + 0.5) / 4)  # three windows beat both Normal ones, one ties
+    assert learning.truth_ceiling(rows, planted, "power")["direction"] == pytest.approx(((0.5 + 1 / 8) / 2 + 0.5) / 2)
+    assert learning.truth_ceiling(rows, np.zeros(6, dtype=bool), "power") == {"direction": 1 / 8, "detection": 0.5}
+
+
 def test_rule_that_knows_the_station_alone_stays_at_chance(learning: ModuleType) -> None:
     rows = windows(learning)
     events = rows[rows["y_azimuth"] != "Normal"]
