@@ -16,7 +16,7 @@ def equal_mass_bins(p: FloatArray, n_bins: int) -> NDArray[np.intp]:
     Source: Nguyen & O'Connor (2015), doi:10.18653/v1/D15-1182.
     """
     inner = np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]) if len(p) else np.empty(0)
-    return np.unique(np.searchsorted(np.unique(inner), p, side="right"), return_inverse=True)[1]
+    return np.unique(np.searchsorted(np.unique(inner), p), return_inverse=True)[1]
 
 
 def cluster_bin_sums(
