@@ -16,7 +16,7 @@ studies_app = typer.Typer(rich_markup_mode=None)
 @studies_app.command()
 def evaluate(
     model: Annotated[Path | None, typer.Option("--model", help="Checkpoint (.pth); needs --data.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Store.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Store; with --predictions: of its windows.")] = None,
     predictions: Annotated[Path | None, typer.Option("--predictions", help="A table, ours or a stranger's.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for metrics.json and figures.")] = None,
     config: ConfigOption = None,
@@ -36,13 +36,13 @@ def evaluate(
     if predictions is not None and model is None:
         from seismag.delivery.prediction import judge_table
 
-        metrics = judge_table(predictions, spec, out, make_progress())
+        metrics = judge_table(predictions, spec, out, make_progress(), data)
     elif model is not None and data is not None and predictions is None:
         from seismag.validation.training_run import judge_model
 
         metrics, _ = judge_model(model, data, spec, out, make_progress())
     else:
-        raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE.")
+        raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE (and perhaps --data STORE).")
     if as_json:
         print_json(metrics)
     else:

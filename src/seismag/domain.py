@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 MAGNITUDE_CLASSES = ("Normal", "Moderate", "Medium", "Large")
 AZIMUTH_CLASSES = ("Normal", "N", "NE", "E", "SE", "S", "SW", "W", "NW")
+AZIMUTH_CENTRES_DEG = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)  # of the classes from N on
 COMPONENTS = ("H", "D", "Z")
 
 MINIMUM_MAGNITUDE = 4.0

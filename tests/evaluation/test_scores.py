@@ -9,14 +9,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, matthews_corrcoef
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    roc_auc_score,
+)
 
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.evaluation.baselines import BASELINES, ORACLE
-from seismag.evaluation.predictions import TASK_CLASSES
+from seismag.evaluation.forecasts import MODEL
+from seismag.evaluation.predictions import TASK_CLASSES, task_probabilities
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.evaluation.summary import format_summary
+from seismag.evaluation.sums import find_truth, replicate_all, sum_task
+from seismag.evaluation.task_scores import Scored
 
 MakeTable = Callable[..., pd.DataFrame]
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")
@@ -213,7 +225,8 @@ def test_absent_and_thin_classes_and_few_groups_are_warned_of(make_table: MakeTa
     assert "2 event groups and 3 Normal groups: intervals are unreliable. 10 of each are the least" in text
     assert "magnitude: no window of Large" in text
     assert "Moderate (1), Medium (1)" in text
-    quiet = evaluate_predictions(make_table(n_events=120, n_blocks=20), config=CONFIG)
+    table = make_table(n_events=120, n_blocks=20)
+    quiet = evaluate_predictions(table.assign(is_mainshock=table["event_id"].notna()), config=CONFIG)
     assert quiet["warnings"] == []
 
 
@@ -260,11 +273,13 @@ def test_interval_of_the_balanced_accuracy_covers_the_truth() -> None:
     rng = np.random.default_rng(5)
     trials, covered = 120, 0
     for _ in range(trials):
-        result = evaluate_predictions(
-            random_detector(rng), config=EvaluateConfig(bootstrap=200, confidence=0.9, seed=3)
-        )
-        entry = result["detection"]["balanced_accuracy"]
-        covered += entry["low"] <= 0.675 <= entry["high"]
+        table = random_detector(rng)
+        truth = find_truth(table)
+        sums = {("detection", MODEL): sum_task("detection", task_probabilities(table, "detection"), truth)}
+        drawn = replicate_all(sums, truth.clusters, 200, seed=3)
+        scored = Scored.of(sums["detection", MODEL].total(), drawn["detection", MODEL])
+        low, high = scored.interval("balanced_accuracy", True, 0.9)
+        covered += low <= 0.675 <= high
     assert 0.80 <= covered / trials <= 0.97  # 0.88 expected, standard error 0.03
 
 
@@ -303,3 +318,125 @@ def test_summary_begins_with_skill_and_never_shows_accuracy_alone(make_table: Ma
         if line.strip().startswith("accuracy"):
             assert "without the field" in line
     assert all(len(line) <= 120 for line in lines[start : start + 20])
+
+
+def with_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Every third event an aftershock; azimuths 10 degrees clockwise of the sectors' centres."""
+    sector = pd.Index(AZIMUTH_CLASSES).get_indexer(table["y_azimuth"])
+    number = table["event_id"].str.extract(r"(\d+)")[0].astype(float)
+    return table.assign(
+        is_mainshock=number.notna() & (number % 3 != 0),
+        is_aftershock=number.notna() & (number % 3 == 0),
+        azimuth_deg=np.where(sector > 0, (45.0 * (sector - 1) + 10) % 360, np.nan),
+    )
+
+
+def test_the_headline_judges_mainshocks_and_normal_windows_only(make_table: MakeTable) -> None:
+    table = with_labels(make_table(n_events=36, n_blocks=12))
+    result = evaluate_predictions(table, config=CONFIG)
+    kept = table[table["is_mainshock"] | (table["y_magnitude"] == "Normal")]
+    alone = evaluate_predictions(kept, config=CONFIG)
+    assert (result["events"], result["n"], result["n_events"]) == ("mainshocks", 4 * 36, 24)
+    for task in TASK_CLASSES:
+        assert result[task] == alone[task]
+    whole = evaluate_predictions(table, config=CONFIG.model_copy(update={"events": "all"}))
+    assert (whole["events"], whole["n"], whole["all_events"]) == ("all", 4 * 48, None)
+    short = result["all_events"]
+    assert (short["n"], short["n_events"], short["n_event_groups"]) == (192, 36, 36)
+    for task in TASK_CLASSES:
+        assert all(short[task][key] == whole[task][key] for key in short[task])
+        assert {"balanced_accuracy", "skill_above_best_baseline", "per_class"} <= set(short[task])
+
+
+def test_samples_say_which_events_are_mainshocks(make_table: MakeTable) -> None:
+    table = make_table(n_events=36, n_blocks=12)
+    samples = with_labels(table)[["sample_id", "is_mainshock", "is_aftershock"]].sample(frac=1, random_state=1)
+    assert evaluate_predictions(table, samples, config=CONFIG)["n_events"] == 24
+    with pytest.raises(DataError, match=r"4 of 192 windows of the predictions are not in the samples"):
+        evaluate_predictions(table, samples[~samples["sample_id"].isin(["s0000", "s0001", "s0002", "s0003"])])
+
+
+def test_a_table_that_does_not_know_mainshocks_is_judged_whole_with_a_sentence(make_table: MakeTable) -> None:
+    result = evaluate_predictions(make_table(), config=CONFIG)
+    assert result["events"] == "all"
+    assert result["all_events"] is None
+    assert any("Nothing says which events are mainshocks" in sentence for sentence in result["warnings"])
+    asked = evaluate_predictions(make_table(), config=CONFIG.model_copy(update={"events": "all"}))
+    assert not any("mainshocks" in sentence for sentence in asked["warnings"])
+
+
+def test_proper_scores_ranking_and_direction_agree_with_scikit_learn_and_by_hand(make_table: MakeTable) -> None:
+    table = with_labels(make_table(hit=0.1)).assign(station="GTO", is_mainshock=True)
+    result = evaluate_predictions(table, config=CONFIG)
+    event = (table["y_magnitude"] != "Normal").to_numpy()
+    p_event = 1 - table["p_magnitude_Normal"].to_numpy()
+    detection = result["detection"]
+    assert detection["brier"]["value"] == pytest.approx(brier_score_loss(event, p_event))
+    assert detection["auc_within_station"]["value"] == pytest.approx(roc_auc_score(event, p_event))
+    assert detection["log_score"]["value"] == pytest.approx(-log_loss(event, p_event))
+    parts = {name: entry["value"] for name, entry in detection["reliability"]["brier_parts"].items()}
+    total = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within_bin"]
+    assert total == pytest.approx(detection["brier"]["value"])
+    observed, said = calibration_curve(event, p_event, n_bins=10, strategy="quantile")
+    assert [entry["observed"]["value"] for entry in detection["reliability"]["bins"]] == pytest.approx(observed)
+    assert [entry["mean_probability"] for entry in detection["reliability"]["bins"]] == pytest.approx(said)
+    probs = table[[f"p_magnitude_{name}" for name in MAGNITUDE_CLASSES]].to_numpy()
+    truth = pd.Index(MAGNITUDE_CLASSES).get_indexer(table["y_magnitude"])
+    assert result["magnitude"]["brier"]["value"] == pytest.approx(brier_score_loss(truth, probs))
+    below = probs.cumsum(axis=1)[:, :3] - (truth[:, None] <= np.arange(3))
+    assert result["magnitude"]["rps"]["value"] == pytest.approx((below**2).sum(axis=1).mean())
+    directions = table[[f"p_azimuth_{name}" for name in AZIMUTH_CLASSES[1:]]].to_numpy().argmax(axis=1)
+    difference = np.abs(45.0 * directions - table["azimuth_deg"])[event]
+    assert result["azimuth"]["mean_error_deg"]["value"] == pytest.approx(
+        np.minimum(difference, 360 - difference).mean()
+    )
+
+
+def test_right_directions_miss_the_azimuth_by_its_place_in_the_sector(make_table: MakeTable) -> None:
+    table = with_labels(make_table())
+    result = evaluate_predictions(with_probabilities(table, *truth_one_hot(table)), config=CONFIG)["azimuth"]
+    assert result["mean_error_deg"]["value"] == pytest.approx(10)
+    assert result["error_resultant"]["value"] == pytest.approx(1)
+    assert "mean_error_deg" not in result["baselines"]["all_normal"] or (
+        result["baselines"]["all_normal"]["mean_error_deg"] is None
+    )
+
+
+def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs(make_table: MakeTable) -> None:
+    good = evaluate_predictions(make_table(hit=0.8), config=CONFIG)
+    bad = evaluate_predictions(make_table(hit=0.0), config=CONFIG)
+    for task in TASK_CLASSES:
+        for score, skill in good[task]["skill_above_best_baseline"].items():
+            assert skill["low"] > 0, (task, score)
+            assert skill["value"] > bad[task]["skill_above_best_baseline"][score]["value"]
+    rival = good["magnitude"]["skill_above_best_baseline"]["rps"]["baseline"]
+    ratio = good["magnitude"]["rps"]["value"] / good["magnitude"]["baselines"][rival]["rps"]
+    assert good["magnitude"]["rps_skill"]["value"] == pytest.approx(1 - ratio)
+    assert bad["magnitude"]["rps_skill"]["value"] < 0.05
+
+
+def test_baselines_have_a_group(make_table: MakeTable) -> None:
+    baselines = evaluate_predictions(make_table(), config=CONFIG)["magnitude"]["baselines"]
+    groups = {name: entry["group"] for name, entry in baselines.items()}
+    assert groups["majority"] == "constant"
+    assert groups["station_balanced"] == "no_signal"
+    assert groups[ORACLE] == "oracle"
+
+
+def test_a_full_summary_has_at_most_40_lines(make_table: MakeTable) -> None:
+    table = with_labels(make_table(n_events=40, n_blocks=40))
+    validation = with_labels(make_table(n_events=20, n_blocks=20, seed=4)).assign(role="val", origin="simulated")
+    both = pd.concat([table.assign(origin="simulated"), validation.assign(sample_id="v" + validation["sample_id"])])
+    lines = format_summary(evaluate_predictions(both, config=CONFIG)).splitlines()
+    assert len(lines) <= 40
+    text = "\n".join(lines)
+    for words in (
+        "RPS skill",
+        "deg; chance 90",
+        "AUC within station",
+        "calibrated",
+        "hold the truth in",
+        "all events, 320",
+    ):
+        assert words in text
+    assert lines.index("magnitude") < 6

@@ -31,6 +31,12 @@ class EvaluateConfig(Section):
 
     bootstrap: int = Field(1000, ge=100, description="Replicates of the bootstrap by event cluster.")
     confidence: float = Field(0.95, gt=0, lt=1)
+    events: Literal["mainshocks", "all"] = Field(
+        "mainshocks", description="Event windows of the headline: those that point at a mainshock, or all."
+    )
+    reliability_bins: int = Field(10, ge=2, description="Bins of equal mass of reliability diagrams and ECE.")
+    coverage: float = Field(0.9, gt=0, lt=1, description="Probability with which a conformal set holds the truth.")
+    distance_km: float = Field(500.0, gt=0, description="Fixed radius among the distance rules of the tables.")
     seed: int = Field(20260205, ge=0)
 
 

@@ -156,15 +156,25 @@ def describe_predictions(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def judge_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
+def judge_table(
+    path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent, store: Path | None = None
+) -> dict[str, Any]:
     """Judge a table of predictions, whoever made it; gives the content of metrics.json.
 
+    Args:
+        path: the table.
+        spec: section ``evaluate``.
+        out: folder for metrics.json and figures; None: nothing is written.
+        progress: called with stage, done, total.
+        store: that its windows come from; its samples say which events are mainshocks, how strong and how far.
+
     Raises:
-        DataError: the table cannot be judged.
+        DataError: the table cannot be judged, or has windows that are not in the store.
     """
     predictions: pd.DataFrame = read_predictions(path)
+    samples = None if store is None else open_store(store).samples
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(predictions, config=spec)
+    metrics = evaluate_predictions(predictions, samples, config=spec)
     progress("scores", 1, 1)
     if out is not None:
         try:

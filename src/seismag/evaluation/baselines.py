@@ -17,6 +17,8 @@ apart (so that detection is not a by-product of four magnitude classes):
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold
@@ -29,6 +31,10 @@ ORACLE = "oracle_detection_constant"
 BASELINES = ("all_normal", "majority", "station", "station_balanced", ORACLE)
 FITTED_ON_TRAINING = "training role of the split"
 FITTED_WITHIN_TABLE = "out of fold within the table"
+GROUPS = dict.fromkeys(BASELINES, "no_signal") | {
+    "all_normal": "constant", "majority": "constant", ORACLE: "oracle",
+}  # fmt: skip
+RIVAL_GROUPS = ("constant", "no_signal")  # of which the best is what a model has to beat
 _MAX_FOLDS = 10
 
 
@@ -67,18 +73,26 @@ def baselines_within_table(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]
         As ``baseline_predictions``. With a single group nothing can be fitted and only
         ``all_normal`` comes back.
     """
+    parts = list(folds_within_table(predictions))
+    order = np.argsort(np.concatenate([positions for positions, _ in parts]))
+    return {name: pd.concat([part[name] for _, part in parts]).iloc[order] for name in parts[0][1]}
+
+
+def folds_within_table(predictions: pd.DataFrame) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:
+    """As ``baselines_within_table``, fold by fold: the rows of the fold, and their forecasts.
+
+    A table of a million windows has room for the forecasts of one fold, not of all.
+    """
     labels = _labels(
         predictions["sample_id"], predictions["station"], predictions["y_magnitude"], predictions["y_azimuth"]
     )
-    groups = pd.factorize(predictions["split_group"].astype(str), sort=True)[0]
+    groups = pd.factorize(predictions["split_group"], sort=True)[0]
     n_folds = min(_MAX_FOLDS, len(np.unique(groups)))
     if n_folds < 2:
-        return {"all_normal": _fit_and_predict(labels, labels)["all_normal"]}
-    parts = [
-        _fit_and_predict(labels.iloc[train], labels.iloc[test])
-        for train, test in GroupKFold(n_folds).split(labels, groups=groups)
-    ]
-    return {name: pd.concat([part[name] for part in parts]).loc[labels.index] for name in BASELINES}
+        yield np.arange(len(labels)), {"all_normal": _fit_and_predict(labels, labels)["all_normal"]}
+        return
+    for train, test in GroupKFold(n_folds).split(labels, groups=groups):
+        yield test, _fit_and_predict(labels.iloc[train], labels.iloc[test])
 
 
 def station_frequencies(

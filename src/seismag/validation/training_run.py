@@ -16,6 +16,7 @@ from seismag.data.splits import draw_split, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
+from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
@@ -97,7 +98,7 @@ def judge_model(
     indices, split = _unseen(loaded, store)
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(predictions, store.samples if split is not None else None, split, config)
+    metrics = evaluate_predictions(predictions, store.samples, split, config)
     progress("scores", 1, 1)
     if loaded.card.get("training_data") == UNKNOWN:
         metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
@@ -121,10 +122,12 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def draw_figures(metrics: dict[str, Any], folder: Path) -> None:
-    """Draw what belongs to a metrics.json: confusion of both tasks, scores beside baselines."""
+    """Draw what belongs to a metrics.json: confusion of both tasks, scores beside baselines, reliability, stations."""
     for task in ("magnitude", "azimuth"):
         draw_confusion(metrics, task, folder / f"confusion_{task}.png")
     draw_scores(metrics, folder / "scores.png")
+    draw_reliability(metrics, folder / "reliability.png")
+    draw_subsets(metrics, folder / "subsets.png")
 
 
 def reach_h(store: Store) -> float:

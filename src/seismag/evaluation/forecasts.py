@@ -1,0 +1,147 @@
+"""The model's forecast and its rivals' on the same rows, judged fold by fold, so that only one fold's are held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag import metrics as m
+from seismag.domain import DataError
+from seismag.evaluation.baselines import (
+    FITTED_ON_TRAINING,
+    FITTED_WITHIN_TABLE,
+    GROUPS,
+    RIVAL_GROUPS,
+    baseline_predictions,
+    folds_within_table,
+)
+from seismag.evaluation.judged_windows import mainshocks_and_normal
+from seismag.evaluation.predictions import TASK_CLASSES, probability_columns, task_probabilities
+from seismag.evaluation.sums import TaskSums, Truth, sum_task
+from seismag.metrics import FloatArray, IndexArray
+
+MODEL = "model"
+EXTRA_GROUP = "classical"
+Key = tuple[str, str]  # task, forecast
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the rules without the field are fitted on; without a split, the judged rows themselves by group k-fold.
+
+    Attributes:
+        samples: the store's samples.
+        split: sample_id, fold, role.
+        extra: further forecasts by name, indexed by sample_id, columns ``p_<task>_<Class>`` of one task or more; shown
+            beside the model, never rivals.
+    """
+
+    samples: pd.DataFrame | None = None
+    split: pd.DataFrame | None = None
+    extra: dict[str, pd.DataFrame] | None = None
+
+    @property
+    def described(self) -> str:
+        """In words."""
+        return FITTED_WITHIN_TABLE if self.split is None else FITTED_ON_TRAINING
+
+    def of_mainshocks(self) -> Training:
+        """Leave out of the training role what the analysis of mainshocks leaves out of the test role."""
+        if self.split is None or self.samples is None or "is_mainshock" not in self.samples:
+            return self
+        kept = self.samples.loc[mainshocks_and_normal(self.samples, "magnitude_class"), "sample_id"]
+        is_kept = (self.split["role"] != "train") | self.split["sample_id"].isin(kept)
+        return Training(self.samples, self.split[is_kept], self.extra)
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """All forecasts of one analysis.
+
+    Attributes:
+        sums: by task and forecast, what each cluster adds.
+        decided: by task and forecast, (n,) class decided for and (n,) log score of each row.
+        groups: by forecast, its group; ``RIVAL_GROUPS`` are what a model has to beat.
+    """
+
+    sums: dict[Key, TaskSums]
+    decided: dict[Key, tuple[NDArray[np.int8], NDArray[np.float32]]]
+    groups: dict[str, str]
+
+    def names(self, task: str) -> list[str]:
+        """Forecasts of a task, the model first."""
+        return [name for key, name in self.sums if key == task]
+
+    def rivals(self, task: str) -> list[str]:
+        """Forecasts of a task among which the best one is to be beaten."""
+        return [name for name in self.names(task) if self.groups.get(name) in RIVAL_GROUPS]
+
+
+def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training) -> Forecasts:
+    """Judge the model's columns and every rule on the same rows.
+
+    Raises:
+        DataError: samples and split do not hold the rows, or an extra forecast lacks one.
+    """
+    sums: dict[Key, TaskSums] = {}
+    decided: dict[Key, tuple[NDArray[np.int8], NDArray[np.float32]]] = {}
+    judged: dict[Key, int] = {}
+
+    def judge(task: str, name: str, probs: FloatArray, places: IndexArray) -> None:
+        key, part = (task, name), truth.part(places)
+        added = sum_task(task, probs, part)
+        sums[key] = sums[key] + added if key in sums else added
+        judged[key] = judged.get(key, 0) + len(places)
+        classes, scores = decided.setdefault(
+            key, (np.zeros(len(rows), dtype=np.int8), np.zeros(len(rows), dtype=np.float32))
+        )
+        classes[places] = probs.argmax(axis=1)
+        scores[places] = m.row_log_scores(probs, part.index[task])
+
+    everything = np.arange(len(rows))
+    for task in TASK_CLASSES:
+        judge(task, MODEL, task_probabilities(rows, task), everything)
+    for places, tables in _by_fold(rows, training):
+        for name, table in tables.items():
+            for task in TASK_CLASSES:
+                if probability_columns(task)[0] in table:  # the oracle has no detection
+                    judge(task, name, table[probability_columns(task)].to_numpy(dtype=float), places)
+    whole = {key for key, n in judged.items() if n == len(rows)}
+    extra = training.extra or {}
+    groups = {name: EXTRA_GROUP if name in extra else GROUPS.get(name, "no_signal") for _, name in whole}
+    groups[MODEL] = MODEL
+    return Forecasts(
+        {key: part for key, part in sums.items() if key in whole},
+        {key: part for key, part in decided.items() if key in whole},
+        groups,
+    )
+
+
+def _by_fold(rows: pd.DataFrame, training: Training) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:
+    """The rules' forecasts of some rows at a time, then the extra ones of all."""
+    if training.split is None:
+        yield from folds_within_table(rows)
+    else:
+        yield from _by_training_fold(rows, training.samples, training.split)
+    for name, table in (training.extra or {}).items():
+        wanted = pd.Index(rows["sample_id"].astype(str))
+        missing = wanted.difference(table.index)
+        if len(missing):
+            raise DataError(f"forecast {name}: {len(missing)} of {len(rows)} windows have none, e.g. {missing[0]}.")
+        yield np.arange(len(rows)), {name: table.loc[wanted]}
+
+
+def _by_training_fold(
+    rows: pd.DataFrame, samples: pd.DataFrame | None, split: pd.DataFrame
+) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:
+    if samples is None:
+        raise DataError("split: it comes without the samples it divides. Give the store as well.")
+    for fold, places in sorted(rows.groupby("fold").indices.items()):
+        fold_split = split[split["fold"] == fold]
+        if fold_split.empty:
+            raise DataError(f"split: fold {fold} of the predictions is not in it. Use the split of the run.")
+        yield places, baseline_predictions(samples, fold_split, rows["sample_id"].iloc[places])
