@@ -31,6 +31,12 @@ class EvaluateConfig(Section):
 
     bootstrap: int = Field(1000, ge=100, description="Replicates of the bootstrap by event cluster.")
     confidence: float = Field(0.95, gt=0, lt=1)
+    alarm_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of ordinary time that alarms may take: tau of the power and of the sealed test.",
+    )
     seed: int = Field(20260205, ge=0)
 
 

@@ -21,7 +21,7 @@ from seismag.domain import DataError
 from seismag.evaluation.predictions import TASK_CLASSES
 
 COLUMN_IN = 3.5
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -32,8 +32,8 @@ _STYLE: Any = {
     "savefig.dpi": 300,
     "pdf.fonttype": 42,  # text stays text
 }
-_BLUE, _ORANGE, _GREEN, _PINK, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
-_LINES = ((_BLUE, "-"), (_ORANGE, "--"), (_GREEN, "-."), (_PINK, ":"), (_GREY, (0, (5, 1, 1, 1, 1, 1))))
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
+_LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (GREY, (0, (5, 1, 1, 1, 1, 1))))
 _NAMES = {
     "all_normal": "always Normal",
     "majority": "class frequencies",
@@ -56,7 +56,7 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     classes = metrics[task]["classes"]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, axes = _new_figure(3.5)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
         for (row, column), count in np.ndenumerate(counts):
@@ -74,14 +74,14 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
         axes.grid(which="minor", color="#CCCCCC", linewidth=0.4)
         axes.tick_params(which="both", length=0)
         axes.set(xlabel="predicted", ylabel="true", title=_title(metrics, task))
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
     """Draw the balanced accuracy of the model beside the rules that never see the field, with intervals."""
     tasks = list(TASK_CLASSES)
     forecasts = [["model", *metrics[task]["baselines"]] for task in tasks]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN_IN, 0.9 + 0.22 * sum(len(names) + 1 for names in forecasts)))
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained")
@@ -93,7 +93,7 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
         notes = f"{metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bootstrap by group"
         oracle = any("oracle_detection_constant" in names for names in forecasts)
         figure.supxlabel(notes + ("\n* looks at the truth" if oracle else ""), fontsize=8)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
@@ -109,7 +109,7 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
     names = [str(name) for name in history.columns]
     losses = [name for name in names if "loss" in name]
     scores = [name for name in names if any(word in name for word in _CURVE_WORDS) and "loss" not in name]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         n_panels = 2 if scores else 1
         rows = sum(-(-len(entries) // 2) for entries in (losses, scores))  # of the legends, two entries a row
         figure = Figure(figsize=(COLUMN_IN, 1.7 * n_panels + 0.3 + 0.17 * rows))
@@ -122,12 +122,12 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
         if "val_loss" in history and history["val_loss"].notna().any():
             best = float(history["epoch"].iloc[int(np.nanargmin(history["val_loss"]))])
             for axes in panels:
-                axes.axvline(best, color=_GREY, linewidth=0.6, zorder=0)
+                axes.axvline(best, color=GREY, linewidth=0.6, zorder=0)
             panels[-1].set_xlabel(f"epoch (grey line: smallest val_loss, epoch {best:g})")
         else:
             panels[-1].set_xlabel("epoch")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> None:
@@ -139,9 +139,9 @@ def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> N
             value = result["baselines"][name]["balanced_accuracy"]
             low, high = result["baselines"][name]["intervals"]["balanced_accuracy"]
         if value is None:
-            axes.text(0.02, row, "undefined", va="center", color=_GREY)
+            axes.text(0.02, row, "undefined", va="center", color=GREY)
             continue
-        colour = _BLUE if name == "model" else (_GREY if result["baselines"][name]["uses_truth"] else _ORANGE)
+        colour = BLUE if name == "model" else (GREY if result["baselines"][name]["uses_truth"] else ORANGE)
         if low is not None:
             axes.plot([low, high], [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
         hollow = name != "model" and result["baselines"][name]["uses_truth"]
@@ -194,7 +194,8 @@ def _new_figure(height_in: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure; its folder is made, its suffix chooses the format."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
