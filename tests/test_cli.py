@@ -52,7 +52,9 @@ def test_importing_the_command_line_loads_nothing_heavy():
     )
 
 
-@pytest.mark.parametrize("verb", ["demo", "simulate", "prepare", "inspect", "train", "predict", "evaluate", "models"])
+@pytest.mark.parametrize(
+    "verb", ["demo", "simulate", "prepare", "inspect", "train", "predict", "evaluate", "alarms", "models"]
+)
 def test_every_verb_explains_itself(verb):
     result = run(verb, "--help")
     assert result.returncode == 0

@@ -49,3 +49,27 @@ def evaluate(
         print(format_summary(metrics))
         if out is not None:
             print(f"\nwritten to  {out}")
+
+
+@studies_app.command()
+def alarms(
+    predictions: Annotated[Path, typer.Option("--predictions", help="A table, ours or a stranger's.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Store that was predicted, for more references.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for alarms.json and molchan.png.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge predictions as alarms: Molchan diagram, gain, and first what so many events can show."""
+    from seismag.config import load_config
+    from seismag.evaluation.alarm_report import format_alarms
+    from seismag.evaluation.alarm_study import judge_alarms
+
+    log_to_stderr()
+    summary = judge_alarms(predictions, data, load_config(config, overrides).evaluate, out)
+    if as_json:
+        print_json(summary)
+    else:
+        print(format_alarms(summary))
+        if out is not None:
+            print(f"\nwritten to  {out}")

@@ -37,6 +37,12 @@ class EvaluateConfig(Section):
     reliability_bins: int = Field(10, ge=2, description="Bins of equal mass of reliability diagrams and ECE.")
     coverage: float = Field(0.9, gt=0, lt=1, description="Probability with which a conformal set holds the truth.")
     distance_km: float = Field(500.0, gt=0, description="Fixed radius among the distance rules of the tables.")
+    alarm_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of ordinary time that alarms may take: tau of the power and of the sealed test.",
+    )
     seed: int = Field(20260205, ge=0)
 
 

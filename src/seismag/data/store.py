@@ -86,6 +86,8 @@ def open_store(path: str | Path) -> Store:
         raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
     samples = read_table(path, SAMPLES_FILE)
     samples.attrs["dataset_id"] = attributes["dataset_id"]
+    config = attributes.get("config")
+    samples.attrs["controls"] = config.get("controls") if isinstance(config, dict) else None
     if "group_rule" in attributes:
         samples.attrs["group_rule"] = attributes["group_rule"]
     power = _require_array(path, group, "power")

@@ -195,7 +195,7 @@ def _new_figure(height_in: float) -> tuple[Figure, Axes]:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure; its folder is made."""
+    """Write a figure; its folder is made, its suffix chooses the format."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 

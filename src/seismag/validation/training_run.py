@@ -15,6 +15,7 @@ from seismag.data.parallel import Progress, silent
 from seismag.data.splits import draw_split, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.evaluation.scores import evaluate_predictions
@@ -66,6 +67,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
+        metrics["alarms"] = alarm_summary(predictions, store.samples, config.evaluate)
         if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
             metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
@@ -99,6 +101,7 @@ def judge_model(
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     progress("scores", 0, 1)
     metrics = evaluate_predictions(predictions, store.samples, split, config)
+    metrics["alarms"] = alarm_summary(predictions, store.samples, config)
     progress("scores", 1, 1)
     if loaded.card.get("training_data") == UNKNOWN:
         metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
