@@ -73,3 +73,59 @@ def alarms(
         print(format_alarms(summary))
         if out is not None:
             print(f"\nwritten to  {out}")
+
+
+@studies_app.command()
+def recover(
+    model: Annotated[
+        list[Path], typer.Option("--model", help="Checkpoint or run folder; several: folds of one cross-validation.")
+    ],
+    archive: Annotated[Path, typer.Option("--archive", help="The archive that the store was prepared from.")],
+    data: Annotated[Path, typer.Option("--data", help="Store; its Normal windows are planted in.")],
+    catalog: Annotated[list[Path], typer.Option("--catalog", help="Earthquake catalogue of the store.")],
+    stations: Annotated[Path | None, typer.Option("--stations", help="Station file of the store.")] = None,
+    kp: Annotated[Path | None, typer.Option("--kp", help="Kp index of the store, to compare.")] = None,
+    dst: Annotated[Path | None, typer.Option("--dst", help="Dst index of the store, to compare.")] = None,
+    snr: Annotated[
+        str, typer.Option("--snr", metavar="A,B,...", help="Power over the station's quiet background.")
+    ] = "0.1,0.3,1,3,10,30",
+    windows: Annotated[int, typer.Option("--windows", help="Normal windows to plant in.")] = 200,
+    false_alarms: Annotated[
+        float, typer.Option("--false-alarms", help="Share of Normal windows that may exceed the threshold.")
+    ] = 0.05,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for recovery.json, .csv and .png.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plant emissions in windows that a model has not seen, and count what it finds.
+
+    Says how strong an emission must be, and what the alarms before real earthquakes exclude. Of the configuration
+    simulate.emission (band, lead, law of magnitude and distance) and simulate.seed count.
+    """
+    from seismag.config import load_config
+    from seismag.domain import UsageError
+    from seismag.validation.recovery_plan import RecoveryPlan
+
+    settings = load_config(config, overrides)
+    try:
+        values = tuple(sorted({float(value) for value in snr.split(",")}))
+    except ValueError:
+        raise UsageError(f"--snr {snr}: numbers separated by commas, e.g. --snr 0.3,1,3,10.") from None
+    simulation = settings.simulate
+    plan = RecoveryPlan(values, windows, false_alarms, simulation.emission, simulation.seed)
+    from seismag.data.inputs import read_inputs
+    from seismag.evaluation.recovery import format_recovery
+    from seismag.validation.injection import recovery_study, write_recovery
+
+    log_to_stderr()
+    inputs = read_inputs(archive, stations, catalog, kp, dst)
+    report, plantings = recovery_study(model, data, inputs, plan, make_progress())
+    if out is not None:
+        write_recovery(report, plantings, out)
+    if as_json:
+        print_json(report)
+    else:
+        print(format_recovery(report))
+        if out is not None:
+            print(f"\nwritten to  {out}")

@@ -102,7 +102,7 @@ def predict_with_embeddings(
     check_preprocessing(loaded.card, store.attributes["preprocessing"])
     model = loaded.model.config
     require_cross(store, model)
-    indices, scaling = _scaling_of(loaded, store, indices, pool)
+    indices, scaling = scaling_of(loaded, store, indices, pool)
     rows = store.samples.iloc[indices].reset_index(drop=True)
     for column, classes in (("magnitude_class", MAGNITUDE_CLASSES), ("azimuth_class", AZIMUTH_CLASSES)):
         class_indices(rows[column], classes, column)
@@ -154,10 +154,10 @@ def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: i
     return table
 
 
-def _scaling_of(
+def scaling_of(
     loaded: LoadedModel, store: StoreLike, indices: IntArray, pool: IntArray | None
 ) -> tuple[IntArray, Scaling]:
-    """The windows that can be scaled as the model's card says, and their scaling.
+    """The windows that can be scaled as the model's card says, and their scaling; ``pool``: see ``past_windows``.
 
     Raises:
         DataError: there are windows, but none has enough past.

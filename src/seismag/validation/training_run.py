@@ -97,7 +97,7 @@ def judge_model(
     """
     store = _require_samples(open_store(store_path))
     loaded = load_checkpoint(model)
-    indices, split = _unseen(loaded, store)
+    indices, split = unseen_windows(loaded, store)
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     progress("scores", 0, 1)
     metrics = evaluate_predictions(predictions, store.samples, split, config)
@@ -139,7 +139,7 @@ def reach_h(store: Store) -> float:
     return float(config["window_h"] + config["horizon_h"])
 
 
-def _unseen(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame | None]:
+def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame | None]:
     """Positions of the windows that a model may be judged on, and the split if it is the model's own."""
     samples = store.samples
     if loaded.card["dataset_id"] == store.attributes["dataset_id"]:

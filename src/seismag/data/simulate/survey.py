@@ -169,3 +169,12 @@ def window_means(parts: list[FloatArray]) -> FloatArray:
     known = np.isfinite(segments)
     total = np.where(known, segments, 0.0).sum(axis=1)
     return np.divide(total, known.sum(axis=1), out=np.full(len(total), np.nan), where=known.any(axis=1))
+
+
+def mean_between(segments_nt2: FloatArray, start_utc: np.datetime64, end_utc: np.datetime64) -> float:
+    """Mean of the known segments of a day (4 T,) that lie within a window of it; NaN where there is none."""
+    slot_s = WINDOW_H * 3600
+    starts = np.concatenate([slot * slot_s + make_grid(_GRID).starts for slot in range(24 // WINDOW_H)])
+    first, last = ((time - start_utc.astype("M8[D]")) / np.timedelta64(1, "s") for time in (start_utc, end_utc))
+    inside = (starts >= first) & (starts + _GRID.segment_s <= last) & np.isfinite(segments_nt2)
+    return float(segments_nt2[inside].mean()) if inside.any() else np.nan
