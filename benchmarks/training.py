@@ -98,7 +98,7 @@ def bare_step(config: Config, size: int, device: str) -> Callable[[], None]:
     batch = config.train.batch_size
     y = np.arange(batch) % 4
     loss = MultiTaskLoss(y, y, config.train).to(device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, 0.05), lr=1e-4)
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.05, 1e-4))
     x, labels = torch.randn(batch, 3, size, size), torch.from_numpy(y)
 
     def step() -> None:

@@ -31,7 +31,7 @@ def test_learning_rate_without_warm_up_starts_at_its_full_value() -> None:
 
 def test_only_matrices_and_kernels_decay() -> None:
     model = ConvNeXtMultiTask(ModelConfig(backbone="convnext_atto"))
-    decaying, free = parameter_groups(model, 0.05)
+    decaying, free = parameter_groups(model, 0.05, 1e-4)
     assert (decaying["weight_decay"], free["weight_decay"]) == (0.05, 0.0)
     assert len(decaying["params"]) + len(free["params"]) == len(list(model.parameters()))
     free_ids = {id(parameter) for parameter in free["params"]}

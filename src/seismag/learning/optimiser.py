@@ -22,7 +22,7 @@ def build_optimiser(module: nn.Module, config: TrainConfig, steps_per_epoch: int
         steps_per_epoch: of the optimiser, not batches.
     """
     groups = parameter_groups(module, config.weight_decay, config.learning_rate, config.layer_decay)
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(groups)  # each group names its rate
     total = config.epochs * steps_per_epoch
     # at most half of the steps, so that a trial of one or two epochs reaches the full rate and comes down again
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total // 2)
@@ -31,7 +31,7 @@ def build_optimiser(module: nn.Module, config: TrainConfig, steps_per_epoch: int
 
 
 def parameter_groups(
-    module: nn.Module, weight_decay: float, learning_rate: float = 1.0, layer_decay: float = 1.0
+    module: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
     """Split the parameters: matrices and kernels decay; what has one dimension does not.
 

@@ -284,8 +284,8 @@ class _Pretraining(lightning.LightningModule):
         self.history: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
-        groups = parameter_groups(self.model, self.spec.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=self.spec.learning_rate, betas=(0.9, 0.95))  # as FCMAE
+        groups = parameter_groups(self.model, self.spec.weight_decay, self.spec.learning_rate)
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))  # as FCMAE
         total = self.spec.epochs * self.steps_per_epoch
         warmup = min(round(self.spec.warmup_epochs * self.steps_per_epoch), total // 2)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
