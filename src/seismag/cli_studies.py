@@ -19,6 +19,10 @@ def evaluate(
     data: Annotated[Path | None, typer.Option("--data", help="Store; with --predictions: of its windows.")] = None,
     predictions: Annotated[Path | None, typer.Option("--predictions", help="A table, ours or a stranger's.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for metrics.json and figures.")] = None,
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Judge the sealed windows; the look is recorded for good.")
+    ] = False,
+    purpose: Annotated[str | None, typer.Option("--purpose", help="Why, for the ledger of --sealed.")] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -26,14 +30,29 @@ def evaluate(
     """Judge a model or a table of predictions.
 
     A model is judged on windows that its training has not seen; beside it stand rules that never see the field.
+    With --sealed: on the windows that no fold has touched. Each look is written into the store's ledger before it
+    is given, and every later report counts it.
     """
     from seismag.config import load_config
     from seismag.domain import UsageError
     from seismag.evaluation.summary import format_summary
 
     log_to_stderr()
-    spec = load_config(config, overrides).evaluate
-    if predictions is not None and model is None:
+    settings = load_config(config, overrides)
+    spec = settings.evaluate
+    if sealed or purpose is not None:
+        if not sealed or not (purpose or "").strip() or model is None or data is None or predictions is not None:
+            raise UsageError('The sealed windows: --model FILE --data STORE --sealed --purpose "WHY".')
+        from seismag.validation.sealed import look, make_folder, open_question, write_look
+
+        question = open_question(model, data, purpose, settings.split)
+        if out is not None:
+            make_folder(out)  # before the look is spent
+        given = look(question, spec, make_progress())
+        if out is not None:
+            write_look(given, out)
+        metrics = given.metrics
+    elif predictions is not None and model is None:
         from seismag.delivery.prediction import judge_table
 
         metrics = judge_table(predictions, spec, out, make_progress(), data)

@@ -136,7 +136,7 @@ def test_events_at_stations_without_normal_windows_are_left_out_and_counted(make
 
 def test_windows_that_the_store_does_not_hold_are_named(make_table: MakeTable) -> None:
     table = make_table()
-    with pytest.raises(DataError, match="1 of 96 judged windows are not in the store's samples, for example s0000"):
+    with pytest.raises(DataError, match="1 of 96 windows of the predictions are not in the samples, for example s0000"):
         alarm_summary(table, make_samples(table.iloc[1:]), CONFIG)
 
 
@@ -145,3 +145,19 @@ def test_the_molchan_diagram_is_one_column_wide(make_table: MakeTable, tmp_path:
     with Image.open(tmp_path / "figures" / "molchan.png") as image:
         assert image.width == 1050  # 3.5 in at 300 dpi
         assert len(image.convert("RGB").getcolors(100_000)) > 50
+
+
+def test_windows_of_aftershocks_are_no_events_and_no_ordinary_time_of_a_store_of_controls(
+    make_table: MakeTable,
+) -> None:
+    table = make_table(n_events=12, n_blocks=12)
+    is_event = table["y_magnitude"] != "Normal"
+    first = is_event & (table.groupby("split_group").cumcount() < 2)
+    samples = make_samples(table, is_mainshock=first, is_aftershock=is_event & ~first)
+    summary = alarm_summary(table, samples, CONFIG)
+    assert (summary["events"], summary["n_events"], summary["n_event_windows"]) == ("mainshocks", 12, 24)
+    assert summary["n_ordinary_windows"] == 48
+    samples.attrs["controls"] = "all"
+    assert alarm_summary(table, samples, CONFIG)["n_ordinary_windows"] == 96
+    all_events = EvaluateConfig.model_validate({"bootstrap": 200, "events": "all"})
+    assert alarm_summary(table, samples, all_events)["n_event_windows"] == 48

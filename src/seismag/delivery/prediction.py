@@ -21,6 +21,7 @@ from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.runs import atomic_path, write_json_atomic
+from seismag.validation.sealed_ledger import sealed_state
 from seismag.validation.training_run import draw_figures
 
 
@@ -173,8 +174,9 @@ def judge_table(
     """
     predictions: pd.DataFrame = read_predictions(path)
     samples = None if store is None else open_store(store).samples
+    sealed = {} if store is None else {"sealed": sealed_state(store)}
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(predictions, samples, config=spec)
+    metrics = evaluate_predictions(predictions, samples, config=spec) | sealed
     progress("scores", 1, 1)
     if out is not None:
         try:

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import EvaluateConfig
-from seismag.domain import DataError
 from seismag.evaluation import alarms as al
 from seismag.evaluation import power as pw
+from seismag.evaluation.judged_windows import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.evaluation.predictions import check_predictions, judged_rows, task_probabilities
 from seismag.metrics import FloatArray
 
@@ -60,7 +60,12 @@ def alarm_summary(
     """
     config = config or EvaluateConfig.model_validate({})
     check_predictions(predictions)
-    table = _read_table(judged_rows(predictions), samples)
+    judged = add_label_columns(judged_rows(predictions), samples)
+    mainshocks = config.events == "mainshocks" and knows_mainshocks(judged)
+    is_event = judged["y_magnitude"] != "Normal"
+    if mainshocks:
+        is_event &= mainshocks_and_normal(judged)
+    table = _read_table(judged, is_event.to_numpy(), samples)
     rows = table.rows
     result: dict[str, Any] = {
         "power": None,
@@ -68,6 +73,7 @@ def alarm_summary(
         "n_event_windows": int((rows.event >= 0).sum()),
         "n_ordinary_windows": int(rows.ordinary.sum()),
         "n_left_out": table.n_left_out,
+        "events": "mainshocks" if mainshocks else "all",
         "event_rule": EVENT_RULE,
         "tau_measured_on": "all windows" if table.covers_all_time else "Normal windows",
         "references": {},
@@ -121,11 +127,11 @@ def study_power(rows: al.AlarmRows, config: EvaluateConfig) -> dict[str, Any]:
     }
 
 
-def _read_table(judged: pd.DataFrame, samples: pd.DataFrame | None) -> _Table:
+def _read_table(judged: pd.DataFrame, is_event: NDArray[np.bool_], samples: pd.DataFrame | None) -> _Table:
+    """Event windows, and the ordinary ones: all where the store covers all time, else the Normal ones."""
     covers = samples is not None and samples.attrs.get("controls") == "all"
     past_rate = _find_past_rate(judged, samples)
-    is_event = (judged["y_magnitude"] != "Normal").to_numpy()
-    ordinary = np.ones(len(judged), dtype=bool) if covers else ~is_event
+    ordinary = np.ones(len(judged), dtype=bool) if covers else (judged["y_magnitude"] == "Normal").to_numpy()
     groups = judged["split_group"].astype(str)
     start = judged["start_utc"].to_numpy().astype("datetime64[s]").astype(np.int64) / 3600.0
     rows = al.AlarmRows(
@@ -138,9 +144,10 @@ def _read_table(judged: pd.DataFrame, samples: pd.DataFrame | None) -> _Table:
         block=pd.factorize(groups, sort=True)[0],
     )
     place = rows.fold * (rows.station.max() + 1) + rows.station
-    kept = ~is_event | np.isin(place, place[ordinary])
-    left_out = int((~kept).sum())
-    if left_out:
+    has_ordinary = np.isin(place, place[ordinary])
+    left_out = int((is_event & ~has_ordinary).sum())
+    kept = ordinary | (is_event & has_ordinary)  # windows of aftershocks are neither, in a store of controls
+    if not kept.all():
         rows = al.AlarmRows(*(getattr(rows, name)[kept] for name in al.AlarmRows.__dataclass_fields__))
         past_rate = past_rate if isinstance(past_rate, str) else past_rate[kept]
     return _Table(rows, past_rate, covers, left_out)
@@ -150,17 +157,10 @@ def _find_past_rate(judged: pd.DataFrame, samples: pd.DataFrame | None) -> Float
     """Rate of earthquakes expected from the past at each judged window, or why there is none."""
     if samples is None:
         return "The rate of past earthquakes is in the store's samples.parquet: give the store as well (--data)."
-    known = samples.assign(sample_id=samples["sample_id"].astype(str)).set_index("sample_id")
-    wanted = pd.Index(judged["sample_id"].astype(str))
-    unknown = wanted.difference(known.index)
-    if len(unknown):
-        raise DataError(
-            f"{len(unknown)} of {len(wanted)} judged windows are not in the store's samples, for example {unknown[0]}. "
-            "Give the store that was predicted."
-        )
-    if "past_rate" not in known:
+    if "past_rate" not in samples:
         return "The store has no column past_rate (rate of past earthquakes); prepare it again to get one."
-    rate = known.loc[wanted, "past_rate"].to_numpy(dtype=float)
+    known = samples.set_index(samples["sample_id"].astype(str))["past_rate"]
+    rate = known.loc[judged["sample_id"].astype(str)].to_numpy(dtype=float)
     if not np.isfinite(rate).all():
         return f"past_rate is missing in {int((~np.isfinite(rate)).sum())} of {len(rate)} judged windows."
     return rate

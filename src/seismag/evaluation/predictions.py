@@ -18,7 +18,7 @@ TASK_CLASSES: dict[str, tuple[str, ...]] = {
     "detection": ("Normal", "Event"),
 }
 KEY_COLUMNS = ("run_id", "fold", "role", "sample_id", "split_group", "station", "start_utc", "event_id")
-ROLES = ("train", "val", "test")
+ROLES = ("train", "val", "test", "sealed")
 SUM_TOLERANCE = 1e-3
 
 
@@ -89,7 +89,10 @@ def judged_rows(predictions: pd.DataFrame) -> pd.DataFrame:
     role = "test" if (predictions["role"] == "test").any() else "val"
     rows = predictions[predictions["role"] == role].reset_index(drop=True)
     if rows.empty:
-        raise DataError("predictions: no row has the role test or val. Training rows are not judged.")
+        raise DataError(
+            "predictions: no row has the role test or val. Training rows are not judged, and sealed ones only by "
+            "`seismag evaluate --sealed`, which counts the looks."
+        )
     twice = rows["sample_id"].duplicated(keep=False)
     if twice.any():
         first = rows[rows["sample_id"] == rows.loc[twice, "sample_id"].iloc[0]]

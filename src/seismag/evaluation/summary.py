@@ -28,6 +28,7 @@ def format_summary(metrics: dict[str, Any]) -> str:
     ]
     if origins := metrics.get("data_origin"):
         lines.append(f"data: {' and '.join(origins)}{SIMULATED_REMARK if 'simulated' in origins else ''}")
+    lines += _sealed_lines(metrics.get("sealed"))
     few = _is_few(metrics)
     for task in TASK_CLASSES:
         lines += ["", *_summary_of_task(task, metrics[task], few)]
@@ -37,6 +38,20 @@ def format_summary(metrics: dict[str, Any]) -> str:
     if len(warnings) > MAX_WARNINGS:
         lines.append(f"warning: {len(warnings) - MAX_WARNINGS} more in metrics.json.")
     return "\n".join(lines).rstrip()
+
+
+def _sealed_lines(sealed: dict[str, Any] | None) -> list[str]:
+    """How often the sealed windows of this store were looked at, and what each look found, adjusted for all."""
+    if not sealed or not sealed["looks"]:
+        return []
+    this = f"; this is look {sealed['this_look']}" if "this_look" in sealed else ""
+    lines = [f"sealed windows of this store: {sealed['looks']} looks so far{this} (p-values times {sealed['looks']})"]
+    for entry in sealed["history"]:
+        p_values = entry["p_values"]
+        adjusted = p_values["area_skill"]["adjusted"] if p_values else None
+        outcome = "no p-value" if adjusted is None else f"area skill p {adjusted:.4f} adjusted"
+        lines.append(f"  look {entry['look']}, {entry['utc'][:10]}, {entry['run_id']}: {outcome} ({entry['purpose']})")
+    return lines
 
 
 def _summary_of_task(task: str, result: dict[str, Any], few: bool) -> list[str]:

@@ -24,6 +24,7 @@ from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
 from seismag.learning.train import train_model
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
+from seismag.validation.sealed_ledger import sealed_state
 
 SPLITS_DIR = Path("splits")
 _UNKNOWN_TRAINING = (
@@ -49,6 +50,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     if small:
         log.warning(small)
     store = _require_samples(open_store(store_path))
+    sealed_state(store.path)  # a damaged ledger of sealed looks is found before the work, not after it
     split, certificate = load_or_draw_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
@@ -68,6 +70,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
         metrics["alarms"] = alarm_summary(predictions, store.samples, config.evaluate)
+        metrics["sealed"] = sealed_state(store.path)
         if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
             metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
@@ -96,12 +99,14 @@ def judge_model(
         The content of metrics.json, and the predictions.
     """
     store = _require_samples(open_store(store_path))
+    sealed = sealed_state(store.path)
     loaded = load_checkpoint(model)
     indices, split = unseen_windows(loaded, store)
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     progress("scores", 0, 1)
     metrics = evaluate_predictions(predictions, store.samples, split, config)
     metrics["alarms"] = alarm_summary(predictions, store.samples, config)
+    metrics["sealed"] = sealed
     progress("scores", 1, 1)
     if loaded.card.get("training_data") == UNKNOWN:
         metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
