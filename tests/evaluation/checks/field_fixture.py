@@ -18,13 +18,13 @@ LONGITUDE_DEG = {"GTO": 123.141, "ALR": 124.59, "SKB": 106.55, "LUT": 112.6}  # 
 
 
 def make_samples(stations: list[str], days: int, start: str = "2021-01-01") -> pd.DataFrame:
-    """Windows of 6 h from 00 and 12 h UTC of every day; every fourth block of three days is an event's."""
+    """Windows of 6 h from 00 and 12 h UTC of every day; about every third block of three days is an event's."""
     day = np.datetime64(start, "ms") + np.arange(days) * np.timedelta64(1, "D")
     tables = []
     for number, code in enumerate(stations):
         begin = (day[:, None] + np.array([0, 12]) * np.timedelta64(1, "h")).ravel()
         block = np.repeat(np.arange(days) // 3, 2)
-        event = (block + number) % 4 == 0
+        event = (np.random.default_rng(number).random(block.max() + 1) < 0.3)[block]
         normal = [f"normal:{b // 9}" for b in block]
         utc_h = (begin - begin.astype("datetime64[D]")) / np.timedelta64(1, "h") + 3
         tables.append(
