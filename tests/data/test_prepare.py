@@ -161,6 +161,17 @@ def test_the_attributes_tell_where_the_store_comes_from(reference, inputs):
     assert attributes["dataset_id"] == reference.dataset_id
 
 
+def test_the_store_keeps_the_earthquakes_that_labelled_it(reference, inputs):
+    kept = stores.store_catalog(open_store(reference.store))
+    pd.testing.assert_frame_equal(kept, inputs.catalog.events, check_dtype=False)
+
+
+def test_a_store_from_before_the_catalogue_was_kept_still_opens(reference, tmp_path):
+    shutil.copytree(reference.store, tmp_path / "old")
+    (tmp_path / "old" / stores.CATALOG_FILE).unlink()
+    assert stores.store_catalog(open_store(tmp_path / "old")) is None
+
+
 def test_the_result_can_be_written_as_json_and_read_by_people(reference):
     facts = json.loads(json.dumps(reference.as_dict()))
     assert facts["n_samples"] == reference.n_samples

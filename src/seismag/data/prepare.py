@@ -113,6 +113,7 @@ def prepare_store(
             measured = _compute(pool, plan, inputs, spec, out, work, progress)
         samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
         dataset_id = _dataset_id(plan, days, inputs, spec)
+        stores.write_table(inputs.catalog.events, out / stores.CATALOG_FILE)
         stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, days, spec))
     shutil.rmtree(work.parent)
     summary = _summary(stores.open_store(out), inputs)

@@ -29,6 +29,7 @@ LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of 
 IMAGE_CHANNELS = ("R", "G", "B")
 SHARD_SAMPLES = 64  # one task of ``prepare``, one file on disk; a sample is one chunk within it
 SAMPLES_FILE, REJECTED_FILE, DAYS_FILE = "samples.parquet", "rejected.csv", "days.parquet"
+CATALOG_FILE = "catalog.parquet"
 PREPROCESSING_KEYS = (
     "window_h", "segment_s", "step_s", "n_bins", "frequency_rows", "n_log_rows", "max_interpolated_gap_s",
 )  # fmt: skip
@@ -191,6 +192,11 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
             f"{path}: its table {name} is missing or damaged ({error}). Delete the store and prepare it again.",
             "damaged_store",
         ) from error
+
+
+def store_catalog(store: Store) -> pd.DataFrame | None:
+    """Read the earthquakes that the store was labelled with; None for a store from before they were kept."""
+    return read_table(store.path, CATALOG_FILE) if (store.path / CATALOG_FILE).is_file() else None
 
 
 def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
