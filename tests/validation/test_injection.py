@@ -143,6 +143,17 @@ def test_the_window_with_a_refused_emission_counts_as_missed(model, store_path, 
     assert report["rejected_with_emission"] == 8
 
 
+@pytest.mark.parametrize("normalisation", [
+    {"method": "training"}, {"method": "trailing", "trailing_days": 45.0, "trailing_min": 3},
+])  # fmt: skip
+def test_without_an_emission_a_model_says_what_it_says_of_the_store(folder, store_path, inputs, normalisation):
+    path = write_model(folder / f"{normalisation['method']}.pth", store_path, normalisation=normalisation)
+    found = recover([path], store_path, inputs, plan(windows=3, snr=(1.0,)))
+    expected = found.normal.set_index("sample_id")["p_event"][found.plantings["sample_id"]]
+    np.testing.assert_allclose(found.plantings["p_event_without"], expected, atol=1e-5)
+    assert (found.plantings["p_event"] != found.plantings["p_event_without"]).all()
+
+
 def test_the_command_writes_table_figure_and_one_json_document(model, store_path, inputs, folder):
     archive = inputs.archive
     arguments = ["recover", "--model", str(model), "--archive", str(archive), "--data", str(store_path),

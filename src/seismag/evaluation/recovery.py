@@ -18,6 +18,7 @@ REPLICATES = 200  # of the curve
 LONE_HALF_STEP = 0.25  # decades, where one SNR is planted alone
 GIVEN = "snr_at_m5_100km"
 LIMIT_CONFIDENCE = 0.9
+EXCLUDES_NOTHING = 0.995  # a limit from here on is said to be none
 CHANCE_P = 0.05  # below, the alarms before earthquakes are called more than the false alarms
 
 
@@ -180,7 +181,7 @@ def _limit_sentence(snr: float, limit: Limit, observed: Counts) -> str:
         return "no limit: the store holds no earthquake that the model has not seen"
     if limit.value is None:
         return f"no limit at SNR {snr:g}: the model finds such emissions no more often than it gives false alarms"
-    if limit.value == 1.0:
+    if limit.value >= EXCLUDES_NOTHING:
         return f"nothing is excluded at SNR {snr:g}: every earthquake may have such an emission"
     return (
         f"at most {100 * limit.value:.0f} % of the earthquakes are preceded by an emission of SNR {snr:g} or more "
@@ -202,7 +203,7 @@ def describe_recovery(report: dict[str, Any]) -> str:
         )
     if not report["upper_limits"]:
         return " ".join([*parts, "No limit: by the law no emission has an SNR near the planted ones."])
-    limits = [row for row in report["upper_limits"] if row["value"] is not None and row["value"] < 1]
+    limits = [row for row in report["upper_limits"] if row["value"] is not None and row["value"] < EXCLUDES_NOTHING]
     chosen = min(limits, key=lambda row: (row["value"], row["snr"])) if limits else report["upper_limits"][-1]
     sentence = str(chosen["sentence"])
     return " ".join([*parts, f"{sentence[0].upper()}{sentence[1:]}."])

@@ -99,35 +99,45 @@ def recover(
     judged = pd.concat([_judge(model, store, plan.false_alarms, progress) for model in loaded], ignore_index=True)
     _require_once(judged)
     normal = judged[judged["y_magnitude"] == "Normal"].set_index("sample_id", drop=False)
-    targets, skipped = find_targets(store, inputs, normal["sample_id"])
+    chosen, sites, skipped = _choose(store, inputs, normal["sample_id"], plan, progress)
+    by_run = {model.card["run_id"]: model for model in loaded}
+    rows = []
+    for done, (target, background_nt2) in enumerate(chosen):
+        progress("plant", done, len(chosen))
+        judgement = normal.loc[target.sample_id]
+        found = _plant(by_run[judgement["run_id"]], target, sites[target.station.code], store, plan)
+        rows.append(found.assign(background_nt2=background_nt2, threshold=judgement["threshold"]))
+    progress("plant", len(chosen), len(chosen))
+    plantings = pd.concat(rows, ignore_index=True)
+    plantings["recovered"] = (plantings["p_event"] > plantings["threshold"]) & (plantings["reason"] == "")
+    earthquakes = one_window_a_cluster(judged[judged["y_magnitude"] != "Normal"], store.samples)
+    reference = {code: site.reference_nt2 for code, site in sites.items()}
+    return Recovery(plantings, normal.reset_index(drop=True)[_JUDGED], earthquakes[_JUDGED], reference, skipped)
+
+
+def _choose(
+    store: Store, inputs: Inputs, sample_ids: pd.Series, plan: RecoveryPlan, progress: Progress
+) -> tuple[list[tuple[Target, float]], dict[str, _Site], dict[str, int]]:
+    """Windows to plant in, each with its background in nT², their stations, and what is left out by reason."""
+    targets, skipped = find_targets(store, inputs, sample_ids)
     events = events_at_stations(inputs, plan.emission, targets)
     reachable = [target for target in targets if len(events[target.station.code])]
     if len(reachable) < len(targets):
         skipped["no_event_in_range"] = len(targets) - len(reachable)
     chosen = spread_over_days(reachable, plan.windows, plan.seed)
     backgrounds = measure_backgrounds(chosen, plan.emission, progress)
-    sites = {code: _Site(table, reference_of(chosen, backgrounds, code)) for code, table in events.items()}
-    usable = [place for place, target in enumerate(chosen) if np.isfinite(sites[target.station.code].reference_nt2)]
+    levels = {code: reference_of(chosen, backgrounds, code) for code in events}
+    sites = {code: _Site(events[code], level) for code, level in levels.items() if np.isfinite(level)}
+    usable = [
+        (target, mean_between(background, target.start_utc, target.end_utc))
+        for target, background in zip(chosen, backgrounds, strict=True)
+        if target.station.code in sites
+    ]
     if len(usable) < len(chosen):
         skipped["no_background"] = len(chosen) - len(usable)
     if not usable:
         raise DataError(_nothing_to_plant(inputs.archive, skipped))
-    rows = []
-    by_run = {model.card["run_id"]: model for model in loaded}
-    for done, place in enumerate(usable):
-        progress("plant", done, len(usable))
-        target = chosen[place]
-        judgement = normal.loc[target.sample_id]
-        found = _plant(by_run[judgement["run_id"]], target, sites[target.station.code], store, plan)
-        found["background_nt2"] = mean_between(backgrounds[place], target.start_utc, target.end_utc)
-        found["threshold"] = judgement["threshold"]
-        rows.append(found)
-    progress("plant", len(usable), len(usable))
-    plantings = pd.concat(rows, ignore_index=True)
-    plantings["recovered"] = (plantings["p_event"] > plantings["threshold"]) & (plantings["reason"] == "")
-    earthquakes = one_window_a_cluster(judged[judged["y_magnitude"] != "Normal"], store.samples)
-    reference = {code: site.reference_nt2 for code, site in sites.items() if np.isfinite(site.reference_nt2)}
-    return Recovery(plantings, normal.reset_index(drop=True)[_JUDGED], earthquakes[_JUDGED], reference, skipped)
+    return usable, sites, skipped
 
 
 def recovery_study(
