@@ -113,7 +113,7 @@ def test_samples_have_the_columns_of_the_design(reference):
         "sample_id", "station", "start_utc", "end_utc", "split_group", "event_id", "event_ids", "origin_utc",
         "magnitude", "depth_km", "distance_km", "azimuth_deg", "lead_hours", "magnitude_class", "azimuth_class",
         "in_dobrovolsky", "in_hattori", "es", "kp_max", "dst_min_nt", "gap_fraction", "local_hour", "noise_floor_nt",
-        "h_axis_deg", "source_sha256", "origin",
+        "h_axis_deg", "source_sha256", "origin", "past_rate",
     }  # fmt: skip
     assert named <= set(samples.columns)
     normal = samples["magnitude_class"] == "Normal"

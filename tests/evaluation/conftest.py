@@ -18,6 +18,12 @@ def make_table() -> MakeTable:
     return build_table
 
 
+@pytest.fixture
+def counting_rules_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the learnt rules, for tests that judge many tables and look at none of the rules."""
+    monkeypatch.setattr("seismag.evaluation.baselines.LEARNT_RULES", ())
+
+
 def build_table(
     n_events: int = 12, n_blocks: int = 12, rows_each: int = 4, hit: float = 0.4, seed: int = 0
 ) -> pd.DataFrame:

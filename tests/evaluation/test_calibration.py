@@ -15,6 +15,8 @@ from seismag.evaluation.calibration import Calibration, calibrate_folds, fit_cal
 from seismag.evaluation.predictions import probability_columns
 from seismag.evaluation.scores import evaluate_predictions
 
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+
 MakeTable = Callable[..., pd.DataFrame]
 
 

@@ -16,6 +16,8 @@ from seismag.domain import DataError
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.scores import evaluate_predictions
 
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+
 MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 

@@ -14,6 +14,8 @@ from seismag.evaluation.forecasts import MODEL, Training, judge_forecasts
 from seismag.evaluation.predictions import TASK_CLASSES, probability_columns
 from seismag.evaluation.sums import find_truth, sum_task
 
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+
 MakeTable = Callable[..., pd.DataFrame]
 
 

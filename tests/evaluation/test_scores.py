@@ -22,13 +22,16 @@ from sklearn.metrics import (
 
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.evaluation.baselines import BASELINES, ORACLE
+from seismag.evaluation.baselines import ORACLE
+from seismag.evaluation.baselines.frequencies import COUNTING_RULES
 from seismag.evaluation.forecasts import MODEL
 from seismag.evaluation.predictions import TASK_CLASSES, task_probabilities
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.evaluation.summary import format_summary
 from seismag.evaluation.sums import find_truth, replicate_all, sum_task
 from seismag.evaluation.task_scores import Scored
+
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
 
 MakeTable = Callable[..., pd.DataFrame]
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")
@@ -85,7 +88,7 @@ def test_keys_that_others_rely_on_are_there(make_table: MakeTable) -> None:
     assert result["bootstrap"]["strata"] == ["event groups", "Normal groups"]
     assert result["baselines_fitted"] == "out of fold within the table"
     for task in TASK_CLASSES:
-        expected = set(BASELINES) - ({ORACLE} if task == "detection" else set())
+        expected = set(COUNTING_RULES) - ({ORACLE} if task == "detection" else set())
         assert set(result[task]["baselines"]) == expected
         for baseline in result[task]["baselines"].values():
             assert {*SCORES, "log_score"} <= set(baseline)

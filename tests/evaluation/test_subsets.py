@@ -12,6 +12,8 @@ from sklearn.metrics import balanced_accuracy_score
 from seismag.config import EvaluateConfig
 from seismag.evaluation.scores import evaluate_predictions
 
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+
 MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig(bootstrap=200, seed=1)
 

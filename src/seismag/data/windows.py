@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyproj import Geod
 
 from seismag.config import DataConfig
+from seismag.data.aftershocks import past_rate
 from seismag.data.catalogs import Catalog, bounding_box, decluster
 from seismag.data.indices import SpaceWeatherIndex
 from seismag.domain import Station, azimuth_classes, magnitude_classes
@@ -147,6 +148,7 @@ def label_windows(
             reason[:] = "outside_catalog_area"
             detail[:] = "the station lies outside the area of the catalogue's events"
         near = events_at_station(events, station, spec)
+        table["past_rate"] = past_rate(_times(table)[1], near, spec)
         first, pairs = _eligible(table, near, spec)
         _guard(table, near, spec, catalog, first, reason, detail)
         usable = reason == ""

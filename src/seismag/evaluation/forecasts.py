@@ -124,7 +124,7 @@ def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training) -> For
 def _by_fold(rows: pd.DataFrame, training: Training) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:
     """The rules' forecasts of some rows at a time, then the extra ones of all."""
     if training.split is None:
-        yield from folds_within_table(rows)
+        yield from folds_within_table(rows, training.samples)
     else:
         yield from _by_training_fold(rows, training.samples, training.split)
     for name, table in (training.extra or {}).items():

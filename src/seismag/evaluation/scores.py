@@ -8,6 +8,7 @@ import pandas as pd
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
+from seismag.evaluation.baselines import absent_rules
 from seismag.evaluation.calibration import calibrate_folds, judge_calibration
 from seismag.evaluation.conformal import judge_sets
 from seismag.evaluation.forecasts import Forecasts, Training, judge_forecasts
@@ -90,7 +91,7 @@ def _judge(
     truth = find_truth(rows)
     forecasts = judge_forecasts(rows, truth, training)
     clusters = truth.clusters
-    warnings = _table_warnings(rows, clusters)
+    warnings = _table_warnings(rows, clusters) + absent_rules(rows if training.samples is None else training.samples)
     result: dict[str, Any] = {
         "n": len(rows),
         "n_events": int(rows["event_id"].nunique()),

@@ -16,8 +16,10 @@ from seismag.data.splits import draw_split, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
+from seismag.evaluation.classical import classical_forecasts
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.part_figures import draw_reliability, draw_subsets
+from seismag.evaluation.predictions import judged_rows
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
@@ -68,7 +70,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
             pretrain_model(store, split, config, run, resume=resume is not None)
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
-        metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
+        metrics = judge_predictions(store, predictions, split, config.evaluate)
         metrics["alarms"] = alarm_summary(predictions, store.samples, config.evaluate)
         metrics["sealed"] = sealed_state(store.path)
         if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
@@ -104,7 +106,7 @@ def judge_model(
     indices, split = unseen_windows(loaded, store)
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(predictions, store.samples, split, config)
+    metrics = judge_predictions(store, predictions, split, config)
     metrics["alarms"] = alarm_summary(predictions, store.samples, config)
     metrics["sealed"] = sealed
     progress("scores", 1, 1)
@@ -118,6 +120,19 @@ def judge_model(
         write_json_atomic(out / "metrics.json", metrics)
         draw_figures(metrics, out)
     return metrics, predictions
+
+
+def judge_predictions(
+    store: Store, predictions: pd.DataFrame, split: pd.DataFrame | None, config: EvaluateConfig
+) -> dict[str, Any]:
+    """Judge predictions of a store's windows beside the baselines and the classical methods.
+
+    Returns:
+        The content of metrics.json; ``classical`` holds the sentences on the classical methods.
+    """
+    classical = classical_forecasts(store, judged_rows(predictions), split)
+    metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables)
+    return {**metrics, "classical": classical.notes}
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:

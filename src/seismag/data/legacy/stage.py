@@ -35,7 +35,8 @@ GROUP_RULE = (
 _EXAMPLES = 3
 _NOT_STATED = {
     "depth_km": np.nan, "distance_km": np.nan, "lead_hours": np.nan, "in_dobrovolsky": None, "in_hattori": None,
-    "es": np.nan, "dst_min_nt": np.nan, "gap_fraction": np.nan, "masked_fraction": 0.0, "local_hour": np.nan,
+    "es": np.nan, "past_rate": np.nan, "dst_min_nt": np.nan, "gap_fraction": np.nan, "masked_fraction": 0.0,
+    "local_hour": np.nan,
     "noise_floor_nt": np.nan, "h_axis_deg": np.nan, "h_axis_source": None, "is_mainshock": False,
     "is_aftershock": False, "control_of": None, "matched": False,
 }  # fmt: skip
