@@ -10,6 +10,7 @@ from seismag.evaluation.task_scores import FEW_CLUSTERS
 
 SIMULATED_REMARK = " (what is found there was planted, or not, on purpose)"
 MAX_WARNINGS = 8
+MAX_LOOKS = 5
 _JUDGED = {
     "mainshocks": "windows before mainshocks, and Normal ones",
     "all": "windows before any event, and Normal ones",
@@ -45,8 +46,11 @@ def _sealed_lines(sealed: dict[str, Any] | None) -> list[str]:
     if not sealed or not sealed["looks"]:
         return []
     this = f"; this is look {sealed['this_look']}" if "this_look" in sealed else ""
-    lines = [f"sealed windows of this store: {sealed['looks']} looks so far{this} (p-values times {sealed['looks']})"]
-    for entry in sealed["history"]:
+    count = f"{sealed['looks']} look{'s' if sealed['looks'] > 1 else ''}"
+    lines = [f"sealed windows of this store: {count} so far{this} (p-values times {sealed['looks']})"]
+    if (earlier := sealed["looks"] - MAX_LOOKS) > 0:
+        lines.append(f"  {earlier} earlier in metrics.json")
+    for entry in sealed["history"][-MAX_LOOKS:]:
         p_values = entry["p_values"]
         adjusted = p_values["area_skill"]["adjusted"] if p_values else None
         outcome = "no p-value" if adjusted is None else f"area skill p {adjusted:.4f} adjusted"
