@@ -22,7 +22,7 @@ from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
-from seismag.learning.train import train_model
+from seismag.learning.train import refuse_placebo, train_model
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 
 SPLITS_DIR = Path("splits")
@@ -49,6 +49,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     if small:
         log.warning(small)
     store = _require_samples(open_store(store_path))
+    refuse_placebo(store)
     split, certificate = load_or_draw_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
