@@ -41,6 +41,12 @@ class DataConfig(Section):
     match_kp: float | None = Field(1.0, ge=0, description="Largest difference of kp_max in a match; null: not asked.")
     match_day_of_year: int = Field(30, ge=0, le=183, description="Largest difference of the day of the year.")
     match_years: float = Field(2.0, gt=0, description="Largest distance in time, years.")
+    placebo: Literal["none", "after_event", "shifted", "wrong_station"] = Field(
+        "none", description="Labels that no precursor can explain; such a store judges a model and trains none."
+    )
+    placebo_shift_d: float = Field(
+        20.0, gt=0, description="Of placebo shifted: days between placebo windows and the true ones they precede."
+    )
     seed: int = Field(20260205, ge=0, description="Draws the matched controls.")
 
     @field_validator("window_h", mode="before")
@@ -54,6 +60,11 @@ class DataConfig(Section):
     def _check_shapes(self) -> DataConfig:
         if self.segment_s > self.window_h * 3600:
             raise ValueError(f"data.segment_s is {self.segment_s} s, longer than the window. Shorten it.")
+        if 24 * self.placebo_shift_d <= self.window_h + self.horizon_h:
+            raise ValueError(
+                f"data.placebo_shift_d is {self.placebo_shift_d:g}: placebo windows would overlap the true ones. "
+                f"Set it above {(self.window_h + self.horizon_h) / 24:g} days, best above guard_ahead_d."
+            )
         if self.n_bins >= self.segment_s // 2:
             raise ValueError(
                 f"data.n_bins is {self.n_bins}, but a {self.segment_s} s segment has "

@@ -24,6 +24,7 @@ from seismag.data.inputs import Inputs, checksums, fingerprint_of
 from seismag.data.inspection import store_summary
 from seismag.data.noise import noise_floor_nt
 from seismag.data.parallel import Pool, Progress, full_disk_explained, open_pool, silent
+from seismag.data.placebo import label_placebo_windows
 from seismag.data.quality import mask_artefacts
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import choose_controls, daily_windows, label_windows
@@ -135,6 +136,7 @@ def _attributes(
         "catalog_warnings": inputs.catalog.warnings,
         "catalog_dropped": inputs.catalog.dropped,
         "range_rule": spec.range_rule,
+        "placebo": spec.placebo,
         "kp_matched": inputs.kp is not None and spec.match_kp is not None,
     }
 
@@ -209,8 +211,9 @@ def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tu
         stores.write_rejected(table, out)
         found = ", ".join(f"{count} {reason}" for reason, count in table["reason"].value_counts().items())
         raise DataError(f"{inputs.archive}: no usable window ({found}); {out / stores.REJECTED_FILE} says why.")
+    label = label_windows if spec.placebo == "none" else label_placebo_windows
     labels = choose_controls(
-        label_windows(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
+        label(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
     )
     plan = labels.samples.sort_values(["station", "start_utc"], ignore_index=True)
     paths = windows.assign(path=windows["paths"].str[0])[["station", "start_utc", "path"]]
@@ -338,6 +341,8 @@ def _compute_shard(
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
     facts = store_summary(store)
     warnings = list(inputs.catalog.warnings)
+    if (kind := stores.placebo_of(store)) != "none":
+        warnings.append(f"placebo windows ({kind}): they judge a model, and none is trained on them")
     if archives.is_unfinished(inputs.archive):
         warnings.append("the archive is a simulation that was interrupted: days are missing. Give its command again")
     if inputs.catalog.coverage.holes:

@@ -194,6 +194,11 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
         ) from error
 
 
+def placebo_of(store: Any) -> str:
+    """Name the kind of placebo windows that a store holds (``data.placebo``); ``none`` for true ones."""
+    return str(store.attributes.get("placebo", "none"))
+
+
 def store_catalog(store: Store) -> pd.DataFrame | None:
     """Read the earthquakes that the store was labelled with; None for a store from before they were kept."""
     return read_table(store.path, CATALOG_FILE) if (store.path / CATALOG_FILE).is_file() else None

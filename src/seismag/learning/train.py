@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from seismag.config import Config, TrainConfig
+from seismag.data.store import placebo_of
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.learning.checkpoint import build_card, check_architecture, read_content
 from seismag.learning.dataset import EpochDraws, IntArray, SpectrogramDataset, StoreLike, role_indices
@@ -34,6 +35,19 @@ log = logging.getLogger(__name__)
 
 _TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _RESUMABLE = {"runs_dir", "num_workers"}  # keys that may differ between a training and its continuation
+
+
+def refuse_placebo(store: StoreLike) -> None:
+    """Refuse a store whose labels are wrong on purpose.
+
+    Raises:
+        UsageError: it holds placebo windows (``data.placebo``).
+    """
+    if (kind := placebo_of(store)) != "none":
+        raise UsageError(
+            f"{store.path}: holds placebo windows (data.placebo: {kind}). They judge a model and train none: train on "
+            "the store of the true windows, prepared with data.placebo: none."
+        )
 
 
 @dataclass(frozen=True)
@@ -74,11 +88,12 @@ def train_model(
             several processes, so that it must then be a function of a module.
 
     Raises:
-        UsageError: the run holds a training already and ``resume`` is False, or was begun with other settings;
-            ``train.init_from`` does not fit, or has seen test windows.
+        UsageError: the store holds placebo windows; the run holds a training already and ``resume`` is False, or was
+            begun with other settings; ``train.init_from`` does not fit, or has seen test windows.
         SeismagError: a role is empty, the backbone does not take the spectrograms, the loss is not a number.
         DataError: split and store do not fit, a class is unknown, a value is infinite.
     """
+    refuse_placebo(store)
     require_devices(config.train.devices)
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)

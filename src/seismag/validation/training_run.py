@@ -24,7 +24,7 @@ from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
-from seismag.learning.train import train_model
+from seismag.learning.train import refuse_placebo, train_model
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 from seismag.validation.sealed_ledger import sealed_state
 
@@ -53,6 +53,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         log.warning(small)
     store = _require_samples(open_store(store_path))
     sealed_state(store.path)  # a damaged ledger of sealed looks is found before the work, not after it
+    refuse_placebo(store)
     split, certificate = load_or_draw_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )

@@ -84,18 +84,22 @@ def slide_labels(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
 def permute_within_station_season(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
     """Compare P(Event) with labels exchanged between groups of one station and season (``station_season``, a note)."""
     rows = rank_windows(judged_rows(predictions))
-    if refusal := too_few_pairs("station_season", rows):
+    stratum = rows.station * 4 + rows.season
+    how = "groups of one station and season exchange labels"
+    return exchange_labels("station_season", rows, stratum, spec, how)
+
+
+def exchange_labels(name: str, rows: Ranked, stratum: IndexArray, spec: AuditConfig, how: str) -> CheckResult:
+    """Compare the AUC within station with that of labels exchanged between whole groups within strata."""
+    if refusal := too_few_pairs(name, rows):
         return refusal
     rng = np.random.default_rng([spec.seed, 32])
-    stratum = rows.station * 4 + rows.season
     null = permuted_auc(rows, stratum, spec.permutations, rng)
     placebo = np.empty(spec.placebos)
     for number in range(spec.placebos):
         other = turn_scores(rows, rng.uniform(LEAST_SLIDE, 1 - LEAST_SLIDE))
         placebo[number] = _p_value(station_auc(other), permuted_auc(other, stratum, PLACEBO_DRAWS, rng))
-    return summarise(
-        "station_season", station_auc(rows), null, placebo, "groups of one station and season exchange labels"
-    )
+    return summarise(name, station_auc(rows), null, placebo, how)
 
 
 def refit_shuffled(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
