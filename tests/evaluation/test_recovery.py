@@ -66,6 +66,7 @@ def test_the_sentence_says_strength_alarms_and_limit(report):
     assert f"at most {100 * limit['value']:.0f} % of the earthquakes" in report["sentence"].lower()
     assert "2 of 40 earthquakes have an alarm before them, 2.0 expected" in report["sentence"]
     assert "no more than chance" in report["sentence"]
+    assert "e+" not in report["sentence"]
     assert format_recovery(report).endswith(report["sentence"])
 
 

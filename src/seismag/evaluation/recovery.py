@@ -151,10 +151,15 @@ def _within(snr: float, tested: tuple[float, float]) -> float | None:
 def _level_sentence(snr: float, level: float, tested: tuple[float, float]) -> str:
     share = f"{100 * level:.0f} %"
     if snr > tested[1]:
-        return f"{share} efficiency is not reached up to SNR {tested[1]:.3g}, the strongest planted"
+        return f"{share} efficiency is not reached up to SNR {_plain(tested[1])}, the strongest planted"
     if snr < tested[0]:
-        return f"{share} efficiency is reached below SNR {tested[0]:.3g}, the weakest planted"
-    return f"{share} efficiency is reached at SNR {snr:.2g}"
+        return f"{share} efficiency is reached below SNR {_plain(tested[0])}, the weakest planted"
+    return f"{share} efficiency is reached at SNR {_plain(snr)}"
+
+
+def _plain(snr: float) -> str:
+    """Two significant digits, never as a power of ten: 210, not 2.1e+02."""
+    return f"{float(f'{snr:.2g}'):g}"
 
 
 def _earthquakes(observed: Counts, false_alarms: Counts) -> dict[str, Any]:
