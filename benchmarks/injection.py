@@ -92,7 +92,8 @@ def print_report(report: dict[str, Any]) -> None:
               f"{row['days_high']:.2f}]  limit {'none' if limit is None else f'{limit:.2f}'}")  # fmt: skip
     for level in ("snr_50", "snr_90"):
         found = report["curve"][level]
-        print(f"  {level}: {found['value']} [{found['low']}, {found['high']}]")
+        value, low, high = ("-" if found[key] is None else f"{found[key]:.3g}" for key in ("value", "low", "high"))
+        print(f"  {level}: {value} [{low}, {high}]")
     print(f"  {report['sentence']}")
 
 

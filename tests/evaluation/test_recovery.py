@@ -70,6 +70,13 @@ def test_the_sentence_says_strength_alarms_and_limit(report):
     assert format_recovery(report).endswith(report["sentence"])
 
 
+def test_a_lucky_lack_of_alarms_shows_beside_the_expected_limit(report):
+    lucky = recovery_report(*study(hits=0), confidence=0.95, seed=1)
+    limit, usual = lucky["upper_limits"][-1], report["upper_limits"][-1]
+    assert limit["expected"] == usual["expected"] == usual["value"]  # 2 of 40 are the median at 5 %
+    assert limit["value"] < limit["expected"]
+
+
 def test_more_alarms_than_chance_are_no_null_result():
     report = recovery_report(*study(hits=30), confidence=0.95, seed=1)
     assert "more than chance, so this is no null result" in report["sentence"]

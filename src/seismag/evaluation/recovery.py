@@ -173,10 +173,16 @@ def _limits(plantings: pd.DataFrame, observed: Counts, false_alarms: Counts) -> 
     rows = []
     for level, group in plantings.groupby("level", sort=True):
         efficiency = _counts(group, "recovered")
-        limit = upper_limit(observed, efficiency, false_alarms, LIMIT_CONFIDENCE) if observed.n else Limit(None, None)
+        limit, expected = Limit(None, None), Limit(None, None)
+        if observed.n:
+            chance = Counts(float(stats.binom.median(observed.n, false_alarms.share)), observed.n)
+            limit, expected = (
+                upper_limit(hits, efficiency, false_alarms, LIMIT_CONFIDENCE) for hits in (observed, chance)
+            )
         rows.append({
             "snr": float(level), "confidence": LIMIT_CONFIDENCE, "efficiency": efficiency.share, "value": limit.value,
-            "if_exact": limit.if_exact, "sentence": _limit_sentence(float(level), limit, observed),
+            "if_exact": limit.if_exact, "expected": expected.value,
+            "sentence": _limit_sentence(float(level), limit, observed),
         })  # fmt: skip
     return rows
 

@@ -31,6 +31,8 @@ def draw_recovery(report: dict[str, Any], path: Path) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 2]})
         _draw_efficiency(upper, report)
         _draw_limits(lower, report)
+        if report["efficiency"]:
+            figure.legend(*upper.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
         with atomic_path(path) as temporary:
             figure.savefig(temporary)
 
@@ -65,7 +67,6 @@ def _draw_efficiency(axes: Axes, report: dict[str, Any]) -> None:
         ylabel="efficiency",
         title=f"{report['windows']} windows, {sum(row['n'] for row in rows)} emissions",
     )
-    axes.legend(loc="upper left", frameon=False)
 
 
 def _draw_limits(axes: Axes, report: dict[str, Any]) -> None:
