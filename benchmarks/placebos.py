@@ -1,0 +1,48 @@
+"""Judge a model on placebo windows beside the true ones of the same archive.
+
+Prepare four stores alike but for data.placebo (none, after_event, shifted, wrong_station), train on the first, then
+
+    python benchmarks/placebos.py --model RUN/best_model.pth --true true.zarr after.zarr shifted.zarr wrong.zarr
+
+Prints the AUC of P(Event) within station on windows away from the training, its null and p. On a planted archive the
+true windows must stand out and every placebo must be at chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from seismag.config import AuditConfig
+from seismag.data.store import open_store, placebo_of
+from seismag.evaluation.checks.label_nulls import exchange_labels, rank_windows
+from seismag.learning.checkpoint import load_checkpoint
+from seismag.validation.placebos import placebo_scores
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, action="append", required=True)
+    parser.add_argument("--true", type=Path, required=True)
+    parser.add_argument("placebo", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    models = [load_checkpoint(path) for path in arguments.model]
+    print(f"{'windows':<14}{'judged':>8}{'of':>7}{'AUC':>8}{'null, 95 %':>18}{'p':>9}{'placebo rate':>14}")
+    for path in (arguments.true, *arguments.placebo):
+        store = open_store(path)
+        score, judged = placebo_scores(models, store)
+        kept = judged > 0
+        rows = rank_windows(store.samples[kept].reset_index(drop=True), score[kept])
+        result = exchange_labels("placebo", rows, rows.station, AuditConfig(), "groups exchange labels")
+        if result.statistic is None or result.null is None:
+            print(f"{placebo_of(store):<14}{kept.sum():>8}{len(kept):>7}  {result.sentence}")
+            continue
+        null = f"{result.null['low']:.3f} to {result.null['high']:.3f}"
+        kind = "true" if placebo_of(store) == "none" else placebo_of(store)
+        print(f"{kind:<14}{kept.sum():>8}{len(kept):>7}{result.statistic:>8.3f}{null:>18}{result.p_value:>9.4f}"
+              f"{result.placebo_rate:>14.3f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
