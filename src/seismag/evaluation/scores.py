@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
+from seismag.data.splits import NAIVE_WARNING
 from seismag.domain import DataError
 from seismag.evaluation.baselines import (
     BASELINES,
@@ -303,7 +304,7 @@ def _provenance(
 
 
 def _table_warnings(rows: pd.DataFrame, clusters: _Clusters) -> list[str]:
-    warnings = []
+    warnings = [NAIVE_WARNING] if "split_method" in rows and (rows["split_method"] == "naive").any() else []
     n_event = int(clusters.has_event.sum())
     n_normal = clusters.n - n_event
     if clusters.smallest < FEW_CLUSTERS:

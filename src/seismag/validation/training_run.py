@@ -12,7 +12,7 @@ import pandas as pd
 
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.data.parallel import Progress, silent
-from seismag.data.splits import draw_split, load_or_draw_split
+from seismag.data.splits import NAIVE_WARNING, draw_split, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
@@ -24,7 +24,7 @@ from seismag.learning.train import train_model
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 
 SPLITS_DIR = Path("splits")
-_UNKNOWN_TRAINING = (
+UNKNOWN_TRAINING = (
     "the model's training data are unknown: windows judged here may have been among them, so no score is a test"
 )
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     config, small = shrink_if_asked(config, os.environ)
     if small:
         log.warning(small)
-    store = _require_samples(open_store(store_path))
+    store = require_samples(open_store(store_path))
     split, certificate = load_or_draw_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
@@ -66,7 +66,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_predictions(predictions, store.samples, split, config.evaluate)
         if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
-            metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
+            metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
         record_metrics(run.best_model, headline(metrics))
         draw_figures(metrics, run.path)
@@ -92,7 +92,7 @@ def judge_model(
     Returns:
         The content of metrics.json, and the predictions.
     """
-    store = _require_samples(open_store(store_path))
+    store = require_samples(open_store(store_path))
     loaded = load_checkpoint(model)
     indices, split = _unseen(loaded, store)
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
@@ -100,8 +100,8 @@ def judge_model(
     metrics = evaluate_predictions(predictions, store.samples if split is not None else None, split, config)
     progress("scores", 1, 1)
     if loaded.card.get("training_data") == UNKNOWN:
-        metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
-        log.warning(_UNKNOWN_TRAINING)
+        metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
+        log.warning(UNKNOWN_TRAINING)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out / "predictions.parquet", index=False)
@@ -138,6 +138,11 @@ def _unseen(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame | None
     samples = store.samples
     if loaded.card["dataset_id"] == store.attributes["dataset_id"]:
         spec = SplitConfig(**loaded.card["split"])
+        if spec.method == "naive":
+            raise UsageError(
+                f"{loaded.path}: {NAIVE_WARNING} What it claims stands in metrics.json of its run "
+                f"{loaded.card['run_id']}; judge it on another store, or train with split.method=loeo."
+            )
         split = draw_split(samples, spec, reach_h(store))
         test = split.loc[(split["fold"] == spec.fold) & (split["role"] == "test"), "sample_id"]
         if not test[test.isin(loaded.trained_on)].empty:
@@ -156,7 +161,12 @@ def _unseen(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame | None
     return samples.index[~seen].to_numpy(), None
 
 
-def _require_samples(store: Store) -> Store:
+def require_samples(store: Store) -> Store:
+    """Give the store back if it holds a sample.
+
+    Raises:
+        DataError: it holds none.
+    """
     if not len(store.samples):
         raise DataError(
             f"{store.path}: holds no sample; rejected.csv in it says why. Prepare more data, or other rules."
@@ -180,7 +190,8 @@ def _say_split(certificate: dict[str, Any], fold: int) -> None:
         raise SeismagError(f"split.fold {fold}: the stored split has {len(certificate['folds'])} folds.")
     row = rows[0]
     log.info(
-        "fold %d of %d: %d train, %d val, %d test, %d purged (%.0f %%); overlaps: none",
+        "fold %d of %d: %d train, %d val, %d test, %d purged (%.0f %%)%s; %s",
         fold, len(certificate["folds"]), row["train"], row["val"], row["test"],
-        row["purged"], 100 * row["purged_share"],
+        row["purged"], 100 * row["purged_share"], f", {row['sealed']} sealed" if row["sealed"] else "",
+        certificate.get("warning", "overlaps: none"),
     )  # fmt: skip
