@@ -98,13 +98,6 @@ def test_evaluate_script_runs_verbatim(checkout):
     assert "skill above no-signal" in run(command, checkout).stdout
 
 
-@pytest.mark.parametrize("command", ["python scripts/train_loeo.py --config configs/loeo_validation.yaml"])
-def test_commands_of_later_pieces_say_so(command, checkout):
-    result = run(command, checkout)
-    assert result.returncode == 2
-    assert "not built yet" in result.stderr
-
-
 def test_enhanced_training_runs_verbatim(checkout):
     result = run("cd training && python run_enhanced_training.py", checkout)
     assert result.returncode == 0, result.stderr
@@ -169,3 +162,20 @@ def test_a_model_is_not_used_on_windows_prepared_otherwise(checkout):
     result = run("seismag evaluate --model models/convnext_loeo_best.pth --data other", checkout)
     assert result.returncode == 1
     assert "step_s 94 in training, 188 here" in result.stderr
+
+
+def test_a_fold_of_the_cross_validation_runs_by_the_script(checkout):
+    command = "python scripts/train_loeo.py --config configs/loeo_validation.yaml"
+    before = (checkout / "models" / "convnext_loeo_best.pth").read_bytes()
+    result = run(f"{command} --folds 2 --set 'train.resize=[[1, 4]]' --json", checkout)  # coarse, to be quick
+    assert result.returncode == 0, result.stderr
+    assert "SEISMAG_SMALL=1" in result.stderr
+    document = json.loads(result.stdout)
+    assert [fold["fold"] for fold in document["folds"]] == [2]
+    assert document["missing"] == [1, *range(3, 11)]
+    assert not document["complete"]
+    assert [path.name for path in (checkout / "loeo_convnext_results").iterdir()] == ["fold_2.json"]
+    assert (checkout / "models" / "convnext_loeo_best.pth").read_bytes() == before
+    refused = run(f"{command} --folds 0", checkout)
+    assert refused.returncode == 2
+    assert "count from 1 to 10" in refused.stderr

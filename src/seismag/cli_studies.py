@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seismag.cli_options import ConfigOption, JsonOption, SetOption
+from seismag.cli_options import ConfigOption, JsonOption, SetOption, WorkersOption
 from seismag.terminal import log_to_stderr, make_progress, print_json
 
 studies_app = typer.Typer(rich_markup_mode=None)
@@ -148,3 +148,46 @@ def recover(
         print(format_recovery(report))
         if out is not None:
             print(f"\nwritten to  {out}")
+
+
+@studies_app.command()
+def crossval(
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Store; default: data.store.")] = None,
+    folds: Annotated[
+        str | None, typer.Option("--folds", metavar="K,...", help="Which, e.g. 1,3-5, from 1; default: all.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the results; default: <split.method>_convnext_results.")
+    ] = None,
+    workers: WorkersOption = 1,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDR", help="Dask, e.g. tcp://host:8786.")
+    ] = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train and judge every fold of a split: by event, station, region or time.
+
+    Each fold is a run. The same command again goes on with interrupted folds and leaves finished ones. When all are
+    finished their test windows are judged together.
+    """
+    from seismag.config import load_config
+    from seismag.domain import UsageError
+
+    settings = load_config(config, overrides)  # before the slow imports, so that a typing error shows at once
+    store = data or Path(settings.data.store)
+    if not store.exists():
+        raise UsageError(
+            f"data.store {store}: no such store. Make one with 'seismag prepare' (or 'make demo', which leaves "
+            "data/test), or name another with --data."
+        )
+    from seismag.validation.crossval import crossval_json, describe_crossval, require_folds, run_crossval
+
+    log_to_stderr()
+    state = run_crossval(settings, store, folds, out, workers, scheduler, make_progress())
+    if as_json:
+        print_json(crossval_json(state))
+    else:
+        print(describe_crossval(state))
+    require_folds(state)

@@ -51,6 +51,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_embargo(self) -> Config:
+        trailing = self.train.normalisation == "trailing"
+        if self.split.method == "blocked" and trailing and self.split.embargo_d < self.train.trailing_days:
+            days = self.train.trailing_days
+            raise ValueError(
+                f"split.embargo_d is {self.split.embargo_d:g}, but windows are scaled by the {days:g} days before them "
+                "(train.trailing_days), so that training and test would share those days. "
+                f"Set split.embargo_d={days:g} or more, or lower train.trailing_days."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_start(self) -> Config:
         if self.train.keeps_features and self.augment.is_on:
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,12 +12,31 @@ from seismag.config.section import Section
 class SplitConfig(Section):
     """Who trains, who validates, who tests."""
 
-    name: str = Field("loeo", pattern=r"^[A-Za-z0-9_-]+$", description="splits/NAME.parquet holds the split.")
-    method: Literal["loeo"] = Field("loeo", description="Grouped k-fold by earthquake cluster, purged.")
-    n_folds: int = Field(10, ge=2)
+    name: str = Field(
+        "loeo", pattern=r"^[A-Za-z0-9_-]+$", description="splits/NAME.parquet holds the split; default: the method."
+    )
+    method: Literal["loeo", "loso", "region", "blocked", "naive"] = Field(
+        "loeo",
+        description="What a fold leaves out: loeo earthquake clusters, loso stations, region groups of stations, "
+        "blocked a stretch of time, all purged. naive: random windows, epoch chosen on the test fold, for comparison.",
+    )
+    n_folds: int = Field(10, ge=2, description="loso, region: at most so many; fewer where there are fewer stations.")
     fold: int = Field(1, ge=1, description="The fold that a single run tests on, from 1.")
     val_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share of the training groups that validates.")
+    embargo_d: float = Field(45.0, ge=0, description="blocked: days around a test block in which no station trains.")
+    region_km: float = Field(600.0, gt=0, description="region: largest distance between two stations of one, km.")
+    station_file: str | None = Field(None, description="region: positions; null: the shipped BMKG stations.")
+    sealed_fraction: float = Field(
+        0.0, ge=0, lt=0.5, description="Share of the time span, the last, that no fold trains, validates or tests on."
+    )
     seed: int = Field(20260205, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_by_method(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "name" not in values and isinstance(values.get("method"), str):
+            return {**values, "name": values["method"]}
+        return values
 
     @model_validator(mode="after")
     def _check_fold(self) -> SplitConfig:

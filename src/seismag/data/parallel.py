@@ -36,10 +36,11 @@ class Pool:
         """
         progress(stage, 0, len(tasks))
         with full_disk_explained(stage):
-            for done, _ in enumerate(self._results(function, tasks), start=1):
+            for done, _ in enumerate(self.results(function, tasks), start=1):
                 progress(stage, done, len(tasks))
 
-    def _results(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    def results(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        """Give what ``function(*task)`` returns, in the order in which tasks end."""
         if self._client is None:
             for task in tasks:
                 yield function(*task)

@@ -260,6 +260,10 @@ def _require_promotable(path: Path, card: Mapping[str, Any], allow_simulated: bo
             f"{path}: its card has no metrics, so nobody has judged it on windows that it has not seen. "
             "'seismag train' judges its model and writes them; promote that run."
         )
+    if (card.get("split") or {}).get("method") == "naive":
+        from seismag.data.splits import NAIVE_WARNING
+
+        raise SeismagError(f"{path}: {NAIVE_WARNING} Promote a model of another split.method.")
     origins = set(card.get("data_origin") or [])
     if "simulated" in origins and not allow_simulated:
         raise SeismagError(

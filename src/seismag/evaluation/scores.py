@@ -8,6 +8,7 @@ import pandas as pd
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
+from seismag.data.splits import NAIVE_WARNING
 from seismag.evaluation.baselines import absent_rules
 from seismag.evaluation.calibration import calibrate_folds, judge_calibration
 from seismag.evaluation.conformal import judge_sets
@@ -165,7 +166,7 @@ def _provenance(rows: pd.DataFrame, samples: pd.DataFrame | None, config: Evalua
 
 
 def _table_warnings(rows: pd.DataFrame, clusters: Clusters) -> list[str]:
-    warnings = []
+    warnings = [NAIVE_WARNING] if "split_method" in rows and (rows["split_method"] == "naive").any() else []
     n_event, n_normal = clusters.n_event, clusters.n - clusters.n_event
     if clusters.smallest < FEW_CLUSTERS:
         reach = "no interval can be given" if clusters.smallest == 1 else "intervals are unreliable"

@@ -83,7 +83,9 @@ def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: st
     if of_fold.empty:
         folds = ", ".join(str(value) for value in sorted(split["fold"].unique()))
         raise UsageError(f"split.fold is {fold}, but the split has only the folds {folds or '(none)'}.")
-    twice = of_fold.loc[of_fold["sample_id"].duplicated(), "sample_id"]
+    trained = of_fold.loc[of_fold["role"] == "train", "sample_id"]
+    again = of_fold["sample_id"].isin(trained) & (of_fold["role"] != "train")  # val may be test, by the method naive
+    twice = of_fold.loc[again | of_fold.duplicated(["sample_id", "role"]), "sample_id"]
     if len(twice):
         raise DataError(f"fold {fold} names sample {twice.iloc[0]} more than once. Remove the split; it is drawn anew.")
     chosen = of_fold.loc[of_fold["role"] == role, "sample_id"]

@@ -126,6 +126,8 @@ def predict_with_embeddings(
             table[f"p_{task}_{name}"] = probs[:, place]
     if "origin" in rows:
         table["origin"] = rows["origin"]
+    if (loaded.card.get("split") or {}).get("method") == "naive":
+        table["split_method"] = "naive"  # whoever judges these probabilities is warned
     return table, embeddings
 
 

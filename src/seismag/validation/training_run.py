@@ -12,7 +12,7 @@ import pandas as pd
 
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.data.parallel import Progress, silent
-from seismag.data.splits import draw_split, load_or_draw_split
+from seismag.data.splits import NAIVE_WARNING, draw_split, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
@@ -29,7 +29,7 @@ from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shri
 from seismag.validation.sealed_ledger import sealed_state
 
 SPLITS_DIR = Path("splits")
-_UNKNOWN_TRAINING = (
+UNKNOWN_TRAINING = (
     "the model's training data are unknown: windows judged here may have been among them, so no score is a test"
 )
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     config, small = shrink_if_asked(config, os.environ)
     if small:
         log.warning(small)
-    store = _require_samples(open_store(store_path))
+    store = require_samples(open_store(store_path))
     sealed_state(store.path)  # a damaged ledger of sealed looks is found before the work, not after it
     refuse_placebo(store)
     split, certificate = load_or_draw_split(
@@ -72,10 +72,8 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = judge_predictions(store, predictions, split, config.evaluate)
-        metrics["alarms"] = alarm_summary(predictions, store.samples, config.evaluate)
-        metrics["sealed"] = sealed_state(store.path)
         if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
-            metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
+            metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
         record_metrics(run.best_model, headline(metrics))
         draw_figures(metrics, run.path)
@@ -101,19 +99,17 @@ def judge_model(
     Returns:
         The content of metrics.json, and the predictions.
     """
-    store = _require_samples(open_store(store_path))
-    sealed = sealed_state(store.path)
+    store = require_samples(open_store(store_path))
+    sealed_state(store.path)  # as above
     loaded = load_checkpoint(model)
     indices, split = unseen_windows(loaded, store)
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     progress("scores", 0, 1)
     metrics = judge_predictions(store, predictions, split, config)
-    metrics["alarms"] = alarm_summary(predictions, store.samples, config)
-    metrics["sealed"] = sealed
     progress("scores", 1, 1)
     if loaded.card.get("training_data") == UNKNOWN:
-        metrics["warnings"] = [*metrics["warnings"], _UNKNOWN_TRAINING]
-        log.warning(_UNKNOWN_TRAINING)
+        metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
+        log.warning(UNKNOWN_TRAINING)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out / "predictions.parquet", index=False)
@@ -126,14 +122,16 @@ def judge_model(
 def judge_predictions(
     store: Store, predictions: pd.DataFrame, split: pd.DataFrame | None, config: EvaluateConfig
 ) -> dict[str, Any]:
-    """Judge predictions of a store's windows beside the baselines and the classical methods.
+    """Judge predictions of a store's windows beside the baselines and the classical methods, and as alarms.
 
     Returns:
-        The content of metrics.json; ``classical`` holds the sentences on the classical methods.
+        The content of metrics.json; ``classical`` holds the sentences on the classical methods, ``sealed`` how often
+        sealed windows of the store were looked at.
     """
     classical = classical_forecasts(store, judged_rows(predictions), split)
     metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables)
-    return {**metrics, "classical": classical.notes}
+    alarms = alarm_summary(predictions, store.samples, config)
+    return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": sealed_state(store.path)}
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +163,11 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
     samples = store.samples
     if loaded.card["dataset_id"] == store.attributes["dataset_id"]:
         spec = SplitConfig(**loaded.card["split"])
+        if spec.method == "naive":
+            raise UsageError(
+                f"{loaded.path}: {NAIVE_WARNING} What it claims stands in metrics.json of its run "
+                f"{loaded.card['run_id']}; judge it on another store, or train with split.method=loeo."
+            )
         split = draw_split(samples, spec, reach_h(store))
         test = split.loc[(split["fold"] == spec.fold) & (split["role"] == "test"), "sample_id"]
         if not test[test.isin(loaded.trained_on)].empty:
@@ -183,7 +186,12 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
     return samples.index[~seen].to_numpy(), None
 
 
-def _require_samples(store: Store) -> Store:
+def require_samples(store: Store) -> Store:
+    """Give the store back if it holds a sample.
+
+    Raises:
+        DataError: it holds none.
+    """
     if not len(store.samples):
         raise DataError(
             f"{store.path}: holds no sample; rejected.csv in it says why. Prepare more data, or other rules."
@@ -207,7 +215,8 @@ def _say_split(certificate: dict[str, Any], fold: int) -> None:
         raise SeismagError(f"split.fold {fold}: the stored split has {len(certificate['folds'])} folds.")
     row = rows[0]
     log.info(
-        "fold %d of %d: %d train, %d val, %d test, %d purged (%.0f %%); overlaps: none",
+        "fold %d of %d: %d train, %d val, %d test, %d purged (%.0f %%)%s; %s",
         fold, len(certificate["folds"]), row["train"], row["val"], row["test"],
-        row["purged"], 100 * row["purged_share"],
+        row["purged"], 100 * row["purged_share"], f", {row['sealed']} sealed" if row["sealed"] else "",
+        certificate.get("warning", "overlaps: none"),
     )  # fmt: skip
