@@ -22,7 +22,7 @@ from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.runs import atomic_path, write_json_atomic
 from seismag.validation.sealed_ledger import sealed_state
-from seismag.validation.training_run import draw_figures
+from seismag.validation.training_run import draw_figures, judge_predictions
 
 
 def predict_inputs(
@@ -173,10 +173,11 @@ def judge_table(
         DataError: the table cannot be judged, or has windows that are not in the store.
     """
     predictions: pd.DataFrame = read_predictions(path)
-    samples = None if store is None else open_store(store).samples
-    sealed = {} if store is None else {"sealed": sealed_state(store)}
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(predictions, samples, config=spec) | sealed
+    if store is None:
+        metrics = evaluate_predictions(predictions, config=spec)
+    else:
+        metrics = judge_predictions(open_store(store), predictions, None, spec) | {"sealed": sealed_state(store)}
     progress("scores", 1, 1)
     if out is not None:
         try:

@@ -115,15 +115,19 @@ def baselines_within_table(predictions: pd.DataFrame, samples: pd.DataFrame | No
     Raises:
         DataError: a window is not in samples.
     """
-    parts = list(folds_within_table(predictions, samples))
-    order = np.argsort(np.concatenate([positions for positions, _ in parts]))
-    return {name: pd.concat([part[name] for _, part in parts]).iloc[order] for name in parts[0][1]}
+    parts: dict[str, list[pd.DataFrame]] = {}
+    places: dict[str, list[IndexArray]] = {}
+    for positions, tables in folds_within_table(predictions, samples):
+        for name, table in tables.items():
+            parts.setdefault(name, []).append(table)
+            places.setdefault(name, []).append(positions)
+    return {name: pd.concat(parts[name]).iloc[np.argsort(np.concatenate(places[name]))] for name in parts}
 
 
 def folds_within_table(
     predictions: pd.DataFrame, samples: pd.DataFrame | None = None
 ) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:
-    """As ``baselines_within_table``, fold by fold: the rows of the fold, and their forecasts.
+    """As ``baselines_within_table``, fold by fold and rule by rule: the rows of the fold, and their forecasts.
 
     A table of a million windows has room for the forecasts of one fold, not of all.
     """
@@ -135,8 +139,11 @@ def folds_within_table(
         yield np.arange(len(rows)), {"all_normal": count_and_predict(rows, rows)["all_normal"]}
         return
     rules = _learnable(rows)
+    rows["split_group"] = groups
     for train, test in GroupKFold(n_folds).split(rows, groups=groups):
-        yield test, _fit_and_predict(rows.iloc[train], rows.iloc[test], rules)
+        yield test, count_and_predict(rows.iloc[train], rows.iloc[test])
+        for rule in rules:
+            yield test, _learn(rows.iloc[train], rows.iloc[test], rule)
 
 
 def with_sample_columns(predictions: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
@@ -180,6 +187,10 @@ def _learnable(table: pd.DataFrame) -> list[str]:
 def _fit_and_predict(train: pd.DataFrame, test: pd.DataFrame, rules: list[str]) -> dict[str, pd.DataFrame]:
     result = count_and_predict(train, test)
     for rule in rules:
-        inputs = rule_inputs(train, rule)
-        result |= learn_and_predict(train, test, inputs, test[inputs.columns], rule)
+        result |= _learn(train, test, rule)
     return result
+
+
+def _learn(train: pd.DataFrame, test: pd.DataFrame, rule: str) -> dict[str, pd.DataFrame]:
+    inputs = rule_inputs(train, rule)
+    return learn_and_predict(train, test, inputs, test[inputs.columns], rule)
