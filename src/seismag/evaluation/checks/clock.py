@@ -5,7 +5,7 @@ daily wave is fixed by the sun, so it moves within a station only when the clock
 stamp local time. Season, storms and a noisier sensor change the height of the wave, and its hour by less than one.
 
 Two questions. Within each station: did the hour change, at any time of the archive? The null is the same station with
-its blocks of five days in another order, after a change of three hours or more, if there is one, has been set back: a
+its blocks of five days in another order, after a plain change of three hours or more, if any, has been set back: a
 clock that was moved would otherwise make hours that change in every order. Of each station: does the wave peak by day
 in local time (06 to 16 h)? A clock wrong from the first file on fails this one.
 
@@ -34,6 +34,7 @@ LEAST_WINDOWS, LEAST_BLOCKS = 40, 15  # of a station, to be asked
 LEAST_SIDE_BLOCKS = 6  # on either side of a change
 SEASONAL_H = 1.0  # by which the wave's hour may move without a fault
 MATERIAL_H = 3.0
+PLAIN_ERRORS = 4.0  # of a change that is no chance
 MIDDAY_H, BY_DAY_H = 11.0, 5.0  # local hour of the peak, and how far from it is still by day
 LARGEST_ERROR_H = 2.0  # of a station's hour; beyond, its daily wave is too weak to ask
 PLACEBO_DRAWS = 99
@@ -183,9 +184,12 @@ def null_of_largest(stations: list[StationDays], draws: int, rng: np.random.Gene
 
 
 def set_back(sums: FloatArray) -> FloatArray:
-    """Turn the hours after the largest change (if it is 3 h or more) back by it; sums (b, 10) as in ``StationDays``."""
-    _, shift_h, split = largest_change(sums)
-    if abs(shift_h) < MATERIAL_H:
+    """Turn the hours after the largest change back by it, where it is 3 h or more and beyond four standard errors.
+
+    Smaller ones come by chance, and a null without them would be too narrow. sums: (b, 10) as in ``StationDays``.
+    """
+    score, shift_h, split = largest_change(sums)
+    if abs(shift_h) < MATERIAL_H or score < PLAIN_ERRORS:
         return sums
     u, v = np.cos(_HOUR * shift_h), np.sin(_HOUR * shift_h)
     n, c, s, y, cc, ss, cs, cy, sy, yy = sums[split:].T
