@@ -1,10 +1,17 @@
 """Copies of the field are found; the same storm at two stations is no copy."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from field_fixture import FAST, FREQUENCY_HZ, make_field, make_samples, make_store
 
+from seismag.config import DataConfig
+from seismag.data.archive import split_windows
+from seismag.data.quality import mask_artefacts
+from seismag.data.recordings import read_recording
+from seismag.data.spectrogram import power_spectrogram, to_decibel
 from seismag.evaluation.checks.duplicates import (
     cell_scatter,
     check_duplicates,
@@ -110,3 +117,15 @@ def test_scatter_has_no_spectrum_no_line_and_no_masked_cell(rng):
     assert np.all(scatter[..., 3] == 0)
     assert np.allclose(known.mean(axis=-1), 0, atol=1e-4)
     assert np.allclose(known.std(axis=-1), 1, atol=1e-3)
+
+
+@pytest.mark.real
+def test_two_instruments_side_by_side_are_no_copies(real_data: Path):
+    """Boulder's observatory and test instruments on one day: one field, two sensors."""
+    spec = DataConfig()
+    files = [real_data / f"usgs_1s_201404/{code}20140407vsec.sec.gz" for code in ("bou", "bdt")]
+    days = [split_windows(mask_artefacts(read_recording(path).field_nt, spec), spec) for path in files]
+    scatter = [cell_scatter(to_decibel(power_spectrogram(day, spec))) for day in days]
+    together = [scatter_correlation(a, b) for a, b in zip(*scatter, strict=True)]
+    assert 0.05 < max(together) < 0.25
+    assert max(scatter_correlation(a[:, 149:], b[:, 149:]) for a, b in zip(*scatter, strict=True)) < 0.05
