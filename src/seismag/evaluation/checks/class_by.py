@@ -68,18 +68,16 @@ class Labelled:
     spec: AuditConfig
 
     @classmethod
-    def build(
-        cls, y: Index, group: Index, classes: Sequence[str], spec: AuditConfig, time: FloatArray | None = None
-    ) -> Labelled:
+    def build(cls, y: Index, group: Index, classes: Sequence[str], spec: AuditConfig) -> Labelled:
         """Draw the partitions of the groups into folds."""
-        labels = GroupedLabels(y.astype(np.intp), group.astype(np.intp), len(classes), time=time)
+        labels = GroupedLabels(y.astype(np.intp), group.astype(np.intp), len(classes))
         rng = np.random.default_rng(spec.seed)
         return cls(labels, tuple(classes), draw_folds(labels.n_groups, spec.folds, spec.partitions, rng), spec)
 
-    def draws(self, name: str, rotate: bool = True) -> Draws:
+    def draws(self, name: str) -> Draws:
         """The draws of one test; its generator depends on the seed and the test's name only."""
         rng = np.random.default_rng([self.spec.seed, zlib.crc32(name.encode())])
-        return Draws(self.spec.permutations, self.spec.placebos, self.folds, rng, rotate)
+        return Draws(self.spec.permutations, self.spec.placebos, self.folds, rng)
 
     def scores(self, code: Index) -> Scores:
         """Out-of-fold scores of one column alone."""
@@ -126,22 +124,23 @@ def is_constant(code: Index) -> bool:
     return bool((code == code[0]).all())
 
 
-def check_class_by(family: str, features: Sequence[Feature], data: Labelled) -> CheckResult:
+def check_class_by(family: str, features: Sequence[Feature], data: Labelled, name: str | None = None) -> CheckResult:
     """Ask whether the columns of one family, each alone or (of two or three) together, tell the class.
 
     Args:
-        family: the test is named ``class_by_<family>``.
+        family: of the columns.
         features: its columns, none constant.
         data: classes, groups, folds.
+        name: of the test; ``class_by_<family>`` where not given.
 
     Returns:
         A result with an open verdict; it gates where all its columns do.
     """
-    name = f"class_by_{family}"
+    name = name or f"class_by_{family}"
     codes = {feature.name: feature.code for feature in features}
     if 2 <= len(codes) <= 3:
         codes[" and ".join(codes)] = cross_codes(*codes.values())
-    found = test_codes(codes, data.labels, data.draws(name, rotate=family != "era"))
+    found = test_codes(codes, data.labels, data.draws(name))
     sentence = f"{found.strongest} alone predicts the class out of fold with {_against_null(found, 'between groups')}."
     for feature in features:
         sentence += _places_text(feature, data)
@@ -155,7 +154,8 @@ def check_skill_above_station(station: Feature, others: Sequence[Feature], data:
     """
     name = "skill_above_station"
     labels = dataclasses.replace(data.labels, stratum=station.code)
-    found = test_codes({f.name: cross_codes(station.code, f.code) for f in others}, labels, data.draws(name))
+    codes = {f.name: cross_codes(station.code, f.code) for f in others}
+    found = test_codes(codes, labels, data.draws(name))
     table = pd.crosstab(station.code, data.labels.y).to_numpy()
     varied = int(((table > 0).sum(axis=1) > 1).sum())
     alone = data.scores(station.code)
@@ -204,7 +204,7 @@ def _against_null(found: NullTest, where: str) -> str:
 
 def _places_text(feature: Feature, data: Labelled) -> str:
     """Name the classes that come from one or two places only, where there are more."""
-    if not feature.levels or feature.family not in ("station", "source"):
+    if not feature.levels or not feature.gates or feature.family not in ("station", "source"):
         return ""
     counts = np.zeros((len(feature.levels), len(data.classes)), dtype=int)
     np.add.at(counts, (feature.code, data.labels.y), 1)

@@ -110,7 +110,7 @@ def check_azimuth_follows_magnitude(table: LabelTable, spec: AuditConfig) -> Che
     rho, n_events = next(
         (s.correlation, s.n_events) for s in scans if (s.class_name, s.first_day) == (class_name, first)
     )
-    day = str(np.datetime64(first, "D"))
+    day = str(first.astype("datetime64[D]"))
     in_class = int((table.azimuth_class == class_name).sum())
     return CheckResult(
         "azimuth_follows_magnitude",

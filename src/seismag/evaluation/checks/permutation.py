@@ -41,14 +41,12 @@ class GroupedLabels:
         group: (n,) group, 0 to n_groups - 1: its rows lie in one fold and are shuffled as one.
         n_classes: k.
         stratum: (n,) where given, the class is moved within a stratum only (and a group's rows in it as one).
-        time: (n,) any number that grows with time; None: the order of the rows.
     """
 
     y: Index
     group: Index
     n_classes: int
     stratum: Index | None = None
-    time: FloatArray | None = None
 
     @property
     def n_groups(self) -> int:
@@ -108,16 +106,12 @@ class Draws:
         permutations, placebos: their numbers.
         folds: (P, n_groups) fold of each group.
         rng: generator.
-        rotate: placebos turn the classes of the groups round in time, which keeps their succession; else each group
-            draws its class anew. What is itself time needs the latter: classes that come in spells fit a calendar
-            wherever they are turned.
     """
 
     permutations: int
     placebos: int
     folds: Index
     rng: np.random.Generator
-    rotate: bool = True
 
 
 def draw_folds(n_groups: int, n_folds: int, n_partitions: int, rng: np.random.Generator) -> Index:
@@ -168,10 +162,6 @@ def test_codes(codes: Mapping[str, Index], labels: GroupedLabels, draws: Draws) 
     if _count_extreme(observed, null) < ENOUGH_EXCEEDANCES and draws.permutations > len(null):
         rest = _gains(counters, shuffler, shuffler.permute, draws.permutations - len(null), draws.rng)
         null = np.concatenate([null, rest])
-    if draws.rotate:
-        placebo_rate = _rate_of_rotations(_gains(counters, shuffler, shuffler.rotate, draws.placebos, draws.rng), null)
-    else:
-        placebo_rate = _rate_of_new_classes(codes, labels, shuffler, draws)
     strongest = int(np.argmax(_standardise(observed[None], null)[0]))
     counter = counters[strongest]
     shuffled = shuffler.labels_of(shuffler.permute(_SCORED_DRAWS, draws.rng))
@@ -180,10 +170,19 @@ def test_codes(codes: Mapping[str, Index], labels: GroupedLabels, draws: Draws) 
         statistic=float(observed[strongest]),
         null=null[:, strongest],
         p_value=(1 + _count_extreme(observed, null)) / (1 + len(null)),
-        placebo_rate=placebo_rate,
+        placebo_rate=_placebo_rate(codes, labels, shuffler, draws),
         scores=_mean_scores(counter, counter.own[None]),
         shuffled_scores=_mean_scores(counter, shuffled),
     )
+
+
+def shuffled_labels(labels: GroupedLabels, n_draws: int, rng: np.random.Generator) -> Index:
+    """Classes (n_draws, n) moved between groups, within strata where there are some.
+
+    A larger group repeats the classes that it receives, so a draw holds the table's classes by group, not by row.
+    """
+    shuffler = _Shuffler.build(labels)
+    return shuffler.labels_of(shuffler.permute(n_draws, rng))[:, _cells(labels)]
 
 
 def cross_codes(*codes: Index) -> Index:
@@ -201,24 +200,16 @@ def _count_extreme(values: FloatArray, null: FloatArray) -> int:
     return int(np.count_nonzero(largest >= _standardise(values[None], null).max() - _TIE))
 
 
-def _rate_of_rotations(placebos: FloatArray, null: FloatArray) -> float:
-    """Share with p <= 0.05; rotations hold the same classes as the shuffles, so the null is theirs as well."""
-    largest = np.sort(_standardise(null, null).max(axis=1))
-    reached = _standardise(placebos, null).max(axis=1)
-    at_least = len(largest) - np.searchsorted(largest, reached - _TIE, side="left")
-    return float(np.mean((1 + at_least) / (1 + len(largest)) <= PLACEBO_LEVEL))
-
-
-def _rate_of_new_classes(codes: Mapping[str, Index], labels: GroupedLabels, shuffler: _Shuffler, draws: Draws) -> float:
-    """Share with p <= 0.05 of tables whose groups drew their classes anew, each with shuffles of its own."""
+def _placebo_rate(codes: Mapping[str, Index], labels: GroupedLabels, shuffler: _Shuffler, draws: Draws) -> float:
+    """Share with p <= 0.05 of tables in which each unit drew its class by itself, from the prevalence."""
     struck = 0
-    folds = draws.folds[:_PLACEBO_PARTITIONS]
+    counters = [_Counter.build(code, labels, draws.folds[:_PLACEBO_PARTITIONS]) for code in codes.values()]
     for source in shuffler.draw_anew(draws.placebos, draws.rng):
-        drawn = dataclasses.replace(labels, y=shuffler.labels_of(source[None])[0][_cells(labels)])
-        own = _Shuffler.build(drawn)
-        counters = [_Counter.build(code, drawn, folds) for code in codes.values()]
-        observed = np.array([_gain(counter.counts(counter.own[None]))[0] for counter in counters])
-        null = _gains(counters, own, own.permute, _PLACEBO_DRAWS, draws.rng)
+        y = shuffler.labels_of(source[None])[0]
+        drawn = [dataclasses.replace(counter, own=y) for counter in counters]
+        own = dataclasses.replace(shuffler, sorted_y=y[shuffler.sorted_cell])
+        observed = np.array([_gain(counter.counts(y[None]))[0] for counter in drawn])
+        null = _gains(drawn, own, own.permute, _PLACEBO_DRAWS, draws.rng)
         struck += (1 + _count_extreme(observed, null)) / (1 + len(null)) <= PLACEBO_LEVEL
     return struck / draws.placebos
 
@@ -248,7 +239,8 @@ class _Shuffler:
     sorted_y: Index  # (n,) classes, unit by unit
     first: Index  # (units,) place of the first of a unit
     size: Index  # (units,)
-    members: list[Index]  # by stratum, its units in the order of time
+    members: list[Index]  # by stratum, its units
+    sorted_cell: Index  # (n,) cell of each row, unit by unit
     unit: Index  # (M,) of each cell
     position: Index  # (M,) place of the cell's row within its unit; cells are units where all are pure
 
@@ -259,28 +251,18 @@ class _Shuffler:
         size = np.bincount(unit)
         first = np.cumsum(size) - size
         stratum = np.zeros(len(size), dtype=np.intp) if labels.stratum is None else labels.stratum[first_row]
-        when = first_row.astype(float) if labels.time is None else _first_time(labels.time, unit)
-        by_time = np.argsort(when, kind="stable")
-        members = [by_time[stratum[by_time] == s] for s in np.unique(stratum)]
+        members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
         cell = _cells(labels)
         _, row = np.unique(cell, return_index=True)
         position = np.empty(len(unit), dtype=np.intp)
         position[order] = np.arange(len(unit)) - np.repeat(first, size)
-        return cls(labels.y[order], first, size, members, unit[row], position[row])
+        return cls(labels.y[order], first, size, members, cell[order], unit[row], position[row])
 
     def permute(self, n_draws: int, rng: np.random.Generator) -> Index:
         """Unit whose classes each unit receives, (n_draws, units)."""
         source = np.empty((n_draws, len(self.size)), dtype=np.intp)
         for units in self.members:
             source[:, units] = rng.permuted(np.tile(units, (n_draws, 1)), axis=1)
-        return source
-
-    def rotate(self, n_draws: int, rng: np.random.Generator) -> Index:
-        """As ``permute``, but the classes keep their succession in time: each stratum is turned by some units."""
-        source = np.empty((n_draws, len(self.size)), dtype=np.intp)
-        for units in self.members:
-            turn = rng.integers(0, len(units), size=(n_draws, 1))
-            source[:, units] = units[(np.arange(len(units)) + turn) % len(units)]
         return source
 
     def draw_anew(self, n_draws: int, rng: np.random.Generator) -> Index:
@@ -417,9 +399,3 @@ def _cells(labels: GroupedLabels) -> Index:
     """What changes its class as one: units, or rows where a unit holds several classes."""
     unit, first_row = _units(labels)
     return unit if (labels.y[first_row][unit] == labels.y).all() else np.arange(len(unit), dtype=np.intp)
-
-
-def _first_time(time: FloatArray, unit: Index) -> FloatArray:
-    first = np.full(int(unit.max()) + 1, np.inf)
-    np.minimum.at(first, unit, np.where(np.isfinite(time), time, np.inf))
-    return first

@@ -16,13 +16,12 @@ from seismag.domain import DataError, UsageError
 from seismag.evaluation.checks.class_by import (
     Feature,
     category_codes,
-    cross_codes,
     era_codes,
     is_constant,
     quantile_codes,
 )
 from seismag.evaluation.checks.labels import NORMAL, LabelTable
-from seismag.evaluation.checks.permutation import Index
+from seismag.evaluation.checks.permutation import Index, cross_codes
 from seismag.evaluation.checks.result import CheckResult
 from seismag.metrics import FloatArray
 
