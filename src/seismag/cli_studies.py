@@ -191,3 +191,70 @@ def crossval(
     else:
         print(describe_crossval(state))
     require_folds(state)
+
+
+@studies_app.command()
+def audit(
+    data: Annotated[Path | None, typer.Option("--data", help="Store.")] = None,
+    predictions: Annotated[Path | None, typer.Option("--predictions", help="A table, ours or a stranger's.")] = None,
+    table: Annotated[Path | None, typer.Option("--table", help="CSV or parquet of labels and metadata.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="With --table: column of the class.")] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option("--groups", metavar="A,B", help="Rows that agree in these stay together; station,date if there."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option("--features", metavar="A,B", help="Columns that must not tell the class; else by kind."),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option("--split", help="With --data: splits/NAME.parquet; default: as section split draws it."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask what but a signal could explain the labels of a table, a store or predictions.
+
+    Leakage, copies, impossible labels, and whether station, clock, era, space weather, source or quality alone tell the
+    class. Exit status 3 where the gate fails.
+    """
+    from seismag.config import load_config
+    from seismag.domain import UsageError
+
+    settings = load_config(config, overrides)
+    if (table is None) == (data is None and predictions is None):
+        raise UsageError("Give --table FILE --label COLUMN, or --data STORE, or --predictions TABLE.")
+    if table is not None and label is None:
+        raise UsageError(f"--table {table}: --label COLUMN says which column is the class.")
+    if table is None and not (label is None and groups is None and features is None):
+        raise UsageError("--label, --groups and --features belong to --table FILE.")
+    if split is not None and data is None:
+        raise UsageError("--split belongs to --data STORE.")
+    from seismag.evaluation.checks.verdict_text import format_audit
+    from seismag.validation import audit as study
+
+    log_to_stderr()
+    if table is not None:
+        document = study.audit_table(table, str(label), _names(groups), _names(features), settings.audit)
+    elif predictions is not None:
+        document = study.audit_predictions(predictions, data, split, settings)
+    else:
+        assert data is not None
+        document = study.audit_store(data, split, settings)
+    if out is not None:
+        study.write_audit(document, out)
+    if as_json:
+        print_json(document)
+    else:
+        print(format_audit(document))
+        if out is not None:
+            print(f"\nwritten to  {out}")
+    if document["gate"] == "fail":
+        raise typer.Exit(3)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]

@@ -88,17 +88,23 @@ def score_task(
 def skill(
     score: str, scored: dict[str, Scored], rivals: list[str], known: bool, config: EvaluateConfig
 ) -> dict[str, Any]:
-    """Difference to the best rule without the field; positive is better, whichever way the score runs."""
+    """Difference to the best rule without the field; positive is better, whichever way the score runs.
+
+    ``p_value`` is the share of replicates in which it is not positive, the table itself counted as one more.
+    """
     best = best_rival(score, scored, rivals)
     if best is None:
-        return {"value": None, "low": None, "high": None, "baseline": None}
+        return {"value": None, "low": None, "high": None, "p_value": None, "baseline": None}
     sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
-    low, high = np.nan, np.nan
+    low, high, p_value = np.nan, np.nan, np.nan
     if known:
         difference = sign * (scored[MODEL].drawn[score] - scored[best].drawn[score])
         low, high = m.percentile_interval(difference, config.confidence)
+        p_value = (1 + np.count_nonzero(~(difference > 0))) / (1 + len(difference))
     value = sign * (scored[MODEL].point[score] - scored[best].point[score])
-    return {"value": number(value), "low": number(low), "high": number(high), "baseline": best}
+    return {
+        "value": number(value), "low": number(low), "high": number(high), "p_value": number(p_value), "baseline": best
+    }  # fmt: skip
 
 
 def best_rival(score: str, scored: dict[str, Scored], rivals: list[str]) -> str | None:
