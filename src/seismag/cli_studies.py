@@ -211,7 +211,12 @@ def audit(
         Path | None,
         typer.Option("--split", help="With --data: splits/NAME.parquet; default: as section split draws it."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json.")] = None,
+    placebo: Annotated[
+        list[Path] | None,
+        typer.Option("--placebo", help="With --predictions: a store of placebo windows; may be given several times."),
+    ] = None,
+    claim: Annotated[str | None, typer.Option("--claim", help="What is claimed, in words, for the page.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json and the page audit.html.")] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -233,25 +238,32 @@ def audit(
         raise UsageError("--label, --groups and --features belong to --table FILE.")
     if split is not None and data is None:
         raise UsageError("--split belongs to --data STORE.")
+    if placebo and predictions is None:
+        raise UsageError("--placebo belongs to --predictions TABLE, whose models judge it.")
     from seismag.evaluation.checks.verdict_text import format_audit
     from seismag.validation import audit as study
 
     log_to_stderr()
+    metrics = None
     if table is not None:
         document = study.audit_table(table, str(label), _names(groups), _names(features), settings.audit)
     elif predictions is not None:
-        document = study.audit_predictions(predictions, data, split, settings)
+        document, metrics = study.audit_predictions(predictions, data, split, settings, placebo or [])
     else:
         assert data is not None
         document = study.audit_store(data, split, settings)
     if out is not None:
+        from seismag.delivery.verdict import write_verdict
+
         study.write_audit(document, out)
+        alarms = None if metrics is None else metrics.get("alarms")
+        write_verdict(document, out, metrics=metrics, alarms=alarms, claim=claim)
     if as_json:
         print_json(document)
     else:
         print(format_audit(document))
         if out is not None:
-            print(f"\nwritten to  {out}")
+            print(f"\npage        {out / 'audit.html'}")
     if document["gate"] == "fail":
         raise typer.Exit(3)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from seismag.config import AuditConfig, Config
 from seismag.data.splits import draw_split
-from seismag.data.store import Store, open_store
+from seismag.data.store import Store, open_store, store_catalog
 from seismag.domain import DataError, UsageError
+from seismag.evaluation.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
 from seismag.evaluation.checks.class_by import (
     Feature,
     Labelled,
@@ -23,6 +22,9 @@ from seismag.evaluation.checks.class_by import (
     check_class_by,
     check_skill_above_station,
 )
+from seismag.evaluation.checks.clock import check_clock
+from seismag.evaluation.checks.duplicates import check_duplicates
+from seismag.evaluation.checks.label_nulls import permute_within_station_season, refit_shuffled, slide_labels
 from seismag.evaluation.checks.labels import (
     LabelTable,
     check_azimuth_follows_magnitude,
@@ -30,8 +32,10 @@ from seismag.evaluation.checks.labels import (
     check_label_values,
 )
 from seismag.evaluation.checks.leakage import check_overlapping_seconds, check_same_utc_day, check_shared_events
+from seismag.evaluation.checks.positions import check_positions
 from seismag.evaluation.checks.result import CheckResult, gate, judge
 from seismag.evaluation.checks.skill import TASK_SCORES, check_skill
+from seismag.evaluation.checks.station_probe import probe_station
 from seismag.evaluation.checks.store import (
     check_strength_and_direction,
     label_windows,
@@ -50,8 +54,10 @@ from seismag.evaluation.checks.table import (
 from seismag.evaluation.judged_windows import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
-from seismag.runs import read_run, write_json_atomic
-from seismag.validation.training_run import reach_h
+from seismag.runs import write_json_atomic
+from seismag.validation.audit_sources import Sources, count_configurations, find_sources, read_split
+from seismag.validation.placebos import judge_placebo
+from seismag.validation.training_run import judge_predictions, reach_h
 
 
 @dataclass
@@ -133,44 +139,66 @@ def audit_store(path: Path, split_path: Path | None, config: Config) -> dict[str
     """
     store = open_store(path)
     found = _Findings(_store_subject(store))
-    _audit_windows(found, store, split_path, config)
+    found.configurations_tried, n_runs = count_configurations(
+        Path(config.train.runs_dir), store.attributes["dataset_id"]
+    )
+    found.notes.append(f"{n_runs} runs on this data set in {config.train.runs_dir}.")
+    split = read_split(split_path, store) if split_path is not None else _draw_split(found, store, config)
+    _audit_windows(found, store, split, config.audit)
     return found.judged(config.audit)
 
 
-def audit_predictions(path: Path, store_path: Path | None, split_path: Path | None, config: Config) -> dict[str, Any]:
-    """Audit predictions, and the store that they were made on where it is given; gives the content of audit.json.
+def audit_predictions(
+    path: Path,
+    store_path: Path | None,
+    split_path: Path | None,
+    config: Config,
+    placebos: Sequence[Path] = (),
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Audit predictions, and the store that they were made on where it is given.
+
+    Args:
+        path: a table of predictions, ours or a stranger's.
+        store_path: the store; None: only the judged rows are audited.
+        split_path: table of the split; None: that of the runs which the table came from.
+        config: sections audit, evaluate and train (for its runs).
+        placebos: stores of placebo windows (``data.placebo``), judged by the models of the runs.
+
+    Returns:
+        The contents of audit.json and of metrics.json.
 
     Raises:
         DataError: predictions that cannot be judged, or of windows that are not in the store.
     """
     predictions = read_predictions(path)
     store = None if store_path is None else open_store(store_path)
-    samples = None if store is None else store.samples
-    rows = add_label_columns(judged_rows(predictions), samples)
-    if config.evaluate.events == "mainshocks" and knows_mainshocks(rows):
-        rows = rows[mainshocks_and_normal(rows)].reset_index(drop=True)
+    sources = find_sources(path, predictions, config)
+    split_path = split_path or sources.split
+    split = None if store is None or split_path is None else read_split(split_path, store)
+    rows = _judged(predictions, store, config)
+    metrics = _metrics(predictions, store, split, config)
     spec = config.audit
-    replicates = max(config.evaluate.bootstrap, spec.permutations)
-    metrics = evaluate_predictions(
-        predictions, samples, config=config.evaluate.model_copy(update={"bootstrap": replicates})
-    )
     found = _Findings({"kind": "predictions", "path": str(path), "windows": len(rows), "run_ids": metrics["run_ids"]})
     found.notes += metrics["warnings"]
-    found.configurations_tried = _configurations_of(path, store, config)
-    if found.configurations_tried is None:
-        found.notes.append("How many configurations were tried is not known; p-values stand for a single one.")
+    found.configurations_tried = _configurations_of(found, sources, store, config)
     found.add(check_skill(task, rows, metrics, found.configurations_tried, spec) for task in TASK_SCORES)
-    # further tests of predictions are called here
-    if store is not None:
-        found.subject["store"] = str(store.path)
-        _audit_windows(found, store, split_path, config)
-    else:
+    found.add(_prediction_results(predictions, sources, spec))
+    found.add(judge_placebo([run.best_model for run in sources.runs], placebo, spec) for placebo in placebos)
+    if store is None:
         judged = rows.rename(columns={"y_magnitude": "magnitude_class", "y_azimuth": "azimuth_class"})
         _audit_class(found, judged, spec)
         found.notes.append(
             "Only the judged rows were audited; --data STORE adds their space weather, quality and split."
         )
-    return found.judged(spec)
+    else:
+        found.subject["store"] = str(store.path)
+        if split is None:
+            found.notes.append(
+                "The split of these predictions is not known: leakage was not audited, and rules without the field "
+                "were fitted within the table. --split names it."
+            )
+        _audit_windows(found, store, split, spec)
+    return found.judged(spec), metrics
 
 
 def write_audit(document: dict[str, Any], out: Path) -> None:
@@ -182,50 +210,59 @@ def write_audit(document: dict[str, Any], out: Path) -> None:
     write_json_atomic(out / "audit.json", document)
 
 
-def count_configurations(runs_dir: Path, dataset_id: str) -> int:
-    """Number of different configurations among the runs on a data set; folds of one count once."""
-    seen = set()
-    for provenance in sorted(runs_dir.glob("*/provenance.json")):
-        try:
-            made_from = json.loads(provenance.read_text(encoding="utf-8")).get("dataset_id")
-            settings = yaml.safe_load((provenance.parent / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError, AttributeError):
-            continue  # a folder that is no run
-        if made_from == dataset_id and isinstance(settings, dict):
-            seen.add(_without_fold(settings))
-    return len(seen)
+def _judged(predictions: pd.DataFrame, store: Store | None, config: Config) -> pd.DataFrame:
+    """The rows of the headline: of mainshocks and Normal windows where that is known and asked for."""
+    rows = add_label_columns(judged_rows(predictions), None if store is None else store.samples)
+    if config.evaluate.events == "mainshocks" and knows_mainshocks(rows):
+        rows = rows[mainshocks_and_normal(rows)].reset_index(drop=True)
+    return rows
 
 
-def _without_fold(settings: dict[str, Any]) -> str:
-    kept = {key: settings.get(key) for key in ("data", "split", "model", "train", "augment", "pretrain")}
-    kept["split"] = {k: v for k, v in (kept["split"] or {}).items() if k != "fold"}
-    return json.dumps(kept, sort_keys=True, default=str)
+def _metrics(
+    predictions: pd.DataFrame, store: Store | None, split: pd.DataFrame | None, config: Config
+) -> dict[str, Any]:
+    """Scores with as many replicates as the audit draws, so that small p-values can be told."""
+    replicates = max(config.evaluate.bootstrap, config.audit.permutations)
+    spec = config.evaluate.model_copy(update={"bootstrap": replicates})
+    if store is None:
+        return evaluate_predictions(predictions, config=spec)
+    return judge_predictions(store, predictions, split, spec)
 
 
-def _configurations_of(path: Path, store: Store | None, config: Config) -> int | None:
-    dataset_id = None if store is None else store.attributes["dataset_id"]
-    if dataset_id is None and (path.parent / "provenance.json").is_file():
-        dataset_id = read_run(path.parent).provenance().get("dataset_id")
+def _prediction_results(predictions: pd.DataFrame, sources: Sources, spec: AuditConfig) -> Iterator[CheckResult]:
+    """Null tests of the ranking, what embeddings know, and where the directions come from."""
+    yield slide_labels(predictions, spec)
+    yield permute_within_station_season(predictions, spec)
+    if sources.embeddings is not None:
+        yield probe_station(sources.embeddings, predictions, spec)
+    yield check_azimuth_collapse(predictions, spec)
+    if sources.model_input is not None:
+        yield check_symmetry_ceiling(predictions, sources.model_input, spec)
+
+
+def _configurations_of(found: _Findings, sources: Sources, store: Store | None, config: Config) -> int | None:
+    dataset_id = sources.dataset_id if store is None else store.attributes["dataset_id"]
     if dataset_id is None:
+        found.notes.append("How many configurations were tried is not known; p-values stand for a single one.")
         return None
-    return max(1, count_configurations(Path(config.train.runs_dir), dataset_id))
+    tried, n_runs = count_configurations(Path(config.train.runs_dir), dataset_id)
+    found.notes.append(
+        f"{tried} configurations in {n_runs} runs on this data set in {config.train.runs_dir}; runs made elsewhere, or "
+        "deleted, are not counted."
+    )
+    return max(1, tried)
 
 
-def _audit_windows(found: _Findings, store: Store, split_path: Path | None, config: Config) -> None:
-    samples, spec = store.samples, config.audit
+def _audit_windows(found: _Findings, store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> None:
+    samples = store.samples
     _audit_class(found, samples, spec)
     found.add(_label_results(window_labels(samples), spec))
     found.add(check_strength_and_direction(samples, spec))
-    split = _find_split(found, store, split_path, config)
     if split is not None:
-        found.add(
-            [
-                check_shared_events(samples, split),
-                check_overlapping_seconds(samples, split),
-                check_same_utc_day(samples, split, spec),
-            ]
-        )
-    # further tests of a store (its field, its clock, its positions) are called here
+        found.add([check_shared_events(samples, split), check_overlapping_seconds(samples, split)])
+        found.add([check_same_utc_day(samples, split, spec)])
+    found.add([check_duplicates(store, split, spec), check_clock(store, spec)])
+    found.add([check_positions(samples, spec, store_catalog(store)), refit_shuffled(store, split, spec)])
 
 
 def _audit_class(found: _Findings, samples: pd.DataFrame, spec: AuditConfig) -> None:
@@ -235,24 +272,13 @@ def _audit_class(found: _Findings, samples: pd.DataFrame, spec: AuditConfig) -> 
     found.columns |= {f.name: f"{f.family}: feature{'' if f.gates else ', does not gate'}" for f in features}
 
 
-def _find_split(found: _Findings, store: Store, path: Path | None, config: Config) -> pd.DataFrame | None:
-    if path is None:
-        try:
-            split = draw_split(store.samples, config.split, reach_h(store))
-        except UsageError as error:
-            found.notes.append(f"No split was audited: {error}")
-            return None
-        found.notes.append(f"The split is the one that section split draws ({config.split.method}).")
-        return split
-    if not path.is_file():
-        raise UsageError(f"{path}: no such split. Training writes splits/NAME.parquet.")
+def _draw_split(found: _Findings, store: Store, config: Config) -> pd.DataFrame | None:
     try:
-        split = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
-    wanted = {"sample_id", "fold", "role"}
-    if not wanted <= set(split) or not split["sample_id"].isin(store.samples["sample_id"]).all():
-        raise DataError(f"{path}: not a split of {store.path} (sample_id, fold, role of its windows). Name its own.")
+        split = draw_split(store.samples, config.split, reach_h(store))
+    except UsageError as error:
+        found.notes.append(f"No split was audited: {error}")
+        return None
+    found.notes.append(f"The split is the one that section split draws ({config.split.method}).")
     return split
 
 
