@@ -41,6 +41,7 @@ from seismag.config import AuditConfig, load_config  # noqa: E402
 from seismag.data.inputs import read_inputs  # noqa: E402
 from seismag.data.prepare import prepare_store  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402
+from seismag.domain import DataError  # noqa: E402
 from seismag.runs import git_state, write_json_atomic  # noqa: E402
 from seismag.validation.audit import audit_predictions, audit_store, audit_table  # noqa: E402
 from seismag.validation.crossval import run_crossval  # noqa: E402
@@ -61,7 +62,7 @@ ERROR = AuditConfig.model_validate({}).family_wise_error
 def make_store(scenario: str, work: Path, seed: int | None = None, controls: str | None = None) -> tuple[Path, Path]:
     """Simulate a scenario's archive and prepare a store, or find both from an earlier call."""
     entries = [] if seed is None else [f"simulate.seed={seed}"]
-    entries += [] if controls is None else [f"data.controls={controls}"]
+    entries += [] if controls is None else [f"prepare.controls={controls}"]
     config = load_config(CONFIGS / "scenarios" / f"{scenario}.yaml", entries)
     archive = work / (scenario if seed is None else f"{scenario}_{seed}")
     store = archive.with_name(f"{archive.name}{'' if controls is None else '_' + controls}.zarr")
@@ -102,12 +103,12 @@ def scenario_row(scenario: str, work: Path) -> dict[str, Any]:
     config = load_config(CONFIGS / "scenarios" / f"{scenario}.yaml")
     expected = [entry.model_dump(exclude_none=True) for entry in config.expect]
     about = {"scenario": scenario, "expected": expected}
-    archive, store = make_store(scenario, work)
-    rejected = pd.read_csv(store / "rejected.csv")
-    windows = len(pd.read_parquet(store / "samples.parquet"))
-    if not windows:  # nothing to audit: prepare refused the files
-        reasons = rejected["reason"].value_counts()
+    try:
+        archive, store = make_store(scenario, work)
+    except DataError:  # no window is left to audit: prepare refused the files
+        reasons = pd.read_csv(work / f"{scenario}.zarr" / "rejected.csv")["reason"].value_counts()
         return about | {"windows": 0, "gate": None, "failed": [], "rejected": reasons.to_dict()}
+    windows = len(pd.read_parquet(store / "samples.parquet"))
     row = trained_row(archive.name, store, work) if scenario in TRAINED else audit_row(audit_store(store, None, config))
     return about | {"windows": windows} | row
 
@@ -222,7 +223,9 @@ def is_held(row: dict[str, Any]) -> tuple[str, str]:
     if "skill_above_no_signal" in wanted:
         return ("yes" if row["gate"] == "pass" and row.get("skill") == "skill" else "NO"), "pass, skill"
     if wanted == ["implausible"]:
-        return ("yes" if row["windows"] == 0 and set(row["rejected"]) == {"implausible"} else "NO"), "implausible"
+        return (
+            "yes" if row["windows"] == 0 and set(row["rejected"]) <= {"implausible", "no_file"} else "NO"
+        ), "implausible"
     return ("yes" if set(wanted) <= set(row["failed"]) else "NO"), ", ".join(wanted)
 
 
