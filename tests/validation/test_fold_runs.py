@@ -59,3 +59,10 @@ def test_folds_that_take_several_devices_run_one_after_the_other(tmp_path: Path)
         list(train_folds([task(tmp_path, devices=2)], 2, None))
     with pytest.raises(UsageError, match=r"--workers 0: at least 1"):
         list(train_folds([task(tmp_path)], 0, None))
+
+
+def test_processes_of_a_cluster_load_data_themselves_and_still_find_the_runs(tmp_path: Path) -> None:
+    one = task(tmp_path, num_workers=4)
+    there = fold_runs._without_loaders(one)
+    assert there.config.train.num_workers == 0
+    assert fold_runs._settings(there.config) == fold_runs._settings(one.config)

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Crossval:
     Attributes:
         results: folder of the documents.
         method: of the split.
+        n_folds: how many the split has.
         folds: documents of the finished folds, in order.
         missing: folds that nobody asked for now and that have no finished run.
         failed: fold and reason.
@@ -54,6 +55,7 @@ class Crossval:
 
     results: Path
     method: str
+    n_folds: int
     folds: tuple[dict[str, Any], ...]
     missing: tuple[int, ...]
     failed: dict[int, str]
@@ -117,14 +119,14 @@ def run_crossval(
     for fold, document in documents.items():
         write_json_atomic(results / f"fold_{fold}.json", document)
     missing = tuple(fold for fold in numbers if fold not in runs and fold not in failed)
-    state = Crossval(results, config.split.method, tuple(documents.values()), missing, failed)
+    state = Crossval(results, config.split.method, len(numbers), tuple(documents.values()), missing, failed)
     if len(runs) < len(numbers):
         return state
     metrics = _pool(list(runs.values()), store, split, config, results)
     final = final_document(state.folds, metrics, facts)
     write_json_atomic(results / _final_name(config.split.method), final)
     model = _export_best(runs, config.split.method)
-    return Crossval(results, config.split.method, state.folds, (), failed, final, metrics, model)
+    return replace(state, final=final, metrics=metrics, model=model)
 
 
 def parse_folds(text: str | None, n_folds: int) -> list[int]:
@@ -169,7 +171,7 @@ def describe_crossval(state: Crossval) -> str:
 
 def crossval_json(state: Crossval) -> dict[str, Any]:
     """The document of ``--json``: the final one where there is one, and how things stand."""
-    document = state.final or {"n_folds": None, "folds": list(state.folds)}
+    document = state.final or {"n_folds": state.n_folds, "folds": list(state.folds)}
     return document | {
         "complete": state.final is not None,
         "missing": list(state.missing),

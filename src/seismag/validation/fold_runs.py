@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
@@ -249,8 +249,7 @@ def _settings(config: Config) -> dict[str, Any]:
 def _without_loaders(task: FoldTask) -> FoldTask:
     """Processes of a Dask cluster may not start others, so data are loaded in the same one."""
     train = task.config.train.model_copy(update={"num_workers": 0})
-    config = task.config.model_copy(update={"train": train})
-    return FoldTask(config, task.folder, task.store, task.dataset_id, task.certificate_sha256, task.progress)
+    return replace(task, config=task.config.model_copy(update={"train": train}))
 
 
 def _cpu_count() -> int:

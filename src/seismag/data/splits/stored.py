@@ -121,7 +121,7 @@ def _is_complete(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig) 
     once = tests == 1
     if spec.sealed_fraction:
         in_every_fold = main["role"].isin(["sealed", "purged"]).groupby(main["sample_id"]).all()
-        once |= (tests == 0) & in_every_fold.reindex(group.index)
+        once |= (tests == 0) & in_every_fold.reindex(group.index, fill_value=False)
     return bool(
         folds == set(range(1, n_folds + 1))
         and (2 <= n_folds <= spec.n_folds if most else n_folds == spec.n_folds)

@@ -1,0 +1,142 @@
+"""What each split of the real labels holds and loses: BMKG's catalogue, 24 stations, no gap anywhere.
+
+    python benchmarks/splits.py --stations ../shared/data/bmkg/stations.csv \
+        --catalog ../shared/data/bmkg/catalog_2018_2025.csv --kp ../shared/data/indices/kp_2018_2026.csv.gz
+
+Upper bounds, as benchmarks/labels.py: event windows and their matched controls. Prints the groups; what chaining
+everything that shares an event, its cluster or a UTC day would give; and, by method, the size of the roles and the
+share of the windows outside the test fold that each purge takes (mean over folds, largest fold in brackets; a window
+that two purges take counts in both), and the share of the test windows before an earthquake on whose UTC day any window
+trains (day).
+Ends with what is compared with the numbers that the project began with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from labels import all_windows
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from seismag.config import DataConfig, SplitConfig
+from seismag.data.catalogs import read_catalogs
+from seismag.data.indices import read_index
+from seismag.data.splits import certify, draw_split, require_usable_folds
+from seismag.data.stations import read_stations
+from seismag.data.windows import choose_controls, label_windows
+from seismag.domain import UsageError
+
+REACH_H = 54.0
+SPLITS: dict[str, dict[str, Any]] = {
+    "loeo": {},
+    "loso": {"n_folds": 24},
+    "region": {"n_folds": 24},
+    "blocked": {},
+    "blocked, 5 folds": {"method": "blocked", "n_folds": 5},
+    "naive": {},
+    "loeo, 20 % sealed": {"method": "loeo", "sealed_fraction": 0.2},
+    "blocked, 20 % sealed": {"method": "blocked", "sealed_fraction": 0.2},
+}
+
+
+def chained_share(events: pd.DataFrame, shared: pd.Series, by_day: bool) -> float:
+    """Share of the event windows in the largest component when windows that share something are chained.
+
+    Args:
+        events: start_utc of the event windows.
+        shared: list of what each of them holds: eligible events, or their clusters.
+        by_day: chain what shares a UTC day as well.
+    """
+    n, held = len(events), shared.reset_index(drop=True).explode()
+    rows, keys = held.index.to_numpy(), pd.factorize(held.astype(str))[0]
+    if by_day:
+        days = pd.factorize(events["start_utc"].dt.floor("D"))[0]
+        rows, keys = np.concatenate([rows, np.arange(n)]), np.concatenate([keys, keys.max() + 1 + days])
+    graph = coo_array((np.ones(len(rows)), (rows, n + keys)), shape=(n + keys.max() + 1,) * 2)
+    component = connected_components(graph, directed=False)[1][:n]
+    return float(np.bincount(component).max() / n)
+
+
+def share_on_days_of_other_folds(events: pd.DataFrame, split: pd.DataFrame) -> float:
+    """Share of the event windows on whose UTC day another fold tests an event window."""
+    fold = events["sample_id"].map(split[split["role"] == "test"].set_index("sample_id")["fold"])
+    return float((fold.groupby(events["start_utc"].dt.floor("D")).transform("nunique") > 1).mean())
+
+
+def describe_split(name: str, samples: pd.DataFrame, changes: dict[str, Any]) -> dict[str, Any]:
+    """Draw and certify one split and print its line."""
+    spec = SplitConfig(**{"method": name, **changes})
+    clock = time.perf_counter()
+    split = draw_split(samples, spec, REACH_H)
+    certificate = certify(samples, split, spec, REACH_H)
+    seconds = time.perf_counter() - clock
+    folds = certificate["folds"]
+    usable = "yes"
+    try:
+        require_usable_folds(samples, split, spec)
+    except UsageError as error:
+        usable = f"no: {error}"
+    outside = np.array([len(samples) - fold["test"] - fold["sealed"] for fold in folds])
+
+    def lost(key: str) -> str:
+        if key != "purged" and key not in folds[0]["purged_by"]:
+            return f"{'':>14}"
+        shares = np.array([fold["purged"] if key == "purged" else fold["purged_by"][key] for fold in folds]) / outside
+        return f"{100 * shares.mean():6.1f} [{100 * shares.max():4.1f}]"
+
+    mean = {role: np.mean([fold[role] for fold in folds]) for role in ("train", "val", "test", "sealed")}
+    proof = "none" if certificate["proof"] is None else sum(certificate["proof"].values())
+    shared = certificate["counted"]["share_of_test_events_on_a_training_day"]
+    print(
+        f"{name:<21}{len(folds):>5}{mean['train']:>8.0f}{mean['val']:>7.0f}{mean['test']:>7.0f}{mean['sealed']:>8.0f}  "
+        f"{lost('purged')} {lost('events')} {lost('close_windows')} {lost('embargo')} {100 * shared:>8.1f}{proof:>9}"
+        f"{seconds:>6.1f}"
+    )
+    if usable != "yes":
+        print(f"{'':<21}{usable}")
+    return certificate
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stations", type=Path, required=True)
+    parser.add_argument("--catalog", type=Path, action="append", required=True)
+    parser.add_argument("--kp", type=Path, required=True)
+    arguments = parser.parse_args()
+    stations, catalog = read_stations(arguments.stations), read_catalogs(arguments.catalog)
+    kp = read_index(arguments.kp, "kp")
+    labels = label_windows(all_windows(stations, catalog, DataConfig()), catalog, stations, DataConfig(), kp)
+    samples = choose_controls(labels, DataConfig(), kp).samples
+    sizes = samples["split_group"].value_counts()
+    clusters = sizes[sizes.index.str.startswith("event:")]
+    events = samples[samples["magnitude_class"] != "Normal"]
+    print(f"{len(samples)} windows ({len(events)} before an earthquake), {len(sizes)} groups: {len(clusters)} clusters")
+    print(f"largest group: {sizes.index[0]}, {sizes.iloc[0]} windows, {sizes.iloc[0] / len(samples):.1%}")
+    print("event windows in the largest chain")
+    for what, column in (("events", "event_ids"), ("clusters of events", "cluster_ids")):
+        alone, with_days = (chained_share(events, events[column], by_day) for by_day in (False, True))
+        print(f"  by shared {what:<20}{alone:>6.1%}, and by shared UTC days {with_days:>6.1%}")
+    print("\nwindows by role (mean of the folds), % of the windows outside the test fold lost to each purge")
+    print(
+        f"{'split':<21}{'folds':>5}{'train':>8}{'val':>7}{'test':>7}{'sealed':>8}  {'any purge':>13} {'events':>13} "
+        f"{'close in time':>13} {'embargo':>13} {'day, %':>9}{'proof':>9}{'s':>6}"
+    )
+    found = {name: describe_split(name, samples, changes) for name, changes in SPLITS.items()}
+    regions = found["region"]["regions"]
+    print(f"\nregions: {', '.join(regions)}")
+    shared = share_on_days_of_other_folds(events, draw_split(samples, SplitConfig(), REACH_H))
+    print("\nagainst the numbers that the project began with")
+    print(f"  clusters                                                        {len(clusters):>6}   778")
+    print(f"  event windows in one chain by clusters and UTC days, %          {100 * with_days:>6.1f}   97")
+    print(f"  event windows on a day of an event window of another fold, %    {100 * shared:>6.1f}   76")
+
+
+if __name__ == "__main__":
+    main()
