@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from seismag.config import EvaluateConfig
 from seismag.data.parallel import Progress, silent
@@ -171,10 +170,10 @@ def judge_table(
     Raises:
         DataError: the table cannot be judged, or has windows that are not in the store.
     """
-    predictions: pd.DataFrame = read_predictions(path)
+    table = [read_predictions(path)]
     samples = None if store is None else open_store(store).samples
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(predictions, samples, config=spec)
+    metrics = evaluate_predictions(table.pop(), samples, config=spec)  # no name here keeps a million windows alive
     progress("scores", 1, 1)
     if out is not None:
         try:

@@ -59,7 +59,9 @@ def baseline_predictions(samples: pd.DataFrame, split: pd.DataFrame, test_ids: p
     train_ids = split.loc[split["role"] == "train", "sample_id"]
     if train_ids.empty:
         raise DataError(f"split: fold {folds[0]} has no window with role train to fit the baselines on.")
-    labels = _labels(samples["sample_id"], samples["station"], samples["magnitude_class"], samples["azimuth_class"])
+    labels = _labels(
+        samples["sample_id"].astype(str), samples["station"], samples["magnitude_class"], samples["azimuth_class"]
+    )
     return _fit_and_predict(_rows(labels, train_ids), _rows(labels, test_ids))
 
 
@@ -75,7 +77,8 @@ def baselines_within_table(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]
     """
     parts = list(folds_within_table(predictions))
     order = np.argsort(np.concatenate([positions for positions, _ in parts]))
-    return {name: pd.concat([part[name] for _, part in parts]).iloc[order] for name in parts[0][1]}
+    index = pd.Index(predictions["sample_id"].astype(str), name="sample_id")
+    return {name: pd.concat([part[name] for _, part in parts]).iloc[order].set_index(index) for name in parts[0][1]}
 
 
 def folds_within_table(predictions: pd.DataFrame) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:
@@ -83,9 +86,8 @@ def folds_within_table(predictions: pd.DataFrame) -> Iterator[tuple[IndexArray, 
 
     A table of a million windows has room for the forecasts of one fold, not of all.
     """
-    labels = _labels(
-        predictions["sample_id"], predictions["station"], predictions["y_magnitude"], predictions["y_azimuth"]
-    )
+    place = pd.Series(np.arange(len(predictions)))
+    labels = _labels(place, predictions["station"], predictions["y_magnitude"], predictions["y_azimuth"])
     groups = pd.factorize(predictions["split_group"], sort=True)[0]
     n_folds = min(_MAX_FOLDS, len(np.unique(groups)))
     if n_folds < 2:
@@ -118,7 +120,7 @@ def station_frequencies(
 def _labels(sample_id: pd.Series, station: pd.Series, magnitude: pd.Series, azimuth: pd.Series) -> pd.DataFrame:
     labels = pd.DataFrame({task: truth_index(magnitude, azimuth, task) for task in TASK_CLASSES})
     labels["station"] = station.astype(str).to_numpy()
-    return labels.set_index(pd.Index(sample_id.astype(str), name="sample_id"))
+    return labels.set_index(pd.Index(sample_id, name="sample_id"))
 
 
 def _rows(labels: pd.DataFrame, sample_ids: pd.Series) -> pd.DataFrame:
