@@ -11,8 +11,9 @@ from scipy.special import softmax
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
+from seismag.domain import MAGNITUDE_CLASSES
 from seismag.evaluation.calibration import Calibration, calibrate_folds, fit_calibration
-from seismag.evaluation.predictions import probability_columns
+from seismag.evaluation.predictions import probability_columns, task_probabilities
 from seismag.evaluation.scores import evaluate_predictions
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
@@ -66,12 +67,15 @@ def test_one_window_or_an_absent_class_drives_nothing_to_infinity() -> None:
 def test_calibration_is_fitted_fold_by_fold_on_validation_alone(make_table: MakeTable) -> None:
     table = pd.concat([make_table(seed=fold).assign(fold=fold) for fold in (1, 2)], ignore_index=True)
     validation = pd.concat([make_table(seed=10 + fold, hit=0.1 * fold).assign(fold=fold) for fold in (1, 2)])
-    calibrated, fitted = calibrate_folds("magnitude", table, validation)
+    found, fitted = calibrate_folds("magnitude", table, validation)
     assert [entry["fold"] for entry in fitted] == [1, 2]
     assert fitted[0]["temperature"] != fitted[1]["temperature"]
-    other_truth = table.assign(y_magnitude=table["y_magnitude"].sample(frac=1, random_state=0).to_numpy())
-    again, _ = calibrate_folds("magnitude", other_truth, validation)
-    assert np.array_equal(calibrated["temperature_and_prior"], again["temperature_and_prior"])
+    for place, fold in enumerate((1, 2)):
+        beside = validation[validation["fold"] == fold]
+        truth = pd.Index(MAGNITUDE_CLASSES).get_indexer(beside["y_magnitude"])
+        direct = fit_calibration(task_probabilities(beside, "magnitude"), truth, with_shift=True)
+        assert found[place]["temperature_and_prior"].temperature == direct.temperature
+        assert np.array_equal(found[place]["temperature_and_prior"].shift, direct.shift)
 
 
 def test_a_model_for_equal_classes_pays_in_log_score_until_it_is_calibrated(make_table: MakeTable) -> None:

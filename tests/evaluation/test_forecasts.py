@@ -28,8 +28,8 @@ def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -
     for task in ("magnitude", "azimuth"):
         for name, probs in whole.items():
             direct = sum_task(task, probs[probability_columns(task)].to_numpy(), truth)
-            assert np.array_equal(forecasts.sums[task, name].cm, direct.cm)
-            for kind, values in forecasts.sums[task, name].sums.items():
+            assert np.array_equal(forecasts.sums(task, name).cells.toarray(), direct.cells.toarray())
+            for kind, values in forecasts.sums(task, name).sums.items():
                 assert values == pytest.approx(direct.sums[kind]), kind
 
 
@@ -37,7 +37,7 @@ def test_every_row_has_the_class_and_log_score_of_every_forecast(make_table: Mak
     table = make_table()
     forecasts = judge_forecasts(table, find_truth(table), Training())
     probs = table[probability_columns("magnitude")].to_numpy()
-    classes, log_scores = forecasts.decided["magnitude", MODEL]
+    classes, log_scores = forecasts.classes["magnitude", MODEL], forecasts.log_scores["magnitude", MODEL]
     assert np.array_equal(classes, probs.argmax(axis=1))
     truth = pd.Index(TASK_CLASSES["magnitude"]).get_indexer(table["y_magnitude"])
     assert log_scores == pytest.approx(np.log(probs[np.arange(len(probs)), truth]), rel=1e-5)
@@ -52,7 +52,7 @@ def test_an_extra_forecast_is_shown_but_never_a_rival(make_table: MakeTable) -> 
     )
     forecasts = judge_forecasts(table, find_truth(table), Training(extra={"ratio": perfect.sample(frac=1)}))
     assert forecasts.groups["ratio"] == "classical"
-    assert np.trace(forecasts.sums["detection", "ratio"].cm.sum(axis=0)) == len(table)
+    assert np.trace(forecasts.sums("detection", "ratio").total().cm) == len(table)
     assert "ratio" in forecasts.names("detection")
     assert "ratio" not in forecasts.names("azimuth")
     assert set(forecasts.rivals("detection")) == {"all_normal", "majority", "station", "station_balanced"}

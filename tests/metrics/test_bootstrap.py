@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from seismag import metrics as m
 from seismag.metrics import bootstrap
@@ -62,3 +63,14 @@ def test_cluster_bootstrap_covers_where_a_bootstrap_of_rows_does_not() -> None:
     # expected about 0.94, binomial standard error 0.013; rows: half-width 0.35 of what is needed, about 0.5
     assert 0.90 <= covered["cluster"] / trials <= 0.98
     assert covered["row"] / trials < 0.65
+
+
+def test_sparse_values_give_the_replicates_of_dense_ones(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = rng.poisson(0.3, (12, 9)).astype(float)
+    strata = np.arange(12) % 2
+    for cells in (bootstrap._CHUNK_CELLS, 24):  # small, and as if it were large: there it stays sparse
+        monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", cells)
+        dense = m.bootstrap_sums(values, strata, 50, np.random.default_rng(2))
+        assert np.allclose(dense, m.bootstrap_sums(sparse.csr_array(values), strata, 50, np.random.default_rng(2)))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from seismag.config import EvaluateConfig
 from seismag.data.parallel import Progress, silent
@@ -21,7 +20,6 @@ from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.runs import atomic_path, write_json_atomic
-from seismag.validation.sealed_ledger import sealed_state
 from seismag.validation.training_run import draw_figures, judge_predictions
 
 
@@ -172,12 +170,12 @@ def judge_table(
     Raises:
         DataError: the table cannot be judged, or has windows that are not in the store.
     """
-    predictions: pd.DataFrame = read_predictions(path)
+    table = [read_predictions(path)]
     progress("scores", 0, 1)
     if store is None:
-        metrics = evaluate_predictions(predictions, config=spec)
+        metrics = evaluate_predictions(table.pop(), config=spec)  # no name here keeps a million windows alive
     else:
-        metrics = judge_predictions(open_store(store), predictions, None, spec) | {"sealed": sealed_state(store)}
+        metrics = judge_predictions(open_store(store), table.pop(), None, spec)
     progress("scores", 1, 1)
     if out is not None:
         try:

@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
 from seismag.evaluation.predictions import TASK_CLASSES, task_probabilities, truth_index
-from seismag.evaluation.sums import Clusters, TaskSums, Truth
+from seismag.evaluation.sums import Clusters, TaskSums
 from seismag.evaluation.task_scores import number
 from seismag.metrics import LOG_SCORE_FLOOR, FloatArray, IndexArray
 
@@ -69,57 +69,48 @@ def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: boo
 
 def calibrate_folds(
     task: str, rows: pd.DataFrame, validation: pd.DataFrame
-) -> tuple[dict[str, FloatArray], list[dict[str, Any]]]:
-    """Fit on the validation rows of each fold and apply to its judged rows.
+) -> tuple[list[dict[str, Calibration]], list[dict[str, Any]]]:
+    """Fit on the validation rows of each fold.
 
     Returns:
-        By method the calibrated probabilities (n, k), and what was fitted in each fold.
+        By fold, in order, what was fitted by each method; and the same for JSON.
 
     Raises:
         ValueError: a fold has no validation row.
     """
-    probs = task_probabilities(rows, task)
-    calibrated = {method: np.empty_like(probs) for method in METHODS}
-    fitted = []
-    for fold, places in sorted(rows.groupby("fold").indices.items()):
+    found, entries = [], []
+    for fold in sorted(rows["fold"].unique()):
         beside = validation[validation["fold"] == fold]
         if beside.empty:
             raise ValueError(f"fold {fold} has no row of the role val")
-        truth = truth_index(beside["y_magnitude"], beside["y_azimuth"], task)
+        probs, truth = task_probabilities(beside, task), truth_index(beside["y_magnitude"], beside["y_azimuth"], task)
+        fitted = {method: fit_calibration(probs, truth, method == "temperature_and_prior") for method in METHODS}
+        shift = dict(zip(TASK_CLASSES[task], fitted["temperature_and_prior"].shift.tolist(), strict=True))
         entry: dict[str, Any] = {"fold": int(fold), "n": len(beside), "n_groups": int(beside["split_group"].nunique())}
-        for method in METHODS:
-            found = fit_calibration(task_probabilities(beside, task), truth, method == "temperature_and_prior")
-            calibrated[method][places] = found.apply(probs[places])
-            entry[method] = {"temperature": found.temperature}
-        entry["temperature_and_prior"]["shift"] = dict(zip(TASK_CLASSES[task], found.shift.tolist(), strict=True))
-        fitted.append(entry)
-    return calibrated, fitted
+        entry |= {method: {"temperature": calibration.temperature} for method, calibration in fitted.items()}
+        entry["temperature_and_prior"]["shift"] = shift
+        found.append(fitted)
+        entries.append(entry)
+    return found, entries
 
 
 def judge_calibration(
-    task: str,
-    probs: dict[str, FloatArray],
-    truth: Truth,
-    rivals: dict[str, tuple[TaskSums, TaskSums]],
-    config: EvaluateConfig,
+    log: dict[str, FloatArray], clusters: Clusters, rivals: dict[str, tuple[TaskSums, TaskSums]], config: EvaluateConfig
 ) -> dict[str, Any]:
     """Compare the log score before and after, and with the best rule without the field.
 
     Args:
-        task: a key of ``TASK_CLASSES``.
-        probs: by name (``before`` and the methods) the probabilities (n, k).
-        truth: of these rows.
+        log: by name (``before`` and the methods) the sum of the rows' log scores in each cluster.
+        clusters: the groups of the rows.
         rivals: by rule, its sums over the table and those of the replicates of ``config.seed``.
         config: replicates, confidence and seed.
     """
-    clusters, index = truth.clusters, truth.index[task]
-    rows = clusters.sum(np.ones(len(index)))
-    log = {name: clusters.sum(m.row_log_scores(p, index)) for name, p in probs.items()}
+    rows = clusters.sum(np.ones(len(clusters.index)))
     drawn = clusters.bootstrap(np.column_stack([rows, *log.values()]), config.bootstrap, config.seed)
     point = {name: np.array(values.sum() / rows.sum()) for name, values in log.items()}
     replicate = {name: m.ratio(drawn[:, 1 + i], drawn[:, 0]) for i, name in enumerate(log)}
     result: dict[str, Any] = {
-        "log_score": {name: _entry(point[name], replicate[name], clusters, config) for name in probs},
+        "log_score": {name: _entry(point[name], replicate[name], clusters, config) for name in log},
         "gain": {
             name: _entry(point[name] - point["before"], replicate[name] - replicate["before"], clusters, config)
             for name in METHODS
@@ -130,7 +121,7 @@ def judge_calibration(
     rival_drawn = m.ratio(rivals[best][1].sums["log"], drawn[:, 0])
     result["skill_above_best_baseline"] = {
         name: _entry(point[name] - rival_point, replicate[name] - rival_drawn, clusters, config) | {"baseline": best}
-        for name in probs
+        for name in log
     }
     return result
 

@@ -15,11 +15,12 @@ import pandas as pd
 from crepes import ConformalClassifier
 from crepes.extras import hinge
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.stats import norm
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
-from seismag.evaluation.predictions import task_probabilities, truth_index
+from seismag.evaluation.predictions import TASK_CLASSES, task_probabilities, truth_index
 from seismag.evaluation.sums import Clusters
 from seismag.evaluation.task_scores import FEW_CLUSTERS, number
 from seismag.metrics import FloatArray, IndexArray
@@ -58,8 +59,7 @@ def conformal_sets(
     Returns:
         (n, k), and (n,) number of calibration windows behind the row.
     """
-    nonconformity = hinge(task_probabilities(rows, task))
-    sets = np.ones(nonconformity.shape, dtype=bool)
+    sets = np.ones((len(rows), len(TASK_CLASSES[task])), dtype=bool)
     behind = np.zeros(len(rows), dtype=np.intp)
     truth = truth_index(validation["y_magnitude"], validation["y_azimuth"], task)
     scores = 1 - task_probabilities(validation, task)[np.arange(len(validation)), truth]
@@ -67,7 +67,7 @@ def conformal_sets(
     calibration = validation.groupby(keys, observed=True).indices
     for key, places in rows.groupby(keys, observed=True).indices.items():
         beside = scores[calibration.get(key, np.empty(0, dtype=np.intp))]
-        sets[places] = nonconformity[places] <= conformal_threshold(beside, coverage)
+        sets[places] = hinge(task_probabilities(rows, task, places)) <= conformal_threshold(beside, coverage)
         behind[places] = len(beside)
     return sets, behind
 
@@ -80,24 +80,21 @@ def judge_sets(
     truth = truth_index(rows["y_magnitude"], rows["y_azimuth"], task)
     covered, size = sets[np.arange(len(sets)), truth], sets.sum(axis=1)
     result = {"coverage_aimed": config.coverage, "n": len(rows), "n_classes": sets.shape[1]}
-    result |= _measure(covered, size, clusters, config, config.seed)
+    result |= _measure(covered, size, clusters, config)
     result |= {"share_empty": float((size == 0).mean()), "share_whole": float((size == sets.shape[1]).mean())}
     groups = validation.groupby("station", observed=True)["split_group"].nunique()
     windows = validation["station"].value_counts()
     least = config.coverage / (1 - config.coverage)
     result["by_station"] = []
-    for place, (station, places) in enumerate(sorted(rows.groupby("station", observed=True).indices.items())):
-        part = _part(clusters, places)
+    for station, measured in _by_station(rows, covered, size, clusters, config).items():
+        places = measured.pop("places")
         n_windows, n_groups = int(windows.get(station, 0)), int(groups.get(station, 0))
-        entry = {"station": str(station), "n": len(places), "n_groups": part.n}
-        entry |= {"n_calibration": n_windows, "n_calibration_groups": n_groups}
-        entry |= _measure(covered[places], size[places], part, config, config.seed + place)
+        entry = {"station": str(station), "n": len(places)} | measured
+        entry |= {"n_calibration": n_windows, "n_calibration_groups": n_groups, "note": None}
         if (fewest := int(behind[places].min())) <= least + 1e-9:
             entry["note"] = f"{fewest} calibration windows (in a fold) exclude nothing, more than {least:.0f} can."
         elif n_groups < FEW_CLUSTERS:
             entry["note"] = f"{n_groups} calibration groups: windows of one event are alike, the coverage is a guess."
-        else:
-            entry["note"] = None
         result["by_station"].append(entry)
     result["n_calibration_groups"] = int(groups.sum())
     result["warnings"] = [*_missed(task, result, config), *_unpromised(result, _time_overlap(rows, validation))]
@@ -105,13 +102,13 @@ def judge_sets(
 
 
 def _measure(
-    covered: NDArray[np.bool_], size: IndexArray, clusters: Clusters, config: EvaluateConfig, seed: int
+    covered: NDArray[np.bool_], size: IndexArray, clusters: Clusters, config: EvaluateConfig
 ) -> dict[str, Any]:
-    columns = (np.ones(len(covered)), covered, size)
+    columns = (np.ones(len(covered)), covered)
     sums = np.column_stack([clusters.sum(column) for column in columns])
     low = high = np.nan
     if clusters.smallest >= FEW_CLUSTERS:
-        drawn = clusters.bootstrap(sums, config.bootstrap, seed)
+        drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)
         low, high = m.percentile_interval(m.ratio(drawn[:, 1], drawn[:, 0]), config.confidence)
     return {
         "coverage": {"value": float(covered.mean()), "low": number(low), "high": number(high)},
@@ -119,9 +116,33 @@ def _measure(
     }
 
 
-def _part(clusters: Clusters, places: IndexArray) -> Clusters:
-    present, index = np.unique(clusters.index[places], return_inverse=True)
-    return Clusters(index, clusters.has_event[present])
+def _by_station(
+    rows: pd.DataFrame, covered: NDArray[np.bool_], size: IndexArray, clusters: Clusters, config: EvaluateConfig
+) -> dict[str, dict[str, Any]]:
+    """Coverage and size at each station, all on the same draws of groups."""
+    stations = sorted(rows.groupby("station", observed=True).indices.items())
+    number_of = np.empty(len(rows), dtype=np.intp)
+    for place, (_, places) in enumerate(stations):
+        number_of[places] = place
+    shape = (clusters.n, len(stations))
+    parts = [
+        sparse.coo_array((values.astype(float), (clusters.index, number_of)), shape=shape)
+        for values in (np.ones(len(rows)), covered)
+    ]
+    counts = parts[0].tocsr()
+    n_groups = np.asarray((counts > 0).sum(axis=0))
+    drawn = clusters.bootstrap(sparse.hstack([counts, parts[1]], format="csr"), config.bootstrap, config.seed)
+    share = m.ratio(drawn[:, len(stations) :], drawn[:, : len(stations)])
+    result: dict[str, dict[str, Any]] = {}
+    for place, (station, places) in enumerate(stations):
+        known = clusters.smallest > 1 and n_groups[place] >= FEW_CLUSTERS
+        low, high = m.percentile_interval(share[:, place], config.confidence) if known else (np.nan, np.nan)
+        coverage = {"value": float(covered[places].mean()), "low": number(low), "high": number(high)}
+        result[station] = {
+            "places": places, "n_groups": int(n_groups[place]), "coverage": coverage,
+            "mean_set_size": float(size[places].mean()),
+        }  # fmt: skip
+    return result
 
 
 def _time_overlap(rows: pd.DataFrame, validation: pd.DataFrame) -> float:

@@ -20,8 +20,8 @@ from seismag.evaluation.baselines import (
     folds_within_table,
 )
 from seismag.evaluation.judged_windows import mainshocks_and_normal
-from seismag.evaluation.predictions import TASK_CLASSES, probability_columns, task_probabilities
-from seismag.evaluation.sums import TaskSums, Truth, sum_task
+from seismag.evaluation.predictions import TASK_CLASSES, probability_columns, rows_by_fold, task_probabilities
+from seismag.evaluation.sums import ClusterSums, Truth, count_cells, sum_scores
 from seismag.metrics import FloatArray, IndexArray
 
 MODEL = "model"
@@ -63,22 +63,32 @@ class Forecasts:
     """All forecasts of one analysis.
 
     Attributes:
-        sums: by task and forecast, what each cluster adds.
-        decided: by task and forecast, (n,) class decided for and (n,) log score of each row.
+        truth: what they are judged against.
+        scores: by task and forecast, what the probabilities score in each cluster (``sum_scores``).
+        classes: by task and forecast, (n,) class decided for.
+        log_scores: by task and forecast, (n,) log score of each row; of the model and its rivals.
         groups: by forecast, its group; ``RIVAL_GROUPS`` are what a model has to beat.
     """
 
-    sums: dict[Key, TaskSums]
-    decided: dict[Key, tuple[NDArray[np.int8], NDArray[np.float32]]]
+    truth: Truth
+    scores: dict[Key, dict[str, FloatArray]]
+    classes: dict[Key, NDArray[np.int8]]
+    log_scores: dict[Key, NDArray[np.float32]]
     groups: dict[str, str]
 
     def names(self, task: str) -> list[str]:
         """Forecasts of a task, the model first."""
-        return [name for key, name in self.sums if key == task]
+        return [name for key, name in self.scores if key == task]
 
     def rivals(self, task: str) -> list[str]:
         """Forecasts of a task among which the best one is to be beaten."""
-        return [name for name in self.names(task) if self.groups.get(name) in RIVAL_GROUPS]
+        return [name for name in self.names(task) if self.groups[name] in RIVAL_GROUPS]
+
+    def sums(self, task: str, name: str) -> ClusterSums:
+        """What each cluster adds; its cells are counted when asked for, which a million windows have no room for."""
+        classes = self.classes[task, name]
+        cells = count_cells(self.truth.index[task], classes, self.truth.clusters, len(TASK_CLASSES[task]))
+        return ClusterSums(cells, self.scores[task, name])
 
 
 def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training) -> Forecasts:
@@ -87,38 +97,38 @@ def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training) -> For
     Raises:
         DataError: samples and split do not hold the rows, or an extra forecast lacks one.
     """
-    sums: dict[Key, TaskSums] = {}
-    decided: dict[Key, tuple[NDArray[np.int8], NDArray[np.float32]]] = {}
+    extra = training.extra or {}
+    forecasts = Forecasts(truth, {}, {}, {}, {MODEL: MODEL})
     judged: dict[Key, int] = {}
-
-    def judge(task: str, name: str, probs: FloatArray, places: IndexArray) -> None:
-        key, part = (task, name), truth.part(places)
-        added = sum_task(task, probs, part)
-        sums[key] = sums[key] + added if key in sums else added
-        judged[key] = judged.get(key, 0) + len(places)
-        classes, scores = decided.setdefault(
-            key, (np.zeros(len(rows), dtype=np.int8), np.zeros(len(rows), dtype=np.float32))
-        )
-        classes[places] = probs.argmax(axis=1)
-        scores[places] = m.row_log_scores(probs, part.index[task])
-
-    everything = np.arange(len(rows))
     for task in TASK_CLASSES:
-        judge(task, MODEL, task_probabilities(rows, task), everything)
+        for places in rows_by_fold(rows):
+            _judge(forecasts, (task, MODEL), task_probabilities(rows, task, places), places)
     for places, tables in _by_fold(rows, training):
         for name, table in tables.items():
+            forecasts.groups[name] = EXTRA_GROUP if name in extra else GROUPS.get(name, "no_signal")
             for task in TASK_CLASSES:
                 if probability_columns(task)[0] in table:  # the oracle has no detection
-                    judge(task, name, table[probability_columns(task)].to_numpy(dtype=float), places)
-    whole = {key for key, n in judged.items() if n == len(rows)}
-    extra = training.extra or {}
-    groups = {name: EXTRA_GROUP if name in extra else GROUPS.get(name, "no_signal") for _, name in whole}
-    groups[MODEL] = MODEL
-    return Forecasts(
-        {key: part for key, part in sums.items() if key in whole},
-        {key: part for key, part in decided.items() if key in whole},
-        groups,
-    )
+                    key = (task, name)
+                    _judge(forecasts, key, table[probability_columns(task)].to_numpy(dtype=float), places)
+                    judged[key] = judged.get(key, 0) + len(places)
+    for key, n in judged.items():
+        if n < len(rows):  # a rule that could not be fitted in each fold
+            for part in (forecasts.scores, forecasts.classes, forecasts.log_scores):
+                part.pop(key, None)
+    return forecasts
+
+
+def _judge(forecasts: Forecasts, key: Key, probs: FloatArray, places: IndexArray) -> None:
+    """Add the rows ``places`` of a forecast."""
+    task, name = key
+    n, part = len(forecasts.truth.stratum), forecasts.truth.part(places)
+    added = sum_scores(task, probs, part)
+    before = forecasts.scores.setdefault(key, {})
+    before.update({kind: before[kind] + values if kind in before else values for kind, values in added.items()})
+    forecasts.classes.setdefault(key, np.zeros(n, dtype=np.int8))[places] = probs.argmax(axis=1)
+    if name == MODEL or forecasts.groups[name] in RIVAL_GROUPS:
+        log_scores = forecasts.log_scores.setdefault(key, np.zeros(n, dtype=np.float32))
+        log_scores[places] = m.row_log_scores(probs, part.index[task])
 
 
 def _by_fold(rows: pd.DataFrame, training: Training) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:

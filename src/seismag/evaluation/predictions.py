@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.metrics import FloatArray
+from seismag.metrics import FloatArray, IndexArray
 
 TASK_CLASSES: dict[str, tuple[str, ...]] = {
     "magnitude": MAGNITUDE_CLASSES,
@@ -18,6 +20,7 @@ TASK_CLASSES: dict[str, tuple[str, ...]] = {
     "detection": ("Normal", "Event"),
 }
 KEY_COLUMNS = ("run_id", "fold", "role", "sample_id", "split_group", "station", "start_utc", "event_id")
+_REPEATING = ("run_id", "role", "split_group", "station", "event_id", "y_magnitude", "y_azimuth", "origin")
 ROLES = ("train", "val", "test", "sealed")
 SUM_TOLERANCE = 1e-3
 
@@ -51,11 +54,13 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file. `seismag train` and `seismag evaluate --out` write such tables.")
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
         raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {' '.join(str(error).split())}") from error
     check_predictions(frame, str(path))
-    return _with_naive_utc(frame, str(path))
+    frame = _with_naive_utc(frame, str(path))
+    pa.default_memory_pool().release_unused()
+    return frame
 
 
 def check_predictions(frame: pd.DataFrame, source: str = "predictions") -> None:
@@ -119,12 +124,30 @@ def truth_index(magnitude: pd.Series, azimuth: pd.Series, task: str) -> NDArray[
     return np.minimum(index, 1) if task == "detection" else index
 
 
-def task_probabilities(frame: pd.DataFrame, task: str) -> FloatArray:
-    """Take the probabilities (n, k) of a task; for detection P(Event) = 1 - p_magnitude_Normal."""
-    if task == "detection":
-        normal = frame["p_magnitude_Normal"].to_numpy(dtype=float)
-        return np.column_stack([normal, 1.0 - normal])
-    return frame[probability_columns(task)].to_numpy(dtype=float)
+def task_probabilities(frame: pd.DataFrame, task: str, rows: IndexArray | None = None) -> FloatArray:
+    """Take the probabilities (n, k) of a task; for detection P(Event) = 1 - p_magnitude_Normal.
+
+    Args:
+        frame: predictions.
+        task: a key of ``TASK_CLASSES``.
+        rows: positions of the rows to take; all where not given.
+    """
+    columns = ["p_magnitude_Normal"] if task == "detection" else probability_columns(task)
+    taken = [frame[column].to_numpy(dtype=float)[slice(None) if rows is None else rows] for column in columns]
+    return np.column_stack([taken[0], 1.0 - taken[0]] if task == "detection" else taken)
+
+
+def rows_by_fold(frame: pd.DataFrame) -> list[IndexArray]:
+    """Positions of the rows of each fold, the folds in order; what is large is computed fold by fold."""
+    return [places for _, places in sorted(frame.groupby("fold").indices.items())]
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    # of a million windows each column of repeated text would take 60 MB, and arrow's copy of the table 200 MB
+    table = pq.read_table(path, read_dictionary=list(_REPEATING))
+    frame = table.to_pandas(split_blocks=True, self_destruct=True)
+    del table
+    return frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
@@ -19,12 +20,20 @@ PARTS = (
 HISTOGRAM_BINS = 20
 
 
-def judge_reliability(
-    task: str, probs: FloatArray, truth: IndexArray, clusters: Clusters, config: EvaluateConfig
-) -> dict[str, Any]:
-    """Compare probabilities with what happened, in bins of equal mass.
+def stated(task: str, probs: FloatArray, truth: IndexArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Take the probability that is judged, and whether it came true, (n,) each.
 
-    Of detection the probability of an event, of the other tasks that of the likeliest class.
+    Of detection that of an event, of the other tasks that of the likeliest class.
+    """
+    if task == "detection":
+        return probs[:, 1], truth == 1
+    return probs.max(axis=1), probs.argmax(axis=1) == truth
+
+
+def judge_reliability(
+    task: str, p: FloatArray, happened: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig
+) -> dict[str, Any]:
+    """Compare probabilities with what happened (see ``stated``), in bins of equal mass.
 
     Returns:
         ``of``, ``ece``, for detection ``brier_parts``, each number with its interval, ``histogram`` (windows in 20
@@ -32,10 +41,6 @@ def judge_reliability(
         (None below 10 groups). ECE is never negative and its replicates lie above it, so that its interval may not
         hold its value.
     """
-    if task == "detection":
-        p, happened = probs[:, 1], truth == 1
-    else:
-        p, happened = probs.max(axis=1), probs.argmax(axis=1) == truth
     bins = m.equal_mass_bins(p, config.reliability_bins)
     sums = m.cluster_bin_sums(p, happened, bins, clusters.index, clusters.n)
     drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)

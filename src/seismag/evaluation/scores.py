@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
 from seismag.data.splits import NAIVE_WARNING
 from seismag.evaluation.baselines import absent_rules
-from seismag.evaluation.calibration import calibrate_folds, judge_calibration
+from seismag.evaluation.calibration import METHODS, Calibration, calibrate_folds, judge_calibration
 from seismag.evaluation.conformal import judge_sets
 from seismag.evaluation.forecasts import Forecasts, Training, judge_forecasts
 from seismag.evaluation.judged_windows import (
@@ -19,11 +21,18 @@ from seismag.evaluation.judged_windows import (
     knows_mainshocks,
     mainshocks_and_normal,
 )
-from seismag.evaluation.predictions import TASK_CLASSES, check_predictions, judged_rows, task_probabilities
-from seismag.evaluation.reliability_bins import judge_reliability
+from seismag.evaluation.predictions import (
+    TASK_CLASSES,
+    check_predictions,
+    judged_rows,
+    rows_by_fold,
+    task_probabilities,
+)
+from seismag.evaluation.reliability_bins import judge_reliability, stated
 from seismag.evaluation.subsets import subset_tables
 from seismag.evaluation.sums import Clusters, TaskSums, Truth, find_truth
-from seismag.evaluation.task_scores import FEW_CLUSTERS, score_task
+from seismag.evaluation.task_scores import FEW_CLUSTERS, SCORES, score_task
+from seismag.metrics import FloatArray
 
 _SHORT = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_score", "brier", "per_class", "confusion",
           "prevalence", "skill_above_best_baseline")  # fmt: skip
@@ -63,10 +72,10 @@ def evaluate_predictions(
     check_predictions(predictions)
     rows = add_label_columns(judged_rows(predictions), samples)
     validation = predictions[predictions["role"] == "val"] if rows["role"].iloc[0] == "test" else predictions.iloc[:0]
-    validation = add_label_columns(validation.reset_index(drop=True), samples)
+    validation = add_label_columns(validation, samples)
+    del predictions  # of a million windows one copy is enough, where the caller keeps none
     training = Training(samples, split, extra)
-    known = knows_mainshocks(rows)
-    chosen = config.events == "mainshocks" and known
+    chosen = config.events == "mainshocks" and knows_mainshocks(rows)
     common = _provenance(rows, samples, config) | {
         "events": "mainshocks" if chosen else "all",
         "baselines_fitted": training.described,
@@ -74,10 +83,9 @@ def evaluate_predictions(
     }
     if chosen:
         everything = _judge(rows, validation.iloc[:0], training, config, short=True)
-        kept = mainshocks_and_normal(rows)
+        rows = rows[mainshocks_and_normal(rows)]  # the other rows are let go: of a million windows there is one copy
         validation = validation[mainshocks_and_normal(validation)] if "is_mainshock" in validation else validation
-        headline = _judge(rows[kept], validation, training.of_mainshocks(), config)
-        return common | headline | {"all_events": everything}
+        return common | _judge(rows, validation, training.of_mainshocks(), config) | {"all_events": everything}
     headline = _judge(rows, validation, training, config)
     if config.events == "mainshocks":
         headline["warnings"].append(MAINSHOCKS_UNKNOWN)
@@ -88,7 +96,6 @@ def _judge(
     rows: pd.DataFrame, validation: pd.DataFrame, training: Training, config: EvaluateConfig, short: bool = False
 ) -> dict[str, Any]:
     """Judge one choice of windows; ``short`` leaves out baselines, reliability, calibration, sets and tables."""
-    rows, validation = rows.reset_index(drop=True), validation.reset_index(drop=True)
     truth = find_truth(rows)
     forecasts = judge_forecasts(rows, truth, training)
     clusters = truth.clusters
@@ -101,13 +108,14 @@ def _judge(
         "warnings": warnings,
     }
     for task in TASK_CLASSES:
-        scores, replicates = score_task(task, forecasts, clusters, config)
+        rule_scores = ("balanced_accuracy",) if short else tuple(SCORES)
+        scores, replicates = score_task(task, forecasts, clusters, config, rule_scores)
         warnings += _task_warnings(task, scores)
         if short:
             result[task] = {key: scores[key] for key in _SHORT}
             continue
-        probs = task_probabilities(rows, task)
-        scores["reliability"] = judge_reliability(task, probs, truth.index[task], clusters, config)
+        _, p, happened = _read_out(task, rows, truth)
+        scores["reliability"] = judge_reliability(task, p, happened, clusters, config)
         scores |= _after_validation(task, rows, validation, truth, _rivals(task, forecasts, replicates), config)
         if scores["conformal"] is not None:
             warnings += [sentence for sentence in scores["conformal"].pop("warnings") if sentence not in warnings]
@@ -120,7 +128,7 @@ def _judge(
 
 
 def _rivals(task: str, forecasts: Forecasts, replicates: dict[str, TaskSums]) -> dict[str, tuple[TaskSums, TaskSums]]:
-    return {name: (forecasts.sums[task, name].total(), replicates[name]) for name in forecasts.rivals(task)}
+    return {name: (forecasts.sums(task, name).total(), replicates[name]) for name in forecasts.rivals(task)}
 
 
 def _after_validation(
@@ -136,13 +144,30 @@ def _after_validation(
     if lacking:
         reason = f"No rows of the role val in fold {lacking[0]}: nothing could be calibrated."
         return {"calibration": {"reason": reason}, "conformal": None}
-    calibrated, fitted = calibrate_folds(task, rows, validation)
-    probs = {"before": task_probabilities(rows, task), **calibrated}
+    found, fitted = calibrate_folds(task, rows, validation)
+    clusters = truth.clusters
+    log = {"before": clusters.sum(_read_out(task, rows, truth)[0])}
+    for method in METHODS:
+        log_scores, p, happened = _read_out(task, rows, truth, [fitted_fold[method] for fitted_fold in found])
+        log[method] = clusters.sum(log_scores)
     calibration: dict[str, Any] = {"reason": None, "folds": fitted}
-    calibration |= judge_calibration(task, probs, truth, rivals, config)
-    after = calibrated["temperature_and_prior"]
-    calibration["reliability"] = judge_reliability(task, after, truth.index[task], truth.clusters, config)
+    calibration |= judge_calibration(log, clusters, rivals, config)
+    calibration["reliability"] = judge_reliability(task, p, happened, clusters, config)  # after the last method
     return {"calibration": calibration, "conformal": judge_sets(task, rows, validation, truth.clusters, config)}
+
+
+def _read_out(
+    task: str, rows: pd.DataFrame, truth: Truth, calibrations: list[Calibration] | None = None
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Log score, stated probability and whether it came true of each row, after the calibration of its fold."""
+    log_scores, p, happened = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), dtype=bool)
+    for number, places in enumerate(rows_by_fold(rows)):
+        probs, index = task_probabilities(rows, task, places), truth.index[task][places]
+        if calibrations is not None:
+            probs = calibrations[number].apply(probs)
+        log_scores[places] = m.row_log_scores(probs, index)
+        p[places], happened[places] = stated(task, probs, index)
+    return log_scores, p, happened
 
 
 def _provenance(rows: pd.DataFrame, samples: pd.DataFrame | None, config: EvaluateConfig) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from seismag import metrics as m
 from seismag.config import EvaluateConfig
 from seismag.evaluation.forecasts import MODEL, Forecasts, Key
 from seismag.evaluation.predictions import TASK_CLASSES, task_probabilities
-from seismag.evaluation.sums import CONCORDANCE, Clusters, TaskSums, Truth, replicate_all
+from seismag.evaluation.sums import CONCORDANCE, Clusters, ClusterSums, Truth, count_cells, replicate_all
 from seismag.evaluation.task_scores import FEW_CLUSTERS, Scored, number, skill
 from seismag.metrics import IndexArray
 
@@ -105,29 +105,34 @@ def _judge_subset(
     event = truth.index["detection"][places] == 1
     clusters = Clusters(index, np.bincount(index, weights=event, minlength=len(present)) > 0)
     known = clusters.smallest >= FEW_CLUSTERS
-    part = rows.iloc[places]
     entry: dict[str, Any] = {
-        "n": len(places), "n_events": int(part["event_id"].nunique()),
+        "n": len(places), "n_events": int(rows["event_id"].iloc[places].nunique()),
         "n_event_groups": clusters.n_event, "n_normal_groups": clusters.n - clusters.n_event,
         "note": None if known else _too_few(clusters),
     }  # fmt: skip
+    sums: dict[Key, ClusterSums] = {}
     for task in TASK_CLASSES:
-        names = [MODEL, *sorted({name for score in _SKILLS if (name := best[task][score])})]
-        sums = {(task, name): _sum_decided(forecasts, (task, name), places, truth, clusters) for name in names}
-        if task == "detection":
-            p_event = task_probabilities(part, task)[:, 1]
-            ranked = m.cluster_concordance(p_event, event, truth.stratum[places], index, clusters.n)
-            sums[task, MODEL].sums.update(zip(CONCORDANCE, ranked.T, strict=True))
-        drawn = replicate_all(sums, clusters, draws.config.bootstrap, draws.seed) if known else {}
-        scored = {name: Scored.of(sums[task, name].total(), drawn.get((task, name))) for name in names}
+        for name in [MODEL, *sorted({name for score in _SKILLS if (name := best[task][score])})]:
+            sums[task, name] = _sum_decided(forecasts, (task, name), places, truth, clusters)
+    p_event = task_probabilities(rows, "detection", places)[:, 1]
+    ranked = m.cluster_concordance(p_event, event, truth.stratum[places], index, clusters.n)
+    sums["detection", MODEL].sums.update(zip(CONCORDANCE, ranked.T, strict=True))
+    drawn = replicate_all(sums, clusters, draws.config.bootstrap, draws.seed) if known else {}
+    for task in TASK_CLASSES:
+        scored = {
+            name: Scored.of(part_sums.total(), drawn.get((task, name)), ("balanced_accuracy",))
+            for (of_task, name), part_sums in sums.items()
+            if of_task == task
+        }
         entry[task] = _task_entry(task, scored, best[task], known, draws.config)
     return entry
 
 
-def _sum_decided(forecasts: Forecasts, key: Key, places: IndexArray, truth: Truth, clusters: Clusters) -> TaskSums:
-    classes, log_scores = forecasts.decided[key]
-    cm = m.cluster_confusion(truth.index[key[0]][places], classes[places], clusters.index, len(TASK_CLASSES[key[0]]))
-    return TaskSums(cm, {"log": clusters.sum(log_scores[places])})
+def _sum_decided(forecasts: Forecasts, key: Key, places: IndexArray, truth: Truth, clusters: Clusters) -> ClusterSums:
+    cells = count_cells(
+        truth.index[key[0]][places], forecasts.classes[key][places], clusters, len(TASK_CLASSES[key[0]])
+    )
+    return ClusterSums(cells, {"log": clusters.sum(forecasts.log_scores[key][places])})
 
 
 def _task_entry(

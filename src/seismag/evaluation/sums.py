@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from seismag import metrics as m
 from seismag.domain import AZIMUTH_CENTRES_DEG
@@ -41,7 +42,7 @@ class Clusters:
         """Sum the rows' values by cluster: (n_clusters,)."""
         return np.bincount(self.index, weights=values, minlength=self.n).astype(float)
 
-    def bootstrap(self, values: FloatArray, replicates: int, seed: int) -> FloatArray:
+    def bootstrap(self, values: FloatArray | sparse.sparray, replicates: int, seed: int) -> FloatArray:
         """Sum the values of drawn clusters; the same seed draws the same clusters, whatever the values are."""
         return m.bootstrap_sums(values, self.has_event.astype(int), replicates, np.random.default_rng(seed))
 
@@ -74,21 +75,30 @@ class Truth:
 
 @dataclass(frozen=True)
 class TaskSums:
-    """One task of one forecast, summed by cluster, by replicate, or over everything."""
+    """One task of one forecast, summed over the table or over each replicate."""
 
     cm: FloatArray  # (..., k, k)
     sums: dict[str, FloatArray]  # each (...,)
 
-    def __add__(self, other: TaskSums) -> TaskSums:
-        return TaskSums(self.cm + other.cm, {name: self.sums[name] + other.sums[name] for name in self.sums})
+
+@dataclass(frozen=True)
+class ClusterSums:
+    """One task of one forecast, summed by cluster; of a million windows a cluster fills few of its 81 cells."""
+
+    cells: sparse.csr_array  # (n_clusters, k * k), row by row of the confusion matrix
+    sums: dict[str, FloatArray]  # each (n_clusters,)
 
     def total(self) -> TaskSums:
         """Sum over the clusters."""
-        return TaskSums(self.cm.sum(axis=0), {name: values.sum(axis=0) for name, values in self.sums.items()})
+        k = round(self.cells.shape[1] ** 0.5)
+        cm = np.asarray(self.cells.sum(axis=0), dtype=float).reshape(k, k)
+        return TaskSums(cm, {name: np.array(values.sum()) for name, values in self.sums.items()})
 
-    def of(self, clusters: IndexArray) -> TaskSums:
-        """Take some clusters."""
-        return TaskSums(self.cm[clusters], {name: values[clusters] for name, values in self.sums.items()})
+    def clusters_by_class(self) -> IndexArray:
+        """Number of clusters that hold each true class, (k,)."""
+        k = round(self.cells.shape[1] ** 0.5)
+        true_class = sparse.csr_array(np.kron(np.eye(k), np.ones((k, 1))))
+        return np.asarray(((self.cells @ true_class) > 0).sum(axis=0))
 
 
 def find_clusters(rows: pd.DataFrame) -> Clusters:
@@ -107,8 +117,14 @@ def find_truth(rows: pd.DataFrame) -> Truth:
     return Truth(index, azimuth_deg, stratum, find_clusters(rows))
 
 
-def sum_task(task: str, probs: FloatArray, truth: Truth) -> TaskSums:
-    """Sum what a task of a forecast scores, by cluster.
+def sum_task(task: str, probs: FloatArray, truth: Truth) -> ClusterSums:
+    """Sum what a task of a forecast scores, and count its cells, by cluster; arguments as of ``sum_scores``."""
+    cells = count_cells(truth.index[task], probs.argmax(axis=1), truth.clusters, probs.shape[1])
+    return ClusterSums(cells, sum_scores(task, probs, truth))
+
+
+def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArray]:
+    """Sum what the probabilities of a task score, by cluster.
 
     Args:
         task: a key of ``TASK_CLASSES``.
@@ -116,7 +132,7 @@ def sum_task(task: str, probs: FloatArray, truth: Truth) -> TaskSums:
         truth: what happened.
 
     Returns:
-        Confusion matrices, and the sums ``log``, ``brier``; for the magnitude ``rps``, for detection those of
+        By name (n_clusters,): ``log``, ``brier``; for the magnitude ``rps``, for detection those of
         ``cluster_concordance``, for the azimuth (where ``azimuth_deg`` is known, over the event rows with a likeliest
         direction) ``direction_n``, ``direction_abs_deg``, ``direction_cos``, ``direction_sin``.
     """
@@ -132,33 +148,36 @@ def sum_task(task: str, probs: FloatArray, truth: Truth) -> TaskSums:
         sums |= dict(zip(CONCORDANCE, ranked.T, strict=True))
     if task == "azimuth" and truth.azimuth_deg is not None:
         sums |= {name: clusters.sum(values) for name, values in _direction_rows(probs, truth.azimuth_deg).items()}
-    cm = _stacked_confusion(index, probs.argmax(axis=1), clusters, probs.shape[1])
-    return TaskSums(cm, sums)
+    return sums
+
+
+def count_cells(truth: IndexArray, predicted: IndexArray, clusters: Clusters, k: int) -> sparse.csr_array:
+    """Count the cells of each cluster's confusion matrix: (n_clusters, k * k)."""
+    cell = truth.astype(np.intp) * k + predicted
+    counted = sparse.coo_array((np.ones(len(cell)), (clusters.index, cell)), shape=(clusters.n, k * k))
+    return counted.tocsr()
 
 
 def replicate_all(
-    parts: dict[tuple[str, str], TaskSums], clusters: Clusters, replicates: int, seed: int
+    parts: dict[tuple[str, str], ClusterSums], clusters: Clusters, replicates: int, seed: int
 ) -> dict[tuple[str, str], TaskSums]:
     """Draw once for all tasks and forecasts, so that every difference is paired."""
-    columns = {
-        key: np.column_stack([part.cm.reshape(clusters.n, -1), *part.sums.values()]) for key, part in parts.items()
-    }
-    drawn = clusters.bootstrap(np.concatenate(list(columns.values()), axis=1), replicates, seed)
+    columns = [block for part in parts.values() for block in (part.cells, *_as_columns(part))]
+    drawn = clusters.bootstrap(sparse.hstack(columns, format="csr"), replicates, seed)
     result: dict[tuple[str, str], TaskSums] = {}
     start = 0
     for key, part in parts.items():
-        k = part.cm.shape[-1]
-        block = drawn[:, start : start + columns[key].shape[1]]
-        start += columns[key].shape[1]
-        sums = dict(zip(part.sums, block[:, k * k :].T, strict=True))
-        result[key] = TaskSums(block[:, : k * k].reshape(-1, k, k), sums)
+        n_cells = part.cells.shape[1]
+        k = round(n_cells**0.5)
+        end = start + n_cells + len(part.sums)
+        sums = dict(zip(part.sums, drawn[:, start + n_cells : end].T, strict=True))
+        result[key] = TaskSums(drawn[:, start : start + n_cells].reshape(-1, k, k), sums)
+        start = end
     return result
 
 
-def _stacked_confusion(truth: IndexArray, predicted: IndexArray, clusters: Clusters, k: int) -> FloatArray:
-    """As ``cluster_confusion``, of all clusters even where the rows are only some of theirs."""
-    cm = m.cluster_confusion(truth, predicted, clusters.index, k)
-    return np.concatenate([cm, np.zeros((clusters.n - len(cm), k, k))])
+def _as_columns(part: ClusterSums) -> list[sparse.csr_array]:
+    return [sparse.csr_array(np.column_stack(list(part.sums.values())))] if part.sums else []
 
 
 def _direction_rows(probs: FloatArray, azimuth_deg: FloatArray) -> dict[str, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from seismag.config import EvaluateConfig
 from seismag.evaluation.baselines import ORACLE
 from seismag.evaluation.forecasts import MODEL, Forecasts
 from seismag.evaluation.predictions import TASK_CLASSES
-from seismag.evaluation.sums import CONCORDANCE, Clusters, TaskSums, replicate_all
+from seismag.evaluation.sums import CONCORDANCE, Clusters, ClusterSums, TaskSums, replicate_all
 from seismag.metrics import FloatArray
 
 FEW_CLUSTERS = 10
@@ -40,9 +41,15 @@ class Scored:
     drawn: Values
 
     @classmethod
-    def of(cls, total: TaskSums, drawn: TaskSums | None) -> Scored:
-        """Score the sums of a table and of its replicates; without replicates there is no interval."""
-        return cls(_point(total), {} if drawn is None else _replicated(drawn, total))
+    def of(cls, total: TaskSums, drawn: TaskSums | None, scores: Iterable[str] = SCORES) -> Scored:
+        """Score the sums of a table and of its replicates; without replicates there is no interval.
+
+        Args:
+            total: sums over the table.
+            drawn: over each replicate.
+            scores: which scores of the confusion matrix; the others follow from what the sums hold.
+        """
+        return cls(_point(total, scores), {} if drawn is None else _replicated(drawn, total, scores))
 
     def interval(self, score: str, known: bool, confidence: float) -> tuple[float | None, float | None]:
         """Percentile interval; None where the score is undefined or too few groups vary (``known`` false)."""
@@ -53,26 +60,31 @@ class Scored:
 
 
 def score_task(
-    task: str, forecasts: Forecasts, clusters: Clusters, config: EvaluateConfig
+    task: str, forecasts: Forecasts, clusters: Clusters, config: EvaluateConfig, rule_scores: Iterable[str] = SCORES
 ) -> tuple[dict[str, Any], dict[str, TaskSums]]:
-    """Write the scores of a task for metrics.json; also gives the replicates of its forecasts, to go on with."""
-    parts = {(task, name): forecasts.sums[task, name] for name in forecasts.names(task)}
+    """Write the scores of a task for metrics.json; also gives the replicates of its forecasts, to go on with.
+
+    ``rule_scores`` are the scores of the confusion matrix that the rules get; skill needs ``balanced_accuracy``.
+    """
+    parts = {(task, name): forecasts.sums(task, name) for name in forecasts.names(task)}
     replicates = {
         name: part for (_, name), part in replicate_all(parts, clusters, config.bootstrap, config.seed).items()
     }
     totals = {name: part.total() for (_, name), part in parts.items()}
-    scored = {name: Scored.of(totals[name], replicates[name]) for name in totals}
+    scored = {
+        name: Scored.of(totals[name], replicates[name], SCORES if name == MODEL else rule_scores) for name in totals
+    }
     known = clusters.smallest > 1  # one group alone does not vary
     count = {"n": len(clusters.index), "n_clusters": clusters.n}
-    model_cm = forecasts.sums[task, MODEL].cm
-    shares = model_cm.sum(axis=(0, 2)) / model_cm.sum()
+    model_cm = totals[MODEL].cm
+    shares = model_cm.sum(axis=1) / model_cm.sum()
     result: dict[str, Any] = {"classes": list(TASK_CLASSES[task])}
     for score, value in scored[MODEL].point.items():
         low, high = scored[MODEL].interval(score, known, config.confidence)
         result[score] = {"value": number(value), "low": low, "high": high, **count}
     result |= {
-        "per_class": _per_class(task, model_cm, replicates[MODEL].cm, config),
-        "confusion": totals[MODEL].cm.astype(int).tolist(),
+        "per_class": _per_class(task, parts[task, MODEL], replicates[MODEL].cm, config),
+        "confusion": model_cm.astype(int).tolist(),
         "prevalence": {name: number(share) for name, share in zip(TASK_CLASSES[task], shares, strict=True)},
         "baselines": _baselines(scored, forecasts.groups, known, config),
         "skill_above_best_baseline": {
@@ -121,10 +133,10 @@ def number(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _score_values(sums: TaskSums, whole: TaskSums) -> Values:
+def _score_values(sums: TaskSums, whole: TaskSums, scores: Iterable[str]) -> Values:
     """All scores, over the leading axes of the sums; ``whole`` are those of the table."""
     n = sums.cm.sum(axis=(-2, -1))
-    values = {name: function(sums.cm) for name, function in SCORES.items()}
+    values = {name: SCORES[name](sums.cm) for name in scores}
     for name, score in (("log", "log_score"), ("brier", "brier"), ("rps", "rps")):
         if name in sums.sums:
             values[score] = m.ratio(sums.sums[name], n)
@@ -140,26 +152,27 @@ def _score_values(sums: TaskSums, whole: TaskSums) -> Values:
     return values
 
 
-def _point(total: TaskSums) -> Values:
-    values = _score_values(total, total)
+def _point(total: TaskSums, scores: Iterable[str]) -> Values:
+    values = _score_values(total, total, scores)
     if np.count_nonzero(total.cm.sum(axis=-1)) < 2:
         values |= dict.fromkeys(_NEEDS_TWO_CLASSES, np.array(np.nan))
     return values
 
 
-def _replicated(drawn: TaskSums, whole: TaskSums) -> Values:
+def _replicated(drawn: TaskSums, whole: TaskSums, scores: Iterable[str]) -> Values:
     """Scores of the replicates of a table whose sums are ``whole``.
 
     A class that a replicate did not draw keeps its recall from the table: averaging over the other
     classes would answer another question and give even a constant rule a wide interval. The
     correlation is undefined in a replicate whose truth has one class.
     """
-    values = _score_values(drawn, whole)
+    values = _score_values(drawn, whole, scores)
     recall = m.per_class(drawn.cm)["recall"]
     recall = np.where(np.isnan(recall), m.per_class(whole.cm)["recall"], recall)
     values["balanced_accuracy"] = recall[:, whole.cm.sum(axis=-1) > 0].mean(axis=-1)
-    one_class = np.count_nonzero(drawn.cm.sum(axis=-1), axis=-1) < 2
-    values["mcc"] = np.where(one_class, np.nan, values["mcc"])
+    if "mcc" in values:
+        one_class = np.count_nonzero(drawn.cm.sum(axis=-1), axis=-1) < 2
+        values["mcc"] = np.where(one_class, np.nan, values["mcc"])
     return values
 
 
@@ -191,10 +204,10 @@ def _skill_score(
     return {"value": number(value), "low": number(low), "high": number(high), "baseline": best}
 
 
-def _per_class(task: str, cm: FloatArray, drawn_cm: FloatArray, config: EvaluateConfig) -> dict[str, Any]:
-    values = m.per_class(cm.sum(axis=0))
+def _per_class(task: str, sums: ClusterSums, drawn_cm: FloatArray, config: EvaluateConfig) -> dict[str, Any]:
+    values = m.per_class(sums.total().cm)
     drawn_recall = m.per_class(drawn_cm)["recall"]  # (replicates, k); NaN where the class was not drawn
-    holding = np.count_nonzero(cm.sum(axis=-1), axis=0)  # (k,) clusters that hold the class
+    holding = sums.clusters_by_class()
     result: dict[str, Any] = {}
     for i, name in enumerate(TASK_CLASSES[task]):
         n, n_predicted = int(values["n"][i]), int(values["n_predicted"][i])

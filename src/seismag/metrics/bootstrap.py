@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from seismag.metrics.arrays import FloatArray, IndexArray
@@ -10,13 +12,12 @@ MAX_UNDEFINED_SHARE = 0.05  # of the replicates, above which an interval would d
 _CHUNK_CELLS = 4_000_000  # draws held at once: 32 MB
 
 
-def bootstrap_sums(
-    cluster_values: FloatArray, strata: IndexArray, replicates: int, rng: np.random.Generator
-) -> FloatArray:
+def bootstrap_sums(cluster_values: Any, strata: IndexArray, replicates: int, rng: np.random.Generator) -> FloatArray:
     """Sum the values of clusters drawn with replacement, each stratum keeping its number of clusters.
 
     Args:
-        cluster_values: (n_clusters, ...) what each cluster adds: confusion matrices, sums, counts.
+        cluster_values: (n_clusters, ...) what each cluster adds: confusion matrices, sums, counts; an array, or a
+            sparse one (n_clusters, columns), which stays so where it is large.
         strata: (n_clusters,) stratum of each cluster, any whole numbers.
         replicates: number of draws.
         rng: source of the draws; the same state gives the same replicates.
@@ -26,12 +27,16 @@ def bootstrap_sums(
 
     Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8.
     """
-    n_clusters = len(cluster_values)
-    flat = cluster_values.reshape(n_clusters, -1)
-    filled = np.flatnonzero(flat.any(axis=0))  # most cells of a large confusion matrix are empty everywhere
-    active = np.ascontiguousarray(flat[:, filled])
+    n_clusters, shape = cluster_values.shape[0], cluster_values.shape[1:]
+    is_dense = isinstance(cluster_values, np.ndarray)
+    if not is_dense and n_clusters * shape[0] > _CHUNK_CELLS:
+        active, filled = cluster_values.tocsr(), np.arange(shape[0])
+    else:
+        flat = cluster_values.reshape(n_clusters, -1) if is_dense else cluster_values.toarray()
+        filled = np.flatnonzero(flat.any(axis=0))  # most cells of a large confusion matrix are empty everywhere
+        active = np.ascontiguousarray(flat[:, filled])
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    sums = np.zeros((replicates, flat.shape[1]))
+    sums = np.zeros((replicates, int(np.prod(shape))))
     chunk = max(1, _CHUNK_CELLS // n_clusters)
     for start in range(0, replicates, chunk):
         n_rows = min(chunk, replicates - start)
@@ -39,7 +44,7 @@ def bootstrap_sums(
         for clusters in members:
             weights[:, clusters] = _draw_counts(n_rows, len(clusters), rng)
         sums[start : start + n_rows, filled] = weights @ active
-    return sums.reshape(replicates, *cluster_values.shape[1:])
+    return sums.reshape(replicates, *shape)
 
 
 def percentile_interval(replicates: FloatArray, confidence: float) -> tuple[float, float]:
