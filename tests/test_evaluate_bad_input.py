@@ -89,8 +89,8 @@ def no_truth(table: pd.DataFrame) -> pd.DataFrame:
         ),
         (lambda t: pd.concat([t, t.assign(fold=2)]), "sample_id s0 is judged 2 times in role test"),
         (lambda t: t.iloc[:0], "the table has no rows. Nothing can be judged."),
-        (lambda t: t.assign(role="train"), "no row has the role test or val. Training rows are not judged."),
-        (lambda t: t.assign(role="holdout"), "is the unknown role 'holdout'. Known: train, val, test."),
+        (lambda t: t.assign(role="train"), "no row has the role test or val. Training rows are not judged"),
+        (lambda t: t.assign(role="holdout"), "is the unknown role 'holdout'. Known: train, val, test, sealed."),
     ],
 )
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
