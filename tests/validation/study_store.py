@@ -33,7 +33,7 @@ def make_store(path: Path, seed: int = 0, dataset_id: str = "one", start: str = 
                     "event_ids": [f"e{cluster}"] if event else [], "cluster_ids": [f"e{cluster}"] if event else [],
                     "magnitude_class": ("Moderate", "Medium", "Large")[cluster // 2 % 3] if event else "Normal",
                     "azimuth_class": AZIMUTH_CLASSES[1 + cluster // 2 % 8] if event else "Normal",
-                    "matched": True, "origin": "simulated",
+                    "matched": True, "origin": "simulated", "kp_max": 2.0, "local_hour": (window + 8.2) % 24,
                 }
             )  # fmt: skip
     samples = pd.DataFrame(rows)
