@@ -117,7 +117,7 @@ def trained_row(name: str, store: Path, work: Path) -> dict[str, Any]:
     """Cross-validate one store and audit the joint table of predictions."""
     folder = work / f"study-{name}"
     folder.mkdir(exist_ok=True)
-    config = load_config(None, [*TRAINING, f"train.run_name={name}"])
+    config = load_config(None, [*TRAINING, f"train.run_name='{name}'"])  # a name may be null
     with chdir(folder):
         state = run_crossval(config, store)
         if state.final is None or state.metrics is None:
