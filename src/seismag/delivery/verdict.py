@@ -25,6 +25,7 @@ _WORDS = {
 }  # fmt: skip
 _TASKS = ("detection", "magnitude", "azimuth")
 _SKILL = "skill_above_best_baseline"
+_WITHOUT_FIELD = ("constant", "no_signal")
 
 
 def write_verdict(
@@ -127,11 +128,17 @@ def interval(entry: dict[str, Any]) -> str:
     return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
 
 
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number(n)}" for name, n in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else number(value)
+
+
 def _subject(subject: Any) -> str:
     if subject is None:
         return "subject not given"
     if isinstance(subject, dict):
-        return ", ".join(f"{key}: {number(value)}" for key, value in subject.items())
+        return "; ".join(f"{key.replace('_', ' ')}: {_listed(value)}" for key, value in subject.items())
     return str(subject)
 
 
@@ -156,12 +163,16 @@ def _scores(metrics: dict[str, Any] | None) -> list[dict[str, str]]:
 
 
 def _bars(audit: dict[str, Any], metrics: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The claim beside what needs no field; the strongest rule first."""
+    """The claim beside what needs no field; the strongest rule first. Columns of the field do not gate: left out."""
     task = audit.get("task") or "detection"
     judged = (metrics or {}).get(task) or {}
-    baselines = audit.get("baselines") or {
-        name: entry for name, entry in judged.get("baselines", {}).items() if not entry.get("uses_truth")
+    rules_of_folds = {
+        name: entry
+        for name, entry in judged.get("baselines", {}).items()
+        if not entry.get("uses_truth") and entry.get("group", "no_signal") in _WITHOUT_FIELD
     }
+    alone = {name: entry for name, entry in (audit.get("baselines") or {}).items() if entry.get("gates", True)}
+    baselines = rules_of_folds or alone
     rules = [
         {"label": _plain(name), "kind": "rule", **{key: entry.get(key) for key in ("balanced_accuracy", "accuracy")}}
         for name, entry in baselines.items()

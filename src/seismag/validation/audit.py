@@ -66,7 +66,7 @@ class _Findings:
 
     subject: dict[str, Any]
     results: list[CheckResult] = field(default_factory=list)
-    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, float | bool]] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     configurations_tried: int | None = None
@@ -82,6 +82,7 @@ class _Findings:
             self.baselines[feature.name] = {
                 "accuracy": scores.accuracy,
                 "balanced_accuracy": scores.balanced_accuracy,
+                "gates": feature.gates,
             }
 
     def judged(self, spec: AuditConfig) -> dict[str, Any]:
