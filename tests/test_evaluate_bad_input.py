@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -143,16 +142,3 @@ def test_other_events_than_mainshocks_or_all_are_refused(evaluate: Run) -> None:
     status, _, error = evaluate(build_table(), "--set", "evaluate.events=foreshocks")
     assert status == 2
     assert "evaluate.events: input should be 'mainshocks' or 'all', not 'foreshocks'" in error
-
-
-def test_a_window_that_the_store_does_not_know_is_named(evaluate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = build_table()
-    samples = table[["sample_id"]].iloc[1:].assign(is_mainshock=True, is_aftershock=False)
-    monkeypatch.setattr("seismag.delivery.prediction.open_store", lambda _: SimpleNamespace(samples=samples))
-    status, out, error = evaluate(table, "--data", "data/test")
-    assert status == 1
-    assert "1 of 96 windows of the predictions are not in the samples, for example s0. Use the store" in error
-    assert out == ""
-    status, out, _ = evaluate(table.iloc[1:], "--data", "data/test")
-    assert status == 0
-    assert "judged: windows before mainshocks" in out

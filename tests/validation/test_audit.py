@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from study_store import make_store
 from typer.testing import CliRunner
 
 from seismag.cli import app
-from seismag.config import load_config
+from seismag.config import SplitConfig, load_config
+from seismag.data.splits import draw_split
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.validation.audit import audit_predictions, audit_store, audit_table
 from seismag.validation.audit_sources import count_configurations
@@ -185,9 +187,6 @@ def predictions_of(store: Path, split: pd.DataFrame, knows: bool) -> pd.DataFram
 def test_skill_is_found_in_predictions_that_have_it_and_not_by_chance(
     store: Path, tmp_path: Path, knows: bool, verdict: str
 ) -> None:
-    from seismag.config import SplitConfig
-    from seismag.data.splits import draw_split
-
     split = draw_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
     predictions_of(store, split, knows).to_parquet(tmp_path / "predictions.parquet")
     split.to_parquet(tmp_path / "split.parquet")
@@ -198,6 +197,17 @@ def test_skill_is_found_in_predictions_that_have_it_and_not_by_chance(
     assert found["shared_events"] == "pass"
     assert found["overlapping_seconds"] == "pass"
     assert metrics["detection"]["auc_within_station"]["n"] > 0
+
+
+@pytest.mark.parametrize("command", ["audit", "evaluate", "alarms"])
+def test_a_window_that_the_store_does_not_know_is_named(store: Path, tmp_path: Path, command: str) -> None:
+    split = draw_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
+    table = predictions_of(store, split, knows=True)
+    table.assign(sample_id=["elsewhere", *table["sample_id"][1:]]).to_parquet(tmp_path / "predictions.parquet")
+    arguments = [command, "--predictions", str(tmp_path / "predictions.parquet"), "--data", str(store)]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, DataError)
+    assert re.search(r"1 of 192 windows .*are not in the (store|samples), for example elsewhere", str(result.exception))
 
 
 def test_a_leaking_split_fails_the_gate(store: Path, tmp_path: Path) -> None:

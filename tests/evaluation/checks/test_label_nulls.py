@@ -162,3 +162,18 @@ def test_permuted_aucs_scatter_about_one_half(samples, rng):
     null = permuted_auc(rows, rows.station, 999, rng)
     assert null.mean() == pytest.approx(0.5, abs=0.02)
     assert 0.01 < null.std() < 0.1
+
+
+def test_categories_that_are_not_sorted_rank_like_texts() -> None:
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame(
+        {
+            "station": rng.choice(["Z", "A", "M"], 60), "start_utc": pd.date_range("2021-01-01", periods=60),
+            "split_group": [f"g{i // 2}" for i in range(60)], "p_magnitude_Normal": rng.random(60),
+            "y_magnitude": np.where(np.arange(60) // 2 % 2, "Large", "Normal"),
+        }
+    )  # fmt: skip
+    kinds = {"station": pd.CategoricalDtype(["Z", "A", "M", "elsewhere"]), "split_group": "category"}
+    one, other = rank_windows(table), rank_windows(table.astype(kinds))
+    for name in ("station", "unit", "rank", "is_event"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

@@ -152,6 +152,8 @@ def rank_windows(table: pd.DataFrame, score: FloatArray | None = None) -> Ranked
     """
     if score is None:
         score = task_probabilities(table, "detection")[:, 1]
+    names = {name: table[name].astype(str) for name in ("station", "split_group")}  # categories sort as they came
+    table = table.assign(**names)
     order = np.lexsort((table["start_utc"], table["station"]))
     rows = table.iloc[order]
     station = pd.factorize(rows["station"], sort=True)[0]
