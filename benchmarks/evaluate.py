@@ -66,7 +66,7 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
 def judge(path: Path, replicates: int) -> None:
     """Judge a table as the command line does; prints seconds and the largest memory in MB."""
     from seismag.config import EvaluateConfig
-    from seismag.delivery.prediction import judge_table
+    from seismag.evaluation.table_study import judge_table
 
     clock = time.process_time()
     metrics = judge_table(path, EvaluateConfig(bootstrap=replicates), None)

@@ -53,9 +53,14 @@ def evaluate(
             write_look(given, out)
         metrics = given.metrics
     elif predictions is not None and model is None:
-        from seismag.delivery.prediction import judge_table
+        if data is None:
+            from seismag.evaluation.table_study import judge_table
 
-        metrics = judge_table(predictions, spec, out, make_progress(), data)
+            metrics = judge_table(predictions, spec, out, make_progress())
+        else:
+            from seismag.validation.training_run import judge_table_of_store
+
+            metrics = judge_table_of_store(predictions, data, spec, out, make_progress())
     elif model is not None and data is not None and predictions is None:
         from seismag.validation.training_run import judge_model
 

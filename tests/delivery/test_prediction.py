@@ -22,13 +22,13 @@ from seismag.data.stations import read_stations
 from seismag.data.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
 from seismag.delivery.prediction import (
     describe_predictions,
-    judge_table,
     predict_inputs,
     require_ending,
     require_readable,
     write_predictions,
 )
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
+from seismag.evaluation.table_study import judge_table
 from seismag.learning.checkpoint import build_card, load_checkpoint, save_checkpoint
 from seismag.learning.inference import predict_power
 from seismag.learning.model import ConvNeXtMultiTask

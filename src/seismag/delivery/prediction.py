@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seismag.config import EvaluateConfig
 from seismag.data.parallel import Progress, silent
 from seismag.data.stations import read_stations
 from seismag.data.store import open_store
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
-from seismag.evaluation.predictions import read_predictions
-from seismag.evaluation.scores import evaluate_predictions
 from seismag.learning.baseline import no_past_reason
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.runs import atomic_path, write_json_atomic
-from seismag.validation.training_run import draw_figures, judge_predictions
 
 
 def predict_inputs(
@@ -153,35 +148,3 @@ def describe_predictions(result: dict[str, Any]) -> str:
             lines.append(f"{window}  not usable: {entry['reason']}")
     lines.append("Probabilities are of the model's training, where classes were weighted; they are not alarm rates.")
     return "\n".join(lines)
-
-
-def judge_table(
-    path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent, store: Path | None = None
-) -> dict[str, Any]:
-    """Judge a table of predictions, whoever made it; gives the content of metrics.json.
-
-    Args:
-        path: the table.
-        spec: section ``evaluate``.
-        out: folder for metrics.json and figures; None: nothing is written.
-        progress: called with stage, done, total.
-        store: that its windows come from; its samples say which events are mainshocks, how strong and how far.
-
-    Raises:
-        DataError: the table cannot be judged, or has windows that are not in the store.
-    """
-    table = [read_predictions(path)]
-    progress("scores", 0, 1)
-    if store is None:
-        metrics = evaluate_predictions(table.pop(), config=spec)  # no name here keeps a million windows alive
-    else:
-        metrics = judge_predictions(open_store(store), table.pop(), None, spec)
-    progress("scores", 1, 1)
-    if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{out}: cannot be made ({error.strerror}). Choose another --out.") from error
-        write_json_atomic(out / "metrics.json", json.loads(json.dumps(metrics)))
-        draw_figures(metrics, out)
-    return metrics

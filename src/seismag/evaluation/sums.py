@@ -153,9 +153,9 @@ def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArr
 
 def count_cells(truth: IndexArray, predicted: IndexArray, clusters: Clusters, k: int) -> sparse.csr_array:
     """Count the cells of each cluster's confusion matrix: (n_clusters, k * k)."""
-    cell = truth.astype(np.intp) * k + predicted
-    counted = sparse.coo_array((np.ones(len(cell)), (clusters.index, cell)), shape=(clusters.n, k * k))
-    return counted.tocsr()
+    cell = truth.astype(np.int32) * k + predicted  # half the bytes of intp and float64, and as exact for counts
+    ones, places = np.ones(len(cell), dtype=np.float32), clusters.index.astype(np.int32)
+    return sparse.coo_array((ones, (places, cell)), shape=(clusters.n, k * k)).tocsr()
 
 
 def replicate_all(

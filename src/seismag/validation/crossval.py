@@ -20,6 +20,7 @@ from seismag.data.splits import NAIVE_WARNING, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.summary import format_summary
+from seismag.evaluation.table_study import draw_figures
 from seismag.learning.checkpoint import UNKNOWN, copy_checkpoint
 from seismag.runs import Run, atomic_path, file_sha256, read_card, short_path, shrink_if_asked, write_json_atomic
 from seismag.validation.crossval_results import describe_folds, final_document, fold_document
@@ -27,7 +28,6 @@ from seismag.validation.fold_runs import FoldTask, find_run, fold_config, train_
 from seismag.validation.training_run import (
     SPLITS_DIR,
     UNKNOWN_TRAINING,
-    draw_figures,
     judge_predictions,
     reach_h,
     require_samples,

@@ -19,12 +19,13 @@ from seismag.data.store import Store, open_store
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.scores import evaluate_predictions
+from seismag.evaluation.table_study import draw_figures
 from seismag.learning.channels import require_cross
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.inference import predict_with_embeddings
 from seismag.runs import file_sha256, git_state, write_json_atomic
 from seismag.validation.sealed_ledger import append_entry, read_ledger, sealed_state
-from seismag.validation.training_run import draw_figures, reach_h
+from seismag.validation.training_run import reach_h
 
 SEALED = "sealed"
 

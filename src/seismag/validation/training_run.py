@@ -17,10 +17,10 @@ from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.classical import classical_forecasts
-from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
-from seismag.evaluation.part_figures import draw_reliability, draw_subsets
-from seismag.evaluation.predictions import judged_rows
+from seismag.evaluation.figures import draw_training_curves
+from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
+from seismag.evaluation.table_study import draw_figures, write_metrics
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
@@ -134,6 +134,25 @@ def judge_predictions(
     return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": sealed_state(store.path)}
 
 
+def judge_table_of_store(
+    path: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """Judge a table of predictions beside the store that its windows come from; gives the content of metrics.json.
+
+    The samples say which events are mainshocks, how strong and how far; the arrays serve the classical methods.
+
+    Raises:
+        DataError: the table cannot be judged, or has windows that are not in the store.
+    """
+    predictions = read_predictions(path)
+    progress("scores", 0, 1)
+    metrics = judge_predictions(open_store(store_path), predictions, None, config)
+    progress("scores", 1, 1)
+    if out is not None:
+        write_metrics(metrics, out)
+    return metrics
+
+
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:
     """Take from metrics.json what belongs on a model's card: skill above the rules without the field, and scores."""
     scores = ("balanced_accuracy", "mcc", "accuracy", "skill_above_best_baseline")
@@ -141,15 +160,6 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
         **{key: metrics[key] for key in ("role", "n", "n_event_groups")},
         **{task: {score: metrics[task][score] for score in scores} for task in ("magnitude", "azimuth", "detection")},
     }
-
-
-def draw_figures(metrics: dict[str, Any], folder: Path) -> None:
-    """Draw what belongs to a metrics.json: confusion of both tasks, scores beside baselines, reliability, stations."""
-    for task in ("magnitude", "azimuth"):
-        draw_confusion(metrics, task, folder / f"confusion_{task}.png")
-    draw_scores(metrics, folder / "scores.png")
-    draw_reliability(metrics, folder / "reliability.png")
-    draw_subsets(metrics, folder / "subsets.png")
 
 
 def reach_h(store: Store) -> float:
