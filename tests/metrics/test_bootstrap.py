@@ -65,12 +65,13 @@ def test_cluster_bootstrap_covers_where_a_bootstrap_of_rows_does_not() -> None:
     assert covered["row"] / trials < 0.65
 
 
-def test_sparse_values_give_the_replicates_of_dense_ones(
+def test_sparse_blocks_give_the_replicates_of_one_dense_array(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = rng.poisson(0.3, (12, 9)).astype(float)
     strata = np.arange(12) % 2
+    blocks = [sparse.csr_array(values[:, :4]), values[:, 4:5], sparse.csr_array(values[:, 5:])]
     for cells in (bootstrap._CHUNK_CELLS, 24):  # small, and as if it were large: there it stays sparse
         monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", cells)
         dense = m.bootstrap_sums(values, strata, 50, np.random.default_rng(2))
-        assert np.allclose(dense, m.bootstrap_sums(sparse.csr_array(values), strata, 50, np.random.default_rng(2)))
+        assert np.allclose(dense, m.bootstrap_sums(blocks, strata, 50, np.random.default_rng(2)))

@@ -131,7 +131,7 @@ def _by_station(
     ]
     counts = parts[0].tocsr()
     n_groups = np.asarray((counts > 0).sum(axis=0))
-    drawn = clusters.bootstrap(sparse.hstack([counts, parts[1]], format="csr"), config.bootstrap, config.seed)
+    drawn = clusters.bootstrap([counts, parts[1].tocsr()], config.bootstrap, config.seed)
     share = m.ratio(drawn[:, len(stations) :], drawn[:, : len(stations)])
     result: dict[str, dict[str, Any]] = {}
     for place, (station, places) in enumerate(stations):

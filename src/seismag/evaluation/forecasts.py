@@ -20,7 +20,13 @@ from seismag.evaluation.baselines import (
     folds_within_table,
 )
 from seismag.evaluation.judged_windows import mainshocks_and_normal
-from seismag.evaluation.predictions import TASK_CLASSES, probability_columns, rows_by_fold, task_probabilities
+from seismag.evaluation.predictions import (
+    TASK_CLASSES,
+    probability_columns,
+    release_memory,
+    rows_by_fold,
+    task_probabilities,
+)
 from seismag.evaluation.sums import ClusterSums, Truth, count_cells, sum_scores
 from seismag.metrics import FloatArray, IndexArray
 
@@ -91,8 +97,8 @@ class Forecasts:
         return ClusterSums(cells, self.scores[task, name])
 
 
-def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training) -> Forecasts:
-    """Judge the model's columns and every rule on the same rows.
+def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training, by_row: bool = True) -> Forecasts:
+    """Judge the model's columns and every rule on the same rows; ``by_row`` false leaves out ``log_scores``.
 
     Raises:
         DataError: samples and split do not hold the rows, or an extra forecast lacks one.
@@ -102,15 +108,16 @@ def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training) -> For
     judged: dict[Key, int] = {}
     for task in TASK_CLASSES:
         for places in rows_by_fold(rows):
-            _judge(forecasts, (task, MODEL), task_probabilities(rows, task, places), places)
+            _judge(forecasts, (task, MODEL), task_probabilities(rows, task, places), places, by_row)
     for places, tables in _by_fold(rows, training):
         for name, table in tables.items():
             forecasts.groups[name] = EXTRA_GROUP if name in extra else GROUPS.get(name, "no_signal")
             for task in TASK_CLASSES:
                 if probability_columns(task)[0] in table:  # the oracle has no detection
                     key = (task, name)
-                    _judge(forecasts, key, table[probability_columns(task)].to_numpy(dtype=float), places)
+                    _judge(forecasts, key, table[probability_columns(task)].to_numpy(dtype=float), places, by_row)
                     judged[key] = judged.get(key, 0) + len(places)
+        release_memory()
     for key, n in judged.items():
         if n < len(rows):  # a rule that could not be fitted in each fold
             for part in (forecasts.scores, forecasts.classes, forecasts.log_scores):
@@ -118,7 +125,7 @@ def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training) -> For
     return forecasts
 
 
-def _judge(forecasts: Forecasts, key: Key, probs: FloatArray, places: IndexArray) -> None:
+def _judge(forecasts: Forecasts, key: Key, probs: FloatArray, places: IndexArray, by_row: bool) -> None:
     """Add the rows ``places`` of a forecast."""
     task, name = key
     n, part = len(forecasts.truth.stratum), forecasts.truth.part(places)
@@ -126,7 +133,7 @@ def _judge(forecasts: Forecasts, key: Key, probs: FloatArray, places: IndexArray
     before = forecasts.scores.setdefault(key, {})
     before.update({kind: before[kind] + values if kind in before else values for kind, values in added.items()})
     forecasts.classes.setdefault(key, np.zeros(n, dtype=np.int8))[places] = probs.argmax(axis=1)
-    if name == MODEL or forecasts.groups[name] in RIVAL_GROUPS:
+    if by_row and (name == MODEL or forecasts.groups[name] in RIVAL_GROUPS):
         log_scores = forecasts.log_scores.setdefault(key, np.zeros(n, dtype=np.float32))
         log_scores[places] = m.row_log_scores(probs, part.index[task])
 

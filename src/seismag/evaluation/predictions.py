@@ -59,8 +59,14 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {' '.join(str(error).split())}") from error
     check_predictions(frame, str(path))
     frame = _with_naive_utc(frame, str(path))
-    pa.default_memory_pool().release_unused()
+    release_memory()
     return frame
+
+
+def release_memory() -> None:
+    """Give freed pages back to the system; after tables of a million windows hundreds of MB would stay with us."""
+    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):  # the latter trims what numpy has freed
+        pool.release_unused()
 
 
 def check_predictions(frame: pd.DataFrame, source: str = "predictions") -> None:

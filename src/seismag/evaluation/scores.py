@@ -25,6 +25,7 @@ from seismag.evaluation.predictions import (
     TASK_CLASSES,
     check_predictions,
     judged_rows,
+    release_memory,
     rows_by_fold,
     task_probabilities,
 )
@@ -74,6 +75,7 @@ def evaluate_predictions(
     validation = predictions[predictions["role"] == "val"] if rows["role"].iloc[0] == "test" else predictions.iloc[:0]
     validation = add_label_columns(validation, samples)
     del predictions  # of a million windows one copy is enough, where the caller keeps none
+    release_memory()
     training = Training(samples, split, extra)
     chosen = config.events == "mainshocks" and knows_mainshocks(rows)
     common = _provenance(rows, samples, config) | {
@@ -83,7 +85,8 @@ def evaluate_predictions(
     }
     if chosen:
         everything = _judge(rows, validation.iloc[:0], training, config, short=True)
-        rows = rows[mainshocks_and_normal(rows)]  # the other rows are let go: of a million windows there is one copy
+        release_memory()
+        rows = rows[mainshocks_and_normal(rows)]
         validation = validation[mainshocks_and_normal(validation)] if "is_mainshock" in validation else validation
         return common | _judge(rows, validation, training.of_mainshocks(), config) | {"all_events": everything}
     headline = _judge(rows, validation, training, config)
@@ -97,7 +100,8 @@ def _judge(
 ) -> dict[str, Any]:
     """Judge one choice of windows; ``short`` leaves out baselines, reliability, calibration, sets and tables."""
     truth = find_truth(rows)
-    forecasts = judge_forecasts(rows, truth, training)
+    forecasts = judge_forecasts(rows, truth, training, by_row=not short)
+    release_memory()
     clusters = truth.clusters
     warnings = _table_warnings(rows, clusters) + absent_rules(rows if training.samples is None else training.samples)
     result: dict[str, Any] = {
@@ -110,6 +114,7 @@ def _judge(
     for task in TASK_CLASSES:
         rule_scores = ("balanced_accuracy",) if short else tuple(SCORES)
         scores, replicates = score_task(task, forecasts, clusters, config, rule_scores)
+        release_memory()
         warnings += _task_warnings(task, scores)
         if short:
             result[task] = {key: scores[key] for key in _SHORT}

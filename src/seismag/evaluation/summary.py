@@ -111,10 +111,10 @@ def _summary_of_parts(metrics: dict[str, Any]) -> list[str]:
     areas = {station: value for station, value in areas.items() if value is not None}
     if len(areas) > 1:
         low, high = (choose(areas, key=lambda station: areas[station]) for choose in (min, max))
-        lines.append(
-            f"by station: AUC {areas[low]:.2f} ({low}) to {areas[high]:.2f} ({high}), {len(areas)} stations; more in "
-            "metrics.json"
-        )
+        span = f"{areas[low]:.2f} ({low}) to {areas[high]:.2f} ({high})"
+        if f"{areas[low]:.2f}" == f"{areas[high]:.2f}":
+            span = f"{areas[low]:.2f}"
+        lines.append(f"by station: AUC {span}, {len(areas)} stations; more in metrics.json")
     return lines
 
 

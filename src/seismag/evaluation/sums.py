@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ class Clusters:
         """Sum the rows' values by cluster: (n_clusters,)."""
         return np.bincount(self.index, weights=values, minlength=self.n).astype(float)
 
-    def bootstrap(self, values: FloatArray | sparse.sparray, replicates: int, seed: int) -> FloatArray:
+    def bootstrap(self, values: FloatArray | list[Any], replicates: int, seed: int) -> FloatArray:
         """Sum the values of drawn clusters; the same seed draws the same clusters, whatever the values are."""
         return m.bootstrap_sums(values, self.has_event.astype(int), replicates, np.random.default_rng(seed))
 
@@ -163,7 +164,7 @@ def replicate_all(
 ) -> dict[tuple[str, str], TaskSums]:
     """Draw once for all tasks and forecasts, so that every difference is paired."""
     columns = [block for part in parts.values() for block in (part.cells, *_as_columns(part))]
-    drawn = clusters.bootstrap(sparse.hstack(columns, format="csr"), replicates, seed)
+    drawn = clusters.bootstrap(columns, replicates, seed)
     result: dict[tuple[str, str], TaskSums] = {}
     start = 0
     for key, part in parts.items():
@@ -176,8 +177,8 @@ def replicate_all(
     return result
 
 
-def _as_columns(part: ClusterSums) -> list[sparse.csr_array]:
-    return [sparse.csr_array(np.column_stack(list(part.sums.values())))] if part.sums else []
+def _as_columns(part: ClusterSums) -> list[FloatArray]:
+    return [np.column_stack(list(part.sums.values()))] if part.sums else []
 
 
 def _direction_rows(probs: FloatArray, azimuth_deg: FloatArray) -> dict[str, FloatArray]:

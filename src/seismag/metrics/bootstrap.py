@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seismag.metrics.arrays import FloatArray, IndexArray
 
 MAX_UNDEFINED_SHARE = 0.05  # of the replicates, above which an interval would describe the rest only
-_CHUNK_CELLS = 4_000_000  # draws held at once: 32 MB
+_CHUNK_CELLS = 1_000_000  # draws held at once: 8 MB
 
 
 def bootstrap_sums(cluster_values: Any, strata: IndexArray, replicates: int, rng: np.random.Generator) -> FloatArray:
     """Sum the values of clusters drawn with replacement, each stratum keeping its number of clusters.
 
     Args:
-        cluster_values: (n_clusters, ...) what each cluster adds: confusion matrices, sums, counts; an array, or a
-            sparse one (n_clusters, columns), which stays so where it is large.
+        cluster_values: (n_clusters, ...) what each cluster adds: confusion matrices, sums, counts; or a list of arrays
+            (n_clusters, columns) side by side, which may be sparse.
         strata: (n_clusters,) stratum of each cluster, any whole numbers.
         replicates: number of draws.
         rng: source of the draws; the same state gives the same replicates.
@@ -27,23 +29,21 @@ def bootstrap_sums(cluster_values: Any, strata: IndexArray, replicates: int, rng
 
     Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8.
     """
-    n_clusters, shape = cluster_values.shape[0], cluster_values.shape[1:]
-    is_dense = isinstance(cluster_values, np.ndarray)
-    if not is_dense and n_clusters * shape[0] > _CHUNK_CELLS:
-        active, filled = cluster_values.tocsr(), np.arange(shape[0])
-    else:
-        flat = cluster_values.reshape(n_clusters, -1) if is_dense else cluster_values.toarray()
-        filled = np.flatnonzero(flat.any(axis=0))  # most cells of a large confusion matrix are empty everywhere
-        active = np.ascontiguousarray(flat[:, filled])
+    blocks = cluster_values if isinstance(cluster_values, list) else [cluster_values]
+    shape = cluster_values.shape[1:] if len(blocks) == 1 and isinstance(blocks[0], np.ndarray) else (-1,)
+    n_clusters = blocks[0].shape[0]
+    blocks = [_ready(block) for block in blocks]
+    edges = np.cumsum([0, *(block.shape[1] for block in blocks)])
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    sums = np.zeros((replicates, int(np.prod(shape))))
+    sums = np.zeros((replicates, edges[-1]))
     chunk = max(1, _CHUNK_CELLS // n_clusters)
     for start in range(0, replicates, chunk):
         n_rows = min(chunk, replicates - start)
         weights = np.zeros((n_rows, n_clusters))
         for clusters in members:
             weights[:, clusters] = _draw_counts(n_rows, len(clusters), rng)
-        sums[start : start + n_rows, filled] = weights @ active
+        for block, first in zip(blocks, edges[:-1], strict=True):
+            block.add(weights, sums[start : start + n_rows, first : first + block.shape[1]])
     return sums.reshape(replicates, *shape)
 
 
@@ -62,8 +62,32 @@ def percentile_interval(replicates: FloatArray, confidence: float) -> tuple[floa
     return float(low), float(high)
 
 
-def _draw_counts(n_rows: int, n_clusters: int, rng: np.random.Generator) -> FloatArray:
+@dataclass(frozen=True)
+class _Block:
+    """Columns to be summed; only those that are filled anywhere, as most cells of a confusion matrix are not."""
+
+    active: Any  # (n_clusters, filled columns)
+    filled: NDArray[np.intp]
+    shape: tuple[int, int]
+
+    def add(self, weights: FloatArray, sums: FloatArray) -> None:
+        sums[:, self.filled] = weights @ self.active
+
+
+def _ready(block: Any) -> _Block:
+    n_clusters = block.shape[0]
+    if not isinstance(block, np.ndarray):
+        if n_clusters * block.shape[1] > _CHUNK_CELLS:  # a million windows have no room for it as it stands
+            return _Block(block.tocsr(), np.arange(block.shape[1]), block.shape)
+        block = block.toarray()
+    flat = block.reshape(n_clusters, -1)
+    filled = np.flatnonzero(flat.any(axis=0))
+    active = flat if len(filled) == flat.shape[1] else np.ascontiguousarray(flat[:, filled])
+    return _Block(active, filled, flat.shape)
+
+
+def _draw_counts(n_rows: int, n_clusters: int, rng: np.random.Generator) -> IndexArray:
     """How often each cluster is drawn, a multinomial sample; for many clusters faster than ``rng.multinomial``."""
     draws = rng.integers(0, n_clusters, size=(n_rows, n_clusters), dtype=np.int64)
     draws += np.arange(n_rows)[:, None] * n_clusters
-    return np.bincount(draws.ravel(), minlength=n_rows * n_clusters).reshape(n_rows, n_clusters).astype(float)
+    return np.bincount(draws.ravel(), minlength=n_rows * n_clusters).reshape(n_rows, n_clusters)

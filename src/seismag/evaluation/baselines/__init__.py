@@ -94,7 +94,7 @@ def baseline_predictions(samples: pd.DataFrame, split: pd.DataFrame, test_ids: p
     training = split[split["role"] == "train"]
     if training.empty:
         raise DataError(f"split: fold {folds[0]} has no window with role train to fit the baselines on.")
-    rows = _labelled(samples, samples["magnitude_class"], samples["azimuth_class"])
+    rows = _labelled(samples, samples["magnitude_class"], samples["azimuth_class"]).set_index(_sample_index(samples))
     train = _rows(rows, training["sample_id"])
     if "split_group" in training:
         train = train.assign(split_group=training["split_group"].to_numpy())
@@ -121,7 +121,12 @@ def baselines_within_table(predictions: pd.DataFrame, samples: pd.DataFrame | No
         for name, table in tables.items():
             parts.setdefault(name, []).append(table)
             places.setdefault(name, []).append(positions)
-    return {name: pd.concat(parts[name]).iloc[np.argsort(np.concatenate(places[name]))] for name in parts}
+    index, result = _sample_index(predictions), {}
+    for name in parts:
+        positions = np.concatenate(places[name])
+        table = pd.concat(parts[name]).set_index(index[positions])
+        result[name] = table.iloc[np.argsort(positions)]
+    return result
 
 
 def folds_within_table(
@@ -157,11 +162,16 @@ def with_sample_columns(predictions: pd.DataFrame, samples: pd.DataFrame) -> pd.
 def _labelled(table: pd.DataFrame, magnitude: pd.Series, azimuth: pd.Series) -> pd.DataFrame:
     """Class numbers of each task, station, group, and the columns that rules may see; nothing else of the table."""
     kept = [name for name in sorted({*NO_SIGNAL_COLUMNS, *QUALITY_COLUMNS}) if name in table]
-    rows = table[kept].assign(**{task: truth_index(magnitude, azimuth, task) for task in TASK_CLASSES})
+    truth = {task: truth_index(magnitude, azimuth, task).astype(np.int8) for task in TASK_CLASSES}
+    rows = table[kept].assign(**truth)
     rows["station"] = table["station"].astype(str).to_numpy()
     # without groups each window is one
     rows["split_group"] = (table["split_group"] if "split_group" in table else table["sample_id"]).to_numpy()
-    return rows.set_index(pd.Index(table["sample_id"].astype(str), name="sample_id"))
+    return rows.reset_index(drop=True)
+
+
+def _sample_index(table: pd.DataFrame) -> pd.Index:
+    return pd.Index(table["sample_id"].astype(str), name="sample_id")
 
 
 def _rows(table: pd.DataFrame, sample_ids: pd.Series) -> pd.DataFrame:

@@ -50,8 +50,8 @@ def prior_balanced(probs: FloatArray, overall: FloatArray) -> FloatArray:
 
 def count_and_predict(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Apply the counting rules to ``test``; both tables hold station and the class numbers of each task."""
-    stations = pd.Index(train["station"].unique())
-    train_station = stations.get_indexer(pd.Index(train["station"]))
+    train_station, names = pd.factorize(train["station"])
+    stations = pd.Index(names)
     test_station = stations.get_indexer(pd.Index(test["station"]))  # -1: unseen
     result: dict[str, list[pd.DataFrame]] = {name: [] for name in COUNTING_RULES}
     for task, classes in TASK_CLASSES.items():
