@@ -81,3 +81,10 @@ def test_a_shared_utc_day_that_tells_the_class_is_measured() -> None:
     assert not told.gates
     apart = roles.assign(role=np.where(day < 30, "test", "train"))
     assert check_same_utc_day(samples, apart, SPEC).verdict == "pass"
+
+
+def test_a_test_fold_that_validates_as_well_is_counted(samples: pd.DataFrame) -> None:
+    both = pd.concat([split(**CLEAN), split(b="val", d="val")])  # what a naive split does
+    assert check_shared_events(samples, both).verdict == "fail"
+    assert check_overlapping_seconds(samples, both).statistic == 2
+    assert check_same_utc_day(samples, both, SPEC).verdict == "pass"

@@ -252,7 +252,8 @@ def _role_pairs(samples: pd.DataFrame, split: pd.DataFrame, copies: Copies) -> d
     counts: dict[str, int] = {}
     ids = samples["sample_id"]
     for _, rows in split.groupby("fold", sort=True):
-        role = ids.map(rows.set_index("sample_id")["role"]).to_numpy(dtype=object)
+        one_role = rows.sort_values("role").drop_duplicates("sample_id")  # naive: test windows validate as well
+        role = ids.map(one_role.set_index("sample_id")["role"]).to_numpy(dtype=object)
         for one, other in copies.pairs:
             sides = sorted({str(role[one]), str(role[other])} & {"train", "val", "test", "sealed"})
             if len(sides) == 2:
