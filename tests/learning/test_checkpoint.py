@@ -117,6 +117,39 @@ def save_content(path: Path, content: dict[str, Any]) -> None:
     write_card(path, content["card"])
 
 
+@pytest.mark.parametrize(
+    ("part", "named"), [("scaling", "lacks scaling"), ("trained_on", "lacks trained_on"), ("card", "lacks card.")]
+)
+def test_checkpoint_without_a_part_names_it(path: Path, card: dict[str, Any], part: str, named: str) -> None:
+    content = torch.load(path, weights_only=True)
+    torch.save({key: value for key, value in content.items() if key != part}, path)
+    write_card(path, card)
+    with pytest.raises(SeismagError, match=named.replace(".", r"\.") + r".*Copy weights and card again"):
+        load_checkpoint(path)
+
+
+def test_card_without_the_network_names_the_key(path: Path, card: dict[str, Any]) -> None:
+    content = torch.load(path, weights_only=True)
+    del content["card"]["model"]
+    torch.save(content, path)
+    write_card(path, card)
+    with pytest.raises(SeismagError, match=r"m\.pth: damaged.*lacks card\.model\. Copy"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(("part", "name"), [("model", "head_azimuth.5.bias"), ("scaling", "std_db")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(
+    path: Path, card: dict[str, Any], part: str, name: str, value: float
+) -> None:
+    content = torch.load(path, weights_only=True)
+    content[part][name].view(-1)[3] = value
+    torch.save(content, path)
+    write_card(path, card)
+    with pytest.raises(SeismagError, match=rf"{name} holds numbers that are not finite.*train again"):
+        load_checkpoint(path)
+
+
 def test_newer_format_asks_for_an_update(
     path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
 ) -> None:

@@ -30,6 +30,8 @@ FORMAT_VERSION = 1
 UNKNOWN = "unknown"  # of a card's dataset_id and training_data, where an earlier system does not say
 QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 _TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
+_PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
+_CARD_KEYS = ("format_version", "run_id", "model", "magnitude_classes", "azimuth_classes", "preprocessing")
 _ARCHITECTURE_KEYS = tuple(  # fields that decide which weights there are
     key for key in ModelConfig.model_fields if key not in ("pretrained", "head_dropout", "head_dropout_inner")
 )
@@ -147,7 +149,10 @@ def load_tensors(path: Path, refusal: str) -> Any:
         TypeError,
         pickle.UnpicklingError,
     ) as error:
-        raise SeismagError(f"{refusal} ({str(error).strip().partition(chr(10))[0]})") from error
+        text = str(error).strip().partition("\n")[0]
+        if text.startswith("Weights only load failed"):  # torch goes on with how to run what is in the file
+            text = "it holds Python objects beside tensors and plain values"
+        raise SeismagError(f"{refusal} ({text})") from error
 
 
 def card_within(path: Path) -> dict[str, Any] | None:
@@ -168,7 +173,7 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         The dictionary with its tensors on the CPU, and the JSON card.
 
     Raises:
-        SeismagError: file or card is missing, the sum differs, or it is no seismag checkpoint.
+        SeismagError: file or card is missing, the sum differs, it is no seismag checkpoint, or lacks a part of one.
     """
     path = Path(path)
     if not path.is_file():
@@ -181,6 +186,7 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     content = load_tensors(path, foreign)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise SeismagError(foreign)
+    _require_parts(content, path)
     version = content["card"]["format_version"]
     if version > FORMAT_VERSION:
         raise SeismagError(
@@ -188,6 +194,27 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "Update seismag."
         )
     return content, beside
+
+
+def _require_parts(content: Mapping[str, Any], path: Path) -> None:
+    absent = [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]
+    if "card" not in absent:
+        absent += [f"card.{key}" for key in _CARD_KEYS if key not in content["card"]]
+    if absent:
+        raise SeismagError(
+            f"{path}: damaged, or written by another program: it lacks {', '.join(absent)}. Copy weights and card "
+            "again from where they were made."
+        )
+
+
+def _require_finite(tensors: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are no numbers: every score would be NaN, and NaN would be read as the first class."""
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise SeismagError(
+                f"{path}: {name} holds numbers that are not finite: damaged, or its training diverged. "
+                "Copy it again, or train again."
+            )
 
 
 def load_checkpoint(path: str | Path) -> LoadedModel:
@@ -198,7 +225,7 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
 
     Raises:
         SeismagError: as ``read_content``; a class unknown to us, or one of ours missing; classes in another order
-            where the heads' outputs are not classes; weights that do not fit.
+            where the heads' outputs are not classes; weights that do not fit, or are not finite.
     """
     path = Path(path)
     content, beside = read_content(path)
@@ -215,6 +242,7 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
             f"{path}: its weights do not fit the model on its card, {describe_architecture(config)}: {wrong}. "
             "The card belongs to another model; copy weights and card again from where they were made."
         )
+    _require_finite({**state, **content["scaling"]}, path)
     for task, classes in _TASKS.items():
         _reorder_classes(state, task, card[f"{task}_classes"])
         card[f"{task}_classes"] = list(classes)
