@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import runpy
+import signal
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,6 +173,43 @@ def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_reason_of_a_failing_process_is_the_message() -> None:
     with pytest.raises(UsageError, match=r"none\.yaml"):
         processes.run_processes(read_config_tree, (Path("none.yaml"), []), 1)
+
+
+def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
+    script, started = tmp_path / "script.py", tmp_path / "started"
+    script.write_text(f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(60)\n")
+
+    def interrupt() -> None:
+        while not started.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        processes.run_processes(runpy.run_path, (str(script),), 1)
+    for process in multiprocessing.active_children():
+        process.join(timeout=5)
+        assert process.exitcode is not None
+
+
+def test_resuming_in_several_processes_is_noted_once(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(config, {"model": QUIET}, epochs=1)
+    run, _ = train(store, split, config, tmp_path)
+    train_model(store, split, config, run, resume=True, progress=False)
+    monkeypatch.setenv("SEISMAG_RANK", "0")  # as in a process that the first one started
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    train_model(store, split, config, run, resume=True, progress=False)
+    assert run.provenance()["resumed_after_epochs"] == [1]
+
+
+def test_float16_without_a_gpu_is_refused(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=r"train\.precision 16-mixed needs a GPU.*bf16-mixed"):
+        train(store, split, changed(config, precision="16-mixed"), tmp_path)
 
 
 def test_two_processes_train_like_one_with_batches_twice_as_large(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning
+import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -17,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from seismag.config import TrainConfig
-from seismag.domain import SeismagError
+from seismag.domain import SeismagError, UsageError
 from seismag.learning.history import EpochRecord, RunWriter
 from seismag.learning.loop import Training
 from seismag.learning.memory import memory_shortage_named
@@ -28,7 +29,21 @@ _EXPECTED_WARNINGS = (
     ".*You're resuming from a checkpoint.*",
     ".*LeafSpec.*",
     ".*tensor cores.*",
+    "Grad strides do not match.*",  # of depthwise kernels, between processes
+    ".*sync_dist=True.*",  # what is logged is of all processes already
 )
+
+
+def require_precision(precision: str) -> None:
+    """Refuse float16 on a CPU, where Lightning would train in bfloat16 instead.
+
+    Raises:
+        UsageError: there is no GPU for it.
+    """
+    if precision == "16-mixed" and not torch.accelerator.is_available():
+        raise UsageError(
+            "train.precision 16-mixed needs a GPU, and there is none. Set train.precision=bf16-mixed, or 32-true."
+        )
 
 
 def fit(

@@ -183,10 +183,12 @@ class Training(lightning.LightningModule):
 
     def _check_finite(self, loss: Tensor, name: str) -> None:
         if not torch.isfinite(loss):
+            precision = self.config.precision
+            coarse = "" if precision == "32-true" else f", or set train.precision=32-true (now {precision})"
             raise SeismagError(
                 f"epoch {self.current_epoch + 1}, {name} is {float(loss)}. Lower train.learning_rate "
-                f"(now {self.config.learning_rate:g}) or train.gradient_clip (now {self.config.gradient_clip:g}), "
-                f"or set train.precision=32-true (now {self.config.precision})."
+                f"(now {self.config.learning_rate:g}) or train.gradient_clip (now {self.config.gradient_clip:g})"
+                f"{coarse}."
             )
 
 

@@ -36,7 +36,7 @@ from seismag.learning.backbones import create_backbone
 from seismag.learning.channels import require_cross, window_channels
 from seismag.learning.checkpoint import FORMAT, build_card, read_content
 from seismag.learning.dataset import Draw, EpochDraws, IntArray, StoreLike, iterate_power, read_power, role_indices
-from seismag.learning.fit import plain_interrupt, quiet_lightning
+from seismag.learning.fit import plain_interrupt, quiet_lightning, require_precision
 from seismag.learning.memory import memory_shortage_named
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.optimiser import learning_rate_factor, parameter_groups
@@ -184,6 +184,7 @@ def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: R
         UsageError: the backbone is no ConvNeXt, the patches are too large, the settings changed on resuming.
         SeismagError: a role is empty, the other store was prepared differently, the loss is not a number.
     """
+    require_precision(config.train.precision)
     target = run.path / PRETRAINED
     if resume and target.exists():
         return target

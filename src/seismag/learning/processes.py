@@ -52,13 +52,16 @@ def run_processes(function: Callable[..., None], arguments: tuple[Any, ...], n_p
     context = get_context("spawn")
     failures = context.SimpleQueue()
     port = _free_port()
+    group = start_processes(
+        _run_rank,
+        args=(function, arguments, n_processes, port, failures, logging.getLogger().getEffectiveLevel()),
+        nprocs=n_processes,
+        start_method="spawn",
+        join=False,
+    )
     try:
-        start_processes(
-            _run_rank,
-            args=(function, arguments, n_processes, port, failures, logging.getLogger().getEffectiveLevel()),
-            nprocs=n_processes,
-            start_method="spawn",
-        )
+        while not group.join():
+            pass
     except ProcessRaisedException as error:
         if not failures.empty():
             kind, text = failures.get()
@@ -69,6 +72,9 @@ def run_processes(function: Callable[..., None], arguments: tuple[Any, ...], n_p
             f"train.devices {n_processes}: process {error.error_index} ended without a word (signal "
             f"{error.signal_name}), which mostly means too little memory. Lower train.devices or train.batch_size."
         ) from error
+    finally:  # an interrupt that reached this process alone
+        for process in group.processes:
+            process.terminate()
 
 
 def _run_rank(

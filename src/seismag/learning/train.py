@@ -18,7 +18,7 @@ from seismag.data.store import placebo_of
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.learning.checkpoint import build_card, check_architecture, read_content
 from seismag.learning.dataset import EpochDraws, IntArray, SpectrogramDataset, StoreLike, role_indices
-from seismag.learning.fit import fit
+from seismag.learning.fit import fit, require_precision
 from seismag.learning.history import EpochRecord, is_finished
 from seismag.learning.initial import InitialWeights, read_initial, take_weights, unknown_training
 from seismag.learning.loop import Training
@@ -95,6 +95,7 @@ def train_model(
     """
     refuse_placebo(store)
     require_devices(config.train.devices)
+    require_precision(config.train.precision)
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
@@ -102,7 +103,7 @@ def train_model(
     initial = read_initial(config, store, test_ids) if checkpoint is None else None
     inputs = make_role_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
     notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
-    if process_number()[0] == 0:
+    if not in_group():
         for note in notes:
             log.warning(note)
         before = run.provenance().get("resumed_after_epochs", [])
