@@ -8,7 +8,7 @@
 - ``nulls``: archives without a signal, other seeds, from day files to the audit of cross-validated predictions. The
   gate's failures, and skill that is claimed, are false alarms.
 - ``tables``: clean tables of labels and metadata, audited in table mode; gate failures are false alarms.
-- ``naive``: the earlier procedure (Normal windows from two stations on quiet days, windows dealt to folds at random, the
+- ``naive``: the earlier procedure (Normal windows from two stations, windows dealt to folds at random, the
   test fold chooses the epoch, classes not weighed) and ours on the same files of the null archive.
 
 False alarms stand with exact 95 % intervals beside the family-wise error that the gate declares. Archives, stores and
