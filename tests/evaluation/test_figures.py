@@ -13,6 +13,7 @@ from PIL import Image
 
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
+from seismag.evaluation import figures
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.scores import evaluate_predictions
 
@@ -69,3 +70,17 @@ def test_evaluation_loads_neither_torch_nor_pyplot() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_of_a_rule_and_its_balanced_form_the_better_one_is_drawn() -> None:
+    values = {
+        "clock": 0.4,
+        "clock_balanced": 0.5,
+        "era": 0.6,
+        "era_balanced": 0.5,
+        "ratio_all_days": 0.9,
+        "station": None,
+    }
+    baselines = {name: {"balanced_accuracy": value, "uses_truth": False} for name, value in values.items()}
+    assert figures._shown(baselines) == ["clock_balanced", "era", "station"]
+    assert figures._rule_label("space_weather_balanced") == "space weather, balanced"

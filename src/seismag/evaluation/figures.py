@@ -78,9 +78,13 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
 
 
 def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
-    """Draw the balanced accuracy of the model beside the rules that never see the field, with intervals."""
+    """Draw the balanced accuracy of the model beside the rules that never see the field, with intervals.
+
+    Of a rule and its balanced form the better one is drawn; classical methods and data quality, which see the field or
+    come of it, have colours of their own, and sensitivity runs are left out.
+    """
     tasks = list(TASK_CLASSES)
-    forecasts = [["model", *metrics[task]["baselines"]] for task in tasks]
+    forecasts = [["model", *_shown(metrics[task]["baselines"])] for task in tasks]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN_IN, 0.9 + 0.22 * sum(len(names) + 1 for names in forecasts)))
         FigureCanvasAgg(figure)
@@ -91,8 +95,12 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
             axes.set_title(task, loc="left", fontweight="bold")
         panels[-1].set_xlabel(f"balanced accuracy, {100 * metrics['confidence']:g} % interval")
         notes = f"{metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bootstrap by group"
-        oracle = any("oracle_detection_constant" in names for names in forecasts)
-        figure.supxlabel(notes + ("\n* looks at the truth" if oracle else ""), fontsize=8)
+        if any("oracle_detection_constant" in names for names in forecasts):
+            notes += "\n* looks at the truth"
+        groups = {entry.get("group") for task in tasks for entry in metrics[task]["baselines"].values()}
+        if "classical" in groups:
+            notes += "\norange: no field; green: classical methods; grey: data quality"
+        figure.supxlabel(notes, fontsize=8)
         save_figure(figure, path)
 
 
@@ -130,6 +138,30 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
         save_figure(figure, path)
 
 
+def _shown(baselines: dict[str, Any]) -> list[str]:
+    """Names in their order, of each pair of plain and balanced form the one with the larger balanced accuracy."""
+    best: dict[str, str] = {}
+    for name, entry in baselines.items():
+        rule, value = name.removesuffix("_balanced"), entry["balanced_accuracy"]
+        before = baselines[best[rule]]["balanced_accuracy"] if rule in best else None
+        if not rule.endswith("_all_days") and (before is None or (value is not None and value > before)):
+            best[rule] = name
+    return list(best.values())
+
+
+def _rule_label(name: str) -> str:
+    if name in _NAMES:
+        return _NAMES[name]
+    rule = name.removesuffix("_balanced")
+    return rule.replace("_", " ") + (", balanced" if rule != name else "")
+
+
+def _rule_colour(entry: dict[str, Any]) -> str:
+    if entry["uses_truth"]:
+        return GREY
+    return {"classical": GREEN, "quality": GREY}.get(entry.get("group", ""), ORANGE)
+
+
 def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> None:
     for row, name in enumerate(names):
         if name == "model":
@@ -141,7 +173,7 @@ def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> N
         if value is None:
             axes.text(0.02, row, "undefined", va="center", color=GREY)
             continue
-        colour = BLUE if name == "model" else (GREY if result["baselines"][name]["uses_truth"] else ORANGE)
+        colour = BLUE if name == "model" else _rule_colour(result["baselines"][name])
         if low is not None:
             axes.plot([low, high], [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
         hollow = name != "model" and result["baselines"][name]["uses_truth"]
@@ -149,7 +181,7 @@ def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> N
         axes.plot(value, row, marker, color=colour, markersize=3.5, markerfacecolor="white" if hollow else colour)
         axes.text(1.03, row, f"{value:.2f}", va="center", transform=axes.get_yaxis_transform())
     axes.axhline(0.5, color="#BBBBBB", linewidth=0.5)
-    axes.set_yticks(range(len(names)), [_NAMES.get(name, name) for name in names], linespacing=0.9)
+    axes.set_yticks(range(len(names)), [_rule_label(name) for name in names], linespacing=0.9)
     axes.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, 1))
     axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
