@@ -217,6 +217,32 @@ def test_real_day_of_alor(real_data):
     assert facts["components"]["Z"]["median_nt"] == pytest.approx(-23_166, abs=1)
 
 
+def train_with(statement, cwd):
+    """``seismag train`` on a folder, with a training that does one thing."""
+    stub = (
+        "import os, signal, sys, types\n"
+        "module = sys.modules['seismag.validation.training_run'] = types.ModuleType('training_run')\n"
+        f"def run_training(*_):\n    {statement}\n"
+        "module.run_training = run_training\n"
+        "from seismag.cli import main\nmain()"
+    )
+    return subprocess.run([sys.executable, "-c", stub, "train", "--data", "."], capture_output=True, text=True, cwd=cwd)
+
+
+def test_an_interrupted_training_names_the_command_that_resumes_it(tmp_path):
+    result = train_with("os.kill(os.getpid(), signal.SIGINT)", tmp_path)
+    assert result.returncode == 1
+    assert "'seismag train --resume RUN' goes on; RUN is the newest convnext_tiny_... in exp" in result.stderr
+    assert "same command" not in result.stderr
+
+
+def test_too_little_memory_is_no_fault_of_the_program(tmp_path):
+    result = train_with("raise MemoryError('Unable to allocate 3.2 GiB')", tmp_path)
+    assert result.returncode == 1
+    assert "seismag: too little memory (Unable to allocate 3.2 GiB). Close other programs" in result.stderr
+    assert "fault" not in result.stderr
+
+
 def test_an_interruption_is_one_message_that_names_the_way_on(tmp_path):
     process = subprocess.Popen(
         [*SEISMAG, "simulate", "--out", "archive", "--set", "simulate.days=300"],

@@ -311,7 +311,13 @@ def train(
     from seismag.validation.training_run import run_training
 
     log_to_stderr()
-    run = run_training(settings, data or Path(settings.data.store), resume)
+    try:
+        run = run_training(settings, data or Path(settings.data.store), resume)
+    except _Interrupted:
+        newest = f"the newest {settings.train.run_name}_... in {settings.train.runs_dir}"
+        raise _Interrupted(
+            f"Finished epochs are kept: 'seismag train --resume RUN' goes on; RUN is {resume or newest}."
+        ) from None
     metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     if as_json:
         print_json({"run": str(run.path), "metrics": metrics})
@@ -364,8 +370,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app(arguments, prog_name="seismag", standalone_mode=True)
-    except _Interrupted:
-        _fail("interrupted. Finished parts are kept: run the same command again to go on.", 1)
+    except _Interrupted as interruption:
+        way_on = str(interruption) or "Finished parts are kept: run the same command again to go on."
+        _fail(f"interrupted. {way_on}", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -376,6 +383,9 @@ def main() -> None:
 
         if isinstance(error, SeismagError):
             _fail(str(error), error.exit_code)
+        if isinstance(error, MemoryError):
+            _fail(f"too little memory ({error}). Close other programs, or use a smaller store (fewer windows, rows "
+                  "or columns).", 1)  # fmt: skip
         if isinstance(error, OSError):
             _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
         _fail(f"{type(error).__name__}: {error}\nThis is a fault of seismag; --debug shows where.", 1)

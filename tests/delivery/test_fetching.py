@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import threading
@@ -30,6 +31,7 @@ class Server:
         self.ranges = True
         self.tag = '"one"'
         self.asked: list[tuple[str, str | None]] = []
+        self.authorizations: list[str | None] = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,6 +49,7 @@ class Server:
         path = request.path.partition("?")[0]
         wanted = request.headers.get("Range")
         self.asked.append((path, wanted))
+        self.authorizations.append(request.headers.get("Authorization"))
         if path not in self.files:
             request.send_error(404)
             return
@@ -106,6 +109,14 @@ def test_a_model_comes_with_its_card(served: Server, model: Path) -> None:
     assert sorted(path.name for path in Path("models").iterdir()) == ["good.json", "good.pth"]
     assert set(shown_stages) == {"download, bytes"}
     assert "sha256" in describe_fetch(result)
+
+
+def test_user_and_password_of_an_address_are_sent_and_not_kept(served: Server) -> None:
+    result = fetch_model(served.url.replace("//", "//me:p%40ss@") + "/m/good.pth")
+    basic = "Basic " + base64.b64encode(b"me:p@ss").decode()
+    assert served.authorizations == [basic, basic]
+    assert result["fetched"]
+    assert "ss@" not in json.dumps(result) + Path("models/good.json").read_text()
 
 
 def test_a_broken_download_goes_on_where_it_stopped(served: Server, model: Path) -> None:

@@ -84,7 +84,13 @@ def test_heads_of_another_architecture_are_refused_or_begin_anew(
         ({"backbone": "test_resnet"}, {}, r"its backbone is that of test_convnext.*asks for test_resnet"),
         ({}, {"init_from": "none.pth"}, r"train\.init_from none\.pth: no such checkpoint.*seismag train"),
         ({}, {"damaged": True}, r"corrupted: its sha256"),
-        ({}, {"fold": 2}, r"it has seen 8 of this fold's test windows .*split loeo, fold 1"),
+        ({}, {"roles": {"val": "test", "test": "val"}}, r"has seen 8 of this fold's test windows .*split loeo, fold 1"),
+        (
+            {},
+            {"roles": {"val": "purged", "purged": "val"}},
+            r"it has seen 8 of this fold's purged windows \(first: GTO_",
+        ),
+        ({}, {"roles": {"val": "sealed", "purged": "val"}}, r"it has seen 8 of this fold's sealed windows"),
         ({}, {"preprocessing": {"window_h": 12}}, r"trained on other preprocessing: .*12"),
     ],
 )
@@ -99,8 +105,7 @@ def test_a_start_that_cannot_be_is_refused_with_the_reason(
         content = bytearray(start.best_model.read_bytes())
         content[len(content) // 2] ^= 1
         start.best_model.write_bytes(content)
-    if "fold" in values:  # validation and test windows change places
-        split = split.replace({"role": {"val": "test", "test": "val"}})
+    split = split.replace({"role": values.get("roles", {})})  # as another split draws them
     store.attributes["preprocessing"] = values.get("preprocessing", store.attributes["preprocessing"])
     with pytest.raises(SeismagError, match=message):
         train(store, split, config, tmp_path / "refused")
@@ -111,7 +116,7 @@ def test_windows_of_the_start_stay_unfit_for_a_judgement(
 ) -> None:
     config = changed(config, {"backbone": "test_convnext"}, init_from=str(start.best_model), epochs=1)
     fewer = split.copy()
-    fewer.loc[fewer["sample_id"].isin(split.loc[split["role"] == "train", "sample_id"].head(4)), "role"] = "purged"
+    fewer.loc[fewer["sample_id"].isin(split.loc[split["role"] == "train", "sample_id"].head(4)), "role"] = "none"
     run = train(store, fewer, config, tmp_path / "tuned")
     assert set(load_checkpoint(run.best_model).trained_on) == set(load_checkpoint(start.best_model).trained_on)
 

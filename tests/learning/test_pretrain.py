@@ -13,6 +13,7 @@ import torch
 from seismag.config import Config, PretrainConfig
 from seismag.domain import SeismagError, UsageError
 from seismag.learning import pretrain
+from seismag.learning.checkpoint import load_checkpoint
 from seismag.learning.dataset import role_indices
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.pretrain import (
@@ -29,7 +30,7 @@ from seismag.learning.pretrain import (
 )
 from seismag.learning.train import train_model
 from seismag.learning.transforms import fit_scaling
-from seismag.runs import Run, create_run
+from seismag.runs import Run, create_run, write_card
 
 
 def with_pretrain(config: Config, **values: Any) -> Config:
@@ -261,6 +262,20 @@ def test_weights_load_into_the_model_and_the_training_starts_from_them(
     monkeypatch.setattr("seismag.learning.train.load_backbone", lambda model, path: loaded.append((model, path)))
     train_model(store, split, settings, run, progress=False)
     assert [path for _, path in loaded] == [run.path / PRETRAINED]
+
+
+def test_windows_of_the_pretraining_stay_unfit_for_a_judgement(
+    store: Any, split: pd.DataFrame, config: Config, run: Run
+) -> None:
+    settings = with_pretrain(config, epochs=1)
+    path = pretrain_model(store, split, settings, run)
+    content = torch.load(path, weights_only=True)
+    content["trained_on"].append("ALR-2020-01-01T00")  # as of another store
+    torch.save(content, path)
+    write_card(path, content["card"])
+    train_model(store, split, settings, run, progress=False)
+    of_roles = split.loc[split["role"].isin(["train", "val"]), "sample_id"]
+    assert set(load_checkpoint(run.best_model).trained_on) == {*of_roles, "ALR-2020-01-01T00"}
 
 
 def test_weights_of_another_backbone_are_refused_by_name(

@@ -178,10 +178,10 @@ def test_a_model_of_other_preprocessing_is_refused_by_its_keys(folder, store_pat
         recover([path], store_path, inputs, plan())
 
 
-def test_a_store_without_unseen_normal_windows_is_refused(folder, store_path, inputs):
-    samples = open_store(store_path).samples
-    seen = tuple(samples.loc[samples["magnitude_class"] == "Normal", "sample_id"])
-    path = write_model(folder / "seen.pth", store_path, trained_on=seen)
+def test_a_store_without_unseen_normal_windows_is_refused(folder, store_path, inputs, monkeypatch):
+    events = np.flatnonzero(open_store(store_path).samples["magnitude_class"] != "Normal")
+    monkeypatch.setattr(injection, "unseen_windows", lambda *_: (events, None))
+    path = write_model(folder / "seen.pth", store_path)
     with pytest.raises(DataError, match=r"no Normal window that .*seen\.pth has not seen.*data\.controls=all"):
         recover([path], store_path, inputs, plan())
 

@@ -12,8 +12,8 @@ from study_store import CLUSTERS, PER_CLUSTER, make_store
 from seismag.config import Config, build_config
 from seismag.data.store import open_store
 from seismag.domain import DataError, UsageError
-from seismag.learning.checkpoint import copy_checkpoint, load_checkpoint
-from seismag.validation.training_run import judge_model, run_training
+from seismag.learning.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
+from seismag.validation.training_run import judge_model, run_training, unseen_windows
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +87,25 @@ def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path
     other = make_store(tmp_path / "other", seed=1, dataset_id="two")
     _, predictions = judge_model(run.best_model, other, settings().evaluate)
     samples = set(open_store(other).samples["sample_id"])
-    assert set(predictions["sample_id"]) == samples - trained
+    assert set(predictions["sample_id"]) == samples - trained  # groups lie ten days apart, and are whole
     later = make_store(tmp_path / "later", seed=1, dataset_id="three", start="2024-01-01")
     metrics, _ = judge_model(run.best_model, later, settings().evaluate)
     assert metrics["n"] == 2 * CLUSTERS * PER_CLUSTER
+
+
+def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp_path, caplog):
+    store = open_store(store_path)
+    samples = store.samples
+    samples.at[40, "cluster_ids"] = ["e0", "e10"]  # the first window of another cluster also holds the event of e0
+    trained_on = (
+        samples["sample_id"][1],
+        "GTO-2021-01-21T05:00:00.000",
+    )  # of e0; 2 h after normal:2, not in this store
+    loaded = LoadedModel(tmp_path / "m.pth", None, None, {"dataset_id": "elsewhere"}, trained_on)
+    indices, split = unseen_windows(loaded, store)
+    assert split is None
+    assert set(range(len(samples))) - set(indices) == {0, 1, 2, 3, 8, 9, 10, 11, 40}
+    assert "left out: 1 windows that the model was trained on, and 8 that share" in caplog.text
 
 
 def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkeypatch):

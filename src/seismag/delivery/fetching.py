@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -239,7 +240,13 @@ def _parse_card(content: bytes, name: str) -> dict[str, Any]:
 
 
 def _open(url: str, headers: dict[str, str]) -> Any:
-    request = urllib.request.Request(url, headers={"User-Agent": f"seismag/{__version__}", **headers})
+    parts = urllib.parse.urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    plain = urllib.parse.urlunsplit(parts._replace(netloc=host))
+    request = urllib.request.Request(plain, headers={"User-Agent": f"seismag/{__version__}", **headers})
+    if user:  # urllib would take it for a part of the host's name; not handed on to where the host sends us
+        secret = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {secret}")
     return urllib.request.urlopen(request, timeout=TIMEOUT_S)
 
 

@@ -8,7 +8,7 @@ stations or years is another one. On the role that the checkpoint was trained on
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from seismag.learning.model import ConvNeXtMultiTask
 
 log = logging.getLogger(__name__)
 
+HELD_ROLES = ("test", "purged", "sealed")
 _BACKBONE = "backbone."
 
 
@@ -55,16 +56,16 @@ class InitialWeights:
         return {**facts, "taken": "backbone" if reinit_heads else "all"}
 
 
-def read_initial(config: Config, store: StoreLike, test_ids: Iterable[str]) -> InitialWeights | None:
+def read_initial(config: Config, store: StoreLike, held: Mapping[str, str]) -> InitialWeights | None:
     """Read ``train.init_from``, if there is one.
 
     Args:
         config: section train.
         store: what is trained on.
-        test_ids: sample_id of the test role.
+        held: role (test, purged, sealed) by sample_id of the windows that this fold's training must not have seen.
 
     Raises:
-        SeismagError: no such checkpoint, corrupted, made of other preprocessing, or it has seen test windows.
+        SeismagError: no such checkpoint, corrupted, made of other preprocessing, or it has seen such a window.
     """
     if config.train.init_from is None:
         return None
@@ -79,12 +80,14 @@ def read_initial(config: Config, store: StoreLike, test_ids: Iterable[str]) -> I
     content, card = read_content(path)
     initial = InitialWeights(path, dict(content["model"]), card, tuple(content["trained_on"]))
     check_preprocessing(card, store.attributes["preprocessing"])
-    seen = sorted(set(test_ids) & set(initial.trained_on))
+    seen = sorted(set(held) & set(initial.trained_on))
     if seen:
+        counts = [(role, sum(held[name] == role for name in seen)) for role in HELD_ROLES]
+        what = " and ".join(f"{count} of this fold's {role} windows" for role, count in counts if count)
         raise UsageError(
-            f"train.init_from {path}: it has seen {len(seen)} of this fold's test windows (first: {seen[0]}), so that "
-            f"no score would be a test. It was trained on split {card['split_name']}, fold {card['fold']}: use the "
-            "same split (section split), other data, or another checkpoint."
+            f"train.init_from {path}: it has seen {what} (first: {seen[0]}), so that no score would be a test. "
+            f"It was trained on split {card['split_name']}, fold {card['fold']}: use the same split (section split), other "
+            "data, or another checkpoint."
         )
     if card.get("training_data") == UNKNOWN:
         log.warning("train.init_from %s: its training data are unknown, test windows may have been among them", path)

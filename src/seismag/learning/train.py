@@ -20,7 +20,7 @@ from seismag.learning.checkpoint import build_card, check_architecture, read_con
 from seismag.learning.dataset import EpochDraws, IntArray, SpectrogramDataset, StoreLike, role_indices
 from seismag.learning.fit import fit, require_precision
 from seismag.learning.history import EpochRecord, is_finished
-from seismag.learning.initial import InitialWeights, read_initial, take_weights, unknown_training
+from seismag.learning.initial import HELD_ROLES, InitialWeights, read_initial, take_weights, unknown_training
 from seismag.learning.loop import Training
 from seismag.learning.losses import MultiTaskLoss
 from seismag.learning.model import ConvNeXtMultiTask
@@ -99,8 +99,9 @@ def train_model(
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
-    test_ids = store.samples["sample_id"].iloc[indices["test"]]
-    initial = read_initial(config, store, test_ids) if checkpoint is None else None
+    of_fold = split[split["fold"] == config.split.fold]
+    held = of_fold[of_fold["role"].isin(HELD_ROLES)].set_index("sample_id")["role"].to_dict()
+    initial = read_initial(config, store, held) if checkpoint is None else None
     inputs = make_role_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
     notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
     if not in_group():
@@ -165,6 +166,8 @@ def _run_epochs(
             card |= {"initial_weights": start.initial.describe(config.train.reinit_heads)}
             card |= unknown_training(start.initial)
             trained_on = tuple(dict.fromkeys([*start.seen, *start.initial.trained_on]))
+        elif (run.path / PRETRAINED).exists():
+            trained_on = tuple(dict.fromkeys([*start.seen, *read_content(run.path / PRETRAINED)[0]["trained_on"]]))
         module = Training(
             model, loss, config.train, len(loaders[0].sampler),  # type: ignore[arg-type]
             frozen=frozen, scaling=inputs.scaling, card=card, trained_on=trained_on,

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.data.parallel import Progress, silent
 from seismag.data.splits import NAIVE_WARNING, draw_split, load_or_draw_split
+from seismag.data.splits.purge import close_in_time, windows_of_clusters
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
@@ -21,11 +23,12 @@ from seismag.evaluation.figures import draw_training_curves
 from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.evaluation.table_study import draw_figures, write_metrics
-from seismag.learning.checkpoint import UNKNOWN, LoadedModel, load_checkpoint, record_metrics
+from seismag.learning.checkpoint import UNKNOWN, LoadedModel, is_image, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
 from seismag.learning.train import refuse_placebo, train_model
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
+from seismag.validation.placebos import apart_from_training
 from seismag.validation.sealed_ledger import sealed_state
 
 SPLITS_DIR = Path("splits")
@@ -186,14 +189,35 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
                 "version of seismag. Train again, or judge its run's predictions.parquet with --predictions."
             )
         return samples.index[samples["sample_id"].isin(test)].to_numpy(), split
-    seen = samples["sample_id"].isin(loaded.trained_on)
-    if seen.all():
+    seen = samples["sample_id"].isin(loaded.trained_on).to_numpy()
+    related = seen | _related_to_training(loaded, store, seen) if loaded.trained_on else seen
+    if related.all():
         raise DataError(
-            f"{store.path}: every window was in the training of {loaded.path}. Use data that it has not seen."
+            f"{store.path}: every window was in the training of {loaded.path}, or shares an earthquake or time with "
+            "it. Use data that it has not seen."
         )
-    if seen.any():
-        log.warning("%d windows that the model was trained on are left out", int(seen.sum()))
-    return samples.index[~seen].to_numpy(), None
+    if related.any():
+        log.warning(
+            "left out: %d windows that the model was trained on, and %d that share an earthquake cluster with these, or "
+            "lie within %g h of one at their station", int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
+        )  # fmt: skip
+    return samples.index[~related].to_numpy(), None
+
+
+def _related_to_training(loaded: LoadedModel, store: Store, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) windows that a split would have purged beside the windows of a model's training.
+
+    Their earthquakes are known as far as this store holds them (``seen``); their times are in their names. The
+    names of pictures of an earlier system say no time: there the windows that are here count alone.
+    """
+    samples = store.samples
+    clusters = {str(cluster) for ids in samples.loc[seen, "cluster_ids"] for cluster in ids}
+    close = (
+        close_in_time(samples, seen, reach_h(store))
+        if is_image(store.attributes["preprocessing"])
+        else ~apart_from_training(store, loaded.trained_on)
+    )
+    return windows_of_clusters(samples, clusters) | close
 
 
 def require_samples(store: Store) -> Store:
