@@ -86,8 +86,8 @@ def read_initial(config: Config, store: StoreLike, held: Mapping[str, str]) -> I
         what = " and ".join(f"{count} of this fold's {role} windows" for role, count in counts if count)
         raise UsageError(
             f"train.init_from {path}: it has seen {what} (first: {seen[0]}), so that no score would be a test. "
-            f"It was trained on split {card['split_name']}, fold {card['fold']}: use the same split (section split), other "
-            "data, or another checkpoint."
+            f"It was trained on split {card['split_name']}, fold {card['fold']}: use the same split (section split), "
+            "other data, or another checkpoint."
         )
     if card.get("training_data") == UNKNOWN:
         log.warning("train.init_from %s: its training data are unknown, test windows may have been among them", path)

@@ -198,8 +198,8 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
         )
     if related.any():
         log.warning(
-            "left out: %d windows that the model was trained on, and %d that share an earthquake cluster with these, or "
-            "lie within %g h of one at their station", int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
+            "left out: %d windows that the model was trained on, and %d that share an earthquake cluster with these, "
+            "or lie within %g h of one at their station", int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
         )  # fmt: skip
     return samples.index[~related].to_numpy(), None
 
