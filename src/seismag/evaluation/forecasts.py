@@ -70,14 +70,15 @@ class Forecasts:
 
     Attributes:
         truth: what they are judged against.
-        scores: by task and forecast, what the probabilities score in each cluster (``sum_scores``).
+        scores: by task and forecast, what the probabilities score in each cluster (``sum_scores``); in single
+            precision, of which 100,000 clusters and a dozen rules fill 60 MB.
         classes: by task and forecast, (n,) class decided for.
         log_scores: by task and forecast, (n,) log score of each row; of the model and its rivals.
         groups: by forecast, its group; ``RIVAL_GROUPS`` are what a model has to beat.
     """
 
     truth: Truth
-    scores: dict[Key, dict[str, FloatArray]]
+    scores: dict[Key, dict[str, NDArray[np.float32]]]
     classes: dict[Key, NDArray[np.int8]]
     log_scores: dict[Key, NDArray[np.float32]]
     groups: dict[str, str]
@@ -94,7 +95,7 @@ class Forecasts:
         """What each cluster adds; its cells are counted when asked for, which a million windows have no room for."""
         classes = self.classes[task, name]
         cells = count_cells(self.truth.index[task], classes, self.truth.clusters, len(TASK_CLASSES[task]))
-        return ClusterSums(cells, self.scores[task, name])
+        return ClusterSums(cells, {kind: values.astype(float) for kind, values in self.scores[task, name].items()})
 
 
 def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training, by_row: bool = True) -> Forecasts:
@@ -129,7 +130,7 @@ def _judge(forecasts: Forecasts, key: Key, probs: FloatArray, places: IndexArray
     """Add the rows ``places`` of a forecast."""
     task, name = key
     n, part = len(forecasts.truth.stratum), forecasts.truth.part(places)
-    added = sum_scores(task, probs, part)
+    added = {kind: values.astype(np.float32) for kind, values in sum_scores(task, probs, part).items()}
     before = forecasts.scores.setdefault(key, {})
     before.update({kind: before[kind] + values if kind in before else values for kind, values in added.items()})
     forecasts.classes.setdefault(key, np.zeros(n, dtype=np.int8))[places] = probs.argmax(axis=1)

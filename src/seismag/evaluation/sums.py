@@ -111,10 +111,10 @@ def find_clusters(rows: pd.DataFrame) -> Clusters:
 
 def find_truth(rows: pd.DataFrame) -> Truth:
     """Take from the rows what forecasts are judged against."""
-    index = {task: truth_index(rows["y_magnitude"], rows["y_azimuth"], task) for task in TASK_CLASSES}
+    index = {task: truth_index(rows["y_magnitude"], rows["y_azimuth"], task).astype(np.int8) for task in TASK_CLASSES}
     known = "azimuth_deg" in rows and rows["azimuth_deg"].notna().any()
     azimuth_deg = rows["azimuth_deg"].to_numpy(dtype=float, na_value=np.nan) if known else None
-    stratum = rows.groupby(["run_id", "fold", "station"], observed=True, sort=True).ngroup().to_numpy()
+    stratum = rows.groupby(["run_id", "fold", "station"], observed=True, sort=True).ngroup().to_numpy(dtype=np.int32)
     return Truth(index, azimuth_deg, stratum, find_clusters(rows))
 
 

@@ -70,4 +70,4 @@ def count_and_predict(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.D
             probs[ORACLE] = np.eye(len(classes))[np.where(is_event, event_class, 0)]
         for name, values in probs.items():
             result[name].append(pd.DataFrame(values, columns=probability_columns(task), index=test.index))
-    return {name: pd.concat(parts, axis=1) for name, parts in result.items()}
+    return {name: pd.concat(result.pop(name), axis=1) for name in list(result)}  # the parts are let go one by one
