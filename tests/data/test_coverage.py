@@ -58,6 +58,11 @@ def test_overlapping_intervals_are_refused() -> None:
 HOURS = st.integers(min_value=0, max_value=400)
 
 
+def test_a_hole_of_no_length_cuts_nothing() -> None:
+    coverage = Coverage(((utc("2021-01-01"), utc("2021-03-01")),))
+    assert coverage.without([(utc("2021-02-01"), utc("2021-02-01"))]) == coverage
+
+
 @given(st.lists(st.tuples(HOURS, HOURS).map(sorted), max_size=6), st.lists(st.tuples(HOURS, HOURS).map(sorted)))
 def test_cutting_holes_agrees_with_hour_by_hour_bookkeeping(
     holes: list[tuple[int, int]], windows: list[tuple[int, int]]

@@ -184,9 +184,13 @@ def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        processes.run_processes(runpy.run_path, (str(script),), 1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the command line sets one of its own
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            processes.run_processes(runpy.run_path, (str(script),), 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     for process in multiprocessing.active_children():
         process.join(timeout=5)
         assert process.exitcode is not None

@@ -60,9 +60,9 @@ class Coverage:
         return [f"{short_time(start)} .. {short_time(end)}" for start, end in self.holes]
 
     def without(self, holes: list[Interval]) -> Coverage:
-        """Cut holes out of the intervals; what is left empty disappears."""
+        """Cut holes out of the intervals; what is left empty disappears. A hole of no length cuts nothing."""
         intervals = list(self.intervals)
-        for start, end in holes:
+        for start, end in (hole for hole in holes if hole[0] < hole[1]):
             pieces = [
                 piece
                 for begin, finish in intervals

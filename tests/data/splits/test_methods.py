@@ -418,3 +418,15 @@ def test_an_embargo_shorter_than_the_trailing_baseline_is_refused() -> None:
     with pytest.raises(UsageError, match=r"split\.embargo_d is 30.*Set split\.embargo_d=45 or more"):
         build_config(tree)
     assert build_config({**tree, "split": {"method": "blocked"}}).split.embargo_d == 45
+
+
+def test_a_seal_that_leaves_no_window_is_refused() -> None:
+    start = pd.to_datetime(["2021-01-01T00", "2021-01-02T00"])
+    samples = pd.DataFrame(
+        {
+            "sample_id": ["a", "b"], "station": "GTO", "start_utc": start, "end_utc": start + pd.Timedelta("6h"),
+            "split_group": ["event:1", "event:1"], "cluster_ids": [["1"], ["1"]], "magnitude_class": "Large",
+        }
+    )  # fmt: skip
+    with pytest.raises(UsageError, match=r"split\.sealed_fraction 0\.4: all 2 windows are sealed"):
+        draw_split(samples, SplitConfig(method="loso", n_folds=2, sealed_fraction=0.4), REACH_H)

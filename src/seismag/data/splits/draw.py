@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seismag.config import SplitConfig
 from seismag.data.splits.folds import folds_of_windows, group_table
 from seismag.data.splits.purge import Mask, touched, utc_days, within_embargo
+from seismag.domain import UsageError
 
 Roles = NDArray[np.object_]
 _VAL_PLACES = 10  # of the validation stretch of a blocked fold that are compared
@@ -35,6 +36,11 @@ def draw_split(samples: pd.DataFrame, spec: SplitConfig, reach_h: float) -> pd.D
     sealing = seal(samples, spec, reach_h)
     is_open = sealing == ""
     open_samples = samples if is_open.all() else samples[is_open].reset_index(drop=True)
+    if open_samples.empty:
+        raise UsageError(
+            f"split.sealed_fraction {spec.sealed_fraction:g}: all {len(samples)} windows are sealed, or share an "
+            "earthquake or time with sealed ones. Lower it, or prepare a longer archive."
+        )
     fold_of = folds_of_windows(open_samples, spec)
     groups = group_table(open_samples)
     tables = []
