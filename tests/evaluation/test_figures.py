@@ -15,6 +15,7 @@ from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.evaluation import figures
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
+from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.evaluation.scores import evaluate_predictions
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
@@ -84,3 +85,19 @@ def test_of_a_rule_and_its_balanced_form_the_better_one_is_drawn() -> None:
     baselines = {name: {"balanced_accuracy": value, "uses_truth": False} for name, value in values.items()}
     assert figures._shown(baselines) == ["clock_balanced", "era", "station"]
     assert figures._rule_label("space_weather_balanced") == "space weather, balanced"
+
+
+@pytest.mark.parametrize(("n_events", "n_blocks"), [(12, 12), (0, 12), (1, 0)])
+def test_parts_are_drawn_whatever_the_table(
+    tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int
+) -> None:
+    table = make_table(n_events=n_events, n_blocks=n_blocks)
+    validation = table.assign(role="val", sample_id="v" + table["sample_id"])
+    for name, frame in (("alone", table), ("calibrated", pd.concat([table, validation]))):
+        metrics = evaluate_predictions(frame, config=CONFIG)
+        draw_reliability(metrics, tmp_path / f"reliability_{name}.png")
+        draw_subsets(metrics, tmp_path / f"subsets_{name}.png")
+        with Image.open(tmp_path / f"reliability_{name}.png") as image:
+            assert image.width == 2130  # 7.1 in at 300 dpi
+            assert len(image.convert("L").getcolors()) > 10
+        assert (tmp_path / f"subsets_{name}.png").stat().st_size > 5000

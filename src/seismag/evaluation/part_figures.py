@@ -66,8 +66,8 @@ def draw_subsets(metrics: dict[str, Any], path: str | Path) -> None:
             left.set_title(label, loc="left", fontweight="bold")
         panels[-1, 0].set_xlabel("AUC within\nstation")
         panels[-1, 1].set_xlabel("skill, balanced\naccuracy")
-        panels[-1, 0].set_xlim(0.2, 1.02)
-        panels[-1, 1].set_xlim(-0.32, 0.52)
+        panels[-1, 0].set_xlim(0.2, 1.06)
+        panels[-1, 1].set_xlim(-0.32, 0.62)
         figure.supxlabel(
             f"detection, {100 * metrics['confidence']:g} % intervals; events in brackets;\n"
             "hollow: too few groups for an interval",
