@@ -229,8 +229,9 @@ def train_with(statement, cwd):
     return subprocess.run([sys.executable, "-c", stub, "train", "--data", "."], capture_output=True, text=True, cwd=cwd)
 
 
-def test_an_interrupted_training_names_the_command_that_resumes_it(tmp_path):
-    result = train_with("os.kill(os.getpid(), signal.SIGINT)", tmp_path)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_training_names_the_command_that_resumes_it(name, tmp_path):
+    result = train_with(f"os.kill(os.getpid(), signal.{name})", tmp_path)
     assert result.returncode == 1
     assert "'seismag train --resume RUN' goes on; RUN is the newest convnext_tiny_... in exp" in result.stderr
     assert "same command" not in result.stderr

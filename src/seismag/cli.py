@@ -356,7 +356,7 @@ def predict(
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C; not a KeyboardInterrupt, which the command-line library ends in silence."""
+    """Ctrl-C or SIGTERM; not a KeyboardInterrupt, which the command-line library ends in silence."""
 
 
 def _interrupt(*_: object) -> None:
@@ -368,6 +368,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)  # Lightning would end a training with status 0
     try:
         app(arguments, prog_name="seismag", standalone_mode=True)
     except _Interrupted as interruption:
