@@ -38,12 +38,14 @@ def test_a_process_of_its_own_brings_back_the_reason_of_a_fold(tmp_path: Path) -
     assert "nothing: no such store" in (outcome.error or "")
 
 
-def test_a_process_that_was_killed_loses_its_own_fold(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("exit_code", "reason"), [(-9, "too little memory: lower --workers"), (255, "lines above")])
+def test_a_process_that_died_loses_its_own_fold(exit_code: int, reason: str, tmp_path: Path) -> None:
     ours, theirs = Pipe(duplex=False)
     theirs.close()
-    outcome = fold_runs._outcome(ours, SimpleNamespace(join=lambda: None, exitcode=-9), task(tmp_path))
+    outcome = fold_runs._outcome(ours, SimpleNamespace(join=lambda: None, exitcode=exit_code), task(tmp_path))
     assert outcome.run is None
-    assert "exit code -9" in (outcome.error or "")
+    assert f"exit code {exit_code}). " in (outcome.error or "")
+    assert reason in (outcome.error or "")
 
 
 def test_a_fold_that_another_process_works_on_is_left_alone(tmp_path: Path) -> None:

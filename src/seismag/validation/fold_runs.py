@@ -194,11 +194,11 @@ def _outcome(ready: Any, process: Any, task: FoldTask) -> FoldOutcome:
         process.join()
     except EOFError:
         process.join()
-        return FoldOutcome(
-            task.fold, None,
-            f"its process ended without a word (exit code {process.exitcode}), which mostly means too little memory. "
-            "Lower --workers or train.batch_size.",
-        )  # fmt: skip
+        reason = "The lines above may say why."
+        if process.exitcode == -signal.SIGKILL:
+            reason = "That mostly means too little memory: lower --workers or train.batch_size."
+        error = f"its process ended without a word (exit code {process.exitcode}). {reason}"
+        return FoldOutcome(task.fold, None, error)
     return outcome
 
 
