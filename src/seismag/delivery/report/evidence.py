@@ -1,0 +1,308 @@
+"""What is recorded of a run or of a cross-validation: the documents that a report may quote, and nothing else.
+
+| document | holds |
+|---|---|
+| metrics.json | scores, baselines, skill, calibration, alarms, as judged |
+| runs.json | ``runs``: of each run its provenance, resolved config, card of its model, and history in short |
+| data.json | counts of the store: windows, classes, clusters, stations, rejected windows by reason |
+| mcc.json | Matthews correlation from the confusion matrices, pooled and fold by fold, with the recorded intervals |
+| certificate.json | of the split |
+| crossval.json | folds, means and deviations; of a cross-validation only |
+| audit.json, recovery.json, explanation.json | where the commands of that name have been run |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seismag.data.store import REJECTED_FILE, Store, open_store
+from seismag.delivery.report.quotation import Quoter
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
+from seismag.evaluation.predictions import TASK_CLASSES, read_predictions
+from seismag.metrics import mcc
+from seismag.runs import Run, file_sha256, read_card, read_run
+
+EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json
+_WAY_OUT = {
+    "audit.json": "seismag audit --predictions {path}/predictions.parquet --data {store} --out {path}/audit",
+    "recovery.json": (
+        "seismag recover --model MODEL --archive ARCHIVE --data {store} --catalog CATALOG --out {path}/recovery"
+    ),
+    "explanation.json": "seismag explain --model MODEL --data {store} --out {path}/explanation",
+    "crossval.json": "seismag crossval --config CONFIG --data {store}",
+    "certificate.json": "the folder splits/ of the run, moved beside its runs folder",
+}
+_MCC_TOLERANCE = 1e-9
+RUNS_DIR = "experiments_convnext"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of one run, or of one cross-validation.
+
+    Attributes:
+        subject: run id; of a cross-validation the name of its folder.
+        kind: ``run`` or ``crossval``.
+        path: its folder.
+        documents: by file name.
+        runs: the runs behind it, by fold.
+        predictions: their table.
+        store: what was predicted.
+        missing: documents that do not exist, and the command that makes each.
+    """
+
+    subject: str
+    kind: str
+    path: Path
+    documents: dict[str, Any]
+    runs: tuple[Run, ...]
+    predictions: pd.DataFrame
+    store: Store
+    missing: dict[str, str]
+
+    @property
+    def quoter(self) -> Quoter:
+        """Quotes the documents."""
+        return Quoter(self.subject, self.documents)
+
+
+def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] = ()) -> Evidence:
+    """Read what is recorded of a run folder, or of the folder that ``seismag crossval`` wrote.
+
+    Args:
+        path: the folder.
+        data: its store; None: the one that its configuration names.
+        extras: further folders with audit.json, recovery.json or explanation.json of this subject.
+
+    Raises:
+        UsageError: neither a run nor a cross-validation.
+        DataError: unfinished, without predictions or metrics, or its store is not the one that was predicted.
+    """
+    path = Path(path)
+    crossval = _crossval_document(path)
+    if not path.is_dir():
+        raise UsageError(f"{path}: no such folder. Name a run (experiments_convnext/RUN) or loeo_convnext_results.")
+    if crossval is None and not (path / "provenance.json").is_file():
+        raise UsageError(
+            f"{path}: neither a run (no provenance.json) nor a finished cross-validation (no *_final_results.json). "
+            "'seismag train' and 'seismag crossval' make them."
+        )
+    for name in ("predictions.parquet", "metrics.json"):
+        if not (path / name).is_file():
+            raise DataError(
+                f"{path}: has no {name}, so there is nothing to report. End its training: seismag train --resume {path}"
+            )
+    subject = path.resolve().name
+    predictions = read_predictions(path / "predictions.parquet")
+    metrics = _read(path / "metrics.json")
+    runs = _find_runs(path, crossval, metrics)
+    store = _open_store(runs[0], data, metrics)
+    documents: dict[str, Any] = {
+        "metrics.json": metrics,
+        "runs.json": {"runs": [_run_document(run) for run in runs]},
+        "data.json": data_document(store),
+    }
+    if crossval is not None:
+        documents["crossval.json"] = crossval
+    folds = {} if crossval is None else {run.run_id: _read(run.path / "metrics.json") for run in runs}
+    documents["mcc.json"] = mcc_document(metrics, folds)
+    certificate = _certificate(path, runs[0])
+    if certificate is not None:
+        documents["certificate.json"] = certificate
+    documents |= _extras([*(path / name for name in EXTRAS), *extras])
+    places = {"path": path, "store": store.path}
+    missing = {name: way.format(**places) for name, way in _WAY_OUT.items() if name not in documents}
+    kind = "run" if crossval is None else "crossval"
+    return Evidence(subject, kind, path, documents, runs, predictions, store, missing)
+
+
+def data_document(store: Store) -> dict[str, Any]:
+    """Count what a store holds; the content of data.json."""
+    samples, attributes = store.samples, store.attributes
+    events = samples[samples["magnitude_class"] != "Normal"]
+    rejected = _rejected(store.path)
+    return {
+        "dataset_id": attributes["dataset_id"],
+        "origin": sorted(set(samples["origin"].astype(str))),
+        "config": attributes.get("config"),
+        "inputs": attributes.get("inputs"),
+        "windows": len(samples),
+        "stations": sorted(samples["station"].astype(str).unique()),
+        "first_start_utc": f"{samples['start_utc'].min():%Y-%m-%d}",
+        "last_start_utc": f"{samples['start_utc'].max():%Y-%m-%d}",
+        "events": int(events["event_id"].nunique()),
+        "event_groups": int(events["split_group"].nunique()),
+        "normal_groups": int(samples.loc[samples["magnitude_class"] == "Normal", "split_group"].nunique()),
+        "mainshock_windows": int(events["is_mainshock"].sum()) if "is_mainshock" in events else None,
+        "magnitude_windows": _counts(samples["magnitude_class"], MAGNITUDE_CLASSES),
+        "azimuth_windows": _counts(samples["azimuth_class"], AZIMUTH_CLASSES),
+        "magnitude_groups": {
+            name: int(samples.loc[samples["magnitude_class"] == name, "split_group"].nunique())
+            for name in MAGNITUDE_CLASSES
+        },
+        "by_station": {
+            str(station): {"windows": len(rows), "events": int((rows["magnitude_class"] != "Normal").sum())}
+            for station, rows in samples.groupby("station")
+        },
+        "grid": {
+            "frequencies": len(store.frequency_hz), "times": len(store.time_s),
+            "lowest_mhz": 1000 * float(store.frequency_hz[0]), "highest_mhz": 1000 * float(store.frequency_hz[-1]),
+        },
+        "rejected": None if rejected is None else len(rejected),
+        "rejected_by_reason": None if rejected is None else _sizes(rejected["reason"]),
+    }  # fmt: skip
+
+
+def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Compute the Matthews correlation from the confusion matrices; the content of MCC_ANALYSIS.json.
+
+    Args:
+        metrics: metrics.json. folds: of each run of a cross-validation its own metrics.json, by run id.
+
+    Raises:
+        DataError: a recorded value is not that of its recorded matrix.
+
+    Source: Gorodkin (2004), doi:10.1016/j.compbiolchem.2004.09.006, for more than two classes.
+    """
+    return {
+        "computed_from": "confusion matrices of metrics.json (rows true, columns predicted), intervals by group",
+        "run_ids": metrics["run_ids"],
+        "role": metrics["role"],
+        "events": metrics["events"],
+        "confidence": metrics["confidence"],
+        **_mcc_of_tasks(metrics, "metrics.json"),
+        "folds": {run_id: _mcc_of_tasks(fold, f"metrics.json of {run_id}") for run_id, fold in folds.items()},
+    }
+
+
+def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = {}
+    for task in TASK_CLASSES:
+        recorded, confusion = metrics[task]["mcc"], metrics[task]["confusion"]
+        value = float(mcc(np.asarray(confusion, dtype=np.float64)))
+        if recorded["value"] is None or abs(value - recorded["value"]) > _MCC_TOLERANCE:
+            raise DataError(
+                f"{name}: {task}.mcc is {recorded['value']}, its confusion matrix gives {value:.6f}. One of them was "
+                "changed; judge the run again."
+            )
+        found[task] = {"classes": metrics[task]["classes"], "confusion": confusion, "mcc": {**recorded, "value": value}}
+    return found
+
+
+def _crossval_document(path: Path) -> dict[str, Any] | None:
+    found = sorted(path.glob("*_final_results.json")) if path.is_dir() else []
+    return _read(found[0]) if found else None
+
+
+def _find_runs(path: Path, crossval: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> tuple[Run, ...]:
+    """The run itself, or those of a cross-validation, which lie where its models were trained."""
+    if crossval is None:
+        return (read_run(path),)
+    runs = []
+    for run_id in metrics["run_ids"]:
+        places = (path.resolve().parent / RUNS_DIR / run_id, Path(RUNS_DIR) / run_id)
+        place = next((place for place in places if place.is_dir()), None)
+        if place is None:
+            raise DataError(
+                f"{path}: its fold {run_id} is not in {places[0].parent}. Move the run folders beside it, or run from "
+                "the folder where they were trained."
+            )
+        runs.append(read_run(place))
+    return tuple(runs)
+
+
+def _run_document(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "provenance": run.provenance(),
+        "config": run.config().model_dump(mode="json"),
+        "card": read_card(run.best_model),
+        "history": history_document(run.path / "history.csv"),
+    }
+
+
+def history_document(path: Path) -> dict[str, Any]:
+    """Put the history of a training in short: its epochs, and the one whose weights were kept.
+
+    Raises:
+        DataError: the file is missing, or has no epoch.
+    """
+    try:
+        history = pd.read_csv(path)
+        best = int(history["val_loss"].idxmin())
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: the history of the training cannot be read ({error}). Train again.") from error
+    rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in history.to_dict("records")]
+    return {
+        "epochs": len(rows),
+        "best": rows[best],
+        "last": rows[-1],
+        "seconds": float(history["seconds"].sum()) if "seconds" in history else None,
+    }
+
+
+def _open_store(run: Run, data: Path | None, metrics: Mapping[str, Any]) -> Store:
+    named = data or Path(run.config().data.store)
+    if not named.exists():
+        way_out = "Name it with --data STORE." if data is None else "--data names a store that is not there."
+        raise DataError(f"{run.run_id}: its store {named} is not here, and the report counts its windows. {way_out}")
+    store = open_store(named)
+    if store.attributes["dataset_id"] != metrics["dataset_id"]:
+        raise DataError(
+            f"{named}: is data set {store.attributes['dataset_id']}, the predictions of {run.run_id} are of "
+            f"{metrics['dataset_id']}. Name their store with --data STORE."
+        )
+    return store
+
+
+def _certificate(path: Path, run: Run) -> dict[str, Any] | None:
+    """The split's certificate, where one with the sum that the run states lies beside the runs or here."""
+    wanted = run.provenance().get("split_certificate_sha256")
+    name = f"{run.config().split.name}.json"
+    roots = (run.path.parent.parent, path.resolve().parent, Path.cwd())
+    places = [root / "splits" / name for root in roots]
+    place = next((place for place in places if place.is_file() and file_sha256(place) == wanted), None)
+    return None if place is None else _read(place)
+
+
+def _extras(folders: Sequence[Path]) -> dict[str, Any]:
+    found = {}
+    for folder in folders:
+        for name in EXTRAS:
+            if (folder / f"{name}.json").is_file():
+                found[f"{name}.json"] = _read(folder / f"{name}.json")
+    return found
+
+
+def _rejected(store: Path) -> pd.DataFrame | None:
+    try:
+        return pd.read_csv(store / REJECTED_FILE, usecols=["station", "reason"])
+    except (OSError, ValueError):
+        return None  # an imported store has none; data.json then says null
+
+
+def _counts(column: pd.Series, names: Sequence[str]) -> dict[str, int]:
+    return {name: int((column == name).sum()) for name in names}
+
+
+def _sizes(column: pd.Series) -> dict[str, int]:
+    return {str(name): int(n) for name, n in column.value_counts().items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SeismagError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}). Make it again.") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: not a document of seismag. Make it again.")
+    return document

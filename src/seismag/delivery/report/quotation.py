@@ -1,0 +1,199 @@
+"""Numbers in a text, each with its source; and the search for numbers that have none, or differ from it.
+
+In Markdown a number is followed by a comment, ``0.269<!-- src: RUN metrics.json#/magnitude/mcc/value .3f -->``: the
+subject, the document and the place in it (a JSON pointer, RFC 6901), and the form in which it is written. In HTML the
+same stands in an attribute, ``<span data-src="RUN metrics.json#/magnitude/mcc/value .3f">0.269</span>``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seismag.domain import DataError
+
+UNDEFINED = "undefined"  # what a null of the record is written as
+Documents = Mapping[str, Mapping[str, Any]]  # by subject and name of the document
+_COMMENT = re.compile(
+    r"(?P<shown>undefined|[+\-\u2212]?\d[\d,.]*(?:e[+-]?\d+)?(?:\u00a0%)?)<!-- src: (?P<source>.*?) -->"
+)
+_SOURCE = re.compile(r"(?P<subject>\S+) (?P<document>[^#\s]+)#(?P<pointer>\S*) (?P<form>\S+)")
+_SPAN = re.compile(r'<span[^>]* data-src="(?P<source>[^"]*)"[^>]*>(?P<shown>[^<]*)</span>')
+_NOT_TEXT = re.compile(
+    r"```.*?```|~~~.*?~~~|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)|https?://\S+|doi:\S+|\[@[^\]]*\]|^\s*\d+\. |^#+ [\d.]+ ",
+    re.DOTALL | re.MULTILINE,
+)
+_NUMBER = re.compile(r"(?<![\w.\-])[+\-\u2212]?\d[\d,.]*(?:e[+-]?\d+)?")  # H10, Pc3, ConvNeXt-V2 are names
+
+
+class MissingNumberError(DataError):
+    """A number that the text needs is not in the record."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A number of a text that cannot be trusted."""
+
+    shown: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quoter:
+    """Quotes the documents of one subject, a run or a cross-validation.
+
+    Attributes:
+        subject: its identifier, without blanks.
+        documents: by file name, as JSON has them.
+    """
+
+    subject: str
+    documents: Mapping[str, Any]
+
+    def value(self, document: str, pointer: str) -> Any:
+        """Give a recorded value, for a decision about the text.
+
+        Raises:
+            MissingNumberError: the document, or the place in it, does not exist.
+        """
+        if document not in self.documents:
+            raise MissingNumberError(
+                f"{self.subject}: {document} is not recorded, and the report quotes {pointer} of it."
+            )
+        try:
+            return resolve(self.documents[document], pointer)
+        except LookupError as error:
+            raise MissingNumberError(
+                f"{self.subject}: {document} has no {pointer}, which the report quotes. Judge the run again with this "
+                "version of seismag; no value is put in its place."
+            ) from error
+
+    def knows(self, document: str, pointer: str = "") -> bool:
+        """Say whether a value is recorded and not null."""
+        try:
+            return self.value(document, pointer) is not None
+        except MissingNumberError:
+            return False
+
+    def number(self, document: str, pointer: str, form: str = ".3f") -> str:
+        """Write a number in Markdown with its source behind it; for ``form`` see ``write_number``."""
+        shown = write_number(self.value(document, pointer), form)
+        return f"{shown}<!-- src: {self.subject} {document}#{pointer} {form} -->"
+
+    def interval(self, document: str, pointer: str, form: str = ".3f") -> str:
+        """Write a score with its interval, from ``value``, ``low`` and ``high`` below ``pointer``."""
+        shown = self.number(document, f"{pointer}/value", form)
+        if self.value(document, f"{pointer}/low") is None:
+            return f"{shown} (no interval: too few groups)"
+        low, high = (self.number(document, f"{pointer}/{side}", form) for side in ("low", "high"))
+        return f"{shown} [{low}, {high}]"
+
+
+def write_number(value: Any, form: str) -> str:
+    """Write a number.
+
+    Args:
+        value: of the record; None is written as "undefined".
+        form: a format of Python such as ``.3f``, ``+.3f``, ``d`` (thousands by comma: ``,d``) or ``.1%``; ``len``
+            writes how many entries a list has.
+
+    Raises:
+        DataError: not a number.
+    """
+    if form == "len":
+        if not isinstance(value, (list, dict)):
+            raise DataError(f"{value!r} has no entries to be counted.")
+        return str(len(value))
+    if value is None:
+        return UNDEFINED
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise DataError(f"{value!r} is not a number, so it cannot be quoted as one.")
+    if form.endswith("d"):
+        value = int(value)
+    if form.endswith("%"):
+        return format(100 * value, f"{form[:-1]}f") + "\u00a0%"
+    return format(value, form)
+
+
+def resolve(document: Any, pointer: str) -> Any:
+    """Follow a JSON pointer (RFC 6901); "" is the whole document.
+
+    Raises:
+        LookupError: it leads nowhere.
+    """
+    found = document
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list):
+            if not key.isdigit():
+                raise LookupError(key)
+            found = found[int(key)]
+        elif isinstance(found, Mapping):
+            found = found[key]
+        else:
+            raise LookupError(key)
+    return found
+
+
+def escape(key: str) -> str:
+    """Write a key as a part of a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def check_markdown(text: str, documents: Documents) -> list[Problem]:
+    """Compare each number of a Markdown text with its source, and name those without one.
+
+    Numbers in code, links, citations, the numbering of lists and headings, and names such as Pc3 need none.
+    """
+    problems = [
+        problem
+        for match in _COMMENT.finditer(text)
+        if (problem := _compare(match["shown"], match["source"], documents)) is not None
+    ]
+    rest = _COMMENT.sub("", text)
+    problems += [
+        Problem(match[0][:60], "a source without its number") for match in re.finditer(r"<!-- src: .*? -->", rest)
+    ]
+    return problems + list(_without_source(_NOT_TEXT.sub(" ", rest)))
+
+
+def check_html(text: str, documents: Documents) -> list[Problem]:
+    """Compare each number of a page that has a source with it; numbers without one are not searched for."""
+    return [
+        problem
+        for match in _SPAN.finditer(text)
+        if (problem := _compare(match["shown"], match["source"], documents)) is not None
+    ]
+
+
+def to_html(fragment: str) -> str:
+    """Turn the source comments of a rendered fragment into attributes."""
+    return _COMMENT.sub(lambda match: f'<span data-src="{match["source"]}">{match["shown"]}</span>', fragment)
+
+
+def without_sources(text: str) -> str:
+    """Take the source comments off, for a format that has no place for them."""
+    return re.sub(r"<!-- src: .*? -->", "", text)
+
+
+def _compare(shown: str, source: str, documents: Documents) -> Problem | None:
+    match = _SOURCE.fullmatch(source)
+    if match is None:
+        return Problem(shown, f"its source cannot be read: {source}")
+    try:
+        value = resolve(documents[match["subject"]][match["document"]], match["pointer"])
+    except LookupError:
+        return Problem(shown, f"its source does not exist: {source}")
+    try:
+        expected = write_number(value, match["form"])
+    except (DataError, ValueError) as error:
+        return Problem(shown, f"{source}: {error}")
+    return None if shown == expected else Problem(shown, f"{source} is {expected}")
+
+
+def _without_source(text: str) -> Iterator[Problem]:
+    for match in _NUMBER.finditer(text):
+        line = text[text.rfind("\n", 0, match.start()) + 1 :].partition("\n")[0].strip()
+        yield Problem(match[0], f"a number without a source, in: {line[:100]}")
