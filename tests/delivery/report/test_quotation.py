@@ -17,7 +17,8 @@ from seismag.delivery.report.quotation import (
 from seismag.domain import DataError
 
 RECORD = {"mcc": {"value": 0.2686, "low": 0.185, "high": 0.359}, "n": 1971, "few": {"value": -0.5, "low": None},
-          "by/rule": {"a~b": [3, None]}, "confidence": 0.95, "name": "demo"}  # fmt: skip
+          "by/rule": {"a~b": [3, None]}, "confidence": 0.95, "name": "demo",
+          "first": "2021-01-02", "why": "Skill is +0.3 [0.1, 0.5]\nin 3 | 4 stations & more."}  # fmt: skip
 QUOTER = Quoter("run_1", {"metrics.json": RECORD})
 DOCUMENTS = {"run_1": {"metrics.json": RECORD}}
 
@@ -97,6 +98,21 @@ def test_number_that_cannot_be_trusted_is_found(text: str, reason: str) -> None:
     problems = check_markdown(text, DOCUMENTS)
     assert len(problems) == 1
     assert reason in problems[0].reason
+
+
+def test_recorded_sentence_is_quoted_with_its_numbers() -> None:
+    text = f"| a | {QUOTER.sentence('metrics.json', '/why')} |"
+    assert without_sources(text) == "| a | Skill is +0.3 [0.1, 0.5] in 3 / 4 stations & more. |"
+    assert check_markdown(text, DOCUMENTS) == []
+    assert "is Skill is +0.3" in check_markdown(text.replace("0.5]", "0.6]"), DOCUMENTS)[0].reason
+    assert check_html(to_html(text).replace("& more", "&amp; <em>more</em>"), DOCUMENTS) == []
+
+
+def test_date_is_quoted_whole() -> None:
+    text = f"from {QUOTER.number('metrics.json', '/first', 'date')} on"
+    assert without_sources(text) == "from 2021-01-02 on"
+    assert check_markdown(text, DOCUMENTS) == []
+    assert len(check_markdown(text.replace("01-02<", "01-03<"), DOCUMENTS)) == 1
 
 
 def test_page_keeps_sources_as_attributes() -> None:

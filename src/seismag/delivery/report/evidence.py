@@ -143,10 +143,8 @@ def data_document(store: Store) -> dict[str, Any]:
         "mainshock_windows": int(events["is_mainshock"].sum()) if "is_mainshock" in events else None,
         "magnitude_windows": _counts(samples["magnitude_class"], MAGNITUDE_CLASSES),
         "azimuth_windows": _counts(samples["azimuth_class"], AZIMUTH_CLASSES),
-        "magnitude_groups": {
-            name: int(samples.loc[samples["magnitude_class"] == name, "split_group"].nunique())
-            for name in MAGNITUDE_CLASSES
-        },
+        "magnitude_groups": _groups(samples, "magnitude_class", MAGNITUDE_CLASSES),
+        "azimuth_groups": _groups(samples, "azimuth_class", AZIMUTH_CLASSES),
         "by_station": {
             str(station): {"windows": len(rows), "events": int((rows["magnitude_class"] != "Normal").sum())}
             for station, rows in samples.groupby("station")
@@ -290,6 +288,10 @@ def _rejected(store: Path) -> pd.DataFrame | None:
 
 def _counts(column: pd.Series, names: Sequence[str]) -> dict[str, int]:
     return {name: int((column == name).sum()) for name in names}
+
+
+def _groups(samples: pd.DataFrame, column: str, names: Sequence[str]) -> dict[str, int]:
+    return {name: int(samples.loc[samples[column] == name, "split_group"].nunique()) for name in names}
 
 
 def _sizes(column: pd.Series) -> dict[str, int]:

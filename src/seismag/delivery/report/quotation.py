@@ -1,12 +1,14 @@
 """Numbers in a text, each with its source; and the search for numbers that have none, or differ from it.
 
 In Markdown a number is followed by a comment, ``0.269<!-- src: RUN metrics.json#/magnitude/mcc/value .3f -->``: the
-subject, the document and the place in it (a JSON pointer, RFC 6901), and the form in which it is written. In HTML the
+subject, the document and the place in it (a JSON pointer, RFC 6901), and the form in which it is written. A recorded
+sentence begins with ``<!-- quote -->`` and ends likewise, form ``text``. In HTML the
 same stands in an attribute, ``<span data-src="RUN metrics.json#/magnitude/mcc/value .3f">0.269</span>``.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,16 +18,21 @@ from seismag.domain import DataError
 
 UNDEFINED = "undefined"  # what a null of the record is written as
 Documents = Mapping[str, Mapping[str, Any]]  # by subject and name of the document
+_NUMERAL = r"[+\-\u2212]?\d[\d,.]*(?:e[+-]?\d+)?"
 _COMMENT = re.compile(
-    r"(?P<shown>undefined|[+\-\u2212]?\d[\d,.]*(?:e[+-]?\d+)?(?:\u00a0%)?)<!-- src: (?P<source>.*?) -->"
+    rf"(?:<!-- quote -->(?P<quoted>(?:(?!<!--).)*)|(?P<shown>undefined|\d{{4}}-\d\d-\d\d|{_NUMERAL}(?:\u00a0%)?))"
+    r"<!-- src: (?P<source>.*?) -->",
+    re.DOTALL,
 )
 _SOURCE = re.compile(r"(?P<subject>\S+) (?P<document>[^#\s]+)#(?P<pointer>\S*) (?P<form>\S+)")
-_SPAN = re.compile(r'<span[^>]* data-src="(?P<source>[^"]*)"[^>]*>(?P<shown>[^<]*)</span>')
+_SPAN = re.compile(r'<span[^>]* data-src="(?P<source>[^"]*)"[^>]*>(?P<shown>.*?)</span>', re.DOTALL)
+_TAG = re.compile(r"<[^>]+>")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NOT_TEXT = re.compile(
     r"```.*?```|~~~.*?~~~|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)|https?://\S+|doi:\S+|\[@[^\]]*\]|^\s*\d+\. |^#+ [\d.]+ ",
     re.DOTALL | re.MULTILINE,
 )
-_NUMBER = re.compile(r"(?<![\w.\-])[+\-\u2212]?\d[\d,.]*(?:e[+-]?\d+)?")  # H10, Pc3, ConvNeXt-V2 are names
+_NUMBER = re.compile(rf"(?<![\w.\-]){_NUMERAL}")  # H10, Pc3, ConvNeXt-V2 are names
 
 
 class MissingNumberError(DataError):
@@ -82,6 +89,11 @@ class Quoter:
         shown = write_number(self.value(document, pointer), form)
         return f"{shown}<!-- src: {self.subject} {document}#{pointer} {form} -->"
 
+    def sentence(self, document: str, pointer: str) -> str:
+        """Quote a recorded text, with whatever numbers it holds, with its source behind it."""
+        text = write_number(self.value(document, pointer), "text")
+        return f"<!-- quote -->{text}<!-- src: {self.subject} {document}#{pointer} text -->"
+
     def interval(self, document: str, pointer: str, form: str = ".3f") -> str:
         """Write a score with its interval, from ``value``, ``low`` and ``high`` below ``pointer``."""
         shown = self.number(document, f"{pointer}/value", form)
@@ -97,7 +109,7 @@ def write_number(value: Any, form: str) -> str:
     Args:
         value: of the record; None is written as "undefined".
         form: a format of Python such as ``.3f``, ``+.3f``, ``d`` (thousands by comma: ``,d``) or ``.1%``; ``len``
-            writes how many entries a list has.
+            writes how many entries a list has, ``date`` an ISO date, ``text`` a recorded sentence on one line.
 
     Raises:
         DataError: not a number.
@@ -108,6 +120,10 @@ def write_number(value: Any, form: str) -> str:
         return str(len(value))
     if value is None:
         return UNDEFINED
+    if form == "text" and isinstance(value, str):
+        return " ".join(value.replace("|", "/").replace("<!--", "").split())
+    if form == "date" and isinstance(value, str) and _DATE.fullmatch(value):
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DataError(f"{value!r} is not a number, so it cannot be quoted as one.")
     if form.endswith("d"):
@@ -150,7 +166,7 @@ def check_markdown(text: str, documents: Documents) -> list[Problem]:
     problems = [
         problem
         for match in _COMMENT.finditer(text)
-        if (problem := _compare(match["shown"], match["source"], documents)) is not None
+        if (problem := _compare(_shown(match), match["source"], documents)) is not None
     ]
     rest = _COMMENT.sub("", text)
     problems += [
@@ -164,18 +180,22 @@ def check_html(text: str, documents: Documents) -> list[Problem]:
     return [
         problem
         for match in _SPAN.finditer(text)
-        if (problem := _compare(match["shown"], match["source"], documents)) is not None
+        if (problem := _compare(html.unescape(_TAG.sub("", match["shown"])), match["source"], documents)) is not None
     ]
 
 
 def to_html(fragment: str) -> str:
     """Turn the source comments of a rendered fragment into attributes."""
-    return _COMMENT.sub(lambda match: f'<span data-src="{match["source"]}">{match["shown"]}</span>', fragment)
+    return _COMMENT.sub(lambda match: f'<span data-src="{match["source"]}">{_shown(match)}</span>', fragment)
 
 
 def without_sources(text: str) -> str:
     """Take the source comments off, for a format that has no place for them."""
-    return re.sub(r"<!-- src: .*? -->", "", text)
+    return re.sub(r"<!-- (?:src: .*?|quote) -->", "", text)
+
+
+def _shown(match: re.Match[str]) -> str:
+    return str(match["shown"] if match["quoted"] is None else match["quoted"])
 
 
 def _compare(shown: str, source: str, documents: Documents) -> Problem | None:

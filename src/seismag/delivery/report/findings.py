@@ -1,0 +1,81 @@
+"""What the recorded numbers allow to be said: the text follows this, not the other way round.
+
+The score that decides is the audit's: in detection the AUC within stations, in magnitude and azimuth balanced accuracy,
+each as a difference to the best rule without the field. Where an audit is recorded its verdict holds, for it knows how
+many configurations were tried; else the interval decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from seismag.delivery.report.quotation import Quoter
+from seismag.evaluation.checks.skill import TASK_SCORES
+from seismag.evaluation.task_scores import FEW_CLUSTERS
+
+Outcome = Literal["skill", "null", "worse", "undecided", "faulty"]
+HEADLINE_TASK = "detection"
+SCORE_NAMES = {"auc_within_station": "AUC within stations", "balanced_accuracy": "balanced accuracy"}
+_HEADLINE_TEST = "skill_above_no_signal"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is found in one task.
+
+    Attributes:
+        task: detection, magnitude or azimuth.
+        outcome: skill, null, worse than the rule, undecided (too few groups), faulty (the gate failed).
+        score: that decides; ``pointer``: its skill in metrics.json.
+        baseline: the best rule without the field.
+        test: place of the audit's test in audit.json, ``/tests/K``; None: not audited.
+    """
+
+    task: str
+    outcome: Outcome
+    score: str
+    pointer: str
+    baseline: str
+    test: str | None
+
+    @property
+    def score_name(self) -> str:
+        """In words."""
+        return SCORE_NAMES[self.score]
+
+
+def find(quoter: Quoter) -> dict[str, Finding]:
+    """Judge each task of a subject from its metrics.json, and its audit.json where there is one.
+
+    Raises:
+        MissingNumberError: a score that decides is not recorded.
+    """
+    audited = "audit.json" in quoter.documents
+    tests = quoter.value("audit.json", "/tests") if audited else []
+    faulty = audited and quoter.value("audit.json", "/gate") == "fail"
+    return {task: _find_task(quoter, task, tests, faulty) for task in TASK_SCORES}
+
+
+def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], faulty: bool) -> Finding:
+    score = TASK_SCORES[task]
+    pointer = f"/{task}/skill_above_best_baseline/{score}"
+    skill = quoter.value("metrics.json", pointer)
+    name = _HEADLINE_TEST if task == HEADLINE_TASK else f"{_HEADLINE_TEST}_{task}"
+    place = next((k for k, test in enumerate(tests) if test["name"] == name), None)
+    few = min(quoter.value("metrics.json", f"/{key}") for key in ("n_event_groups", "n_normal_groups")) < FEW_CLUSTERS
+    verdict = None if place is None else tests[place]["verdict"]
+    outcome = "faulty" if faulty else _outcome(skill, few, verdict)
+    return Finding(
+        task, outcome, score, pointer, str(skill["baseline"] or "no rule"), None if place is None else f"/tests/{place}"
+    )
+
+
+def _outcome(skill: dict[str, Any], few: bool, verdict: str | None) -> Outcome:
+    if few or skill["low"] is None or verdict == "undecided":
+        return "undecided"
+    if skill["high"] < 0:
+        return "worse"
+    if verdict is not None:
+        return "skill" if verdict == "skill" else "null"
+    return "skill" if skill["low"] > 0 else "null"

@@ -1,0 +1,121 @@
+"""Filling the templates: what they may quote, and the search for numbers without a source at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from seismag.delivery.report.evidence import Evidence
+from seismag.delivery.report.figures import Drawn
+from seismag.delivery.report.findings import HEADLINE_TASK, Finding
+from seismag.delivery.report.quotation import MissingNumberError, Quoter, check_markdown, without_sources
+from seismag.delivery.report.tables import Table
+
+DOCUMENT_NAMES = {"M": "metrics.json", "D": "data.json", "R": "runs.json"}  # what the templates call them
+_TITLES = {
+    "skill": "Spectrograms of ground magnetometers before earthquakes: skill above rules without the field",
+    "null": "No skill above rules without the field in spectrograms of ground magnetometers before earthquakes",
+    "worse": "No skill above rules without the field in spectrograms of ground magnetometers before earthquakes",
+    "undecided": "Spectrograms of ground magnetometers before earthquakes: too few earthquakes for a verdict",
+    "faulty": "Spectrograms of ground magnetometers before earthquakes: faulty data or labels, no result",
+}
+_METHODS = {
+    "loeo": "leaving out whole earthquake clusters (LOEO)",
+    "loso": "leaving out whole stations (LOSO)",
+    "region": "leaving out whole regions",
+    "blocked": "leaving out whole stretches of time",
+    "naive": "dividing windows at random, which is for comparison only",
+}
+
+
+class Texts:
+    """Renders templates about one subject.
+
+    Args:
+        evidence: the subject. findings: of ``find``. tables, figures: by name.
+        more: documents beyond those of the subject, which templates may quote.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        findings: Mapping[str, Finding],
+        tables: Mapping[str, Table],
+        figures: Mapping[str, Drawn],
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.quoter = Quoter(evidence.subject, {**evidence.documents, **(more or {})})
+        self.tables, self.figures = tables, figures
+        self.conclusion = findings[HEADLINE_TASK].outcome
+        self._environment = Environment(
+            loader=PackageLoader("seismag.delivery.report"), autoescape=False, undefined=StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        )  # fmt: skip
+        self._environment.filters["code"] = code
+        self._environment.globals |= self._context(evidence, findings)
+
+    @property
+    def title(self) -> str:
+        """Of the manuscript; it says what was found."""
+        return _TITLES[self.conclusion] + (" (simulated data)" if self._simulated() else "")
+
+    def render(self, name: str, **context: Any) -> str:
+        """Fill the template ``NAME.j2``.
+
+        Raises:
+            MissingNumberError: a number that it needs is not recorded.
+            AssertionError: the template holds a number without a source.
+        """
+        text = self._environment.get_template(f"{name}.j2").render(**context)
+        problems = check_markdown(text, {self.quoter.subject: self.quoter.documents})
+        assert not problems, f"{name}: {problems[0].shown}: {problems[0].reason}"
+        return text
+
+    def _context(self, evidence: Evidence, findings: Mapping[str, Finding]) -> dict[str, Any]:
+        q = self.quoter
+        return {
+            **DOCUMENT_NAMES,
+            "n": q.number, "iv": q.interval, "val": q.value, "quote": q.sentence, "knows": q.knows,
+            "table": self._table, "figure": self._figure, "tables": self.tables, "documents": q.documents,
+            "findings": findings, "conclusion": self.conclusion, "subject": evidence.subject, "kind": evidence.kind,
+            "missing": evidence.missing, "simulated": self._simulated(), "title": self.title,
+            "backbone": str(q.value("runs.json", "/runs/0/config/model/backbone")),
+            "validated": self._validated(), "split_text": self._split_text(),
+        }  # fmt: skip
+
+    def _simulated(self) -> bool:
+        return "simulated" in self.quoter.value("data.json", "/origin")
+
+    def _validated(self) -> str:
+        method = self.quoter.value("runs.json", "/runs/0/config/split/method")
+        return f"validated by {_METHODS[method]}"
+
+    def _split_text(self) -> str:
+        q = self.quoter
+        n_runs, n_folds = q.number("runs.json", "/runs", "len"), "/runs/0/config/split/n_folds"
+        method = q.value("runs.json", "/runs/0/config/split/method")
+        text = f"Validation works by {_METHODS[method]}. "
+        if "crossval.json" in q.documents:
+            return text + f"All {n_runs} folds were trained and their test windows judged together."
+        return text + (
+            f"One fold of {q.number('runs.json', n_folds, 'd')} was trained, so the other windows were never tested."
+        )
+
+    def _table(self, name: str) -> str:
+        if name not in self.tables:
+            raise MissingNumberError(f"{self.quoter.subject}: the table {name} of the report cannot be made.")
+        table = self.tables[name]
+        return f"{table.markdown()}\n\n*Table {name.replace('_', ' ')}.* {table.caption}\n"
+
+    def _figure(self, name: str, caption: str) -> str:
+        drawn = self.figures.get(name)
+        if drawn is None or drawn.file is None:
+            return ""
+        return f"![{without_sources(caption)}]({drawn.file})\n"
+
+
+def code(text: object) -> str:
+    """Write a name as code, in which digits are no results."""
+    return f"`{str(text).replace('`', '')}`"
