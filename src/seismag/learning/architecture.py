@@ -55,11 +55,11 @@ def describe_blocks(model: ConvNeXtMultiTask, n_frequencies: int, n_times: int) 
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"name": name, "kind": _kind(name, parts[name]), "output": list(shape), "parameters": _count(parts[name])}
         for name, shape in outputs.items()
     ]
-    named = sum(block["parameters"] for block in blocks)
+    named = sum(_count(parts[name]) for name in outputs)
     total = _count(model)
     if total != named:  # what no block holds, for instance a norm between stages
         blocks.append({"name": "other layers", "kind": "norms and scales", "output": None, "parameters": total - named})

@@ -46,8 +46,12 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
         for block in side:
             _box(axes, 5.6, end, f"directional: {_shape(block['output'])}", _parameters(block), "ours")
         if side:
-            axes.annotate("", (5.6, end + 0.3), (2.4, 0), arrowprops={"arrowstyle": "-|>", "lw": 0.8,
-                          "connectionstyle": "angle,angleA=0,angleB=90"})  # fmt: skip
+            axes.annotate(
+                "",
+                (5.6, end + 0.3),
+                (2.4, 0),
+                arrowprops={"arrowstyle": "-|>", "lw": 0.8, "connectionstyle": "angle,angleA=0,angleB=90"},
+            )
         for place, block in zip(_spread(len(heads)), heads, strict=True):
             _box(
                 axes,
@@ -76,7 +80,7 @@ def _box(axes: Axes, x: float, y: float, text: str, below: str, kind: str) -> No
             edgecolor="#555555",
             linewidth=0.6,
             zorder=2,
-        )  # fmt: skip
+        )
     )
     axes.text(x, y + 0.13, text, ha="center", va="center", zorder=3)
     axes.text(x, y - 0.17, below, ha="center", va="center", fontsize=7, color="#444444", zorder=3)
@@ -94,7 +98,7 @@ def _arrow(axes: Axes, x0: float, y0: float, x1: float, y1: float) -> None:
             shrinkA=0,
             shrinkB=0,
             zorder=1,
-        )  # fmt: skip
+        )
     )
 
 

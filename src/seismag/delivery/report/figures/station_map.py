@@ -116,10 +116,11 @@ def coastlines(west: float, east: float, south: float, north: float) -> list[np.
     left, right, bottom, top = document["region_deg"]
     inside = left <= west and east <= right and bottom <= south and north <= top
     lines = [np.asarray(line) for line in document["region" if inside else "world"]]
-    return [
-        line for line in lines
-        if line[:, 0].max() >= west and line[:, 0].min() <= east and line[:, 1].max() >= south and line[:, 1].min() <= north
-    ]  # fmt: skip
+    return [line for line in lines if _touches(line, (west, south), (east, north))]
+
+
+def _touches(line: np.ndarray[Any, Any], low: tuple[float, float], high: tuple[float, float]) -> bool:
+    return bool((line.max(axis=0) >= low).all() and (line.min(axis=0) <= high).all())
 
 
 def _draw_events(axes: Axes, events: pd.DataFrame) -> None:
@@ -187,7 +188,7 @@ def _write_codes(axes: Axes, stations: pd.DataFrame) -> None:
             )  # fmt: skip
             box = text.get_window_extent()
             free = not any(box.overlaps(other) for other in taken) and frame.contains(box.x0, box.y0)
-            if free and frame.contains(box.x1, box.y1) or (dx, dy, side) == around[-1]:
+            if (free and frame.contains(box.x1, box.y1)) or (dx, dy, side) == around[-1]:
                 taken.append(box)
                 break
             text.remove()
