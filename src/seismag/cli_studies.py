@@ -273,5 +273,36 @@ def audit(
         raise typer.Exit(3)
 
 
+@studies_app.command()
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders or loeo_convnext_results; the first is reported."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder; an earlier report in it is replaced.")] = Path(
+        "publication_convnext"
+    ),
+    data: Annotated[Path | None, typer.Option("--data", help="Store; default: the one that the run names.")] = None,
+    extras: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", metavar="FOLDER", help="Holds audit.json, recovery.json or explanation.json of the run."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write manuscript, figures, tables and a page about a finished run, every number from its record.
+
+    What was found decides the text: a null result is written as one, with its upper limit. Folders audit/,
+    recovery/ and explanation/ in that of the first run are quoted too.
+    """
+    from seismag.delivery.report.publication import describe_publication, write_publication
+
+    log_to_stderr()
+    say = (lambda _: None) if as_json else print
+    summary = write_publication(runs, out, data, extras or [], say)
+    print_json(summary) if as_json else print(describe_publication(summary))
+
+
 def _names(listed: str | None) -> list[str] | None:
     return None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.data.store import REJECTED_FILE, Store, open_store
-from seismag.delivery.report.quotation import Quoter
+from seismag.delivery.report.quotation import MissingNumberError, Quoter
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.evaluation.predictions import TASK_CLASSES, read_predictions
 from seismag.metrics import mcc
@@ -183,7 +183,7 @@ def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, An
 def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = {}
     for task in TASK_CLASSES:
-        recorded, confusion = metrics[task]["mcc"], metrics[task]["confusion"]
+        recorded, confusion = (_require(metrics, name, task, key) for key in ("mcc", "confusion"))
         value = float(mcc(np.asarray(confusion, dtype=np.float64)))
         if recorded["value"] is None or abs(value - recorded["value"]) > _MCC_TOLERANCE:
             raise DataError(
@@ -192,6 +192,12 @@ def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
             )
         found[task] = {"classes": metrics[task]["classes"], "confusion": confusion, "mcc": {**recorded, "value": value}}
     return found
+
+
+def _require(metrics: Mapping[str, Any], name: str, task: str, key: str) -> Any:
+    if key not in metrics.get(task, {}):
+        raise MissingNumberError(f"{name} has no {task}.{key}, which the report quotes. Judge the run again.")
+    return metrics[task][key]
 
 
 def _crossval_document(path: Path) -> dict[str, Any] | None:

@@ -109,7 +109,7 @@ def write_number(value: Any, form: str) -> str:
     Args:
         value: of the record; None is written as "undefined".
         form: a format of Python such as ``.3f``, ``+.3f``, ``d`` (thousands by comma: ``,d``) or ``.1%``; ``len``
-            writes how many entries a list has, ``date`` an ISO date, ``text`` a recorded sentence on one line.
+            writes how many entries a list has, ``date`` the day of an ISO date or time, ``text`` a recorded sentence on one line.
 
     Raises:
         DataError: not a number.
@@ -122,8 +122,8 @@ def write_number(value: Any, form: str) -> str:
         return UNDEFINED
     if form == "text" and isinstance(value, str):
         return " ".join(value.replace("|", "/").replace("<!--", "").split())
-    if form == "date" and isinstance(value, str) and _DATE.fullmatch(value):
-        return value
+    if form == "date" and isinstance(value, str) and _DATE.match(value):
+        return value[:10]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DataError(f"{value!r} is not a number, so it cannot be quoted as one.")
     if form.endswith("d"):

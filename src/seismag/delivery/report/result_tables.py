@@ -23,7 +23,7 @@ def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table
     tables = [
         skill_table(quoter, findings), score_table(quoter), *(rule_table(quoter, task) for task in TASKS),
         *(class_table(quoter, task) for task in TASKS), station_table(quoter), balance_table(quoter),
-        rejected_table(quoter), alarm_table(quoter), fold_table(quoter), audit_table(quoter),
+        rejected_table(quoter), alarm_table(quoter), fold_table(quoter), audit_table(quoter), split_table(quoter), training_table(quoter), architecture_table(quoter),
     ]  # fmt: skip
     return {table.name: table for table in tables if table is not None}
 
@@ -130,10 +130,12 @@ def rejected_table(quoter: Quoter) -> Table | None:
 
 def alarm_table(quoter: Quoter) -> Table | None:
     """The predictions as alarms; None where they were not judged as such."""
-    if not quoter.knows(_METRICS, "/alarms/references"):
+    references = quoter.value(_METRICS, "/alarms/references") if quoter.knows(_METRICS, "/alarms/references") else {}
+    present = [name for name, entry in references.items() if "absent" not in entry]
+    if not present:
         return None
     rows: list[Row] = []
-    for name in quoter.value(_METRICS, "/alarms/references"):
+    for name in present:
         pointer = f"/alarms/references/{escape(name)}/area_skill"
         null = [Quote(_METRICS, f"{pointer}/null/{key}") for key in ("mean", "low", "high")]
         rows.append(
@@ -175,6 +177,50 @@ def audit_table(quoter: Quoter) -> Table | None:
         ]
         rows.append((_plain(test["name"]), str(test["verdict"]).replace("_", " "), *numbers))
     return Table("audit", "Tests of the audit.", ("test", "verdict", "statistic", "p"), tuple(rows), quoter)
+
+
+def split_table(quoter: Quoter) -> Table | None:
+    """Windows of each role, fold by fold; None where the certificate is not at hand."""
+    if "certificate.json" not in quoter.documents:
+        return None
+    rows: list[Row] = []
+    for k, fold in enumerate(quoter.value("certificate.json", "/folds")):
+        counts = [Quote("certificate.json", f"/folds/{k}/{role}", ",d") for role in ("train", "val", "test", "purged")]
+        share = Quote("certificate.json", f"/folds/{k}/purged_share", ".1%")
+        rows.append((f"fold `{fold['fold']}`", *counts, share))
+    columns = ("fold", "training", "validation", "test", "purged", "share purged")
+    return Table("split", "Windows of each role; purged ones are read by none.", columns, tuple(rows), quoter)
+
+
+def training_table(quoter: Quoter) -> Table:
+    """Each run: its epochs, losses and time."""
+    rows: list[Row] = []
+    for k, run in enumerate(quoter.value("runs.json", "/runs")):
+        places = (
+            ("history/epochs", "d"), ("history/best/epoch", "d"), ("history/best/train_loss", ".3f"),
+            ("history/best/val_loss", ".3f"), ("history/seconds", ",.0f"),
+        )  # fmt: skip
+        rows.append((f"`{run['run_id']}`", *(Quote("runs.json", f"/runs/{k}/{place}", form) for place, form in places)))
+    columns = ("run", "epochs", "kept epoch", "training loss", "validation loss", "seconds")
+    return Table("training", "Trainings; losses are those of the kept epoch.", columns, tuple(rows), quoter)
+
+
+def architecture_table(quoter: Quoter) -> Table:
+    """Each block of the model, with its parameters."""
+    rows: list[Row] = []
+    for k, block in enumerate(quoter.value("architecture.json", "/blocks")):
+        shape = "-" if block["output"] is None else f"`{' x '.join(map(str, block['output']))}`"
+        rows.append(
+            (
+                f"`{block['name']}`",
+                f"`{block['kind']}`",
+                shape,
+                Quote("architecture.json", f"/blocks/{k}/parameters", ",d"),
+            )
+        )
+    rows.append(("all", "", "", Quote("architecture.json", "/parameters", ",d")))
+    columns = ("block", "kind", "output for one window", "parameters")
+    return Table("architecture", "The model in the order of its computation.", columns, tuple(rows), quoter)
 
 
 _KINDS = {"constant": "nothing", "no_signal": "no field", "quality": "quality of the record", "classical": "the field",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from seismag.delivery.report.evidence import Evidence
 from seismag.delivery.report.figures import Drawn
 from seismag.delivery.report.findings import HEADLINE_TASK, Finding
-from seismag.delivery.report.quotation import MissingNumberError, Quoter, check_markdown, without_sources
+from seismag.delivery.report.quotation import MissingNumberError, check_markdown, without_sources
 from seismag.delivery.report.tables import Table
 
 DOCUMENT_NAMES = {"M": "metrics.json", "D": "data.json", "R": "runs.json"}  # what the templates call them
@@ -35,7 +36,6 @@ class Texts:
 
     Args:
         evidence: the subject. findings: of ``find``. tables, figures: by name.
-        more: documents beyond those of the subject, which templates may quote.
     """
 
     def __init__(
@@ -44,14 +44,13 @@ class Texts:
         findings: Mapping[str, Finding],
         tables: Mapping[str, Table],
         figures: Mapping[str, Drawn],
-        more: Mapping[str, Any] | None = None,
     ) -> None:
-        self.quoter = Quoter(evidence.subject, {**evidence.documents, **(more or {})})
+        self.quoter = evidence.quoter
         self.tables, self.figures = tables, figures
         self.conclusion = findings[HEADLINE_TASK].outcome
         self._environment = Environment(
             loader=PackageLoader("seismag.delivery.report"), autoescape=False, undefined=StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+            lstrip_blocks=True, keep_trailing_newline=True,
         )  # fmt: skip
         self._environment.filters["code"] = code
         self._environment.globals |= self._context(evidence, findings)
@@ -68,7 +67,7 @@ class Texts:
             MissingNumberError: a number that it needs is not recorded.
             AssertionError: the template holds a number without a source.
         """
-        text = self._environment.get_template(f"{name}.j2").render(**context)
+        text = _tidy(self._environment.get_template(f"{name}.j2").render(**context))
         problems = check_markdown(text, {self.quoter.subject: self.quoter.documents})
         assert not problems, f"{name}: {problems[0].shown}: {problems[0].reason}"
         return text
@@ -114,6 +113,14 @@ class Texts:
         if drawn is None or drawn.file is None:
             return ""
         return f"![{without_sources(caption)}]({drawn.file})\n"
+
+
+def _tidy(text: str) -> str:
+    """One blank line where templates left several, none within a table or a list, no blanks at the end of a line."""
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    text = re.sub(r"(?<=\S) {2,}(?=\S)", " ", text)
+    text = re.sub(r"(?<=\|)\n\n(?=\|)", "\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
 
 def code(text: object) -> str:

@@ -24,7 +24,6 @@ _PREAMBLE = """#set document(title: {title})
 #set par(justify: true)
 #set heading(numbering: none)
 #show table: set text(size: 7.5pt)
-#show figure: set block(breakable: true)
 #show figure.caption: set text(size: 9pt)
 #set table(stroke: none, inset: (x: 4pt, y: 2.5pt))
 #show quote: set block(fill: luma(240), inset: 8pt)
@@ -54,9 +53,7 @@ def to_typst(markdown: str, title: str, bibliography: str) -> str:
     """Write Markdown as typst source; the first heading becomes the title."""
     tokens = parse(without_sources(markdown))
     body = "".join(_blocks(tokens))
-    references = (
-        f'\n#bibliography("{bibliography}", title: "References", style: "american-psychological-association")\n'
-    )
+    references = f'\n#bibliography("{bibliography}", title: none, style: "american-psychological-association")\n'
     cited = _CITATION.search(markdown) is not None
     return _PREAMBLE.format(title=_string(title)) + body + (references if cited else "")
 
@@ -158,7 +155,7 @@ def _inline(children: Sequence[Any]) -> list[str]:
                 out.append("]")
             case "image":
                 picture = _string(str(child.attrs["src"]).removesuffix(".png") + ".pdf")
-                out.append(f"#figure(image({picture}, width: 88%), caption: [{_escape(child.content)}])")
+                out.append(f"#figure(image({picture}), caption: [{_escape(child.content)}])")
             case other:
                 raise SeismagError(f"the manuscript holds {other}, which its typesetting does not know.")
     return out

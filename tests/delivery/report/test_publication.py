@@ -1,0 +1,243 @@
+"""The publication of a run: every number has its source, a missing one ends it, and the text follows the result."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from delivery.report.finished_study import make_crossval, make_run
+from typer.testing import CliRunner
+
+from seismag.cli import app
+from seismag.delivery.report import publication as module
+from seismag.delivery.report.evidence import read_evidence
+from seismag.delivery.report.publication import MARK, TEXTS, check_folder, write_publication
+from seismag.delivery.report.quotation import MissingNumberError, without_sources
+from seismag.domain import DataError, SeismagError, UsageError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("publication")
+
+
+@pytest.fixture(autouse=True)
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    return make_run(folder).path
+
+
+@pytest.fixture(scope="module")
+def publication(folder: Path, run: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_publication([run], folder / "publication")
+    return folder / "publication"
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / run.name))
+
+
+@pytest.fixture
+def texts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures, PDF and page out, where a test reads nothing but texts."""
+    monkeypatch.setattr(module, "draw_report_figures", lambda *_: {})
+    for name in ("write_pdf", "write_page"):
+        monkeypatch.setattr(module, name, lambda *_: None)
+
+
+def change_metrics(run: Path, change: Any) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    change(metrics)
+    (run / "metrics.json").write_text(json.dumps(metrics))
+
+
+def text_of(publication: Path, name: str) -> str:
+    return without_sources((publication / name).read_text())
+
+
+def test_everything_that_was_promised_is_there(publication: Path) -> None:
+    promised = [*TEXTS, "README.md", "MCC_ANALYSIS.json", "references.bib", "manuscript.pdf", "report.html", MARK]
+    assert [name for name in promised if not (publication / name).is_file()] == []
+    assert (publication / "manuscript.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_every_number_has_its_source(publication: Path) -> None:
+    assert check_folder(publication) == []
+    quoted = sum(path.read_text().count("<!-- src:") for path in publication.glob("*.md"))
+    assert quoted > 300
+
+
+def test_changed_number_in_a_text_is_found(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "changed"))
+    text = (other / "ABSTRACT.md").read_text()
+    (other / "ABSTRACT.md").write_text(text.replace("192<!-- src", "193<!-- src", 1))
+    (name, problem), *others = check_folder(other)
+    assert (name, problem.shown, others) == ("ABSTRACT.md", "193", [])
+    assert problem.reason.endswith("is 192")
+
+
+def test_changed_record_is_found(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "changed"))
+    record = next((other / "sources").glob("*/data.json"))
+    record.write_text(record.read_text().replace('"windows": 192', '"windows": 191', 1))
+    assert {problem.shown for _, problem in check_folder(other)} == {"192"}
+
+
+@pytest.mark.usefixtures("texts_only")
+@pytest.mark.parametrize(
+    ("section", "name"), [("detection", "mcc"), ("azimuth", "macro_f1"), ("magnitude", "skill_above_best_baseline")]
+)
+def test_removed_metric_ends_the_report_with_its_name(copy: Path, tmp_path: Path, section: str, name: str) -> None:
+    change_metrics(copy, lambda metrics: metrics[section].pop(name))
+    with pytest.raises((MissingNumberError, DataError), match=rf"{section}[./]{name}"):
+        write_publication([copy], tmp_path / "out")
+    assert not (tmp_path / "out" / "MANUSCRIPT_DRAFT.md").exists()
+
+
+def set_skill(metrics: dict[str, Any], low: float, value: float, high: float, groups: int = 20) -> None:
+    metrics["n_event_groups"] = metrics["n_normal_groups"] = groups
+    entry = metrics["detection"]["skill_above_best_baseline"]["auc_within_station"]
+    entry.update(low=low, value=value, high=high)
+
+
+@pytest.mark.usefixtures("texts_only")
+@pytest.mark.parametrize(
+    ("numbers", "groups", "words", "absent"),
+    [
+        (
+            (-0.1, 0.01, 0.08),
+            20,
+            ["Detection shows no skill", "null result", "more than +0.080 is excluded"],
+            "shows skill:",
+        ),
+        (
+            (0.05, 0.2, 0.3),
+            20,
+            ["Detection shows skill", "+0.200 [+0.050, +0.300]", "not a sufficient one"],
+            "excluded",
+        ),
+        ((-0.3, -0.2, -0.1), 20, ["Detection is worse than the best rule", "null result"], "shows skill:"),
+        ((0.05, 0.2, 0.3), 4, ["Detection cannot be decided", "More earthquakes are needed"], "excluded"),
+    ],
+)
+def test_text_follows_the_result(
+    copy: Path, tmp_path: Path, numbers: tuple[float, float, float], groups: int, words: list[str], absent: str
+) -> None:
+    low, value, high = numbers
+    change_metrics(copy, lambda metrics: set_skill(metrics, low, value, high, groups))
+    write_publication([copy], tmp_path / "out")
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert [word for word in words if word not in abstract] == []
+    about_detection = abstract[abstract.index("Detection ") : abstract.index("Magnitude ")]
+    assert absent not in about_detection
+    title = abstract.splitlines()[0]
+    assert ("No skill" in title) == ("null result" in words[-1] or "null result" in words[1])
+    assert title.endswith("(simulated data)")
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_failed_gate_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
+    test = {"name": "duplicates", "verdict": "fail", "sentence": "3 copies.", "statistic": 3.0, "p_value": None}
+    audit = {"gate": "fail", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1}
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    summary = write_publication([run], tmp_path / "out", extras=[tmp_path])
+    assert summary["conclusion"] == "faulty"
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert "The audit's gate failed" in abstract
+    assert "Nothing is concluded" in abstract
+    assert "3 copies." in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+
+
+def test_mcc_analysis_is_computed_from_the_matrices(publication: Path, run: Path) -> None:
+    document = json.loads((publication / "MCC_ANALYSIS.json").read_text())
+    assert document["azimuth"]["confusion"] == json.loads((run / "metrics.json").read_text())["azimuth"]["confusion"]
+    assert {"value", "low", "high", "n"} <= set(document["azimuth"]["mcc"])
+
+
+def test_tables_name_the_source_of_each_cell(publication: Path, run: Path) -> None:
+    with (publication / "tables" / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    record = json.loads((run / "metrics.json").read_text())
+    assert [row["task"] for row in rows] == ["detection", "magnitude", "azimuth"]
+    for row in rows:
+        assert float(row["MCC"]) == record[row["task"]]["mcc"]["value"]
+        assert row["MCC source"] == f"{run.name} metrics.json#/{row['task']}/mcc"
+    latex = (publication / "tables" / "scores.tex").read_text()
+    assert latex.count("% src:") == 3
+    assert re.search(r"detection & [-+\d.]+ \[", latex)
+
+
+def test_manuscript_cites_only_what_is_in_the_bibliography(publication: Path) -> None:
+    keys = set(re.findall(r"@\w+\{([\w-]+),", (publication / "references.bib").read_text()))
+    cited = set(re.findall(r"@([a-z][\w-]+)", (publication / "MANUSCRIPT_DRAFT.md").read_text()))
+    assert cited
+    assert cited <= keys
+
+
+def test_crossval_is_reported_with_its_folds(folder: Path, tmp_path: Path) -> None:
+    results = make_crossval(folder)
+    summary = write_publication([results], tmp_path / "out")
+    assert summary["subject"] == "loeo_convnext_results"
+    manuscript = text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+    assert "All 2 folds were trained" in manuscript
+    assert "| fold `2` |" in manuscript
+    assert (tmp_path / "out" / "figures" / "folds.pdf").is_file()
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_second_report_replaces_the_first(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_publication([run], out)
+    (out / "tables" / "stale.csv").write_text("x")
+    write_publication([run], out)
+    assert not (out / "tables" / "stale.csv").exists()
+    assert check_folder(out) == []
+
+
+def test_foreign_folder_is_not_touched(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("mine")
+    with pytest.raises(UsageError, match="holds files that no report made"):
+        write_publication([run], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_out_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="a file. Name a folder"):
+        write_publication([run], tmp_path / "file")
+    with pytest.raises(DataError, match=r"cannot be written \(.*\). Choose another folder"):
+        write_publication([run], tmp_path / "file" / "out")
+
+
+def test_missing_typst_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "typst", None)
+    with pytest.raises(SeismagError, match=r"needs typst: pip install 'seismag\[report\]'"):
+        write_publication([run], tmp_path / "out")
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_command_prints_the_outcome_and_what_is_missing(run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "outcome     detection:" in result.output
+    assert "missing     audit.json; made by: seismag audit --predictions" in result.output
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_command_writes_json_alone(run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "out"), "--json"])
+    document = json.loads(result.stdout)
+    assert document["subject"] == read_evidence(run).subject
+    assert set(document["outcomes"]) == {"detection", "magnitude", "azimuth"}
