@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery.report.finished_study import make_crossval, make_run
 from typer.testing import CliRunner
 
+from delivery.report.finished_study import make_crossval, make_run
 from seismag.cli import app
 from seismag.delivery.report import publication as module
 from seismag.delivery.report.evidence import read_evidence
@@ -215,7 +215,7 @@ def test_foreign_folder_is_not_touched(run: Path, tmp_path: Path) -> None:
 
 def test_out_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="a file. Name a folder"):
+    with pytest.raises(UsageError, match=r"a file\. Name a folder"):
         write_publication([run], tmp_path / "file")
     with pytest.raises(DataError, match=r"cannot be written \(.*\). Choose another folder"):
         write_publication([run], tmp_path / "file" / "out")

@@ -91,7 +91,8 @@ def write_publication(
     write_text_atomic(out / "references.bib", bibliography)
     say("page and PDF")
     write_pdf(written["MANUSCRIPT_DRAFT.md"], texts.title, out)
-    write_page(texts.title, evidence, written, figures, out / "report.html")
+    order = ["ABSTRACT.md", *(name for name in written if name not in ("ABSTRACT.md", "README.md"))]
+    write_page(texts.title, evidence, {name: written[name] for name in order}, figures, out / "report.html")
     require_sources(out)
     summary = {
         "out": str(out),

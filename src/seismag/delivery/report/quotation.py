@@ -109,7 +109,8 @@ def write_number(value: Any, form: str) -> str:
     Args:
         value: of the record; None is written as "undefined".
         form: a format of Python such as ``.3f``, ``+.3f``, ``d`` (thousands by comma: ``,d``) or ``.1%``; ``len``
-            writes how many entries a list has, ``date`` the day of an ISO date or time, ``text`` a recorded sentence on one line.
+            writes how many entries a list has, ``date`` the day of an ISO date or time, ``text`` a recorded sentence on
+            one line.
 
     Raises:
         DataError: not a number.

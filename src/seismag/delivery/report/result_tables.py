@@ -20,11 +20,12 @@ _RULE_COLUMNS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy
 
 def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table]:
     """Make every table that the documents allow, by name."""
-    tables = [
-        skill_table(quoter, findings), score_table(quoter), *(rule_table(quoter, task) for task in TASKS),
-        *(class_table(quoter, task) for task in TASKS), station_table(quoter), balance_table(quoter),
-        rejected_table(quoter), alarm_table(quoter), fold_table(quoter), audit_table(quoter), split_table(quoter), training_table(quoter), architecture_table(quoter),
-    ]  # fmt: skip
+    makers = (
+        score_table, station_table, balance_table, rejected_table, alarm_table, fold_table, audit_table, split_table,
+        training_table, architecture_table,
+    )  # fmt: skip
+    tables: list[Table | None] = [skill_table(quoter, findings), *(make(quoter) for make in makers)]
+    tables += [make(quoter, task) for make in (rule_table, class_table) for task in TASKS]
     return {table.name: table for table in tables if table is not None}
 
 
