@@ -130,7 +130,28 @@ def test_lost_fold_is_named(crossval: Evidence, tmp_path: Path, monkeypatch: pyt
 
 
 def test_documents_of_other_folders_are_found(evidence: Evidence, tmp_path: Path) -> None:
-    (tmp_path / "audit.json").write_text('{"gate": "pass", "tests": []}')
+    audit = {"gate": "pass", "tests": [], "subject": {"run_ids": [evidence.subject]}}
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
     found = read_evidence(evidence.path, extras=[tmp_path])
     assert found.documents["audit.json"]["gate"] == "pass"
     assert "audit.json" not in found.missing
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"gate": "pass", "subject": {"run_ids": ["other_1"]}}, "is of other_1, not of"),
+        ({"gate": "pass", "subject": {"kind": "store"}}, "does not say of which run it is"),
+    ],
+)
+def test_document_of_another_run_is_refused(
+    evidence: Evidence, tmp_path: Path, document: dict[str, object], words: str
+) -> None:
+    (tmp_path / "audit.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=words):
+        read_evidence(evidence.path, extras=[tmp_path])
+
+
+def test_named_folder_without_documents_is_refused(evidence: Evidence, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds none of audit.json, recovery.json, explanation.json"):
+        read_evidence(evidence.path, extras=[tmp_path])

@@ -150,7 +150,8 @@ def test_text_follows_the_result(
 @pytest.mark.usefixtures("texts_only")
 def test_failed_gate_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
     test = {"name": "duplicates", "verdict": "fail", "sentence": "3 copies.", "statistic": 3.0, "p_value": None}
-    audit = {"gate": "fail", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1}
+    audit = {"gate": "fail", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1,
+             "subject": {"run_ids": [run.name]}}  # fmt: skip
     (tmp_path / "audit.json").write_text(json.dumps(audit))
     summary = write_publication([run], tmp_path / "out", extras=[tmp_path])
     assert summary["conclusion"] == "faulty"

@@ -116,7 +116,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     certificate = _certificate(path, runs[0])
     if certificate is not None:
         documents["certificate.json"] = certificate
-    documents |= _extras([*(path / name for name in EXTRAS), *extras])
+    documents |= _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
     places = {"path": path, "store": store.path}
     missing = {name: way.format(**places) for name, way in _WAY_OUT.items() if name not in documents}
     kind = "run" if crossval is None else "crossval"
@@ -276,13 +276,41 @@ def _certificate(path: Path, run: Run) -> dict[str, Any] | None:
     return None if place is None else _read(place)
 
 
-def _extras(folders: Sequence[Path]) -> dict[str, Any]:
+def _extras(folders: Sequence[Path], run_ids: set[str]) -> dict[str, Any]:
     found = {}
     for folder in folders:
+        if folder not in _own(folders) and not any((folder / f"{name}.json").is_file() for name in EXTRAS):
+            raise UsageError(f"--with {folder}: holds none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
         for name in EXTRAS:
-            if (folder / f"{name}.json").is_file():
-                found[f"{name}.json"] = _read(folder / f"{name}.json")
+            file = folder / f"{name}.json"
+            if file.is_file():
+                found[file.name] = _read(file)
+                _require_of_runs(file, found[file.name], run_ids)
     return found
+
+
+def _own(folders: Sequence[Path]) -> Sequence[Path]:
+    """The subject's own folders, which need not be there; those that were named must."""
+    return folders[: len(EXTRAS)]
+
+
+def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str]) -> None:
+    """Refuse a document of other runs.
+
+    Raises:
+        DataError: names whose it is.
+    """
+    subject = document.get("subject")
+    stated = (subject.get("run_ids") if isinstance(subject, Mapping) else None) or [
+        *([document["run_id"]] if isinstance(document.get("run_id"), str) else []),
+        *(model["run_id"] for model in document.get("models", [])),
+    ]
+    if not stated:
+        raise DataError(f"{file}: does not say of which run it is. Make it again of this run's predictions or model.")
+    if strange := sorted(set(stated) - run_ids):
+        raise DataError(
+            f"{file}: is of {strange[0]}, not of {', '.join(sorted(run_ids))}. Name the folder of this run."
+        )
 
 
 def _rejected(store: Path) -> pd.DataFrame | None:
