@@ -15,6 +15,7 @@ from seismag.learning.baseline import no_past_reason
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
+from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.runs import atomic_path, write_json_atomic
 
 
@@ -76,7 +77,9 @@ def require_readable(result: dict[str, Any]) -> None:
 
 def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[dict[str, Any]]:
     store = open_store(path)
-    table = predict_store(loaded, store, np.arange(len(store.samples)), progress=progress)
+    sealed = on_sealed_days(loaded.card, store.samples)
+    closed = set(store.samples.loc[sealed, "sample_id"])
+    table = predict_store(loaded, store, np.flatnonzero(~sealed), progress=progress)
     predicted = {row["sample_id"]: row for row in table.to_dict("records")}
     entries = []
     for sample in store.samples.reindex(columns=["sample_id", "station", "start_utc", "end_utc", "origin"]).to_dict(
@@ -85,7 +88,8 @@ def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> lis
         row = predicted.get(sample["sample_id"])
         times = {key: f"{sample[key]:%Y-%m-%dT%H:%M:%SZ}" for key in ("start_utc", "end_utc")}
         if row is None:
-            reason = no_past_reason(loaded.card["normalisation"])
+            is_sealed = sample["sample_id"] in closed
+            reason = f"sealed: {WAY_OUT}" if is_sealed else no_past_reason(loaded.card["normalisation"])
             outcome: dict[str, Any] = {"p_magnitude": None, "p_azimuth": None, "usable": False, "reason": reason}
         else:
             outcome = {

@@ -28,6 +28,7 @@ from seismag.learning.pretrain import PRETRAINED, load_backbone
 from seismag.learning.processes import in_group, process_number, require_devices, run_processes
 from seismag.learning.role_inputs import RoleInputs, make_role_inputs
 from seismag.learning.scope import FrozenPart, keep_features
+from seismag.learning.sealed_days import sealed_days
 from seismag.learning.transforms import Scaling
 from seismag.runs import Run, update_provenance
 
@@ -120,7 +121,8 @@ def train_model(
             history = list(read_content(run.latest_checkpoint)[0]["history"])
         else:
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
-            start = _Start(checkpoint, initial, tuple(map(str, seen)))
+            facts = {"sealed_days_utc": sealed_days(store.samples, split)}
+            start = _Start(checkpoint, initial, tuple(map(str, seen)), facts)
             history = _run_epochs(store, inputs, config, run, start, _bar_wanted(progress), on_epoch)
     best = min(history, key=lambda record: record["val_loss"])
     stopped_early = len(history) < config.train.epochs
@@ -129,11 +131,12 @@ def train_model(
 
 @dataclass(frozen=True)
 class _Start:
-    """Where a training begins: a checkpoint to resume, weights to fine-tune, and the windows of train and val."""
+    """Where a training begins: a checkpoint, weights to fine-tune, the windows of train and val; facts for the card."""
 
     checkpoint: dict[str, Any] | None
     initial: InitialWeights | None
     seen: tuple[str, ...]
+    facts: dict[str, Any]
 
 
 def _run_epochs(
@@ -157,7 +160,7 @@ def _run_epochs(
             roles = (keep_features(frozen, inputs.train, config.train), keep_features(frozen, inputs.val, config.train))
         first_epoch = len(start.checkpoint["history"]) if start.checkpoint else 0
         loaders = _loaders(*roles, config.train, first_epoch)
-        card, trained_on = build_card(store, config, run), start.seen
+        card, trained_on = build_card(store, config, run) | start.facts, start.seen
         if start.checkpoint is not None:
             kept = ("initial_weights", "training_data")
             card |= {key: start.checkpoint["card"][key] for key in kept if key in start.checkpoint["card"]}

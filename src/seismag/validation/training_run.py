@@ -26,6 +26,7 @@ from seismag.evaluation.table_study import draw_figures, write_metrics
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, is_image, load_checkpoint, record_metrics
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
+from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.learning.train import refuse_placebo, train_model
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 from seismag.validation.placebos import apart_from_training
@@ -189,9 +190,16 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
                 "version of seismag. Train again, or judge its run's predictions.parquet with --predictions."
             )
         return samples.index[samples["sample_id"].isin(test)].to_numpy(), split
+    sealed = on_sealed_days(loaded.card, samples)
+    if sealed.all():
+        raise DataError(
+            f"{store.path}: every window lies on a day that the study of {loaded.path} has sealed; {WAY_OUT}."
+        )
+    if sealed.any():
+        log.warning("left out: %d windows on days that the study of this model has sealed; %s", sealed.sum(), WAY_OUT)
     seen = samples["sample_id"].isin(loaded.trained_on).to_numpy()
     related = seen | _related_to_training(loaded, store, seen) if loaded.trained_on else seen
-    if related.all():
+    if (related | sealed).all():
         raise DataError(
             f"{store.path}: every window was in the training of {loaded.path}, or shares an earthquake or time with "
             "it. Use data that it has not seen."
@@ -201,7 +209,7 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
             "left out: %d windows that the model was trained on, and %d that share an earthquake cluster with these, "
             "or lie within %g h of one at their station", int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
         )  # fmt: skip
-    return samples.index[~related].to_numpy(), None
+    return samples.index[~(related | sealed)].to_numpy(), None
 
 
 def _related_to_training(loaded: LoadedModel, store: Store, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
