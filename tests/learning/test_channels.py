@@ -124,7 +124,7 @@ def test_store_without_cross_spectra_is_refused_with_the_way_out(store: Any) -> 
 
 def test_a_store_of_pictures_is_not_told_to_prepare_cross_spectra(store: Any) -> None:
     store.attributes["preprocessing"] = {"kind": LEGACY_IMAGE}
-    with pytest.raises(SeismagError, match=r"holds pictures.*Train with model\.input=power, or prepare a store from rec"):
+    with pytest.raises(SeismagError, match=r"holds pictures.*Train with model\.input=power, or prepare a store"):
         require_cross(store, ModelConfig(input="power_cross"))
 
 

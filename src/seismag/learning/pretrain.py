@@ -56,12 +56,11 @@ Mask = NDArray[np.bool_]
 
 
 def patch_cells(n_rows: int, n_columns: int, spec: PretrainConfig) -> tuple[int, int]:
-    """Height and width of a patch, cells: as the section says, else by the grid (34 x 36: 8 x 8; 224 x 224: 32 x 32)."""
-    by_side = (
+    """Height and width of a patch, cells: as the section says, else by the grid (34 x 36: 8 x 8)."""
+    rows, columns = (
         next((cells for cells in _PATCHES if side >= _LEAST_PATCHES * cells), _PATCHES[-1])
         for side in (n_rows, n_columns)
     )
-    rows, columns = by_side
     return spec.patch_rows or rows, spec.patch_columns or columns
 
 
