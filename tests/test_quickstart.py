@@ -44,6 +44,8 @@ def test_demo_names_the_files_that_it_wrote(checkout):
     named = [line.split()[0] for line in said[said.index("Written:") :].splitlines()[1:7]]
     assert {"data/test", "models/convnext_loeo_best.pth", "demo/predictions.csv"} <= set(named)
     assert all((checkout / name).exists() for name in named)
+    assert "demo/audit/audit.html" in said
+    assert (checkout / "demo" / "audit" / "audit.html").is_file()
 
 
 def test_demo_prints_one_json_document_and_nothing_else(checkout):

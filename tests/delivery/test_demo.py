@@ -13,6 +13,8 @@ from seismag.config import Config, DataConfig, build_config
 from seismag.data.store import SAMPLES_FILE, create_arrays, finish_store
 from seismag.delivery import demo
 from seismag.domain import UsageError
+from seismag.evaluation.checks.result import CheckResult, gate, judge
+from seismag.runs import Run
 
 SPEC = DataConfig(n_bins=8)
 
@@ -75,6 +77,26 @@ def test_what_a_demonstration_left_is_replaced(config, monkeypatch):
         begin(config, monkeypatch)
     assert not store.exists()
     assert not demo.RESULTS.exists()
+
+
+def test_the_audit_of_a_demonstration_is_a_verdict_a_sentence_and_the_place_of_the_page(config, monkeypatch):
+    skill = CheckResult("skill_above_no_signal", "Six event groups.", verdict="undecided")
+    tests = judge([skill, CheckResult("clock", "Fine.", p_value=0.4, gates=True)], 0.01)
+    document = {
+        "gate": gate(tests), "tests": [test.as_dict() for test in tests], "baselines": {}, "columns": {}, "notes": [],
+        "configurations_tried": 1, "family_wise_error": 0.01,
+        "subject": {"kind": "predictions", "path": "p", "rows": 9},
+    }  # fmt: skip
+    asked = []
+    monkeypatch.setattr(demo, "audit_predictions", lambda *given: asked.append(given) or (document, {"alarms": None}))
+    monkeypatch.setattr(demo, "write_verdict", lambda _document, out, **_: out / "audit.html")
+    run = Run(Path("runs/demo_1"))
+    lines = demo._audit(run, Path("data/test"), config).splitlines()
+    assert asked == [(run.predictions, Path("data/test"), None, config)]
+    assert lines[0].startswith("Gate passed: none of 1 tests found a fault")
+    assert "cannot be decided" in lines[1]
+    assert lines[2].split() == ["page", "demo/audit/audit.html"]
+    assert json.loads((demo.AUDIT / "audit.json").read_text())["gate"] == "pass"
 
 
 def test_a_foreign_folder_named_demo_is_not_removed(config, monkeypatch):

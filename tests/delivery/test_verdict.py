@@ -145,6 +145,11 @@ def test_the_verdict_of_the_skill_test_goes_before_the_interval():
     assert "no skill is shown" in conclusion(audit_of(FINE, skill), metrics_of())
 
 
+def test_too_few_groups_are_not_called_an_absence_of_skill():
+    skill = CheckResult("skill_above_no_signal", "Too few.", verdict="undecided")
+    assert conclusion(audit_of(FINE, skill), metrics_of()).endswith("cannot be decided from so few groups.")
+
+
 def test_parts_that_are_missing_are_said_to_be_missing():
     seen = read(render_verdict({"gate": "pass", "tests": []})).text
     for words in (

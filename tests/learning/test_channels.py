@@ -9,6 +9,7 @@ import pytest
 
 from seismag.config import DataConfig, ModelConfig, build_config
 from seismag.data.spectrogram import power_and_phasors, to_decibel
+from seismag.data.store import LEGACY_IMAGE
 from seismag.domain import SeismagError, UsageError
 from seismag.learning.channels import (
     CHANNELS,
@@ -118,6 +119,12 @@ def test_store_without_cross_spectra_is_refused_with_the_way_out(store: Any) -> 
     with pytest.raises(
         SeismagError, match=r"holds no cross-spectra.*data\.cross_spectra=true, or .*model\.input=power"
     ):
+        require_cross(store, ModelConfig(input="power_cross"))
+
+
+def test_a_store_of_pictures_is_not_told_to_prepare_cross_spectra(store: Any) -> None:
+    store.attributes["preprocessing"] = {"kind": LEGACY_IMAGE}
+    with pytest.raises(SeismagError, match=r"holds pictures.*Train with model\.input=power, or prepare a store"):
         require_cross(store, ModelConfig(input="power_cross"))
 
 

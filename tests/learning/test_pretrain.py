@@ -25,6 +25,7 @@ from seismag.learning.pretrain import (
     draw_patch_mask,
     load_backbone,
     masked_loss,
+    patch_cells,
     pretrain_model,
     windows_to_see,
 )
@@ -64,7 +65,17 @@ def test_mask_of_a_grid_that_is_no_multiple_of_the_patch_is_cut_at_the_edge() ->
 
 def test_patch_as_large_as_the_spectrogram_is_refused() -> None:
     with pytest.raises(UsageError, match=r"one patch of 32 x 64 covers the whole spectrogram of 32 x 40"):
-        draw_patch_mask(32, 40, PretrainConfig(patch_columns=64), np.random.default_rng(0))
+        draw_patch_mask(32, 40, PretrainConfig(patch_rows=32, patch_columns=64), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"), [((224, 224), (32, 32)), ((34, 36), (8, 8)), ((34, 140), (8, 32)), ((64, 127), (16, 16))]
+)
+def test_patches_fit_the_grid_where_no_size_is_given(shape: tuple[int, int], patch: tuple[int, int]) -> None:
+    assert patch_cells(*shape, PretrainConfig()) == patch
+    share = draw_patch_mask(*shape, PretrainConfig(), np.random.default_rng(0)).mean()
+    assert share == pytest.approx(0.6, abs=0.15)  # the share asked for, but for patches cut at the edge
+    assert patch_cells(*shape, PretrainConfig(patch_rows=5)) == (5, patch[1])
 
 
 def test_loss_is_the_mean_square_over_counted_cells_alone() -> None:

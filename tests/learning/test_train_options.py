@@ -170,6 +170,14 @@ def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         processes.require_devices(3)
 
 
+def test_more_processes_than_validation_windows_are_refused_before_one_starts(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seismag.learning.train.run_processes", lambda *_: pytest.fail("processes were started"))
+    with pytest.raises(UsageError, match=r"train\.devices is 9, but the validation role has 8 windows.*devices=8"):
+        train(store, split, changed(config, devices=9), tmp_path)
+
+
 def test_reason_of_a_failing_process_is_the_message() -> None:
     with pytest.raises(UsageError, match=r"none\.yaml"):
         processes.run_processes(read_config_tree, (Path("none.yaml"), []), 1)

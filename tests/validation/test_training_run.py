@@ -12,7 +12,9 @@ from study_store import CLUSTERS, PER_CLUSTER, make_store
 from seismag.config import Config, build_config
 from seismag.data.store import open_store
 from seismag.domain import DataError, UsageError
+from seismag.evaluation.summary import format_summary
 from seismag.learning.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
+from seismag.validation import training_run
 from seismag.validation.training_run import judge_model, run_training, unseen_windows
 
 
@@ -71,14 +73,32 @@ def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, fo
     metrics, predictions = judge_model(folder / "models" / "copy.pth", store_path, settings().evaluate, folder / "out")
     recorded = json.loads((run.path / "metrics.json").read_text())
     assert metrics["magnitude"]["confusion"] == recorded["magnitude"]["confusion"]
-    ours = pd.read_parquet(run.predictions).query("role == 'test'")
-    assert set(predictions["sample_id"]) == set(ours["sample_id"])
+    ours = pd.read_parquet(run.predictions)
+    assert predictions[["role", "sample_id"]].equals(ours[["role", "sample_id"]])
     assert len(np.load(folder / "out" / "embeddings.npy")) == len(predictions)
     assert json.loads((folder / "models" / "copy.json").read_text())["file"] == "copy.pth"
 
 
+def test_a_stored_model_is_calibrated_on_the_validation_role_of_its_fold(run, store_path):
+    metrics, _ = judge_model(run.best_model, store_path, settings().evaluate)
+    recorded = json.loads((run.path / "metrics.json").read_text())
+    for task in ("magnitude", "azimuth", "detection"):
+        ours, then = metrics[task]["calibration"], recorded[task]["calibration"]
+        assert ours["folds"][0]["n"] == then["folds"][0]["n"] > 0
+        assert ours["log_score"]["temperature"]["value"] == pytest.approx(then["log_score"]["temperature"]["value"])
+        assert metrics[task]["conformal"]["coverage"] == recorded[task]["conformal"]["coverage"]
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_anything_is_predicted(run, store_path, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(training_run, "predict_with_embeddings", None)
+    with pytest.raises(DataError, match=r"file/out: cannot be made \(.*\)\. Choose another --out"):
+        judge_model(run.best_model, store_path, settings().evaluate, tmp_path / "file" / "out")
+
+
 def test_a_model_is_never_judged_on_windows_of_its_training(run, store_path):
     _, predictions = judge_model(run.best_model, store_path, settings().evaluate)
+    predictions = predictions[predictions["role"] == "test"]
     assert not set(predictions["sample_id"]) & set(load_checkpoint(run.best_model).trained_on)
 
 
@@ -91,6 +111,7 @@ def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path
     later = make_store(tmp_path / "later", seed=1, dataset_id="three", start="2024-01-01")
     metrics, _ = judge_model(run.best_model, later, settings().evaluate)
     assert metrics["n"] == 2 * CLUSTERS * PER_CLUSTER
+    assert "not calibrated, no conformal sets: No rows of the role val in fold 1" in format_summary(metrics)
 
 
 def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp_path, caplog):
@@ -109,8 +130,6 @@ def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp
 
 
 def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkeypatch):
-    from seismag.validation import training_run
-
     monkeypatch.chdir(folder)
 
     def stop(*_arguments, **_options):

@@ -222,8 +222,13 @@ class PretrainConfig(Section):
         description="Store of unlabelled windows, those near validation or test left out; null: training role.",
     )
     mask_ratio: float = Field(0.6, gt=0, lt=1, description="Share of the patches that is masked.")
-    patch_rows: int = Field(32, ge=1, description="Height of a patch, rows; a multiple of 4 fits the backbone's stem.")
-    patch_columns: int = Field(32, ge=1, description="Width of a patch, columns.")
+    patch_rows: int | None = Field(
+        None,
+        ge=1,
+        description="Height of a patch, rows; null: the largest of 32, 16, 8, 4 that leaves four patches a side. A "
+        "multiple of 4 fits the backbone's stem.",
+    )
+    patch_columns: int | None = Field(None, ge=1, description="Width of a patch, columns; null: as patch_rows.")
     decoder_width: int = Field(256, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)

@@ -16,19 +16,23 @@ from seismag.data.prepare import prepare_store
 from seismag.data.simulate import simulate_archive
 from seismag.data.store import SAMPLES_FILE, open_store
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
+from seismag.delivery.verdict import PAGE, conclusion, write_verdict
 from seismag.domain import UsageError
+from seismag.evaluation.checks.verdict_text import format_audit
 from seismag.evaluation.summary import format_summary
 from seismag.learning.checkpoint import copy_checkpoint
-from seismag.runs import short_path
+from seismag.runs import Run, short_path
+from seismag.validation.audit import audit_predictions, write_audit
 from seismag.validation.training_run import SPLITS_DIR, headline, judge_model, run_training
 
 ARCHIVE = Path("demo/archive")
 RESULTS = Path("demo")
 MODEL = Path("models/convnext_loeo_best.pth")
+AUDIT = RESULTS / "audit"
 
 
 def run_demo(config: Config, workers: int, progress: Progress, say: Callable[[str], None]) -> dict[str, Any]:
-    """Simulate, prepare, train, evaluate and predict.
+    """Simulate, prepare, train, evaluate, audit and predict.
 
     What an earlier demonstration left in ``demo/``, in its store and as its split is replaced.
 
@@ -51,21 +55,23 @@ def run_demo(config: Config, workers: int, progress: Progress, say: Callable[[st
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in SPLITS_DIR.glob(f"{config.split.name}.*"):
         leftover.unlink()
-    say(f"1 of 5  simulate {len(config.simulate.stations)} stations, {config.simulate.days} days")
+    say(f"1 of 6  simulate {len(config.simulate.stations)} stations, {config.simulate.days} days")
     simulate_archive(config.simulate, ARCHIVE, workers, progress)
-    say("2 of 5  prepare: day files to labelled spectrograms")
+    say("2 of 6  prepare: day files to labelled spectrograms")
     inputs = read_inputs(
         ARCHIVE, ARCHIVE / "stations.csv", [ARCHIVE / "catalogue.csv"], ARCHIVE / "kp.csv", ARCHIVE / "dst.csv"
     )
     prepared = prepare_store(inputs, store, config.data, workers, None, progress)
     say(_indent(prepared.describe()))
-    say(f"3 of 5  train {config.model.backbone}, {config.train.epochs} epochs")
+    say(f"3 of 6  train {config.model.backbone}, {config.train.epochs} epochs")
     run = run_training(config, store)
     copy_checkpoint(run.best_model, MODEL)
-    say("4 of 5  evaluate on the test windows (simulated data: a planted emission, so skill is expected)")
+    say("4 of 6  evaluate on the test windows (simulated data: a planted emission, so skill is expected)")
     metrics, _ = judge_model(MODEL, store, config.evaluate, RESULTS / "evaluation", progress)
     say(_indent(format_summary(metrics)))
-    say("5 of 5  predict one day file")
+    say("5 of 6  audit: what but a signal could explain it")
+    say(_indent(_audit(run, store, config)))
+    say("6 of 6  predict one day file")
     day_file = sorted(ARCHIVE.glob("*/*.gz"))[-1]
     predictions = predict_inputs(MODEL, [day_file], ARCHIVE / "stations.csv")
     write_predictions(predictions, RESULTS / "predictions.csv")
@@ -79,6 +85,7 @@ def run_demo(config: Config, workers: int, progress: Progress, say: Callable[[st
         "model": (MODEL, "the model, with its card beside it"),
         "evaluation": (RESULTS / "evaluation", "metrics.json and figures"),
         "predictions": (RESULTS / "predictions.csv", f"predictions for {day_file.name}"),
+        "audit": (AUDIT / PAGE, "the page of the audit, beside audit.json"),
     }
     for path, what in files.values():
         say(f"  {path}  {what}")
@@ -89,6 +96,15 @@ def run_demo(config: Config, workers: int, progress: Progress, say: Callable[[st
         "metrics": headline(metrics),
         "files": {name: str(path) for name, (path, _) in files.items()},
     }
+
+
+def _audit(run: Run, store: Path, config: Config) -> str:
+    """Audit the predictions of the run, write the page, and say the verdict in a few lines."""
+    document, metrics = audit_predictions(run.predictions, store, None, config)
+    write_audit(document, AUDIT)
+    page = write_verdict(document, AUDIT, metrics=metrics, alarms=metrics["alarms"])
+    verdict = format_audit(document).partition("\n")[0]
+    return f"{verdict}\n{conclusion(document, metrics)}\npage        {page}"
 
 
 def require_replaceable(store: Path) -> None:

@@ -101,6 +101,8 @@ def conclusion(audit: dict[str, Any], metrics: dict[str, Any] | None) -> str:
         return "No test was made, so nothing can be said."
     verdicts = {test["name"]: test["verdict"] for test in audit["tests"]}
     skill = _first_skill(metrics)
+    if verdicts.get("skill_above_no_signal") == "undecided":
+        return "No fault was found. Whether there is skill cannot be decided from so few groups."
     if "skill_above_no_signal" in verdicts:
         shown = verdicts["skill_above_no_signal"] == "skill"
     elif skill is not None and skill["low"] is not None:

@@ -34,6 +34,8 @@ def format_summary(metrics: dict[str, Any]) -> str:
     for task in TASK_CLASSES:
         lines += ["", *_summary_of_task(task, metrics[task], few)]
     lines += ["", *_summary_of_parts(metrics)]
+    if (reason := metrics["detection"]["calibration"]["reason"]) is not None:
+        lines.append(f"not calibrated, no conformal sets: {reason}")
     warnings = metrics["warnings"]
     lines += [f"warning: {sentence}" for sentence in warnings[:MAX_WARNINGS]]
     if len(warnings) > MAX_WARNINGS:
@@ -87,7 +89,7 @@ def _own_scores(result: dict[str, Any]) -> list[str]:
         lines.append(_line("AUC within station", _with_interval(result["auc_within_station"], ".3f") + "; chance 0.5"))
         before = result["reliability"]["ece"]["value"]
         after = result["calibration"].get("reliability")
-        text = f"{before:.3f}" + (f"; calibrated {after['ece']['value']:.3f}" if after else "")
+        text = f"{before:.3f}" + (f"; calibrated {after['ece']['value']:.3f}" if after else "; not calibrated")
         lines.append(_line("calibration error (ECE)", text))
         if sets := result["conformal"]:
             text = (

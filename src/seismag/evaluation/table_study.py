@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ def judge_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Pr
     Raises:
         DataError: the table cannot be judged, or ``out`` cannot be made.
     """
+    if out is not None:
+        make_folder(out)  # before the work, not after it
     table = [read_predictions(path)]
     progress("scores", 0, 1)
     metrics = evaluate_predictions(table.pop(), config=spec)  # no name here keeps a million windows alive
@@ -36,16 +39,27 @@ def judge_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Pr
     return metrics
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder of a judgement's files, where it is not there.
+
+    Raises:
+        DataError: it cannot be made, or nothing can be written in it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be made ({error.strerror}). Choose another --out.") from error
+    if not os.access(out, os.W_OK):
+        raise DataError(f"{out}: cannot be written in. Choose another --out.")
+
+
 def write_metrics(metrics: dict[str, Any], out: Path) -> None:
     """Write metrics.json and its figures into a folder, which is made where it is not there.
 
     Raises:
         DataError: the folder cannot be made.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be made ({error.strerror}). Choose another --out.") from error
+    make_folder(out)
     write_json_atomic(out / "metrics.json", metrics)
     draw_figures(metrics, out)
 

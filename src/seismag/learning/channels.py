@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seismag.config import ModelConfig
 from seismag.data.spectrogram import PAIRS
+from seismag.data.store import LEGACY_IMAGE
 from seismag.domain import COMPONENTS, SeismagError
 from seismag.learning.transforms import Scaling
 
@@ -29,6 +30,11 @@ def require_cross(store: Any, model: ModelConfig) -> None:
         SeismagError: it names the store and the way out.
     """
     if model.input == "power_cross" and store.cross is None:
+        if store.attributes["preprocessing"].get("kind") == LEGACY_IMAGE:
+            raise SeismagError(
+                f"{store.path}: holds pictures of an earlier system, which have no cross-spectra, and model.input "
+                "power_cross needs them. Train with model.input=power, or prepare a store from recordings."
+            )
         raise SeismagError(
             f"{store.path}: holds no cross-spectra, which model.input power_cross needs. Prepare it again with "
             "data.cross_spectra=true, or train with model.input=power."

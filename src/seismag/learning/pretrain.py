@@ -50,7 +50,18 @@ LATEST = "pretrain_latest.pth"
 HISTORY = "pretrain_history.csv"
 STRIDE = 32  # of a ConvNeXt, input cells to a place of the last feature map
 _OF_MASK = 3  # place in the seed; streams 1 and 2 are those of augmentation
+_PATCHES = (32, 16, 8, 4)  # cells: places of the last feature map, and down to those of the stem
+_LEAST_PATCHES = 4  # a side; fewer leave slivers beside one patch, and few masks to draw
 Mask = NDArray[np.bool_]
+
+
+def patch_cells(n_rows: int, n_columns: int, spec: PretrainConfig) -> tuple[int, int]:
+    """Height and width of a patch, cells: as the section says, else by the grid (34 x 36: 8 x 8)."""
+    rows, columns = (
+        next((cells for cells in _PATCHES if side >= _LEAST_PATCHES * cells), _PATCHES[-1])
+        for side in (n_rows, n_columns)
+    )
+    return spec.patch_rows or rows, spec.patch_columns or columns
 
 
 def draw_patch_mask(n_rows: int, n_columns: int, spec: PretrainConfig, rng: np.random.Generator) -> Mask:
@@ -59,16 +70,17 @@ def draw_patch_mask(n_rows: int, n_columns: int, spec: PretrainConfig, rng: np.r
     Raises:
         UsageError: the spectrogram has room for one patch only.
     """
-    shape = (-(-n_rows // spec.patch_rows), -(-n_columns // spec.patch_columns))  # rounded up
+    rows, columns = patch_cells(n_rows, n_columns, spec)
+    shape = (-(-n_rows // rows), -(-n_columns // columns))  # rounded up
     n = shape[0] * shape[1]
     if n < 2:
         raise UsageError(
-            f"pretrain: one patch of {spec.patch_rows} x {spec.patch_columns} covers the whole spectrogram of "
+            f"pretrain: one patch of {rows} x {columns} covers the whole spectrogram of "
             f"{n_rows} x {n_columns} (frequency x time). Lower pretrain.patch_rows or pretrain.patch_columns."
         )
     patches = np.zeros(n, dtype=bool)
     patches[rng.permutation(n)[: min(n - 1, max(1, round(spec.mask_ratio * n)))]] = True
-    cells = np.kron(patches.reshape(shape), np.ones((spec.patch_rows, spec.patch_columns), dtype=bool))
+    cells = np.kron(patches.reshape(shape), np.ones((rows, columns), dtype=bool))
     return np.asarray(cells[:n_rows, :n_columns], dtype=bool)
 
 
@@ -204,6 +216,7 @@ def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: R
     card = build_card(store, config, run) | {
         "kind": "pretrained backbone",
         "pretrain": config.pretrain.model_dump(mode="json"),
+        "patch_cells": list(patch_cells(*store.power.shape[2:], config.pretrain)),
         "pretrained_on": {"dataset_id": source.attributes["dataset_id"], "windows": len(ids)},
     }
     state = {f"backbone.{key}": value.cpu() for key, value in model.backbone.state_dict().items()}

@@ -114,6 +114,7 @@ def train_model(
     history = list(checkpoint["history"]) if checkpoint else []
     if not is_finished(history, config.train):
         if config.train.devices > 1 and not in_group():
+            _require_windows_for(config.train.devices, inputs)
             del inputs, checkpoint  # each process reads for itself
             run_processes(
                 _train_in_process, (store, split, config, run, resume, progress, on_epoch), config.train.devices
@@ -226,6 +227,16 @@ def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tup
     shuffle = EpochDraws(len(train), config.seed, first_epoch, rank, n_processes)
     part = range(rank, len(val), n_processes)
     return DataLoader(train, sampler=shuffle, **common), DataLoader(val, sampler=part, **common)
+
+
+def _require_windows_for(n_processes: int, inputs: RoleInputs) -> None:
+    """Refuse more processes than a role has windows: one without a window has nothing to answer with."""
+    for role, windows in (("validation", inputs.val), ("training", inputs.train)):
+        if len(windows) < n_processes:
+            raise UsageError(
+                f"train.devices is {n_processes}, but the {role} role has {len(windows)} windows, and each process "
+                f"needs one. Set train.devices={len(windows)} or fewer, or use more data."
+            )
 
 
 def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[str]:

@@ -22,8 +22,9 @@ from seismag.evaluation.classical import classical_forecasts
 from seismag.evaluation.figures import draw_training_curves
 from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
-from seismag.evaluation.table_study import draw_figures, write_metrics
+from seismag.evaluation.table_study import draw_figures, make_folder, write_metrics
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, is_image, load_checkpoint, record_metrics
+from seismag.learning.dataset import role_indices
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
 from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
@@ -90,8 +91,8 @@ def judge_model(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Predict with a stored model and judge it on windows that its training has not seen.
 
-    On the store of its training these are the test windows of its fold; on another store all windows that
-    the training did not hold.
+    On the store of its training these are the test windows of its fold, and its validation windows calibrate; on
+    another store all windows that the training did not hold, and nothing calibrates.
 
     Args:
         model: a checkpoint.
@@ -101,13 +102,22 @@ def judge_model(
         progress: called with stage, done, total.
 
     Returns:
-        The content of metrics.json, and the predictions.
+        The content of metrics.json, and the predictions (of the role val, where it is known, and test).
+
+    Raises:
+        DataError: no window is unseen, or ``out`` cannot be made.
     """
     store = require_samples(open_store(store_path))
     sealed_state(store.path)  # as above
     loaded = load_checkpoint(model)
     indices, split = unseen_windows(loaded, store)
+    if out is not None:
+        make_folder(out)  # before the work, not after it
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
+    if split is not None:
+        validation, of_validation = _predict_validation(loaded, store, split, progress)
+        predictions = pd.concat([validation, predictions], ignore_index=True)
+        embeddings = np.concatenate([of_validation, embeddings])
     progress("scores", 0, 1)
     metrics = judge_predictions(store, predictions, split, config)
     progress("scores", 1, 1)
@@ -115,11 +125,9 @@ def judge_model(
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         log.warning(UNKNOWN_TRAINING)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         predictions.to_parquet(out / "predictions.parquet", index=False)
         np.save(out / "embeddings.npy", embeddings)
-        write_json_atomic(out / "metrics.json", metrics)
-        draw_figures(metrics, out)
+        write_metrics(metrics, out)
     return metrics, predictions
 
 
@@ -146,8 +154,10 @@ def judge_table_of_store(
     The samples say which events are mainshocks, how strong and how far; the arrays serve the classical methods.
 
     Raises:
-        DataError: the table cannot be judged, or has windows that are not in the store.
+        DataError: the table cannot be judged, or has windows that are not in the store; ``out`` cannot be made.
     """
+    if out is not None:
+        make_folder(out)
     predictions = read_predictions(path)
     progress("scores", 0, 1)
     metrics = judge_predictions(open_store(store_path), predictions, None, config)
@@ -210,6 +220,15 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
             "or lie within %g h of one at their station", int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
         )  # fmt: skip
     return samples.index[~(related | sealed)].to_numpy(), None
+
+
+def _predict_validation(
+    loaded: LoadedModel, store: Store, split: pd.DataFrame, progress: Progress
+) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+    """Predictions and embeddings of the validation role of a model's own fold, scaled as in its training."""
+    train, val = (role_indices(store.samples, split, loaded.card["fold"], role) for role in ("train", "val"))
+    pool = np.concatenate([train, val])
+    return predict_with_embeddings(loaded, store, val, role="val", progress=progress, pool=pool)
 
 
 def _related_to_training(loaded: LoadedModel, store: Store, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
