@@ -1,0 +1,213 @@
+"""The comparison of several models in identical folds: paired differences of their scores, and what each costs."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from seismag import __version__
+from seismag.config import EvaluateConfig
+from seismag.data.parallel import Progress, silent
+from seismag.data.splits import draw_split
+from seismag.data.store import Store, open_store
+from seismag.domain import DataError
+from seismag.evaluation.classical import classical_forecasts
+from seismag.evaluation.forecasts import Training
+from seismag.evaluation.paired import align_tables, compare_tables
+from seismag.learning.checkpoint import LoadedModel, load_checkpoint
+from seismag.learning.cost import (
+    FLOPS_COUNTED,
+    LatencyPlan,
+    blank_input,
+    count_flops,
+    count_parameters,
+    device_name,
+    measure_latency,
+)
+from seismag.runs import git_state, write_json_atomic
+from seismag.validation.compared_runs import ComparedRun, config_differences, read_compared_runs
+from seismag.validation.training_run import reach_h
+
+COMPARISON_FILE = "comparison.json"
+NOT_MEASURED = "not measured"
+_PLAN = LatencyPlan()
+
+
+def compare_runs(
+    paths: Sequence[Path],
+    spec: EvaluateConfig,
+    progress: Progress = silent,
+    data: Path | None = None,
+    latency: LatencyPlan | None = _PLAN,
+) -> dict[str, Any]:
+    """Compare runs, or cross-validations, with the first of them; gives the content of comparison.json.
+
+    Args:
+        paths: folders; all on one data set and in identical folds.
+        spec: section ``evaluate``.
+        progress: called with stage, done, total.
+        data: their store; None: the one that the first configuration names.
+        latency: None: it is not measured, and the document says so.
+
+    Raises:
+        UsageError: none, one twice, or a folder that is neither.
+        DataError: data sets, splits, folds, windows or labels differ, or the store is not there.
+    """
+    runs = read_compared_runs(paths)
+    tables = align_tables({run.subject: run.rows for run in runs})
+    store = _open_store(runs[0], data)
+    split = _split_of(runs[0], store)
+    progress("classical methods", 0, 1)
+    classical = classical_forecasts(store, tables[runs[0].subject], split)
+    progress("scores", 0, 1)
+    compared = compare_tables(tables, Training(store.samples, split, classical.tables), spec)
+    progress("scores", 1, 1)
+    forecasts = compared.pop("forecasts")
+    loaded = {run.subject: load_checkpoint(run.runs[0].best_model) for run in runs}
+    costs = _costs(runs, loaded, latency, progress)
+    models = [
+        _describe(run, runs[0]) | costs[run.subject] | forecasts[run.subject] | {"predictions": len(run.rows)}
+        for run in runs
+    ]
+    rules = [{"name": name, **entry} for name, entry in forecasts.items() if name not in {run.subject for run in runs}]
+    return {
+        "dataset_id": runs[0].dataset_id,
+        "data_origin": sorted(store.samples["origin"].astype(str).unique()) if "origin" in store.samples else None,
+        "split": {
+            "name": runs[0].config.split.name,
+            "method": runs[0].config.split.method,
+            "certificate_sha256": runs[0].certificate_sha256,
+            "folds": sorted(int(fold) for fold in runs[0].rows["fold"].unique()),
+        },
+        **compared,
+        "models": models,
+        "rules": rules,
+        "classical": classical.notes,
+        "flops_counted": FLOPS_COUNTED,
+        "latency_measured": _latency_words(latency),
+        "session": session_facts(),
+    }
+
+
+def write_comparison(document: dict[str, Any], folder: Path) -> Path:
+    """Write comparison.json into a folder."""
+    path = folder / COMPARISON_FILE
+    write_json_atomic(path, document)
+    return path
+
+
+def read_comparison(path: Path) -> dict[str, Any]:
+    """Read comparison.json, or that of a folder.
+
+    Raises:
+        DataError: it is not one.
+    """
+    path = path / COMPARISON_FILE if path.is_dir() else path
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a comparison ({error}). 'seismag report RUN RUN' makes one.") from error
+    if not isinstance(document, dict) or "models" not in document:
+        raise DataError(f"{path}: not a comparison (no models). 'seismag report RUN RUN' makes one.")
+    return document
+
+
+def session_facts() -> dict[str, Any]:
+    """Where and with what costs were measured."""
+    git = git_state(Path(__file__))
+    return {
+        "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "device": device_name(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "seismag": __version__,
+        "commit": None if git is None else git["commit"],
+    }
+
+
+def _describe(run: ComparedRun, reference: ComparedRun) -> dict[str, Any]:
+    return {
+        "id": run.subject,
+        "kind": run.kind,
+        "run_ids": [entry.run_id for entry in run.runs],
+        "name": run.name,
+        "backbone": run.config.model.backbone,
+        "epochs": run.config.train.epochs,
+        "differs": config_differences(reference.config, run.config),
+    }
+
+
+def _costs(
+    runs: list[ComparedRun], loaded: dict[str, LoadedModel], latency: LatencyPlan | None, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    costs: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        model = loaded[run.subject]
+        costs[run.subject] = {
+            "parameters": count_parameters(model, run.config.train.scope),
+            "flops": count_flops(model.model, blank_input(model, 1)),
+            "weights_bytes": run.runs[0].best_model.stat().st_size,
+            "input": [model.model.n_channels, len(model.card["frequency_hz"]), len(model.card["time_s"])],
+            "latency": None,
+        }
+    if latency is not None:
+        for subject, seconds in measure_latency(loaded, latency, progress).items():
+            costs[subject]["latency"] = seconds
+    return costs
+
+
+def _open_store(run: ComparedRun, data: Path | None) -> Store:
+    path = data or Path(run.config.data.store)
+    if not path.exists():
+        raise DataError(f"{run.subject}: its store {path} is not here. Name it with --data STORE.")
+    store = open_store(path)
+    if store.attributes["dataset_id"] != run.dataset_id:
+        raise DataError(
+            f"{path}: is data set {store.attributes['dataset_id']}, the runs are of {run.dataset_id}. Name their store "
+            "with --data STORE."
+        )
+    return store
+
+
+def _split_of(run: ComparedRun, store: Store) -> pd.DataFrame:
+    """The split, drawn anew, for the rules and the classical methods; its test windows must be those judged."""
+    split = draw_split(store.samples, run.config.split, reach_h(store))
+    role = str(run.rows["role"].iloc[0])
+    drawn = split[split["role"] == role]
+    known = pd.MultiIndex.from_arrays([drawn["fold"].astype(int), drawn["sample_id"].astype(str)])
+    judged = pd.MultiIndex.from_arrays([run.rows["fold"].astype(int), run.rows["sample_id"].astype(str)])
+    if len(judged.difference(known)):
+        raise DataError(
+            f"{run.subject}: its split, drawn anew, has other {role} windows; it was trained by another version of "
+            "seismag. Train the models again."
+        )
+    return split
+
+
+def _latency_words(latency: LatencyPlan | None) -> str:
+    if latency is None:
+        return NOT_MEASURED
+    rounds = ", ".join(f"{n} rounds of batch {batch}" for batch, n in latency.rounds.items())
+    return (
+        f"scaled input in memory to class scores, float32, all models in turn within each round: {rounds}; the network "
+        "of the first fold"
+    )
+
+
+def _processor() -> str:
+    """Model name of the processor."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
