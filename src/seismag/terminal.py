@@ -20,7 +20,7 @@ def log_to_stderr() -> None:
     import logging
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("lightning", "lightning.pytorch", "lightning.fabric", "distributed", "fsspec"):
+    for noisy in ("lightning", "lightning.pytorch", "lightning.fabric", "distributed", "fsspec", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -159,6 +159,9 @@ def test_the_attributes_tell_where_the_store_comes_from(reference, inputs):
     assert attributes["inputs"]["kp"] == inputs.kp.sha256
     assert attributes["range_rule"] == "dobrovolsky"
     assert attributes["dataset_id"] == reference.dataset_id
+    gto = inputs.stations["GTO"]
+    assert attributes["stations"]["GTO"] == {"latitude_deg": gto.latitude_deg, "longitude_deg": gto.longitude_deg}
+    assert set(attributes["stations"]) == set(open_store(reference.store).samples["station"])
 
 
 def test_the_store_keeps_the_earthquakes_that_labelled_it(reference, inputs):

@@ -125,6 +125,7 @@ def _attributes(
     dataset_id: str, fingerprint: str, inputs: Inputs, days: pd.DataFrame, spec: DataConfig
 ) -> dict[str, Any]:
     origins = set(days["origin"].dropna())
+    used = sorted(set(days["station"]) & set(inputs.stations))
     return {
         "dataset_id": dataset_id,
         "origin": "mixed" if len(origins) > 1 else origins.pop(),
@@ -132,6 +133,13 @@ def _attributes(
         "config": spec.model_dump(mode="json"),
         "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
         "inputs": checksums(inputs),
+        "stations": {
+            code: {
+                "latitude_deg": inputs.stations[code].latitude_deg,
+                "longitude_deg": inputs.stations[code].longitude_deg,
+            }
+            for code in used
+        },
         "catalog_holes": inputs.catalog.coverage.describe_holes(),
         "catalog_warnings": inputs.catalog.warnings,
         "catalog_dropped": inputs.catalog.dropped,

@@ -49,7 +49,7 @@ def draw_molchan(summary: dict[str, Any], path: str | Path) -> None:
     """
     present = {name: entry for name, entry in summary["references"].items() if "curve" in entry}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN_IN, 4.7))
+        figure = Figure(figsize=(COLUMN_IN, 4.8))
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained")
         axes = figure.subplots()
@@ -66,7 +66,7 @@ def draw_molchan(summary: dict[str, Any], path: str | Path) -> None:
             xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=r"alarmed fraction $\tau$ of the reference",
             ylabel=r"miss rate $\nu$", title=f"{summary['n_events']} independent events",
         )  # fmt: skip
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), frameon=False, handlelength=2.6, borderpad=0)
+        figure.legend(loc="outside lower center", frameon=False, handlelength=2.6, borderpad=0)
         save_figure(figure, path)
 
 

@@ -63,7 +63,7 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
             if not rows[row, 0]:
                 continue
             share = shares[row, column]
-            text = f"{_short(count)}\n{100 * share:.0f}%" if count else "0"
+            text = f"{short_count(count)}\n{100 * share:.0f}%" if count else "0"
             colour = "white" if share > 0.55 else ("black" if count else "#767676")
             axes.text(column, row, text, ha="center", va="center", color=colour, linespacing=1.0)
         axes.set_xticks(range(len(classes)), classes, rotation=90 if len(classes) > 6 else 0)
@@ -236,5 +236,6 @@ def _title(metrics: dict[str, Any], task: str) -> str:
     return f"{task}: {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events"
 
 
-def _short(count: int) -> str:
+def short_count(count: int) -> str:
+    """Write a number of windows in at most four characters: 9999, 10k."""
     return f"{count}" if count < 10_000 else f"{count / 1000:.0f}k"

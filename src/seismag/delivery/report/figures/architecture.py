@@ -15,7 +15,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from seismag.evaluation.figures import STYLE, save_figure
 from seismag.evaluation.part_figures import PAGE_IN
 
-_BOX_WIDTH, _ROW = 4.6, 1.0
+_BOX_WIDTH, _ROW, _HALF_BOX = 4.6, 1.0, 0.35
 _FILL = {"input": "#EEEEEE", "backbone": "#CFE3F2", "ours": "#FBE3CF"}
 
 
@@ -46,12 +46,9 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
         for block in side:
             _box(axes, 5.6, end, f"directional: {_shape(block['output'])}", _parameters(block), "ours")
         if side:
-            axes.annotate(
-                "",
-                (5.6, end + 0.3),
-                (2.4, 0),
-                arrowprops={"arrowstyle": "-|>", "lw": 0.8, "connectionstyle": "angle,angleA=0,angleB=90"},
-            )
+            bend = {"arrowstyle": "-|>", "color": "#444444", "lw": 0.8, "shrinkA": 0, "shrinkB": 0,
+                    "mutation_scale": 7, "connectionstyle": "angle,angleA=0,angleB=90"}  # fmt: skip
+            axes.annotate("", (5.6, end + _HALF_BOX), (_BOX_WIDTH / 2, 0), arrowprops=bend)
         for place, block in zip(_spread(len(heads)), heads, strict=True):
             _box(
                 axes,
@@ -64,8 +61,8 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
             _arrow(axes, 0, end, place, end - 1.6)
             if side:
                 _arrow(axes, 5.6, end, place, end - 1.6)
-        total = f"{architecture['backbone']}: {architecture['parameters']:,} parameters; blue: backbone, orange: ours"
-        axes.text(0, end - 2.25, total, ha="center", va="center")
+        total = f"{architecture['backbone']}: {architecture['parameters']:,} parameters"
+        axes.text(0, end - 2.25, f"{total}; blue: backbone, orange: added to it", ha="center", va="center")
         save_figure(figure, path)
 
 
@@ -89,8 +86,8 @@ def _box(axes: Axes, x: float, y: float, text: str, below: str, kind: str) -> No
 def _arrow(axes: Axes, x0: float, y0: float, x1: float, y1: float) -> None:
     axes.add_patch(
         FancyArrowPatch(
-            (x0, y0 - 0.33),
-            (x1, y1 + 0.33),
+            (x0, y0 - _HALF_BOX),
+            (x1, y1 + _HALF_BOX),
             arrowstyle="-|>",
             mutation_scale=7,
             linewidth=0.8,

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from seismag.evaluation.figures import BLUE, ORANGE, STYLE, save_figure
+from seismag.evaluation.figures import BLUE, ORANGE, STYLE, save_figure, short_count
 from seismag.evaluation.part_figures import PAGE_IN
 
 
@@ -33,7 +33,7 @@ def draw_class_balance(data: Mapping[str, Any], path: Path) -> None:
                 places = np.arange(len(counts)) + shift
                 axes.bar(places, list(counts.values()), width=0.38, color=colour, label=what)
                 for x, count in zip(places, counts.values(), strict=True):
-                    axes.text(x, max(count, 0.7) * 1.08, f"{count}", ha="center", va="bottom", fontsize=7)
+                    axes.text(x, max(count, 0.7) * 1.08, short_count(count), ha="center", va="bottom", fontsize=7)
             axes.set_xticks(range(len(counts)), list(counts))
             axes.set_title(task, loc="left", fontweight="bold")
             axes.set(yscale="log", ylim=(0.7, 4 * top), xlim=(-0.6, len(counts) - 0.4))

@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from seismag.evaluation.figures import BLUE, GREY, ORANGE, STYLE, save_figure
 from seismag.evaluation.part_figures import PAGE_IN
@@ -43,9 +44,9 @@ def draw_folds(crossval: Mapping[str, Any], path: Path) -> None:
             if mean is not None:
                 lower.axhline(mean, color=ORANGE, linewidth=0.8, linestyle="--")
             upper.set_title(task, loc="left", fontweight="bold")
-            upper.set_ylim(0, 1)
-            lower.set_xlabel("fold")
-            lower.set_xticks([fold["fold"] for fold in folds])
+            upper.set_ylim(-0.03, 1.03)
+            lower.set_xlabel("fold" if mean is None else "fold (dashed: mean over folds)")
+            lower.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
             lower.set_xlim(folds[0]["fold"] - 0.6, folds[-1]["fold"] + 0.6)
         panels[0, 0].set_ylabel("score")
         panels[1, 0].set_ylabel("skill, balanced accuracy")

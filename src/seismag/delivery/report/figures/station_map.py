@@ -16,6 +16,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
 from seismag.data.stations import read_stations
 from seismag.data.store import Store, store_catalog
@@ -27,6 +31,15 @@ MARGIN_DEG = 1.5
 _COLOURS = {"Moderate": GREEN, "Medium": BLUE, "Large": ORANGE}
 _SIZES = {"Moderate": 8.0, "Medium": 16.0, "Large": 34.0}
 _KM_PER_DEG = 111.2
+_TRIANGLE_PT = 5.0
+_AROUND_PT = tuple(
+    (reach * dx, reach * dy, side)
+    for reach in (1, 1.6, 2.4)
+    for dx, dy, side in (
+        (5, 0, "left"), (-5, 0, "right"), (4, 6, "left"), (4, -6, "left"), (-4, 6, "right"), (-4, -6, "right"),
+        (0, 8, "center"), (0, -8, "center"),
+    )
+)  # places of a code about its triangle, the nearest first  # fmt: skip
 _SCALE_BARS_KM = (10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
@@ -74,7 +87,7 @@ def draw_station_map(places: Places, path: Path) -> None:
     """Draw stations as triangles with their codes, label events as circles: filled for mainshocks, by class."""
     west, east, south, north = extent_of(places)
     middle = np.cos(np.radians((south + north) / 2))
-    height = min(6.5, (PAGE_IN - 0.7) * (north - south) / ((east - west) * middle) + 0.9)
+    height = min(6.5, (PAGE_IN - 0.5) * (north - south) / ((east - west) * middle) + 0.6)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_IN, height))
         FigureCanvasAgg(figure)
@@ -83,18 +96,22 @@ def draw_station_map(places: Places, path: Path) -> None:
         axes.add_collection(LineCollection(coastlines(west, east, south, north), colors="#777777", linewidths=0.5))
         _draw_events(axes, places.events)
         axes.plot(
-            places.stations["longitude_deg"], places.stations["latitude_deg"], "^", color="black", markersize=5,
+            places.stations["longitude_deg"], places.stations["latitude_deg"], "^", color="black",
+            markersize=_TRIANGLE_PT,
             markeredgecolor="white", markeredgewidth=0.5, zorder=4,
         )  # fmt: skip
         axes.set(xlim=(west, east), ylim=(south, north), aspect=1 / middle)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(lambda x, _: f"{abs(x):g}°{'E' if x >= 0 else 'W'}")
         axes.yaxis.set_major_formatter(lambda y, _: "0°" if y == 0 else f"{abs(y):g}°{'N' if y > 0 else 'S'}")
         axes.tick_params(direction="in", top=True, right=True)
         _draw_scale_bar(axes, west, east, south, north)
-        axes.legend(handles=_legend(places.events), loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=6,
-                    frameon=False, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
+        figure.legend(handles=_legend(places.events), loc="outside lower center", ncols=6, frameon=False,
+                      handletextpad=0.2, columnspacing=1.2)  # fmt: skip
         figure.canvas.draw()
-        _write_codes(axes, places.stations)
+        figure.set_layout_engine("none")  # the codes are placed in what stands now
+        _write_codes(axes, places)
         save_figure(figure, path)
 
 
@@ -130,7 +147,7 @@ def _draw_events(axes: Axes, events: pd.DataFrame) -> None:
             colour = _COLOURS[name]
             axes.scatter(
                 rows["longitude_deg"], rows["latitude_deg"], s=_SIZES[name], facecolors=colour if filled else "none",
-                edgecolors=colour, linewidths=0.7, alpha=0.8, zorder=3,
+                edgecolors="white" if filled else colour, linewidths=0.4 if filled else 0.9, zorder=3,
             )  # fmt: skip
 
 
@@ -173,22 +190,37 @@ def _draw_scale_bar(axes: Axes, west: float, east: float, south: float, north: f
     axes.text(x, y + 0.012 * (north - south), f"{length} km", va="bottom", ha="left", zorder=5)
 
 
-def _write_codes(axes: Axes, stations: pd.DataFrame) -> None:
-    """Write each code beside its triangle, at the first of eight places where it meets no other code."""
-    taken: list[Any] = []
-    frame = axes.get_window_extent()
-    around = [(5, 0, "left"), (-5, 0, "right"), (0, 7, "center"), (0, -7, "center"), (5, 7, "left"), (5, -7, "left"),
-              (-5, 7, "right"), (-5, -7, "right"), (14, 12, "left"), (-14, 12, "right"), (14, -12, "left"),
-              (-14, -12, "right")]  # fmt: skip
-    for code, row in stations.iterrows():
-        for dx, dy, side in around:
-            text = axes.annotate(
-                str(code), (row["longitude_deg"], row["latitude_deg"]), (dx, dy), textcoords="offset points", ha=side,
-                va="center", fontsize=7, fontweight="bold", zorder=6,
-            )  # fmt: skip
+def _write_codes(axes: Axes, places: Places) -> None:
+    """Write each code beside its triangle: over no other station or code, nearest to its own, over few epicentres."""
+    stations, events = (
+        axes.transData.transform(table[["longitude_deg", "latitude_deg"]].to_numpy(dtype=np.float64))
+        for table in (places.stations, places.events)
+    )
+    frame, half = axes.get_window_extent(), _TRIANGLE_PT * axes.figure.dpi / 72 / 2
+    taken = [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in stations]
+    taken += [text.get_window_extent() for text in axes.texts]  # of the scale bar
+    for number, (code, row) in enumerate(places.stations.iterrows()):
+        text = axes.annotate(
+            str(code), (row["longitude_deg"], row["latitude_deg"]), (0, 0), textcoords="offset points", va="center",
+            fontsize=7, fontweight="bold", zorder=6, path_effects=[withStroke(linewidth=1.6, foreground="white")],
+        )  # fmt: skip
+        costs = []
+        for rank, place in enumerate(_AROUND_PT):
+            _put(text, place)
             box = text.get_window_extent()
-            free = not any(box.overlaps(other) for other in taken) and frame.contains(box.x0, box.y0)
-            if (free and frame.contains(box.x1, box.y1)) or (dx, dy, side) == around[-1]:
-                taken.append(box)
-                break
-            text.remove()
+            outside = not (frame.contains(*box.min) and frame.contains(*box.max))
+            covered = sum(box.overlaps(other) for other in taken) + outside
+            strange = int(np.argmin([_distance(box, xy) for xy in stations])) != number
+            costs.append(100 * covered + 5 * strange + box.count_contains(events) + 0.2 * rank)
+        _put(text, _AROUND_PT[int(np.argmin(costs))])
+        taken.append(text.get_window_extent())
+
+
+def _distance(box: Bbox, xy: np.ndarray[Any, Any]) -> float:
+    return float(np.hypot(*np.maximum(0, np.maximum(box.min - xy, xy - box.max))))
+
+
+def _put(text: Annotation, place: tuple[float, float, str]) -> None:
+    dx, dy, side = place
+    text.set_position((dx, dy))
+    text.set_horizontalalignment(side)  # type: ignore[arg-type]
