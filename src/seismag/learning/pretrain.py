@@ -216,7 +216,7 @@ def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: R
     card = build_card(store, config, run) | {
         "kind": "pretrained backbone",
         "pretrain": config.pretrain.model_dump(mode="json"),
-        "patch_cells": list(patch_cells(*store.power.shape[2:], config.pretrain)),
+        "patch_cells": list(patch_cells(store.power.shape[2], store.power.shape[3], config.pretrain)),
         "pretrained_on": {"dataset_id": source.attributes["dataset_id"], "windows": len(ids)},
     }
     state = {f"backbone.{key}": value.cpu() for key, value in model.backbone.state_dict().items()}
