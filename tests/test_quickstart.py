@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from seismag.data.recordings import read_recording
+from seismag.delivery.report.publication import check_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -181,3 +183,19 @@ def test_a_fold_of_the_cross_validation_runs_by_the_script(checkout):
     refused = run(f"{command} --folds 0", checkout)
     assert refused.returncode == 2
     assert "count from 1 to 10" in refused.stderr
+
+
+def tutorial_commands() -> list[str]:
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+
+
+def test_tutorial_runs_as_written(checkout):
+    commands = tutorial_commands()
+    assert len(commands) >= 9
+    for command in commands:
+        result = run(command, checkout)
+        assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
+    page = (checkout / "tutorial" / "publication" / "report.html").read_text(encoding="utf-8")
+    assert "(simulated data)" in page
+    assert check_folder(checkout / "tutorial" / "publication") == []

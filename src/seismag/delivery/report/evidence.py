@@ -56,6 +56,7 @@ class Evidence:
         predictions: their table.
         store: what was predicted.
         missing: documents that do not exist, and the command that makes each.
+        folders: of audit.json, recovery.json, explanation.json, where their pictures lie.
     """
 
     subject: str
@@ -66,6 +67,7 @@ class Evidence:
     predictions: pd.DataFrame
     store: Store
     missing: dict[str, str]
+    folders: dict[str, Path]
 
     @property
     def quoter(self) -> Quoter:
@@ -116,11 +118,12 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     certificate = _certificate(path, runs[0])
     if certificate is not None:
         documents["certificate.json"] = certificate
-    documents |= _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
+    others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
+    documents |= others
     places = {"path": path, "store": store.path}
     missing = {name: way.format(**places) for name, way in _WAY_OUT.items() if name not in documents}
     kind = "run" if crossval is None else "crossval"
-    return Evidence(subject, kind, path, documents, runs, predictions, store, missing)
+    return Evidence(subject, kind, path, documents, runs, predictions, store, missing, folders)
 
 
 def data_document(store: Store) -> dict[str, Any]:
@@ -276,8 +279,8 @@ def _certificate(path: Path, run: Run) -> dict[str, Any] | None:
     return None if place is None else _read(place)
 
 
-def _extras(folders: Sequence[Path], run_ids: set[str]) -> dict[str, Any]:
-    found = {}
+def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any], dict[str, Path]]:
+    found, places = {}, {}
     for folder in folders:
         if folder not in _own(folders) and not any((folder / f"{name}.json").is_file() for name in EXTRAS):
             raise UsageError(f"--with {folder}: holds none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
@@ -286,7 +289,8 @@ def _extras(folders: Sequence[Path], run_ids: set[str]) -> dict[str, Any]:
             if file.is_file():
                 found[file.name] = _read(file)
                 _require_of_runs(file, found[file.name], run_ids)
-    return found
+                places[file.name] = folder
+    return found, places
 
 
 def _own(folders: Sequence[Path]) -> Sequence[Path]:
@@ -302,7 +306,7 @@ def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str])
     """
     subject = document.get("subject")
     stated = (subject.get("run_ids") if isinstance(subject, Mapping) else None) or [
-        *([document["run_id"]] if isinstance(document.get("run_id"), str) else []),
+        *(document[key] for key in ("run_id", "model_run_id") if isinstance(document.get(key), str)),
         *(model["run_id"] for model in document.get("models", [])),
     ]
     if not stated:

@@ -22,7 +22,7 @@ def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table
     """Make every table that the documents allow, by name."""
     makers = (
         score_table, station_table, balance_table, rejected_table, alarm_table, fold_table, audit_table, split_table,
-        training_table, architecture_table,
+        training_table, architecture_table, band_table,
     )  # fmt: skip
     tables: list[Table | None] = [skill_table(quoter, findings), *(make(quoter) for make in makers)]
     tables += [make(quoter, task) for make in (rule_table, class_table) for task in TASKS]
@@ -222,6 +222,23 @@ def architecture_table(quoter: Quoter) -> Table:
     rows.append(("all", "", "", Quote("architecture.json", "/parameters", ",d")))
     columns = ("block", "kind", "output for one window", "parameters")
     return Table("architecture", "The model in the order of its computation.", columns, tuple(rows), quoter)
+
+
+def band_table(quoter: Quoter) -> Table | None:
+    """What each band and component is worth to the model; None where it was not explained."""
+    if "explanation.json" not in quoter.documents:
+        return None
+    rows: list[Row] = []
+    for k, part in enumerate(quoter.value("explanation.json", "/band_importance/parts")):
+        pointer = f"/band_importance/parts/{k}"
+        drops = [Quote("explanation.json", f"{pointer}/{task}/log_score", "+.3f", interval=True) for task in TASKS]
+        rows.append((f"{_plain(str(part['band']))}, {_plain(str(part['component']))}", *drops))
+    caption = (
+        "Loss of log score (nat) where the cells of a band and component are exchanged for those of another window of "
+        "the same station; above zero the model was better with them."
+    )
+    columns = ("band, component", *(f"{task}" for task in TASKS))
+    return Table("band_importance", caption, columns, tuple(rows), quoter)
 
 
 _KINDS = {"constant": "nothing", "no_signal": "no field", "quality": "quality of the record", "classical": "the field",

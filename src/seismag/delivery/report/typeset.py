@@ -41,7 +41,8 @@ def write_pdf(markdown: str, title: str, folder: Path, bibliography: str = "refe
     except ImportError as error:
         raise SeismagError("The PDF needs typst: pip install 'seismag[report]'.") from error
     source, target = folder / "manuscript.typ", folder / "manuscript.pdf"
-    write_text_atomic(source, to_typst(markdown, title, bibliography))
+    drawn = re.sub(r"\(([\w/]+)\.png\)", lambda match: f"({_vector_form(match[1], folder)})", markdown)
+    write_text_atomic(source, to_typst(drawn, title, bibliography))
     try:
         typst.compile(str(source), output=str(target))
     except RuntimeError as error:
@@ -154,11 +155,16 @@ def _inline(children: Sequence[Any]) -> list[str]:
             case "link_close":
                 out.append("]")
             case "image":
-                picture = _string(str(child.attrs["src"]).removesuffix(".png") + ".pdf")
+                picture = _string(str(child.attrs["src"]))
                 out.append(f"#figure(image({picture}), caption: [{_escape(child.content)}])")
             case other:
                 raise SeismagError(f"the manuscript holds {other}, which its typesetting does not know.")
     return out
+
+
+def _vector_form(picture: str, folder: Path) -> str:
+    """The PDF of a picture where there is one, for it does not blur."""
+    return f"{picture}.pdf" if (folder / f"{picture}.pdf").is_file() else f"{picture}.png"
 
 
 def _cited(text: str) -> str:

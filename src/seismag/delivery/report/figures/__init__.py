@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from seismag.domain import DataError
 from seismag.evaluation.alarm_report import draw_molchan
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.part_figures import draw_reliability, draw_subsets
+from seismag.evaluation.recovery_figure import draw_recovery
 
 SUFFIXES = (".png", ".pdf")
 
@@ -45,7 +47,29 @@ def draw_report_figures(evidence: Evidence, out: Path) -> dict[str, Drawn]:
         "molchan": lambda path: _molchan(evidence, path),
         "architecture": lambda path: draw_architecture(documents["architecture.json"], path),
     }
-    return {name: _draw(name, draw, out) for name, draw in work.items()}
+    if "recovery.json" in documents:
+        work["recovery"] = lambda path: draw_recovery(documents["recovery.json"], path)
+    return {name: _draw(name, draw, out) for name, draw in work.items()} | _of_explanation(evidence, out)
+
+
+def _of_explanation(evidence: Evidence, out: Path) -> dict[str, Drawn]:
+    """Copy what ``seismag explain`` drew: bands, embeddings, and windows of different classes."""
+    if "explanation.json" not in evidence.documents:
+        return {}
+    windows = evidence.documents["explanation.json"]["windows"]
+    first_of_class = {row["y_magnitude"]: row for row in reversed(windows)}
+    pictures = {f"gradcam_{name.lower()}": row["file"] for name, row in sorted(first_of_class.items())}
+    pictures |= {"band_importance": "band_importance.png", "embeddings": "embedding_view.png"}
+    return {name: _copy(name, evidence.folders["explanation.json"] / file, out) for name, file in pictures.items()}
+
+
+def _copy(name: str, picture: Path, out: Path) -> Drawn:
+    if not picture.is_file():
+        return Drawn(None, f"{picture} is gone. Explain again: seismag explain")
+    target = out / "figures" / f"{name}.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(picture, target)
+    return Drawn(f"figures/{name}.png")
 
 
 def _draw(name: str, draw: Callable[[Path], None], out: Path) -> Drawn:
