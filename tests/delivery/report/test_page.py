@@ -10,11 +10,12 @@ import pytest
 from browser import open_page
 from delivery.report.finished_study import make_crossval
 from seismag.delivery.report import page as module
+from seismag.delivery.report.chart_parts import point, points_table, points_trace
 from seismag.delivery.report.charts import make_charts
 from seismag.delivery.report.evidence import Evidence, read_evidence
 from seismag.delivery.report.figures import Drawn
 from seismag.delivery.report.page import write_page
-from seismag.delivery.report.quotation import check_html
+from seismag.delivery.report.quotation import check_html, resolve
 from seismag.domain import SeismagError
 
 
@@ -48,6 +49,63 @@ def test_page_opens_without_error_or_request(page: Path) -> None:
 def test_every_chart_is_drawn(page: Path, evidence: Evidence) -> None:
     drawn = "[...document.querySelectorAll('figure')].filter(f => f.querySelector('.chart .main-svg')).map(f => f.id)"
     assert open_page(page, drawn).answer == [chart.name for chart in make_charts(evidence)]
+
+
+def test_no_button_sends_anything_away(page: Path) -> None:
+    ask = "[...new Set([...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title))].sort()"
+    assert open_page(page, ask).answer == ["Pan", "Reset axes", "Zoom"]
+    visit = open_page(page, "document.querySelectorAll('.modebar-btn').forEach(b => b.click()) ?? true")
+    assert (visit.errors, visit.requests, visit.answer) == ([], [], True)
+
+
+def test_task_is_chosen_by_a_button_that_a_keyboard_reaches(page: Path) -> None:
+    ask = """(() => {
+        const figure = document.querySelector("#confusion"), buttons = [...figure.querySelectorAll(".choices button")];
+        buttons[2].focus();
+        const reached = document.activeElement === buttons[2];
+        document.activeElement.click();
+        const shown = figure.querySelector(".chart").data.filter(trace => trace.visible).map(trace => trace.name);
+        return [reached, shown, buttons.map(button => button.getAttribute("aria-pressed"))];
+    })()"""
+    assert open_page(page, ask).answer == [True, ["azimuth"], ["false", "false", "true"]]
+
+
+def test_every_value_of_a_chart_stands_in_a_table_with_its_source(page: Path, evidence: Evidence) -> None:
+    text = page.read_text()
+    for chart in make_charts(evidence):
+        for table in chart.tables:
+            assert f"<caption>{table.caption}</caption>" in text
+            for _, sources in table.rows:
+                assert all(f'data-src="{evidence.subject} {source}"' in text for source in sources)
+    skill = evidence.documents["metrics.json"]["azimuth"]["skill_above_best_baseline"]["balanced_accuracy"]
+    source = f"{evidence.subject} metrics.json#/azimuth/skill_above_best_baseline/balanced_accuracy/value .3f"
+    assert f'<span data-src="{source}">{skill["value"]:.3f}</span>' in text
+
+
+def test_points_are_where_the_record_says(evidence: Evidence) -> None:
+    documents = evidence.documents
+    for chart in make_charts(evidence):
+        for trace in chart.traces:
+            axis = "x" if "error_x" in trace else "y"
+            for value, source in zip(trace[axis], trace.get("customdata", []), strict=False):
+                document, pointer = source.split("#")
+                assert value == resolve(documents[document], pointer), source
+
+
+def test_undefined_point_is_not_drawn_and_is_undefined_in_the_table() -> None:
+    entries = [{"value": 0.5, "low": 0.4, "high": None}, {"value": None, "low": None, "high": None}]
+    points = [point(name, entry, f"m.json#/{name}", name) for name, entry in zip("ab", entries, strict=True)]
+    trace = points_trace(points, "task", ["#000", "#111"])
+    assert (trace["x"], trace["y"], trace["marker"]["color"]) == (["a"], [0.5], ["#000"])
+    assert trace["error_y"]["array"] == [0.0]
+    assert trace["error_y"]["arrayminus"] == pytest.approx([0.1])
+    assert [label for label, _ in points_table("t", points).rows] == ["a", "b"]
+
+
+def test_page_is_small_and_holds_plotly_once(page: Path) -> None:
+    text = page.read_text()
+    assert len(text) < 6_000_000  # without pictures; 8 MB with them
+    assert text.count("plotly.js v") == 1
 
 
 def test_number_tells_its_source_when_pointed_at(page: Path) -> None:

@@ -11,21 +11,32 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from seismag.delivery.report.charts import Chart, make_charts
+from seismag.delivery.report.chart_parts import Chart, ValueTable
+from seismag.delivery.report.charts import make_charts
 from seismag.delivery.report.evidence import Evidence
 from seismag.delivery.report.figures import Drawn
 from seismag.delivery.report.markdown import render
+from seismag.delivery.report.quotation import Quoter, to_html
 from seismag.domain import SeismagError
 from seismag.runs import write_text_atomic
 
+_BUTTONS_NOT_SHOWN = [
+    "sendChartToCloud", "toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d",
+]  # the first one would send the figure to a server  # fmt: skip
+_CONFIG = {
+    "responsive": True, "displaylogo": False, "plotlyServerURL": "", "modeBarButtonsToRemove": _BUTTONS_NOT_SHOWN,
+}  # fmt: skip
 _FONT = {"family": "system-ui, sans-serif", "size": 14, "color": "#1b1b1b"}
-_LAYOUT = {
-    "font": _FONT, "margin": {"l": 60, "r": 20, "t": 50, "b": 60}, "paper_bgcolor": "#fff", "plot_bgcolor": "#fff",
-    "xaxis": {"gridcolor": "#e5e5e5", "automargin": True}, "yaxis": {"gridcolor": "#e5e5e5", "automargin": True},
-    "legend": {"orientation": "h", "y": -0.28}, "height": 420,
+_LAYOUT: dict[str, Any] = {
+    "font": _FONT, "margin": {"l": 60, "r": 40, "t": 30, "b": 50}, "paper_bgcolor": "#fff", "plot_bgcolor": "#fff",
+    "xaxis": {"gridcolor": "#e5e5e5", "zeroline": False, "automargin": True},
+    "yaxis": {"gridcolor": "#e5e5e5", "zeroline": False, "automargin": True},
+    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, "height": 420,
+    "hoverlabel": {"align": "left"}, "modebar": {"orientation": "v"},
 }  # fmt: skip
 
 
@@ -55,7 +66,7 @@ def write_page(
         subject=evidence.subject,
         first=first,
         sections=sections,
-        charts=[(chart, _json(chart)) for chart in make_charts(evidence)],
+        charts=[(chart, _json(chart), _tables(chart, evidence.quoter)) for chart in make_charts(evidence)],
         plotly=_plotly_script(),
         not_drawn={name: drawn.reason for name, drawn in figures.items() if drawn.file is None},
     )
@@ -71,11 +82,28 @@ def _plotly_script() -> str:
 
 
 def _json(chart: Chart) -> str:
-    """Traces and layout for a script element; "<" is escaped, so that no text can end the element."""
+    """Traces, layout and configuration for a script element; "<" is escaped, so that no text can end the element."""
     layout = {**_LAYOUT, **chart.layout}
     for axis in ("xaxis", "yaxis"):
-        layout[axis] = {**_LAYOUT[axis], **chart.layout.get(axis, {})}  # type: ignore[dict-item]
-    return json.dumps({"data": chart.traces, "layout": layout}, allow_nan=False).replace("<", "\\u003c")
+        layout[axis] = {**_LAYOUT[axis], **chart.layout.get(axis, {})}
+    first = chart.choices[:1]
+    traces = [{**trace, "visible": trace["name"] in first} if first else trace for trace in chart.traces]
+    content = {"data": traces, "layout": layout, "config": _CONFIG}
+    return json.dumps(content, allow_nan=False).replace("<", "\\u003c")
+
+
+def _tables(chart: Chart, quoter: Quoter) -> list[tuple[ValueTable, list[tuple[str, list[str]]]]]:
+    """The values of a chart as HTML, each with its source."""
+
+    def quote(source: str) -> str:
+        address, form = source.split(" ")
+        document, pointer = address.split("#")
+        return to_html(quoter.number(document, pointer, form))
+
+    return [
+        (table, [(label, [quote(source) for source in sources]) for label, sources in table.rows])
+        for table in chart.tables
+    ]
 
 
 def _with_pictures(fragment: str, folder: Path) -> str:
