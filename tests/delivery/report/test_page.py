@@ -118,9 +118,9 @@ def test_pictures_lie_in_the_page_with_few_colours(evidence: Evidence, tmp_path:
     (tmp_path / "figures").mkdir()
     Image.fromarray(picture).save(tmp_path / "figures" / "map.png")
     write_page("t", evidence, {"A.md": "![a map](figures/map.png)"}, {}, tmp_path / "report.html")
-    (content,) = re.findall(
-        r'<img src="data:image/png;base64,([^"]+)" alt="a map"', (tmp_path / "report.html").read_text()
-    )
+    page = (tmp_path / "report.html").read_text()
+    (content,) = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="a map" width="176">', page)
+    assert "<figcaption>a map</figcaption>" in page
     with Image.open(io.BytesIO(base64.b64decode(content))) as shown:
         assert (shown.size, shown.mode) == ((400, 300), "P")
         off = np.abs(np.asarray(shown.convert("RGB"), dtype=float) - picture)

@@ -113,8 +113,7 @@ def confusion_chart(metrics: Mapping[str, Any]) -> Chart:
         ]
         traces.append(
             {"type": "heatmap", "z": shares, "x": classes, "y": classes, "text": words, "texttemplate": "%{text}",
-             "colorscale": _SHARES, "zmin": 0, "zmax": 1, "name": task, "xgap": 1, "ygap": 1,
-             "colorbar": {"title": {"text": "share of<br>true class"}, "thickness": 14},
+             "colorscale": _SHARES, "zmin": 0, "zmax": 1, "name": task, "xgap": 1, "ygap": 1, "showscale": False,
              "hovertemplate": "true %{y}, predicted %{x}<br>%{text} of the true class<extra></extra>"}
         )  # fmt: skip
         rows = tuple(

@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from seismag.delivery.report.bibliography import cite, cited_keys, read_works
 from seismag.delivery.report.chart_parts import Chart, ValueTable
 from seismag.delivery.report.charts import make_charts
 from seismag.delivery.report.evidence import Evidence
@@ -32,6 +33,8 @@ _BUTTONS_NOT_SHOWN = [
 _CONFIG = {
     "responsive": True, "displaylogo": False, "plotlyServerURL": "", "modeBarButtonsToRemove": _BUTTONS_NOT_SHOWN,
 }  # fmt: skip
+_PICTURE = re.compile(r'<p><img src="(?P<file>figures/[\w.]+\.png)" alt="(?P<words>[^"]*)" ?/?></p>')
+_CSS_PX = 132  # an inch of print on the screen: a column of 3.5 in is half the page
 _FONT = {"family": "system-ui, sans-serif", "size": 14, "color": "#1b1b1b"}
 _LAYOUT: dict[str, Any] = {
     "font": _FONT, "margin": {"l": 60, "r": 40, "t": 30, "b": 50}, "paper_bgcolor": "#fff", "plot_bgcolor": "#fff",
@@ -61,7 +64,8 @@ def write_page(
         loader=PackageLoader("seismag.delivery.report"), autoescape=True, undefined=StrictUndefined, lstrip_blocks=True,
         trim_blocks=True,
     )  # fmt: skip
-    sections = {name: _with_pictures(render(text), path.parent) for name, text in texts.items()}
+    fragments, works = {name: render(text) for name, text in texts.items()}, read_works()
+    sections = {name: _with_pictures(cite(fragment, works), path.parent) for name, fragment in fragments.items()}
     first = sections.pop(next(iter(sections)))
     page = environment.get_template("report.html.j2").render(
         title=title,
@@ -69,6 +73,7 @@ def write_page(
         first=first,
         sections=sections,
         charts=[(chart, _json(chart), _tables(chart, evidence.quoter)) for chart in make_charts(evidence)],
+        works={key: works[key].full for key in cited_keys(fragments) if key in works},
         plotly=_plotly_script(),
         not_drawn={name: drawn.reason for name, drawn in figures.items() if drawn.file is None},
     )
@@ -109,18 +114,21 @@ def _tables(chart: Chart, quoter: Quoter) -> list[tuple[ValueTable, list[tuple[s
 
 
 def _with_pictures(fragment: str, folder: Path) -> str:
-    """Put the pictures of a fragment into it."""
+    """Put the pictures of a fragment into it, with their captions, as wide as one column or two of print."""
 
     def inline(match: re.Match[str]) -> str:
-        return f'src="data:image/png;base64,{base64.b64encode(_smaller(folder / match[1])).decode()}"'
+        content, width = _smaller(folder / match["file"])
+        data = base64.b64encode(content).decode()
+        image = f'<img src="data:image/png;base64,{data}" alt="{match["words"]}" width="{width * _CSS_PX // 300}">'
+        return f"<figure>{image}<figcaption>{match['words']}</figcaption></figure>"
 
-    return re.sub(r'src="(figures/[\w.]+\.png)"', inline, fragment)
+    return _PICTURE.sub(inline, fragment)
 
 
-def _smaller(path: Path) -> bytes:
-    """The picture with a palette of its own, a quarter of its size; the one in ``figures/`` stays as it is."""
+def _smaller(path: Path) -> tuple[bytes, int]:
+    """The picture with a palette of its own, a third of its size, and its width; the file stays as it is."""
     content = io.BytesIO()
     with Image.open(path) as picture:
         palette = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     palette.save(content, "PNG", optimize=True)
-    return content.getvalue()
+    return content.getvalue(), palette.width
