@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,19 @@ def test_points_are_where_the_record_says(evidence: Evidence) -> None:
             for value, source in zip(trace[axis], trace.get("customdata", []), strict=False):
                 document, pointer = source.split("#")
                 assert value == resolve(documents[document], pointer), source
+
+
+def test_bands_are_drawn_where_the_model_was_explained(evidence: Evidence) -> None:
+    loss = {"log_score": {"value": 0.2, "low": 0.1, "high": 0.4}}
+    part = {"band": "pc3", "component": "all", "detection": loss, "magnitude": loss, "azimuth": loss}
+    explained = replace(
+        evidence, documents={**evidence.documents, "explanation.json": {"band_importance": {"parts": [part]}}}
+    )
+    chart = next(chart for chart in make_charts(explained) if chart.name == "bands")
+    assert chart.choices == ("detection", "magnitude", "azimuth")
+    assert (chart.traces[0]["x"], chart.traces[0]["y"]) == ([0.2], ["pc3, all"])
+    assert chart.traces[2]["customdata"] == ["explanation.json#/band_importance/parts/0/azimuth/log_score/value"]
+    assert "bands" not in {other.name for other in make_charts(evidence)}
 
 
 def test_undefined_point_is_not_drawn_and_is_undefined_in_the_table() -> None:

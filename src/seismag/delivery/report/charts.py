@@ -40,6 +40,8 @@ def make_charts(evidence: Evidence) -> list[Chart]:
         charts.append(molchan_chart(alarms))
     if "crossval.json" in documents:
         charts.append(folds_chart(documents["crossval.json"]))
+    if "explanation.json" in documents:
+        charts.append(bands_chart(documents["explanation.json"]))
     charts.append(training_chart({run.run_id: pd.read_csv(run.path / "history.csv") for run in evidence.runs}))
     with contextlib.suppress(DataError):  # the reason stands among the figures that could not be drawn
         charts.append(map_chart(places_of(evidence.store)))
@@ -183,6 +185,31 @@ def folds_chart(crossval: Mapping[str, Any]) -> Chart:
               "yaxis": title_of("skill, balanced accuracy") | {"zeroline": True, "zerolinecolor": "#000"}}  # fmt: skip
     note = "Accuracy and balanced accuracy of a fold appear when it is pointed at."
     return Chart("folds", "Folds", note, traces, layout, tables, TASKS)
+
+
+def bands_chart(explanation: Mapping[str, Any]) -> Chart:
+    """Loss of log score without each band and component, one task at a time."""
+    parts = explanation["band_importance"]["parts"]
+    names = [f"{part['band']}, {part['component']}".replace("_", " ") for part in parts]
+    traces, tables = [], []
+    for task in TASKS:
+        points = [
+            point(
+                name,
+                part[task]["log_score"],
+                f"explanation.json#/band_importance/parts/{k}/{task}/log_score",
+                f"{task}, {name}",
+            )
+            for k, (name, part) in enumerate(zip(names, parts, strict=True))
+        ]
+        traces.append(points_trace(points, task, BLUE, sideways=True))
+        tables.append(points_table(f"{task}: loss of log score, nat", points))
+    zero = {"zeroline": True, "zerolinecolor": "#000"}
+    layout = {"xaxis": title_of("loss of log score without it, nat") | zero, "yaxis": {"autorange": "reversed"},
+              "showlegend": False, "height": 160 + 26 * len(parts)}  # fmt: skip
+    note = "The cells of a band and component exchanged for those of another window of the same station; above zero "
+    note += "the model was better with them."
+    return Chart("bands", "What bands and components are worth", note, traces, layout, tables, TASKS)
 
 
 def _said(value: float | None) -> str:
