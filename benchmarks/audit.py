@@ -8,8 +8,9 @@
 - ``nulls``: archives without a signal, other seeds, from day files to the audit of cross-validated predictions. The
   gate's failures, and skill that is claimed, are false alarms.
 - ``tables``: clean tables of labels and metadata, audited in table mode; gate failures are false alarms.
-- ``naive``: the earlier procedure (Normal windows from two stations, windows dealt to folds at random, the
-  test fold chooses the epoch, classes not weighed) and ours on the same files of the null archive.
+- ``naive``: the earlier procedure (Normal windows from two stations, each window and four slightly changed copies of it
+  dealt to folds at random, the test fold chooses the epoch, classes not weighed) and ours on the same files of the null
+  archive.
 
 False alarms stand with exact 95 % intervals beside the family-wise error that the gate declares. Archives, stores and
 finished rows stay in the work folder and are used again.
@@ -37,10 +38,21 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
-from seismag.config import AuditConfig, load_config  # noqa: E402
+from seismag.config import AuditConfig, DataConfig, load_config  # noqa: E402
 from seismag.data.inputs import read_inputs  # noqa: E402
 from seismag.data.prepare import prepare_store  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402
+from seismag.data.store import (  # noqa: E402
+    DAYS_FILE,
+    REJECTED_FILE,
+    SAMPLES_FILE,
+    SHARD_SAMPLES,
+    create_arrays,
+    finish_store,
+    open_store,
+    read_table,
+    write_shard,
+)
 from seismag.domain import DataError  # noqa: E402
 from seismag.runs import git_state, write_json_atomic  # noqa: E402
 from seismag.validation.audit import audit_predictions, audit_store, audit_table  # noqa: E402
@@ -59,6 +71,7 @@ TRAINING = [
 NAIVE = [
     "split.method=naive", "split.name=naive", "train.run_name=naive", "train.class_weights=none", "train.epochs=24",
 ]  # fmt: skip
+COPIES, COPY_NOISE_DB = 4, 0.5  # of earlier systems' augmentation: a window's copies went to both sides
 ERROR = AuditConfig.model_validate({}).family_wise_error
 
 
@@ -167,6 +180,30 @@ def table_row(seed: int, work: Path) -> dict[str, Any]:
     return {"seed": seed} | audit_row(document)
 
 
+def add_copies(store_path: Path) -> Path:
+    """A store with each window and ``COPIES`` copies of it, changed a little, as earlier systems augmented theirs."""
+    out = store_path.with_name(f"{store_path.stem}_copied.zarr")
+    if (out / SAMPLES_FILE).is_file():
+        return out
+    store, rng = open_store(store_path), np.random.default_rng(17)
+    power = np.asarray(store.power[:], dtype=np.float32)
+    samples = pd.concat(
+        [store.samples.assign(sample_id=store.samples["sample_id"] + f"-{k}") for k in range(1 + COPIES)],
+        ignore_index=True,
+    )
+    copies = [power + (rng.normal(0, COPY_NOISE_DB, power.shape) if k else 0) for k in range(1 + COPIES)]
+    stacked = np.concatenate(copies).astype(np.float16)
+    spec = DataConfig(**{**store.attributes["config"], "cross_spectra": False})
+    out.mkdir(exist_ok=True)
+    create_arrays(out, samples["sample_id"].tolist(), spec)
+    for first in range(0, len(samples), SHARD_SAMPLES):
+        write_shard(out, first, stacked[first : first + SHARD_SAMPLES], None)
+    tables = (read_table(store_path, REJECTED_FILE), read_table(store_path, DAYS_FILE))
+    kept = {key: value for key, value in store.attributes.items() if key != "schema_version"}
+    finish_store(out, samples, *tables, {**kept, "config": spec.model_dump(mode="json"), "dataset_id": "copies"})
+    return out
+
+
 def naive_row(work: Path) -> dict[str, Any]:
     """The earlier procedure and ours on the same day files without a signal."""
     logging.getLogger("seismag").setLevel(logging.ERROR)
@@ -174,6 +211,7 @@ def naive_row(work: Path) -> dict[str, Any]:
     studies: dict[str, tuple[str | None, list[str]]] = {"naive": ("other_stations", NAIVE), "ours": (None, [])}
     for name, (controls, entries) in studies.items():
         _, store = make_store("null", work, controls=controls)
+        store = store if controls is None else add_copies(store)
         folder = work / f"study-naive-{name}"
         folder.mkdir(exist_ok=True)
         config = load_config(None, [*TRAINING, *entries])
