@@ -119,16 +119,16 @@ def _with_pictures(fragment: str, folder: Path) -> str:
     def inline(match: re.Match[str]) -> str:
         content, width = _smaller(folder / match["file"])
         data = base64.b64encode(content).decode()
-        image = f'<img src="data:image/png;base64,{data}" alt="{match["words"]}" width="{width * _CSS_PX // 300}">'
+        image = f'<img src="data:image/webp;base64,{data}" alt="{match["words"]}" width="{width * _CSS_PX // 300}">'
         return f"<figure>{image}<figcaption>{match['words']}</figcaption></figure>"
 
     return _PICTURE.sub(inline, fragment)
 
 
 def _smaller(path: Path) -> tuple[bytes, int]:
-    """The picture with a palette of its own, a third of its size, and its width; the file stays as it is."""
+    """The same picture in a third of the bytes (WebP without loss), and its width; the file stays as it is."""
     content = io.BytesIO()
     with Image.open(path) as picture:
-        palette = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    palette.save(content, "PNG", optimize=True)
-    return content.getvalue(), palette.width
+        shown = picture.convert("RGB")
+    shown.save(content, "WEBP", lossless=True, quality=50, method=2)
+    return content.getvalue(), shown.width
