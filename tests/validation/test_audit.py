@@ -18,7 +18,7 @@ from seismag.config import SplitConfig, load_config
 from seismag.data.splits import draw_split
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.validation.audit import audit_predictions, audit_store, audit_table
-from seismag.validation.audit_sources import count_configurations
+from seismag.validation.configurations import count_configurations
 
 FEW = ["audit.permutations=999", "audit.placebos=20", "audit.partitions=4"]
 SPEC = load_config(None, FEW).audit

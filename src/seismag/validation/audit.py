@@ -55,7 +55,8 @@ from seismag.evaluation.judged_windows import add_label_columns, knows_mainshock
 from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.runs import write_json_atomic
-from seismag.validation.audit_sources import Sources, count_configurations, find_sources, read_split
+from seismag.validation.audit_sources import Sources, find_sources, read_split
+from seismag.validation.configurations import count_configurations
 from seismag.validation.placebos import judge_placebo
 from seismag.validation.training_run import judge_predictions, reach_h
 

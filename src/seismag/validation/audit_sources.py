@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from seismag.config import Config
@@ -87,25 +84,3 @@ def read_split(path: Path, store: Store) -> pd.DataFrame:
     if not wanted <= set(split) or not split["sample_id"].isin(store.samples["sample_id"]).all():
         raise DataError(f"{path}: not a split of {store.path} (sample_id, fold, role of its windows). Name its own.")
     return split
-
-
-def count_configurations(runs_dir: Path, dataset_id: str) -> tuple[int, int]:
-    """Number of different configurations among the runs on a data set (folds of one count once), and of runs."""
-    seen, runs = set(), 0
-    for provenance in sorted(runs_dir.glob("*/provenance.json")):
-        try:
-            made_from = json.loads(provenance.read_text(encoding="utf-8")).get("dataset_id")
-            settings = yaml.safe_load((provenance.parent / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError, AttributeError):
-            continue  # a folder that is no run
-        if made_from == dataset_id and isinstance(settings, dict):
-            seen.add(_without_fold(settings))
-            runs += 1
-    return len(seen), runs
-
-
-def _without_fold(settings: dict[str, Any]) -> str:
-    kept = {key: settings.get(key) for key in ("data", "split", "model", "train", "augment", "pretrain")}
-    kept["split"] = {k: v for k, v in (kept["split"] or {}).items() if k != "fold"}
-    kept["train"] = {k: v for k, v in (kept["train"] or {}).items() if k != "run_name"}
-    return json.dumps(kept, sort_keys=True, default=str)

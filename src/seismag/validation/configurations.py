@@ -1,0 +1,100 @@
+"""What was tried on a data set: every run and its settings, for the more are tried, the better is the best by chance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+_SECTIONS = ("data", "split", "model", "train", "augment", "pretrain")
+
+
+def count_configurations(runs_dir: Path, dataset_id: str) -> tuple[int, int]:
+    """Number of different configurations among the runs on a data set (folds of one count once), and of runs."""
+    tried = [configuration for _, _, configuration in _runs(runs_dir, dataset_id)]
+    return len(set(tried)), len(tried)
+
+
+def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
+    """Every run on a data set, oldest first; the content of configurations.json.
+
+    Returns:
+        configurations (how many differ), runs: of each run_id, configuration (number), status, created_utc, error,
+        backbone, differs_from_first (``section.key=value`` of what differs from the first run), val_loss (best, None: it
+        has no history), detection (balanced accuracy and skill of metrics.json; None: not judged).
+    """
+    numbers: dict[str, int] = {}
+    rows = []
+    first: dict[str, Any] | None = None
+    for provenance, settings, configuration in sorted(
+        _runs(runs_dir, dataset_id), key=lambda run: str(run[0].get("created_utc"))
+    ):
+        first = first or settings
+        folder = runs_dir / str(provenance.get("run_id"))
+        rows.append(
+            {
+                "run_id": provenance.get("run_id"),
+                "configuration": numbers.setdefault(configuration, len(numbers) + 1),
+                "status": provenance.get("status"),
+                "created_utc": provenance.get("created_utc"),
+                "error": provenance.get("error"),
+                "fold": (settings.get("split") or {}).get("fold"),
+                "backbone": (settings.get("model") or {}).get("backbone"),
+                "differs_from_first": _differences(first, settings),
+                "val_loss": _best_loss(folder / "history.csv"),
+                "detection": _judged(folder / "metrics.json"),
+            }
+        )
+    return {"runs_dir": str(runs_dir), "dataset_id": dataset_id, "configurations": len(numbers), "runs": rows}
+
+
+def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
+    """Provenance, settings, and the settings that make a configuration, of each run on the data set."""
+    for path in sorted(runs_dir.glob("*/provenance.json")):
+        try:
+            provenance = json.loads(path.read_text(encoding="utf-8"))
+            settings = yaml.safe_load((path.parent / "config.yaml").read_text(encoding="utf-8"))
+            made_from = provenance.get("dataset_id")
+        except (OSError, ValueError, yaml.YAMLError, AttributeError):
+            continue  # a folder that is no run
+        if made_from == dataset_id and isinstance(settings, dict):
+            yield provenance, settings, json.dumps(_without_fold(settings), sort_keys=True, default=str)
+
+
+def _without_fold(settings: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: settings.get(key) for key in _SECTIONS}
+    kept["split"] = {k: v for k, v in (kept["split"] or {}).items() if k != "fold"}
+    kept["train"] = {k: v for k, v in (kept["train"] or {}).items() if k != "run_name"}
+    return kept
+
+
+def _differences(first: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    one, other = _without_fold(first), _without_fold(settings)
+    return [
+        f"{section}.{key}={value}"
+        for section in _SECTIONS
+        for key, value in (other[section] or {}).items()
+        if value != (one[section] or {}).get(key)
+    ]
+
+
+def _best_loss(path: Path) -> float | None:
+    try:
+        return float(pd.read_csv(path)["val_loss"].min())
+    except (OSError, ValueError, KeyError):
+        return None  # it failed before its first epoch
+
+
+def _judged(path: Path) -> dict[str, Any] | None:
+    try:
+        detection = json.loads(path.read_text(encoding="utf-8"))["detection"]
+        return {
+            "balanced_accuracy": detection["balanced_accuracy"],
+            "auc_within_station": detection["auc_within_station"],
+        }
+    except (OSError, ValueError, KeyError):
+        return None
