@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from seismag.delivery.report.figures.examples import DB_LIMITS, choose_examples,
 from seismag.delivery.report.figures.folds import draw_folds
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.evaluation.alarm_report import draw_molchan
+from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
+from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.learning.architecture import describe_model
 from validation.study_store import make_store
 
@@ -59,6 +62,29 @@ def test_all_figures_are_drawn_twice_or_say_why_not(evidence: Evidence, tmp_path
             assert image.width in (1050, 2130)  # one column or a page at 300 dpi
             assert len(image.convert("RGB").getcolors(1 << 24) or []) > 10
     assert len(figures) - len(missing) >= 9
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        draw_scores,
+        draw_reliability,
+        draw_subsets,
+        lambda metrics, path: draw_confusion(metrics, "magnitude", path),
+        lambda metrics, path: draw_confusion(metrics, "azimuth", path),
+    ],
+    ids=["scores", "reliability", "subsets", "confusion_magnitude", "confusion_azimuth"],
+)
+def test_figures_of_a_judgement_are_readable(
+    draw: Callable[[dict[str, Any], Path], None], evidence: Evidence, tmp_path: Path
+) -> None:
+    metrics = evidence.documents["metrics.json"]
+    assert_readable(draw_and_note(lambda path: draw(metrics, path), tmp_path / "figure.png"))
+
+
+def test_training_curves_are_readable(evidence: Evidence, tmp_path: Path) -> None:
+    history = evidence.runs[0].path / "history.csv"
+    assert_readable(draw_and_note(lambda path: draw_training_curves(history, path), tmp_path / "figure.png"))
 
 
 def counts(task_classes: tuple[str, ...], first: int, other: int) -> dict[str, int]:
