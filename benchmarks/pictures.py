@@ -1,6 +1,6 @@
 """The pictures of README.md, made by the code: from a publication, an archive and a browser.
 
-    python benchmarks/audit.py scenarios --work WORK
+    python benchmarks/audit.py --parts scenarios --work WORK
     (cd WORK/study-planted_weak && seismag report loeo_convnext_results)
     python benchmarks/pictures.py --publication WORK/study-planted_weak/publication_convnext --archive WORK/planted_weak
 

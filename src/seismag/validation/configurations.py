@@ -1,4 +1,4 @@
-"""What was tried on a data set: every run and its settings, for the more are tried, the better is the best by chance."""
+"""What was tried on a data set: the more is tried, the better is the best by chance."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 import yaml
+
+from seismag.runs import short_path
 
 _SECTIONS = ("data", "split", "model", "train", "augment", "pretrain")
 
@@ -24,8 +26,8 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
 
     Returns:
         configurations (how many differ), runs: of each run_id, configuration (number), status, created_utc, error,
-        backbone, differs_from_first (``section.key=value`` of what differs from the first run), val_loss (best, None: it
-        has no history), detection (balanced accuracy and skill of metrics.json; None: not judged).
+        fold, backbone, differs_from_first (``section.key=value`` of what is not as in the first run), val_loss (the
+        best; None: it has no history), detection (scores of metrics.json; None: not judged).
     """
     numbers: dict[str, int] = {}
     rows = []
@@ -49,7 +51,12 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
                 "detection": _judged(folder / "metrics.json"),
             }
         )
-    return {"runs_dir": str(runs_dir), "dataset_id": dataset_id, "configurations": len(numbers), "runs": rows}
+    return {
+        "runs_dir": str(short_path(runs_dir)),
+        "dataset_id": dataset_id,
+        "configurations": len(numbers),
+        "runs": rows,
+    }
 
 
 def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:

@@ -19,6 +19,7 @@ from seismag.delivery.report.evidence import read_evidence
 from seismag.delivery.report.publication import MARK, TEXTS, check_folder, write_publication
 from seismag.delivery.report.quotation import MissingNumberError, without_sources
 from seismag.domain import DataError, SeismagError, UsageError
+from validation.study_store import make_store
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,30 @@ def test_crossval_is_reported_with_its_folds(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("texts_only")
+@pytest.mark.usefixtures("texts_only")
+def test_several_runs_are_compared_in_identical_folds(folder: Path, run: Path, tmp_path: Path) -> None:
+    other = make_run(folder, run_name="other", learning_rate=3e-3).path
+    write_publication([run, other], tmp_path / "out")
+    text = text_of(tmp_path / "out", "COMPARISON_WITH_OTHER_MODELS.md")
+    assert "Differences are paired" in text
+    assert f"| `{other.name}` |" in text
+    record = json.loads((tmp_path / "out" / "sources" / run.name / "comparison.json").read_text())
+    assert [model["id"] for model in record["models"]] == [run.name, other.name]
+    tried = text_of(tmp_path / "out", "CONFIGURATIONS_TRIED.md")
+    assert "`train.learning_rate=0.003`" in tried
+    assert check_folder(tmp_path / "out") == []
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_runs_of_different_data_sets_are_not_compared(folder: Path, run: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    make_store(elsewhere / "store", dataset_id="two")
+    other = make_run(elsewhere, run_name="other").path
+    with pytest.raises(SeismagError, match="data set"):
+        write_publication([run, other], tmp_path / "out", data=folder / "store")
+
+
 def test_second_report_replaces_the_first(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_publication([run], out)

@@ -22,6 +22,8 @@ from seismag.delivery.report.typeset import write_pdf
 from seismag.domain import DataError, UsageError
 from seismag.learning.architecture import describe_model
 from seismag.runs import write_json_atomic, write_text_atomic
+from seismag.validation.comparison import compare_runs
+from seismag.validation.configurations import list_configurations
 
 MARK = "publication.json"  # a folder with it is ours, and its content may be replaced
 SOURCES = "sources"
@@ -31,6 +33,11 @@ TEXTS = {
     "METHODOLOGY.md": "what was done, with the rules of the split",
     "MODEL_ARCHITECTURE.md": "the model, block by block",
     "TRAINING_REPORT.md": "each training run",
+    "COMPARISON_WITH_OTHER_MODELS.md": "paired differences, size and speed; what earlier systems claimed",
+    "MODEL_CARD.md": "for what the model is, and for what not",
+    "DATASHEET.md": "the data set: composition, collection, what was left out",
+    "REFORMS.md": "the REFORMS checklist, answered from the record",
+    "CONFIGURATIONS_TRIED.md": "every run on this data set",
 }
 _FILES = {
     "manuscript.pdf": "the manuscript, typeset",
@@ -71,7 +78,14 @@ def write_publication(
         raise UsageError("No RUN given. Name a run folder (experiments_convnext/RUN) or loeo_convnext_results.")
     evidence = read_evidence(runs[0], data, extras)
     require_ours(out)
-    more = {"architecture.json": describe_model(evidence.runs[0].best_model)}
+    say("comparison")
+    first = evidence.runs[0]
+    more = {
+        "architecture.json": describe_model(first.best_model),
+        "comparison.json": compare_runs(runs, first.config().evaluate, data=data),
+        "configurations.json": list_configurations(first.path.parent, evidence.documents["metrics.json"]["dataset_id"]),
+        "published_claims.json": json.loads(_shipped("published_claims.json")),
+    }
     evidence = _recorded(evidence, more, out)
     findings = find(evidence.quoter)
     say(f"{evidence.subject}: {', '.join(f'{task} {finding.outcome}' for task, finding in findings.items())}")
@@ -87,8 +101,7 @@ def write_publication(
     for name, text in written.items():
         write_text_atomic(out / name, text)
     write_json_atomic(out / "MCC_ANALYSIS.json", evidence.documents["mcc.json"])
-    bibliography = files("seismag.delivery.report").joinpath("templates/references.bib").read_text("utf-8")
-    write_text_atomic(out / "references.bib", bibliography)
+    write_text_atomic(out / "references.bib", _shipped("templates/references.bib"))
     say("page and PDF")
     write_pdf(written["MANUSCRIPT_DRAFT.md"], texts.title, out)
     order = ["ABSTRACT.md", *(name for name in written if name not in ("ABSTRACT.md", "README.md"))]
@@ -176,6 +189,10 @@ def require_sources(folder: Path) -> None:
     if problems := check_folder(folder):
         name, first = problems[0]
         raise DataError(f"{folder / name}: {first.shown}: {first.reason} (and {len(problems) - 1} more).")
+
+
+def _shipped(name: str) -> str:
+    return files("seismag.delivery.report").joinpath(name).read_text("utf-8")
 
 
 def _recorded(evidence: Evidence, more: Mapping[str, Any], out: Path) -> Evidence:

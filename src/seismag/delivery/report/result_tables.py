@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from seismag.delivery.report.comparison_tables import (
+    claim_table,
+    comparison_tables,
+    cost_table,
+    tried_table,
+    windows_by_station_table,
+)
 from seismag.delivery.report.findings import Finding
 from seismag.delivery.report.quotation import Quoter, escape
-from seismag.delivery.report.tables import Cell, Quote, Table
+from seismag.delivery.report.tables import Cell, Quote, Row, Table
 from seismag.domain import MAGNITUDE_CLASSES
 
 TASKS = ("detection", "magnitude", "azimuth")
-Row = tuple[Cell, ...]
 _METRICS, _DATA = "metrics.json", "data.json"
 _SKILL_COLUMNS = {"balanced_accuracy": "balanced accuracy", "log_score": "log score (nat)", "brier": "Brier score"}
 _SCORE_COLUMNS = {
@@ -25,6 +31,8 @@ def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table
         training_table, architecture_table, band_table,
     )  # fmt: skip
     tables: list[Table | None] = [skill_table(quoter, findings), *(make(quoter) for make in makers)]
+    tables += [*comparison_tables(quoter), cost_table(quoter), claim_table(quoter), tried_table(quoter)]
+    tables.append(windows_by_station_table(quoter))
     tables += [make(quoter, task) for make in (rule_table, class_table) for task in TASKS]
     return {table.name: table for table in tables if table is not None}
 

@@ -32,6 +32,7 @@ class Quote:
 
 
 Cell = str | Quote
+Row = tuple[Cell, ...]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from seismag.delivery.report.findings import HEADLINE_TASK, Finding
 from seismag.delivery.report.quotation import MissingNumberError, check_markdown, without_sources
 from seismag.delivery.report.tables import Table
 
-DOCUMENT_NAMES = {"M": "metrics.json", "D": "data.json", "R": "runs.json"}  # what the templates call them
+DOCUMENT_NAMES = {  # what the templates call them
+    "M": "metrics.json", "D": "data.json", "R": "runs.json", "A": "architecture.json", "T": "configurations.json",
+}  # fmt: skip
 _TITLES = {
     "skill": "Spectrograms of ground magnetometers before earthquakes: skill above rules without the field",
     "null": "No skill above rules without the field in spectrograms of ground magnetometers before earthquakes",
@@ -80,6 +82,7 @@ class Texts:
             "table": self._table, "figure": self._figure, "tables": self.tables, "documents": q.documents,
             "findings": findings, "conclusion": self.conclusion, "subject": evidence.subject, "kind": evidence.kind,
             "missing": evidence.missing, "simulated": self._simulated(), "title": self.title,
+            "compared": len(q.value("comparison.json", "/models")) > 1,
             "backbone": str(q.value("runs.json", "/runs/0/config/model/backbone")),
             "validated": self._validated(), "split_text": self._split_text(),
         }  # fmt: skip
