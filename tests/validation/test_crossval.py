@@ -207,6 +207,15 @@ def test_results_of_another_study_are_replaced_whole(store_path: Path, tmp_path:
     assert other.missing == (1, 3)
 
 
+def test_a_folder_of_results_that_cannot_be_made_is_found_before_the_training(
+    store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(fold_runs, "run_training", no_training)
+    with pytest.raises(DataError, match=r"file/out: cannot be made .*Choose another --out"):
+        run_crossval(settings(seed=8, name="nowhere"), store_path, out=tmp_path / "file" / "out")
+
+
 @pytest.mark.usefixtures("state")
 def test_a_dask_cluster_trains_the_folds_that_are_left_and_brings_reasons_back(
     store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
