@@ -89,6 +89,22 @@ def test_logits_nan_and_text_are_refused(make_table: MakeTable) -> None:
         check_predictions(words)
 
 
+@pytest.mark.parametrize("fold", ["first", 1.5])
+def test_a_fold_that_is_no_whole_number_is_named(make_table: MakeTable, fold: object) -> None:
+    table = make_table()
+    table["fold"] = table["fold"].astype(object)
+    table.loc[2, "fold"] = fold
+    with pytest.raises(DataError, match=r"fold in row 2 is .*not a whole number\. Number the folds from 1"):
+        check_predictions(table)
+
+
+def test_a_time_that_is_none_is_named_in_one_line(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table().assign(start_utc="yesterday").to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=r"no ISO 8601 time \(.*yesterday.*\) Write for example") as refused:
+        read_predictions(tmp_path / "p.parquet")
+    assert "\n" not in str(refused.value)
+
+
 def test_a_sample_twice_in_a_role_is_refused_but_not_in_two_folds(make_table: MakeTable) -> None:
     table = make_table()
     with pytest.raises(DataError, match="sample_id s0000 occurs twice in run run_a, fold 1, role test"):

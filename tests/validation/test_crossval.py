@@ -207,6 +207,41 @@ def test_results_of_another_study_are_replaced_whole(store_path: Path, tmp_path:
     assert other.missing == (1, 3)
 
 
+def test_a_folder_of_results_that_cannot_be_made_is_found_before_the_training(
+    store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(fold_runs, "run_training", no_training)
+    with pytest.raises(DataError, match=r"file/out: cannot be made .*Choose another --out"):
+        run_crossval(settings(seed=8, name="nowhere"), store_path, out=tmp_path / "file" / "out")
+
+
+@pytest.mark.usefixtures("state")
+def test_a_dask_cluster_trains_the_folds_that_are_left_and_brings_reasons_back(
+    store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker in a thread of this process; its training is stubbed, what travels to it and back is not."""
+    from distributed import LocalCluster
+
+    asked = []
+
+    def fail(config: Config, store: Path, begun: Path | None, progress: bool | None) -> Run:
+        asked.append((config.split.fold, config.train.num_workers, store.is_absolute(), begun, progress))
+        raise DataError(f"fold {config.split.fold} cannot be read.")
+
+    monkeypatch.setattr(fold_runs, "run_training", fail)
+    config = settings(seed=7, name="dask")
+    config = config.model_copy(update={"train": config.train.model_copy(update={"num_workers": 2})})
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        done = run_crossval(settings(), store_path, out=tmp_path / "done", scheduler=address)  # complete: none is sent
+        failed = run_crossval(config, store_path, "1,3", tmp_path / "failed", scheduler=address)
+    assert len(done.folds) == 3
+    assert sorted(asked) == [(1, 0, True, None, False), (3, 0, True, None, False)]
+    assert failed.failed == {1: "fold 1 cannot be read.", 3: "fold 3 cannot be read."}
+    assert failed.missing == (2,)
+
+
 def test_a_naive_run_says_so_wherever_it_is_judged_and_never_becomes_a_model_to_use(
     store_path: Path, here: Path, tmp_path: Path
 ) -> None:

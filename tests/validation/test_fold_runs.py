@@ -11,7 +11,7 @@ import pytest
 from seismag.config import build_config
 from seismag.domain import SeismagError, UsageError
 from seismag.validation import fold_runs
-from seismag.validation.fold_runs import FoldTask, device_of_slot, fold_config, train_fold, train_folds
+from seismag.validation.fold_runs import FoldOutcome, FoldTask, device_of_slot, fold_config, train_fold, train_folds
 
 
 def task(folder: Path, fold: int = 1, **train: object) -> FoldTask:
@@ -46,6 +46,18 @@ def test_a_process_that_died_loses_its_own_fold(exit_code: int, reason: str, tmp
     assert outcome.run is None
     assert f"exit code {exit_code}). " in (outcome.error or "")
     assert reason in (outcome.error or "")
+
+
+def test_a_fold_whose_asker_was_killed_ends_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = Pipe(duplex=False)
+    ours.close()
+    monkeypatch.setattr(fold_runs, "train_fold", lambda one: FoldOutcome(one.fold, tmp_path))
+    monkeypatch.setattr(fold_runs.signal, "signal", lambda *_: None)
+    fold_runs._child(task(tmp_path), theirs, None, 1, 30)
+    with pytest.raises(BrokenPipeError):
+        theirs.send("nobody")
 
 
 def test_a_fold_that_another_process_works_on_is_left_alone(tmp_path: Path) -> None:

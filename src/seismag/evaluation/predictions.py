@@ -166,7 +166,10 @@ def _with_naive_utc(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     try:
         start = pd.to_datetime(frame["start_utc"], utc=True, format="ISO8601")
     except (ValueError, TypeError) as error:
-        raise DataError(f"{source}: start_utc holds what is no ISO 8601 time: {error}") from error
+        told = " ".join(str(error).partition("You might")[0].split())  # pandas goes on with advice to programmers
+        raise DataError(
+            f"{source}: start_utc holds what is no ISO 8601 time ({told}) Write for example 2021-03-01T06:00:00Z."
+        ) from error
     return frame.assign(start_utc=start.dt.tz_localize(None))
 
 
@@ -192,6 +195,12 @@ def _check_names(frame: pd.DataFrame, source: str) -> None:
             raise DataError(
                 f"{source}: {column} is missing in row {int(np.flatnonzero(empty)[0])} ({int(empty.sum())} such rows)."
             )
+    fold = pd.to_numeric(frame["fold"].astype(object), errors="coerce").to_numpy(dtype=float)
+    if (broken := np.flatnonzero(~(fold % 1 == 0))).size:  # what is no number is NaN here
+        raise DataError(
+            f"{source}: fold in row {broken[0]} is {frame['fold'].iloc[broken[0]]!r} ({broken.size} such rows), not a "
+            "whole number. Number the folds from 1; a table of one fold holds 1."
+        )
     allowed = {"y_magnitude": MAGNITUDE_CLASSES, "y_azimuth": AZIMUTH_CLASSES, "role": ROLES}
     for column, names in allowed.items():
         unknown = ~frame[column].isin(names).to_numpy()

@@ -20,7 +20,7 @@ from seismag.data.splits import NAIVE_WARNING, load_or_draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.summary import format_summary
-from seismag.evaluation.table_study import draw_figures
+from seismag.evaluation.table_study import draw_figures, make_folder
 from seismag.learning.checkpoint import UNKNOWN, copy_checkpoint
 from seismag.runs import Run, atomic_path, file_sha256, read_card, short_path, shrink_if_asked, write_json_atomic
 from seismag.validation.crossval_results import describe_folds, final_document, fold_document
@@ -112,8 +112,9 @@ def run_crossval(
         )
         for fold in numbers
     }  # fmt: skip
-    runs, failed = _train(tasks, chosen, workers, scheduler, progress)
     results = out or Path(f"{config.split.method}_convnext_results")
+    make_folder(results)  # before the hours of training, not after them
+    runs, failed = _train(tasks, chosen, workers, scheduler, progress)
     documents = {fold: _judge_fold(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
     _remove_other_studies(results, documents)
     for fold, document in documents.items():

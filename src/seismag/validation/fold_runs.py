@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
 from pathlib import Path
@@ -209,7 +209,9 @@ def _child(task: FoldTask, answer: Any, device: str | None, threads: int, level:
     signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=level, format=f"fold {task.fold}: %(message)s", stream=sys.stderr)
     torch.set_num_threads(threads)
-    answer.send(train_fold(task))
+    outcome = train_fold(task)
+    with suppress(BrokenPipeError):  # the process that asked was killed; the run itself is found again
+        answer.send(outcome)
 
 
 def _end(*_: object) -> None:
