@@ -222,12 +222,12 @@ def _rank_cells(
 ) -> NDArray[np.float64]:
     """Rank of each cell in its window, (n, F, T) from 0 (largest) to below 1.
 
-    Cells without attribution are many and equal: a second smooth map orders them, for the first in the array would
-    be the lowest frequencies.
+    Cells without attribution are many and equal: a second smooth map orders them, and chance what is equal there too,
+    for the first in the array would be the lowest frequencies.
     """
     flat = maps.reshape(len(maps), -1)
-    second = rng.random(flat.shape, dtype=np.float32) if ties is None else ties.reshape(flat.shape)
-    order = np.lexsort((-second, -flat), axis=1)
+    second = flat if ties is None else ties.reshape(flat.shape)
+    order = np.lexsort((rng.random(flat.shape, dtype=np.float32), -second, -flat), axis=1)
     rank = np.empty(flat.shape)
     np.put_along_axis(rank, order, np.arange(flat.shape[1]) / flat.shape[1], axis=1)
     return rank.reshape(maps.shape)
