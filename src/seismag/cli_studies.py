@@ -304,5 +304,50 @@ def report(
     print_json(summary) if as_json else print(describe_publication(summary))
 
 
+@studies_app.command()
+def explain(
+    model: Annotated[Path, typer.Option("--model", help="Checkpoint (.pth) or run folder.")],
+    data: Annotated[Path, typer.Option("--data", help="Store; windows that the training has not seen are explained.")],
+    samples: Annotated[int, typer.Option("--samples", help="Windows to draw.")] = 20,
+    method: Annotated[str, typer.Option("--method", help="gradcam or gradcam++.")] = "gradcam",
+    label_control: Annotated[
+        Path | None,
+        typer.Option("--label-control", help="A run trained on shuffled labels; else heads are trained on them here."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder; default: explanation/, in the model's run folder if it has one."),
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a model looks at: Grad-CAM on axes of time and frequency, and what each band and component is worth.
+
+    Tests that can fail say whether the maps can be believed. Of the configuration evaluate.seed, bootstrap and
+    confidence count.
+    """
+    from seismag.config import load_config
+
+    spec = load_config(config, overrides).evaluate
+    from seismag.delivery.gallery import format_explanation, prepare_folder, write_explanation
+    from seismag.validation.explained_windows import ExplanationPlan, open_subject, run_folder_of
+    from seismag.validation.explanation import explain_model
+
+    log_to_stderr()
+    plan = ExplanationPlan(samples, method, label_control)  # type: ignore[arg-type]  # it refuses other methods
+    subject = open_subject(model, data)
+    folder = out or (run_folder_of(model) or Path()) / "explanation"
+    prepare_folder(folder)  # before the work, not after it
+    progress = make_progress()
+    explanation = explain_model(subject, plan, spec, progress)
+    page = write_explanation(explanation, folder, progress)
+    if as_json:
+        print_json(explanation.document)
+    else:
+        print(format_explanation(explanation.document))
+        print(f"\npage        {page}")
+
+
 def _names(listed: str | None) -> list[str] | None:
     return None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]
