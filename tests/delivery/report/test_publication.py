@@ -162,6 +162,24 @@ def test_failed_gate_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
     assert "3 copies." in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
 
 
+def test_explanation_is_quoted_with_its_doubts(run: Path, tmp_path: Path) -> None:
+    drop = {"log_score": {"value": 0.2, "low": 0.1, "high": 0.3}}
+    part = {"band": "Pc3", "component": "all", **dict.fromkeys(("detection", "magnitude", "azimuth"), drop)}
+    explanation = {
+        "model_run_id": run.name, "method": "gradcam", "n_windows": 8, "n_study_windows": 80,
+        "sanity": [{"name": "random_weights", "verdict": "fail", "sentence": "The maps correlate at 0.93."}],
+        "warnings": ["the maps are not to be read as explanations"],
+        "band_importance": {"parts": [part]},
+        "windows": [{"y_magnitude": "Large", "file": "windows/a.png"}],
+    }  # fmt: skip
+    (tmp_path / "explanation.json").write_text(json.dumps(explanation))
+    summary = write_publication([run], tmp_path / "out", extras=[tmp_path])
+    manuscript = text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+    assert "`random_weights` (fail): The maps correlate at 0.93." in manuscript
+    assert "| Pc3, all | +0.200 [+0.100, +0.300] |" in manuscript
+    assert "windows/a.png is gone" in summary["not_drawn"]["gradcam_large"]
+
+
 def test_mcc_analysis_is_computed_from_the_matrices(publication: Path, run: Path) -> None:
     document = json.loads((publication / "MCC_ANALYSIS.json").read_text())
     assert document["azimuth"]["confusion"] == json.loads((run / "metrics.json").read_text())["azimuth"]["confusion"]
