@@ -63,7 +63,7 @@ def _subject(subject: dict[str, Any]) -> str:
 
 
 def _mark(verdict: str) -> str:
-    return "FAILED  " if verdict == "fail" else f"{verdict:<8}"
+    return f"{'FAILED' if verdict == 'fail' else verdict.replace('_', ' '):<10}"
 
 
 def _test_row(test: dict[str, Any], width: int) -> str:
