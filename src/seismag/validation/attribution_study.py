@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,141 +46,161 @@ from seismag.validation.explained_windows import (
 
 WEIGHT_DRAWS, LABEL_DRAWS, RANDOM_ORDERS = 3, 3, 2
 MAX_WINDOWS = 40  # that the tests look at; each costs some hundred predictions
-Targets = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the tests look at.
+
+    Attributes:
+        subject: model and store.
+        drawn: the windows of the study.
+        found: by task the attribution of those with a picture.
+        features: (n, C) pooled features of all windows of the study.
+    """
+
+    subject: Subject
+    drawn: DrawnWindows
+    found: dict[str, Attribution]
+    features: NDArray[np.float32]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The windows with a picture, at most ``MAX_WINDOWS``."""
+        return np.arange(min(self.drawn.n_pictures, MAX_WINDOWS))
+
+
+@dataclass(frozen=True)
+class _Original:
+    """The maps that other models are compared with, for the same windows and classes."""
+
+    maps: Maps
+    x: torch.Tensor
+    targets: dict[str, torch.Tensor]
+    explain: Explain
+
+    def correlate(self, maps: Maps) -> dict[str, NDArray[np.float64]]:
+        return {task: rank_correlations(self.maps[task], maps[task]) for task in TASKS}
+
+    def n_cells(self, task: str) -> int:
+        return int(self.maps[task][0].size)
 
 
 def check_attribution(
-    subject: Subject,
-    drawn: DrawnWindows,
-    found: dict[str, Attribution],
-    features: NDArray[np.float32],
-    plan: ExplanationPlan,
-    spec: EvaluateConfig,
-    progress: Progress,
+    examined: Examined, plan: ExplanationPlan, spec: EvaluateConfig, progress: Progress
 ) -> list[dict[str, Any]]:
     """Run all tests on the windows with a picture, at most ``MAX_WINDOWS`` of them.
 
     Args:
-        subject: model and store.
-        drawn: the windows of the study.
-        found: attribution of those with a picture.
-        features: (n, C) pooled features of all windows of the study.
+        examined: model, windows and maps.
         plan: the method, and the run of shuffled labels if there is one.
         spec: bootstrap and seed.
         progress: called with stage, done, total.
 
     Returns:
         ``CheckResult.as_dict`` of each test.
+
+    Raises:
+        SeismagError: the run of shuffled labels does not fit the model.
     """
-    places = np.arange(min(drawn.n_pictures, MAX_WINDOWS))
-    original: Maps = {task: found[task].coarse[places] for task in TASKS}
-    targets = {task: torch.from_numpy(found[task].target[places]) for task in TASKS}
-    explain = explain_by(plan.method)
-    x = drawn.windows.of(places).channels(subject.loaded)
-    results = _random_weights(subject, x, targets, original, explain, spec.seed, progress)
+    places, found = examined.places, examined.found
+    original = _Original(
+        {task: found[task].coarse[places] for task in TASKS},
+        examined.drawn.windows.of(places).channels(examined.subject.loaded),
+        {task: torch.from_numpy(found[task].target[places]) for task in TASKS},
+        explain_by(plan.method),
+    )
+    results = _random_weights(examined, original, spec.seed, progress)
     progress("labels", 0, 1)
     if plan.label_control is None:
-        results += _random_labels(subject, drawn, (x, features), targets, original, explain, spec.seed)
+        results += _random_labels(examined, original, spec.seed)
     else:
-        results += _label_control(plan.label_control, subject, drawn, targets, original, explain)
+        results += _label_control(plan.label_control, examined, original)
     progress("labels", 1, 1)
-    results += _curves(subject, drawn, found, spec, progress)
+    results += _curves(examined, spec, progress)
     return [result.as_dict() for result in results]
 
 
-def _random_weights(
-    subject: Subject, x: torch.Tensor, targets: Targets, original: Maps, explain: Explain, seed: int, progress: Progress
-) -> list[CheckResult]:
+def _random_weights(examined: Examined, original: _Original, seed: int, progress: Progress) -> list[CheckResult]:
     draws: dict[str, list[list[NDArray[np.float64]]]] = {task: [] for task in TASKS}
     stages: list[str] = []
     for draw in range(WEIGHT_DRAWS):
         progress("random weights", draw, WEIGHT_DRAWS)
-        cascade = list(cascade_of_random_weights(subject.loaded.model, x, targets, explain, seed + draw))
-        stages = [name for name, _ in cascade]
+        model = examined.subject.loaded.model
+        cascade = cascade_of_random_weights(model, original.x, original.targets, original.explain, seed + draw)
+        correlations = {name: original.correlate(maps) for name, maps in cascade}
+        stages = list(correlations)
         for task in TASKS:
-            draws[task].append([rank_correlations(original[task], maps[task]) for _, maps in cascade])
+            draws[task].append([by_task[task] for by_task in correlations.values()])
     progress("random weights", WEIGHT_DRAWS, WEIGHT_DRAWS)
     return [
         check_random_weights(
-            task, stages, np.array(draws[task]), original[task][0].size, likeness_between_windows(original[task])
+            task, stages, np.array(draws[task]), original.n_cells(task), likeness_between_windows(original.maps[task])
         )
         for task in TASKS
     ]
 
 
-def _random_labels(
-    subject: Subject,
-    drawn: DrawnWindows,
-    inputs: tuple[torch.Tensor, NDArray[np.float32]],
-    targets: Targets,
-    original: Maps,
-    explain: Explain,
-    seed: int,
-) -> list[CheckResult]:
+def _random_labels(examined: Examined, original: _Original, seed: int) -> list[CheckResult]:
     """Heads trained anew on shuffled labels, beside heads trained anew on the true ones."""
-    x, features = inputs
-    model = subject.loaded.model
+    rows, n = examined.drawn.rows, len(examined.features)
     labels = {
-        "magnitude": class_indices(drawn.rows["y_magnitude"], MAGNITUDE_CLASSES, "magnitude_class"),
-        "azimuth": class_indices(drawn.rows["y_azimuth"], AZIMUTH_CLASSES, "azimuth_class"),
+        "magnitude": class_indices(rows["y_magnitude"], MAGNITUDE_CLASSES, "magnitude_class"),
+        "azimuth": class_indices(rows["y_azimuth"], AZIMUTH_CLASSES, "azimuth_class"),
     }
-    kept = torch.from_numpy(features).to(x.device)
-    correlations: dict[str, dict[str, list[NDArray[np.float64]]]] = {
-        kind: {task: [] for task in TASKS} for kind in ("true", "shuffled")
-    }
+    device = original.x.device
+    kept = torch.from_numpy(examined.features).to(device)
+    found: dict[str, list[dict[str, NDArray[np.float64]]]] = {"true": [], "shuffled": []}
     for draw in range(LABEL_DRAWS):
-        order = np.random.default_rng([seed, 63, draw]).permutation(len(features))
-        for kind, places in (("true", np.arange(len(features))), ("shuffled", order)):
-            told = {task: torch.from_numpy(values[places]).to(x.device) for task, values in labels.items()}
-            maps = explain_in_batches(refit_heads(model, kept, told, seed + draw), x, targets, explain)
-            for task in TASKS:
-                correlations[kind][task].append(rank_correlations(original[task], maps[task]))
-    control = f"heads trained on the shuffled labels of {len(features)} windows"
+        shuffled = np.random.default_rng([seed, 63, draw]).permutation(n)
+        for kind, order in (("true", np.arange(n)), ("shuffled", shuffled)):
+            told = {task: torch.from_numpy(values[order]).to(device) for task, values in labels.items()}
+            model = refit_heads(examined.subject.loaded.model, kept, told, seed + draw)
+            maps = explain_in_batches(model, original.x, original.targets, original.explain)
+            found[kind].append(original.correlate(maps))
+    control = f"heads trained on the shuffled labels of {n} windows"
+    by_task = {
+        task: {kind: np.array([entry[task] for entry in draws]) for kind, draws in found.items()} for task in TASKS
+    }
     return [
-        check_random_labels(
-            task, np.array(correlations["shuffled"][task]), np.array(correlations["true"][task]),
-            original[task][0].size, control,
-        )
-        for task in TASKS
-    ]  # fmt: skip
+        check_random_labels(task, entry["shuffled"], entry["true"], original.n_cells(task), control)
+        for task, entry in by_task.items()
+    ]
 
 
-def _label_control(
-    run: Path, subject: Subject, drawn: DrawnWindows, targets: Targets, original: Maps, explain: Explain
-) -> list[CheckResult]:
+def _label_control(run: Path, examined: Examined, original: _Original) -> list[CheckResult]:
     """A whole model that was trained on shuffled labels; that it was, its owner says."""
+    store = examined.subject.store
     control = load_checkpoint(checkpoint_of(run))
-    require_explainable(control, subject.store)
-    n = len(targets[TASKS[0]])
-    place = {sample_id: i for i, sample_id in enumerate(subject.store.samples["sample_id"])}
-    indices = np.array([place[sample_id] for sample_id in drawn.rows["sample_id"][:n]], dtype=np.int64)
-    if len(scaling_of(control, subject.store, indices, None)[0]) != n:
+    require_explainable(control, store)
+    place = {sample_id: i for i, sample_id in enumerate(store.samples["sample_id"])}
+    shown = examined.drawn.rows["sample_id"].iloc[examined.places]
+    indices = np.array([place[sample_id] for sample_id in shown], dtype=np.int64)
+    if len(scaling_of(control, store, indices, None)[0]) != len(indices):
         raise DataError(f"{run}: it cannot scale every window that is explained. Give a run trained like the model.")
-    x = read_windows(control, subject.store, indices).channels(control)
-    maps = explain_in_batches(control.model, x, targets, explain)
+    x = read_windows(control, store, indices).channels(control)
+    maps = explain_in_batches(control.model, x, original.targets, original.explain)
     name = f"the run {control.card['run_id']}, said to be trained on shuffled labels,"
-    results = []
     for task in TASKS:
-        if maps[task].shape != original[task].shape:
+        if maps[task].shape != original.maps[task].shape:
             raise DataError(
-                f"{run}: its maps have {maps[task].shape[1:]} cells, those of the model {original[task].shape[1:]}. "
-                "Give a run with the same backbone."
+                f"{run}: its maps have {maps[task].shape[1:]} cells, those of the model "
+                f"{original.maps[task].shape[1:]}. Give a run with the same backbone."
             )
-        correlations = rank_correlations(original[task], maps[task])[None]
-        results.append(check_random_labels(task, correlations, None, original[task][0].size, name))
-    return results
+    return [
+        check_random_labels(task, values[None], None, original.n_cells(task), name)
+        for task, values in original.correlate(maps).items()
+    ]
 
 
-def _curves(
-    subject: Subject, drawn: DrawnWindows, found: dict[str, Attribution], spec: EvaluateConfig, progress: Progress
-) -> list[CheckResult]:
-    places = np.arange(min(drawn.n_pictures, MAX_WINDOWS))
+def _curves(examined: Examined, spec: EvaluateConfig, progress: Progress) -> list[CheckResult]:
+    places, drawn, found = examined.places, examined.drawn, examined.found
     rng = np.random.default_rng([spec.seed, 64])
     donors = draw_donors(drawn.rows["station"].to_numpy(), drawn.rows["split_group"].to_numpy(), rng)[places]
     some = {task: Attribution(a.coarse[places], a.target[places], a.probability[places]) for task, a in found.items()}
     progress("curves", 0, 1)
     curves = trace_curves(
-        subject.loaded, drawn.windows.of(places), drawn.windows.of(donors), some, (RANDOM_ORDERS, rng)
+        examined.subject.loaded, drawn.windows.of(places), drawn.windows.of(donors), some, (RANDOM_ORDERS, rng)
     )
     progress("curves", 1, 1)
     rows = drawn.rows.iloc[places]

@@ -25,7 +25,7 @@ from seismag.learning.checkpoint import UNKNOWN
 from seismag.learning.exchange import draw_donors, predict_windows
 from seismag.learning.inference import predict_with_embeddings
 from seismag.learning.occlusion import Occlusion, list_occlusions, occlude
-from seismag.validation.attribution_study import check_attribution
+from seismag.validation.attribution_study import Examined, check_attribution
 from seismag.validation.explained_windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
 from seismag.validation.training_run import UNKNOWN_TRAINING
 
@@ -98,7 +98,7 @@ def explain_model(
     found = attribute_windows(subject.loaded, drawn.windows.of(pictures), plan.method)
     progress("attribution", 1, 1)
     importance, features, skill = _band_importance(subject, drawn, spec, rng, progress)
-    sanity = check_attribution(subject, drawn, found, features, plan, spec, progress)
+    sanity = check_attribution(Examined(subject, drawn, found, features), plan, spec, progress)
     view, embeddings = _view_embeddings(subject, spec, progress)
     windows = _explained_windows(drawn, found)
     document = {
