@@ -222,7 +222,9 @@ def _task_warnings(task: str, result: dict[str, Any]) -> list[str]:
             "macro-F1 and MCC are undefined."
         )
     elif absent:
-        warnings.append(f"{task}: no window of {', '.join(absent)}; balanced accuracy is the mean over the other classes.")
+        warnings.append(
+            f"{task}: no window of {', '.join(absent)}; balanced accuracy is the mean over the other classes."
+        )
     thin = [
         f"{name} ({entry['n_clusters']})"
         for name, entry in result["per_class"].items()

@@ -79,7 +79,8 @@ class Texts:
         return {
             **DOCUMENT_NAMES,
             "n": q.number, "iv": q.interval, "val": q.value, "quote": q.sentence, "knows": q.knows,
-            "table": self._table, "figure": self._figure, "tables": self.tables, "figures": self.figures, "documents": q.documents,
+            "table": self._table, "figure": self._figure, "tables": self.tables, "figures": self.figures,
+            "documents": q.documents,
             "findings": findings, "conclusion": self.conclusion, "subject": evidence.subject, "kind": evidence.kind,
             "missing": evidence.missing, "simulated": self._simulated(), "title": self.title,
             "compared": len(q.value("comparison.json", "/models")) > 1,
