@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Sequence
@@ -90,13 +91,21 @@ def read_audit_table(path: Path) -> pd.DataFrame:
     else:
         text = decode_text(read_payload(path)[0], path)
         header = next((line for line in text.splitlines() if line.strip()), "")
+        separator = max(",;\t", key=header.count)
         try:
             frame = pd.read_csv(
-                io.StringIO(text), sep=max(",;\t", key=header.count), dtype=str, keep_default_na=False,
-                skipinitialspace=True, index_col=False,
-            )  # fmt: skip
+                io.StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                index_col=False,
+            )
         except ValueError as error:
             raise DataError(f"{path}: not readable as CSV ({' '.join(str(error).split())}).") from error
+        names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
+        if len(names) == frame.shape[1]:  # pandas renames a name that occurs twice
+            frame.columns = names
     frame.columns = [str(column).strip() for column in frame.columns]
     if frame.columns.duplicated().any():
         twice = frame.columns[frame.columns.duplicated()][0]
