@@ -14,11 +14,11 @@ from seismag.validation.training_run import run_training
 from validation.study_store import make_store
 
 
-def settings(**train: Any) -> Config:
+def settings(method: str = "loeo", **train: Any) -> Config:
     """Two folds, one epoch, few replicates."""
     return build_config(
         {
-            "split": {"n_folds": 2},
+            "split": {"n_folds": 2, "method": method, "name": method},
             "model": {"backbone": "convnext_atto", "head_width": 16},
             "train": {
                 "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "warmup_epochs": 0.0, "run_name": "small", **train
@@ -28,12 +28,12 @@ def settings(**train: Any) -> Config:
     )  # fmt: skip
 
 
-def make_run(folder: Path, **train: Any) -> Run:
+def make_run(folder: Path, method: str = "loeo", **train: Any) -> Run:
     """Train a run in ``folder``, on the store ``folder/store``, which is made where it is not there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         store = folder / "store" if (folder / "store").exists() else make_store(folder / "store")
-        return run_training(settings(**train), store, progress=False)
+        return run_training(settings(method, **train), store, progress=False)
 
 
 def make_crossval(folder: Path) -> Path:

@@ -149,6 +149,17 @@ def test_text_follows_the_result(
 
 
 @pytest.mark.usefixtures("texts_only")
+def test_naive_run_never_has_skill(folder: Path, tmp_path: Path) -> None:
+    naive = make_run(folder, "naive", run_name="naive").path
+    change_metrics(naive, lambda metrics: set_skill(metrics, 0.3, 0.4, 0.5))
+    summary = write_publication([naive], tmp_path / "out")
+    assert set(summary["outcomes"].values()) == {"naive"}
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert "For comparison only" in abstract
+    assert "shows skill" not in abstract
+
+
+@pytest.mark.usefixtures("texts_only")
 def test_failed_gate_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
     test = {"name": "duplicates", "verdict": "fail", "sentence": "3 copies.", "statistic": 3.0, "p_value": None}
     audit = {"gate": "fail", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1,

@@ -14,7 +14,7 @@ from seismag.delivery.report.quotation import Quoter
 from seismag.evaluation.checks.skill import TASK_SCORES
 from seismag.evaluation.task_scores import FEW_CLUSTERS
 
-Outcome = Literal["skill", "null", "worse", "undecided", "faulty"]
+Outcome = Literal["skill", "null", "worse", "undecided", "faulty", "naive"]
 HEADLINE_TASK = "detection"
 SCORE_NAMES = {"auc_within_station": "AUC within stations", "balanced_accuracy": "balanced accuracy"}
 _HEADLINE_TEST = "skill_above_no_signal"
@@ -26,7 +26,8 @@ class Finding:
 
     Attributes:
         task: detection, magnitude or azimuth.
-        outcome: skill, null, worse than the rule, undecided (too few groups), faulty (the gate failed).
+        outcome: skill, null, worse than the rule, undecided (too few groups), faulty (the gate failed), naive (a
+            split for comparison only).
         score: that decides; ``pointer``: its skill in metrics.json.
         baseline: the best rule without the field.
         test: place of the audit's test in audit.json, ``/tests/K``; None: not audited.
@@ -54,10 +55,12 @@ def find(quoter: Quoter) -> dict[str, Finding]:
     audited = "audit.json" in quoter.documents
     tests = quoter.value("audit.json", "/tests") if audited else []
     faulty = audited and quoter.value("audit.json", "/gate") == "fail"
-    return {task: _find_task(quoter, task, tests, faulty) for task in TASK_SCORES}
+    naive = quoter.value("runs.json", "/runs/0/config/split/method") == "naive"
+    barred: Outcome | None = "naive" if naive else "faulty" if faulty else None
+    return {task: _find_task(quoter, task, tests, barred) for task in TASK_SCORES}
 
 
-def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], faulty: bool) -> Finding:
+def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], barred: Outcome | None) -> Finding:
     score = TASK_SCORES[task]
     pointer = f"/{task}/skill_above_best_baseline/{score}"
     skill = quoter.value("metrics.json", pointer)
@@ -65,7 +68,7 @@ def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], faulty: b
     place = next((k for k, test in enumerate(tests) if test["name"] == name), None)
     few = min(quoter.value("metrics.json", f"/{key}") for key in ("n_event_groups", "n_normal_groups")) < FEW_CLUSTERS
     verdict = None if place is None else tests[place]["verdict"]
-    outcome = "faulty" if faulty else _outcome(skill, few, verdict)
+    outcome = barred or _outcome(skill, few, verdict)
     return Finding(
         task, outcome, score, pointer, str(skill["baseline"] or "no rule"), None if place is None else f"/tests/{place}"
     )

@@ -22,6 +22,7 @@ _TITLES = {
     "null": "No skill above rules without the field in spectrograms of ground magnetometers before earthquakes",
     "worse": "No skill above rules without the field in spectrograms of ground magnetometers before earthquakes",
     "undecided": "Spectrograms of ground magnetometers before earthquakes: too few earthquakes for a verdict",
+    "naive": "What a naive procedure claims of magnetometer spectrograms before earthquakes: for comparison only",
     "faulty": "Spectrograms of ground magnetometers before earthquakes: faulty data or labels, no result",
 }
 _METHODS = {
