@@ -185,9 +185,9 @@ def test_missing_file_and_missing_card_are_told_apart(tmp_path: Path) -> None:
 def test_small_variable_shrinks_model_and_epochs_and_says_so() -> None:
     config = build_config({"train": {"epochs": 50}, "model": {"pretrained": True}})
     small, sentence = shrink_if_asked(config, {"SEISMAG_SMALL": "1"})
-    assert (small.model.backbone, small.model.pretrained, small.train.epochs) == ("convnext_atto", False, 2)
+    assert (small.model.backbone, small.model.pretrained, small.train.epochs) == ("convnext_atto", False, 1)
     assert sentence is not None
-    assert "2 of 50 epochs" in sentence
+    assert "1 of 50 epochs" in sentence
     assert small.split == config.split
 
 

@@ -34,7 +34,7 @@ Status = Literal["running", "complete", "failed"]
 
 SMALL_VARIABLE = "SEISMAG_SMALL"
 SMALL_BACKBONE = "convnext_atto"
-SMALL_EPOCHS = 2
+SMALL_EPOCHS = 1
 _PACKAGES = (
     "numpy", "scipy", "pandas", "pyarrow", "xarray", "zarr", "dask", "scikit-learn",
     "torch", "torchvision", "timm", "lightning", "pydantic",
@@ -163,7 +163,7 @@ def tracked(run: Run) -> Iterator[Run]:
 
 
 def shrink_if_asked(config: Config, environ: Mapping[str, str]) -> tuple[Config, str | None]:
-    """Follow ``SEISMAG_SMALL=1``: the smallest backbone and at most two epochs, for trials and tests.
+    """Follow ``SEISMAG_SMALL=1``: the smallest backbone and one epoch, for trials and tests.
 
     Returns:
         The configuration, and the sentence for log and provenance (None: nothing was asked).

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from delivery.report.finished_study import make_crossval, make_run
+from delivery.report.finished_study import make_crossval, make_run, settings
 from seismag.cli import app
 from seismag.delivery.report import publication as module
 from seismag.delivery.report.evidence import read_evidence
 from seismag.delivery.report.publication import MARK, TEXTS, check_folder, write_publication
 from seismag.delivery.report.quotation import MissingNumberError, without_sources
+from seismag.delivery.report.typeset import write_pdf
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.validation.comparison import compare_runs
 from validation.study_store import make_store
 
 
@@ -50,12 +52,28 @@ def copy(run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run, tmp_path / run.name))
 
 
-@pytest.fixture
-def texts_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave figures, PDF and page out, where a test reads nothing but texts."""
-    monkeypatch.setattr(module, "draw_report_figures", lambda *_: {})
+@pytest.fixture(scope="module")
+def comparison(run: Path, folder: Path) -> dict[str, Any]:
+    return compare_runs([run], settings().evaluate, data=folder / "store", latency=None)
+
+
+def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(module, "draw_report_figures", lambda *_: {})
     for name in ("write_pdf", "write_page"):
-        monkeypatch.setattr(module, name, lambda *_: None)
+        patch.setattr(module, name, lambda *_: None)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures, PDF and page out, where a test reads nothing but texts."""
+    leave_out_pictures(monkeypatch)
+
+
+@pytest.fixture
+def texts_only(comparison: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, with the comparison of the one run made once."""
+    leave_out_pictures(monkeypatch)
+    monkeypatch.setattr(module, "compare_runs", lambda *_, **__: comparison)
 
 
 def change_metrics(run: Path, change: Any) -> None:
@@ -148,7 +166,7 @@ def test_text_follows_the_result(
     assert title.endswith("(simulated data)")
 
 
-@pytest.mark.usefixtures("texts_only")
+@pytest.mark.usefixtures("undrawn")
 def test_naive_run_never_has_skill(folder: Path, tmp_path: Path) -> None:
     naive = make_run(folder, "naive", run_name="naive").path
     change_metrics(naive, lambda metrics: set_skill(metrics, 0.3, 0.4, 0.5))
@@ -173,6 +191,7 @@ def test_failed_gate_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
     assert "3 copies." in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
 
 
+@pytest.mark.usefixtures("texts_only")
 def test_explanation_is_quoted_with_its_doubts(run: Path, tmp_path: Path) -> None:
     drop = {"log_score": {"value": 0.2, "low": 0.1, "high": 0.3}}
     part = {"band": "Pc3", "component": "all", **dict.fromkeys(("detection", "magnitude", "azimuth"), drop)}
@@ -188,7 +207,7 @@ def test_explanation_is_quoted_with_its_doubts(run: Path, tmp_path: Path) -> Non
     manuscript = text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
     assert "`random_weights` (fail): The maps correlate at 0.93." in manuscript
     assert "| Pc3, all | +0.200 [+0.100, +0.300] |" in manuscript
-    assert "windows/a.png is gone" in summary["not_drawn"]["gradcam_large"]
+    assert "explanation.json" not in summary["not_recorded"]
 
 
 def test_mcc_analysis_is_computed_from_the_matrices(publication: Path, run: Path) -> None:
@@ -217,6 +236,7 @@ def test_manuscript_cites_only_what_is_in_the_bibliography(publication: Path) ->
     assert cited <= keys
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_crossval_is_reported_with_its_folds(folder: Path, tmp_path: Path) -> None:
     results = make_crossval(folder)
     summary = write_publication([results], tmp_path / "out")
@@ -224,11 +244,9 @@ def test_crossval_is_reported_with_its_folds(folder: Path, tmp_path: Path) -> No
     manuscript = text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
     assert "All 2 folds were trained" in manuscript
     assert "| fold `2` |" in manuscript
-    assert (tmp_path / "out" / "figures" / "folds.pdf").is_file()
 
 
-@pytest.mark.usefixtures("texts_only")
-@pytest.mark.usefixtures("texts_only")
+@pytest.mark.usefixtures("undrawn")
 def test_several_runs_are_compared_in_identical_folds(folder: Path, run: Path, tmp_path: Path) -> None:
     other = make_run(folder, run_name="other", learning_rate=3e-3).path
     write_publication([run, other], tmp_path / "out")
@@ -242,7 +260,7 @@ def test_several_runs_are_compared_in_identical_folds(folder: Path, run: Path, t
     assert check_folder(tmp_path / "out") == []
 
 
-@pytest.mark.usefixtures("texts_only")
+@pytest.mark.usefixtures("undrawn")
 def test_runs_of_different_data_sets_are_not_compared(folder: Path, run: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -252,6 +270,7 @@ def test_runs_of_different_data_sets_are_not_compared(folder: Path, run: Path, t
         write_publication([run, other], tmp_path / "out", data=folder / "store")
 
 
+@pytest.mark.usefixtures("texts_only")
 def test_second_report_replaces_the_first(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_publication([run], out)
@@ -276,10 +295,10 @@ def test_out_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> None:
         write_publication([run], tmp_path / "file" / "out")
 
 
-def test_missing_typst_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_typst_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "typst", None)
     with pytest.raises(SeismagError, match=r"needs typst: pip install 'seismag\[report\]'"):
-        write_publication([run], tmp_path / "out")
+        write_pdf("# Title", "Title", tmp_path)
 
 
 @pytest.mark.usefixtures("texts_only")
