@@ -83,8 +83,8 @@ def claim_table(quoter: Quoter) -> Table:
         numbers = [
             Quote(CLAIMS, f"{pointer}/{key}", form)
             for key, form in (
-                ("accuracy", ".2%"), ("rule_accuracy", ".2%"), ("rule_balanced_accuracy", ".1%"), ("rule_errors", "d"),
-                ("rule_windows", ",d"),
+                ("accuracy", ".2%"), ("rule_accuracy", ".2%"), ("rule_balanced_accuracy", ".1%"), ("rule_mcc", ".3f"),
+                ("rule_errors", "d"), ("rule_windows", ",d"),
             )
         ]  # fmt: skip
         rows.append((claim["what"], claim["rule"], *numbers))
@@ -94,10 +94,17 @@ def claim_table(quoter: Quoter) -> Table:
         "accuracy claimed",
         "accuracy of the rule",
         "its balanced accuracy",
+        "its MCC",
         "its errors",
         "windows",
     )
-    return Table("claims", "Published accuracies, and rules that never see the field.", columns, tuple(rows), quoter)
+    return Table(
+        "claims",
+        "Published accuracies, and rules that never see the field; undefined: the counts of the classes are not known.",
+        columns,
+        tuple(rows),
+        quoter,
+    )
 
 
 def tried_table(quoter: Quoter) -> Table:
