@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import typer
 from seismag.cli_options import ConfigOption, JsonOption, SetOption, WorkersOption
 from seismag.terminal import log_to_stderr, make_progress, print_json
 
+log = logging.getLogger(__name__)
 studies_app = typer.Typer(rich_markup_mode=None)
 
 
@@ -331,11 +334,22 @@ def explain(
 
     spec = load_config(config, overrides).evaluate
     from seismag.delivery.gallery import format_explanation, prepare_folder, write_explanation
-    from seismag.validation.explained_windows import ExplanationPlan, open_subject, run_folder_of
+    from seismag.runs import SMALL_VARIABLE
+    from seismag.validation.explained_windows import (
+        STUDY_LEAST,
+        STUDY_SMALL,
+        ExplanationPlan,
+        open_subject,
+        run_folder_of,
+    )
     from seismag.validation.explanation import explain_model
 
     log_to_stderr()
-    plan = ExplanationPlan(samples, method, label_control)  # type: ignore[arg-type]  # it refuses other methods
+    least = STUDY_LEAST
+    if os.environ.get(SMALL_VARIABLE) == "1":
+        least = STUDY_SMALL
+        log.warning("%s=1: band importance on %d windows or more, not %d", SMALL_VARIABLE, least, STUDY_LEAST)
+    plan = ExplanationPlan(samples, method, label_control, least)  # type: ignore[arg-type]  # it refuses other methods
     subject = open_subject(model, data)
     folder = out or (run_folder_of(model) or Path()) / "explanation"
     prepare_folder(folder)  # before the work, not after it

@@ -20,7 +20,6 @@ from seismag.delivery import gallery
 from seismag.delivery.explanation_figures import _edges, draw_sanity
 from seismag.delivery.gallery import conclusion, prepare_folder, render_gallery, strongest_parts, write_explanation
 from seismag.domain import UsageError
-from seismag.validation import explanation
 from seismag.validation.explained_windows import ExplanationPlan, open_subject
 from seismag.validation.explanation import Explanation, explain_model
 from validation.explained_study import write_untrained_run
@@ -32,7 +31,7 @@ SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 @pytest.fixture(scope="module", autouse=True)
 def _few_windows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explanation, "STUDY_LEAST", 12)
+        patch.setenv("SEISMAG_SMALL", "1")
         yield
 
 
@@ -49,7 +48,7 @@ def subject_paths(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def study(subject_paths: tuple[Path, Path]) -> Explanation:
-    return explain_model(open_subject(*subject_paths), ExplanationPlan(3), SPEC)
+    return explain_model(open_subject(*subject_paths), ExplanationPlan(3, study_least=12), SPEC)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,9 @@ from seismag.validation.training_run import require_samples, unseen_windows
 PROVENANCE = "provenance.json"
 
 
+STUDY_LEAST, STUDY_SMALL = 80, 16  # windows of the occlusion at the least; in trials
+
+
 @dataclass(frozen=True)
 class ExplanationPlan:
     """What is asked.
@@ -30,6 +33,7 @@ class ExplanationPlan:
         samples: pictures.
         method: Grad-CAM or Grad-CAM++.
         label_control: a run that was trained on shuffled labels; None: heads are trained on them here.
+        study_least: windows of the occlusion, at the least.
 
     Raises:
         UsageError: no window is asked for, or the method is not known.
@@ -38,6 +42,7 @@ class ExplanationPlan:
     samples: int = 20
     method: Method = "gradcam"
     label_control: Path | None = None
+    study_least: int = STUDY_LEAST
 
     def __post_init__(self) -> None:
         if self.samples < 1:

@@ -30,7 +30,7 @@ from seismag.validation.explained_windows import DrawnWindows, ExplanationPlan, 
 from seismag.validation.training_run import UNKNOWN_TRAINING
 
 CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
-STUDY_FACTOR, STUDY_LEAST = 4, 80  # windows of the occlusion: so many times the pictures, at least so many
+STUDY_FACTOR = 4  # windows of the occlusion: so many times the pictures, at least ``plan.study_least``
 REPEATS = 1  # draws of donors, another one for each window: more windows lower the error sooner than more draws
 NO_COMPONENTS = (
     "Grad-CAM is one map over all channels and cannot tell H, D and Z apart; the occlusion of components can."
@@ -92,7 +92,7 @@ def explain_model(
         DataError: no station has two windows, or the control does not fit the model.
     """
     rng = np.random.default_rng([spec.seed, 61])
-    drawn = draw_windows(subject, plan.samples, max(STUDY_FACTOR * plan.samples, STUDY_LEAST), rng)
+    drawn = draw_windows(subject, plan.samples, max(STUDY_FACTOR * plan.samples, plan.study_least), rng)
     pictures = np.arange(drawn.n_pictures)
     progress("attribution", 0, 1)
     found = attribute_windows(subject.loaded, drawn.windows.of(pictures), plan.method)
