@@ -25,4 +25,5 @@ def _reader() -> Any:
         from markdown_it import MarkdownIt
     except ImportError as error:
         raise SeismagError("The page and the PDF need markdown-it-py: pip install 'seismag[report]'.") from error
-    return MarkdownIt("commonmark").enable("table")
+    reader = MarkdownIt("commonmark").enable("table")
+    return reader.disable("html_block")  # else a line that begins with a source comment is taken as HTML, unescaped

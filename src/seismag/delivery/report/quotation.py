@@ -122,7 +122,7 @@ def write_number(value: Any, form: str) -> str:
     if value is None:
         return UNDEFINED
     if form == "text" and isinstance(value, str):
-        return " ".join(value.replace("|", "/").replace("<!--", "").split())
+        return " ".join(without_tags(value.replace("|", "/").replace("`", "'").replace("<!--", "")).split())
     if form == "date" and isinstance(value, str) and _DATE.match(value):
         return value[:10]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -132,6 +132,11 @@ def write_number(value: Any, form: str) -> str:
     if form.endswith("%"):
         return format(100 * value, f"{form[:-1]}f") + "\u00a0%"
     return format(value, form)
+
+
+def without_tags(text: str) -> str:
+    """Part each "<" from what would make a tag of it in Markdown: recorded words are shown, never obeyed."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "< ", text)
 
 
 def resolve(document: Any, pointer: str) -> Any:

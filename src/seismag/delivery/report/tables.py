@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seismag.delivery.report.quotation import Quoter, without_sources
+from seismag.delivery.report.quotation import Quoter, without_sources, without_tags
 from seismag.runs import write_text_atomic
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
@@ -94,7 +94,7 @@ class Table:
 
     def _quoted(self, cell: Cell) -> str:
         if isinstance(cell, str):
-            return cell.replace("|", "/")
+            return without_tags(cell.replace("|", "/"))
         quote = self.quoter.interval if cell.interval else self.quoter.number
         return quote(cell.document, cell.pointer, cell.form)
 
