@@ -104,6 +104,13 @@ def test_run_without_results_is_named(copy: Path, name: str) -> None:
         read_evidence(copy)
 
 
+def test_crossval_without_results_names_the_command_that_makes_them(copy: Path) -> None:
+    (copy / "loeo_convnext_final_results.json").write_text("{}")
+    (copy / "metrics.json").unlink()
+    with pytest.raises(DataError, match=r"has no metrics\.json.*seismag crossval"):
+        read_evidence(copy)
+
+
 def test_another_store_is_refused(run: Path, tmp_path: Path) -> None:
     other = make_store(tmp_path / "other", dataset_id="two")
     with pytest.raises(DataError, match=r"is data set two, the predictions of .* are of one"):

@@ -280,6 +280,72 @@ def test_second_report_replaces_the_first(run: Path, tmp_path: Path) -> None:
     assert check_folder(out) == []
 
 
+@pytest.mark.usefixtures("texts_only")
+def test_report_that_fails_leaves_the_earlier_one_as_it_was(run: Path, copy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_publication([run], out)
+    manuscript = out / "MANUSCRIPT_DRAFT.md"
+    manuscript.write_text(manuscript.read_text().replace("Authors, affiliations", "J. Doe, affiliations", 1))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    change_metrics(copy, lambda metrics: metrics["azimuth"].pop("brier"))
+    for place in (out, tmp_path / "new"):
+        with pytest.raises(MissingNumberError, match="/azimuth/brier"):
+            write_publication([copy], place)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_interrupted_report_leaves_nothing_behind(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_tables", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_publication([run], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tags_in_recorded_words_are_shown_and_not_obeyed(copy: Path, tmp_path: Path) -> None:
+    words = '<script>document.title = "changed"</script> <img src=x onerror=alert()> where p < 0.05'
+    change_metrics(copy, lambda metrics: metrics["warnings"].append(words))
+    write_publication([copy], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script>document.title" not in page
+    assert "<img src=x" not in page
+    assert "&lt; script>document.title" in page.replace("&gt;", ">")
+    assert "where p < 0.05" in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_file_of_somebody_else_beside_a_report_is_not_removed(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_publication([run], out)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds notes\.txt, which no report made"):
+        write_publication([run], out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_folder_that_is_not_whole_is_not_found_good(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "other"))
+    (other / "ABSTRACT.md").unlink()
+    with pytest.raises(DataError, match=r"ABSTRACT\.md is gone"):
+        check_folder(other)
+    (other / MARK).write_text('{"unfinished": true}')
+    with pytest.raises(DataError, match="unfinished"):
+        check_folder(other)
+
+
+def test_changed_analysis_of_the_correlation_is_found(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "changed"))
+    document = json.loads((other / "MCC_ANALYSIS.json").read_text())
+    document["detection"]["mcc"]["value"] = 0.99
+    (other / "MCC_ANALYSIS.json").write_text(json.dumps(document))
+    assert [name for name, _ in check_folder(other)] == ["MCC_ANALYSIS.json"]
+
+
 def test_foreign_folder_is_not_touched(run: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("mine")
     with pytest.raises(UsageError, match="holds files that no report made"):

@@ -99,7 +99,12 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     for name in ("predictions.parquet", "metrics.json"):
         if not (path / name).is_file():
             raise DataError(
-                f"{path}: has no {name}, so there is nothing to report. End its training: seismag train --resume {path}"
+                f"{path}: has no {name}, so there is nothing to report. "
+                + (
+                    f"End its training: seismag train --resume {path}"
+                    if crossval is None
+                    else f"The command that made it makes it again: seismag crossval ... --out {path}"
+                )
             )
     subject = path.resolve().name
     predictions = read_predictions(path / "predictions.parquet")

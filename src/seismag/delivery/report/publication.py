@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -48,6 +49,8 @@ _FILES = {
     "figures": "the figures as PNG and PDF",
     SOURCES: "the documents that the numbers are quoted from",
 }
+_WORK = ".seismag_report"  # within the folder: what a report writes until it is finished
+_OURS = {*TEXTS, *_FILES, "README.md", "manuscript.typ", MARK, _WORK}
 
 
 def write_publication(
@@ -61,7 +64,7 @@ def write_publication(
 
     Args:
         runs: folders of runs or of cross-validations, on one data set, by one split.
-        out: folder; an earlier publication in it is replaced.
+        out: folder; an earlier publication in it is replaced, once the new one is finished.
         data: the store; None: the one that the run names.
         extras: folders with audit.json, recovery.json or explanation.json of the first run.
         say: called with lines for people.
@@ -77,7 +80,18 @@ def write_publication(
     if not runs:
         raise UsageError("No RUN given. Name a run folder (experiments_convnext/RUN) or loeo_convnext_results.")
     evidence = read_evidence(runs[0], data, extras)
-    require_ours(out)
+    with _workplace(out) as work:
+        summary = _write(runs, evidence, data, work, say)
+        files = sorted([MARK, *(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file())])
+        summary = {"out": str(out), **summary, "files": files}
+        write_json_atomic(work / MARK, summary)
+    return summary
+
+
+def _write(
+    runs: Sequence[Path], evidence: Evidence, data: Path | None, out: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Write all files into an empty folder; give the summary, less where they lie."""
     say("comparison")
     first = evidence.runs[0]
     more = {
@@ -107,18 +121,14 @@ def write_publication(
     order = ["ABSTRACT.md", *(name for name in written if name not in ("ABSTRACT.md", "README.md"))]
     write_page(texts.title, evidence, {name: written[name] for name in order}, figures, out / "report.html")
     require_sources(out)
-    summary = {
-        "out": str(out),
+    return {
         "subject": evidence.subject,
         "title": texts.title,
         "conclusion": texts.conclusion,
         "outcomes": {task: finding.outcome for task, finding in findings.items()},
         "not_drawn": not_drawn,
         "not_recorded": evidence.missing,
-        "files": sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()),
     }
-    write_json_atomic(out / MARK, summary)
-    return summary
 
 
 def describe_publication(summary: Mapping[str, Any]) -> str:
@@ -137,37 +147,83 @@ def describe_publication(summary: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"all in      {summary['out']} ({len(summary['files'])} files)"])
 
 
-def require_ours(out: Path) -> None:
-    """Make the folder, or clear the publication that is in it.
+@contextmanager
+def _workplace(out: Path) -> Iterator[Path]:
+    """Give an empty folder within ``out``; at the end its content takes the place of an earlier publication.
+
+    Where the report fails or is interrupted, the earlier one stays as it was.
 
     Raises:
-        UsageError: something else is there. DataError: it cannot be written.
+        UsageError: something else is in ``out``. DataError: it cannot be written.
     """
+    _require_ours(out)
+    work, new = out / _WORK, not out.exists()
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    try:
+        yield work
+        _put_in_place(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if new and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _require_ours(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: a file. Name a folder.")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+    names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    if names - {_WORK} and MARK not in names:
         raise UsageError(f"--out {out}: holds files that no report made. Choose another folder, or move them.")
+    if strange := sorted(names - _OURS):
+        raise UsageError(
+            f"--out {out}: holds {strange[0]}, which no report made, and a report replaces the whole folder. "
+            "Choose another folder, or move it."
+        )
+
+
+def _put_in_place(work: Path, out: Path) -> None:
+    """Remove the earlier publication, and put the finished one there; its mark is the last."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for entry in list(out.iterdir()):
-            if entry.name != MARK:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        write_json_atomic(out / MARK, {"unfinished": True})
+            if entry.name not in (MARK, _WORK):
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        for entry in sorted(work.iterdir(), key=lambda entry: entry.name == MARK):
+            entry.replace(out / entry.name)
     except OSError as error:
-        raise DataError(f"--out {out}: cannot be written ({error.strerror}). Choose another folder.") from error
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> DataError:
+    return DataError(f"--out {out}: cannot be written ({error.strerror}). Choose another folder.")
 
 
 def check_folder(folder: Path) -> list[tuple[str, Problem]]:
     """Compare every number of a publication with the documents in its ``sources/``.
 
+    Looked at are the Markdown texts, report.html and MCC_ANALYSIS.json; not words, pictures, tables/ and the PDF.
+
     Returns:
         File and problem; empty where all is well.
 
     Raises:
-        DataError: the folder is no finished publication.
+        DataError: the folder is no finished publication, or a file of it is gone.
     """
+    again = f"'seismag report RUN --out {folder}' makes one."
     if not (folder / MARK).is_file() or not (folder / SOURCES).is_dir():
-        raise DataError(f"{folder}: not a publication. 'seismag report RUN --out {folder}' makes one.")
+        raise DataError(f"{folder}: not a publication. {again}")
+    names = json.loads((folder / MARK).read_text("utf-8")).get("files")
+    if not names:
+        raise DataError(f"{folder}: an unfinished publication. {again}")
+    if gone := [name for name in names if not (folder / name).is_file()]:
+        raise DataError(f"{folder}: {gone[0]} is gone (and {len(gone) - 1} more). {again}")
+    return _problems(folder)
+
+
+def _problems(folder: Path) -> list[tuple[str, Problem]]:
     documents: Documents = {
         subject.name: {path.name: json.loads(path.read_text("utf-8")) for path in subject.glob("*.json")}
         for subject in (folder / SOURCES).iterdir()
@@ -177,6 +233,9 @@ def check_folder(folder: Path) -> list[tuple[str, Problem]]:
         problems += [(path.name, problem) for problem in check_markdown(path.read_text("utf-8"), documents)]
     for path in sorted(folder.glob("*.html")):
         problems += [(path.name, problem) for problem in check_html(path.read_text("utf-8"), documents)]
+    analysis = json.loads((folder / "MCC_ANALYSIS.json").read_text("utf-8"))
+    if analysis not in [recorded.get("mcc.json") for recorded in documents.values()]:
+        problems.append(("MCC_ANALYSIS.json", Problem("Matthews correlation", f"differs from mcc.json in {SOURCES}/")))
     return problems
 
 
@@ -186,9 +245,9 @@ def require_sources(folder: Path) -> None:
     Raises:
         DataError: names the first, and how many there are.
     """
-    if problems := check_folder(folder):
+    if problems := _problems(folder):
         name, first = problems[0]
-        raise DataError(f"{folder / name}: {first.shown}: {first.reason} (and {len(problems) - 1} more).")
+        raise DataError(f"{name}: {first.shown}: {first.reason} (and {len(problems) - 1} more).")
 
 
 def _shipped(name: str) -> str:
