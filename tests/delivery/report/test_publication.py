@@ -166,6 +166,25 @@ def test_text_follows_the_result(
     assert title.endswith("(simulated data)")
 
 
+@pytest.mark.usefixtures("texts_only")
+def test_interval_above_zero_that_the_audit_does_not_accept_is_no_limit(copy: Path, tmp_path: Path) -> None:
+    change_metrics(copy, lambda metrics: set_skill(metrics, 0.1, 0.2, 0.4))
+    test = {
+        "name": "skill_above_no_signal",
+        "verdict": "no_skill",
+        "sentence": "No.",
+        "statistic": 0.2,
+        "p_value": 0.04,
+    }
+    audit = {"gate": "pass", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1,
+             "subject": {"run_ids": [copy.name]}}  # fmt: skip
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    write_publication([copy], tmp_path / "out", extras=[tmp_path])
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert "the interval lies above zero, but the test of the audit" in abstract
+    assert "+0.400 is excluded" not in abstract
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_naive_run_never_has_skill(folder: Path, tmp_path: Path) -> None:
     naive = make_run(folder, "naive", run_name="naive").path
