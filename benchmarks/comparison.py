@@ -18,7 +18,8 @@ from pathlib import Path
 
 from seismag.config import load_config
 from seismag.learning.cost import LatencyPlan
-from seismag.validation.comparison import compare_runs, write_comparison
+from seismag.runs import write_json_atomic
+from seismag.validation.comparison import compare_runs
 from seismag.validation.comparison_text import format_comparison
 from seismag.validation.crossval import require_folds, run_crossval
 
@@ -60,7 +61,7 @@ def main() -> None:
         rounds = dict(zip((1, 32), arguments.rounds, strict=True))
         spec = load_config(CONFIGS / "convnext_tiny.yaml").evaluate
         document = compare_runs(results, spec, data=store, latency=LatencyPlan(rounds))
-        write_comparison(document, Path())
+        write_json_atomic("comparison.json", document)
     print("\n" + format_comparison(document))
     print(f"written to  {arguments.work / 'comparison.json'}")
 

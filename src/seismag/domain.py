@@ -17,7 +17,7 @@ AZIMUTH_CENTRES_DEG = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)  # of
 COMPONENTS = ("H", "D", "Z")
 
 MINIMUM_MAGNITUDE = 4.0
-_MAGNITUDE_EDGES = (MINIMUM_MAGNITUDE, 5.0, 6.0)
+MAGNITUDE_EDGES = (MINIMUM_MAGNITUDE, 5.0, 6.0)  # lower ends of the classes from Moderate on
 _SECTOR_DEG = 45.0
 
 
@@ -61,7 +61,7 @@ def magnitude_classes(magnitude: ArrayLike) -> NDArray[np.str_]:
     values = np.atleast_1d(np.asarray(magnitude, dtype=float))
     if not np.all(values >= MINIMUM_MAGNITUDE):
         raise ValueError(f"magnitudes below {MINIMUM_MAGNITUDE} (or missing) have no class")
-    index = np.searchsorted(_MAGNITUDE_EDGES, values, side="right")
+    index = np.searchsorted(MAGNITUDE_EDGES, values, side="right")
     return np.array(MAGNITUDE_CLASSES)[index]
 
 

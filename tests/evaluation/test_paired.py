@@ -13,7 +13,7 @@ from evaluation.conftest import build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.evaluation.forecasts import Training
-from seismag.evaluation.paired import BEST_RULE, COMPARED, align_tables, compare_tables, holm, paired_p_value
+from seismag.evaluation.paired import BEST_RULE, COMPARED, align_tables, compare_tables, paired_p_value
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")
 NOTHING = Training()
@@ -158,12 +158,6 @@ def test_p_value_by_hand() -> None:
     assert paired_p_value(np.array([1.0, 2.0, 3.0, -1.0, 4.0, 1.0, 2.0, 3.0, 1.0])) == pytest.approx(2 * 2 / 10)
     assert paired_p_value(np.zeros(9)) == 1.0
     assert paired_p_value(np.array([1.0] * 8 + [np.nan])) == pytest.approx(2 * 2 / 10)
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_models_of_equal_skill_are_seldom_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from seismag.config import Config, EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
 from seismag.learning.cost import LatencyPlan
 from seismag.runs import Run, update_provenance
-from seismag.validation.compared_runs import config_differences
-from seismag.validation.comparison import COMPARISON_FILE, compare_runs, read_comparison, write_comparison
+from seismag.validation.comparison import compare_runs, describe_cost
 from seismag.validation.comparison_text import format_comparison
+from seismag.validation.configurations import setting_differences
 from seismag.validation.crossval import run_crossval
 from seismag.validation.training_run import run_training
 
@@ -119,15 +119,6 @@ def test_latency_that_was_not_measured_is_said(runs: list[Path]) -> None:
     assert "not measured" in format_comparison(document)
 
 
-def test_document_is_written_and_read_back(document: dict[str, Any], tmp_path: Path) -> None:
-    path = write_comparison(document, tmp_path)
-    assert path.name == COMPARISON_FILE
-    assert read_comparison(tmp_path)["models"][1]["id"] == document["models"][1]["id"]
-    path.write_text("{}")
-    with pytest.raises(DataError, match="not a comparison"):
-        read_comparison(path)
-
-
 def test_table_names_each_model_and_its_cost(document: dict[str, Any]) -> None:
     text = format_comparison(document)
     assert all(word in text for word in ("plain", "wide", "best_no_signal", "reference", "Mparam", "ms"))
@@ -163,6 +154,17 @@ def test_one_run_alone_has_its_cost_and_the_rules(runs: list[Path]) -> None:
     assert document["n_comparisons"]["models"] == 0 < document["n_comparisons"]["rules"]
 
 
+def test_cost_of_one_run_needs_no_scores(runs: list[Path], document: dict[str, Any]) -> None:
+    cost = describe_cost(runs[0], latency=None)
+    (model,) = cost["models"]
+    compared = document["models"][0]
+    assert {key: model[key] for key in ("id", "parameters", "flops", "weights_bytes", "input")} == {
+        key: compared[key] for key in ("id", "parameters", "flops", "weights_bytes", "input")
+    }
+    assert "scores" not in model
+    assert cost["reference"] == runs[0].name
+
+
 def test_what_cannot_be_compared_is_refused(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run given"):
         compare_runs([], SPEC)
@@ -182,7 +184,7 @@ def test_run_without_predictions_is_named(runs: list[Path], tmp_path: Path) -> N
 
 
 def test_absent_store_is_named(runs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is not here. Name it with --data STORE"):
+    with pytest.raises(DataError, match=r"is not here. --data names a store that is not there"):
         compare_runs(runs, SPEC, data=tmp_path / "nowhere")
 
 
@@ -199,5 +201,5 @@ def test_cross_validations_are_compared_over_all_folds(store: Path, runs: list[P
 
 
 def test_names_and_places_are_no_differences() -> None:
-    one, two = settings("a"), settings("b", fold=2, attention="cbam")
-    assert config_differences(one, two) == [{"key": "model.attention", "value": "cbam", "reference": "none"}]
+    one, two = (config.model_dump(mode="json") for config in (settings("a"), settings("b", fold=2, attention="cbam")))
+    assert setting_differences(one, two) == [{"key": "model.attention", "value": "cbam", "reference": "none"}]

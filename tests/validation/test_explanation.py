@@ -119,6 +119,11 @@ def test_a_run_of_shuffled_labels_can_be_the_control(folder, run, store_path):
     assert document["method"] == "gradcam++"
 
 
+def test_the_model_is_no_control_of_itself(run, store_path):
+    with pytest.raises(UsageError, match=r"is the model itself\. Name a run that was trained on shuffled labels"):
+        explain_model(open_subject(run.path, store_path), ExplanationPlan(2, "gradcam", run.path), SPEC)
+
+
 def test_windows_come_from_different_clusters_and_all_classes_first() -> None:
     samples = pd.DataFrame(
         {

@@ -155,19 +155,6 @@ def paired_p_value(differences: FloatArray) -> float:
     return float(min(1.0, 2 * (1 + min(n_not_above, n_not_below)) / (1 + len(differences))))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that the smallest of them counts for all that were tried.
-
-    Source: Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70.
-    """
-    order = np.argsort(p_values, kind="stable")
-    factors = len(p_values) - np.arange(len(p_values))
-    raised = np.maximum.accumulate(np.minimum(1.0, np.asarray(p_values, dtype=float)[order] * factors))
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = raised
-    return [float(p) for p in adjusted]
-
-
 def _compare(forecasts: Forecasts, names: list[str], config: EvaluateConfig) -> dict[str, Any]:
     """Scores and differences of all forecasts, and the p-values of each family adjusted together."""
     result: dict[str, dict[str, Any]] = {
@@ -195,7 +182,7 @@ def _adjust(entries: Sequence[dict[str, Any]]) -> int:
         for difference in task.values()
         if difference["p_value"] is not None
     ]
-    for difference, adjusted in zip(tested, holm([entry["p_value"] for entry in tested]), strict=True):
+    for difference, adjusted in zip(tested, m.holm([entry["p_value"] for entry in tested]), strict=True):
         difference["p_adjusted"] = adjusted
     return len(tested)
 

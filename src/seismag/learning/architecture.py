@@ -43,8 +43,7 @@ def describe_blocks(model: ConvNeXtMultiTask, n_frequencies: int, n_times: int) 
     hooks = [
         module.register_forward_hook(lambda _m, _i, out, name=name: note(name, out)) for name, module in parts.items()
     ]
-    parameter = next(model.parameters())
-    blank = torch.zeros(1, model.n_channels, n_frequencies, n_times, dtype=parameter.dtype, device=parameter.device)
+    blank = model.blank_input(n_frequencies, n_times)
     was_training = model.training
     model.eval()
     try:

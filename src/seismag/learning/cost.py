@@ -54,10 +54,9 @@ def count_flops(network: nn.Module, x: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def blank_input(loaded: LoadedModel, batch: int, device: torch.device | str = "cpu") -> Tensor:
-    """Make input (batch, channels, F, T) on the grid of the model's card."""
-    n_frequencies, n_times = len(loaded.card["frequency_hz"]), len(loaded.card["time_s"])
-    return torch.zeros(batch, loaded.model.n_channels, n_frequencies, n_times, device=device)
+def blank_input(loaded: LoadedModel, batch: int) -> Tensor:
+    """Make input (batch, channels, F, T) on the grid of the model's card, where the model is."""
+    return loaded.model.blank_input(len(loaded.card["frequency_hz"]), len(loaded.card["time_s"]), batch)
 
 
 def measure_latency(
@@ -126,7 +125,7 @@ def device_name() -> str:
 
 def _forward(loaded: LoadedModel, batch: int, device: torch.device) -> Callable[[], None]:
     network = loaded.model.to(device).eval()
-    x = blank_input(loaded, batch, device)
+    x = blank_input(loaded, batch)
 
     def work() -> None:
         with torch.inference_mode():

@@ -94,14 +94,19 @@ class ConvNeXtMultiTask(nn.Module):
             features = torch.cat([features, self.directional.mix(statistics)], dim=1)
         return self.classify(features)
 
+    def blank_input(self, n_frequencies: int, n_times: int, n: int = 1) -> Tensor:
+        """Spectrograms of zeros, (n, n_channels, F, T), of the type and on the device of the parameters."""
+        parameter = next(self.parameters())
+        size = (n, self.n_channels, n_frequencies, n_times)
+        return torch.zeros(size, dtype=parameter.dtype, device=parameter.device)
+
     def check_input(self, n_frequencies: int, n_times: int) -> None:
         """Try one blank spectrogram of this size, so that a size that does not fit is met before the training.
 
         Raises:
             SeismagError: the backbone does not take it.
         """
-        parameter = next(self.parameters())
-        blank = torch.zeros(1, self.n_channels, n_frequencies, n_times, dtype=parameter.dtype, device=parameter.device)
+        blank = self.blank_input(n_frequencies, n_times)
         was_training = self.training
         self.eval()
         try:

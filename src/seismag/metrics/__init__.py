@@ -16,6 +16,7 @@ from seismag.metrics.confusion import (
     per_class,
 )
 from seismag.metrics.direction import angular_difference_deg, mean_resultant
+from seismag.metrics.multiple import holm
 from seismag.metrics.probability import (
     LOG_SCORE_FLOOR,
     log_score,
@@ -34,7 +35,7 @@ from seismag.metrics.reliability import (
 __all__ = [
     "LOG_SCORE_FLOOR", "FloatArray", "IndexArray", "accuracy", "angular_difference_deg", "auc_of_sums",
     "balanced_accuracy", "bootstrap_sums", "brier_decomposition", "cluster_bin_sums", "cluster_concordance",
-    "cluster_confusion", "confusion_matrix", "equal_mass_bins", "expected_calibration_error", "log_score", "macro_f1",
-    "mcc", "mean_resultant", "per_class", "percentile_interval", "ratio", "row_brier_scores", "row_log_scores",
-    "row_rps",
+    "cluster_confusion", "confusion_matrix", "equal_mass_bins", "expected_calibration_error", "holm", "log_score",
+    "macro_f1", "mcc", "mean_resultant", "per_class", "percentile_interval", "ratio", "row_brier_scores",
+    "row_log_scores", "row_rps",
 ]  # fmt: skip

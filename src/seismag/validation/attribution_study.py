@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seismag.config import EvaluateConfig
 from seismag.data.parallel import Progress
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.evaluation.attribution_checks import (
     area_under,
     check_curves,
@@ -172,6 +172,8 @@ def _label_control(run: Path, examined: Examined, original: _Original) -> list[C
     """A whole model that was trained on shuffled labels; that it was, its owner says."""
     store = examined.subject.store
     control = load_checkpoint(checkpoint_of(run))
+    if control.card["sha256"] == examined.subject.loaded.card["sha256"]:
+        raise UsageError(f"--label-control {run}: is the model itself. Name a run that was trained on shuffled labels.")
     require_explainable(control, store)
     place = {sample_id: i for i, sample_id in enumerate(store.samples["sample_id"])}
     shown = examined.drawn.rows["sample_id"].iloc[examined.places]

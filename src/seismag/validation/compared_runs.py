@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from seismag.config import Config
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.predictions import judged_rows, read_predictions
-from seismag.runs import Run, read_run
+from seismag.runs import Run
+from seismag.validation.finished_runs import final_results, runs_behind
 
-_SECTIONS = ("data", "split", "model", "train", "augment", "pretrain")
-_NOT_SETTINGS = ("data.store", "split.fold", "split.name", "train.run_name", "train.runs_dir", "train.num_workers")
 _WAY_OUT = "Models are compared on the same windows in the same folds."
 
 
@@ -82,51 +79,16 @@ def read_compared_runs(paths: Sequence[Path]) -> list[ComparedRun]:
     return found
 
 
-def config_differences(reference: Config, other: Config) -> list[dict[str, Any]]:
-    """List what two resolved configurations train differently: ``key``, ``value`` of the other, ``reference``."""
-    values, own = _flat(other), _flat(reference)
-    return [
-        {"key": key, "value": values.get(key), "reference": own.get(key)}
-        for key in sorted({*values, *own})
-        if values.get(key) != own.get(key) and key not in _NOT_SETTINGS
-    ]
-
-
 def _read(path: Path) -> ComparedRun:
-    if not path.is_dir():
-        raise UsageError(f"{path}: no such folder. Name a run (experiments_convnext/RUN) or loeo_convnext_results.")
-    finals = sorted(path.glob("*_final_results.json"))
-    if not finals and not (path / "provenance.json").is_file():
-        raise UsageError(
-            f"{path}: neither a run (no provenance.json) nor a finished cross-validation (no *_final_results.json). "
-            "'seismag train' and 'seismag crossval' make them."
-        )
-    if not (path / "predictions.parquet").is_file():
-        raise DataError(f"{path}: has no predictions.parquet. End its training: seismag train --resume {path}")
+    final = final_results(path)
+    runs = runs_behind(path, None if final is None else final["run_ids"])
     rows = judged_rows(read_predictions(path / "predictions.parquet"))
-    subject = path.resolve().name
-    if not finals:
-        run = read_run(path)
-        facts = run.provenance()
-        return ComparedRun(
-            subject, path, "run", (run,), str(facts["dataset_id"]), str(facts["split_certificate_sha256"]), rows
-        )
-    final = json.loads(finals[0].read_text(encoding="utf-8"))
-    runs = tuple(_fold_run(path, run_id) for run_id in final["run_ids"])
-    sha256 = final["split_certificate"]["sha256"]
-    return ComparedRun(subject, path, "crossval", runs, final["dataset_id"], sha256, rows)
-
-
-def _fold_run(results: Path, run_id: str) -> Run:
-    """The run of a fold, beside the results or below the present folder."""
-    places = [root / "experiments_convnext" / run_id for root in (results.resolve().parent, Path.cwd())]
-    for place in places:
-        if place.is_dir():
-            return read_run(place)
-    raise DataError(
-        f"{results}: its fold {run_id} is not in {places[0].parent}. Move the run folders beside it, or run from the "
-        "folder where they were trained."
-    )
+    if final is None:
+        facts = runs[0].provenance()
+        kind, dataset_id, sha256 = "run", facts["dataset_id"], facts["split_certificate_sha256"]
+    else:
+        kind, dataset_id, sha256 = "crossval", final["dataset_id"], final["split_certificate"]["sha256"]
+    return ComparedRun(path.resolve().name, path, kind, runs, str(dataset_id), str(sha256), rows)
 
 
 def _refuse_other_data(reference: ComparedRun, other: ComparedRun) -> None:
@@ -149,20 +111,6 @@ def _refuse_other_data(reference: ComparedRun, other: ComparedRun) -> None:
             f"{reference.subject} was judged on fold {_list(folds[0])}, {other.subject} on fold {_list(folds[1])}. "
             f"{_WAY_OUT} Train both with the same split.fold, or cross-validate both."
         )
-
-
-def _flat(config: Config) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, entry in value.items():
-                walk(f"{prefix}.{key}" if prefix else key, entry)
-        else:
-            flat[prefix] = value
-
-    walk("", {name: getattr(config, name).model_dump(mode="json") for name in _SECTIONS})
-    return flat
 
 
 def _list(folds: list[int]) -> str:

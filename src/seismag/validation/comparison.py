@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from seismag import __version__
 from seismag.config import EvaluateConfig
 from seismag.data.parallel import Progress, silent
 from seismag.data.splits import draw_split
-from seismag.data.store import Store, open_store
+from seismag.data.store import Store
 from seismag.domain import DataError
 from seismag.evaluation.classical import classical_forecasts
 from seismag.evaluation.forecasts import Training
@@ -32,11 +31,12 @@ from seismag.learning.cost import (
     device_name,
     measure_latency,
 )
-from seismag.runs import git_state, write_json_atomic
-from seismag.validation.compared_runs import ComparedRun, config_differences, read_compared_runs
+from seismag.runs import git_state
+from seismag.validation.compared_runs import ComparedRun, read_compared_runs
+from seismag.validation.configurations import setting_differences
+from seismag.validation.finished_runs import store_of
 from seismag.validation.training_run import reach_h
 
-COMPARISON_FILE = "comparison.json"
 NOT_MEASURED = "not measured"
 _PLAN = LatencyPlan()
 
@@ -63,7 +63,7 @@ def compare_runs(
     """
     runs = read_compared_runs(paths)
     tables = align_tables({run.subject: run.rows for run in runs})
-    store = _open_store(runs[0], data)
+    store = store_of(runs[0].runs[0], runs[0].dataset_id, data)
     split = _split_of(runs[0], store)
     progress("classical methods", 0, 1)
     classical = classical_forecasts(store, tables[runs[0].subject], split)
@@ -71,12 +71,9 @@ def compare_runs(
     compared = compare_tables(tables, Training(store.samples, split, classical.tables), spec)
     progress("scores", 1, 1)
     forecasts = compared.pop("forecasts")
-    loaded = {run.subject: load_checkpoint(run.runs[0].best_model) for run in runs}
-    costs = _costs(runs, loaded, latency, progress)
-    models = [
-        _describe(run, runs[0]) | costs[run.subject] | forecasts[run.subject] | {"predictions": len(run.rows)}
-        for run in runs
-    ]
+    cost = _cost_document(runs, latency, progress)
+    for model, run in zip(cost["models"], runs, strict=True):
+        model |= forecasts[run.subject] | {"predictions": len(run.rows)}
     rules = [{"name": name, **entry} for name, entry in forecasts.items() if name not in {run.subject for run in runs}]
     return {
         "dataset_id": runs[0].dataset_id,
@@ -88,36 +85,19 @@ def compare_runs(
             "folds": sorted(int(fold) for fold in runs[0].rows["fold"].unique()),
         },
         **compared,
-        "models": models,
+        **cost,
         "rules": rules,
         "classical": classical.notes,
-        "flops_counted": FLOPS_COUNTED,
-        "latency_measured": _latency_words(latency),
-        "session": session_facts(),
     }
 
 
-def write_comparison(document: dict[str, Any], folder: Path) -> Path:
-    """Write comparison.json into a folder."""
-    path = folder / COMPARISON_FILE
-    write_json_atomic(path, document)
-    return path
-
-
-def read_comparison(path: Path) -> dict[str, Any]:
-    """Read comparison.json, or that of a folder.
+def describe_cost(path: Path, latency: LatencyPlan | None = _PLAN, progress: Progress = silent) -> dict[str, Any]:
+    """What one run costs, where there is nothing to compare it with; keys as those of ``compare_runs``.
 
     Raises:
-        DataError: it is not one.
+        UsageError: a folder that is neither a run nor a cross-validation. DataError: it is not finished.
     """
-    path = path / COMPARISON_FILE if path.is_dir() else path
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a comparison ({error}). 'seismag report RUN RUN' makes one.") from error
-    if not isinstance(document, dict) or "models" not in document:
-        raise DataError(f"{path}: not a comparison (no models). 'seismag report RUN RUN' makes one.")
-    return document
+    return {**_cost_document(read_compared_runs([path]), latency, progress), "rules": [], "warnings": []}
 
 
 def session_facts() -> dict[str, Any]:
@@ -143,40 +123,33 @@ def _describe(run: ComparedRun, reference: ComparedRun) -> dict[str, Any]:
         "name": run.name,
         "backbone": run.config.model.backbone,
         "epochs": run.config.train.epochs,
-        "differs": config_differences(reference.config, run.config),
+        "differs": setting_differences(*(entry.config.model_dump(mode="json") for entry in (reference, run))),
     }
 
 
-def _costs(
-    runs: list[ComparedRun], loaded: dict[str, LoadedModel], latency: LatencyPlan | None, progress: Progress
-) -> dict[str, dict[str, Any]]:
-    costs: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        model = loaded[run.subject]
-        costs[run.subject] = {
-            "parameters": count_parameters(model, run.config.train.scope),
-            "flops": count_flops(model.model, blank_input(model, 1)),
-            "weights_bytes": run.runs[0].best_model.stat().st_size,
-            "input": [model.model.n_channels, len(model.card["frequency_hz"]), len(model.card["time_s"])],
-            "latency": None,
-        }
+def _cost_document(runs: list[ComparedRun], latency: LatencyPlan | None, progress: Progress) -> dict[str, Any]:
+    loaded = {run.subject: load_checkpoint(run.runs[0].best_model) for run in runs}
+    models = [_describe(run, runs[0]) | _cost(run, loaded[run.subject]) for run in runs]
     if latency is not None:
-        for subject, seconds in measure_latency(loaded, latency, progress).items():
-            costs[subject]["latency"] = seconds
-    return costs
+        seconds = measure_latency(loaded, latency, progress)
+        models = [model | {"latency": seconds[model["id"]]} for model in models]
+    return {
+        "reference": runs[0].subject,
+        "models": models,
+        "flops_counted": FLOPS_COUNTED,
+        "latency_measured": _latency_words(latency),
+        "session": session_facts(),
+    }
 
 
-def _open_store(run: ComparedRun, data: Path | None) -> Store:
-    path = data or Path(run.config.data.store)
-    if not path.exists():
-        raise DataError(f"{run.subject}: its store {path} is not here. Name it with --data STORE.")
-    store = open_store(path)
-    if store.attributes["dataset_id"] != run.dataset_id:
-        raise DataError(
-            f"{path}: is data set {store.attributes['dataset_id']}, the runs are of {run.dataset_id}. Name their store "
-            "with --data STORE."
-        )
-    return store
+def _cost(run: ComparedRun, loaded: LoadedModel) -> dict[str, Any]:
+    return {
+        "parameters": count_parameters(loaded, run.config.train.scope),
+        "flops": count_flops(loaded.model, blank_input(loaded, 1)),
+        "weights_bytes": run.runs[0].best_model.stat().st_size,
+        "input": [loaded.model.n_channels, len(loaded.card["frequency_hz"]), len(loaded.card["time_s"])],
+        "latency": None,
+    }
 
 
 def _split_of(run: ComparedRun, store: Store) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 from seismag.runs import short_path
 
 _SECTIONS = ("data", "split", "model", "train", "augment", "pretrain")
+_NOT_SETTINGS = {"data.store", "split.fold", "split.name", "train.run_name", "train.runs_dir", "train.num_workers"}
 
 
 def count_configurations(runs_dir: Path, dataset_id: str) -> tuple[int, int]:
@@ -46,7 +47,7 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
                 "error": provenance.get("error"),
                 "fold": (settings.get("split") or {}).get("fold"),
                 "backbone": (settings.get("model") or {}).get("backbone"),
-                "differs_from_first": _differences(first, settings),
+                "differs_from_first": [f"{row['key']}={row['value']}" for row in setting_differences(first, settings)],
                 "val_loss": _best_loss(folder / "history.csv"),
                 "detection": _judged(folder / "metrics.json"),
             }
@@ -57,6 +58,38 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
         "configurations": len(numbers),
         "runs": rows,
     }
+
+
+def setting_differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What two configurations train differently; names, folds and places are no settings.
+
+    Args:
+        reference, other: resolved configurations as plain values.
+
+    Returns:
+        ``key`` (``train.epochs``), ``value`` of the other, ``reference``; in the order of the keys.
+    """
+    own, values = _flat(reference), _flat(other)
+    return [
+        {"key": key, "value": values.get(key), "reference": own.get(key)}
+        for key in sorted({*own, *values} - _NOT_SETTINGS)
+        if values.get(key) != own.get(key)
+    ]
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, entry in value.items():
+                walk(f"{prefix}.{key}", entry)
+        else:
+            flat[prefix] = value
+
+    for section in _SECTIONS:
+        walk(section, settings.get(section) or {})
+    return flat
 
 
 def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
@@ -77,16 +110,6 @@ def _without_fold(settings: dict[str, Any]) -> dict[str, Any]:
     kept["split"] = {k: v for k, v in (kept["split"] or {}).items() if k != "fold"}
     kept["train"] = {k: v for k, v in (kept["train"] or {}).items() if k != "run_name"}
     return kept
-
-
-def _differences(first: dict[str, Any], settings: dict[str, Any]) -> list[str]:
-    one, other = _without_fold(first), _without_fold(settings)
-    return [
-        f"{section}.{key}={value}"
-        for section in _SECTIONS
-        for key, value in (other[section] or {}).items()
-        if value != (one[section] or {}).get(key)
-    ]
 
 
 def _best_loss(path: Path) -> float | None:

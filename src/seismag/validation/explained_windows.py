@@ -20,8 +20,6 @@ from seismag.runs import read_run
 from seismag.validation.training_run import require_samples, unseen_windows
 
 PROVENANCE = "provenance.json"
-
-
 STUDY_LEAST, STUDY_SMALL = 80, 16  # windows of the occlusion at the least; in trials
 
 
@@ -151,7 +149,7 @@ def require_feature_map(loaded: LoadedModel, size: tuple[int, int]) -> tuple[int
     model = loaded.model
     try:
         with torch.no_grad():
-            found = model.feature_map(torch.zeros(1, model.n_channels, *size))
+            found = model.feature_map(model.blank_input(*size))
     except (RuntimeError, AssertionError) as error:
         raise SeismagError(
             f"{loaded.path}: {model.config.backbone} does not take spectrograms of {size[0]} x {size[1]}: {error}."

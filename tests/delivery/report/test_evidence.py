@@ -10,25 +10,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from delivery.report.finished_study import make_crossval, make_run
+from delivery.report.finished_study import make_crossval
 from seismag.delivery.report.evidence import Evidence, read_evidence
 from seismag.domain import DataError, UsageError
 from validation.study_store import make_store
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("evidence")
-
-
-@pytest.fixture(autouse=True)
-def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-
-
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Path:
-    return make_run(folder).path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +69,6 @@ def test_crossval_has_the_mcc_of_each_fold(crossval: Evidence) -> None:
     folds = crossval.documents["mcc.json"]["folds"]
     assert list(folds) == crossval.documents["metrics.json"]["run_ids"]
     assert len(folds) == crossval.documents["crossval.json"]["n_folds"] == 2
-
-
-@pytest.fixture
-def copy(run: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(run, tmp_path / run.name))
 
 
 def test_changed_mcc_is_refused(copy: Path) -> None:

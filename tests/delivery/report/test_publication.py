@@ -23,20 +23,7 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.validation.comparison import compare_runs
 from validation.study_store import make_store
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("publication")
-
-
-@pytest.fixture(autouse=True)
-def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-
-
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Path:
-    return make_run(folder).path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +32,6 @@ def publication(folder: Path, run: Path) -> Path:
         patch.chdir(folder)
         write_publication([run], folder / "publication")
     return folder / "publication"
-
-
-@pytest.fixture
-def copy(run: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(run, tmp_path / run.name))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +109,10 @@ def test_removed_metric_ends_the_report_with_its_name(copy: Path, tmp_path: Path
 
 def set_skill(metrics: dict[str, Any], low: float, value: float, high: float, groups: int = 20) -> None:
     metrics["n_event_groups"] = metrics["n_normal_groups"] = groups
+    """Change a skill, and the score that it is the difference of."""
     entry = metrics["detection"]["skill_above_best_baseline"]["auc_within_station"]
+    rule = metrics["detection"]["baselines"][entry["baseline"]]["auc_within_station"]
+    metrics["detection"]["auc_within_station"]["value"] = rule + value
     entry.update(low=low, value=value, high=high)
 
 
@@ -308,7 +293,7 @@ def test_report_that_fails_leaves_the_earlier_one_as_it_was(run: Path, copy: Pat
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     change_metrics(copy, lambda metrics: metrics["azimuth"].pop("brier"))
     for place in (out, tmp_path / "new"):
-        with pytest.raises(MissingNumberError, match="/azimuth/brier"):
+        with pytest.raises(MissingNumberError, match=r"azimuth\.brier"):
             write_publication([copy], place)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert not (tmp_path / "new").exists()
@@ -378,6 +363,13 @@ def test_out_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> None:
         write_publication([run], tmp_path / "file")
     with pytest.raises(DataError, match=r"cannot be written \(.*\). Choose another folder"):
         write_publication([run], tmp_path / "file" / "out")
+
+
+def test_missing_package_is_named_before_the_work(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name in ("typst", "plotly") else object())
+    with pytest.raises(SeismagError, match=r"needs Plotly and typst: pip install 'seismag\[report\]'"):
+        write_publication([run], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_typst_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

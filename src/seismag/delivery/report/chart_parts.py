@@ -8,7 +8,6 @@ from typing import Any
 
 from seismag.evaluation.figures import GREY
 
-TASKS = ("detection", "magnitude", "azimuth")
 Trace = dict[str, Any]
 
 

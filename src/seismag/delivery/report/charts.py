@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from seismag.delivery.report.chart_parts import (
-    TASKS,
     Chart,
     Point,
     ValueTable,
@@ -21,6 +20,7 @@ from seismag.delivery.report.chart_parts import (
 from seismag.delivery.report.curve_charts import map_chart, molchan_chart, training_chart
 from seismag.delivery.report.evidence import Evidence
 from seismag.delivery.report.figures.station_map import places_of
+from seismag.delivery.report.findings import TASKS
 from seismag.delivery.report.quotation import escape
 from seismag.domain import DataError
 from seismag.evaluation.figures import BLUE, GREEN, GREY, ORANGE

@@ -22,12 +22,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.data.store import REJECTED_FILE, Store, open_store
-from seismag.delivery.report.quotation import MissingNumberError, Quoter
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
+from seismag.data.store import REJECTED_FILE, Store
+from seismag.delivery.report.consistency import require_consistent, require_same_skill
+from seismag.delivery.report.quotation import Quoter
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, SeismagError, UsageError
 from seismag.evaluation.predictions import TASK_CLASSES, read_predictions
+from seismag.learning.checkpoint import is_image
 from seismag.metrics import mcc
-from seismag.runs import Run, file_sha256, read_card, read_run
+from seismag.runs import Run, file_sha256, read_card
+from seismag.validation.finished_runs import final_results, require_files, runs_behind, store_of
 
 EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json
 _WAY_OUT = {
@@ -39,8 +42,6 @@ _WAY_OUT = {
     "crossval.json": "seismag crossval --config CONFIG --data {store}",
     "certificate.json": "the folder splits/ of the run, moved beside its runs folder",
 }
-_MCC_TOLERANCE = 1e-9
-RUNS_DIR = "experiments_convnext"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ class Evidence:
         path: its folder.
         documents: by file name.
         runs: the runs behind it, by fold.
-        predictions: their table.
         store: what was predicted.
         missing: documents that do not exist, and the command that makes each.
         folders: of audit.json, recovery.json, explanation.json, where their pictures lie.
@@ -64,7 +64,6 @@ class Evidence:
     path: Path
     documents: dict[str, Any]
     runs: tuple[Run, ...]
-    predictions: pd.DataFrame
     store: Store
     missing: dict[str, str]
     folders: dict[str, Path]
@@ -88,29 +87,18 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
         DataError: unfinished, without predictions or metrics, or its store is not the one that was predicted.
     """
     path = Path(path)
-    crossval = _crossval_document(path)
-    if not path.is_dir():
-        raise UsageError(f"{path}: no such folder. Name a run (experiments_convnext/RUN) or loeo_convnext_results.")
-    if crossval is None and not (path / "provenance.json").is_file():
-        raise UsageError(
-            f"{path}: neither a run (no provenance.json) nor a finished cross-validation (no *_final_results.json). "
-            "'seismag train' and 'seismag crossval' make them."
-        )
-    for name in ("predictions.parquet", "metrics.json"):
-        if not (path / name).is_file():
-            raise DataError(
-                f"{path}: has no {name}, so there is nothing to report. "
-                + (
-                    f"End its training: seismag train --resume {path}"
-                    if crossval is None
-                    else f"The command that made it makes it again: seismag crossval ... --out {path}"
-                )
-            )
+    crossval = final_results(path)
+    require_files(path, ["metrics.json"], crossval is not None)
     subject = path.resolve().name
-    predictions = read_predictions(path / "predictions.parquet")
+    read_predictions(path / "predictions.parquet")  # whole, and fit to be judged
     metrics = _read(path / "metrics.json")
-    runs = _find_runs(path, crossval, metrics)
-    store = _open_store(runs[0], data, metrics)
+    runs = runs_behind(path, None if crossval is None else metrics["run_ids"])
+    store = store_of(runs[0], metrics["dataset_id"], data)
+    if is_image(store.attributes["preprocessing"]):
+        raise UsageError(
+            f"{store.path}: holds pictures of an earlier system, without the axes and rules that a report tells of. "
+            "Report a run on a store that was prepared from recordings."
+        )
     documents: dict[str, Any] = {
         "metrics.json": metrics,
         "runs.json": {"runs": [_run_document(run) for run in runs]},
@@ -124,11 +112,13 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     if certificate is not None:
         documents["certificate.json"] = certificate
     others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
+    if "audit.json" in others:
+        require_same_skill(others["audit.json"], metrics, folders["audit.json"] / "audit.json")
     documents |= others
     places = {"path": path, "store": store.path}
     missing = {name: way.format(**places) for name, way in _WAY_OUT.items() if name not in documents}
     kind = "run" if crossval is None else "crossval"
-    return Evidence(subject, kind, path, documents, runs, predictions, store, missing, folders)
+    return Evidence(subject, kind, path, documents, runs, store, missing, folders)
 
 
 def data_document(store: Store) -> dict[str, Any]:
@@ -149,6 +139,7 @@ def data_document(store: Store) -> dict[str, Any]:
         "event_groups": int(events["split_group"].nunique()),
         "normal_groups": int(samples.loc[samples["magnitude_class"] == "Normal", "split_group"].nunique()),
         "mainshock_windows": int(events["is_mainshock"].sum()) if "is_mainshock" in events else None,
+        "magnitude_edges": list(MAGNITUDE_EDGES),
         "magnitude_windows": _counts(samples["magnitude_class"], MAGNITUDE_CLASSES),
         "azimuth_windows": _counts(samples["azimuth_class"], AZIMUTH_CLASSES),
         "magnitude_groups": _groups(samples, "magnitude_class", MAGNITUDE_CLASSES),
@@ -189,45 +180,14 @@ def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, An
 
 
 def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What ``require_consistent`` has found to agree, once more from the matrices."""
+    require_consistent(metrics, name)
     found = {}
     for task in TASK_CLASSES:
-        recorded, confusion = (_require(metrics, name, task, key) for key in ("mcc", "confusion"))
-        value = float(mcc(np.asarray(confusion, dtype=np.float64)))
-        if recorded["value"] is None or abs(value - recorded["value"]) > _MCC_TOLERANCE:
-            raise DataError(
-                f"{name}: {task}.mcc is {recorded['value']}, its confusion matrix gives {value:.6f}. One of them was "
-                "changed; judge the run again."
-            )
+        recorded, confusion = metrics[task]["mcc"], metrics[task]["confusion"]
+        value = None if recorded["value"] is None else float(mcc(np.asarray(confusion, dtype=np.float64)))
         found[task] = {"classes": metrics[task]["classes"], "confusion": confusion, "mcc": {**recorded, "value": value}}
     return found
-
-
-def _require(metrics: Mapping[str, Any], name: str, task: str, key: str) -> Any:
-    if key not in metrics.get(task, {}):
-        raise MissingNumberError(f"{name} has no {task}.{key}, which the report quotes. Judge the run again.")
-    return metrics[task][key]
-
-
-def _crossval_document(path: Path) -> dict[str, Any] | None:
-    found = sorted(path.glob("*_final_results.json")) if path.is_dir() else []
-    return _read(found[0]) if found else None
-
-
-def _find_runs(path: Path, crossval: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> tuple[Run, ...]:
-    """The run itself, or those of a cross-validation, which lie where its models were trained."""
-    if crossval is None:
-        return (read_run(path),)
-    runs = []
-    for run_id in metrics["run_ids"]:
-        places = (path.resolve().parent / RUNS_DIR / run_id, Path(RUNS_DIR) / run_id)
-        place = next((place for place in places if place.is_dir()), None)
-        if place is None:
-            raise DataError(
-                f"{path}: its fold {run_id} is not in {places[0].parent}. Move the run folders beside it, or run from "
-                "the folder where they were trained."
-            )
-        runs.append(read_run(place))
-    return tuple(runs)
 
 
 def _run_document(run: Run) -> dict[str, Any]:
@@ -258,20 +218,6 @@ def history_document(path: Path) -> dict[str, Any]:
         "last": rows[-1],
         "seconds": float(history["seconds"].sum()) if "seconds" in history else None,
     }
-
-
-def _open_store(run: Run, data: Path | None, metrics: Mapping[str, Any]) -> Store:
-    named = data or Path(run.config().data.store)
-    if not named.exists():
-        way_out = "Name it with --data STORE." if data is None else "--data names a store that is not there."
-        raise DataError(f"{run.run_id}: its store {named} is not here, and the report counts its windows. {way_out}")
-    store = open_store(named)
-    if store.attributes["dataset_id"] != metrics["dataset_id"]:
-        raise DataError(
-            f"{named}: is data set {store.attributes['dataset_id']}, the predictions of {run.run_id} are of "
-            f"{metrics['dataset_id']}. Name their store with --data STORE."
-        )
-    return store
 
 
 def _certificate(path: Path, run: Run) -> dict[str, Any] | None:

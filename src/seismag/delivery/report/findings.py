@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seismag.delivery.report.quotation import Quoter
-from seismag.evaluation.checks.skill import TASK_SCORES
+from seismag.evaluation.checks.skill import TASK_SCORES, skill_test
 from seismag.evaluation.task_scores import FEW_CLUSTERS
 
 Outcome = Literal["skill", "null", "worse", "undecided", "faulty", "naive"]
 HEADLINE_TASK = "detection"
+TASKS = tuple(TASK_SCORES)  # in the order of every text, table and figure of a report
 SCORE_NAMES = {"auc_within_station": "AUC within stations", "balanced_accuracy": "balanced accuracy"}
-_HEADLINE_TEST = "skill_above_no_signal"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], barred: O
     score = TASK_SCORES[task]
     pointer = f"/{task}/skill_above_best_baseline/{score}"
     skill = quoter.value("metrics.json", pointer)
-    name = _HEADLINE_TEST if task == HEADLINE_TASK else f"{_HEADLINE_TEST}_{task}"
+    name = skill_test(task)
     place = next((k for k, test in enumerate(tests) if test["name"] == name), None)
     few = min(quoter.value("metrics.json", f"/{key}") for key in ("n_event_groups", "n_normal_groups")) < FEW_CLUSTERS
     verdict = None if place is None else tests[place]["verdict"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from seismag.delivery.report.result_tables import make_tables
 from seismag.delivery.report.tables import write_tables
 from seismag.delivery.report.texts import Texts
 from seismag.delivery.report.typeset import write_pdf
-from seismag.domain import DataError, UsageError
+from seismag.domain import DataError, SeismagError, UsageError
 from seismag.learning.architecture import describe_model
 from seismag.runs import write_json_atomic, write_text_atomic
-from seismag.validation.comparison import compare_runs
+from seismag.validation.comparison import compare_runs, describe_cost
 from seismag.validation.configurations import list_configurations
 
 MARK = "publication.json"  # a folder with it is ours, and its content may be replaced
@@ -49,6 +50,7 @@ _FILES = {
     "figures": "the figures as PNG and PDF",
     SOURCES: "the documents that the numbers are quoted from",
 }
+_PACKAGES = {"markdown_it": "markdown-it-py", "plotly": "Plotly", "typst": "typst"}
 _WORK = ".seismag_report"  # within the folder: what a report writes until it is finished
 _OURS = {*TEXTS, *_FILES, "README.md", "manuscript.typ", MARK, _WORK}
 
@@ -79,6 +81,7 @@ def write_publication(
     """
     if not runs:
         raise UsageError("No RUN given. Name a run folder (experiments_convnext/RUN) or loeo_convnext_results.")
+    require_packages()
     evidence = read_evidence(runs[0], data, extras)
     with _workplace(out) as work:
         summary = _write(runs, evidence, data, work, say)
@@ -96,7 +99,9 @@ def _write(
     first = evidence.runs[0]
     more = {
         "architecture.json": describe_model(first.best_model),
-        "comparison.json": compare_runs(runs, first.config().evaluate, data=data),
+        "comparison.json": (
+            compare_runs(runs, first.config().evaluate, data=data) if len(runs) > 1 else describe_cost(runs[0])
+        ),
         "configurations.json": list_configurations(first.path.parent, evidence.documents["metrics.json"]["dataset_id"]),
         "published_claims.json": json.loads(_shipped("published_claims.json")),
     }
@@ -129,6 +134,16 @@ def _write(
         "not_drawn": not_drawn,
         "not_recorded": evidence.missing,
     }
+
+
+def require_packages() -> None:
+    """Ask for the packages of a report before the work.
+
+    Raises:
+        SeismagError: names those that are not installed.
+    """
+    if gone := [name for package, name in _PACKAGES.items() if find_spec(package) is None]:
+        raise SeismagError(f"A report needs {' and '.join(gone)}: pip install 'seismag[report]'.")
 
 
 def describe_publication(summary: Mapping[str, Any]) -> str:

@@ -9,12 +9,11 @@ from seismag.delivery.report.comparison_tables import (
     tried_table,
     windows_by_station_table,
 )
-from seismag.delivery.report.findings import Finding
+from seismag.delivery.report.findings import TASKS, Finding
 from seismag.delivery.report.quotation import Quoter, escape
 from seismag.delivery.report.tables import Cell, Quote, Row, Table
 from seismag.domain import MAGNITUDE_CLASSES
 
-TASKS = ("detection", "magnitude", "azimuth")
 _METRICS, _DATA = "metrics.json", "data.json"
 _SKILL_COLUMNS = {"balanced_accuracy": "balanced accuracy", "log_score": "log score (nat)", "brier": "Brier score"}
 _SCORE_COLUMNS = {

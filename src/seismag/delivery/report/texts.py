@@ -25,6 +25,10 @@ _TITLES = {
     "naive": "What a naive procedure claims of magnetometer spectrograms before earthquakes: for comparison only",
     "faulty": "Spectrograms of ground magnetometers before earthquakes: faulty data or labels, no result",
 }
+_RULES = {
+    "station": "the station", "clock": "the clock", "space_weather": "space weather", "era": "the instrument era",
+    "catalogue_rate": "the rate of past earthquakes",
+}  # fmt: skip
 _METHODS = {
     "loeo": "leaving out whole earthquake clusters (LOEO)",
     "loso": "leaving out whole stations (LOSO)",
@@ -84,10 +88,17 @@ class Texts:
             "documents": q.documents,
             "findings": findings, "conclusion": self.conclusion, "subject": evidence.subject, "kind": evidence.kind,
             "missing": evidence.missing, "simulated": self._simulated(), "title": self.title,
+            "rules_present": self._rules_present(),
             "compared": len(q.value("comparison.json", "/models")) > 1,
             "backbone": str(q.value("runs.json", "/runs/0/config/model/backbone")),
             "validated": self._validated(), "split_text": self._split_text(),
         }  # fmt: skip
+
+    def _rules_present(self) -> str:
+        """What the recorded rules without the field know, in words; one whose columns were missing is absent."""
+        baselines = self.quoter.value("metrics.json", "/detection/baselines")
+        known = [words for name, words in _RULES.items() if name in baselines]
+        return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or "the class frequencies"
 
     def _simulated(self) -> bool:
         return "simulated" in self.quoter.value("data.json", "/origin")

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from seismag.metrics import holm
+
 Verdict = Literal["pass", "fail", "note", "undecided", "skill", "no_skill"]
 
 
@@ -60,12 +62,12 @@ def judge(results: Sequence[CheckResult], family_wise_error: float) -> list[Chec
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70.
     """
-    family = sorted((r.p_value, i) for i, r in enumerate(results) if _open(r) and r.gates and r.p_value is not None)
-    adjusted: dict[int, float] = {}
-    largest = 0.0
-    for rank, (p_value, i) in enumerate(family):
-        largest = max(largest, min(1.0, p_value * (len(family) - rank)))
-        adjusted[i] = largest
+    family = {
+        i: result.p_value
+        for i, result in enumerate(results)
+        if _open(result) and result.gates and result.p_value is not None
+    }
+    adjusted = dict(zip(family, holm(list(family.values())), strict=True))
     return [_close(result, adjusted.get(i), family_wise_error) for i, result in enumerate(results)]
 
 

@@ -23,6 +23,11 @@ FEW_CLUSTERS = 10
 _CHUNK_DRAWS = 500
 
 
+def skill_test(task: str) -> str:
+    """Name of the audit's test of skill in a task; that of detection is the headline."""
+    return HEADLINE if task == "detection" else f"{HEADLINE}_{task}"
+
+
 def check_skill(
     task: str, rows: pd.DataFrame, metrics: dict[str, Any], configurations: int | None, spec: AuditConfig
 ) -> CheckResult:
@@ -43,7 +48,7 @@ def check_skill(
         Verdict skill or no_skill; undecided with fewer than ten groups of events or of Normal windows.
     """
     score = TASK_SCORES[task]
-    name = HEADLINE if task == "detection" else f"{HEADLINE}_{task}"
+    name = skill_test(task)
     skill = metrics[task]["skill_above_best_baseline"][score]
     noun = f"{_SCORE_NAMES[score]} above the best rule without the field"
     few = min(metrics["n_event_groups"], metrics["n_normal_groups"])

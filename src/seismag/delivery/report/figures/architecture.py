@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,9 @@ def _shape(shape: Any) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.removeprefix("backbone.").replace("head_", "head, ").replace("stages.", "stage ").replace("_", " ")
+    """Stages are counted from 1, as the tests of attribution count them; the stem is 0."""
+    words = name.removeprefix("backbone.").replace("head_", "head, ").replace("_", " ")
+    return re.sub(r"^stages\.(\d+)$", lambda match: f"stage {int(match[1]) + 1}", words)
 
 
 def _parameters(block: Mapping[str, Any]) -> str:

@@ -12,10 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from seismag.delivery.report.findings import TASKS
 from seismag.evaluation.figures import BLUE, GREY, ORANGE, STYLE, save_figure
 from seismag.evaluation.part_figures import PAGE_IN
-
-_TASKS = ("detection", "magnitude", "azimuth")
 
 
 def draw_folds(crossval: Mapping[str, Any], path: Path) -> None:
@@ -30,7 +29,7 @@ def draw_folds(crossval: Mapping[str, Any], path: Path) -> None:
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained")
         panels = figure.subplots(2, 3, sharex=True, sharey="row")
-        for (upper, lower), task in zip(panels.T, _TASKS, strict=True):
+        for (upper, lower), task in zip(panels.T, TASKS, strict=True):
             for shift, score, colour, marker in (
                 (-0.13, "accuracy", GREY, "s"),
                 (0.13, "balanced_accuracy", BLUE, "o"),

@@ -1,0 +1,20 @@
+"""Several tests at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values so that the smallest of them counts for all that were tried.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70.
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    raised = np.maximum.accumulate(np.minimum(1.0, np.asarray(p_values, dtype=float)[order] * factors))
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = raised
+    return [float(p) for p in adjusted]
