@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from seismag.config import load_config
-from seismag.data.recordings.frg604rc import encode_day
+from seismag.recordings.frg604rc import encode_day
 
 SEISMAG = [sys.executable, "-c", "from seismag.cli import main; main()"]
 

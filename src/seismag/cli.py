@@ -270,7 +270,7 @@ def inspect(
         text = inspection.describe_recording(facts)
         if plot is not None:
             from seismag.data.plots import draw_day
-            from seismag.data.recordings import read_recording
+            from seismag.recordings import read_recording
 
             draw_day(read_recording(path), spec, plot)
     if as_json:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seismag.data.parallel import Progress
+    from seismag.parallel import Progress
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -16,10 +16,10 @@ from seismag.config import DataConfig, SimulateConfig
 from seismag.data.inputs import read_inputs
 from seismag.data.prepare import Prepared, prepare_store
 from seismag.data.quality import main_field
-from seismag.data.recordings.frg604rc import encode_day
 from seismag.data.simulate.stage import simulate_archive
 from seismag.data.stations import read_stations
 from seismag.domain import Station
+from seismag.recordings.frg604rc import encode_day
 
 DAY_S = 86_400
 STATIONS = read_stations()

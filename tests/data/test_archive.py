@@ -23,8 +23,8 @@ from archive_fixture import (
 
 from seismag.config import DataConfig
 from seismag.data.archive import list_files, load_day, resolve_days, survey_file, unusable_windows, window_reason
-from seismag.data.recordings.frg604rc import BLOCK_BYTES, TRAILER
 from seismag.domain import DataError
+from seismag.recordings.frg604rc import BLOCK_BYTES, TRAILER
 
 HALF = DAY_S // 2
 STATIONS = {"GTO": GTO, "ALR": ALR}

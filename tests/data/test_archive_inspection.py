@@ -12,8 +12,8 @@ from PIL import Image
 from seismag.data.archive_inspection import archive_summary, choose_day, describe_archive
 from seismag.data.inspection import is_store
 from seismag.data.plots import draw_day
-from seismag.data.recordings.frg604rc import MARK_INJECTED
 from seismag.domain import DataError, UsageError
+from seismag.recordings.frg604rc import MARK_INJECTED
 
 
 def truth_rows(station, day, slots=(2, 3), event="e1", snr=(3.0, 250.0)):

@@ -22,8 +22,8 @@ from archive_fixture import (
 
 from seismag.data.inspection import describe_recording, describe_store, inspect_recording, inspect_store
 from seismag.data.quality import main_field
-from seismag.data.recordings.frg604rc import MARK_SIMULATED
 from seismag.domain import DataError
+from seismag.recordings.frg604rc import MARK_SIMULATED
 
 STATIONS = {"GTO": GTO, "ALR": ALR}
 FILE_KEYS = {"station", "start_utc", "end_utc", "rate_hz", "samples", "format", "components", "plausible", "reasons"}

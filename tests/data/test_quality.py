@@ -17,10 +17,10 @@ from seismag.data.quality import (
     main_field,
     mask_artefacts,
 )
-from seismag.data.recordings import read_recording
-from seismag.data.recordings.frg604rc import BLOCK_BYTES
 from seismag.data.spectrogram import masked_columns
 from seismag.domain import Station
+from seismag.recordings import read_recording
+from seismag.recordings.frg604rc import BLOCK_BYTES
 
 SPEC = DataConfig()
 DAY = np.datetime64("2025-01-01")

@@ -15,8 +15,6 @@ import pytest
 
 from seismag.config import DataConfig, EvaluateConfig, build_config
 from seismag.data.quality import main_field
-from seismag.data.recordings import read_recording
-from seismag.data.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.data.spectrogram import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
 from seismag.data.stations import read_stations
 from seismag.data.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
@@ -33,6 +31,8 @@ from seismag.learning.checkpoint import build_card, load_checkpoint, save_checkp
 from seismag.learning.inference import predict_power
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import fit_scaling
+from seismag.recordings import read_recording
+from seismag.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.runs import create_run
 
 SPEC = DataConfig(n_bins=40)

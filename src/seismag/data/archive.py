@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from seismag.config import DataConfig
 from seismag.data.quality import DayQuality, assess_day, blank_artefacts, main_field
-from seismag.data.recordings import Recording, read_recording
-from seismag.data.recordings.claims import read_claim
 from seismag.data.spectrogram import bridge_short_gaps, masked_columns
 from seismag.domain import COMPONENTS, DataError, Station
+from seismag.recordings import Recording, read_recording
+from seismag.recordings.claims import read_claim
 
 DAY_S = 86_400
 _DAY = np.timedelta64(1, "D")

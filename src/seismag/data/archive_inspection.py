@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE, field_of_day, folder_of, list_files
-from seismag.data.recordings import Recording, format_of, is_marked, read_recording
-from seismag.data.recordings.claims import read_claim
-from seismag.data.recordings.compression import read_head
 from seismag.domain import DataError, UsageError
+from seismag.recordings import Recording, format_of, is_marked, read_recording
+from seismag.recordings.claims import read_claim
+from seismag.recordings.compression import read_head
 
 _SHOWN_STATIONS = 30
 

@@ -23,12 +23,12 @@ from seismag.data import store as stores
 from seismag.data.inputs import Inputs, checksums, fingerprint_of
 from seismag.data.inspection import store_summary
 from seismag.data.noise import noise_floor_nt
-from seismag.data.parallel import Pool, Progress, full_disk_explained, open_pool, silent
 from seismag.data.placebo import label_placebo_windows
 from seismag.data.quality import mask_artefacts
 from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import choose_controls, daily_windows, label_windows
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
+from seismag.parallel import Pool, Progress, full_disk_explained, open_pool, silent
 from seismag.runs import short_path
 
 SURVEY_FILES = 32  # files of one survey task

@@ -11,7 +11,6 @@ from typing import Any
 from seismag.config import Config
 from seismag.data.archive import SIMULATION_FILE
 from seismag.data.inputs import read_inputs
-from seismag.data.parallel import Progress
 from seismag.data.prepare import prepare_store
 from seismag.data.simulate import simulate_archive
 from seismag.data.store import SAMPLES_FILE, open_store
@@ -21,6 +20,7 @@ from seismag.domain import UsageError
 from seismag.evaluation.checks.verdict_text import format_audit
 from seismag.evaluation.summary import format_summary
 from seismag.learning.checkpoint import copy_checkpoint
+from seismag.parallel import Progress
 from seismag.runs import Run, short_path
 from seismag.validation.audit import audit_predictions, write_audit
 from seismag.validation.training_run import SPLITS_DIR, headline, judge_model, run_training

@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seismag import __version__
-from seismag.data.parallel import Progress, full_disk_explained, silent
 from seismag.delivery.registry import WHERE_MODELS_COME_FROM, model_file
 from seismag.domain import SeismagError, UsageError
+from seismag.parallel import Progress, full_disk_explained, silent
 from seismag.runs import card_path, file_sha256, write_card, write_json_atomic
 
 FOLDER = Path("models")

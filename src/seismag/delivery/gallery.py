@@ -12,11 +12,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from seismag.data.bands import BAND_LABELS
-from seismag.data.parallel import Progress, silent
 from seismag.delivery.explanation_figures import METHOD_NAMES, draw_importance, draw_sanity, draw_window
 from seismag.delivery.verdict import interval, number
 from seismag.domain import UsageError
 from seismag.evaluation.embedding_view import draw_embedding_view
+from seismag.parallel import Progress, silent
 from seismag.runs import write_json_atomic, write_text_atomic
 from seismag.validation.explanation import Explanation
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from seismag.data.parallel import Progress, silent
 from seismag.data.stations import read_stations
 from seismag.data.store import open_store
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
@@ -16,6 +15,7 @@ from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
+from seismag.parallel import Progress, silent
 from seismag.runs import atomic_path, write_json_atomic
 
 

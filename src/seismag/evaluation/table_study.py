@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from seismag.config import EvaluateConfig
-from seismag.data.parallel import Progress, silent
 from seismag.domain import DataError
 from seismag.evaluation.figures import draw_confusion, draw_scores
 from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.evaluation.predictions import read_predictions
 from seismag.evaluation.scores import evaluate_predictions
+from seismag.parallel import Progress, silent
 from seismag.runs import write_json_atomic
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.data.bands import rows_of_bands
-from seismag.data.parallel import Progress, silent
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES
 from seismag.learning.checkpoint import LoadedModel
 from seismag.learning.dataset import IntArray
 from seismag.learning.exchange import ALL_COMPONENTS, BATCH, Windows, predict_windows
 from seismag.learning.inference import FloatArray
+from seismag.parallel import Progress, silent
 
 ALL = "all"
 

@@ -11,13 +11,13 @@ import pandas as pd
 from seismag.config import DataConfig
 from seismag.data import archive as archives
 from seismag.data.quality import mask_artefacts
-from seismag.data.recordings import Recording, read_recording
-from seismag.data.recordings.claims import read_claim
 from seismag.data.spectrogram import power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import daily_windows
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.learning.checkpoint import LoadedModel, is_image
 from seismag.learning.inference import predict_power
+from seismag.recordings import Recording, read_recording
+from seismag.recordings.claims import read_claim
 
 
 def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Station]) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from seismag.config import EvaluateConfig
-from seismag.data.parallel import Progress
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.evaluation.attribution_checks import (
     area_under,
@@ -36,6 +35,7 @@ from seismag.learning.checkpoint import load_checkpoint
 from seismag.learning.dataset import class_indices
 from seismag.learning.exchange import draw_donors, read_windows
 from seismag.learning.inference import scaling_of
+from seismag.parallel import Progress
 from seismag.validation.explained_windows import (
     DrawnWindows,
     ExplanationPlan,

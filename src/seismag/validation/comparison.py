@@ -14,7 +14,6 @@ import torch
 
 from seismag import __version__
 from seismag.config import EvaluateConfig
-from seismag.data.parallel import Progress, silent
 from seismag.data.splits import draw_split
 from seismag.data.store import Store
 from seismag.domain import DataError
@@ -31,6 +30,7 @@ from seismag.learning.cost import (
     device_name,
     measure_latency,
 )
+from seismag.parallel import Progress, silent
 from seismag.runs import git_state
 from seismag.validation.compared_runs import ComparedRun, read_compared_runs
 from seismag.validation.configurations import setting_differences

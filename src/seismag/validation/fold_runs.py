@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from seismag.config import Config
-from seismag.data.parallel import open_pool
 from seismag.domain import SeismagError, UsageError
+from seismag.parallel import open_pool
 from seismag.runs import Run, read_run, shrink_if_asked
 from seismag.validation.training_run import run_training
 

@@ -16,8 +16,6 @@ import pandas as pd
 
 from seismag.config import DataConfig
 from seismag.data.inputs import Inputs
-from seismag.data.parallel import Progress, silent
-from seismag.data.recordings.additions import WRITABLE
 from seismag.data.simulate.planting import Target, Twins, emission_over, make_twins, window_stream
 from seismag.data.simulate.survey import mean_between
 from seismag.data.simulate.targets import (
@@ -36,6 +34,8 @@ from seismag.evaluation.recovery import recovery_report
 from seismag.evaluation.recovery_figure import draw_recovery
 from seismag.learning.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.inference import predict_power, predict_store, scaling_of
+from seismag.parallel import Progress, silent
+from seismag.recordings.additions import WRITABLE
 from seismag.runs import atomic_path, read_run, write_json_atomic
 from seismag.validation.recovery_plan import RecoveryPlan
 from seismag.validation.training_run import unseen_windows

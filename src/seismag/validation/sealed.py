@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.config import EvaluateConfig, SplitConfig
-from seismag.data.parallel import Progress, silent
 from seismag.data.splits import draw_split
 from seismag.data.store import Store, open_store
 from seismag.domain import DataError, UsageError
@@ -23,6 +22,7 @@ from seismag.evaluation.table_study import draw_figures
 from seismag.learning.channels import require_cross
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.inference import predict_with_embeddings
+from seismag.parallel import Progress, silent
 from seismag.runs import file_sha256, git_state, write_json_atomic
 from seismag.validation.sealed_ledger import append_entry, read_ledger, sealed_state
 from seismag.validation.training_run import reach_h

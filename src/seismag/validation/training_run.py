@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import Config, EvaluateConfig, SplitConfig
-from seismag.data.parallel import Progress, silent
 from seismag.data.splits import NAIVE_WARNING, draw_split, load_or_draw_split
 from seismag.data.splits.purge import close_in_time, windows_of_clusters
 from seismag.data.store import Store, open_store
@@ -29,6 +28,7 @@ from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
 from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.learning.train import refuse_placebo, train_model
+from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
 from seismag.validation.placebos import apart_from_training
 from seismag.validation.sealed_ledger import sealed_state

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from seismag.config import SimulateConfig
-from seismag.data.recordings import read_recording
 from seismag.data.simulate.sites import Site, make_site
 from seismag.data.simulate.stage import simulate_archive
 from seismag.data.stations import read_stations
 from seismag.data.windows import EARTH
 from seismag.domain import Station
+from seismag.recordings import read_recording
 
 DAY_S = 86_400
 SEGMENT_S = 600

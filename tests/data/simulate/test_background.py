@@ -24,7 +24,6 @@ from measuring import (
 
 from seismag.config import DataConfig
 from seismag.data.quality import assess_day, main_field
-from seismag.data.recordings import read_recording
 from seismag.data.simulate import background, pulsations
 from seismag.data.simulate.background import MODULATION_DB, background_power
 from seismag.data.simulate.dirt import traffic_level_nt2_hz
@@ -33,6 +32,7 @@ from seismag.data.simulate.plan import make_plan
 from seismag.data.simulate.sites import floor_density, make_site
 from seismag.data.simulate.stage import true_day
 from seismag.domain import Station
+from seismag.recordings import read_recording
 
 DAYS = 6
 DAY_S = 86_400

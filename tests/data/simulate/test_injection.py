@@ -27,13 +27,13 @@ from seismag.data.catalogs import read_catalogs
 from seismag.data.inputs import read_inputs
 from seismag.data.prepare import prepare_store
 from seismag.data.quality import main_field
-from seismag.data.recordings import read_recording
 from seismag.data.simulate import inject_archive
 from seismag.data.simulate.emission import TRUTH_COLUMNS
 from seismag.data.simulate.survey import band_power_nt2, reference_nt2
 from seismag.data.stations import read_stations
 from seismag.data.store import open_store
 from seismag.domain import DataError, UsageError
+from seismag.recordings import read_recording
 
 EVENT = {"event_id": "near", "origin_utc": "2021-03-02T18:00:00Z", "latitude_deg": 1.2, "longitude_deg": 123.6,
          "depth_km": 20, "magnitude": 5.5}  # fmt: skip

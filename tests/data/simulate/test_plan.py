@@ -12,12 +12,12 @@ from seismag.data.catalogs import read_catalogs
 from seismag.data.inputs import read_inputs
 from seismag.data.prepare import prepare_store
 from seismag.data.quality import assess_day, main_field
-from seismag.data.recordings import read_recording
 from seismag.data.simulate.emission import events_in_range
 from seismag.data.simulate.plan import CHANGED_NOISE, COPIED_SHARE, STUDY_OTHERS, make_plan
 from seismag.data.simulate.stage import COLUMN_SHIFT, simulate_day, true_day, truth_table
 from seismag.data.stations import read_stations
 from seismag.domain import DataError, UsageError
+from seismag.recordings import read_recording
 
 GTO = read_stations()["GTO"]
 BUSY = {"per_station_year": 36.0}

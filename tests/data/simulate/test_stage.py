@@ -18,8 +18,6 @@ from seismag.config import SimulateConfig
 from seismag.data.archive_inspection import archive_summary, describe_archive
 from seismag.data.catalogs import read_catalogs
 from seismag.data.indices import read_index
-from seismag.data.recordings import read_recording
-from seismag.data.recordings.frg604rc import MARK_SIMULATED
 from seismag.data.simulate.activity import make_activity
 from seismag.data.simulate.background import _modulation
 from seismag.data.simulate.dirt import soil
@@ -31,6 +29,8 @@ from seismag.data.simulate.sites import make_site
 from seismag.data.simulate.stage import _write_day, simulate_archive, simulate_day
 from seismag.data.stations import read_stations
 from seismag.domain import UsageError
+from seismag.recordings import read_recording
+from seismag.recordings.frg604rc import MARK_SIMULATED
 
 STATIONS = read_stations()
 SOILED = {"days": 6, "stations": ["GTO", "ALR"], "emission": {"snr": 20.0}, "earthquakes": {"per_station_year": 180.0}}

@@ -10,7 +10,6 @@ from field_fixture import FAST, FREQUENCY_HZ, make_field, make_samples, make_sto
 from seismag.config import DataConfig
 from seismag.data.archive import split_windows
 from seismag.data.quality import mask_artefacts
-from seismag.data.recordings import read_recording
 from seismag.data.spectrogram import power_spectrogram, to_decibel
 from seismag.evaluation.checks.duplicates import (
     cell_scatter,
@@ -19,6 +18,7 @@ from seismag.evaluation.checks.duplicates import (
     scatter_correlation,
     similar_pairs,
 )
+from seismag.recordings import read_recording
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from seismag.data.parallel import Progress, silent
+from seismag.parallel import Progress, silent
 
 _FAULT_COLUMNS = ["path", "sha256", "height", "width", "reason", "detail"]
 

@@ -22,8 +22,8 @@ from seismag.data import store as stores
 from seismag.data.legacy.faults import AUGMENTED, CORRUPTED, IDENTICAL, azimuth_faults, row_faults
 from seismag.data.legacy.metadata import numbers, read_metadata
 from seismag.data.legacy.pictures import read_picture, survey_pictures
-from seismag.data.parallel import Progress, full_disk_explained, silent
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
+from seismag.parallel import Progress, full_disk_explained, silent
 from seismag.runs import short_path
 
 WINDOW_H = 6  # where the table does not say, as the earlier system's description does

@@ -28,9 +28,6 @@ from seismag.data.archive import (
     list_files,
 )
 from seismag.data.catalogs import read_catalogs
-from seismag.data.parallel import Pool, Progress, open_pool, silent
-from seismag.data.recordings import Recording, read_recording
-from seismag.data.recordings.additions import add_to_file
 from seismag.data.simulate.activity import MARGIN_D
 from seismag.data.simulate.earthquakes import with_parents
 from seismag.data.simulate.emission import (
@@ -58,6 +55,9 @@ from seismag.data.simulate.survey import (
 from seismag.data.stations import read_stations
 from seismag.data.store import write_table
 from seismag.domain import DataError, Station, UsageError
+from seismag.parallel import Pool, Progress, open_pool, silent
+from seismag.recordings import Recording, read_recording
+from seismag.recordings.additions import add_to_file
 
 _DAY = np.timedelta64(1, "D")
 FloatArray = NDArray[np.float64]

@@ -1,6 +1,6 @@
 """Emissions planted in single windows: the files of a day prepared again as ``prepare`` does, with and without.
 
-Nothing is written. The bytes of the day file are changed in memory (``seismag.data.recordings.additions``), so an
+Nothing is written. The bytes of the day file are changed in memory (``seismag.recordings.additions``), so an
 emission meets the rounding, the gaps, the artefacts and the quality rules that a real one would meet.
 """
 
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from seismag.config import DataConfig, EmissionConfig
 from seismag.data.archive import cut_day, judge_day, load_day, split_windows, unusable_windows
 from seismag.data.quality import mask_artefacts
-from seismag.data.recordings import Recording, read_recording
-from seismag.data.recordings.additions import add_to_file
 from seismag.data.simulate.emission import Emission, plan_emissions
 from seismag.data.simulate.injection import emission_of_file
 from seismag.data.simulate.survey import band_power_nt2
 from seismag.data.spectrogram import power_and_phasors, power_spectrogram, to_decibel
 from seismag.domain import DataError, Station, UsageError
+from seismag.recordings import Recording, read_recording
+from seismag.recordings.additions import add_to_file
 
 FloatArray = NDArray[np.float64]
 

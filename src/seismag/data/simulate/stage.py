@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from seismag import __version__
 from seismag.config import SimulateConfig
 from seismag.data.archive import TRUTH_FILE
-from seismag.data.parallel import Progress, full_disk_explained, open_pool, silent
-from seismag.data.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
 from seismag.data.simulate.activity import MARGIN_D, day_stream
 from seismag.data.simulate.background import DAY_S, background_power, simulate_background
 from seismag.data.simulate.dirt import cultural_noise, cultural_power, soil
@@ -22,6 +20,8 @@ from seismag.data.simulate.out_folder import mark, require_free
 from seismag.data.simulate.plan import Plan, make_plan
 from seismag.data.store import write_table
 from seismag.domain import Station
+from seismag.parallel import Progress, full_disk_explained, open_pool, silent
+from seismag.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
 from seismag.runs import atomic_path
 
 TASK_DAYS = 4  # of all stations: neighbours share the regional noise, which is kept for a day

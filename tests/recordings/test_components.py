@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from seismag.data.recordings.components import (
+from seismag.domain import DataError
+from seismag.recordings.components import (
     ARCMIN_DEG,
     DEGREE_DEG,
     DeclinationScale,
@@ -9,7 +10,6 @@ from seismag.data.recordings.components import (
     to_hdz,
     wrap_deg,
 )
-from seismag.domain import DataError
 
 # A field of 20,000 nT at 9.3 degrees east of north, 47,000 nT down.
 H, DECLINATION_DEG, Z = 20_000.0, 9.3, 47_000.0

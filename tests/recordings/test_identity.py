@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seismag.data.recordings.identity import check_file_name, clean_position
-from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
+from seismag.recordings.identity import check_file_name, clean_position
+from seismag.recordings.recording import Recording
 
 
 def day(station: str, start: str, samples: int = 86_400) -> Recording:

@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.recordings.cdf_structure import MAGIC_V2, MAGIC_V3, check_structure
-from seismag.data.recordings.components import (
+from seismag.domain import DataError
+from seismag.recordings.cdf_structure import MAGIC_V2, MAGIC_V3, check_structure
+from seismag.recordings.components import (
     ARCMIN_DEG,
     DEGREE_DEG,
     DeclinationScale,
     blank_fill_values,
     to_hdz,
 )
-from seismag.data.recordings.grid import place_on_grid
-from seismag.data.recordings.identity import check_file_name, clean_position
-from seismag.data.recordings.recording import Recording
-from seismag.domain import DataError
+from seismag.recordings.identity import check_file_name, clean_position
+from seismag.recordings.recording import Recording
+from seismag.recordings.regular_grid import place_on_grid
 
 NAME = "CDF"
 _FIELD = "GeomagneticField"

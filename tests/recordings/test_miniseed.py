@@ -4,9 +4,9 @@ import io
 import numpy as np
 import pytest
 
-from seismag.data.recordings import read_recording
-from seismag.data.recordings.miniseed import detect, read
 from seismag.domain import DataError
+from seismag.recordings import read_recording
+from seismag.recordings.miniseed import detect, read
 
 obspy = pytest.importorskip("obspy")
 

@@ -7,9 +7,9 @@ import gzip
 import numpy as np
 import pytest
 
-from seismag.data.recordings import read_recording
-from seismag.data.recordings.cdf import detect, read
 from seismag.domain import DataError
+from seismag.recordings import read_recording
+from seismag.recordings.cdf import detect, read
 
 cdflib = pytest.importorskip("cdflib")
 from cdflib.cdfwrite import CDF  # noqa: E402

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.recordings import decode_recording, frg604rc, iaga2002
-from seismag.data.recordings.components import add_to_recorded
-from seismag.data.recordings.compression import decompress, pack_like
-from seismag.data.recordings.frg604rc import (
+from seismag.domain import DataError
+from seismag.recordings import decode_recording, frg604rc, iaga2002
+from seismag.recordings.components import add_to_recorded
+from seismag.recordings.compression import decompress, pack_like
+from seismag.recordings.frg604rc import (
     BLOCK_BYTES,
     BLOCK_SAMPLES,
     COUNTS_PER_NT,
@@ -27,8 +28,7 @@ from seismag.data.recordings.frg604rc import (
     MISSING_24BIT,
     RECORD_BYTES,
 )
-from seismag.data.recordings.recording import Recording
-from seismag.domain import DataError
+from seismag.recordings.recording import Recording
 
 WRITABLE = (frg604rc.NAME, iaga2002.NAME)
 _TOKEN = re.compile(rb"\S+")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.recordings.components import wrap_deg
-from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
+from seismag.recordings.components import wrap_deg
+from seismag.recordings.recording import Recording
 
 # gua20140407vsec.sec.gz, ABG_20260424.iaga2002, BOU201601vmin.min, bou_20140407_000000_PT1S_4.cdf, 20110901v.min
 NO_DAYS = np.empty(0, dtype="datetime64[D]")

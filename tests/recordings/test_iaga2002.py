@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from seismag.data.recordings import read_recording
-from seismag.data.recordings.iaga2002 import detect, read
 from seismag.domain import DataError
+from seismag.recordings import read_recording
+from seismag.recordings.iaga2002 import detect, read
 
 HEADER = {
     "Format": "IAGA-2002",

@@ -6,8 +6,8 @@ import gzip
 import numpy as np
 import pytest
 
-from seismag.data.recordings.claims import read_claim
-from seismag.data.recordings.frg604rc import encode_day
+from seismag.recordings.claims import read_claim
+from seismag.recordings.frg604rc import encode_day
 
 IAGA = b" Format                 IAGA-2002                                    |\n" \
        b" IAGA CODE              GUA                                          |\n" \

@@ -5,9 +5,9 @@ import struct
 import numpy as np
 import pytest
 
-from seismag.data.recordings import frg604rc, read_recording
-from seismag.data.recordings.frg604rc import BLOCK_BYTES, HEADER_BYTES, RECORD_BYTES, TRAILER, encode_day, read
 from seismag.domain import DataError
+from seismag.recordings import frg604rc, read_recording
+from seismag.recordings.frg604rc import BLOCK_BYTES, HEADER_BYTES, RECORD_BYTES, TRAILER, encode_day, read
 
 DATE = dt.date(2025, 1, 1)
 NAME = "S250101.ALR"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seismag.data.recordings import read_recording
 from seismag.domain import DataError
+from seismag.recordings import read_recording
 
 pytestmark = pytest.mark.real
 

@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from seismag.data.recordings.compression import decompress
 from seismag.domain import DataError
+from seismag.recordings.compression import decompress
 
 CONTENT = b"2014-04-07 00:00:00.000 097     20886.60     -7.09\n" * 400
 
@@ -100,7 +100,7 @@ def test_a_zip_without_files_is_refused():
 
 
 def test_an_archive_that_unpacks_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr("seismag.data.recordings.compression.UNPACKED_LIMIT", 1000)
+    monkeypatch.setattr("seismag.recordings.compression.UNPACKED_LIMIT", 1000)
     for raw in (gzip.compress(CONTENT), zipped("day.sec")):
         with pytest.raises(DataError, match="more than") as caught:
             decompress(raw, "bomb")

@@ -11,10 +11,10 @@ import hashlib
 from pathlib import Path
 from types import ModuleType
 
-from seismag.data.recordings import cdf, frg604rc, iaga2002, miniseed
-from seismag.data.recordings.compression import decompress
-from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
+from seismag.recordings import cdf, frg604rc, iaga2002, miniseed
+from seismag.recordings.compression import decompress
+from seismag.recordings.recording import Recording
 
 __all__ = ["Recording", "decode_recording", "format_of", "is_marked", "read_recording"]
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seismag.data.recordings import Recording, frg604rc, read_recording
 from seismag.domain import DataError
+from seismag.recordings import Recording, frg604rc, read_recording
 
 IAGA = "".join(
     [

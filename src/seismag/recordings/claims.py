@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.recordings import frg604rc, iaga2002
-from seismag.data.recordings.compression import read_head
-from seismag.data.recordings.identity import days_in_name
+from seismag.recordings import frg604rc, iaga2002
+from seismag.recordings.compression import read_head
+from seismag.recordings.identity import days_in_name
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from isal import igzip_lib, isal_zlib
 
-from seismag.data.recordings.grid import GRID_LIMIT
 from seismag.domain import DataError
+from seismag.recordings.regular_grid import GRID_LIMIT
 
 MAGIC_V3 = b"\xcd\xf3\x00\x01"
 MAGIC_V2 = b"\xcd\xf2\x60\x02"

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
+from seismag.recordings.recording import Recording
 
 NAME = "FRG-604RC"
 HEADER_BYTES = 30

@@ -7,8 +7,8 @@ from pathlib import Path
 import dask
 import pytest
 
-from seismag.data.parallel import open_pool, silent
 from seismag.domain import SeismagError, UsageError
+from seismag.parallel import open_pool, silent
 
 
 def test_one_worker_runs_every_task_here_in_order():

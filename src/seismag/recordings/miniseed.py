@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.recordings.components import DeclinationScale, blank_fill_values, to_hdz
-from seismag.data.recordings.grid import GRID_LIMIT
-from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
+from seismag.recordings.components import DeclinationScale, blank_fill_values, to_hdz
+from seismag.recordings.recording import Recording
+from seismag.recordings.regular_grid import GRID_LIMIT
 
 NAME = "miniSEED"
 _RECORD_HEAD = re.compile(rb"\d{6}[DRQM][ \0][A-Z0-9 ]{5}[A-Z0-9 ]{2}[A-Z0-9 ]{3}[A-Z0-9 ]{2}", re.IGNORECASE)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from seismag.data.recordings.grid import GRID_LIMIT, place_on_grid
 from seismag.domain import DataError
+from seismag.recordings.regular_grid import GRID_LIMIT, place_on_grid
 
 START = 1_396_828_800_000  # 2014-04-07T00:00:00 UTC
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seismag.data.recordings import decode_recording, read_recording
-from seismag.data.recordings.additions import add_to_file
-from seismag.data.recordings.frg604rc import BLOCK_BYTES, HEADER_BYTES, MARK_INJECTED, RECORD_BYTES, encode_day
 from seismag.domain import DataError
+from seismag.recordings import decode_recording, read_recording
+from seismag.recordings.additions import add_to_file
+from seismag.recordings.frg604rc import BLOCK_BYTES, HEADER_BYTES, MARK_INJECTED, RECORD_BYTES, encode_day
 
 COMMENT = " # seismag: an emission was injected                                 |"
 DAY = Path("S250101.ALR")

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
-from seismag.data.recordings.grid import place_on_grid
-from seismag.data.recordings.iaga2002_table import Table, parse_table
-from seismag.data.recordings.identity import NO_DAYS, check_file_name, clean_position
-from seismag.data.recordings.recording import Recording
 from seismag.domain import DataError
+from seismag.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
+from seismag.recordings.iaga2002_table import Table, parse_table
+from seismag.recordings.identity import NO_DAYS, check_file_name, clean_position
+from seismag.recordings.recording import Recording
+from seismag.recordings.regular_grid import place_on_grid
 
 _FIRST_LINE = re.compile(rb"\s*Format\s+IAGA-?2002\b", re.IGNORECASE)
 _COLUMN_NAMES = re.compile(rb"^[ \t]*DATE[ \t]+TIME[ \t]+DOY\b([^\n]*)(?:\n|\Z)", re.MULTILINE | re.IGNORECASE)
