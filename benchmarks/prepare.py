@@ -37,11 +37,11 @@ from seismag.data import store as stores  # noqa: E402
 from seismag.data.inputs import read_inputs  # noqa: E402
 from seismag.data.noise import noise_floor_nt  # noqa: E402
 from seismag.data.prepare import prepare_store  # noqa: E402
-from seismag.data.quality import mask_artefacts  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402
-from seismag.data.spectrogram import power_spectrogram, to_decibel  # noqa: E402
 from seismag.data.stations import read_stations  # noqa: E402
 from seismag.recordings import read_recording  # noqa: E402
+from seismag.spectrogram.artefacts import mask_artefacts  # noqa: E402
+from seismag.spectrogram.compute import power_spectrogram, to_decibel  # noqa: E402
 
 SPEC = DataConfig(controls="all", match_kp=None)
 

@@ -7,13 +7,13 @@ from archive_fixture import FIRST, GTO, KEEP_ALL, quiet_day
 from PIL import Image
 
 from seismag.config import DataConfig
-from seismag.data.archive import days_of, field_of_day, split_windows
 from seismag.data.plots import DB_LIMITS, ENDINGS, draw_day, export_images, require_ending
-from seismag.data.quality import mask_artefacts
-from seismag.data.spectrogram import power_spectrogram, to_decibel
 from seismag.data.store import create_arrays, finish_store, open_store, write_shard
 from seismag.domain import DataError
 from seismag.recordings import Recording, read_recording
+from seismag.recordings.days import days_of, field_of_day
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import power_spectrogram, split_windows, to_decibel
 
 
 def recording(field, start=FIRST, rate=1.0):

@@ -22,11 +22,11 @@ from seismag.data import store as stores
 from seismag.data.archive import list_files
 from seismag.data.inputs import read_inputs
 from seismag.data.prepare import prepare_store
-from seismag.data.quality import mask_artefacts
-from seismag.data.spectrogram import power_and_phasors, to_decibel
 from seismag.data.store import open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.recordings import read_recording
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import power_and_phasors, to_decibel
 
 SPEC = KEEP_ALL.model_copy(update={"cross_spectra": True, "n_bins": 100})  # 100 rows: quicker to write
 

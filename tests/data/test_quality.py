@@ -8,19 +8,12 @@ from archive_fixture import ALR, DAY_S, day_bytes, day_name, quiet_day
 
 from seismag.config import DataConfig
 from seismag.data.inspection import inspect_recording
-from seismag.data.quality import (
-    FLAT_S,
-    assess_day,
-    compare_with_main_field,
-    find_artefacts,
-    flat_runs,
-    main_field,
-    mask_artefacts,
-)
-from seismag.data.spectrogram import masked_columns
+from seismag.data.quality import assess_day, compare_with_main_field, main_field
 from seismag.domain import Station
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import BLOCK_BYTES
+from seismag.spectrogram.artefacts import FLAT_S, find_artefacts, flat_runs, mask_artefacts
+from seismag.spectrogram.compute import masked_columns
 
 SPEC = DataConfig()
 DAY = np.datetime64("2025-01-01")

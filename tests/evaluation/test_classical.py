@@ -11,7 +11,6 @@ from scipy.special import iv
 
 from seismag.config import DataConfig, EvaluateConfig
 from seismag.data import store as stores
-from seismag.data.spectrogram import make_grid, power_and_phasors
 from seismag.domain import AZIMUTH_CLASSES, DataError
 from seismag.evaluation.baselines import BASELINES, GROUPS
 from seismag.evaluation.classical import classical_forecasts, concentration, detect, direction_deg
@@ -27,6 +26,7 @@ from seismag.evaluation.classical.features import (
 from seismag.evaluation.classical.spectra import BANDS_HZ, at_night, average_spectra, row_weights
 from seismag.evaluation.predictions import probability_columns
 from seismag.metrics import balanced_accuracy, confusion_matrix
+from seismag.spectrogram.compute import make_grid, power_and_phasors
 from seismag.validation.training_run import judge_predictions
 
 SPEC = DataConfig(window_h=6, frequency_rows="log", n_log_rows=24, step_s=600, cross_spectra=True)

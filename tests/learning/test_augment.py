@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from seismag.config import AugmentConfig, DataConfig, build_config
-from seismag.data.spectrogram import PAIRS, power_and_phasors, to_decibel
 from seismag.domain import AZIMUTH_CLASSES, UsageError, azimuth_classes
 from seismag.learning import augment
 from seismag.learning.channels import coherency_channels, power_of_decibel
+from seismag.spectrogram.compute import PAIRS, power_and_phasors, to_decibel
 
 LINEAR = DataConfig(window_h=1, n_bins=60, cross_spectra=True)
 LOG = DataConfig(window_h=1, n_bins=60, cross_spectra=True, frequency_rows="log", n_log_rows=20)

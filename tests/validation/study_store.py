@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import DataConfig
-from seismag.data.spectrogram import make_grid
 from seismag.data.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
 from seismag.domain import AZIMUTH_CLASSES
+from seismag.spectrogram.compute import make_grid
 
 SPEC = DataConfig(window_h=1, segment_s=120, step_s=60, n_bins=40)
 CLUSTERS, PER_CLUSTER = 24, 4

@@ -16,14 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.data.quality import DayQuality, assess_day, blank_artefacts, main_field
-from seismag.data.spectrogram import bridge_short_gaps, masked_columns
+from seismag.data.quality import DayQuality, assess_day, main_field
 from seismag.domain import COMPONENTS, DataError, Station
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
+from seismag.recordings.days import days_of, field_of_day
+from seismag.spectrogram.artefacts import blank_artefacts
+from seismag.spectrogram.compute import bridge_short_gaps, masked_columns, split_windows
 
-DAY_S = 86_400
-_DAY = np.timedelta64(1, "D")
 POSITION_TOLERANCE_DEG = 0.5  # between the file's own position and the station list
 SAME_NT = 0.02  # files of one day that differ by more hold different content; formats round to 0.01 nT
 SIMULATION_FILE = "simulation.json"  # marks an archive that seismag simulated
@@ -128,13 +128,6 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     return rows
 
 
-def days_of(recording: Recording) -> NDArray[np.datetime64]:
-    """UTC days that a recording touches, in order."""
-    first, last = recording.start_utc.astype("M8[D]"), (recording.end_utc - np.timedelta64(1, "ms")).astype("M8[D]")
-    days: NDArray[np.datetime64] = np.arange(first, last + _DAY, _DAY)
-    return days
-
-
 def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[np.datetime64]]:
     """Station ("" unknown) and days of a file that cannot be used: as read, else by its name or header."""
     if recording is not None:
@@ -188,11 +181,6 @@ def window_reason(gap_fraction: float, masked_fraction: float, spec: DataConfig)
             f"limit {spec.max_masked_fraction:.0%} (data.max_masked_fraction)"
         )
     return "", ""
-
-
-def split_windows(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
-    """Cut a day (3, 86400) into its windows (W, 3, n), without copying."""
-    return field_nt.reshape(3, 24 // spec.window_h, spec.window_h * 3600).swapaxes(0, 1)
 
 
 def load_day(paths: list[Path], station: Station, day: np.datetime64) -> Day:
@@ -287,21 +275,6 @@ def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -
     if np.isnan(axis):
         axis, source = main_field(station, day).declination_deg, "main field"
     return Day(field_of_day(recordings, day), float(axis), source, tuple(r.sha256 for r in recordings))
-
-
-def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.float64]:
-    """Field (3, 86400) at 1 Hz of one UTC day; a whole day is not copied."""
-    first = recordings[0]
-    if len(recordings) == 1 and first.start_utc == day and first.samples == DAY_S:
-        return first.field_nt
-    field = np.full((3, DAY_S), np.nan)
-    for recording in recordings:
-        offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
-        low, high = max(0, offset), min(DAY_S, offset + recording.samples)
-        if high > low:
-            part = recording.field_nt[:, low - offset : high - offset]
-            np.copyto(field[:, low:high], part, where=np.isfinite(part))
-    return field
 
 
 def station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE, field_of_day, folder_of, list_files
+from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE, folder_of, list_files
 from seismag.domain import DataError, UsageError
 from seismag.recordings import Recording, format_of, is_marked, read_recording
 from seismag.recordings.claims import read_claim
 from seismag.recordings.compression import read_head
+from seismag.recordings.days import field_of_day
 
 _SHOWN_STATIONS = 30
 

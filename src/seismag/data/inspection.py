@@ -12,10 +12,10 @@ from seismag.config import DataConfig
 from seismag.data.archive import compare_position
 from seismag.data.noise import noise_band_hz, noise_floor_of
 from seismag.data.quality import DayQuality, MainField, assess_day, main_field
-from seismag.data.spectrogram import make_grid
 from seismag.data.store import DAYS_FILE, LEGACY_IMAGE, REJECTED_FILE, SAMPLES_FILE, Store, open_store, read_table
 from seismag.domain import COMPONENTS, Station
 from seismag.recordings import Recording, read_recording
+from seismag.spectrogram.compute import make_grid
 
 
 def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.data.archive import days_of, field_of_day, split_windows
-from seismag.data.quality import mask_artefacts
-from seismag.data.spectrogram import make_grid, power_spectrogram
 from seismag.recordings import Recording
+from seismag.recordings.days import days_of, field_of_day
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows
 
 NOISE_BAND_HZ = (0.1, 0.5)  # mostly sensor noise on a quiet day
 

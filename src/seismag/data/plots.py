@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.data.archive import DAY_S, field_of_day, split_windows
-from seismag.data.quality import mask_artefacts
-from seismag.data.spectrogram import make_grid, power_spectrogram, to_decibel
 from seismag.data.store import Store, read_samples
 from seismag.domain import COMPONENTS, DataError, UsageError
 from seismag.parallel import Progress, silent
 from seismag.recordings import Recording
+from seismag.recordings.days import DAY_S, field_of_day
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows, to_decibel
 
 # dB re 1 nT²/Hz. A drawn day has a logarithmic frequency axis, so the strong low rows fill half of it.
 DAY_LIMITS = (-50.0, 40.0)

@@ -24,12 +24,12 @@ from seismag.data.inputs import Inputs, checksums, fingerprint_of
 from seismag.data.inspection import store_summary
 from seismag.data.noise import noise_floor_nt
 from seismag.data.placebo import label_placebo_windows
-from seismag.data.quality import mask_artefacts
-from seismag.data.spectrogram import make_grid, power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import choose_controls, daily_windows, label_windows
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.parallel import Pool, Progress, full_disk_explained, open_pool, silent
 from seismag.runs import short_path
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
 
 SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
@@ -335,7 +335,7 @@ def _compute_shard(
             raise DataError(f"{code} {date}: the day file changed while the store was made. Run the command again.")
         starts = rows["start_utc"].to_numpy()[positions].astype("datetime64[h]")
         slots = (starts - date.astype("datetime64[h]")).astype(int) // spec.window_h
-        field = archives.split_windows(mask_artefacts(held.field_nt, spec), spec)[slots]
+        field = split_windows(mask_artefacts(held.field_nt, spec), spec)[slots]
         if phasors is None:
             power = power_spectrogram(field, spec)
         else:

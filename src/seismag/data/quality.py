@@ -15,13 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.data.spectrogram import bridge_short_gaps
 from seismag.domain import COMPONENTS, Station
+from seismag.spectrogram.artefacts import FLAT_S, JUMP_NT, Artefacts, find_artefacts, finite_median, usual_change
+from seismag.spectrogram.compute import bridge_short_gaps
 
-JUMP_NT = 10.0  # no natural field changes by more in one second at middle and low latitude
-JUMP_DEVIATIONS = 40.0  # ... and on disturbed auroral days a jump must also exceed this many usual differences
-FLAT_S = 600  # identical values for one whole segment: a dead or stuck component
-LEVEL_S = 30  # seconds on either side that decide whether a jump is a step or a spike
 NO_BASELINE = 0.05  # a total field below this share of the main field: variations without a baseline
 
 
@@ -39,20 +36,6 @@ class MainField:
     def hdz(self) -> tuple[float, float, float]:
         """The three components, nT."""
         return self.h_nt, self.d_nt, self.z_nt
-
-
-@dataclass(frozen=True)
-class Artefacts:
-    """What no field does: jumps of one second, and stretches that do not change.
-
-    Attributes:
-        spikes, steps: (m, 2) component and first wrong sample.
-        stuck: (m, 3) component, first sample and end (exclusive).
-    """
-
-    spikes: NDArray[np.int64]
-    steps: NDArray[np.int64]
-    stuck: NDArray[np.int64]
 
 
 _NO_ARTEFACTS = Artefacts(*(np.empty((0, width), dtype=np.int64) for width in (2, 2, 3)))
@@ -120,84 +103,6 @@ def _igrf(longitude: float, latitude: float, elevation_m: float, year: int, mont
     return east, north, up
 
 
-def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
-    """Find spikes (the level returns) and steps (it does not) among jumps within one second, and stuck stretches.
-
-    Args:
-        field_nt: (3, n) at 1 Hz, NaN missing.
-    """
-    found: dict[str, list[tuple[int, int]]] = {"spikes": [], "steps": []}
-    changes = np.diff(field_nt)
-    np.abs(changes, out=changes)
-    for component, (values, change) in enumerate(zip(field_nt, changes, strict=True)):
-        candidates = np.flatnonzero(change > JUMP_NT)
-        if not candidates.size:
-            continue
-        usual = np.nanmedian(change[:: max(1, change.size // 4096)])
-        candidates = candidates[change[candidates] > JUMP_DEVIATIONS * usual]
-        for sample in candidates + 1:
-            before = values[max(0, sample - LEVEL_S) : sample]
-            after = values[sample + 1 : sample + 1 + LEVEL_S]
-            level = np.abs(_median(after) - _median(before))
-            kind = "steps" if level > JUMP_NT / 2 else "spikes"
-            if kind == "spikes" and found[kind] and found[kind][-1] == (component, int(sample) - 1):
-                continue  # the way back of the same spike
-            found[kind].append((component, int(sample)))
-    stuck = [(component, *run) for component, values in enumerate(field_nt) for run in flat_runs(values, FLAT_S)]
-    return Artefacts(
-        np.array(found["spikes"], dtype=np.int64).reshape(-1, 2),
-        np.array(found["steps"], dtype=np.int64).reshape(-1, 2),
-        np.array(stuck, dtype=np.int64).reshape(-1, 3),
-    )
-
-
-def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
-    """Prepare a day for spectra: bridge short gaps, then blank jumps and stuck stretches.
-
-    A blanked second masks the columns that it touches, as a gap does; nothing is replaced by a guess.
-
-    Args:
-        field_nt: (3, n) at 1 Hz, NaN missing.
-        spec: ``max_interpolated_gap_s``.
-
-    Returns:
-        The same array when there is nothing to do, otherwise a copy.
-    """
-    bridged = bridge_short_gaps(field_nt, spec.max_interpolated_gap_s)
-    return blank_artefacts(bridged, find_artefacts(bridged))
-
-
-def blank_artefacts(field_nt: NDArray[np.float64], artefacts: Artefacts) -> NDArray[np.float64]:
-    """Blank two seconds of a step, three of a spike, and stuck stretches; the same array where there are none."""
-    blanks = [(component, sample - 1, sample + 2) for component, sample in artefacts.spikes]
-    blanks += [(component, sample - 1, sample + 1) for component, sample in artefacts.steps]
-    blanks += [(component, start, end) for component, start, end in artefacts.stuck]
-    if not blanks:
-        return field_nt
-    result = field_nt.copy()
-    for component, start, end in blanks:
-        result[component, start:end] = np.nan
-    return result
-
-
-def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
-    """Find runs of at least ``shortest`` identical values: (m, 2) first and end (exclusive); NaN breaks one."""
-    block = shortest // 2  # a long run holds at least one whole aligned block; without one there is no run to look for
-    if block > 1:
-        blocks = values[: values.size // block * block].reshape(-1, block)
-        if not np.any(blocks.max(axis=1, initial=-np.inf) == blocks.min(axis=1, initial=np.inf)):
-            return np.empty((0, 2), dtype=np.int64)
-    edges = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [values.size]])
-    long = np.flatnonzero(np.diff(edges) >= max(2, shortest))
-    return np.stack([edges[long], edges[long + 1]], axis=1).astype(np.int64)
-
-
-def usual_change(field_nt: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median change from one sample to the next, (3,) in nT, from every 64th pair; NaN without any pair."""
-    changes = np.abs(field_nt[:, 1::64] - field_nt[:, :-1:64][:, : field_nt[:, 1::64].shape[1]])
-    return np.array([_median(component) for component in changes])
-
-
 def assess_day(
     field_nt: NDArray[np.float64], spec: DataConfig, expected: MainField | None, where: str, rate_hz: float = 1.0
 ) -> DayQuality:
@@ -222,7 +127,7 @@ def assess_day(
             "refused", None, (f"{where}: no value at all in {dead}.",), median, lowest, highest, missing, 0, 0,
             np.zeros(3, np.int64), _NO_ARTEFACTS,
         )  # fmt: skip
-    median = np.array([_median(component) for component in field_nt])
+    median = np.array([finite_median(component) for component in field_nt])
     plausible, sentence = compare_with_main_field(median, spec, expected, where)
     if sentence:
         reasons.append(sentence)
@@ -287,8 +192,3 @@ def compare_with_main_field(
         f"{where}: not the Earth's field at this station: {'; '.join(wrong)} "
         f"(limit ±{limit:.0f} nT). Wrong decoder, unit, component order or station position?"
     )
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    finite = values[np.isfinite(values)] if np.isnan(np.sum(values)) else values
-    return float(np.median(finite)) if finite.size else float("nan")

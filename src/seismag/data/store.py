@@ -21,8 +21,8 @@ from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
 from seismag.config import DataConfig
-from seismag.data.spectrogram import PAIRS, make_grid
 from seismag.domain import COMPONENTS, DataError
+from seismag.spectrogram.compute import PAIRS, make_grid
 
 SCHEMA_VERSION = 1
 LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of an earlier system's pictures

@@ -16,10 +16,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from seismag.data.bands import BAND_LABELS
 from seismag.data.plots import DAY_LIMITS, DB_LIMITS
 from seismag.domain import COMPONENTS
 from seismag.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
+from seismag.spectrogram.bands import BAND_LABELS
 from seismag.validation.explanation import ExplainedWindow, Explanation
 
 PAGE_IN = 7.1

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.config import AugmentConfig
-from seismag.data.spectrogram import PAIRS
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.learning.channels import power_of_decibel
+from seismag.spectrogram.compute import PAIRS
 
 Floats = NDArray[np.float32]
 Complexes = NDArray[np.complex64]
@@ -32,7 +32,7 @@ Mask = NDArray[np.bool_]
 
 SECTOR_DEG = 45.0
 N_SECTORS = len(AZIMUTH_CLASSES) - 1
-_POWER_FLOOR = np.float32(1e-10)  # nT^2/Hz, as seismag.data.spectrogram.to_decibel
+_POWER_FLOOR = np.float32(1e-10)  # nT^2/Hz, as seismag.spectrogram.compute.to_decibel
 _STORED_RESOLUTION = np.float32(1e-3)  # of float16 dB and phasors: a difference of powers is known no better
 _OF_WINDOW, _OF_BATCH = 1, 2  # SeedSequence takes [s, e] and [s, e, 0] for the same: no stream ends in this place
 

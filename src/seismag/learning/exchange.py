@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seismag.data.spectrogram import PAIRS
 from seismag.learning.channels import require_cross, window_channels
 from seismag.learning.checkpoint import LoadedModel
 from seismag.learning.dataset import IntArray, StoreLike, read_power
 from seismag.learning.inference import FloatArray, predict_power, scaling_of
 from seismag.learning.transforms import Scaling
+from seismag.spectrogram.compute import PAIRS
 
 BATCH = 16
 ALL_COMPONENTS = (0, 1, 2)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.bands import rows_of_bands
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES
 from seismag.learning.checkpoint import LoadedModel
 from seismag.learning.dataset import IntArray
 from seismag.learning.exchange import ALL_COMPONENTS, BATCH, Windows, predict_windows
 from seismag.learning.inference import FloatArray
 from seismag.parallel import Progress, silent
+from seismag.spectrogram.bands import rows_of_bands
 
 ALL = "all"
 

@@ -10,14 +10,15 @@ import pandas as pd
 
 from seismag.config import DataConfig
 from seismag.data import archive as archives
-from seismag.data.quality import mask_artefacts
-from seismag.data.spectrogram import power_and_phasors, power_spectrogram, to_decibel
 from seismag.data.windows import daily_windows
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.learning.checkpoint import LoadedModel, is_image
 from seismag.learning.inference import predict_power
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
+from seismag.recordings.days import days_of
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import power_and_phasors, power_spectrogram, split_windows, to_decibel
 
 
 def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Station]) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
     recording = read_recording(path)
     archives.require_one_hertz(recording, path)
     station = _station(recording, path, stations)
-    days = archives.days_of(recording)
+    days = days_of(recording)
     return [entry for day in days for entry in _predict_day(loaded, recording, station, day, spec)]
 
 
@@ -97,7 +98,7 @@ def _predict_day(
 ) -> list[dict[str, Any]]:
     held = archives.cut_day([recording], station, day)
     verdict = archives.judge_day(held, station, day, spec)
-    windows = archives.split_windows(mask_artefacts(held.field_nt, spec), spec)
+    windows = split_windows(mask_artefacts(held.field_nt, spec), spec)
     reasons = archives.unusable_windows(verdict, spec)
     usable = np.array([reason == "" for reason in reasons])
     if loaded.model.config.input == "power_cross":

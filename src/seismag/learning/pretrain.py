@@ -29,7 +29,6 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from seismag.config import Config, ModelConfig, PretrainConfig
-from seismag.data.spectrogram import PAIRS
 from seismag.data.store import open_store
 from seismag.domain import SeismagError, UsageError
 from seismag.learning.backbones import create_backbone
@@ -42,6 +41,7 @@ from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.optimiser import learning_rate_factor, parameter_groups
 from seismag.learning.transforms import Scaling, fit_scaling
 from seismag.runs import Run, atomic_path, update_provenance, write_card, write_text_atomic
+from seismag.spectrogram.compute import PAIRS
 
 log = logging.getLogger(__name__)
 

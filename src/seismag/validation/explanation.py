@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.config import EvaluateConfig
-from seismag.data.bands import BANDS_MHZ
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.evaluation.attribution_checks import MIN_CLUSTERS
 from seismag.evaluation.band_importance import measure_importance, skill_of_study
@@ -25,6 +24,7 @@ from seismag.learning.exchange import draw_donors, predict_windows
 from seismag.learning.inference import predict_with_embeddings
 from seismag.learning.occlusion import Occlusion, list_occlusions, occlude
 from seismag.parallel import Progress, silent
+from seismag.spectrogram.bands import BANDS_MHZ
 from seismag.validation.attribution_study import Examined, check_attribution
 from seismag.validation.explained_windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
 from seismag.validation.training_run import UNKNOWN_TRAINING

@@ -9,7 +9,7 @@ from archive_fixture import CLEAN
 from scipy import signal
 
 from seismag.config import DataConfig, DirtConfig, SimulateConfig
-from seismag.data.quality import FLAT_S, assess_day, find_artefacts, flat_runs
+from seismag.data.quality import assess_day
 from seismag.data.simulate.dirt import (
     HABIT_H,
     HABIT_POWER,
@@ -20,6 +20,7 @@ from seismag.data.simulate.dirt import (
     traffic_level_nt2_hz,
 )
 from seismag.recordings.frg604rc import encode_day, read
+from seismag.spectrogram.artefacts import FLAT_S, find_artefacts, flat_runs
 
 DAY_S = 86_400
 LEVEL_NT = np.array([37_600.0, 10.0, -23_200.0])

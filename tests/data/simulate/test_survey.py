@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from seismag.data.archive import DAY_S
 from seismag.data.simulate.survey import band_power_nt2, reference_nt2
+from seismag.recordings.days import DAY_S
 
 
 def test_the_quietest_half_is_the_lower_half_of_what_is_known():

@@ -8,9 +8,6 @@ import pytest
 from field_fixture import FAST, FREQUENCY_HZ, make_field, make_samples, make_store
 
 from seismag.config import DataConfig
-from seismag.data.archive import split_windows
-from seismag.data.quality import mask_artefacts
-from seismag.data.spectrogram import power_spectrogram, to_decibel
 from seismag.evaluation.checks.duplicates import (
     cell_scatter,
     check_duplicates,
@@ -19,6 +16,8 @@ from seismag.evaluation.checks.duplicates import (
     similar_pairs,
 )
 from seismag.recordings import read_recording
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import power_spectrogram, split_windows, to_decibel
 
 
 @pytest.fixture

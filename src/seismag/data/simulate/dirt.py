@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from seismag.config import SimulateConfig
-from seismag.data.archive import DAY_S
+from seismag.recordings.days import DAY_S
 
 RELEVEL_NT = 150.0  # largest change of a component's baseline
-SPIKE_NT = (12.0, 300.0)  # the lower ends lie above quality.JUMP_NT, so that every jump can be seen
+SPIKE_NT = (12.0, 300.0)  # the lower ends lie above JUMP_NT, so that every jump can be seen
 STEP_NT = (12.0, 100.0)
 SPIKE_IN_ALL_SHARE = 1 / 3  # the others hit one component
 DEAD_ALL_DAY_SHARE = 1 / 2  # the others begin within the day

@@ -18,15 +18,7 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.config import EmissionConfig, SimulateConfig
-from seismag.data.archive import (
-    DAY_S,
-    SIMULATION_FILE,
-    TRUTH_FILE,
-    cut_day,
-    days_of,
-    is_simulated,
-    list_files,
-)
+from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE, cut_day, is_simulated, list_files
 from seismag.data.catalogs import read_catalogs
 from seismag.data.simulate.activity import MARGIN_D
 from seismag.data.simulate.earthquakes import with_parents
@@ -58,6 +50,7 @@ from seismag.domain import DataError, Station, UsageError
 from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.additions import add_to_file
+from seismag.recordings.days import DAY_S, days_of
 
 _DAY = np.timedelta64(1, "D")
 FloatArray = NDArray[np.float64]

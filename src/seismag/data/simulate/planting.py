@@ -16,15 +16,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig, EmissionConfig
-from seismag.data.archive import cut_day, judge_day, load_day, split_windows, unusable_windows
-from seismag.data.quality import mask_artefacts
+from seismag.data.archive import cut_day, judge_day, load_day, unusable_windows
 from seismag.data.simulate.emission import Emission, plan_emissions
 from seismag.data.simulate.injection import emission_of_file
 from seismag.data.simulate.survey import band_power_nt2
-from seismag.data.spectrogram import power_and_phasors, power_spectrogram, to_decibel
 from seismag.domain import DataError, Station, UsageError
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.additions import add_to_file
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import power_and_phasors, power_spectrogram, split_windows, to_decibel
 
 FloatArray = NDArray[np.float64]
 

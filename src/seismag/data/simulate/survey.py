@@ -13,16 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.data.archive import cut_day, days_of, require_one_hertz, split_windows, station_of
-from seismag.data.quality import mask_artefacts
+from seismag.data.archive import cut_day, require_one_hertz, station_of
 from seismag.data.simulate.emission import WINDOW_H
-from seismag.data.spectrogram import make_grid, power_spectrogram
 from seismag.data.store import write_table
 from seismag.domain import DataError, Station
 from seismag.parallel import Pool, Progress
 from seismag.recordings import format_of, read_recording
 from seismag.recordings.additions import WRITABLE
 from seismag.recordings.compression import read_head
+from seismag.recordings.days import days_of
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows
 
 TASK_FILES = 8
 _GRID = DataConfig.model_validate(  # of the background: up to 490 mHz

@@ -231,3 +231,8 @@ def _average_rows(values: Any, grid: Grid) -> Any:
     if not grid.averages:
         return values
     return np.add.reduceat(values, grid.bands[:-1], axis=-1) / np.diff(grid.bands).astype(np.float32)
+
+
+def split_windows(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
+    """Cut a day (3, 86400) into its windows (W, 3, n), without copying."""
+    return field_nt.reshape(3, 24 // spec.window_h, spec.window_h * 3600).swapaxes(0, 1)

@@ -1,0 +1,33 @@
+"""UTC days of recordings: which ones a recording touches, and its samples laid onto the seconds of one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.recordings import Recording
+
+DAY_S = 86_400
+_DAY = np.timedelta64(1, "D")
+
+
+def days_of(recording: Recording) -> NDArray[np.datetime64]:
+    """UTC days that a recording touches, in order."""
+    first, last = recording.start_utc.astype("M8[D]"), (recording.end_utc - np.timedelta64(1, "ms")).astype("M8[D]")
+    days: NDArray[np.datetime64] = np.arange(first, last + _DAY, _DAY)
+    return days
+
+
+def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.float64]:
+    """Field (3, 86400) at 1 Hz of one UTC day; a whole day is not copied."""
+    first = recordings[0]
+    if len(recordings) == 1 and first.start_utc == day and first.samples == DAY_S:
+        return first.field_nt
+    field = np.full((3, DAY_S), np.nan)
+    for recording in recordings:
+        offset = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
+        low, high = max(0, offset), min(DAY_S, offset + recording.samples)
+        if high > low:
+            part = recording.field_nt[:, low - offset : high - offset]
+            np.copyto(field[:, low:high], part, where=np.isfinite(part))
+    return field
