@@ -54,7 +54,8 @@ from seismag.data.store import (  # noqa: E402
     write_shard,
 )
 from seismag.domain import DataError  # noqa: E402
-from seismag.runs import git_state, write_json_atomic  # noqa: E402
+from seismag.files import write_json_atomic  # noqa: E402
+from seismag.runs import git_state  # noqa: E402
 from seismag.validation.audit import audit_predictions, audit_store, audit_table  # noqa: E402
 from seismag.validation.crossval import run_crossval  # noqa: E402
 

@@ -17,8 +17,8 @@ from contextlib import chdir
 from pathlib import Path
 
 from seismag.config import load_config
+from seismag.files import write_json_atomic
 from seismag.learning.cost import LatencyPlan
-from seismag.runs import write_json_atomic
 from seismag.validation.comparison import compare_runs
 from seismag.validation.comparison_text import format_comparison
 from seismag.validation.crossval import require_folds, run_crossval

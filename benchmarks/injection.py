@@ -28,7 +28,8 @@ from typing import Any
 from seismag.config import load_config
 from seismag.data.inputs import read_inputs
 from seismag.domain import SeismagError
-from seismag.runs import git_state, write_json_atomic
+from seismag.files import write_json_atomic
+from seismag.runs import git_state
 from seismag.validation.injection import recovery_study, write_recovery
 from seismag.validation.recovery_plan import RecoveryPlan
 

@@ -47,8 +47,9 @@ from seismag.data.prepare import prepare_store  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402
 from seismag.data.store import Store, open_store, read_samples  # noqa: E402
 from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
+from seismag.files import write_json_atomic  # noqa: E402
 from seismag.metrics import bootstrap_sums, percentile_interval  # noqa: E402
-from seismag.runs import git_state, write_json_atomic  # noqa: E402
+from seismag.runs import git_state  # noqa: E402
 from seismag.spectrogram.compute import PAIRS  # noqa: E402
 from seismag.validation.training_run import run_training  # noqa: E402
 

@@ -12,24 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seismag.cards import card_path, read_card, write_card
 from seismag.config import Config, build_config, load_config
 from seismag.domain import SeismagError, UsageError
+from seismag.files import atomic_path, file_sha256, write_json_atomic, write_text_atomic
 from seismag.runs import (
-    atomic_path,
-    card_path,
     config_yaml,
     create_run,
-    file_sha256,
     finish_run,
     git_state,
-    read_card,
     read_run,
     shrink_if_asked,
     tracked,
     update_provenance,
-    write_card,
-    write_json_atomic,
-    write_text_atomic,
 )
 
 MOMENT = datetime(2026, 2, 5, 10, 9, 24, tzinfo=UTC)

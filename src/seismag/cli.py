@@ -297,7 +297,8 @@ def train(
     """
     from seismag.config import load_config
     from seismag.domain import UsageError
-    from seismag.runs import read_run, short_path
+    from seismag.files import short_path
+    from seismag.runs import read_run
 
     if resume is not None and config is None:
         config = read_run(resume).path / "config.yaml"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from seismag.domain import SeismagError, UsageError
+from seismag.domain import UsageError
+from seismag.files import full_disk_explained
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -53,20 +53,6 @@ class Pool:
                 yield result
         finally:
             self._client.cancel(futures)
-
-
-@contextmanager
-def full_disk_explained(where: str) -> Iterator[None]:
-    """Turn the operating system's "no space left" into an error that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SeismagError(
-                f"The disk is full ({error.filename or where}). Free some space and run the same command again: "
-                "finished parts are kept."
-            ) from error
-        raise
 
 
 @contextmanager

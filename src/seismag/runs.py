@@ -1,21 +1,16 @@
-"""Run folders, their provenance, model cards, and files that are either whole or absent.
+"""Run folders and their provenance.
 
 A run is ``<runs_dir>/<run_name>_<YYYYmmdd_HHMMSS>/`` (UTC); it is never written over.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
-import math
-import os
 import platform
 import re
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
 
 from seismag import __version__
 from seismag.config import Config, load_config
 from seismag.domain import SeismagError, UsageError
+from seismag.files import read_json, utc_text, write_json_atomic, write_text_atomic
 
 Status = Literal["running", "complete", "failed"]
 
@@ -39,7 +34,6 @@ _PACKAGES = (
     "numpy", "scipy", "pandas", "pyarrow", "xarray", "zarr", "dask", "scikit-learn",
     "torch", "torchvision", "timm", "lightning", "pydantic",
 )  # fmt: skip
-_HASH_BLOCK_BYTES = 1 << 20
 _FOLDER_ATTEMPTS = 600  # of _FOLDER_WAIT_S: as many as 60 runs of one name may start in the same second
 _FOLDER_WAIT_S = 0.1
 
@@ -76,7 +70,7 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """Read ``provenance.json``."""
-        result: dict[str, Any] = _read_json(self.path / "provenance.json")
+        result: dict[str, Any] = read_json(self.path / "provenance.json")
         return result
 
 
@@ -110,7 +104,7 @@ def create_run(
     provenance = {
         "run_id": run.run_id,
         "status": "running",
-        "created_utc": _iso(created),
+        "created_utc": utc_text(created),
         "command_line": list(sys.argv),
         "dataset_id": dataset_id,
         "split_name": config.split.name,
@@ -148,7 +142,7 @@ def update_provenance(run: Run, **facts: Any) -> None:
 
 def finish_run(run: Run, status: Status = "complete", error: str | None = None) -> None:
     """Write down how a run ended and when."""
-    update_provenance(run, status=status, error=error, finished_utc=_iso(datetime.now(UTC)))
+    update_provenance(run, status=status, error=error, finished_utc=utc_text(datetime.now(UTC)))
 
 
 @contextmanager
@@ -192,11 +186,6 @@ def shrink_if_asked(config: Config, environ: Mapping[str, str]) -> tuple[Config,
     return small, sentence
 
 
-def short_path(path: Path) -> Path:
-    """Name a path relative to the present folder where it lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def config_yaml(config: Config) -> str:
     """Write a configuration as YAML that ``load_config`` reads back unchanged."""
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
@@ -205,87 +194,7 @@ def config_yaml(config: Config) -> str:
 # Files that are whole or absent
 
 
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` that replaces it when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text_atomic(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8; a reader sees the old content or the new, never a part."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_json_atomic(path: str | Path, value: Any) -> None:
-    """Write JSON; numpy numbers and paths are converted, NaN and infinity become null (JSON has neither)."""
-    write_text_atomic(path, json.dumps(_json_ready(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def file_sha256(path: str | Path) -> str:
-    """Sum of a file's bytes, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 # Cards: NAME.json beside NAME.pth
-
-
-def card_path(path: str | Path) -> Path:
-    """Name of the card of a file: ``best_model.pth`` has ``best_model.json``."""
-    return Path(path).with_suffix(".json")
-
-
-def write_card(path: str | Path, card: Mapping[str, Any], content: Path | None = None) -> Path:
-    """Write the card of a file, with the sum of its content.
-
-    Args:
-        path: the file that the card describes.
-        card: what is known of it, ready for JSON.
-        content: where the content lies now, if it will be moved to ``path`` in the next moment. The card then
-            names the sum that it replaces as well, so that a crash between card and file leaves a valid pair.
-    """
-    path = Path(path)
-    content = content or path
-    facts = {"file": path.name, "bytes": content.stat().st_size, "sha256": file_sha256(content)}
-    replaced = file_sha256(path) if content != path and path.is_file() else None
-    write_json_atomic(card_path(path), {**card, **facts, "replaces_sha256": replaced})
-    return card_path(path)
-
-
-def read_card(path: str | Path) -> dict[str, Any]:
-    """Read the card of a file and compare the file's sum.
-
-    Raises:
-        SeismagError: file or card is missing, or the sum differs.
-    """
-    path = Path(path)
-    beside = card_path(path)
-    if not path.is_file():
-        raise SeismagError(f"{path}: no such file.")
-    if not beside.is_file():
-        raise SeismagError(f"{path}: its card {beside.name} is missing, so its content cannot be checked. Copy both.")
-    card = _read_json(beside)
-    if not isinstance(card, dict) or "sha256" not in card:
-        raise SeismagError(f"{beside}: not a card (no sha256). Copy file and card again from where they were made.")
-    if file_sha256(path) not in (card["sha256"], card.get("replaces_sha256")):
-        raise SeismagError(
-            f"{path}: corrupted: its sha256 is not the one on its card {beside.name}. "
-            "Copy both files again, or train again."
-        )
-    return card
 
 
 # Facts about this machine and this code
@@ -329,35 +238,6 @@ def _make_folder(runs_dir: Path, run_name: str, clock: Callable[[], datetime]) -
         except OSError as error:
             raise SeismagError(f"{path}: cannot be made ({error.strerror}). Change train.runs_dir.") from error
     raise SeismagError(f"{path}: exists, and so did every later name tried. Change train.run_name.")
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SeismagError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise SeismagError(f"{path}: not valid JSON ({error}). Restore it or make it again.") from error
-
-
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _json_ready(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return _json_ready(value.tolist())
-    if isinstance(value, np.generic):
-        return _json_ready(value.item())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_json_ready(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, (datetime, Path)):
-        return _iso(value) if isinstance(value, datetime) else str(value)
-    return value
 
 
 class _Dumper(yaml.SafeDumper):

@@ -9,16 +9,9 @@ import xarray as xr
 import zarr
 
 from seismag.config import DataConfig
-from seismag.data.store import (
-    SAMPLES_FILE,
-    create_arrays,
-    finish_store,
-    open_store,
-    read_samples,
-    write_shard,
-    write_table,
-)
+from seismag.data.store import SAMPLES_FILE, create_arrays, finish_store, open_store, read_samples, write_shard
 from seismag.domain import DataError
+from seismag.files import write_table
 
 SPEC = DataConfig(window_h=1, cross_spectra=True)  # (3, 224, 32): small
 SHAPE = (3, 224, 32)

@@ -16,8 +16,8 @@ from model_fixture import write_model
 
 from seismag.delivery.fetching import describe_fetch, download, fetch_model, shown
 from seismag.domain import SeismagError, UsageError
+from seismag.files import file_sha256
 from seismag.learning.checkpoint import load_checkpoint
-from seismag.runs import file_sha256
 
 HALF = 100_000
 

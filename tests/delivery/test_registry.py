@@ -22,8 +22,8 @@ from seismag.delivery.registry import (
     verify_models,
 )
 from seismag.domain import SeismagError, UsageError
+from seismag.files import file_sha256
 from seismag.learning.checkpoint import load_checkpoint
-from seismag.runs import file_sha256
 
 PRODUCTION = Path("convnext_production_model/best_convnext_model.pth")
 

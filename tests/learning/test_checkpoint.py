@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from seismag.cards import card_path, write_card
 from seismag.config import Config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError
+from seismag.files import file_sha256
 from seismag.learning.checkpoint import (
     build_card,
     check_architecture,
@@ -23,7 +25,7 @@ from seismag.learning.checkpoint import (
 from seismag.learning.inference import predict_power
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import Scaling, fit_scaling
-from seismag.runs import Run, card_path, file_sha256, write_card
+from seismag.runs import Run
 
 
 @pytest.fixture

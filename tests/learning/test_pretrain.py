@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from seismag.cards import write_card
 from seismag.config import Config, PretrainConfig
 from seismag.domain import SeismagError, UsageError
 from seismag.learning import pretrain
@@ -31,7 +32,7 @@ from seismag.learning.pretrain import (
 )
 from seismag.learning.train import train_model
 from seismag.learning.transforms import fit_scaling
-from seismag.runs import Run, create_run, write_card
+from seismag.runs import Run, create_run
 
 
 def with_pretrain(config: Config, **values: Any) -> Config:

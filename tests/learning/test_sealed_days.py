@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seismag.cards import read_card
 from seismag.config import build_config
 from seismag.data.store import open_store
 from seismag.delivery.prediction import predict_inputs
 from seismag.domain import DataError
 from seismag.learning.sealed_days import on_sealed_days, sealed_days
-from seismag.runs import read_card
 from seismag.validation import training_run
 from seismag.validation.training_run import judge_model, run_training
 from validation.study_store import make_store

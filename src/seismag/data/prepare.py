@@ -26,8 +26,8 @@ from seismag.data.noise import noise_floor_nt
 from seismag.data.placebo import label_placebo_windows
 from seismag.data.windows import choose_controls, daily_windows, label_windows
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
-from seismag.parallel import Pool, Progress, full_disk_explained, open_pool, silent
-from seismag.runs import short_path
+from seismag.files import full_disk_explained, short_path, write_table
+from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.spectrogram.artefacts import mask_artefacts
 from seismag.spectrogram.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
 
@@ -114,7 +114,7 @@ def prepare_store(
             measured = _compute(pool, plan, inputs, spec, out, work, progress)
         samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
         dataset_id = _dataset_id(plan, days, inputs, spec)
-        stores.write_table(inputs.catalog.events, out / stores.CATALOG_FILE)
+        write_table(inputs.catalog.events, out / stores.CATALOG_FILE)
         stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, days, spec))
     shutil.rmtree(work.parent)
     summary = _summary(stores.open_store(out), inputs)
@@ -206,7 +206,7 @@ _SURVEY_COLUMNS = {
 def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station], spec: DataConfig, part: Path) -> None:
     rows = [row for path in files for row in archives.survey_file(path, archive, stations, spec)]
     table = pd.DataFrame(rows, columns=list(_SURVEY_COLUMNS)).astype(_SURVEY_COLUMNS)
-    stores.write_table(table, part)
+    write_table(table, part)
 
 
 def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -343,7 +343,7 @@ def _compute_shard(
         power_db[positions] = to_decibel(power)
         noise[positions] = noise_floor_nt(power, spec)
     stores.write_shard(out, first, power_db, phasors)
-    stores.write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
+    write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
 
 
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:

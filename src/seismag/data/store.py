@@ -22,6 +22,7 @@ from zarr.errors import ZarrUserWarning
 
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError
+from seismag.files import write_table
 from seismag.spectrogram.compute import PAIRS, make_grid
 
 SCHEMA_VERSION = 1
@@ -299,10 +300,3 @@ def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:
     partial = folder / (REJECTED_FILE + ".partial")
     rejected.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
     partial.replace(folder / REJECTED_FILE)
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a parquet file that appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)

@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seismag import __version__
+from seismag.cards import card_path, write_card
 from seismag.delivery.registry import WHERE_MODELS_COME_FROM, model_file
 from seismag.domain import SeismagError, UsageError
-from seismag.parallel import Progress, full_disk_explained, silent
-from seismag.runs import card_path, file_sha256, write_card, write_json_atomic
+from seismag.files import file_sha256, full_disk_explained, write_json_atomic
+from seismag.parallel import Progress, silent
 
 FOLDER = Path("models")
 TIMEOUT_S = 30.0

@@ -15,8 +15,8 @@ from seismag.delivery.explanation_figures import METHOD_NAMES, draw_importance, 
 from seismag.delivery.verdict import interval, number
 from seismag.domain import UsageError
 from seismag.evaluation.embedding_view import draw_embedding_view
+from seismag.files import write_json_atomic, write_text_atomic
 from seismag.parallel import Progress, silent
-from seismag.runs import write_json_atomic, write_text_atomic
 from seismag.spectrogram.bands import BAND_LABELS
 from seismag.validation.explanation import Explanation
 

@@ -10,13 +10,13 @@ import numpy as np
 from seismag.data.stations import read_stations
 from seismag.data.store import open_store
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
+from seismag.files import atomic_path, write_json_atomic
 from seismag.learning.baseline import no_past_reason
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.parallel import Progress, silent
-from seismag.runs import atomic_path, write_json_atomic
 
 
 def predict_inputs(

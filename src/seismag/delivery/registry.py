@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from seismag.cards import card_path
 from seismag.domain import SeismagError, UsageError
-from seismag.runs import card_path, file_sha256, short_path
+from seismag.files import file_sha256, short_path
 
 PRODUCTION = Path("convnext_production_model/best_convnext_model.pth")
 FOLDERS = (PRODUCTION.parent, Path("models"), Path("experiments_convnext"))

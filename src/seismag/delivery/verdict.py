@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from seismag.delivery.verdict_figures import bar_chart, interval_plot
 from seismag.domain import DataError
-from seismag.runs import write_text_atomic
+from seismag.files import write_text_atomic
 
 PAGE = "audit.html"
 ORDER = ("fail", "note", "undecided", "no_skill", "skill", "pass")  # what a reader must see comes first

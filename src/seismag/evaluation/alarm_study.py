@@ -11,7 +11,7 @@ from seismag.domain import DataError
 from seismag.evaluation.alarm_report import draw_molchan
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.predictions import read_predictions
-from seismag.runs import write_json_atomic
+from seismag.files import write_json_atomic
 
 
 def judge_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:

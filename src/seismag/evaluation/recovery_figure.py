@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from seismag.evaluation.efficiency import Curve
 from seismag.evaluation.figures import COLUMN_IN
-from seismag.runs import atomic_path
+from seismag.files import atomic_path
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 

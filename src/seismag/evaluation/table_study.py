@@ -12,8 +12,8 @@ from seismag.evaluation.figures import draw_confusion, draw_scores
 from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.evaluation.predictions import read_predictions
 from seismag.evaluation.scores import evaluate_predictions
+from seismag.files import write_json_atomic
 from seismag.parallel import Progress, silent
-from seismag.runs import write_json_atomic
 
 
 def judge_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:

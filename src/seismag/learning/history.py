@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
+from seismag.cards import write_card
 from seismag.config import TrainConfig
+from seismag.files import atomic_path, write_text_atomic
 from seismag.learning.checkpoint import save_checkpoint
-from seismag.runs import Run, atomic_path, write_card, write_text_atomic
+from seismag.runs import Run
 
 log = logging.getLogger(__name__)
 

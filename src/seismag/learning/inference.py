@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
+from seismag.files import atomic_path
 from seismag.learning.baseline import no_past_reason, past_windows, trailing_scaling
 from seismag.learning.channels import require_cross, window_channels
 from seismag.learning.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.dataset import IntArray, StoreLike, class_indices, read_power, role_indices
 from seismag.learning.transforms import Scaling
 from seismag.parallel import Progress, silent
-from seismag.runs import Run, atomic_path
+from seismag.runs import Run
 
 FloatArray = NDArray[np.float64]
 PREDICTED_ROLES = ("val", "test")

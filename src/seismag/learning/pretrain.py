@@ -28,9 +28,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from seismag.cards import write_card
 from seismag.config import Config, ModelConfig, PretrainConfig
 from seismag.data.store import open_store
 from seismag.domain import SeismagError, UsageError
+from seismag.files import atomic_path, write_text_atomic
 from seismag.learning.backbones import create_backbone
 from seismag.learning.channels import require_cross, window_channels
 from seismag.learning.checkpoint import FORMAT, build_card, read_content
@@ -40,7 +42,7 @@ from seismag.learning.memory import memory_shortage_named
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.optimiser import learning_rate_factor, parameter_groups
 from seismag.learning.transforms import Scaling, fit_scaling
-from seismag.runs import Run, atomic_path, update_provenance, write_card, write_text_atomic
+from seismag.runs import Run, update_provenance
 from seismag.spectrogram.compute import PAIRS
 
 log = logging.getLogger(__name__)

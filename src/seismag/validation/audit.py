@@ -54,7 +54,7 @@ from seismag.evaluation.checks.table import (
 from seismag.evaluation.judged_windows import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
-from seismag.runs import write_json_atomic
+from seismag.files import write_json_atomic
 from seismag.validation.audit_sources import Sources, find_sources, read_split
 from seismag.validation.configurations import count_configurations
 from seismag.validation.placebos import judge_placebo

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from seismag.runs import short_path
+from seismag.files import short_path
 
 _SECTIONS = ("data", "split", "model", "train", "augment", "pretrain")
 _NOT_SETTINGS = {"data.store", "split.fold", "split.name", "train.run_name", "train.runs_dir", "train.num_workers"}

@@ -32,11 +32,12 @@ from seismag.domain import DataError, UsageError, magnitude_classes
 from seismag.evaluation.efficiency import false_alarm_threshold
 from seismag.evaluation.recovery import recovery_report
 from seismag.evaluation.recovery_figure import draw_recovery
+from seismag.files import atomic_path, write_json_atomic
 from seismag.learning.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.inference import predict_power, predict_store, scaling_of
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
-from seismag.runs import atomic_path, read_run, write_json_atomic
+from seismag.runs import read_run
 from seismag.validation.recovery_plan import RecoveryPlan
 from seismag.validation.training_run import unseen_windows
 

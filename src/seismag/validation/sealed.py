@@ -19,11 +19,12 @@ from seismag.domain import DataError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.evaluation.table_study import draw_figures
+from seismag.files import file_sha256, write_json_atomic
 from seismag.learning.channels import require_cross
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.inference import predict_with_embeddings
 from seismag.parallel import Progress, silent
-from seismag.runs import file_sha256, git_state, write_json_atomic
+from seismag.runs import git_state
 from seismag.validation.sealed_ledger import append_entry, read_ledger, sealed_state
 from seismag.validation.training_run import reach_h
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seismag.domain import DataError
-from seismag.runs import write_json_atomic
+from seismag.files import write_json_atomic
 
 LEDGER_FILE, HEAD_FILE, LOCK_FILE = "sealed_ledger.jsonl", "sealed_ledger.head.json", "sealed_ledger.lock"
 FIRST = "0" * 64  # what the first entry names as the one before

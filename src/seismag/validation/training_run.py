@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.cards import read_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.data.splits import NAIVE_WARNING, draw_split, load_or_draw_split
 from seismag.data.splits.purge import close_in_time, windows_of_clusters
@@ -22,6 +23,7 @@ from seismag.evaluation.figures import draw_training_curves
 from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.evaluation.table_study import draw_figures, make_folder, write_metrics
+from seismag.files import file_sha256, write_json_atomic
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, is_image, load_checkpoint, record_metrics
 from seismag.learning.dataset import role_indices
 from seismag.learning.inference import predict_roles, predict_with_embeddings
@@ -29,7 +31,7 @@ from seismag.learning.pretrain import pretrain_model
 from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.learning.train import refuse_placebo, train_model
 from seismag.parallel import Progress, silent
-from seismag.runs import Run, create_run, file_sha256, read_card, read_run, shrink_if_asked, tracked, write_json_atomic
+from seismag.runs import Run, create_run, read_run, shrink_if_asked, tracked
 from seismag.validation.placebos import apart_from_training
 from seismag.validation.sealed_ledger import sealed_state
 

@@ -45,8 +45,8 @@ from seismag.data.simulate.survey import (
     window_means,
 )
 from seismag.data.stations import read_stations
-from seismag.data.store import write_table
 from seismag.domain import DataError, Station, UsageError
+from seismag.files import write_table
 from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.additions import add_to_file

@@ -12,7 +12,7 @@ from typing import Any
 
 from seismag.data.archive import SIMULATION_FILE
 from seismag.domain import UsageError
-from seismag.runs import write_json_atomic
+from seismag.files import write_json_atomic
 
 
 def require_free(out: Path, settings: dict[str, Any]) -> None:

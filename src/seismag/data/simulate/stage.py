@@ -18,11 +18,10 @@ from seismag.data.simulate.dirt import cultural_noise, cultural_power, soil
 from seismag.data.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
 from seismag.data.simulate.out_folder import mark, require_free
 from seismag.data.simulate.plan import Plan, make_plan
-from seismag.data.store import write_table
 from seismag.domain import Station
-from seismag.parallel import Progress, full_disk_explained, open_pool, silent
+from seismag.files import atomic_path, full_disk_explained, write_table
+from seismag.parallel import Progress, open_pool, silent
 from seismag.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
-from seismag.runs import atomic_path
 
 TASK_DAYS = 4  # of all stations: neighbours share the regional noise, which is kept for a day
 COLUMN_SHIFT = 7  # rows by which the longitudes are off with the trap "positions"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from seismag.config import DataConfig
 from seismag.data.archive import cut_day, require_one_hertz, station_of
 from seismag.data.simulate.emission import WINDOW_H
-from seismag.data.store import write_table
 from seismag.domain import DataError, Station
+from seismag.files import write_table
 from seismag.parallel import Pool, Progress
 from seismag.recordings import format_of, read_recording
 from seismag.recordings.additions import WRITABLE

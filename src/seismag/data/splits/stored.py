@@ -13,7 +13,7 @@ from seismag.config import SplitConfig
 from seismag.data.splits.certificate import ROLES, certify
 from seismag.data.splits.draw import draw_split
 from seismag.domain import DataError, UsageError
-from seismag.runs import write_json_atomic
+from seismag.files import write_json_atomic
 
 
 def load_or_draw_split(

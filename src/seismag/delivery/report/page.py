@@ -25,7 +25,7 @@ from seismag.delivery.report.figures import Drawn
 from seismag.delivery.report.markdown import render
 from seismag.delivery.report.quotation import Quoter, to_html
 from seismag.domain import SeismagError
-from seismag.runs import write_text_atomic
+from seismag.files import write_text_atomic
 
 _BUTTONS_NOT_SHOWN = [
     "sendChartToCloud", "toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d",

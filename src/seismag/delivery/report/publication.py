@@ -22,8 +22,8 @@ from seismag.delivery.report.tables import write_tables
 from seismag.delivery.report.texts import Texts
 from seismag.delivery.report.typeset import write_pdf
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.files import write_json_atomic, write_text_atomic
 from seismag.learning.architecture import describe_model
-from seismag.runs import write_json_atomic, write_text_atomic
 from seismag.validation.comparison import compare_runs, describe_cost
 from seismag.validation.configurations import list_configurations
 

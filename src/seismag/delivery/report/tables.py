@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seismag.delivery.report.quotation import Quoter, without_sources, without_tags
-from seismag.runs import write_text_atomic
+from seismag.files import write_text_atomic
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
           "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from seismag.delivery.report.markdown import parse
 from seismag.delivery.report.quotation import without_sources
 from seismag.domain import SeismagError
-from seismag.runs import write_text_atomic
+from seismag.files import write_text_atomic
 
 _SPECIAL = re.compile(r"([\\#*_`$<>@=~\[\]/+-])")
 _CITATION = re.compile(r"\[@([\w-]+)((?:; @[\w-]+)*)\]")

@@ -13,9 +13,10 @@ import pytest
 
 from delivery.report.figures.drawn_text import Drawing, assert_readable, draw_and_note
 from seismag.data.stations import read_stations
-from seismag.data.store import CATALOG_FILE, Store, open_store, write_table
+from seismag.data.store import CATALOG_FILE, Store, open_store
 from seismag.delivery.report.figures.station_map import Places, coastlines, draw_station_map, extent_of, places_of
 from seismag.domain import DataError
+from seismag.files import write_table
 from validation.study_store import make_store
 
 JAPAN = {"KAK": (36.23, 140.19), "MMB": (43.91, 144.19), "KNY": (31.42, 130.88)}

@@ -1,0 +1,119 @@
+"""Files that are either whole or absent, and their checksums."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seismag.domain import SeismagError
+
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+def short_path(path: Path) -> Path:
+    """Name a path relative to the present folder where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` that replaces it when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomic(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8; a reader sees the old content or the new, never a part."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json_atomic(path: str | Path, value: Any) -> None:
+    """Write JSON; numpy numbers and paths are converted, NaN and infinity become null (JSON has neither)."""
+    write_text_atomic(path, json.dumps(json_ready(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def file_sha256(path: str | Path) -> str:
+    """Sum of a file's bytes, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    Raises:
+        SeismagError: the file cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SeismagError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise SeismagError(f"{path}: not valid JSON ({error}). Restore it or make it again.") from error
+
+
+def json_ready(value: Any) -> Any:
+    """Turn numpy values, times and paths into what JSON holds; NaN and infinity become None."""
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return json_ready(value.tolist())
+    if isinstance(value, np.generic):
+        return json_ready(value.item())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [json_ready(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, (datetime, Path)):
+        return utc_text(value) if isinstance(value, datetime) else str(value)
+    return value
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a parquet file that appears whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    table.to_parquet(partial, index=False)
+    partial.replace(path)
+
+
+@contextmanager
+def full_disk_explained(where: str) -> Iterator[None]:
+    """Turn the operating system's "no space left" into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SeismagError(
+                f"The disk is full ({error.filename or where}). Free some space and run the same command again: "
+                "finished parts are kept."
+            ) from error
+        raise
+
+
+def utc_text(moment: datetime) -> str:
+    """Write a time of UTC as ``2021-03-04T05:06:07Z``."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
