@@ -39,10 +39,15 @@ import pandas as pd  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
 from seismag.config import AuditConfig, DataConfig, load_config  # noqa: E402
-from seismag.data.inputs import read_inputs  # noqa: E402
-from seismag.data.prepare import prepare_store  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402
-from seismag.data.store import (  # noqa: E402
+from seismag.domain import DataError  # noqa: E402
+from seismag.files import write_json_atomic  # noqa: E402
+from seismag.runs import git_state  # noqa: E402
+from seismag.validation.audit import audit_predictions, audit_store, audit_table  # noqa: E402
+from seismag.validation.crossval import run_crossval  # noqa: E402
+from seismag.windows.inputs import read_inputs  # noqa: E402
+from seismag.windows.prepare import prepare_store  # noqa: E402
+from seismag.windows.store import (  # noqa: E402
     DAYS_FILE,
     REJECTED_FILE,
     SAMPLES_FILE,
@@ -53,11 +58,6 @@ from seismag.data.store import (  # noqa: E402
     read_table,
     write_shard,
 )
-from seismag.domain import DataError  # noqa: E402
-from seismag.files import write_json_atomic  # noqa: E402
-from seismag.runs import git_state  # noqa: E402
-from seismag.validation.audit import audit_predictions, audit_store, audit_table  # noqa: E402
-from seismag.validation.crossval import run_crossval  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TRAPS = [path.stem for path in sorted((CONFIGS / "scenarios").glob("trap_*.yaml"))]

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from seismag.archive.catalogs import Catalog, read_catalogs
+from seismag.archive.indices import read_index
+from seismag.archive.stations import read_stations
 from seismag.config import DataConfig
-from seismag.data.catalogs import Catalog, read_catalogs
-from seismag.data.indices import read_index
-from seismag.data.stations import read_stations
-from seismag.data.windows import choose_controls, daily_windows, label_windows
 from seismag.domain import MAGNITUDE_CLASSES, Station
+from seismag.windows.controls import choose_controls
+from seismag.windows.labels import daily_windows, label_windows
 
 
 def all_windows(stations: dict[str, Station], catalog: Catalog, spec: DataConfig) -> pd.DataFrame:

@@ -42,16 +42,16 @@ from numpy.typing import NDArray  # noqa: E402
 from scipy.stats import rankdata  # noqa: E402
 
 from seismag.config import Config, load_config  # noqa: E402
-from seismag.data.inputs import read_inputs  # noqa: E402
-from seismag.data.prepare import prepare_store  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402
-from seismag.data.store import Store, open_store, read_samples  # noqa: E402
 from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.metrics import bootstrap_sums, percentile_interval  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.spectrogram.compute import PAIRS  # noqa: E402
 from seismag.validation.training_run import run_training  # noqa: E402
+from seismag.windows.inputs import read_inputs  # noqa: E402
+from seismag.windows.prepare import prepare_store  # noqa: E402
+from seismag.windows.store import Store, open_store, read_samples  # noqa: E402
 
 Floats = NDArray[np.float64]
 SCENARIOS = Path(__file__).resolve().parents[1] / "configs" / "scenarios"

@@ -31,17 +31,17 @@ import numpy as np  # noqa: E402
 from isal import igzip  # noqa: E402
 from scipy import fft, signal  # noqa: E402
 
+from seismag.archive import survey as archives  # noqa: E402
+from seismag.archive.noise import noise_floor_nt  # noqa: E402
+from seismag.archive.stations import read_stations  # noqa: E402
 from seismag.config import DataConfig, SimulateConfig  # noqa: E402
-from seismag.data import archive as archives  # noqa: E402
-from seismag.data import store as stores  # noqa: E402
-from seismag.data.inputs import read_inputs  # noqa: E402
-from seismag.data.noise import noise_floor_nt  # noqa: E402
-from seismag.data.prepare import prepare_store  # noqa: E402
 from seismag.data.simulate import simulate_archive  # noqa: E402
-from seismag.data.stations import read_stations  # noqa: E402
 from seismag.recordings import read_recording  # noqa: E402
 from seismag.spectrogram.artefacts import mask_artefacts  # noqa: E402
 from seismag.spectrogram.compute import power_spectrogram, to_decibel  # noqa: E402
+from seismag.windows import store as stores  # noqa: E402
+from seismag.windows.inputs import read_inputs  # noqa: E402
+from seismag.windows.prepare import prepare_store  # noqa: E402
 
 SPEC = DataConfig(controls="all", match_kp=None)
 

@@ -30,10 +30,10 @@ from seismag.data.simulate.activity import Activity, make_activity  # noqa: E402
 from seismag.data.simulate.background import simulate_background  # noqa: E402
 from seismag.data.simulate.sites import Site, make_site  # noqa: E402
 from seismag.data.simulate.stage import simulate_archive  # noqa: E402
-from seismag.data.windows import EARTH  # noqa: E402
 from seismag.domain import Station  # noqa: E402
 from seismag.recordings import read_recording  # noqa: E402
 from seismag.spectrogram.artefacts import mask_artefacts  # noqa: E402
+from seismag.windows.criteria import EARTH  # noqa: E402
 
 BANDS_MHZ = ((10, 45), (45, 100), (100, 400))
 COHERENCE_BANDS_MHZ = ((1.7, 7), (10, 45), (45, 100))

@@ -24,13 +24,14 @@ from labels import all_windows
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from seismag.archive.catalogs import read_catalogs
+from seismag.archive.indices import read_index
+from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, SplitConfig
-from seismag.data.catalogs import read_catalogs
-from seismag.data.indices import read_index
 from seismag.data.splits import certify, draw_split, require_usable_folds
-from seismag.data.stations import read_stations
-from seismag.data.windows import choose_controls, label_windows
 from seismag.domain import UsageError
+from seismag.windows.controls import choose_controls
+from seismag.windows.labels import label_windows
 
 REACH_H = 54.0
 SPLITS: dict[str, dict[str, Any]] = {

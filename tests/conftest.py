@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
+pytest_plugins = ("fixtures.bmkg_labels",)
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -81,7 +81,7 @@ def simulate(
     from seismag.config import load_config
 
     spec = load_config(config, overrides).simulate  # before the slow imports, so that a typing error shows at once
-    from seismag.data.archive_inspection import archive_summary, describe_simulation
+    from seismag.archive.listing import archive_summary, describe_simulation
     from seismag.data.simulate import inject_archive, simulate_archive
 
     if inject is None:
@@ -148,15 +148,15 @@ def prepare(
     if allow_augmented or allow_corrupted_azimuth:
         raise UsageError("--allow-augmented and --allow-corrupted-azimuth belong to --legacy DIR.")
     from seismag.config import load_config
-    from seismag.data.inputs import read_inputs
-    from seismag.data.prepare import prepare_store
+    from seismag.windows.inputs import read_inputs
+    from seismag.windows.prepare import prepare_store
 
     spec = load_config(config, overrides).data
     inputs = read_inputs(archive, stations, catalog, kp, dst)
     result = prepare_store(inputs, out or Path(spec.store), spec, workers, scheduler, make_progress())
     if export_png is not None:
-        from seismag.data.plots import export_images
-        from seismag.data.store import open_store
+        from seismag.windows.export import export_images
+        from seismag.windows.store import open_store
 
         export_images(open_store(result.store), export_png, make_progress())
     if as_json:
@@ -201,7 +201,7 @@ def fetch_catalog(
     min_magnitude: Annotated[float, typer.Option("--min-magnitude")] = 4.0,
 ) -> None:
     """Download an earthquake catalogue (extra obspy)."""
-    from seismag.data.catalogs import parse_box, read_catalogs
+    from seismag.archive.catalogs import parse_box, read_catalogs
     from seismag.data.fdsn import download_catalog
 
     box = parse_box(region) if region else None
@@ -236,40 +236,41 @@ def inspect(
 
     For a recording: whether it can be the Earth's field at that station. An archive is listed by names and headers.
     """
+    from seismag.archive import inspect as inspection
     from seismag.config import load_config
-    from seismag.data import inspection
     from seismag.domain import UsageError
+    from seismag.windows import inspect as store_inspection
 
     spec = load_config(config, overrides).data
     if plot is not None:
-        from seismag.data.plots import require_ending
+        from seismag.archive.figure import require_ending
 
         require_ending(plot)
-    is_archive = path.is_dir() and not inspection.is_store(path)
+    is_archive = path.is_dir() and not store_inspection.is_store(path)
     if (station is not None or day is not None) and (plot is None or not is_archive):
         raise UsageError("--station and --day choose the day of an archive that --plot draws.")
     if is_archive:
-        from seismag.data.archive_inspection import archive_summary, choose_day, describe_archive
+        from seismag.archive.listing import archive_summary, choose_day, describe_archive
 
         facts = archive_summary(path)
         text = describe_archive(facts)
         if plot is not None:
-            from seismag.data.plots import draw_day
+            from seismag.archive.figure import draw_day
 
             recording, planted = choose_day(path, station, day)
             draw_day(recording, spec, plot, planted)
     elif path.is_dir():
         if plot is not None:
             raise UsageError("--plot draws a recording, or a day of an archive; name one of them.")
-        facts = inspection.inspect_store(path)
-        text = inspection.describe_store(facts)
+        facts = store_inspection.inspect_store(path)
+        text = store_inspection.describe_store(facts)
     else:
-        from seismag.data.stations import read_stations
+        from seismag.archive.stations import read_stations
 
         facts = inspection.inspect_recording(path, read_stations(stations), spec)
         text = inspection.describe_recording(facts)
         if plot is not None:
-            from seismag.data.plots import draw_day
+            from seismag.archive.figure import draw_day
             from seismag.recordings import read_recording
 
             draw_day(read_recording(path), spec, plot)

@@ -141,9 +141,9 @@ def recover(
         raise UsageError(f"--snr {snr}: numbers separated by commas, e.g. --snr 0.3,1,3,10.") from None
     simulation = settings.simulate
     plan = RecoveryPlan(values, windows, false_alarms, simulation.emission, simulation.seed)
-    from seismag.data.inputs import read_inputs
     from seismag.evaluation.recovery import format_recovery
     from seismag.validation.injection import recovery_study, write_recovery
+    from seismag.windows.inputs import read_inputs
 
     log_to_stderr()
     inputs = read_inputs(archive, stations, catalog, kp, dst)

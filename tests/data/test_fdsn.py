@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
-from seismag.data.catalogs import BoundingBox, read_catalogs
+from seismag.archive.catalogs import BoundingBox, read_catalogs
 from seismag.data.fdsn import download_catalog
 from seismag.domain import DataError
 

@@ -10,11 +10,11 @@ import pytest
 import zarr
 
 from seismag.config import Config, DataConfig, build_config
-from seismag.data.store import SAMPLES_FILE, create_arrays, finish_store
 from seismag.delivery import demo
 from seismag.domain import UsageError
 from seismag.evaluation.checks.result import CheckResult, gate, judge
 from seismag.runs import Run
+from seismag.windows.store import SAMPLES_FILE, create_arrays, finish_store
 
 SPEC = DataConfig(n_bins=8)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_fixture import write_model
 
+from fixtures.stored_model import write_model
 from seismag.delivery.fetching import describe_fetch, download, fetch_model, shown
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256

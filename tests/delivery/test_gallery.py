@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from browser import open_page
+from fixtures.browser import open_page
+from fixtures.explained_study import write_untrained_run
+from fixtures.study_store import make_store
 from seismag.cli import app
 from seismag.config import EvaluateConfig
 from seismag.delivery import gallery
@@ -22,8 +24,6 @@ from seismag.delivery.gallery import conclusion, prepare_folder, render_gallery,
 from seismag.domain import UsageError
 from seismag.validation.explained_windows import ExplanationPlan, open_subject
 from seismag.validation.explanation import Explanation, explain_model
-from validation.explained_study import write_untrained_run
-from validation.study_store import make_store
 
 SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 

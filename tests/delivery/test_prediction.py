@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seismag.archive.quality import main_field
+from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, EvaluateConfig, build_config
-from seismag.data.quality import main_field
-from seismag.data.stations import read_stations
-from seismag.data.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
 from seismag.delivery.prediction import (
     describe_predictions,
     predict_inputs,
@@ -34,6 +33,7 @@ from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.runs import create_run
 from seismag.spectrogram.compute import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
+from seismag.windows.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
 
 SPEC = DataConfig(n_bins=40)
 ALR = read_stations(None)["ALR"]

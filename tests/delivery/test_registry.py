@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_fixture import METRICS, write_model
 
+from fixtures.stored_model import METRICS, write_model
 from seismag.delivery.registry import (
     describe_models,
     describe_promotion,

@@ -10,7 +10,6 @@ import pytest
 from scipy.special import iv
 
 from seismag.config import DataConfig, EvaluateConfig
-from seismag.data import store as stores
 from seismag.domain import AZIMUTH_CLASSES, DataError
 from seismag.evaluation.baselines import BASELINES, GROUPS
 from seismag.evaluation.classical import classical_forecasts, concentration, detect, direction_deg
@@ -28,6 +27,7 @@ from seismag.evaluation.predictions import probability_columns
 from seismag.metrics import balanced_accuracy, confusion_matrix
 from seismag.spectrogram.compute import make_grid, power_and_phasors
 from seismag.validation.training_run import judge_predictions
+from seismag.windows import store as stores
 
 SPEC = DataConfig(window_h=6, frequency_rows="log", n_log_rows=24, step_s=600, cross_spectra=True)
 DETECTION = probability_columns("detection")

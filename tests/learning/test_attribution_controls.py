@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from band_reader import ROWS, make_band_reader, make_windows
 
+from fixtures.band_reader import ROWS, make_band_reader, make_windows
 from seismag.config import EvaluateConfig, ModelConfig
 from seismag.evaluation.attribution_checks import area_under, check_curves, check_random_weights, rank_correlations
 from seismag.learning.attribution import TASKS, Attribution

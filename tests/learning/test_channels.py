@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from seismag.config import DataConfig, ModelConfig, build_config
-from seismag.data.store import LEGACY_IMAGE
 from seismag.domain import SeismagError, UsageError
 from seismag.learning.channels import (
     CHANNELS,
@@ -20,6 +19,7 @@ from seismag.learning.channels import (
 )
 from seismag.learning.transforms import fit_scaling
 from seismag.spectrogram.compute import power_and_phasors, to_decibel
+from seismag.windows.store import LEGACY_IMAGE
 
 SPEC = DataConfig(window_h=1, n_bins=60, cross_spectra=True)
 XY, ZX, ZY = (slice(first, first + 2) for first in (0, 2, 4))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from band_reader import COMPONENT, ROWS, make_band_reader, make_windows
 
+from fixtures.band_reader import COMPONENT, ROWS, make_band_reader, make_windows
 from seismag.learning.exchange import Windows, draw_donors, predict_windows
 from seismag.learning.occlusion import list_occlusions, occlude
 from seismag.learning.transforms import Scaling

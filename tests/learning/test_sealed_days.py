@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.study_store import make_store
 from seismag.cards import read_card
 from seismag.config import build_config
-from seismag.data.store import open_store
 from seismag.delivery.prediction import predict_inputs
 from seismag.domain import DataError
 from seismag.learning.sealed_days import on_sealed_days, sealed_days
 from seismag.validation import training_run
 from seismag.validation.training_run import judge_model, run_training
-from validation.study_store import make_store
+from seismag.windows.store import open_store
 
 STARTS = pd.to_datetime(["2021-03-01 18:00", "2021-03-02 00:00", "2021-03-03 18:00", "2021-03-04 00:00"])
 SAMPLES = pd.DataFrame({"sample_id": list("abcd"), "start_utc": STARTS})

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from study_store import make_store
 from typer.testing import CliRunner
 
+from fixtures.study_store import make_store
 from seismag.cli import app
 from seismag.config import SplitConfig, load_config
 from seismag.data.splits import draw_split

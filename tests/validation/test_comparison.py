@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_store import make_store
 
+from fixtures.study_store import make_store
 from seismag.config import Config, EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
 from seismag.learning.cost import LatencyPlan

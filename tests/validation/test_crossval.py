@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from study_store import make_store
 
+from fixtures.study_store import make_store
 from seismag.cards import read_card
 from seismag.config import Config, build_config
 from seismag.data.splits import NAIVE_WARNING
-from seismag.data.store import open_store
 from seismag.delivery.registry import promote_model
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.learning.checkpoint import load_checkpoint
@@ -22,6 +21,7 @@ from seismag.runs import Run
 from seismag.validation import fold_runs
 from seismag.validation.crossval import crossval_json, describe_crossval, parse_folds, require_folds, run_crossval
 from seismag.validation.training_run import judge_model
+from seismag.windows.store import open_store
 
 MODEL = Path("models/convnext_loeo_best.pth")
 

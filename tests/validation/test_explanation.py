@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from explained_study import write_untrained_run
-from study_store import make_store
 
+from fixtures.explained_study import write_untrained_run
+from fixtures.study_store import make_store
 from seismag.config import EvaluateConfig, build_config
-from seismag.data.store import open_store
 from seismag.domain import DataError, UsageError
 from seismag.learning.checkpoint import load_checkpoint
 from seismag.validation import explained_windows
@@ -26,6 +25,7 @@ from seismag.validation.explained_windows import (
 )
 from seismag.validation.explanation import explain_model
 from seismag.validation.training_run import run_training
+from seismag.windows.store import open_store
 
 SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 

@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from test_training_run import make_store, settings
 
+from fixtures.study_store import make_store
+from fixtures.training_settings import settings
 from seismag.config import AuditConfig
-from seismag.data.store import SAMPLES_FILE, open_store
 from seismag.domain import DataError, UsageError
 from seismag.learning.checkpoint import load_checkpoint
 from seismag.learning.train import refuse_placebo
 from seismag.validation.placebos import apart_from_training, judge_placebo
 from seismag.validation.training_run import run_training
+from seismag.windows.store import SAMPLES_FILE, open_store
 
 FAST = AuditConfig(permutations=999, placebos=20)
 

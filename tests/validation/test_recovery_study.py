@@ -12,10 +12,7 @@ from typer.testing import CliRunner
 
 from seismag import cli
 from seismag.config import DataConfig, EmissionConfig, ModelConfig, SimulateConfig
-from seismag.data.inputs import read_inputs
-from seismag.data.prepare import prepare_store
 from seismag.data.simulate import simulate_archive
-from seismag.data.store import open_store
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.learning.checkpoint import save_checkpoint
 from seismag.learning.model import ConvNeXtMultiTask
@@ -23,6 +20,9 @@ from seismag.learning.transforms import Scaling
 from seismag.validation import injection
 from seismag.validation.injection import one_window_a_cluster, recover, recovery_study
 from seismag.validation.recovery_plan import RecoveryPlan
+from seismag.windows.inputs import read_inputs
+from seismag.windows.prepare import prepare_store
+from seismag.windows.store import open_store
 
 CLEAN = {
     "missing_day_fraction": 0.0, "missing_blocks_per_year": 0.0, "gaps_per_day": 0.0, "spikes_per_day": 0.0,

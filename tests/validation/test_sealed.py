@@ -7,8 +7,9 @@ import json
 
 import pandas as pd
 import pytest
-from test_training_run import make_store, settings
 
+from fixtures.study_store import make_store
+from fixtures.training_settings import settings
 from seismag.data.splits import draw_split
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.predictions import check_predictions, judged_rows

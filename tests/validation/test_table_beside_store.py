@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from study_store import make_store
 
+from fixtures.study_store import make_store
 from seismag.config import EvaluateConfig
-from seismag.data.store import open_store
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.evaluation.table_study import judge_table
 from seismag.validation.training_run import judge_table_of_store
+from seismag.windows.store import open_store
 
 CONFIG = EvaluateConfig(bootstrap=100)
 

@@ -7,15 +7,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from study_store import CLUSTERS, PER_CLUSTER, make_store
 
-from seismag.config import Config, build_config
-from seismag.data.store import open_store
+from fixtures.study_store import CLUSTERS, PER_CLUSTER, make_store
+from fixtures.training_settings import settings
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.summary import format_summary
 from seismag.learning.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
 from seismag.validation import training_run
 from seismag.validation.training_run import judge_model, run_training, unseen_windows
+from seismag.windows.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +26,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store_path(folder):
     return make_store(folder / "store")
-
-
-def settings(epochs: int = 3) -> Config:
-    return build_config(
-        {
-            "split": {"n_folds": 3, "name": "small"},
-            "model": {"backbone": "convnext_atto"},
-            "train": {"epochs": epochs, "batch_size": 16, "learning_rate": 1e-3, "run_name": "small"},
-            "evaluate": {"bootstrap": 200},
-        }
-    )
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import EvaluateConfig, ModelConfig
-from seismag.data import store as stores
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.learning.checkpoint import UNKNOWN, save_checkpoint
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import Scaling
 from seismag.validation.training_run import judge_model
+from seismag.windows import store as stores
 
 N = 24
 

@@ -8,7 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from seismag.data.catalogs import BoundingBox
+from seismag.archive.catalogs import BoundingBox
 from seismag.domain import DataError
 
 

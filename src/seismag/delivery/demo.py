@@ -8,12 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from seismag.archive.survey import SIMULATION_FILE
 from seismag.config import Config
-from seismag.data.archive import SIMULATION_FILE
-from seismag.data.inputs import read_inputs
-from seismag.data.prepare import prepare_store
 from seismag.data.simulate import simulate_archive
-from seismag.data.store import SAMPLES_FILE, open_store
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
 from seismag.delivery.verdict import PAGE, conclusion, write_verdict
 from seismag.domain import UsageError
@@ -25,6 +22,9 @@ from seismag.parallel import Progress
 from seismag.runs import Run
 from seismag.validation.audit import audit_predictions, write_audit
 from seismag.validation.training_run import SPLITS_DIR, headline, judge_model, run_training
+from seismag.windows.inputs import read_inputs
+from seismag.windows.prepare import prepare_store
+from seismag.windows.store import SAMPLES_FILE, open_store
 
 ARCHIVE = Path("demo/archive")
 RESULTS = Path("demo")

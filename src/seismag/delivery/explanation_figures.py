@@ -16,11 +16,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from seismag.data.plots import DAY_LIMITS, DB_LIMITS
+from seismag.archive.figure import DAY_LIMITS
 from seismag.domain import COMPONENTS
 from seismag.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
 from seismag.spectrogram.bands import BAND_LABELS
 from seismag.validation.explanation import ExplainedWindow, Explanation
+from seismag.windows.export import DB_LIMITS
 
 PAGE_IN = 7.1
 WINDOW_DPI = 120  # of one picture; a study has tens of them, and the page holds all

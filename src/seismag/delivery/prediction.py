@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seismag.data.stations import read_stations
-from seismag.data.store import open_store
+from seismag.archive.stations import read_stations
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.files import atomic_path, write_json_atomic
 from seismag.learning.baseline import no_past_reason
@@ -17,6 +16,7 @@ from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.parallel import Progress, silent
+from seismag.windows.store import open_store
 
 
 def predict_inputs(

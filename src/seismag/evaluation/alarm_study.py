@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from seismag.config import EvaluateConfig
-from seismag.data.store import open_store
 from seismag.domain import DataError
 from seismag.evaluation.alarm_report import draw_molchan
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.predictions import read_predictions
 from seismag.files import write_json_atomic
+from seismag.windows.store import open_store
 
 
 def judge_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:

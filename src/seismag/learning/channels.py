@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.config import ModelConfig
-from seismag.data.store import LEGACY_IMAGE
 from seismag.domain import COMPONENTS, SeismagError
 from seismag.learning.transforms import Scaling
 from seismag.spectrogram.compute import PAIRS
+from seismag.windows.store import LEGACY_IMAGE
 
 _POWER = tuple(f"power {name}" for name in COMPONENTS)
 _COHERENCY = tuple(f"coherency {pair} {part}" for pair, _, _ in PAIRS for part in ("real", "imaginary"))

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from seismag import __version__
 from seismag.cards import read_card, write_card
 from seismag.config import Config, ModelConfig
-from seismag.data.store import LEGACY_IMAGE
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path
 from seismag.learning.backbones import pretrained_source
@@ -26,6 +25,7 @@ from seismag.learning.dataset import StoreLike
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import Scaling
 from seismag.runs import Run
+from seismag.windows.store import LEGACY_IMAGE
 
 FORMAT = "seismag-checkpoint"
 FORMAT_VERSION = 1

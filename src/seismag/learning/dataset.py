@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from seismag.config import AugmentConfig, ModelConfig
-from seismag.data.store import read_samples
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.learning import augment
 from seismag.learning.channels import coherency_channels, input_channels, require_cross, window_channels
 from seismag.learning.transforms import Scaling
+from seismag.windows.store import read_samples
 
 IntArray = NDArray[np.int64]
 Sample = tuple[Tensor, Tensor, Tensor]
@@ -31,7 +31,7 @@ CHUNK_BYTES = 64 * 1024**2  # of float16; a chunk being scaled takes about ten t
 
 
 class StoreLike(Protocol):
-    """What learning asks of a store (``seismag.data.store.Store``)."""
+    """What learning asks of a store (``seismag.windows.store.Store``)."""
 
     @property
     def path(self) -> Any:

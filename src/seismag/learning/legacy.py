@@ -16,12 +16,12 @@ from torch import Tensor
 
 from seismag import __version__
 from seismag.config import ModelConfig
-from seismag.data.store import IMAGE_CHANNELS, LEGACY_IMAGE, image_preprocessing
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.files import file_sha256
 from seismag.learning.checkpoint import FORMAT, FORMAT_VERSION, UNKNOWN, load_tensors, save_checkpoint
 from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.transforms import Scaling
+from seismag.windows.store import IMAGE_CHANNELS, LEGACY_IMAGE, image_preprocessing
 
 BACKBONE = "convnext_tiny"
 IMAGE_PIXELS = 224  # height and width of the earlier pictures

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seismag.archive import survey as archives
 from seismag.config import DataConfig
-from seismag.data import archive as archives
-from seismag.data.windows import daily_windows
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.learning.checkpoint import LoadedModel, is_image
 from seismag.learning.inference import predict_power
@@ -19,6 +18,7 @@ from seismag.recordings.claims import read_claim
 from seismag.recordings.days import days_of
 from seismag.spectrogram.artefacts import mask_artefacts
 from seismag.spectrogram.compute import power_and_phasors, power_spectrogram, split_windows, to_decibel
+from seismag.windows.labels import daily_windows
 
 
 def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Station]) -> list[dict[str, Any]]:

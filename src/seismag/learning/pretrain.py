@@ -30,7 +30,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from seismag.cards import write_card
 from seismag.config import Config, ModelConfig, PretrainConfig
-from seismag.data.store import open_store
 from seismag.domain import SeismagError, UsageError
 from seismag.files import atomic_path, write_text_atomic
 from seismag.learning.backbones import create_backbone
@@ -44,6 +43,7 @@ from seismag.learning.optimiser import learning_rate_factor, parameter_groups
 from seismag.learning.transforms import Scaling, fit_scaling
 from seismag.runs import Run, update_provenance
 from seismag.spectrogram.compute import PAIRS
+from seismag.windows.store import open_store
 
 log = logging.getLogger(__name__)
 

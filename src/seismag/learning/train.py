@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from seismag.config import Config, TrainConfig
-from seismag.data.store import placebo_of
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.learning.checkpoint import build_card, check_architecture, read_content
 from seismag.learning.dataset import EpochDraws, IntArray, SpectrogramDataset, StoreLike, role_indices
@@ -31,6 +30,7 @@ from seismag.learning.scope import FrozenPart, keep_features
 from seismag.learning.sealed_days import sealed_days
 from seismag.learning.transforms import Scaling
 from seismag.runs import Run, update_provenance
+from seismag.windows.store import placebo_of
 
 log = logging.getLogger(__name__)
 

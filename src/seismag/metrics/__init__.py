@@ -4,7 +4,7 @@ Whatever is to be bootstrapped is a sum over rows, or a function of such sums: r
 a replicate is a weighted sum of clusters.
 """
 
-from seismag.metrics.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import FloatArray, IndexArray, ratio
 from seismag.metrics.bootstrap import bootstrap_sums, percentile_interval
 from seismag.metrics.confusion import (
     accuracy,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.metrics.arrays import FloatArray, IndexArray
+from seismag.arrays import FloatArray, IndexArray
 
 MAX_UNDEFINED_SHARE = 0.05  # of the replicates, above which an interval would describe the rest only
 _CHUNK_CELLS = 1_000_000  # draws held at once: 8 MB

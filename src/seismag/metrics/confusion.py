@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.metrics.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import FloatArray, IndexArray, ratio
 
 
 def confusion_matrix(

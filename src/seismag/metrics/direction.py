@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seismag.metrics.arrays import FloatArray, ratio
+from seismag.arrays import FloatArray, ratio
 
 
 def angular_difference_deg(predicted_deg: FloatArray, true_deg: FloatArray) -> FloatArray:

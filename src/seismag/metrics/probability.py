@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seismag.metrics.arrays import FloatArray, IndexArray
+from seismag.arrays import FloatArray, IndexArray
 
 LOG_SCORE_FLOOR = 1e-6  # a probability of 0 for what happened would make the mean log score -inf
 

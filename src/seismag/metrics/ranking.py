@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from seismag.metrics.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import FloatArray, IndexArray, ratio
 
 
 def cluster_concordance(

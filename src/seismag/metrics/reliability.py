@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.metrics.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import FloatArray, IndexArray, ratio
 
 N, SUM_P, SUM_Y, SUM_PP, SUM_PY = range(5)  # the columns of bin sums
 

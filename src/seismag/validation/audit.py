@@ -12,7 +12,6 @@ import pandas as pd
 
 from seismag.config import AuditConfig, Config
 from seismag.data.splits import draw_split
-from seismag.data.store import Store, open_store, store_catalog
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
 from seismag.evaluation.checks.class_by import (
@@ -59,6 +58,7 @@ from seismag.validation.audit_sources import Sources, find_sources, read_split
 from seismag.validation.configurations import count_configurations
 from seismag.validation.placebos import judge_placebo
 from seismag.validation.training_run import judge_predictions, reach_h
+from seismag.windows.store import Store, open_store, store_catalog
 
 
 @dataclass

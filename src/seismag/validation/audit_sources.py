@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import Config
-from seismag.data.store import Store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.runs import Run, read_run
 from seismag.validation.training_run import SPLITS_DIR
+from seismag.windows.store import Store
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ import torch
 from seismag import __version__
 from seismag.config import EvaluateConfig
 from seismag.data.splits import draw_split
-from seismag.data.store import Store
 from seismag.domain import DataError
 from seismag.evaluation.classical import classical_forecasts
 from seismag.evaluation.forecasts import Training
@@ -36,6 +35,7 @@ from seismag.validation.compared_runs import ComparedRun, read_compared_runs
 from seismag.validation.configurations import setting_differences
 from seismag.validation.finished_runs import store_of
 from seismag.validation.training_run import reach_h
+from seismag.windows.store import Store
 
 NOT_MEASURED = "not measured"
 _PLAN = LatencyPlan()

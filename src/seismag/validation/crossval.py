@@ -17,7 +17,6 @@ import pandas as pd
 from seismag.cards import read_card
 from seismag.config import Config
 from seismag.data.splits import NAIVE_WARNING, load_or_draw_split
-from seismag.data.store import Store, open_store
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.summary import format_summary
 from seismag.evaluation.table_study import draw_figures, make_folder
@@ -34,6 +33,7 @@ from seismag.validation.training_run import (
     reach_h,
     require_samples,
 )
+from seismag.windows.store import Store, open_store
 
 log = logging.getLogger(__name__)
 

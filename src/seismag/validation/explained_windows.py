@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from seismag.data.store import Store, open_store
 from seismag.domain import MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.learning.attribution import METHODS, Method
 from seismag.learning.checkpoint import LoadedModel, check_preprocessing, is_image, load_checkpoint
@@ -18,6 +17,7 @@ from seismag.learning.exchange import Windows, draw_donors, read_windows
 from seismag.learning.inference import scaling_of
 from seismag.runs import read_run
 from seismag.validation.training_run import require_samples, unseen_windows
+from seismag.windows.store import Store, open_store
 
 PROVENANCE = "provenance.json"
 STUDY_LEAST, STUDY_SMALL = 80, 16  # windows of the occlusion at the least; in trials

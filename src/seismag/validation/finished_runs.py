@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seismag.data.store import Store, open_store
 from seismag.domain import DataError, UsageError
 from seismag.runs import Run, read_run
+from seismag.windows.store import Store, open_store
 
 
 def final_results(path: Path) -> dict[str, Any] | None:

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import DataConfig
-from seismag.data.inputs import Inputs
 from seismag.data.simulate.planting import Target, Twins, emission_over, make_twins, window_stream
 from seismag.data.simulate.survey import mean_between
 from seismag.data.simulate.targets import (
@@ -27,7 +26,6 @@ from seismag.data.simulate.targets import (
     require_same_inputs,
     spread_over_days,
 )
-from seismag.data.store import Store, open_store, read_samples
 from seismag.domain import DataError, UsageError, magnitude_classes
 from seismag.evaluation.efficiency import false_alarm_threshold
 from seismag.evaluation.recovery import recovery_report
@@ -40,6 +38,8 @@ from seismag.recordings.additions import WRITABLE
 from seismag.runs import read_run
 from seismag.validation.recovery_plan import RecoveryPlan
 from seismag.validation.training_run import unseen_windows
+from seismag.windows.inputs import Inputs
+from seismag.windows.store import Store, open_store, read_samples
 
 _JUDGED = ["sample_id", "run_id", "station", "start_utc", "split_group", "p_event", "threshold", "alarm"]
 SAME_DB = 0.1  # a window prepared again may differ from the store by this

@@ -15,7 +15,6 @@ from seismag.cards import read_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.data.splits import NAIVE_WARNING, draw_split, load_or_draw_split
 from seismag.data.splits.purge import close_in_time, windows_of_clusters
-from seismag.data.store import Store, open_store
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.classical import classical_forecasts
@@ -34,6 +33,7 @@ from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, read_run, shrink_if_asked, tracked
 from seismag.validation.placebos import apart_from_training
 from seismag.validation.sealed_ledger import sealed_state
+from seismag.windows.store import Store, open_store
 
 SPLITS_DIR = Path("splits")
 UNKNOWN_TRAINING = (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from legacy_fixture import event, normal, sound_rows, write_table
 
+from fixtures.legacy_pictures import event, normal, sound_rows, write_table
 from seismag.data.legacy.faults import azimuth_faults, row_faults
 from seismag.data.legacy.metadata import read_metadata
 

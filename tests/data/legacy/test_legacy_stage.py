@@ -8,15 +8,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from legacy_fixture import augmented, event, normal, png, sound_rows, write_data_set, write_pictures, write_table
 from PIL import Image
 
+from fixtures.legacy_pictures import (
+    augmented,
+    event,
+    normal,
+    png,
+    sound_rows,
+    write_data_set,
+    write_pictures,
+    write_table,
+)
 from seismag.config import SplitConfig
-from seismag.data.inspection import describe_store, inspect_store
 from seismag.data.legacy import prepare_legacy
 from seismag.data.splits import certify, draw_split
-from seismag.data.store import open_store
 from seismag.domain import DataError, UsageError
+from seismag.windows.inspect import describe_store, inspect_store
+from seismag.windows.store import open_store
 
 
 def _rejected(store: Path) -> dict[str, str]:

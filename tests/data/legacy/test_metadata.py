@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from legacy_fixture import augmented, event, normal, write_table
 
+from fixtures.legacy_pictures import augmented, event, normal, write_table
 from seismag.data.legacy.metadata import name_facts, read_metadata
 from seismag.domain import DataError
 

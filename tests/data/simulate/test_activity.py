@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from measuring import configuration, flat_kp, write_index
 
+from fixtures.measuring import configuration, flat_kp, write_index
 from seismag.config import SimulateConfig
 from seismag.data.simulate.activity import (
     MARGIN_D,

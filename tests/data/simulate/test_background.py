@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from measuring import (
+
+from fixtures.measuring import (
     PLACES,
     ROUNDING_NT2_HZ,
     band_power,
@@ -21,9 +22,8 @@ from measuring import (
     write_index,
     write_places,
 )
-
+from seismag.archive.quality import assess_day, main_field
 from seismag.config import DataConfig
-from seismag.data.quality import assess_day, main_field
 from seismag.data.simulate import background, pulsations
 from seismag.data.simulate.background import MODULATION_DB, background_power
 from seismag.data.simulate.dirt import traffic_level_nt2_hz

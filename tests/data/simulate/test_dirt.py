@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from archive_fixture import CLEAN
 from scipy import signal
 
+from fixtures.archive_files import CLEAN
+from seismag.archive.quality import assess_day
 from seismag.config import DataConfig, DirtConfig, SimulateConfig
-from seismag.data.quality import assess_day
 from seismag.data.simulate.dirt import (
     HABIT_H,
     HABIT_POWER,

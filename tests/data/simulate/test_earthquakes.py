@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from seismag.archive.catalogs import bounding_box, cluster_window, read_catalogs
+from seismag.archive.stations import read_stations
 from seismag.config import EarthquakeConfig, SimulateConfig
-from seismag.data.catalogs import bounding_box, cluster_window, read_catalogs
 from seismag.data.simulate import earthquakes as module
 from seismag.data.simulate.arcs import ARCS, distance_to_arcs_km, draw_on_arcs, slab_depth_km
 from seismag.data.simulate.earthquakes import (
@@ -34,9 +35,8 @@ from seismag.data.simulate.earthquakes import (
     spaced_times,
     with_descendants,
 )
-from seismag.data.stations import read_stations
-from seismag.data.windows import EARTH, dobrovolsky_km
 from seismag.domain import DataError, Station, UsageError, azimuth_classes
+from seismag.windows.criteria import EARTH, dobrovolsky_km
 
 SHIPPED = read_stations()
 TRT = [SHIPPED["TRT"]]

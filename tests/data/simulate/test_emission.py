@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from measuring import (
+from scipy import signal
+
+from fixtures.measuring import (
     FIRST,
     band_power,
     band_width_hz,
@@ -13,17 +15,15 @@ from measuring import (
     simulate,
     write_events,
 )
-from scipy import signal
-
+from seismag.archive.quality import main_field
+from seismag.archive.stations import read_stations
 from seismag.config import EmissionConfig
-from seismag.data.quality import main_field
 from seismag.data.simulate import emission as module
 from seismag.data.simulate.dirt import traffic_level_nt2_hz
 from seismag.data.simulate.emission import Emission, emission_envelope, events_in_range, plan_emissions
 from seismag.data.simulate.law import quiet_band_power
 from seismag.data.simulate.plan import make_plan
 from seismag.data.simulate.stage import truth_table
-from seismag.data.stations import read_stations
 from seismag.domain import UsageError
 
 DAYS = 9

@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from archive_fixture import (
+
+from fixtures.archive_files import (
     ALR,
     DAY_S,
     FIRST,
@@ -19,21 +20,20 @@ from archive_fixture import (
     write_catalogue,
     write_iaga,
 )
-
+from seismag.archive.catalogs import read_catalogs
+from seismag.archive.listing import archive_summary, describe_archive
+from seismag.archive.quality import main_field
+from seismag.archive.stations import read_stations
+from seismag.archive.survey import load_day
 from seismag.config import SimulateConfig
-from seismag.data.archive import load_day
-from seismag.data.archive_inspection import archive_summary, describe_archive
-from seismag.data.catalogs import read_catalogs
-from seismag.data.inputs import read_inputs
-from seismag.data.prepare import prepare_store
-from seismag.data.quality import main_field
 from seismag.data.simulate import inject_archive
 from seismag.data.simulate.emission import TRUTH_COLUMNS
 from seismag.data.simulate.survey import band_power_nt2, reference_nt2
-from seismag.data.stations import read_stations
-from seismag.data.store import open_store
 from seismag.domain import DataError, UsageError
 from seismag.recordings import read_recording
+from seismag.windows.inputs import read_inputs
+from seismag.windows.prepare import prepare_store
+from seismag.windows.store import open_store
 
 EVENT = {"event_id": "near", "origin_utc": "2021-03-02T18:00:00Z", "latitude_deg": 1.2, "longitude_deg": 123.6,
          "depth_km": 20, "magnitude": 5.5}  # fmt: skip

@@ -5,19 +5,29 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from measuring import FIRST, band_power, configuration, contents, day_files, flat_kp, read_days, simulate, write_events
 
+from fixtures.measuring import (
+    FIRST,
+    band_power,
+    configuration,
+    contents,
+    day_files,
+    flat_kp,
+    read_days,
+    simulate,
+    write_events,
+)
+from seismag.archive.catalogs import read_catalogs
+from seismag.archive.quality import assess_day, main_field
+from seismag.archive.stations import read_stations
 from seismag.config import build_config
-from seismag.data.catalogs import read_catalogs
-from seismag.data.inputs import read_inputs
-from seismag.data.prepare import prepare_store
-from seismag.data.quality import assess_day, main_field
 from seismag.data.simulate.emission import events_in_range
 from seismag.data.simulate.plan import CHANGED_NOISE, COPIED_SHARE, STUDY_OTHERS, make_plan
 from seismag.data.simulate.stage import COLUMN_SHIFT, simulate_day, true_day, truth_table
-from seismag.data.stations import read_stations
 from seismag.domain import DataError, UsageError
 from seismag.recordings import read_recording
+from seismag.windows.inputs import read_inputs
+from seismag.windows.prepare import prepare_store
 
 GTO = read_stations()["GTO"]
 BUSY = {"per_station_year": 36.0}

@@ -8,19 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from archive_fixture import FIRST, GTO, KEEP_ALL, write_catalogue, write_days
 
+from fixtures.archive_files import FIRST, GTO, KEEP_ALL, write_catalogue, write_days
 from seismag.config import EmissionConfig
-from seismag.data.inputs import read_inputs
-from seismag.data.prepare import prepare_store
 from seismag.data.simulate.emission import events_in_range
 from seismag.data.simulate.injection import emission_of_file
 from seismag.data.simulate.planting import Target, background_of_day, emission_over, make_twins, window_stream
 from seismag.data.simulate.survey import mean_between, reference_nt2
-from seismag.data.store import open_store
 from seismag.domain import DataError
 from seismag.recordings import read_recording
 from seismag.recordings.additions import add_to_file
+from seismag.windows.inputs import read_inputs
+from seismag.windows.prepare import prepare_store
+from seismag.windows.store import open_store
 
 SPEC = KEEP_ALL.model_copy(update={"step_s": 600, "cross_spectra": True})
 EVENT = pd.DataFrame({"event_id": ["near"], "origin_utc": [np.datetime64("2020-01-01")], "latitude_deg": [1.2],

@@ -10,13 +10,13 @@ import pytest
 from isal import igzip
 
 from seismag.config import load_config
-from seismag.data.inputs import read_inputs
-from seismag.data.prepare import prepare_store
 from seismag.data.simulate import simulate_archive
 from seismag.data.simulate.plan import make_plan
-from seismag.data.store import open_store, read_table
 from seismag.domain import DataError, UsageError
 from seismag.recordings.frg604rc import BLOCK_BYTES, DAY_BLOCKS
+from seismag.windows.inputs import read_inputs
+from seismag.windows.prepare import prepare_store
+from seismag.windows.store import open_store, read_table
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "configs" / "scenarios"

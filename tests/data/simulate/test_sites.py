@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from seismag.data.quality import main_field
+from seismag.archive.quality import main_field
+from seismag.archive.stations import read_stations
 from seismag.data.simulate.law import natural_density
 from seismag.data.simulate.sites import _MEASURED, dipole_latitude_deg, floor_density, make_site, noisier
-from seismag.data.stations import read_stations
 from seismag.domain import Station
 
 BOU = Station("BOU", 40.137, -105.237)

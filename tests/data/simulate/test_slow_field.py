@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seismag.data.quality import main_field
+from seismag.archive.quality import main_field
 from seismag.data.simulate import slow_field as module
 from seismag.data.simulate.sites import make_site
 from seismag.data.simulate.slow_field import slow_field

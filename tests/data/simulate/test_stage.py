@@ -10,14 +10,15 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
-from archive_fixture import small_simulation
-from measuring import FIRST, band_power, configuration, contents, day_files, flat_kp, read_days, simulate
 from scipy import stats
 
+from fixtures.archive_files import small_simulation
+from fixtures.measuring import FIRST, band_power, configuration, contents, day_files, flat_kp, read_days, simulate
+from seismag.archive.catalogs import read_catalogs
+from seismag.archive.indices import read_index
+from seismag.archive.listing import archive_summary, describe_archive
+from seismag.archive.stations import read_stations
 from seismag.config import SimulateConfig
-from seismag.data.archive_inspection import archive_summary, describe_archive
-from seismag.data.catalogs import read_catalogs
-from seismag.data.indices import read_index
 from seismag.data.simulate.activity import make_activity
 from seismag.data.simulate.background import _modulation
 from seismag.data.simulate.dirt import soil
@@ -27,7 +28,6 @@ from seismag.data.simulate.law import HUMP
 from seismag.data.simulate.plan import make_plan
 from seismag.data.simulate.sites import make_site
 from seismag.data.simulate.stage import _write_day, simulate_archive, simulate_day
-from seismag.data.stations import read_stations
 from seismag.domain import UsageError
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_SIMULATED

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from archive_fixture import GTO
 
-from seismag.data.inputs import Inputs
+from fixtures.archive_files import GTO
 from seismag.data.simulate.planting import Target
 from seismag.data.simulate.targets import draw_earthquake, find_targets, require_same_inputs, spread_over_days
 from seismag.domain import DataError
+from seismag.windows.inputs import Inputs
 
 
 def targets(days):

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from split_tables import (
+
+from fixtures.split_tables import (
     NO_SHRINKING,
     REACH_H,
     SIDES,
@@ -20,7 +21,6 @@ from split_tables import (
     sample_tables,
     touched_by_force,
 )
-
 from seismag.config import SplitConfig, build_config
 from seismag.data.splits import NAIVE_WARNING, certify, draw_split, load_or_draw_split, regions_of_stations
 from seismag.domain import DataError, UsageError

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from split_tables import (
+
+from fixtures.split_tables import (
     NO_SHRINKING,
     REACH_H,
     SIDES,
@@ -19,7 +20,6 @@ from split_tables import (
     sample_tables,
     touched_by_force,
 )
-
 from seismag.config import SplitConfig
 from seismag.data.splits import certify, draw_split, load_or_draw_split
 from seismag.domain import DataError, SeismagError, UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery.report.finished_study import make_run
+from fixtures.finished_study import make_run
 
 
 @pytest.fixture(scope="module")

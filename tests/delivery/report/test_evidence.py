@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from delivery.report.finished_study import make_crossval
+from fixtures.finished_study import make_crossval
+from fixtures.study_store import make_store
 from seismag.delivery.report.evidence import Evidence, read_evidence
 from seismag.domain import DataError, UsageError
-from validation.study_store import make_store
 
 pytestmark = pytest.mark.usefixtures("here")
 

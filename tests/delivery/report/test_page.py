@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import open_page
-from delivery.report.finished_study import make_crossval
+from fixtures.browser import open_page
+from fixtures.finished_study import make_crossval
 from seismag.delivery.report import page as module
 from seismag.delivery.report.chart_parts import point, points_table, points_trace
 from seismag.delivery.report.charts import make_charts

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from delivery.report.finished_study import make_crossval, make_run, settings
+from fixtures.finished_study import make_crossval, make_run, settings
+from fixtures.study_store import make_store
 from seismag.cli import app
 from seismag.delivery.report import publication as module
 from seismag.delivery.report.evidence import read_evidence
@@ -21,7 +22,6 @@ from seismag.delivery.report.quotation import MissingNumberError, without_source
 from seismag.delivery.report.typeset import write_pdf
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.validation.comparison import compare_runs
-from validation.study_store import make_store
 
 pytestmark = pytest.mark.usefixtures("here")
 

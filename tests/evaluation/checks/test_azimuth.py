@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from field_fixture import FAST
 
+from fixtures.geomagnetic_store import FAST
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.evaluation.checks.azimuth import (
     DIRECTIONS,

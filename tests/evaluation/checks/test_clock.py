@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from field_fixture import FAST, LONGITUDE_DEG, make_field, make_samples, make_store
 
+from fixtures.geomagnetic_store import FAST, LONGITUDE_DEG, make_field, make_samples, make_store
 from seismag.evaluation.checks.clock import (
     StationDays,
     check_clock,

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from field_fixture import FAST, FREQUENCY_HZ, make_field, make_samples, make_store
 
+from fixtures.geomagnetic_store import FAST, FREQUENCY_HZ, make_field, make_samples, make_store
 from seismag.config import DataConfig
 from seismag.evaluation.checks.duplicates import (
     cell_scatter,

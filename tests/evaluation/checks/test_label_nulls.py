@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from field_fixture import FAST, make_field, make_samples, make_store
 from sklearn.metrics import roc_auc_score
 
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
+from fixtures.geomagnetic_store import FAST, make_field, make_samples, make_store
+from fixtures.null_predictions import make_predictions
 from seismag.evaluation.checks.label_nulls import (
     _permuted_units,
     permute_within_station_season,
@@ -20,18 +20,6 @@ from seismag.evaluation.checks.label_nulls import (
     station_auc,
 )
 from seismag.evaluation.checks.reference_model import folds_of
-
-
-def make_predictions(samples: pd.DataFrame, p_event: np.ndarray) -> pd.DataFrame:
-    table = samples[["sample_id", "station", "start_utc", "split_group"]].assign(
-        run_id="run_a", fold=1, role="test", event_id=None, y_magnitude=samples["magnitude_class"], y_azimuth="Normal"
-    )
-    table["p_magnitude_Normal"] = 1 - p_event
-    for name in MAGNITUDE_CLASSES[1:]:
-        table[f"p_magnitude_{name}"] = p_event / 3
-    for name in AZIMUTH_CLASSES:
-        table[f"p_azimuth_{name}"] = 1 / 9
-    return table
 
 
 @pytest.fixture

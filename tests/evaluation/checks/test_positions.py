@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seismag.archive.catalogs import read_catalogs
+from seismag.archive.stations import read_stations
 from seismag.config import AuditConfig
-from seismag.data.catalogs import read_catalogs
-from seismag.data.stations import read_stations
-from seismag.data.windows import EARTH
 from seismag.evaluation.checks.positions import (
     agreement,
     check_positions,
@@ -18,6 +17,7 @@ from seismag.evaluation.checks.positions import (
     pairs_within,
     to_kilometres,
 )
+from seismag.windows.criteria import EARTH
 
 FAST = AuditConfig(permutations=1999, placebos=40)
 STATIONS = read_stations()

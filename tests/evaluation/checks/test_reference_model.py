@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from field_fixture import make_field, make_samples, make_store
 from sklearn.linear_model import Ridge
 
+from fixtures.geomagnetic_store import make_field, make_samples, make_store
 from seismag.domain import DataError
 from seismag.evaluation.checks.reference_model import (
     RIDGE,

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from field_fixture import FAST, make_samples
 from sklearn.metrics import balanced_accuracy_score
-from test_label_nulls import make_predictions
 
+from fixtures.geomagnetic_store import FAST, make_samples
+from fixtures.null_predictions import make_predictions
 from seismag.domain import DataError
 from seismag.evaluation.checks.reference_model import folds_of
 from seismag.evaluation.checks.station_probe import probe_accuracy, probe_station

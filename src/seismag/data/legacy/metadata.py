@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from seismag.data.tables import TextTable, decode_text, read_payload, read_table
+from seismag.archive.tables import TextTable, decode_text, read_payload, read_table
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 
 # The first name is that of the published tables; several may stand in one table, then the first one filled counts.

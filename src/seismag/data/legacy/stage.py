@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.data import store as stores
 from seismag.data.legacy.faults import AUGMENTED, CORRUPTED, IDENTICAL, azimuth_faults, row_faults
 from seismag.data.legacy.metadata import numbers, read_metadata
 from seismag.data.legacy.pictures import read_picture, survey_pictures
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.files import full_disk_explained, short_path
 from seismag.parallel import Progress, silent
+from seismag.windows import store as stores
 
 WINDOW_H = 6  # where the table does not say, as the earlier system's description does
 HORIZON_H = 24  # an event is known by its day, so windows of a station within a day of another may share it

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from seismag.archive.indices import read_index
 from seismag.config import SimulateConfig
-from seismag.data.indices import read_index
 from seismag.domain import UsageError
 
 MARGIN_D = 30  # the catalogue and the indices reach this far beyond the recordings

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.windows import EARTH
+from seismag.windows.criteria import EARTH
 
 FloatArray = NDArray[np.float64]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.archive.catalogs import bounding_box, decluster, read_catalogs
 from seismag.config import EarthquakeConfig, SimulateConfig
-from seismag.data.catalogs import bounding_box, decluster, read_catalogs
 from seismag.data.simulate.activity import MARGIN_D
 from seismag.data.simulate.arcs import distance_to_arcs_km, draw_on_arcs
-from seismag.data.windows import EARTH, dobrovolsky_km
 from seismag.domain import MINIMUM_MAGNITUDE, Station, UsageError
+from seismag.windows.criteria import EARTH, dobrovolsky_km
 
 FloatArray = NDArray[np.float64]
 

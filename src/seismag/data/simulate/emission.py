@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from seismag.config import EmissionConfig
-from seismag.data.windows import EARTH, dobrovolsky_km
 from seismag.domain import Station, UsageError
+from seismag.windows.criteria import EARTH, dobrovolsky_km
 
 DAY_S = 86_400
 STRONGEST_NT = 1000.0  # rms amplitude; peaks of several times that still fit into the day files

@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag import __version__
+from seismag.archive.catalogs import read_catalogs
+from seismag.archive.stations import read_stations
+from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, cut_day, is_simulated, list_files
 from seismag.config import EmissionConfig, SimulateConfig
-from seismag.data.archive import SIMULATION_FILE, TRUTH_FILE, cut_day, is_simulated, list_files
-from seismag.data.catalogs import read_catalogs
 from seismag.data.simulate.activity import MARGIN_D
 from seismag.data.simulate.earthquakes import with_parents
 from seismag.data.simulate.emission import (
@@ -44,7 +45,6 @@ from seismag.data.simulate.survey import (
     unlisted_stations,
     window_means,
 )
-from seismag.data.stations import read_stations
 from seismag.domain import DataError, Station, UsageError
 from seismag.files import write_table
 from seismag.parallel import Pool, Progress, open_pool, silent

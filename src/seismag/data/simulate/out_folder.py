@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from seismag.data.archive import SIMULATION_FILE
+from seismag.archive.survey import SIMULATION_FILE
 from seismag.domain import UsageError
 from seismag.files import write_json_atomic
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.archive.stations import read_stations
 from seismag.config import SimulateConfig
 from seismag.data.simulate.activity import Activity, make_activity
 from seismag.data.simulate.dirt import StationHistory, plan_history
@@ -20,7 +21,6 @@ from seismag.data.simulate.earthquakes import earthquakes
 from seismag.data.simulate.emission import Emission, events_in_range, plan_emissions
 from seismag.data.simulate.law import quiet_band_power
 from seismag.data.simulate.sites import Site, make_site, noisier
-from seismag.data.stations import read_stations
 from seismag.domain import Station, UsageError
 
 CHANGED_NOISE = 6.0  # power of the sensor noise after a change of instrument

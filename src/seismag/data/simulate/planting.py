@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.archive.survey import cut_day, judge_day, load_day, unusable_windows
 from seismag.config import DataConfig, EmissionConfig
-from seismag.data.archive import cut_day, judge_day, load_day, unusable_windows
 from seismag.data.simulate.emission import Emission, plan_emissions
 from seismag.data.simulate.injection import emission_of_file
 from seismag.data.simulate.survey import band_power_nt2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.quality import main_field
+from seismag.archive.quality import main_field
 from seismag.domain import Station
 
 CELL_DEG = 0.2  # stations within one cell see the same field

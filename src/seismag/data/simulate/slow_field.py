@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.quality import main_field
+from seismag.archive.quality import main_field
 from seismag.data.simulate.activity import day_stream
 from seismag.data.simulate.sites import Site
 

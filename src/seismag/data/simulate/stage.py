@@ -10,8 +10,8 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from seismag import __version__
+from seismag.archive.survey import TRUTH_FILE
 from seismag.config import SimulateConfig
-from seismag.data.archive import TRUTH_FILE
 from seismag.data.simulate.activity import MARGIN_D, day_stream
 from seismag.data.simulate.background import DAY_S, background_power, simulate_background
 from seismag.data.simulate.dirt import cultural_noise, cultural_power, soil

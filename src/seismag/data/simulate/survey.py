@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.archive.survey import cut_day, require_one_hertz, station_of
 from seismag.config import DataConfig
-from seismag.data.archive import cut_day, require_one_hertz, station_of
 from seismag.data.simulate.emission import WINDOW_H
 from seismag.domain import DataError, Station
 from seismag.files import write_table

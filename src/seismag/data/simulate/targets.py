@@ -9,15 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.config import EmissionConfig
-from seismag.data.inputs import Inputs, checksums
 from seismag.data.simulate.earthquakes import with_parents
 from seismag.data.simulate.emission import events_in_range
 from seismag.data.simulate.planting import Target, background_of_day
 from seismag.data.simulate.survey import reference_nt2
-from seismag.data.store import DAYS_FILE, Store, read_table
 from seismag.domain import MINIMUM_MAGNITUDE, DataError, magnitude_classes
 from seismag.parallel import Progress
 from seismag.recordings.additions import WRITABLE
+from seismag.windows.inputs import Inputs, checksums
+from seismag.windows.store import DAYS_FILE, Store, read_table
 
 FloatArray = NDArray[np.float64]
 

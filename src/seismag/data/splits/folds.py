@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from seismag.archive.stations import read_stations
 from seismag.config import SplitConfig
 from seismag.data.splits.purge import EVENT, utc_days
-from seismag.data.stations import read_stations
-from seismag.data.windows import EARTH
 from seismag.domain import Station, UsageError
+from seismag.windows.criteria import EARTH
 
 Folds = NDArray[np.int64]
 

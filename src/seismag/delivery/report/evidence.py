@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 
 from seismag.cards import read_card
-from seismag.data.store import REJECTED_FILE, Store
 from seismag.delivery.report.consistency import require_consistent, require_same_skill
 from seismag.delivery.report.quotation import Quoter
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, SeismagError, UsageError
@@ -33,6 +32,7 @@ from seismag.learning.checkpoint import is_image
 from seismag.metrics import mcc
 from seismag.runs import Run
 from seismag.validation.finished_runs import final_results, require_files, runs_behind, store_of
+from seismag.windows.store import REJECTED_FILE, Store
 
 EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json
 _WAY_OUT = {

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from seismag.config import AuditConfig
-from seismag.data.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 from seismag.evaluation.checks.result import CheckResult
 from seismag.metrics import FloatArray
+from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 BAND_HZ = (0.010, 0.045)
 BLOCK_D = 5  # storms last days: the unit that is put in another order

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from seismag.config import AuditConfig
-from seismag.data.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 from seismag.evaluation.checks.result import CheckResult
 from seismag.metrics import FloatArray
+from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 COPY_CORRELATION = 0.5  # ten times what independent windows reach; copies with other gaps and rounding keep 0.8
 SAME_TIME_CORRELATION = 0.9  # ... of the upper third of the rows, for two stations at one time

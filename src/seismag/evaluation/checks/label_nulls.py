@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from seismag.config import AuditConfig
-from seismag.data.store import LEGACY_IMAGE, Store
 from seismag.evaluation.checks.reference_model import (
     field_features,
     folds_of,
@@ -37,6 +36,7 @@ from seismag.evaluation.checks.reference_model import (
 from seismag.evaluation.checks.result import CheckResult
 from seismag.evaluation.predictions import judged_rows, task_probabilities
 from seismag.metrics import FloatArray, IndexArray
+from seismag.windows.store import LEGACY_IMAGE, Store
 
 LEAST_SLIDE = 0.05  # of the archive: shorter slides leave labels on their own windows
 REFITS = 999

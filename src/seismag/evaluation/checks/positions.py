@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from seismag.archive.stations import read_stations
 from seismag.config import AuditConfig
-from seismag.data.stations import read_stations
-from seismag.data.windows import EARTH
 from seismag.evaluation.checks.result import CheckResult
 from seismag.metrics import FloatArray, IndexArray
+from seismag.windows.criteria import EARTH
 
 CLOSE_D = 1.0
 CLOSE_KM, FAR_KM = 33.0, 165.0  # of one coordinate: within a sequence, and beyond nearly every one

@@ -19,10 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from seismag.data.store import SHARD_SAMPLES, Store, read_samples
 from seismag.domain import COMPONENTS, DataError
 from seismag.metrics import FloatArray, IndexArray
 from seismag.spectrogram.compute import PAIRS
+from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
 BANDS_HZ = {"pc5": (0.0016, 0.007), "pc4": (0.007, 0.022), "pc3": (0.022, 0.1), "high": (0.1, 0.5)}
 RIDGE = 0.01  # of the number of training windows, on features of unit deviation

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seismag.data.tables import decode_text, read_payload
+from seismag.archive.tables import decode_text, read_payload
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.checks.class_by import (
     Feature,

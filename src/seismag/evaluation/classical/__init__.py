@@ -16,7 +16,6 @@ from scipy.optimize import brentq
 from scipy.special import i0e, i1e
 from sklearn.model_selection import GroupKFold
 
-from seismag.data.store import LEGACY_IMAGE, Store
 from seismag.domain import DataError
 from seismag.evaluation.baselines.frequencies import class_frequencies, prior_balanced
 from seismag.evaluation.baselines.learnt import fit_rule
@@ -24,6 +23,7 @@ from seismag.evaluation.classical.features import COHERENCE2_LEAST, ClassicalFea
 from seismag.evaluation.classical.spectra import band_spectra
 from seismag.evaluation.predictions import TASK_CLASSES, probability_columns, truth_index
 from seismag.metrics import FloatArray, IndexArray
+from seismag.windows.store import LEGACY_IMAGE, Store
 
 NEEDED_COLUMNS = ("start_utc", "end_utc", "local_hour", "kp_max", "dst_min_nt", "h_axis_deg", "azimuth_deg")
 ALARM_Z = 2.0

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.data.store import SHARD_SAMPLES, Store, read_samples
 from seismag.metrics import FloatArray
+from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
 BANDS_HZ = (
     (0.010, 0.045),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.report.figures.drawn_text import assert_readable, draw_and_note
+from fixtures.drawn_text import assert_readable, draw_and_note
 from seismag.config import ModelConfig
 from seismag.delivery.report.figures.architecture import draw_architecture
 from seismag.learning.architecture import describe_blocks

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from delivery.report.figures.drawn_text import Drawing, assert_readable, draw_and_note
-from delivery.report.finished_study import make_run
-from seismag.data.store import Store, open_store
+from fixtures.drawn_text import Drawing, assert_readable, draw_and_note
+from fixtures.finished_study import make_run
+from fixtures.study_store import make_store
 from seismag.delivery.report.evidence import Evidence, read_evidence
 from seismag.delivery.report.figures import draw_report_figures
 from seismag.delivery.report.figures.balance import draw_class_balance
@@ -24,7 +24,7 @@ from seismag.evaluation.alarm_report import draw_molchan
 from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
 from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.learning.architecture import describe_model
-from validation.study_store import make_store
+from seismag.windows.store import Store, open_store
 
 TASKS = ("detection", "magnitude", "azimuth")
 NOT_DRAWN = {

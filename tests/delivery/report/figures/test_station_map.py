@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery.report.figures.drawn_text import Drawing, assert_readable, draw_and_note
-from seismag.data.stations import read_stations
-from seismag.data.store import CATALOG_FILE, Store, open_store
+from fixtures.drawn_text import Drawing, assert_readable, draw_and_note
+from fixtures.study_store import make_store
+from seismag.archive.stations import read_stations
 from seismag.delivery.report.figures.station_map import Places, coastlines, draw_station_map, extent_of, places_of
 from seismag.domain import DataError
 from seismag.files import write_table
-from validation.study_store import make_store
+from seismag.windows.store import CATALOG_FILE, Store, open_store
 
 JAPAN = {"KAK": (36.23, 140.19), "MMB": (43.91, 144.19), "KNY": (31.42, 130.88)}
 POLAR = {"THL": (77.47, -69.23), "NAQ": (61.16, -45.44)}

@@ -21,11 +21,11 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from seismag.data.stations import read_stations
-from seismag.data.store import Store, store_catalog
+from seismag.archive.stations import read_stations
 from seismag.domain import MAGNITUDE_CLASSES, DataError
 from seismag.evaluation.figures import BLUE, GREEN, ORANGE, STYLE, save_figure
 from seismag.evaluation.part_figures import PAGE_IN
+from seismag.windows.store import Store, store_catalog
 
 MARGIN_DEG = 1.5
 _COLOURS = {"Moderate": GREEN, "Medium": BLUE, "Large": ORANGE}

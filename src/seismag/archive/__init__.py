@@ -1,0 +1,1 @@
+"""What an archive holds: stations, catalogues, indices, and each day of recordings with its quality."""

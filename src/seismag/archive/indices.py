@@ -1,0 +1,335 @@
+"""Kp and Dst on their regular grids, from the formats in which they are published.
+
+Read by content: Kp as one value a row (``Date_Time_UTC, Kp_Index`` or ``time_utc, kp``), one day a row
+(``Date, K_00 .. K_21``) or CelesTrak's SW-All.csv; Dst as WDC format, IAGA-2002, or ``time_utc, dst_nt``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from seismag.archive.coverage import short_time
+from seismag.archive.tables import ZONED_TIME, TextTable, decode_text, read_payload, read_table
+from seismag.domain import DataError
+
+FloatArray = NDArray[np.float64]
+TimeArray = NDArray[np.datetime64]
+Name = Literal["kp", "dst"]
+
+STEP_H: dict[str, int] = {"kp": 3, "dst": 1}
+_LIMITS = {"kp": (0.0, 9.0), "dst": (-2000.0, 500.0)}
+_FILLS = {"kp": (-1.0, 99.0, 99.9, 999.0, 9999.0, 99999.0), "dst": (9999.0, 9999.9, 99999.0, 99999.9, 99999.99)}
+_TIME_COLUMNS = ("time_utc", "date_time_utc", "datetime_utc")
+_KP_COLUMNS = ("kp", "kp_index")
+_DST_COLUMNS = ("dst_nt", "dst")
+_WDC_VERSIONS = {"0": "quick-look", "1": "provisional", "2": "final"}
+_FLUX_FLAGS_WITH_OBSERVED_KP = ("OBS", "INT")  # INT: only the solar flux F10.7 of the day is interpolated
+_MISSING = ("", "nan", "na", "null")
+_HOUR = np.timedelta64(1, "h")
+_YEARS = (np.datetime64("1900-01-01"), np.datetime64("2100-01-01"))
+_THIRD_TOLERANCE = 0.05  # files write thirds as 0.333, 0.33 or 0.3
+
+
+@dataclass(frozen=True)
+class SpaceWeatherIndex:
+    """An index of geomagnetic activity on its regular grid.
+
+    Attributes:
+        name: "kp" (3-hourly, 0..9 in thirds) or "dst" (hourly, nT).
+        start_utc: start of the first interval, datetime64[ms].
+        step_h: length of an interval in hours.
+        values: (n,) float64; value i holds for ``[start_utc + i step, start_utc + (i + 1) step)``; NaN: missing.
+        sha256: of the file on disk.
+        warnings: sentences for the user.
+    """
+
+    name: str
+    start_utc: np.datetime64
+    step_h: int
+    values: FloatArray
+    sha256: str
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def holes(self) -> list[tuple[np.datetime64, np.datetime64]]:
+        """Runs of missing values as ``[start, end)``."""
+        edges = np.flatnonzero(np.diff(np.isnan(self.values), prepend=False, append=False))
+        times = self.start_utc + edges * (self.step_h * _HOUR)
+        return list(zip(times[::2], times[1::2], strict=True))
+
+    @property
+    def missing_fraction(self) -> float:
+        """Share of the grid without a value."""
+        return float(np.isnan(self.values).mean())
+
+    def maximum(self, starts: ArrayLike, ends: ArrayLike) -> FloatArray:
+        """Give the largest value of the intervals that overlap ``[start, end)``; NaN if one of them is missing."""
+        return self._extreme(starts, ends, np.maximum)
+
+    def minimum(self, starts: ArrayLike, ends: ArrayLike) -> FloatArray:
+        """Give the smallest value of the intervals that overlap ``[start, end)``; NaN if one of them is missing."""
+        return self._extreme(starts, ends, np.minimum)
+
+    def _extreme(self, starts: ArrayLike, ends: ArrayLike, choose: np.ufunc) -> FloatArray:
+        step = self.step_h * _HOUR
+        begins = np.atleast_1d(np.asarray(starts, dtype="datetime64[ms]")) - self.start_utc
+        finishes = np.atleast_1d(np.asarray(ends, dtype="datetime64[ms]")) - self.start_utc
+        if not np.all(begins < finishes):
+            raise ValueError("a window ends before it starts, or has no time")
+        first, last = begins // step, -(-finishes // step)
+        inside = (first >= 0) & (last <= self.values.size)
+        result = np.full(inside.shape, np.nan)
+        first, length = first[inside], (last - first)[inside]
+        # Sparse table: level k holds the extreme of 2^k values from each place on; two of them span any range.
+        level, table = np.log2(np.maximum(length, 1)).astype(int), self.values
+        found = np.full(first.shape, np.nan)
+        for power in range(int(level.max(initial=-1)) + 1):
+            now = level == power
+            found[now] = choose(table[first[now]], table[first[now] + length[now] - 2**power])
+            table = choose(table[: -(2**power)], table[2**power :])
+        result[inside] = found
+        return result
+
+
+def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
+    """Read Kp or Dst from one file, plain or gzip.
+
+    Fill values (-1 for Kp, 9999 and the like) become NaN; values repeated for one time are kept once;
+    predicted values of CelesTrak are left out. Kp is brought to exact thirds.
+
+    Args:
+        path: the file.
+        name: "kp" or "dst".
+
+    Raises:
+        DataError: missing or empty file, another index or format, times without a zone, off the grid or
+            with contradicting values, values outside 0..9 (Kp) or -2000..500 nT (Dst), no value at all.
+    """
+    path = Path(path)
+    payload, sha256 = read_payload(path)
+    found, times, values, notes = _read_any(decode_text(payload, path), path)
+    if found != name:
+        raise DataError(f"{path}: this is {_title(found)}, not {_title(name)}. Name the right file for each.")
+    values = _mask_and_check(times, values, name, path)
+    if name == "kp":
+        values, off = _to_thirds(values)
+        notes += [f"{off} Kp values are no thirds of a unit: predicted, averaged or simulated?"] if off else []
+    start, grid = _to_grid(times, values, name, path)
+    return SpaceWeatherIndex(name, start, STEP_H[name], grid, sha256, notes)
+
+
+def _title(name: str) -> str:
+    return {"kp": "the planetary index Kp", "dst": "the ring-current index Dst"}[name]
+
+
+def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[str]]:
+    """Recognise the format and give what is in it: name, times, values, notes."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if re.search(r"K-index values|K9-limit", text[:1000]):
+        raise DataError(
+            f"{path}: a table of local K of one observatory. Local K is not the planetary Kp; get Kp from GFZ."
+        )
+    if re.match(r"\d{4};\d{2};\d{2};\d{4}\.\d+;", first):
+        raise DataError(
+            f"{path}: daily sunspot numbers (SIDC-SILSO), not Kp or Dst. Get Kp from GFZ, Dst from WDC Kyoto."
+        )
+    if re.match(r"DST\d{4}\*", first):
+        return "dst", *_read_wdc(text, path)
+    if re.match(r"\s*Format\s+IAGA-?2002", first, re.IGNORECASE) or re.match(r"DATE\s+TIME\s+DOY\s", first):
+        return "dst", *_read_iaga2002(text, path)
+    table = read_table(text, path)
+    if table.find("kp1") is not None:
+        return "kp", *_read_days(table, [f"kp{i}" for i in range(1, 9)], 0.1, path)
+    if table.find("k_00") is not None:
+        return "kp", *_read_days(table, [f"k_{hour:02d}" for hour in range(0, 24, 3)], 1.0, path)
+    time = table.find(*_TIME_COLUMNS)
+    kp, dst = table.find(*_KP_COLUMNS), table.find(*_DST_COLUMNS)
+    if time is not None and kp is not None and dst is None:
+        return "kp", *_read_series(table, time, kp, path)
+    if time is not None and dst is not None and kp is None:
+        return "dst", *_read_series(table, time, dst, path)
+    raise DataError(
+        f"{path}: neither Kp nor Dst. It begins with {first[:60]!r}; needed: columns time_utc and kp, or time_utc "
+        f"and dst_nt, or a file of GFZ, CelesTrak (SW-All.csv) or WDC Kyoto."
+    )
+
+
+def _cell_columns(table: TextTable, places: list[int], path: Path) -> list[list[str]]:
+    """Give the cells of some columns; a row that is too short means a cut file."""
+    for row, line in zip(table.rows, table.lines, strict=True):
+        if len(row) < len(table.columns):
+            raise DataError(
+                f"{path}: line {line} has {len(row)} cells, the header {len(table.columns)}: the file is cut. "
+                f"Copy it again from its source."
+            )
+    return [[row[place] for row in table.rows] for place in places]
+
+
+def _numbers(cells: list[str], lines: list[int], path: Path) -> FloatArray:
+    numbers = np.full(len(cells), np.nan)
+    for place, (cell, line) in enumerate(zip(cells, lines, strict=True)):
+        if cell.lower() not in _MISSING:
+            try:
+                numbers[place] = float(cell)
+            except ValueError:
+                raise DataError(
+                    f"{path}: line {line}: {cell!r} is not a number. Correct it, or leave it empty."
+                ) from None
+    return numbers
+
+
+def _read_series(table: TextTable, time: int, place: int, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
+    stamps, cells = _cell_columns(table, [time, place], path)
+    text = pd.Series(stamps, dtype=object)
+    without = np.flatnonzero(~text.str.contains(ZONED_TIME).to_numpy(bool))
+    if without.size:
+        raise DataError(
+            f"{path}: line {table.lines[without[0]]}: {without.size} times have no zone ({text[without[0]]!r} is the "
+            f"first); write them with Z or +00:00."
+        )
+    times = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
+    _check_times(times, table.lines, stamps, path)
+    return times.dt.tz_localize(None).to_numpy("datetime64[ms]"), _numbers(cells, table.lines, path), []
+
+
+def _check_times(times: pd.Series, lines: list[int], stamps: list[str], path: Path) -> None:
+    for place in np.flatnonzero(times.isna()):
+        raise DataError(
+            f"{path}: line {lines[place]}: {stamps[place]!r} is not a time. Write it as 2022-01-31T03:00:00Z."
+        )
+
+
+def _read_days(
+    table: TextTable, names: list[str], factor: float, path: Path
+) -> tuple[TimeArray, FloatArray, list[str]]:
+    """Read one day a row, eight Kp values each; times are UTC by the format."""
+    places = [table.find(name) for name in ["date", *names]]
+    if None in places:
+        raise DataError(f"{path}: a table of daily Kp without all of the columns date, {', '.join(names)}.")
+    stamps, *columns = _cell_columns(table, [place for place in places if place is not None], path)
+    days = pd.to_datetime(pd.Series(stamps, dtype=object), format="%Y-%m-%d", errors="coerce")
+    _check_times(days, table.lines, stamps, path)
+    values = np.stack([_numbers(column, table.lines, path) for column in columns], axis=1)  # (days, 8)
+    filled = np.isin(values, _FILLS["kp"])
+    values = np.where(filled, np.nan, values * factor)
+    times = days.to_numpy("datetime64[ms]")[:, None] + np.arange(0, 24, 3) * _HOUR
+    flag, notes = table.find("f10.7_data_type"), []
+    if flag is not None:
+        flags = np.array(_cell_columns(table, [flag], path)[0])
+        predicted = ~np.isin(flags, _FLUX_FLAGS_WITH_OBSERVED_KP)
+        if predicted.any():
+            found = ", ".join(f"{name} {n}" for name, n in sorted(Counter(flags[predicted].tolist()).items()))
+            notes.append(
+                f"{predicted.sum()} rows of predictions from {short_time(times[predicted].min())} on are left out "
+                f"(F10.7_DATA_TYPE: {found})."
+            )
+        times, values = times[~predicted], values[~predicted]
+    return times.ravel(), values.ravel(), notes
+
+
+def _read_wdc(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
+    """Read Dst in WDC format: 120 characters a day, base value in 100 nT, 24 hourly values, the daily mean."""
+    days, values, versions = [], [], Counter[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            if not re.match(r"DST\d{4}\*", line) or len(line.rstrip()) < 116:
+                raise ValueError
+            days.append(np.datetime64(f"{line[14:16]}{line[3:5]}-{line[5:7]}-{line[8:10]}", "ms"))
+            hours = [float(line[place : place + 4]) for place in range(20, 116, 4)]
+            base_nt = 100.0 * int(line[16:20])
+        except ValueError:
+            raise DataError(
+                f"{path}: line {number} is not a day of Dst in WDC format ({line[:24]!r}). Copy the file again."
+            ) from None
+        values.append([np.nan if hour == 9999.0 else base_nt + hour for hour in hours])
+        versions[_WDC_VERSIONS.get(line[13], f"version {line[13]}")] += 1
+    times = np.array(days)[:, None] + np.arange(24) * _HOUR
+    return times.ravel(), np.array(values).ravel(), _unsettled({kind: 24 * n for kind, n in versions.items()})
+
+
+def _read_iaga2002(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
+    """Read hourly Dst in IAGA-2002, also many months one after the other; a header can be cut or repeated."""
+    stamps, cells, lines = [], [], []
+    kinds, kind = Counter[str](), "of unstated status"
+    for number, line in enumerate(text.splitlines(), 1):
+        parts = line.rstrip(" |").split()
+        if re.match(r"\d{4}-\d{2}-\d{2} ", line) and len(parts) == 4:
+            stamps.append(f"{parts[0]} {parts[1]}")
+            cells.append(parts[3])
+            lines.append(number)
+            kinds[kind] += 1
+        elif line.startswith(" Data Type"):
+            kind = line[24:].strip(" |").lower() or "of unstated status"
+        elif line.startswith("DATE") and parts[3:] != ["DST"]:
+            raise DataError(f"{path}: an IAGA-2002 file of {' '.join(parts[3:])}, not of Dst. Get Dst from WDC Kyoto.")
+        elif line.strip() and not line.startswith((" ", "DATE")):
+            raise DataError(
+                f"{path}: line {number} is not an hour of Dst ({line[:40]!r}). Copy it again from its source."
+            )
+    times = pd.to_datetime(pd.Series(stamps, dtype=object), format="%Y-%m-%d %H:%M:%S.%f", errors="coerce")
+    _check_times(times, lines, stamps, path)
+    return times.to_numpy("datetime64[ms]"), _numbers(cells, lines, path), _unsettled(kinds)
+
+
+def _unsettled(hours: dict[str, int]) -> list[str]:
+    """Warn of hours that the data centre has not called final."""
+    return [
+        f"{n} of {sum(hours.values())} hours of Dst are {kind}, not final."
+        for kind, n in sorted(hours.items())
+        if kind not in ("final", "definitive")
+    ]
+
+
+def _mask_and_check(times: TimeArray, values: FloatArray, name: Name, path: Path) -> FloatArray:
+    low, high = _LIMITS[name]
+    masked = np.where(np.isin(values, _FILLS[name]), np.nan, values)
+    wrong = np.flatnonzero((masked < low) | (masked > high))
+    if wrong.size:
+        raise DataError(
+            f"{path}: {name} is {masked[wrong[0]]:g} at {short_time(times[wrong[0]])}, outside {low:g}..{high:g} "
+            f"({wrong.size} values). Correct them, or leave them empty."
+        )
+    if np.isnan(masked).all():
+        raise DataError(f"{path}: holds no value of {name}. Copy it again from its source.", "empty_file")
+    return masked
+
+
+def _to_thirds(values: FloatArray) -> tuple[FloatArray, int]:
+    thirds = np.round(values * 3.0) / 3.0
+    near = np.abs(values - thirds) <= _THIRD_TOLERANCE
+    return np.where(near, thirds, values), int((~near & ~np.isnan(values)).sum())
+
+
+def _to_grid(times: TimeArray, values: FloatArray, name: Name, path: Path) -> tuple[np.datetime64, FloatArray]:
+    """Place values on the regular grid; several values of one time must agree."""
+    known = ~np.isnan(values)
+    start, end = times.min(), times.max()
+    if start < _YEARS[0] or end > _YEARS[1]:
+        odd = start if start < _YEARS[0] else end
+        raise DataError(f"{path}: {short_time(odd)} is outside 1900..2100. Correct the time.")
+    off = np.flatnonzero((times - times.astype("datetime64[D]")) % (STEP_H[name] * _HOUR))
+    if off.size:
+        raise DataError(
+            f"{path}: {short_time(times[off[0]])} is no start of a {STEP_H[name]}-hour interval "
+            f"({off.size} times). {name} is given at the start of each interval, UTC."
+        )
+    place = (times - start) // (STEP_H[name] * _HOUR)
+    grid = np.full(int(place.max()) + 1, np.nan)
+    grid[place[known]] = values[known]
+    other = np.flatnonzero(known & (grid[place] != values))
+    if other.size:
+        raise DataError(
+            f"{path}: two values of {name} at {short_time(times[other[0]])}: {values[other[0]]:g} and "
+            f"{grid[place[other[0]]]:g}. Keep one of them."
+        )
+    return start, grid

@@ -1,0 +1,254 @@
+"""What an archive of recordings holds, by names and headers: no sample is read, so a large one is listed at once."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, folder_of, list_files
+from seismag.domain import DataError, UsageError
+from seismag.recordings import Recording, format_of, is_marked, read_recording
+from seismag.recordings.claims import read_claim
+from seismag.recordings.compression import read_head
+from seismag.recordings.days import field_of_day
+
+_SHOWN_STATIONS = 30
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file of an archive and what it claims.
+
+    Attributes:
+        path: relative to the archive.
+        size: bytes.
+        format: "" unknown.
+        station: by name, header or folder; "" unknown.
+        days: empty where unknown; of a longer file that does not name its days only the first.
+        marked: it says that seismag made or changed it.
+    """
+
+    path: str
+    size: int
+    format: str
+    station: str
+    days: NDArray[np.datetime64]
+    marked: bool
+
+
+def list_recordings(archive: Path) -> list[ListedFile]:
+    """List the files of an archive with what their names and first bytes claim.
+
+    Raises:
+        DataError: the folder holds no file.
+    """
+    listed = []
+    for path in list_files(archive):
+        head, claim = read_head(path), read_claim(path)
+        station = claim.station or folder_of(path, archive)
+        name, size = path.relative_to(archive).as_posix(), path.stat().st_size
+        listed.append(ListedFile(name, size, format_of(head), station, claim.days, is_marked(head)))
+    return listed
+
+
+def archive_summary(archive: Path) -> dict[str, Any]:
+    """Count what an archive holds: the keys of ``seismag inspect DIR --json`` (docs/data-formats.md).
+
+    Raises:
+        DataError: the folder holds no file, or its tables are damaged.
+    """
+    files = list_recordings(archive)
+    simulation = _read_simulation(archive)
+    truth = read_truth(archive)
+    emissions = None if truth is None else truth.drop_duplicates(["station", "event_id"])
+    origins = Counter("simulated" if simulation is not None or file.marked else "observed" for file in files)
+    return {
+        "archive": str(archive),
+        "files": len(files),
+        "size_mb": round(sum(file.size for file in files) / 1e6, 3),
+        "formats": dict(Counter(file.format or "unknown" for file in files).most_common()),
+        "origin": dict(origins.most_common()),
+        "stations": _stations(files),
+        "unclear": sum(not (file.station and file.days.size) for file in files),
+        "events": _count_events(archive),
+        "emissions": None if emissions is None else len(emissions),
+        "emission_windows": None if truth is None else len(truth),
+        "emission_stations": {} if emissions is None else emissions["station"].value_counts().sort_index().to_dict(),
+        "snr_median": None if truth is None or truth["snr"].isna().all() else round(float(truth["snr"].median()), 3),
+        "simulation": simulation,
+    }
+
+
+def describe_archive(facts: dict[str, Any]) -> str:
+    """Lines for a terminal: what an archive holds."""
+    formats = ", ".join(f"{count} {name}" for name, count in facts["formats"].items())
+    origin = ", ".join(f"{count} {name}" for name, count in facts["origin"].items())
+    lines = [
+        f"archive     {facts['archive']}",
+        f"files       {facts['files']}, {facts['size_mb']:.1f} MB: {formats}",
+        f"origin      {origin}",
+    ]
+    if facts["unclear"]:
+        lines.append(f"            {facts['unclear']} files name no station or no day")
+    for number, (code, entry) in enumerate(facts["stations"].items()):
+        if number == _SHOWN_STATIONS:
+            lines.append(f"            and {len(facts['stations']) - _SHOWN_STATIONS} more")
+            break
+        span = f"{entry['first_day']} to {entry['last_day']}" if entry["days"] else "no day named"
+        title = "" if number else "stations"
+        lines.append(f"{title:<12}{code:<5}{entry['days']:>6} days, {entry['files']:>6} files, {span}")
+    return "\n".join([*lines, *_describe_scenario(facts)])
+
+
+def describe_simulation(facts: dict[str, Any], options: list[str]) -> str:
+    """Lines for a terminal after ``seismag simulate``: what was written, and the next command.
+
+    Args:
+        facts: of ``archive_summary``.
+        options: of the next command, by which ``prepare`` gets the settings of the scenario.
+    """
+    out = facts["archive"]
+    command = ["seismag", "prepare", "--archive", out, "--stations", f"{out}/stations.csv"]
+    command += ["--catalog", f"{out}/catalogue.csv"]
+    if not facts["simulation"].get("injected"):
+        command += ["--kp", f"{out}/kp.csv", "--dst", f"{out}/dst.csv"]
+    return f"{describe_archive(facts)}\nnext        {shlex.join([*command, *options, '--out', 'STORE'])}"
+
+
+def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Recording, pd.DataFrame | None]:
+    """Choose a day of an archive to be drawn and read it.
+
+    Args:
+        archive: its folder.
+        station: code; None: the first one that fits.
+        day: UTC date; None: the first one with a planted emission, else the first one.
+
+    Returns:
+        The day as one recording, and the rows of truth.parquet that touch it (None: no such table).
+
+    Raises:
+        UsageError: ``day`` is no date, or the archive has no such station.
+        DataError: no file of that day, or it cannot be read.
+    """
+    wanted = _parse_day(day)
+    holders: dict[tuple[np.datetime64, str], list[str]] = {}
+    for file in list_recordings(archive):
+        for date in file.days:
+            holders.setdefault((date, file.station), []).append(file.path)
+    codes = sorted({code for _, code in holders})
+    if station is not None and (station := station.upper()) not in codes:
+        raise UsageError(f"--station {station}: {archive} has {', '.join(codes[:30]) or 'no station with a day'}.")
+    fitting = [key for key in holders if station in (None, key[1]) and wanted in (None, key[0])]
+    if not fitting:
+        known = sorted(date for date, code in holders if station in (None, code))
+        span = f"its days run from {known[0]} to {known[-1]}" if known else "no file names its day"
+        raise DataError(f"{archive}: no file of {station or 'any station'}{f' on {wanted}' if day else ''}; {span}.")
+    truth = read_truth(archive)
+    planted = set() if truth is None else set(zip(truth["start_utc"].to_numpy("M8[D]"), truth["station"], strict=True))
+    date, code = min([key for key in fitting if key in planted] or fitting)
+    recordings = [read_recording(archive / path) for path in holders[date, code]]
+    merged = recordings[0]
+    if abs(merged.rate_hz - 1.0) <= 1e-9:
+        merged = replace(merged, start_utc=date.astype("M8[ms]"), field_nt=field_of_day(recordings, date))
+    if truth is not None:
+        truth = truth[(truth["station"] == code) & (truth["start_utc"].to_numpy("M8[D]") == date)]
+    return merged, truth
+
+
+def read_truth(archive: Path) -> pd.DataFrame | None:
+    """Read the planted emissions of an archive; None where it has no truth.parquet.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    path = archive / TRUTH_FILE
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Simulate the archive again.") from error
+
+
+def _describe_scenario(facts: dict[str, Any]) -> list[str]:
+    lines = []
+    scenario = facts["simulation"]
+    settings = (scenario or {}).get("simulate", {})
+    emission = settings.get("emission", {})
+    band = f"{emission.get('low_mhz', 0):g}-{emission.get('high_mhz', 0):g} mHz"
+    if scenario is not None and scenario.get("injected"):
+        counts = scenario.get("files", {})
+        lines.append(
+            f"injected    {counts.get('changed', '?')} files changed, {counts.get('copied', '?')} copied as they are; "
+            f"seed {settings.get('seed')}, SNR {emission.get('snr', 0):g} at M 5 and 100 km"
+        )
+        if counts.get("unusable"):
+            reasons = ", ".join(f"{count} {word}" for word, count in counts["unusable"].items())
+            lines.append(f"            of those copied, not usable: {reasons}")
+        if codes := scenario.get("unlisted_stations"):
+            lines.append(
+                f"            stations not listed: {', '.join(codes[:_SHOWN_STATIONS])}; "
+                "name a table with them, --set simulate.station_file=FILE"
+            )
+    elif scenario is not None:
+        lines.append(
+            f"scenario    seed {settings.get('seed')}, trap {settings.get('trap')}, emission SNR "
+            f"{emission.get('snr', 0):g} at M 5 and 100 km"
+        )
+    if (scenario or {}).get("complete") is False:
+        lines.append("            UNFINISHED: give the command that made it again, and it goes on")
+    if facts["events"] is not None:
+        lines.append(f"catalogue   {facts['events']} earthquakes")
+    if facts["emissions"] is not None:
+        where = ", ".join(f"{count} {code}" for code, count in facts["emission_stations"].items()) or "none"
+        snr = "" if facts["snr_median"] is None else f", {band}, SNR {facts['snr_median']:.3g} (median)"
+        lines.append(f"planted     {facts['emissions']} emissions in {facts['emission_windows']} windows{snr}: {where}")
+    return lines
+
+
+def _stations(files: list[ListedFile]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for code in sorted({file.station for file in files if file.station}):
+        own = [file for file in files if file.station == code]
+        days = np.unique(np.concatenate([file.days for file in own]))
+        found[code] = {
+            "days": int(days.size), "files": len(own), "first_day": str(days[0]) if days.size else None,
+            "last_day": str(days[-1]) if days.size else None,
+        }  # fmt: skip
+    return found
+
+
+def _read_simulation(archive: Path) -> dict[str, Any] | None:
+    path = archive / SIMULATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8") or "{}")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Simulate the archive again.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _count_events(archive: Path) -> int | None:
+    path = archive / "catalogue.csv"
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return max(sum(bool(line.strip()) for line in stream) - 1, 0)
+
+
+def _parse_day(text: str | None) -> np.datetime64 | None:
+    if text is None:
+        return None
+    try:
+        return np.datetime64(pd.Timestamp(text).date(), "D")
+    except ValueError:
+        raise UsageError(f"--day {text}: not a date. Write it as 2014-04-07.") from None

@@ -1,0 +1,61 @@
+"""The noise floor: what is left above 100 mHz in the quietest columns, mostly noise of the sensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.config import DataConfig
+from seismag.recordings import Recording
+from seismag.recordings.days import days_of, field_of_day
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows
+
+NOISE_BAND_HZ = (0.1, 0.5)  # mostly sensor noise on a quiet day
+
+
+def noise_floor_nt(power: NDArray[np.float32], spec: DataConfig) -> NDArray[np.float64]:
+    """Amplitude in the band above 100 mHz in the quietest tenth of a window, mean of the components.
+
+    Args:
+        power: (..., 3, F, T) in nT²/Hz, NaN masked.
+        spec: the grid.
+
+    Returns:
+        (...,) rms in nT.
+    """
+    frequency = make_grid(spec).frequency_hz
+    rows = _rows(frequency)
+    width = np.gradient(frequency)[rows]
+    band = np.sort(np.einsum("...ft,f->...t", power[..., rows, :], width.astype(np.float32)), axis=-1)  # NaN last
+    rank = np.maximum(np.isfinite(band).sum(axis=-1, keepdims=True) - 1, 0) // 10
+    return np.sqrt(np.take_along_axis(band, rank, axis=-1)[..., 0].astype(np.float64)).mean(axis=-1)
+
+
+def noise_band_hz(frequency_hz: NDArray[np.float64]) -> tuple[float, float] | None:
+    """First and last row of the noise floor, Hz; None where the rows end below."""
+    band = frequency_hz[_rows(frequency_hz)]
+    return (float(band[0]), float(band[-1])) if band.size else None
+
+
+def noise_floor_of(recording: Recording, spec: DataConfig) -> float:
+    """Median noise floor, nT, of the windows of a recording at 1 Hz; NaN where no window has an unmasked column."""
+    floors = [
+        noise_floor_nt(power_spectrogram(split_windows(mask_artefacts(field, spec), spec), spec), spec)
+        for field in (field_of_day([recording], day) for day in days_of(recording))
+    ]
+    found = np.concatenate(floors)
+    return float(np.median(found[np.isfinite(found)])) if np.isfinite(found).any() else np.nan
+
+
+def _rows(frequency_hz: NDArray[np.float64]) -> NDArray[np.bool_]:
+    rows: NDArray[np.bool_] = (frequency_hz >= NOISE_BAND_HZ[0]) & (frequency_hz < NOISE_BAND_HZ[1])
+    return rows
+
+
+def describe_noise_band(facts: dict[str, Any]) -> str:
+    """Say which band the noise floor is of."""
+    low, high = (1000 * edge for edge in facts["noise_band_hz"])
+    return f"at {low:.0f}-{high:.0f} mHz in the quietest tenth of the columns"

@@ -1,0 +1,120 @@
+"""Tables of stations, as they come from spreadsheets, and the reader of delimited text beneath them.
+
+``read_stations()`` gives the shipped 24 stations of BMKG; ``read_stations(path)`` any table with a code,
+a latitude and a longitude.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from seismag.archive.tables import decode_text, read_payload, read_table
+from seismag.domain import DataError, Station
+
+_CODE = ("code", "kode_stasiun", "kode", "station", "station_code", "stasiun", "iaga", "iaga_code")
+_LATITUDE = ("latitude_deg", "latitude", "lat_deg", "lat", "lat_deg_north", "lintang", "station_latitude_deg")
+_LONGITUDE = (
+    "longitude_deg", "longitude", "lon_deg_east", "lon_deg", "lon", "long", "bujur", "station_longitude_deg",
+)  # fmt: skip
+_NAME = ("name", "nama", "nama_stasiun", "station_name")
+_ELEVATION = ("elevation_m", "elevation", "elevasi", "altitude_m", "station_elevation_m")
+_SAME_PLACE_DEG = 1e-3
+
+
+def read_stations(path: str | Path | None = None) -> dict[str, Station]:
+    """Read a table of stations.
+
+    Accepts commas, semicolons (then also decimal commas) or tabs, a byte-order mark, stray and
+    non-breaking spaces, blank rows, English or Indonesian column names, and longitudes 0..360. A row
+    repeated with the same place (within 0.001 degrees) is kept once.
+
+    Args:
+        path: the table; None gives the 24 stations of BMKG that come with the package.
+
+    Returns:
+        Stations by code (upper case), in the order of the file; longitudes in [-180, 180).
+
+    Raises:
+        DataError: not such a table, empty, a coordinate missing or out of range, or one code at two places.
+    """
+    if path is None:
+        with resources.as_file(resources.files("seismag.archive") / "bmkg_stations.csv") as shipped:
+            return read_stations(shipped)
+    path = Path(path)
+    table = read_table(decode_text(read_payload(path)[0], path), path)
+    code, latitude, longitude = (table.find(*names) for names in (_CODE, _LATITUDE, _LONGITUDE))
+    if code is None or latitude is None or longitude is None:
+        raise DataError(
+            f"{path}: not a table of stations. Columns found: {', '.join(table.columns)}; "
+            f"needed: code, latitude_deg, longitude_deg (and, if you like, name, elevation_m)."
+        )
+    stations: dict[str, Station] = {}
+    for row, line in zip(table.rows, table.lines, strict=True):
+        where = f"{path}: line {line}"
+        cells = _fit(row, len(table.columns), where)
+        station = Station(
+            cells[code].upper(),
+            _coordinate(cells[latitude], "latitude", (-90.0, 90.0), where, table.decimal_comma),
+            _coordinate(cells[longitude], "longitude", (-180.0, 360.0), where, table.decimal_comma),
+            _optional(cells, table.find(*_NAME)),
+            _elevation(_optional(cells, table.find(*_ELEVATION)), where, table.decimal_comma),
+        )
+        if not station.code:
+            raise DataError(f"{where}: the station has no code. Add it, or delete the row.")
+        _add(stations, station, where)
+    if not stations:
+        raise DataError(f"{path}: a header and no station. Add at least one row.", "empty_file")
+    return stations
+
+
+def _fit(row: Sequence[str], n_columns: int, where: str) -> list[str]:
+    if any(row[n_columns:]):
+        raise DataError(f"{where}: {len(row)} cells, but the header has {n_columns}. Quote cells that hold commas.")
+    return [*row, *[""] * (n_columns - len(row))][:n_columns]
+
+
+def _optional(cells: Sequence[str], column: int | None) -> str:
+    return "" if column is None else cells[column]
+
+
+def _number(text: str, where: str, name: str, decimal_comma: bool) -> float:
+    plain = text.replace("−", "-")
+    if decimal_comma:
+        plain = plain.replace(",", ".")
+    try:
+        return float(plain)
+    except ValueError:
+        raise DataError(f"{where}: {name} is {text!r}, not a number in degrees or metres.") from None
+
+
+def _coordinate(text: str, name: str, limits: tuple[float, float], where: str, decimal_comma: bool) -> float:
+    low, high = limits
+    if not text:
+        raise DataError(f"{where}: the {name} is missing. Write it in degrees, or delete the row.")
+    value = _number(text, where, name, decimal_comma)
+    if not low <= value <= high:
+        raise DataError(
+            f"{where}: {name} {text} is outside {low:g}..{high:g} degrees. Are latitude and longitude swapped, "
+            f"or is the decimal sign lost?"
+        )
+    return value - 360.0 if value >= 180.0 else value
+
+
+def _elevation(text: str, where: str, decimal_comma: bool) -> float:
+    return _number(text, where, "elevation", decimal_comma) if text else 0.0
+
+
+def _add(stations: dict[str, Station], station: Station, where: str) -> None:
+    known = stations.setdefault(station.code, station)
+    apart_deg = max(
+        abs(known.latitude_deg - station.latitude_deg),
+        abs((known.longitude_deg - station.longitude_deg + 180.0) % 360.0 - 180.0),
+    )
+    if apart_deg > _SAME_PLACE_DEG:
+        raise DataError(
+            f"{where}: station {station.code} is given again at another place "
+            f"({station.latitude_deg:g}, {station.longitude_deg:g} instead of {known.latitude_deg:g}, "
+            f"{known.longitude_deg:g}; limit {_SAME_PLACE_DEG:g} degrees). Keep one of the two rows."
+        )

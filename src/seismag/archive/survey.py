@@ -1,0 +1,328 @@
+"""What an archive of recordings holds, day by day: the survey that comes before any choice of windows.
+
+``survey_file`` reads one file and judges each UTC day in it; ``resolve_days`` settles duplicates and days
+spread over several files; ``load_day`` gives the field of a day to whoever computes spectra.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag.archive.quality import DayQuality, assess_day, main_field
+from seismag.config import DataConfig
+from seismag.domain import COMPONENTS, DataError, Station
+from seismag.recordings import Recording, read_recording
+from seismag.recordings.claims import read_claim
+from seismag.recordings.days import days_of, field_of_day
+from seismag.spectrogram.artefacts import blank_artefacts
+from seismag.spectrogram.compute import bridge_short_gaps, masked_columns, split_windows
+
+POSITION_TOLERANCE_DEG = 0.5  # between the file's own position and the station list
+SAME_NT = 0.02  # files of one day that differ by more hold different content; formats round to 0.01 nT
+SIMULATION_FILE = "simulation.json"  # marks an archive that seismag simulated
+TRUTH_FILE = "truth.parquet"  # its planted emissions
+_TABLES = (".csv", ".json", ".parquet", ".md", ".yaml")  # at the top of an archive these are not recordings
+
+
+@dataclass(frozen=True)
+class Day:
+    """One UTC day of one station.
+
+    Attributes:
+        field_nt: (3, 86400) at 1 Hz, NaN missing.
+        h_axis_deg: azimuth of the H axis from geographic north.
+        h_axis_source: "file", or "main field" where the file does not say.
+        sha256: of the files that the day was read from, in order.
+    """
+
+    field_nt: NDArray[np.float64]
+    h_axis_deg: float
+    h_axis_source: str
+    sha256: tuple[str, ...]
+
+
+def list_files(archive: Path) -> list[Path]:
+    """List every file below an archive, sorted by relative path; hidden ones and tables at its top are passed over.
+
+    Raises:
+        DataError: the folder does not exist or holds no file.
+    """
+    if not archive.is_dir():
+        raise DataError(f"{archive}: no such folder. --archive names the folder that holds <STATION>/<day files>.")
+    found = [
+        path
+        for path in archive.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(archive).parts)
+        and not (path.parent == archive and path.suffix.lower() in _TABLES)
+    ]
+    if not found:
+        raise DataError(f"{archive}: holds no file. --archive names the folder that holds <STATION>/<day files>.")
+    return sorted(found, key=lambda p: p.relative_to(archive).as_posix())
+
+
+def is_simulated(archive: Path) -> bool:
+    """Tell whether an archive as a whole is marked as simulated; its files may say so each for itself."""
+    return (archive / SIMULATION_FILE).is_file()
+
+
+def is_unfinished(archive: Path) -> bool:
+    """Tell whether an archive is a simulation that was interrupted."""
+    if not is_simulated(archive):
+        return False
+    try:
+        facts = json.loads((archive / SIMULATION_FILE).read_text(encoding="utf-8"))
+    except ValueError:  # a damaged mark is still a mark
+        return False
+    return isinstance(facts, dict) and facts.get("complete") is False
+
+
+def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig) -> list[dict[str, object]]:
+    """Judge one file: a row for each UTC day in it, or rows that say why it cannot be used.
+
+    A file that cannot be used has a row for each day that it claims (``claimed_days``), without ``start_utc``; one
+    row without a day where it claims none.
+
+    Returns:
+        Rows with path, station, day, sha256, origin (missing for a file that cannot be read), verdict, reason (short
+        word, "" when usable), detail, medians, and for each window of the day its gap_fraction and masked_fraction.
+    """
+    row: dict[str, object] = {"path": path.relative_to(archive).as_posix()}
+    recording = None
+    try:
+        recording = read_recording(path)
+        origin = "simulated" if is_simulated(archive) else recording.origin
+        row |= {"sha256": recording.sha256, "format": recording.format, "origin": origin}
+        station = station_of(recording, path, archive, stations)
+        require_one_hertz(recording, path)
+    except DataError as error:
+        detail = str(error).replace(str(path), str(row["path"]))  # a store is the same whatever the folder
+        row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
+        code, days = claimed_days(path, recording)
+        if (code := code or folder_of(path, archive)) not in stations:
+            return [row]  # a station that is not listed has no windows
+        return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
+    row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
+    error_deg, remark = compare_position(recording, station, path)
+    rows = [
+        {**row, "day": day, "position_error_deg": error_deg}
+        | judge_day(cut_day([recording], station, day), station, day, spec)
+        for day in days_of(recording)
+    ]
+    if remark:
+        rows = [
+            {
+                **row,
+                "detail": f"{row['detail']} {remark}".strip(),
+                "verdict": "usable" if row["verdict"] == "good" else row["verdict"],
+            }
+            for row in rows
+        ]
+    return rows
+
+
+def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[np.datetime64]]:
+    """Station ("" unknown) and days of a file that cannot be used: as read, else by its name or header."""
+    if recording is not None:
+        return recording.station, days_of(recording)
+    claim = read_claim(path)
+    return claim.station, claim.days
+
+
+def judge_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:
+    """Verdict and window shares of a day, as columns of the survey."""
+    expected = main_field(station, day, day_data.h_axis_deg)
+    quality = assess_day(day_data.field_nt, spec, expected, f"{station.code} {day}")
+    windows = split_windows(day_data.field_nt, spec)
+    gaps = np.isnan(windows.sum(axis=1)).mean(axis=-1)
+    cleaned = blank_artefacts(bridge_short_gaps(day_data.field_nt, spec.max_interpolated_gap_s), quality.artefacts)
+    masked = masked_columns(split_windows(cleaned, spec), spec).any(axis=1).mean(axis=-1)
+    return {
+        "verdict": quality.verdict,
+        "reason": _reason(quality),
+        "detail": " ".join(quality.reasons),
+        "plausible": quality.plausible,
+        **{f"{name.lower()}_median_nt": value for name, value in zip(COMPONENTS, quality.median_nt, strict=True)},
+        "missing_s": int(quality.missing.max()),
+        "spikes": quality.spikes,
+        "steps": quality.steps,
+        "h_axis_deg": day_data.h_axis_deg,
+        "h_axis_source": day_data.h_axis_source,
+        "gap_fraction": gaps.tolist(),
+        "masked_fraction": masked.tolist(),
+    }
+
+
+def unusable_windows(verdict: dict[str, object], spec: DataConfig) -> list[str]:
+    """Say for each window of a judged day why it cannot be used ("" where it can)."""
+    if verdict["verdict"] == "refused":
+        return [str(verdict["detail"])] * (24 // spec.window_h)
+    shares = zip(verdict["gap_fraction"], verdict["masked_fraction"], strict=True)  # type: ignore[call-overload]
+    return [window_reason(gaps, masked, spec)[1] for gaps, masked in shares]
+
+
+def window_reason(gap_fraction: float, masked_fraction: float, spec: DataConfig) -> tuple[str, str]:
+    """Give the short word and the sentence why a window has too little data; both empty when it has enough."""
+    if gap_fraction > spec.max_gap_fraction:
+        return (
+            "gaps",
+            f"{gap_fraction:.1%} of its seconds missing, limit {spec.max_gap_fraction:.0%} (data.max_gap_fraction)",
+        )
+    if masked_fraction > spec.max_masked_fraction:
+        return "masked", (
+            f"{masked_fraction:.1%} of its columns touched by a gap, a jump or a stuck value, "
+            f"limit {spec.max_masked_fraction:.0%} (data.max_masked_fraction)"
+        )
+    return "", ""
+
+
+def load_day(paths: list[Path], station: Station, day: np.datetime64) -> Day:
+    """Read a UTC day of a station from the files that hold it.
+
+    Raises:
+        DataError: a file can no longer be read.
+    """
+    return cut_day([read_recording(path) for path in paths], station, day)
+
+
+def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Station], spec: DataConfig) -> pd.DataFrame:
+    """Give each station and day one row: settle duplicates, merge days spread over files.
+
+    Identical copies count once; files that hold different content for the same seconds refuse the day. A file that
+    cannot be used answers for the days that no other file holds.
+
+    Args:
+        survey: rows of ``survey_file``; ``path`` relative to ``archive``.
+
+    Returns:
+        The survey with ``paths`` (list) instead of ``path``; refused rows keep theirs.
+    """
+    survey = _settle_claims(survey)
+    survey = survey.assign(paths=[[path] for path in survey["path"]]).drop(columns="path")
+    dated = survey["day"].notna()
+    several = dated & survey.duplicated(["station", "day"], keep=False)
+    rows: list[dict[str, object]] = []
+    for (code, day), group in survey[several].groupby(["station", "day"], sort=True):
+        rows += _resolve(group, archive, stations[str(code)], np.datetime64(day, "D"), spec)
+    resolved = pd.DataFrame(rows, columns=survey.columns) if rows else survey.iloc[:0]
+    whole = pd.concat([survey[~several], resolved], ignore_index=True) if rows else survey
+    order = whole.assign(first=[paths[0] for paths in whole["paths"]])
+    return order.sort_values(["station", "day", "first"], ignore_index=True).drop(columns="first")
+
+
+def _settle_claims(survey: pd.DataFrame) -> pd.DataFrame:
+    """Take from unusable files the days that another file holds, or claims first; each keeps one row at least."""
+    claims = survey["day"].notna() & survey["start_utc"].isna()
+    ordered = survey.assign(claims=claims).sort_values(["claims", "path"], kind="stable")
+    second = ordered["claims"] & ordered.duplicated(["station", "day"])
+    survey = survey.assign(day=survey["day"].where(~second.reindex(survey.index)))
+    undated = survey["day"].isna()
+    spare = undated & (survey["path"].isin(survey.loc[~undated, "path"]) | survey.duplicated("path"))
+    return survey[~spare].reset_index(drop=True)
+
+
+def _resolve(
+    group: pd.DataFrame, archive: Path, station: Station, day: np.datetime64, spec: DataConfig
+) -> list[dict[str, object]]:
+    group = group.assign(first=[paths[0] for paths in group["paths"]]).sort_values("first").drop(columns="first")
+    copies = group[group.duplicated("sha256", keep="first")]
+    unique = group.drop(copies.index)
+    rows = [
+        {
+            **row,
+            "day": pd.NaT,  # the windows of the day are those of the file that is kept
+            "verdict": "refused",
+            "reason": "duplicate_file",
+            "detail": f"{row['paths'][0]}: a copy of another file of this day",
+        }
+        for row in copies.to_dict("records")
+    ]
+    if len(unique) == 1:
+        return [*unique.to_dict("records"), *rows]
+    spans = unique.sort_values(["start_utc"], kind="stable")
+    fields = np.stack([load_day([archive / paths[0]], station, day).field_nt for paths in spans["paths"]])
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # seconds that no file holds
+        differ = np.nanmax(fields, axis=0) - np.nanmin(fields, axis=0) > SAME_NT
+    if differ.any():
+        names = ", ".join(paths[0] for paths in unique["paths"])
+        detail = f"{station.code} {day}: {names} hold the same seconds with different content. Keep one of them."
+        first, *others = unique.to_dict("records")
+        refusal = {"verdict": "refused", "reason": "duplicate_day", "detail": detail}
+        return [*rows, {**first, **refusal}, *({**row, **refusal, "day": pd.NaT} for row in others)]
+    paths = [paths[0] for paths in spans["paths"]]
+    merged = load_day([archive / path for path in paths], station, day)
+    record = {
+        **spans.iloc[0].to_dict(),
+        "paths": paths,
+        "end_utc": spans["end_utc"].iloc[-1],
+        "sha256": "+".join(merged.sha256),
+        "origin": "simulated" if (spans["origin"] == "simulated").any() else "observed",
+    }
+    return [{**record, **judge_day(merged, station, day, spec)}, *rows]
+
+
+def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -> Day:
+    """Lay the samples of recordings onto the seconds of one UTC day; what none of them holds stays NaN."""
+    axis, source = recordings[0].h_axis_deg, "file"
+    if np.isnan(axis):
+        axis, source = main_field(station, day).declination_deg, "main field"
+    return Day(field_of_day(recordings, day), float(axis), source, tuple(r.sha256 for r in recordings))
+
+
+def station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:
+    """Find the station by the file's own code, else by its folder; the two must not contradict each other.
+
+    Raises:
+        DataError: ``unknown_station`` or ``name_mismatch``.
+    """
+    folder = folder_of(path, archive)
+    code = recording.station or folder
+    if not code:
+        raise DataError(f"{path.name}: names no station, and lies in no <STATION> folder.", "unknown_station")
+    if recording.station and folder in stations and folder != recording.station:
+        raise DataError(f"{path.name}: the file says {recording.station}, its folder {folder}.", "name_mismatch")
+    if code not in stations:
+        raise DataError(f"{path.name}: station {code} is not in the station file. Add it there.", "unknown_station")
+    return stations[code]
+
+
+def folder_of(path: Path, archive: Path) -> str:
+    """Name of the folder right below the archive that holds a file, upper case; "" for a file at the top."""
+    return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
+
+
+def require_one_hertz(recording: Recording, path: Path) -> None:
+    """Refuse a recording whose samples do not lie on whole seconds.
+
+    Raises:
+        DataError: another rate, or samples between seconds.
+    """
+    if abs(recording.rate_hz - 1.0) > 1e-9:
+        raise DataError(
+            f"{path.name}: {recording.rate_hz:.6g} samples/s, windows need 1 per second.", "wrong_sampling_rate"
+        )
+    if recording.start_utc.astype("M8[s]") != recording.start_utc:
+        raise DataError(f"{path.name}: samples lie between whole seconds ({recording.start_utc}Z).", "off_grid")
+
+
+def compare_position(recording: Recording, station: Station, path: Path) -> tuple[float, str]:
+    """Distance of a file's own position from the station list's, degrees (NaN: it has none); a sentence where large."""
+    longitude = (recording.longitude_deg - station.longitude_deg + 180) % 360 - 180
+    error_deg = float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
+    if error_deg > POSITION_TOLERANCE_DEG:
+        return error_deg, f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
+    return error_deg, ""
+
+
+def _reason(quality: DayQuality) -> str:
+    if quality.verdict != "refused":
+        return ""
+    return "implausible" if quality.plausible is False else "all_missing"

@@ -1,0 +1,66 @@
+"""Everything that a preparation reads besides its configuration, and how it is recognised again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seismag.archive.catalogs import Catalog, read_catalogs
+from seismag.archive.indices import SpaceWeatherIndex, read_index
+from seismag.archive.stations import read_stations
+from seismag.config import DataConfig
+from seismag.domain import Station
+from seismag.windows.store import SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that ``prepare`` reads, besides the configuration."""
+
+    archive: Path
+    stations: dict[str, Station]
+    catalog: Catalog
+    kp: SpaceWeatherIndex | None
+    dst: SpaceWeatherIndex | None
+
+
+def read_inputs(
+    archive: Path, stations: Path | None, catalogs: list[Path], kp: Path | None, dst: Path | None
+) -> Inputs:
+    """Read the small inputs of ``prepare``.
+
+    Raises:
+        DataError: one of them cannot be used.
+    """
+    return Inputs(
+        archive=archive,
+        stations=read_stations(stations),
+        catalog=read_catalogs(catalogs),
+        kp=read_index(kp, "kp") if kp else None,
+        dst=read_index(dst, "dst") if dst else None,
+    )
+
+
+def fingerprint_of(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
+    """Identify inputs without reading the day files: names, sizes and times of change."""
+    digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json", exclude={"store"}), sort_keys=True).encode())
+    digest.update(json.dumps(checksums(inputs), sort_keys=True).encode())
+    digest.update(str(SCHEMA_VERSION).encode())
+    for path in files:
+        status = path.stat()
+        digest.update(f"{path.relative_to(inputs.archive).as_posix()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def checksums(inputs: Inputs) -> dict[str, Any]:
+    """Identify stations, catalogue and indices by their content."""
+    stations = json.dumps([asdict(inputs.stations[code]) for code in sorted(inputs.stations)], sort_keys=True)
+    return {
+        "stations": hashlib.sha256(stations.encode()).hexdigest(),
+        "catalogs": sorted(inputs.catalog.sources.values()),
+        "kp": inputs.kp.sha256 if inputs.kp else None,
+        "dst": inputs.dst.sha256 if inputs.dst else None,
+    }

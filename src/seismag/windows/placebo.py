@@ -1,0 +1,113 @@
+"""Placebo windows: labels that no precursor can explain, made like the true ones in every other way.
+
+- ``after_event``: the catalogue comes window and horizon later, so that "event" windows begin after the origin of their
+  earthquake, within the horizon.
+- ``shifted``: the catalogue comes ``data.placebo_shift_d`` earlier; "event" windows lie that long before the true ones.
+- ``wrong_station``: each station labels its windows by the earthquakes that another station would see.
+
+What the true catalogue says is kept out of them: no placebo event window is a window before an eligible earthquake, and
+a Normal window is Normal by the true labels too, guard times included. A model with skill only before earthquakes is at
+chance here; one that is not has learnt something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from seismag.archive.catalogs import Catalog
+from seismag.archive.coverage import Coverage
+from seismag.archive.indices import SpaceWeatherIndex
+from seismag.config import DataConfig
+from seismag.domain import Station, UsageError
+from seismag.windows.labels import Labels, label_windows
+
+_KEYS = ["station", "start_utc"]
+
+
+def label_placebo_windows(
+    windows: pd.DataFrame,
+    catalog: Catalog,
+    stations: dict[str, Station],
+    spec: DataConfig,
+    kp: SpaceWeatherIndex | None = None,
+    dst: SpaceWeatherIndex | None = None,
+) -> Labels:
+    """Label windows by ``data.placebo``; arguments and result as in ``label_windows``.
+
+    Windows before an eligible earthquake, and Normal ones that are not Normal by the true catalogue, are rejected as
+    ``true_event`` and ``guard``.
+
+    Raises:
+        UsageError: wrong_station with a single station.
+    """
+    true = label_windows(windows, catalog, stations, spec, kp, dst)
+    moved, places = catalog, stations
+    if spec.placebo == "wrong_station":
+        places = exchange_places(stations, sorted(windows["station"].unique()), spec.seed)
+    else:
+        moved = move_in_time(catalog, _shift_h(spec))
+    placebo = label_windows(windows, moved, places, spec, kp, dst)
+    samples = _in_true_local_time(placebo.samples, stations, places)
+    reason, detail = _true_objections(samples, true)
+    kept = (reason == "").to_numpy()
+    objected = samples.loc[~kept, ["station", "start_utc", "end_utc"]].assign(
+        reason=reason[~kept], detail=detail[~kept]
+    )
+    return Labels(samples[kept].reset_index(drop=True), pd.concat([placebo.rejected, objected], ignore_index=True))
+
+
+def move_in_time(catalog: Catalog, shift_h: float) -> Catalog:
+    """Move all earthquakes, and the time that the catalogue covers, by a number of hours (later: positive)."""
+    shift = np.timedelta64(round(shift_h * 3_600_000), "ms")
+    events = catalog.events.assign(origin_utc=catalog.events["origin_utc"] + shift)
+    coverage = Coverage(tuple((start + shift, end + shift) for start, end in catalog.coverage.intervals))
+    return replace(catalog, events=events, coverage=coverage)
+
+
+def exchange_places(stations: dict[str, Station], used: list[str], seed: int) -> dict[str, Station]:
+    """Give each used station the place of another one: a random cycle through all of them, so that none keeps its own.
+
+    Raises:
+        UsageError: fewer than two stations are used.
+    """
+    if len(used) < 2:
+        raise UsageError(
+            f"data.placebo: wrong_station exchanges the places of stations, but the archive has only {', '.join(used)}."
+            " Use after_event or shifted, or add a station."
+        )
+    cycle = [used[number] for number in np.random.default_rng([seed, 61]).permutation(len(used))]
+    return stations | {
+        code: replace(stations[other], code=code, name=stations[code].name)
+        for code, other in zip(cycle, [*cycle[1:], cycle[0]], strict=True)
+    }
+
+
+def _shift_h(spec: DataConfig) -> float:
+    return float(spec.window_h + spec.horizon_h) if spec.placebo == "after_event" else -24.0 * spec.placebo_shift_d
+
+
+def _in_true_local_time(
+    samples: pd.DataFrame, stations: dict[str, Station], places: dict[str, Station]
+) -> pd.DataFrame:
+    """Set the local hour to that of the station's own longitude."""
+    turn_h = {
+        code: (stations[code].longitude_deg - places[code].longitude_deg) / 15 for code in samples["station"].unique()
+    }
+    return samples.assign(local_hour=np.mod(samples["local_hour"] + samples["station"].map(turn_h).astype(float), 24))
+
+
+def _true_objections(samples: pd.DataFrame, true: Labels) -> tuple[pd.Series, pd.Series]:
+    """Why the true catalogue forbids a window ("": it does not), and the details."""
+    events = true.samples[true.samples["magnitude_class"] != "Normal"]
+    told = "the true catalogue has " + events["event_id"].astype(str) + " in the horizon of this window"
+    said = pd.concat([
+        events[_KEYS].assign(reason="true_event", detail=told), true.rejected[[*_KEYS, "reason", "detail"]],
+    ])  # fmt: skip
+    known = samples[_KEYS].merge(said, how="left", on=_KEYS, validate="one_to_one").fillna("")
+    # guard times forbid a Normal window; an event window that follows an earthquake is what is wanted here
+    wanted = (samples["magnitude_class"] != "Normal").to_numpy() & (known["reason"] == "guard").to_numpy()
+    known.loc[wanted, ["reason", "detail"]] = ""
+    return known["reason"].set_axis(samples.index), known["detail"].set_axis(samples.index)

@@ -1,0 +1,384 @@
+"""From an archive of day files to a store: survey, label, choose controls, compute, finish.
+
+Every step leaves finished parts in ``STORE/.work``; a run that was interrupted goes on where it stopped and
+ends with the same store, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seismag.archive import survey as archives
+from seismag.archive.noise import noise_floor_nt
+from seismag.config import DataConfig
+from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
+from seismag.files import full_disk_explained, short_path, write_table
+from seismag.parallel import Pool, Progress, open_pool, silent
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
+from seismag.windows import store as stores
+from seismag.windows.controls import choose_controls
+from seismag.windows.inputs import Inputs, checksums, fingerprint_of
+from seismag.windows.inspect import store_summary
+from seismag.windows.labels import daily_windows, label_windows
+from seismag.windows.placebo import label_placebo_windows
+
+SURVEY_FILES = 32  # files of one survey task
+log = logging.getLogger(__name__)
+_MASKED_ROW = ["sample_id", "noise_floor_nt"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What ``prepare`` did, for its summary."""
+
+    store: Path
+    dataset_id: str
+    n_samples: int
+    classes: dict[str, int]
+    unmatched: int | None  # None: controls are not matched
+    rejected: dict[str, int]
+    files: int
+    refused_days: int
+    catalog_dropped: dict[str, int]
+    warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "store": str(self.store)}
+
+    def describe(self) -> str:
+        """Lines for a terminal: what was made, what was left out and why, what to watch."""
+        lines = [f"store       {short_path(self.store)}", f"data set    {self.dataset_id}"]
+        counts = ", ".join(f"{self.classes[name]} {name}" for name in MAGNITUDE_CLASSES if name in self.classes)
+        lines.append(f"samples     {self.n_samples}{f': {counts}' if counts else ''}")
+        if self.unmatched:
+            lines.append(f"            {self.unmatched} event windows without a matched control (column matched)")
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items()) or "none"
+        lines.append(f"rejected    {sum(self.rejected.values())}: {left_out}")
+        lines.append(f"            each with its reason in {short_path(self.store) / stores.REJECTED_FILE}")
+        lines.append(f"files       {self.files} read, {self.refused_days} files or days refused")
+        dropped = ", ".join(f"{count} {reason}" for reason, count in self.catalog_dropped.items()) or "none"
+        lines.append(f"catalogue   rows left out: {dropped}")
+        lines += [f"warning     {sentence}" for sentence in self.warnings]
+        return "\n".join(lines)
+
+
+def prepare_store(
+    inputs: Inputs,
+    out: Path,
+    spec: DataConfig,
+    workers: int = 1,
+    scheduler: str | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """Make a store from an archive.
+
+    Args:
+        inputs: archive, stations, catalogue, indices.
+        out: folder of the store; created. One that holds the finished work of the same inputs is left as it is.
+        spec: section ``data``.
+        workers, scheduler: see ``open_pool``.
+        progress: called with stage, done, total.
+
+    Raises:
+        UsageError: ``out`` holds something else.
+        DataError: the archive holds no usable day.
+        SeismagError: the disk is full.
+    """
+    if spec.controls == "quiet_days" and inputs.kp is None:
+        raise UsageError("data.controls: quiet_days needs --kp.")
+    inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have folders of their own
+    files = archives.list_files(inputs.archive)
+    fingerprint = fingerprint_of(inputs, files, spec)
+    work, discarded = _open_work(out, fingerprint)
+    if work is None:
+        return _summary(stores.open_store(out), inputs)
+    if archives.is_simulated(inputs.archive):
+        (work / archives.SIMULATION_FILE).touch()  # says of unfinished work, too, that no real data are in it
+    with full_disk_explained(str(out)):
+        with open_pool(workers, scheduler) as pool:
+            days = _survey(pool, files, inputs, spec, work, progress)
+            plan, rejected = _plan(days, inputs, spec, out)
+            if not (work / "arrays").exists():
+                stores.create_arrays(out, plan["sample_id"].tolist(), spec)
+                (work / "arrays").touch()
+            measured = _compute(pool, plan, inputs, spec, out, work, progress)
+        samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
+        dataset_id = _dataset_id(plan, days, inputs, spec)
+        write_table(inputs.catalog.events, out / stores.CATALOG_FILE)
+        stores.finish_store(out, samples, rejected, days, _attributes(dataset_id, fingerprint, inputs, days, spec))
+    shutil.rmtree(work.parent)
+    summary = _summary(stores.open_store(out), inputs)
+    return replace(summary, warnings=[*discarded, *summary.warnings])
+
+
+def _attributes(
+    dataset_id: str, fingerprint: str, inputs: Inputs, days: pd.DataFrame, spec: DataConfig
+) -> dict[str, Any]:
+    origins = set(days["origin"].dropna())
+    used = sorted(set(days["station"]) & set(inputs.stations))
+    return {
+        "dataset_id": dataset_id,
+        "origin": "mixed" if len(origins) > 1 else origins.pop(),
+        "fingerprint": fingerprint,
+        "config": spec.model_dump(mode="json"),
+        "preprocessing": {key: getattr(spec, key) for key in stores.PREPROCESSING_KEYS},
+        "inputs": checksums(inputs),
+        "stations": {
+            code: {
+                "latitude_deg": inputs.stations[code].latitude_deg,
+                "longitude_deg": inputs.stations[code].longitude_deg,
+            }
+            for code in used
+        },
+        "catalog_holes": inputs.catalog.coverage.describe_holes(),
+        "catalog_warnings": inputs.catalog.warnings,
+        "catalog_dropped": inputs.catalog.dropped,
+        "range_rule": spec.range_rule,
+        "placebo": spec.placebo,
+        "kp_matched": inputs.kp is not None and spec.match_kp is not None,
+    }
+
+
+def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
+    """Give the folder of unfinished work (None: finished, from the same inputs), and what was discarded for it."""
+    work = out / ".work" / fingerprint[:16]
+    if out.is_file() or (
+        out.is_dir()
+        and any(out.iterdir())
+        and not (out / ".work").exists()
+        and not (out / stores.SAMPLES_FILE).is_file()
+    ):
+        raise UsageError(f"{out}: exists and is not a store. Choose another --out.")
+    if (out / stores.SAMPLES_FILE).is_file():
+        if stores.open_store(out).attributes.get("fingerprint") != fingerprint:
+            raise UsageError(
+                f"{out}: holds a finished store made from other files or settings. Choose another --out, or delete it."
+            )
+        shutil.rmtree(out / ".work", ignore_errors=True)
+        return None, []
+    discarded = []
+    if (out / ".work").exists() and not work.exists():
+        parts = len(list((out / ".work").glob("*/*/*.parquet")))
+        if parts:
+            discarded = [f"{out}: unfinished work for other files or settings was discarded ({parts} parts)"]
+            log.warning(discarded[0])  # at once: this run may be interrupted too
+        shutil.rmtree(out / ".work")
+    work.mkdir(parents=True, exist_ok=True)
+    return work, discarded
+
+
+def _survey(
+    pool: Pool, files: list[Path], inputs: Inputs, spec: DataConfig, work: Path, progress: Progress
+) -> pd.DataFrame:
+    """Judge every file; gives one row for each station and day, and one for each refused file."""
+    folder = work / "survey"
+    folder.mkdir(exist_ok=True)
+    parts = [folder / f"{first:08d}.parquet" for first in range(0, len(files), SURVEY_FILES)]
+    tasks = [
+        (files[number * SURVEY_FILES : (number + 1) * SURVEY_FILES], inputs.archive, inputs.stations, spec, part)
+        for number, part in enumerate(parts)
+        if not part.exists()
+    ]
+    pool.run(_survey_part, tasks, "survey", progress)
+    survey = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    return archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
+
+
+_SURVEY_COLUMNS = {
+    "path": "str", "sha256": "str", "format": "str", "origin": "str", "station": "str", "day": "datetime64[s]",
+    "start_utc": "datetime64[ms]", "end_utc": "datetime64[ms]", "verdict": "str", "reason": "str", "detail": "str",
+    "plausible": "object", "h_median_nt": float, "d_median_nt": float, "z_median_nt": float, "missing_s": float,
+    "spikes": float, "steps": float, "h_axis_deg": float, "h_axis_source": "str", "gap_fraction": "object",
+    "masked_fraction": "object", "position_error_deg": float,
+}  # fmt: skip
+
+
+def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station], spec: DataConfig, part: Path) -> None:
+    rows = [row for path in files for row in archives.survey_file(path, archive, stations, spec)]
+    table = pd.DataFrame(rows, columns=list(_SURVEY_COLUMNS)).astype(_SURVEY_COLUMNS)
+    write_table(table, part)
+
+
+def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Decide which windows become samples: quality, labels, controls. Gives the plan and the rejected rest."""
+    refused = days[days["verdict"] == "refused"]
+    windows, sparse = _usable_windows(days[days["verdict"] != "refused"], spec)
+    rejected = [sparse, _refused_windows(refused, spec), _missing_days(days, spec)]
+    if windows.empty:
+        table = _rejected_table(rejected)
+        stores.write_rejected(table, out)
+        found = ", ".join(f"{count} {reason}" for reason, count in table["reason"].value_counts().items())
+        raise DataError(f"{inputs.archive}: no usable window ({found}); {out / stores.REJECTED_FILE} says why.")
+    label = label_windows if spec.placebo == "none" else label_placebo_windows
+    labels = choose_controls(
+        label(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
+    )
+    plan = labels.samples.sort_values(["station", "start_utc"], ignore_index=True)
+    paths = windows.assign(path=windows["paths"].str[0])[["station", "start_utc", "path"]]
+    unused = labels.rejected.merge(paths, on=["station", "start_utc"], validate="one_to_one")
+    return plan, _rejected_table([*rejected, unused])
+
+
+def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    table = pd.concat(parts, ignore_index=True)
+    table = table.reindex(columns=["station", "start_utc", "end_utc", "reason", "detail", "path"])
+    return table.sort_values(["station", "start_utc", "reason"], ignore_index=True)
+
+
+def _usable_windows(days: pd.DataFrame, spec: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Spread usable days into windows; gives those with enough data, and the rejected rest."""
+    per_day = 24 // spec.window_h
+    table = days.loc[days.index.repeat(per_day)].reset_index(drop=True)
+    slot = np.tile(np.arange(per_day), len(days)) * np.timedelta64(spec.window_h, "h")
+    start = table["day"].to_numpy().astype("datetime64[ms]") + slot
+    windows = table[["station", "paths", "day", "h_axis_deg", "h_axis_source", "origin"]].assign(
+        start_utc=start,
+        end_utc=start + np.timedelta64(spec.window_h, "h"),
+        gap_fraction=np.concatenate([*days["gap_fraction"], []]).astype(float),
+        masked_fraction=np.concatenate([*days["masked_fraction"], []]).astype(float),
+        source_sha256=table["sha256"],
+    )
+    reasons = [
+        archives.window_reason(gaps, masked, spec)
+        for gaps, masked in zip(windows["gap_fraction"], windows["masked_fraction"], strict=True)
+    ]
+    usable = np.array([word == "" for word, _ in reasons], dtype=bool)
+    rejected = windows.loc[~usable, ["station", "start_utc", "end_utc"]].assign(
+        reason=[word for word, _ in reasons if word],
+        detail=[sentence for word, sentence in reasons if word],
+        path=windows.loc[~usable, "paths"].str[0],
+    )
+    return windows[usable].reset_index(drop=True), rejected
+
+
+def _refused_windows(refused: pd.DataFrame, spec: DataConfig) -> pd.DataFrame:
+    """Rows for refused files: each window of a known day, or one row without times."""
+    known = refused["day"].notna().to_numpy()
+    per_day = 24 // spec.window_h
+    table = refused.loc[refused.index.repeat(np.where(known, per_day, 1))].reset_index(drop=True)
+    slot = np.concatenate([np.arange(per_day) if dated else np.zeros(1, int) for dated in known] or [np.zeros(0, int)])
+    start = table["day"].to_numpy().astype("datetime64[ms]") + slot.astype(int) * np.timedelta64(spec.window_h, "h")
+    return table[["station", "reason", "detail"]].assign(
+        start_utc=start, end_utc=start + np.timedelta64(spec.window_h, "h"), path=table["paths"].str[0]
+    )
+
+
+def _missing_days(days: pd.DataFrame, spec: DataConfig) -> pd.DataFrame:
+    """Rows for the windows of days without any file, between a station's first and last day."""
+    tables = []
+    for station, rows in days[days["day"].notna()].groupby("station"):
+        present = rows["day"].to_numpy().astype("datetime64[D]")
+        absent = np.setdiff1d(np.arange(present.min(), present.max()), present)
+        starts, ends = daily_windows(absent, spec.window_h)
+        tables.append(pd.DataFrame({"station": station, "start_utc": starts, "end_utc": ends}))
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=["station", "start_utc", "end_utc"])
+    return table.assign(reason="no_file", detail="no file of this day")
+
+
+def _dataset_id(plan: pd.DataFrame, days: pd.DataFrame, inputs: Inputs, spec: DataConfig) -> str:
+    """Identify the content: settings, checksums of the inputs used, and the samples; no path, no clock."""
+    content = {
+        "schema_version": stores.SCHEMA_VERSION,
+        "config": spec.model_dump(mode="json", exclude={"store"}),
+        "inputs": checksums(inputs),
+        "days": sorted({str(value) for value in days["sha256"].dropna()}),
+        "samples": plan["sample_id"].tolist(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _compute(
+    pool: Pool, plan: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path, work: Path, progress: Progress
+) -> pd.DataFrame:
+    """Compute and write the spectrograms, shard by shard; gives what was measured on them."""
+    folder = work / "shards"
+    folder.mkdir(exist_ok=True)
+    parts = [folder / f"{first:08d}.parquet" for first in range(0, len(plan), stores.SHARD_SAMPLES)]
+    columns = plan.reindex(columns=["sample_id", "station", "day", "start_utc", "paths", "source_sha256"])
+    tasks = [
+        (columns.iloc[first : first + stores.SHARD_SAMPLES], first, inputs.archive, inputs.stations, spec, out, part)
+        for first, part in zip(range(0, len(plan), stores.SHARD_SAMPLES), parts, strict=True)
+        if not part.exists()
+    ]
+    pool.run(_compute_shard, tasks, "spectrograms", progress)
+    tables = [pd.read_parquet(part) for part in parts]
+    return (
+        pd.concat(tables, ignore_index=True)
+        if tables
+        else pd.DataFrame(columns=_MASKED_ROW).astype({"noise_floor_nt": float})
+    )
+
+
+def _compute_shard(
+    rows: pd.DataFrame, first: int, archive: Path, stations: dict[str, Station], spec: DataConfig, out: Path, part: Path
+) -> None:
+    grid = make_grid(spec)
+    shape = (len(rows), 3, len(grid.frequency_hz), len(grid.time_s))
+    power_db = np.empty(shape, np.float16)
+    phasors = np.empty((shape[0], 3, 2, *shape[2:]), np.float16) if spec.cross_spectra else None
+    noise = np.empty(len(rows))
+    for (code, day), positions in rows.groupby(["station", "day"], sort=False).indices.items():
+        date = np.datetime64(day).astype("datetime64[D]")
+        paths, sha256 = (rows[column].iat[positions[0]] for column in ("paths", "source_sha256"))
+        held = archives.load_day([archive / path for path in paths], stations[str(code)], date)
+        if "+".join(held.sha256) != sha256:
+            raise DataError(f"{code} {date}: the day file changed while the store was made. Run the command again.")
+        starts = rows["start_utc"].to_numpy()[positions].astype("datetime64[h]")
+        slots = (starts - date.astype("datetime64[h]")).astype(int) // spec.window_h
+        field = split_windows(mask_artefacts(held.field_nt, spec), spec)[slots]
+        if phasors is None:
+            power = power_spectrogram(field, spec)
+        else:
+            power, phasors[positions] = power_and_phasors(field, spec)
+        power_db[positions] = to_decibel(power)
+        noise[positions] = noise_floor_nt(power, spec)
+    stores.write_shard(out, first, power_db, phasors)
+    write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
+
+
+def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
+    facts = store_summary(store)
+    warnings = list(inputs.catalog.warnings)
+    if (kind := stores.placebo_of(store)) != "none":
+        warnings.append(f"placebo windows ({kind}): they judge a model, and none is trained on them")
+    if archives.is_unfinished(inputs.archive):
+        warnings.append("the archive is a simulation that was interrupted: days are missing. Give its command again")
+    if inputs.catalog.coverage.holes:
+        warnings.append(
+            f"the catalogue has holes: {', '.join(facts['catalog_holes'])}; windows that need them are rejected"
+        )
+    for index in (inputs.kp, inputs.dst):
+        if index is not None:
+            end_utc = index.start_utc + np.timedelta64(len(index.values) * index.step_h, "h")
+            span = f"{index.name} covers {index.start_utc.astype('M8[D]')} to {end_utc.astype('M8[D]')}"
+            warnings += [f"{index.name}: {sentence}" for sentence in index.warnings]
+            if facts["rejected"].get(f"{index.name}_missing"):
+                warnings.append(f"{span}; windows outside are rejected. Give a longer file, or leave it out")
+    if inputs.kp is None:
+        warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
+    if not facts["samples"] and facts["rejected"].get("not_a_control"):
+        warnings.append("no event window, so no control is needed; --set data.controls=all keeps all Normal windows")
+    days = stores.read_table(store.path, stores.DAYS_FILE)
+    return Prepared(
+        store=store.path,
+        dataset_id=facts["dataset_id"],
+        n_samples=facts["samples"],
+        classes=facts["magnitude_classes"],
+        unmatched=facts["events_without_control"],
+        rejected=facts["rejected"],
+        files=len({path for paths in days["paths"] for path in paths}),
+        refused_days=int((days["verdict"] == "refused").sum()),
+        catalog_dropped=inputs.catalog.dropped,
+        warnings=warnings,
+    )

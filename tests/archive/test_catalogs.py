@@ -1,0 +1,433 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import Geod
+
+from seismag.archive.catalogs import COLUMNS, bounding_box, cluster_window, decluster, read_catalogs
+from seismag.domain import DataError
+
+OURS = "event_id,origin_utc,latitude_deg,longitude_deg,depth_km,magnitude,magnitude_type,place\n"
+USGS = "time,latitude,longitude,depth,mag,magType,id,place,type\n"
+BMKG = "No,event_id,datetime,Latitude,Longitude,Magnitude,Depth\n"
+BMKG_WEB = '"No","Event ID","Date time","Latitude","Longitude","Magnitude","Mag Type","Depth (km)","Location"\n'
+
+
+def write(folder: Path, text: str, name: str = "catalog.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def utc(text: str) -> np.datetime64:
+    return np.datetime64(text, "ms")
+
+
+def ours(*rows: str) -> str:
+    return OURS + "".join(row + "\n" for row in rows)
+
+
+GOOD = "a1,2021-01-01T00:00:00Z,-1.5,120,10,5.5,Mw,Palu"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ours(GOOD),
+        USGS + '2021-01-01T00:00:00.000Z,-1.5,120,10,5.5,Mw,a1,"Palu",earthquake\n',
+        USGS + "2021-01-01 07:00:00+07:00,-1.5,120,10,5.5,Mw,a1,Palu,\n",
+        BMKG_WEB + '"1","a1","2021-01-01T00:00:00Z","-1.5","120","5.5","Mw","10","Palu"\n',
+        ours(GOOD).replace(",", ";").replace("1.5", "1,5").replace("5.5", "5,5"),
+        "\ufeff" + ours(GOOD),
+    ],
+)
+def test_every_layout_gives_the_same_event(tmp_path: Path, text: str) -> None:
+    events = read_catalogs([write(tmp_path, text)]).events
+    assert list(events.columns) == COLUMNS
+    assert events["origin_utc"].dtype == "datetime64[ms]"
+    assert events.iloc[0].tolist() == ["a1", pd.Timestamp("2021-01-01"), -1.5, 120.0, 10.0, 5.5, "Mw", "Palu"]
+
+
+def test_bmkg_download_is_utc_and_its_ids_stay_text(tmp_path: Path) -> None:
+    text = BMKG + "1,0017,2021-01-01 00:00:01.5,-1.5,120,5.5,\n"
+    catalog = read_catalogs([write(tmp_path, text)])
+    assert catalog.events["event_id"].tolist() == ["0017"]
+    assert catalog.events["origin_utc"].to_numpy()[0] == utc("2021-01-01T00:00:01.500")
+    assert np.isnan(catalog.events["depth_km"][0])
+    assert any("No event has a depth" in note for note in catalog.warnings)
+
+
+@pytest.mark.parametrize("stamp", ["2021-01-01 00:00:00", "2021-01-01", "2021-01-01T00:00"])
+def test_times_without_a_zone_are_refused(tmp_path: Path, stamp: str) -> None:
+    for text in (
+        ours(GOOD, GOOD.replace("2021-01-01T00:00:00Z", stamp)),
+        USGS + f"{stamp},-1,120,10,5,Mw,a,b,earthquake\n",
+    ):
+        with pytest.raises(DataError, match=r"1 times have no zone .*; write them with Z or \+00:00"):
+            read_catalogs([write(tmp_path, text)])
+
+
+def test_a_table_like_bmkg_without_ids_must_state_its_zone(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="times have no zone"):
+        read_catalogs([write(tmp_path, "datetime,latitude,longitude,magnitude\n2021-01-01 00:00:00,1,120,5\n")])
+
+
+def test_rows_are_sorted_by_time_then_id(tmp_path: Path) -> None:
+    rows = [
+        GOOD.replace("a1", "z"),
+        GOOD.replace("a1", "b"),
+        GOOD.replace("a1", "y").replace("2021-01-01", "2020-12-31"),
+    ]
+    events = read_catalogs([write(tmp_path, ours(*rows))]).events
+    assert events["event_id"].tolist() == ["y", "b", "z"]
+    assert events.index.tolist() == [0, 1, 2]
+
+
+def test_a_missing_id_is_a_hash_of_time_and_place(tmp_path: Path) -> None:
+    rows = [GOOD.replace("a1", " "), GOOD.replace("a1", "").replace("120", "121"), GOOD.replace("a1", "")]
+    catalog = read_catalogs([write(tmp_path, ours(*rows))])
+    assert catalog.events["event_id"].str.fullmatch("t[0-9a-f]{12}").all()
+    assert len(catalog.events) == 2
+    assert catalog.dropped == {"duplicate event_id": 1}
+    again = read_catalogs([write(tmp_path, ours(*reversed(rows)))])
+    assert again.events.equals(catalog.events)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("b,yesterday,-1.5,120,10,5.5,,", "no time"),
+        ("b,,-1.5,120,10,5.5,,", "no time"),
+        ("b,2021-01-02T00:00:00Z,,120,10,5.5,,", "no position"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,10,,,", "no magnitude"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,10,strong,,", "no magnitude"),
+        ("b,2021-01-02T00:00:00Z,91,120,10,5.5,,", "impossible latitude"),
+        ("b,2021-01-02T00:00:00Z,-1.5,361,10,5.5,,", "impossible longitude"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,10,10,,", "impossible magnitude"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,10,-2,,", "impossible magnitude"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,801,5.5,,", "impossible depth"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,-11,5.5,,", "impossible depth"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120", "wrong number of cells"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,10,5.5,Mw,Palu, Indonesia", "wrong number of cells"),
+        ("a1,2021-01-02T00:00:00Z,-1.5,120,10,5.5,,", "duplicate event_id"),
+    ],
+)
+def test_an_unusable_row_is_dropped_and_counted(tmp_path: Path, row: str, reason: str) -> None:
+    catalog = read_catalogs([write(tmp_path, ours(GOOD, row))])
+    assert catalog.dropped == {reason: 1}
+    assert catalog.events["event_id"].tolist() == ["a1"]
+
+
+def test_explosions_and_eruptions_are_dropped_by_type(tmp_path: Path) -> None:
+    kinds = ["earthquake", "Earthquake", "", "nuclear explosion", "volcanic eruption", "volcanic eruption"]
+    rows = [f"2021-01-01T00:0{i}:00Z,1,120,10,5,mb,e{i},x,{kind}\n" for i, kind in enumerate(kinds)]
+    catalog = read_catalogs([write(tmp_path, USGS + "".join(rows))])
+    assert len(catalog.events) == 3
+    assert catalog.dropped == {"type: nuclear explosion": 1, "type: volcanic eruption": 2}
+
+
+def test_longitudes_up_to_360_are_wrapped(tmp_path: Path) -> None:
+    events = read_catalogs([write(tmp_path, ours(GOOD.replace(",120,", ",249.25,")))]).events
+    assert events["longitude_deg"].tolist() == [-110.75]
+
+
+def test_near_duplicates_are_kept_with_a_warning(tmp_path: Path) -> None:
+    rows = [
+        GOOD,
+        "a2,2021-01-01T00:00:01Z,-1.45,120.05,10,5.45,,",
+        "a3,2021-01-01T00:00:02.5Z,-1.5,120,10,5.5,,",
+        "a4,2021-01-01T00:00:00.5Z,-1.6,120,10,5.5,,",
+    ]
+    catalog = read_catalogs([write(tmp_path, ours(*rows))])
+    assert len(catalog.events) == 4
+    assert catalog.warnings[0].startswith("1 pairs of rows have different ids")
+
+
+def test_files_are_merged_and_contradicting_ids_are_told(tmp_path: Path) -> None:
+    first = write(tmp_path, ours(GOOD, "a2,2021-01-03T00:00:00Z,1,120,10,5,,"), "one.csv")
+    second = write(
+        tmp_path, ours(GOOD, "a2,2021-02-03T00:00:00Z,1,120,10,5,,", "a3,2021-02-04T00:00:00Z,1,120,10,5,,"), "two.csv"
+    )
+    catalog = read_catalogs([first, second])
+    assert catalog.events["event_id"].tolist() == ["a1", "a2", "a3"]
+    assert catalog.dropped == {"duplicate event_id": 2}
+    assert set(catalog.sources) == {"one.csv", "two.csv"}
+    assert any("1 event_ids name two different earthquakes" in note and "a2" in note for note in catalog.warnings)
+
+
+def test_a_catalogue_from_magnitude_5_on_warns_about_moderate(tmp_path: Path) -> None:
+    assert any("Moderate" in note for note in read_catalogs([write(tmp_path, ours(GOOD))]).warnings)
+    small = ours(GOOD, "b,2021-01-02T00:00:00Z,1,120,10,4.9,,")
+    assert read_catalogs([write(tmp_path, small)]).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "code,lat,lon\nABC,1,2\n",
+            r"not an earthquake catalogue. Columns found: code, lat, lon; needed: datetime, latitude",
+        ),
+        ("time,latitude,longitude,depth,id\n2021-01-01T00:00:00Z,1,2,3,a\n", r"not an earthquake catalogue.*mag"),
+        (OURS, r"a header and no earthquake"),
+        ("", r"the file is empty"),
+        (ours("a,2021-01-01T00:00:00Z,1,2,3,,,"), r"none of its 1 rows is a usable earthquake \(no magnitude: 1\)"),
+        ("<html><body>404</body></html>", r"web page"),
+        ('<?xml version="1.0"?><q:quakeml xmlns:q="http://quakeml.org/xmlns/quakeml/1.2"><broken', r"broken QuakeML"),
+    ],
+)
+def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_catalogs([write(tmp_path, text)])
+
+
+def test_no_file_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No catalogue file"):
+        read_catalogs([])
+    with pytest.raises(DataError, match="cannot be read"):
+        read_catalogs([tmp_path / "absent.csv"])
+
+
+QUAKEML = """<?xml version="1.0" encoding="UTF-8"?>
+<q:quakeml xmlns:q="http://quakeml.org/xmlns/quakeml/1.2" xmlns="http://quakeml.org/xmlns/bed/1.2">
+<eventParameters publicID="smi:local/all">{events}</eventParameters></q:quakeml>"""
+EVENT = """<event publicID="{id}"><preferredOriginID>smi:local/o2</preferredOriginID>
+<type>{type}</type><description><text>Banda Sea</text></description>
+<origin publicID="smi:local/o1"><time><value>2000-01-01T00:00:00Z</value></time>
+<latitude><value>0</value></latitude><longitude><value>0</value></longitude></origin>
+<origin publicID="smi:local/o2"><time><value>2021-01-01T00:00:00.25Z</value></time>
+<latitude><value>-5.5</value></latitude><longitude><value>130</value></longitude>
+<depth><value>12500</value></depth></origin>
+<magnitude publicID="smi:local/m1"><mag><value>{mag}</value></mag><type>Mww</type></magnitude></event>"""
+
+
+def test_quakeml_gives_the_preferred_origin_in_km(tmp_path: Path) -> None:
+    pytest.importorskip("obspy")
+    ids = [
+        "quakeml:earthquake.usgs.gov/fdsnws/event/1/query?eventid=us7000abcd&amp;format=quakeml",
+        "smi:org.gfz-potsdam.de/geofon/gfz2021abcd",
+        "smi:local/e3",
+    ]
+    events = "".join(
+        EVENT.format(id=name, type=kind, mag=5.5)
+        for name, kind in zip(ids, ["earthquake", "earthquake", "explosion"], strict=True)
+    )
+    path = tmp_path / "events.xml.gz"
+    path.write_bytes(gzip.compress(QUAKEML.format(events=events).encode()))
+    catalog = read_catalogs([path])
+    assert catalog.dropped == {"type: explosion": 1}
+    assert catalog.events["event_id"].tolist() == ["gfz2021abcd", "us7000abcd"]
+    expected = [pd.Timestamp("2021-01-01T00:00:00.250"), -5.5, 130.0, 12.5, 5.5, "Mww", "Banda Sea"]
+    assert catalog.events.iloc[0].tolist()[1:] == expected
+
+
+def test_quakeml_without_events_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("obspy")
+    with pytest.raises(DataError, match="QuakeML without an event"):
+        read_catalogs([write(tmp_path, QUAKEML.format(events=""), "events.xml")])
+
+
+def test_quakeml_without_obspy_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "obspy", None)
+    with pytest.raises(DataError, match=r'pip install "seismag\[obspy\]"'):
+        read_catalogs([write(tmp_path, QUAKEML.format(events=""), "events.xml")])
+
+
+def table(rows: list[tuple[float, float, float, float]]) -> pd.DataFrame:
+    """Events from (day, latitude, longitude, magnitude), named e0, e1, ..."""
+    days, latitude, longitude, magnitude = np.array(rows, dtype=float).reshape(-1, 4).T
+    return pd.DataFrame(
+        {
+            "event_id": [f"e{i}" for i in range(len(rows))],
+            "origin_utc": utc("2021-01-01") + (days * 86_400_000).astype("timedelta64[ms]"),
+            "latitude_deg": latitude, "longitude_deg": longitude, "magnitude": magnitude,
+        }
+    )  # fmt: skip
+
+
+def test_cluster_window_has_the_published_reach() -> None:
+    # Gardner & Knopoff (1974), table 1, for M 5, 6, 7, 8; the formulas are fits to it.
+    distance_km, time_d = cluster_window(np.array([5.0, 6.0, 7.0, 8.0]))
+    np.testing.assert_allclose(distance_km, [40, 54, 70, 94], rtol=0.03)
+    np.testing.assert_allclose(time_d, [155, 510, 915, 985], rtol=0.08)
+
+
+def test_aftershocks_and_foreshocks_belong_to_the_largest() -> None:
+    # M6: 53.2 km and 499 d. 0.4 degrees are 44 km, 0.6 degrees 66 km.
+    events = table(
+        [(0, 0, 120, 5), (1, 0, 120, 6), (2, 0.4, 120, 5.5), (400, 0.0, 120.4, 5), (401, 0.6, 120, 5), (600, 0, 120, 5)]
+    )
+    clusters = decluster(events)
+    assert clusters["cluster_id"].tolist() == ["e1", "e1", "e1", "e1", "e4", "e5"]
+    assert clusters["is_mainshock"].tolist() == [False, True, False, False, True, True]
+
+
+def test_foreshock_fraction_shortens_the_window_before_the_mainshock() -> None:
+    # M6: 53 km, 499 d; a fraction of 0.1 looks 50 d back. M4.5: 35 km, so that e0 does not reach e1 (44 km).
+    events = table([(0, -0.2, 120, 4.5), (40, 0.2, 120, 4.5), (100, 0, 120, 6)])
+    assert decluster(events, 1.0)["cluster_id"].tolist() == ["e2", "e2", "e2"]
+    assert decluster(events, 0.1)["cluster_id"].tolist() == ["e0", "e1", "e2"]
+    assert decluster(events, 0.0)["is_mainshock"].tolist() == [True, True, True]
+    with pytest.raises(ValueError, match="foreshock_fraction"):
+        decluster(events, 2.0)
+
+
+def test_of_equal_magnitudes_the_earlier_is_the_mainshock() -> None:
+    assert decluster(table([(3, 0, 120, 5), (1, 0, 120, 5)]))["cluster_id"].tolist() == ["e1", "e1"]
+
+
+def test_clusters_reach_across_the_antimeridian_and_keep_the_index() -> None:
+    events = table([(0, 0, 179.9, 6), (1, 0, -179.9, 5)]).set_axis([7, 3])
+    clusters = decluster(events)
+    assert clusters["cluster_id"].to_dict() == {7: "e0", 3: "e0"}
+
+
+def slow_decluster(events: pd.DataFrame, foreshock_fraction: float) -> list[str]:
+    """Every pair, one after the other."""
+    geod, owner = Geod(ellps="WGS84"), {}
+    for _, main in events.sort_values(["magnitude", "origin_utc"], ascending=[False, True], kind="stable").iterrows():
+        if main.event_id in owner:
+            continue
+        reach_km, reach_d = cluster_window(np.array([main.magnitude]))
+        for _, other in events.iterrows():
+            lag_d = (other.origin_utc - main.origin_utc).total_seconds() / 86400
+            away_m = geod.inv(main.longitude_deg, main.latitude_deg, other.longitude_deg, other.latitude_deg)[2]
+            near = away_m <= reach_km[0] * 1000 and -foreshock_fraction * reach_d[0] <= lag_d <= reach_d[0]
+            if near and other.event_id not in owner:
+                owner[other.event_id] = main.event_id
+    return [owner[name] for name in events["event_id"]]
+
+
+EVENT_ROW = st.tuples(
+    st.floats(0, 900), st.floats(-1, 1), st.floats(119, 121), st.sampled_from([4.0, 4.7, 5.2, 6.1, 6.5, 7.3])
+)
+
+
+@given(
+    st.lists(EVENT_ROW, min_size=1, max_size=12, unique_by=lambda row: round(row[0], 3)),
+    st.sampled_from([0.0, 0.3, 1.0]),
+)
+def test_clusters_agree_with_every_pair_compared(rows: list[tuple[float, ...]], fraction: float) -> None:
+    events = table(rows)  # type: ignore[arg-type]
+    clusters = decluster(events, fraction)
+    assert clusters["cluster_id"].tolist() == slow_decluster(events, fraction)
+    assert (clusters["is_mainshock"] == (clusters["cluster_id"] == events["event_id"])).all()
+
+
+def test_a_hundred_thousand_events_are_declustered_in_seconds(rng: np.random.Generator) -> None:
+    n = 100_000
+    events = table(
+        list(
+            zip(
+                rng.uniform(0, 9000, n),
+                rng.uniform(-11, 6, n),
+                rng.uniform(95, 141, n),
+                4 + rng.exponential(0.4, n),
+                strict=True,
+            )
+        )
+    )
+    begun = time.perf_counter()
+    decluster(events)
+    assert time.perf_counter() - begun < 10
+
+
+def test_bounding_box_holds_all_epicentres() -> None:
+    box = bounding_box(table([(0, -3, 120, 5), (1, 4, 100, 5)]))
+    assert box == (-3.0, 4.0, 100.0, 120.0)
+    assert box.latitude_max_deg == 4.0
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def milliseconds(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000) // 1000
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("file", "names", "dropped"),
+    [
+        ("bmkg/catalog_2018_2025.csv", ("event_id", "datetime", "Latitude", "Longitude", "Depth", "Magnitude"), {}),
+        ("bmkg/catalog_2026_04.csv", ("Event ID", "Date time", "Latitude", "Longitude", "Depth (km)", "Magnitude"), {}),
+        (
+            "catalogs/usgs_global_M5_2013_2023.csv.gz",
+            ("id", "time", "latitude", "longitude", "depth", "mag"),
+            {"type: nuclear explosion": 4, "type: volcanic eruption": 55},
+        ),
+        ("catalogs/usgs_sumatra_2000_2024.csv.gz", ("id", "time", "latitude", "longitude", "depth", "mag"), {}),
+    ],
+)
+def test_real_catalogues_agree_with_a_slow_reader(
+    real_data: Path, file: str, names: tuple[str, ...], dropped: dict[str, int]
+) -> None:
+    catalog = read_catalogs([real_data / file])
+    rows = [row for row in csv_rows(real_data / file) if row.get("type", "earthquake") == "earthquake"]
+    expected = sorted(
+        (milliseconds(row[names[1]]), row[names[0]], *(float(row[name]) for name in names[2:])) for row in rows
+    )
+    events = catalog.events
+    found = list(
+        zip(
+            events["origin_utc"].to_numpy().astype("int64").tolist(),
+            *(events[column].tolist() for column in ("event_id", *COLUMNS[2:6])),
+            strict=True,
+        )
+    )
+    assert len(found) == len(expected)
+    assert [row[1:] for row in found] == [row[1:] for row in expected]
+    assert max(abs(a[0] - b[0]) for a, b in zip(found, expected, strict=True)) <= 1
+    assert catalog.dropped == dropped
+
+
+@pytest.mark.real
+def test_bmkg_catalogue_has_its_two_known_holes_and_no_last_days(real_data: Path) -> None:
+    catalog = read_catalogs([real_data / "bmkg" / "catalog_2018_2025.csv"])
+    assert len(catalog.events) == 15_781
+    assert catalog.coverage.describe_holes() == ["2021-07-01 .. 2021-08-01", "2022-01-01 .. 2023-01-01"]
+    starts = np.arange(utc("2018-01-01"), utc("2026-01-01"), np.timedelta64(6, "h"))
+    covered = catalog.coverage.covers(starts, starts + np.timedelta64(54, "h"))
+    assert 24 * covered.sum() == 230_088  # the windows of 24 stations in the domain handbook
+    last_day = catalog.events["origin_utc"].dt.is_month_end
+    assert catalog.events.loc[last_day, "origin_utc"].dt.date.astype(str).tolist() == ["2021-02-28"]
+    assert any("no event on the last day of 77 months" in note for note in catalog.warnings)
+
+
+@pytest.mark.real
+def test_two_bmkg_files_leave_a_hole_between_them(real_data: Path) -> None:
+    files = [real_data / "bmkg" / name for name in ("catalog_2026_04.csv", "catalog_2018_2025.csv")]
+    catalog = read_catalogs(files)
+    assert len(catalog.events) == 15_781 + 330
+    assert catalog.coverage.describe_holes()[-1] == "2025-09-01 .. 2026-04-01"
+
+
+@pytest.mark.real
+def test_complete_usgs_catalogues_have_no_holes_and_no_lost_days(real_data: Path) -> None:
+    for name in ("usgs_global_M5_2013_2023.csv.gz", "usgs_sumatra_2000_2024.csv.gz"):
+        catalog = read_catalogs([real_data / "catalogs" / name])
+        assert catalog.coverage.holes == []
+        assert not any("last day" in note for note in catalog.warnings)
+
+
+@pytest.mark.real
+def test_bmkg_catalogue_is_declustered_in_seconds(real_data: Path) -> None:
+    events = read_catalogs([real_data / "bmkg" / "catalog_2018_2025.csv"]).events
+    begun = time.perf_counter()
+    clusters = decluster(events)
+    assert time.perf_counter() - begun < 10
+    assert int(clusters["is_mainshock"].sum()) == 4616

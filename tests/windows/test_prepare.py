@@ -1,0 +1,445 @@
+"""``prepare``: the same store for any number of workers and any interruption, or an error that says what to do."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import zarr
+
+from fixtures.archive_files import (
+    FIRST,
+    GTO,
+    KEEP_ALL,
+    day_name,
+    prepare_days,
+    small_simulation,
+    window_counts,
+    write_days,
+)
+from seismag.archive.survey import list_files
+from seismag.config import DataConfig
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.recordings import read_recording
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import power_and_phasors, to_decibel
+from seismag.windows import prepare as stage
+from seismag.windows import store as stores
+from seismag.windows.inputs import read_inputs
+from seismag.windows.prepare import prepare_store
+from seismag.windows.store import open_store
+
+SPEC = KEEP_ALL.model_copy(update={"cross_spectra": True, "n_bins": 100})  # 100 rows: quicker to write
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """7 days of GTO and ALR with one day missing, a few earthquakes: 13 files, 52 windows, four shards of 16."""
+    archive = small_simulation(tmp_path_factory.mktemp("archive") / "sim")
+    (archive / "ALR" / "S210304.ALR.gz").unlink()
+    return archive
+
+
+def inputs_of(archive):
+    tables = [archive / name for name in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")]
+    return read_inputs(archive, tables[0], [tables[1]], tables[2], tables[3])
+
+
+@pytest.fixture(scope="module")
+def inputs(archive):
+    return inputs_of(archive)
+
+
+@pytest.fixture(scope="module")
+def reference(inputs, tmp_path_factory):
+    return prepare_store(inputs, tmp_path_factory.mktemp("reference") / "store", SPEC)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _many_small_tasks():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stage, "SURVEY_FILES", 5)
+        patched.setattr(stores, "SHARD_SAMPLES", 16)
+        yield
+
+
+def assert_same(path, reference):
+    ours, theirs = open_store(path), open_store(reference.store)
+    assert ours.attributes["dataset_id"] == theirs.attributes["dataset_id"]
+    np.testing.assert_array_equal(ours.power[:].view(np.uint16), theirs.power[:].view(np.uint16))
+    assert (ours.cross is None) == (theirs.cross is None)
+    if theirs.cross is not None:
+        np.testing.assert_array_equal(ours.cross[:].view(np.uint16), theirs.cross[:].view(np.uint16))
+    pd.testing.assert_frame_equal(ours.samples, theirs.samples)
+    for name in ("rejected.csv", "days.parquet"):
+        assert (path / name).read_bytes() == (reference.store / name).read_bytes(), name
+    assert not (path / ".work").exists()
+    assert not list(path.glob("*.partial"))
+
+
+class Stop:
+    """A progress callback that interrupts at a stage, as Ctrl-C does."""
+
+    def __init__(self, stage, done):
+        self.at = (stage, done)
+
+    def __call__(self, stage, done, _total):
+        if (stage, done) == self.at:
+            raise KeyboardInterrupt
+
+
+# ---- content ----
+
+
+def test_the_store_holds_the_spectrogram_of_each_window(reference, archive):
+    store = open_store(reference.store)
+    assert len(store.samples) == reference.n_samples > 48
+    assert store.samples["sample_id"].is_unique
+    np.testing.assert_array_equal(xr.open_zarr(store.path)["sample"].values, store.samples["sample_id"].to_numpy(str))
+    for row in (0, 30, reference.n_samples - 1):
+        sample = store.samples.iloc[row]
+        day = np.datetime64(sample["start_utc"], "D").astype(object)
+        recording = read_recording(archive / sample["station"] / f"S{day:%y%m%d}.{sample['station']}.gz")
+        slot = sample["start_utc"].hour // 6
+        field = mask_artefacts(recording.field_nt, SPEC)[:, slot * 21_600 : (slot + 1) * 21_600]
+        power, phasors = power_and_phasors(field, SPEC)
+        np.testing.assert_allclose(store.power[row].astype(float), to_decibel(power).astype(float), atol=0.07)
+        np.testing.assert_allclose(store.cross[row].astype(float), phasors, atol=2e-3)
+        assert sample["source_sha256"] == recording.sha256
+
+
+def test_samples_have_the_columns_of_the_design(reference):
+    samples = open_store(reference.store).samples
+    named = {
+        "sample_id", "station", "start_utc", "end_utc", "split_group", "event_id", "event_ids", "origin_utc",
+        "magnitude", "depth_km", "distance_km", "azimuth_deg", "lead_hours", "magnitude_class", "azimuth_class",
+        "in_dobrovolsky", "in_hattori", "es", "kp_max", "dst_min_nt", "gap_fraction", "local_hour", "noise_floor_nt",
+        "h_axis_deg", "source_sha256", "origin", "past_rate",
+    }  # fmt: skip
+    assert named <= set(samples.columns)
+    normal = samples["magnitude_class"] == "Normal"
+    assert 0 < normal.sum() < len(samples)
+    assert samples.loc[normal, "event_id"].isna().all()
+    assert samples.loc[~normal, "event_id"].notna().all()
+    assert samples["h_axis_deg"].notna().all()
+    assert (samples["end_utc"] - samples["start_utc"] == pd.Timedelta(hours=6)).all()
+
+
+def test_a_simulated_archive_is_marked_as_such(reference, tmp_path):
+    assert set(open_store(reference.store).samples["origin"]) == {"simulated"}
+    write_days(tmp_path / "archive", GTO, [FIRST])
+    _, samples, _ = prepare_days(tmp_path / "archive", tmp_path)
+    assert set(samples["origin"]) == {"observed"}
+
+
+def test_every_window_is_a_sample_or_rejected_with_its_reason_once(reference, archive):
+    rejected = pd.read_csv(reference.store / "rejected.csv", parse_dates=["start_utc", "end_utc"])
+    counts = window_counts(open_store(reference.store).samples, rejected)
+    assert (counts == 1).all()
+    files = list_files(archive)
+    for station in ("GTO", "ALR"):
+        days = sorted(np.datetime64(f"20{p.name[1:3]}-{p.name[3:5]}-{p.name[5:7]}") for p in files if station in p.name)
+        assert len(counts[station]) == 4 * ((days[-1] - days[0]).astype(int) + 1)
+    assert rejected["reason"].notna().all()
+    assert (rejected["reason"] == "no_file").sum() == 4  # ALR, 4 March
+
+
+def test_every_rejected_window_with_a_file_names_it(reference):
+    rejected = pd.read_csv(reference.store / "rejected.csv", parse_dates=["start_utc"])
+    held = rejected[rejected["reason"] != "no_file"]
+    assert {"guard", "not_a_control"} & set(held["reason"])
+    expected = held["station"] + "/S" + held["start_utc"].dt.strftime("%y%m%d") + "." + held["station"] + ".gz"
+    assert held["path"].tolist() == expected.tolist()
+
+
+def test_the_attributes_tell_where_the_store_comes_from(reference, inputs):
+    attributes = open_store(reference.store).attributes
+    assert attributes["config"]["window_h"] == 6
+    assert attributes["preprocessing"]["segment_s"] == 600
+    assert attributes["inputs"]["catalogs"] == sorted(inputs.catalog.sources.values())
+    assert attributes["inputs"]["kp"] == inputs.kp.sha256
+    assert attributes["range_rule"] == "dobrovolsky"
+    assert attributes["dataset_id"] == reference.dataset_id
+    gto = inputs.stations["GTO"]
+    assert attributes["stations"]["GTO"] == {"latitude_deg": gto.latitude_deg, "longitude_deg": gto.longitude_deg}
+    assert set(attributes["stations"]) == set(open_store(reference.store).samples["station"])
+
+
+def test_the_store_keeps_the_earthquakes_that_labelled_it(reference, inputs):
+    kept = stores.store_catalog(open_store(reference.store))
+    pd.testing.assert_frame_equal(kept, inputs.catalog.events, check_dtype=False)
+
+
+def test_a_store_from_before_the_catalogue_was_kept_still_opens(reference, tmp_path):
+    shutil.copytree(reference.store, tmp_path / "old")
+    (tmp_path / "old" / stores.CATALOG_FILE).unlink()
+    assert stores.store_catalog(open_store(tmp_path / "old")) is None
+
+
+def test_the_result_can_be_written_as_json_and_read_by_people(reference):
+    facts = json.loads(json.dumps(reference.as_dict()))
+    assert facts["n_samples"] == reference.n_samples
+    text = reference.describe()
+    assert f"samples     {reference.n_samples}" in text
+    assert "rejected.csv" in text
+
+
+# ---- determinism and resumption ----
+
+
+def test_two_workers_make_the_same_store(inputs, reference, tmp_path):
+    prepare_store(inputs, tmp_path / "store", SPEC, workers=2)
+    assert_same(tmp_path / "store", reference)
+
+
+@pytest.mark.parametrize("point", [("survey", 1), ("survey", 3), ("spectrograms", 2), ("spectrograms", 4)])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_store(point, inputs, reference, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", SPEC, progress=Stop(*point))
+    with pytest.raises(DataError):
+        open_store(tmp_path / "store")
+    todo = {}
+    prepare_store(inputs, tmp_path / "store", SPEC, progress=lambda s, _done, total: todo.setdefault(s, total))
+    assert_same(tmp_path / "store", reference)
+    name, done = point
+    files = len(list_files(inputs.archive))
+    whole = {"survey": -(-files // 5), "spectrograms": -(-reference.n_samples // 16)}
+    assert todo[name] == whole[name] - done  # finished parts were kept
+
+
+def test_interruptions_one_after_the_other_do_no_harm(inputs, reference, tmp_path):
+    for point in (("survey", 1), ("survey", 1), ("spectrograms", 0), ("spectrograms", 1), ("spectrograms", 2)):
+        with pytest.raises(KeyboardInterrupt):
+            prepare_store(inputs, tmp_path / "store", SPEC, progress=Stop(*point))
+    prepare_store(inputs, tmp_path / "store", SPEC)
+    assert_same(tmp_path / "store", reference)
+
+
+@pytest.mark.parametrize("where", ["create_arrays", "write_shard", "finish_store", "rmtree"])
+def test_an_interruption_between_the_stages_is_mended(where, inputs, reference, tmp_path, monkeypatch):
+    module, name = (shutil, "rmtree") if where == "rmtree" else (stores, where)
+    original = getattr(module, name)
+
+    def after(*args, **kwargs):
+        original(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    def before(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, before if where == "rmtree" else after)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_store(inputs, tmp_path / "store", SPEC)
+    prepare_store(inputs, tmp_path / "store", SPEC)
+    assert_same(tmp_path / "store", reference)
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    import numpy as np
+    from seismag.config import DataConfig
+    from seismag.data import inputs, prepare as stage, store as stores
+    stage.SURVEY_FILES, stores.SHARD_SAMPLES = 5, 16
+    archive, out, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    spec = DataConfig.model_validate_json(sys.argv[4])
+    def progress(name, done, total):
+        if f"{name} {done}" == where:
+            os.kill(os.getpid(), signal.SIGKILL)
+    write = stores.write_shard
+    def half(path, first, power, phasors):
+        write(path, first, power, None)  # the phasors of this shard are not on disk yet
+        os.kill(os.getpid(), signal.SIGKILL)
+    if where == "within a shard":
+        stores.write_shard = half
+    names = ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")
+    stations, catalogue, kp, dst = (archive / name for name in names)
+    stage.prepare_store(inputs.read_inputs(archive, stations, [catalogue], kp, dst), out, spec, 1, None, progress)
+"""
+
+
+@pytest.mark.parametrize("where", ["survey 2", "within a shard"])
+def test_a_killed_process_leaves_work_that_the_next_one_finishes(where, archive, inputs, reference, tmp_path):
+    script = textwrap.dedent(KILLED)
+    arguments = [sys.executable, "-c", script, str(archive), str(tmp_path / "store"), where, SPEC.model_dump_json()]
+    killed = subprocess.run(arguments, capture_output=True, check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    prepare_store(inputs, tmp_path / "store", SPEC)
+    assert_same(tmp_path / "store", reference)
+
+
+def test_a_finished_store_of_the_same_inputs_is_left_alone(archive, reference, tmp_path):
+    store = shutil.copytree(reference.store, tmp_path / "store")
+    before = {p: p.stat().st_mtime_ns for p in store.rglob("*")}
+    calls = []
+    again = prepare_store(inputs_of(archive), store, SPEC, progress=lambda *call: calls.append(call))
+    assert calls == []
+    assert {p: p.stat().st_mtime_ns for p in store.rglob("*")} == before
+    assert again.as_dict() == reference.as_dict() | {"store": str(store)}
+
+
+def test_other_settings_never_touch_a_finished_store(inputs, reference, tmp_path):
+    store = shutil.copytree(reference.store, tmp_path / "store")
+    with pytest.raises(UsageError, match=r"finished store made from other files or settings. Choose another --out"):
+        prepare_store(inputs, store, SPEC.model_copy(update={"horizon_h": 24}))
+    assert_same(store, reference)
+
+
+def test_the_default_name_of_the_store_is_no_setting_of_its_content(inputs, reference, tmp_path):
+    store = shutil.copytree(reference.store, tmp_path / "store")
+    spec = SPEC.model_copy(update={"store": "data/elsewhere.zarr"})
+    assert prepare_store(inputs, store, spec).dataset_id == reference.dataset_id
+
+
+def test_changed_files_after_an_interruption_start_over(tmp_path):
+    archive = tmp_path / "archive"
+    write_days(archive, GTO, FIRST + np.arange(3))
+    catalogue_days = {"days": 120}
+    prepared, samples, _ = prepare_days(archive, tmp_path, **catalogue_days)
+    assert len(samples) == 12
+    shutil.rmtree(prepared.store)
+    inputs = read_inputs(archive, None, [tmp_path / "catalogue.csv"], None, None)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", KEEP_ALL, progress=Stop("spectrograms", 1))
+    (archive / "GTO" / day_name(GTO, FIRST + 1)).write_bytes(b"")
+    result = prepare_store(inputs, tmp_path / "store", KEEP_ALL)
+    assert result.n_samples == 8
+    assert result.dataset_id != prepared.dataset_id
+    assert len(open_store(result.store).samples) == 8
+
+
+def test_settings_changed_after_an_interruption_leave_no_arrays_of_the_first_attempt(inputs, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", SPEC, progress=Stop("spectrograms", 1))
+    plain = SPEC.model_copy(update={"cross_spectra": False, "horizon_h": 24})
+    prepare_store(inputs, tmp_path / "store", plain)
+    assert open_store(tmp_path / "store").cross is None
+    assert set(xr.open_zarr(tmp_path / "store").data_vars) == {"power"}
+
+
+def test_unfinished_work_for_other_settings_is_not_discarded_in_silence(inputs, reference, tmp_path, caplog):
+    other = SPEC.model_copy(update={"horizon_h": 24})
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", other, progress=Stop("survey", 2))
+    result = prepare_store(inputs, tmp_path / "store", SPEC)
+    sentence = f"{tmp_path / 'store'}: unfinished work for other files or settings was discarded (2 parts)"
+    assert sentence in caplog.messages
+    assert sentence in result.warnings
+    assert "warning     " in result.describe()
+    assert_same(tmp_path / "store", reference)
+
+
+def test_work_that_is_gone_on_with_is_no_warning(inputs, reference, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, tmp_path / "store", SPEC, progress=Stop("survey", 2))
+    assert prepare_store(inputs, tmp_path / "store", SPEC).warnings == reference.warnings
+
+
+def test_a_day_file_that_changes_between_survey_and_spectra_is_noticed(tmp_path):
+    archive = tmp_path / "archive"
+    write_days(archive, GTO, [FIRST])
+    path = archive / "GTO" / day_name(GTO, FIRST)
+
+    def change(stage, done, _total):
+        if (stage, done) == ("spectrograms", 0):
+            content = bytearray(path.read_bytes())
+            content[10_000] ^= 1
+            path.write_bytes(content)
+
+    events = prepare_days(archive, tmp_path)[0]
+    shutil.rmtree(events.store)
+    inputs = read_inputs(archive, None, [tmp_path / "catalogue.csv"], None, None)
+    with pytest.raises(DataError, match="GTO 2021-03-01: the day file changed while the store was made"):
+        prepare_store(inputs, tmp_path / "store", KEEP_ALL, progress=change)
+
+
+# ---- refusals ----
+
+
+@pytest.mark.parametrize("content", ["file", "folder with other things", "another program's zarr"])
+def test_something_else_at_the_output_is_never_touched(content, inputs, tmp_path):
+    out = tmp_path / "out"
+    if content == "file":
+        out.write_text("mine")
+    elif content == "folder with other things":
+        out.mkdir()
+        (out / "thesis.tex").write_text("mine")
+    else:
+        xr.Dataset({"time": ("time", np.arange(3.0)), "t2m": ("time", np.arange(3.0))}).to_zarr(out)
+    before = {p: p.read_bytes() for p in [out, *out.rglob("*")] if p.is_file()}
+    with pytest.raises(UsageError, match=r"exists and is not a store. Choose another --out"):
+        prepare_store(inputs, out, SPEC)
+    assert {p: p.read_bytes() for p in [out, *out.rglob("*")] if p.is_file()} == before
+
+
+def test_a_store_of_another_schema_version_is_not_written_over(inputs, reference, tmp_path):
+    store = shutil.copytree(reference.store, tmp_path / "store")
+    zarr.open_group(store, mode="r+").attrs["schema_version"] = 0
+    with pytest.raises(DataError, match="schema version 0"):
+        prepare_store(inputs, store, SPEC)
+
+
+def test_quiet_days_need_kp(archive, tmp_path):
+    without = read_inputs(archive, archive / "stations.csv", [archive / "catalogue.csv"], None, None)
+    with pytest.raises(UsageError, match=r"data.controls: quiet_days needs --kp"):
+        prepare_store(without, tmp_path / "s", KEEP_ALL.model_copy(update={"controls": "quiet_days"}))
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_store_without_any_sample_says_why(tmp_path):
+    """Controls matched to events, and no event: every window is Normal and not needed."""
+    write_days(tmp_path / "archive", GTO, [FIRST])
+    spec = DataConfig(guard_ahead_d=0, guard_behind_d=0)
+    result, samples, rejected = prepare_days(tmp_path / "archive", tmp_path, spec)
+    assert result.n_samples == len(samples) == 0
+    assert set(rejected["reason"]) == {"not_a_control"}
+    assert any("no event window" in warning for warning in result.warnings)
+    assert "samples     0" in result.describe()
+    assert open_store(result.store).power.shape[0] == 0
+    assert prepare_days(tmp_path / "archive", tmp_path, spec)[0].dataset_id == result.dataset_id
+
+
+# ---- a full disk ----
+
+
+def full(*_args, **_kwargs):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/disk/part")
+
+
+@pytest.mark.parametrize("write", ["write_table", "write_shard", "create_arrays", "finish_store"])
+def test_a_full_disk_is_named_and_the_next_run_finishes(write, inputs, reference, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(stores, write, full)
+        with pytest.raises(SeismagError, match=r"The disk is full \(/full/disk/part\).*run the same command again"):
+            prepare_store(inputs, tmp_path / "store", SPEC)
+    prepare_store(inputs, tmp_path / "store", SPEC)
+    assert_same(tmp_path / "store", reference)
+
+
+def test_another_failure_of_a_task_is_not_taken_for_a_full_disk(inputs, tmp_path, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(stores, "write_shard", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        prepare_store(inputs, tmp_path / "store", SPEC)
+
+
+def test_an_interrupted_simulation_is_said_in_the_summary(tmp_path):
+    archive = small_simulation(tmp_path / "a", days=3, stations=["GTO"])
+    inputs = read_inputs(archive, archive / "stations.csv", [archive / "catalogue.csv"], None, None)
+    spec = DataConfig(controls="all", match_kp=None)
+    assert not any("interrupted" in line for line in prepare_store(inputs, tmp_path / "whole", spec).warnings)
+    mark = archive / "simulation.json"
+    mark.write_text(mark.read_text().replace('"complete": true', '"complete": false'))
+    result = prepare_store(inputs, tmp_path / "part", spec)
+    assert any("a simulation that was interrupted: days are missing" in line for line in result.warnings)
