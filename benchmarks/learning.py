@@ -42,11 +42,11 @@ from numpy.typing import NDArray  # noqa: E402
 from scipy.stats import rankdata  # noqa: E402
 
 from seismag.config import Config, load_config  # noqa: E402
-from seismag.data.simulate import simulate_archive  # noqa: E402
 from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.metrics import bootstrap_sums, percentile_interval  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
+from seismag.simulate import simulate_archive  # noqa: E402
 from seismag.spectrogram.compute import PAIRS  # noqa: E402
 from seismag.validation.training_run import run_training  # noqa: E402
 from seismag.windows.inputs import read_inputs  # noqa: E402

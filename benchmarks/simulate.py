@@ -26,12 +26,12 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from seismag.config import DataConfig, SimulateConfig  # noqa: E402
-from seismag.data.simulate.activity import Activity, make_activity  # noqa: E402
-from seismag.data.simulate.background import simulate_background  # noqa: E402
-from seismag.data.simulate.sites import Site, make_site  # noqa: E402
-from seismag.data.simulate.stage import simulate_archive  # noqa: E402
 from seismag.domain import Station  # noqa: E402
 from seismag.recordings import read_recording  # noqa: E402
+from seismag.simulate.activity import Activity, make_activity  # noqa: E402
+from seismag.simulate.background import simulate_background  # noqa: E402
+from seismag.simulate.sites import Site, make_site  # noqa: E402
+from seismag.simulate.synthetic_archive import simulate_archive  # noqa: E402
 from seismag.spectrogram.artefacts import mask_artefacts  # noqa: E402
 from seismag.windows.criteria import EARTH  # noqa: E402
 

@@ -28,8 +28,8 @@ from seismag.archive.catalogs import read_catalogs
 from seismag.archive.indices import read_index
 from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, SplitConfig
-from seismag.data.splits import certify, draw_split, require_usable_folds
 from seismag.domain import UsageError
+from seismag.splits import certify, draw_split, require_usable_folds
 from seismag.windows.controls import choose_controls
 from seismag.windows.labels import label_windows
 

@@ -82,7 +82,7 @@ def simulate(
 
     spec = load_config(config, overrides).simulate  # before the slow imports, so that a typing error shows at once
     from seismag.archive.listing import archive_summary, describe_simulation
-    from seismag.data.simulate import inject_archive, simulate_archive
+    from seismag.simulate import inject_archive, simulate_archive
 
     if inject is None:
         simulate_archive(spec, out, workers, make_progress())
@@ -202,7 +202,7 @@ def fetch_catalog(
 ) -> None:
     """Download an earthquake catalogue (extra obspy)."""
     from seismag.archive.catalogs import parse_box, read_catalogs
-    from seismag.data.fdsn import download_catalog
+    from seismag.fetch.fdsn import download_catalog
 
     box = parse_box(region) if region else None
     path = download_catalog(service, start, end, out, region=box, min_magnitude=min_magnitude)

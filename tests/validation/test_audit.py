@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from fixtures.study_store import make_store
 from seismag.cli import app
 from seismag.config import SplitConfig, load_config
-from seismag.data.splits import draw_split
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.splits import draw_split
 from seismag.validation.audit import audit_predictions, audit_store, audit_table
 from seismag.validation.configurations import count_configurations
 

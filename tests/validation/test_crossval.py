@@ -13,11 +13,11 @@ import pytest
 from fixtures.study_store import make_store
 from seismag.cards import read_card
 from seismag.config import Config, build_config
-from seismag.data.splits import NAIVE_WARNING
 from seismag.delivery.registry import promote_model
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.learning.checkpoint import load_checkpoint
 from seismag.runs import Run
+from seismag.splits import NAIVE_WARNING
 from seismag.validation import fold_runs
 from seismag.validation.crossval import crossval_json, describe_crossval, parse_folds, require_folds, run_crossval
 from seismag.validation.training_run import judge_model

@@ -10,13 +10,13 @@ import pytest
 
 from fixtures.study_store import make_store
 from fixtures.training_settings import settings
-from seismag.data.splits import draw_split
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.predictions import check_predictions, judged_rows
 from seismag.evaluation.summary import format_summary
+from seismag.splits import draw_split
+from seismag.splits.access_log import LEDGER_FILE, read_ledger
 from seismag.validation import sealed
 from seismag.validation.sealed import look, make_folder, open_question, write_look
-from seismag.validation.sealed_ledger import LEDGER_FILE, read_ledger
 from seismag.validation.training_run import judge_model, run_training
 
 SPLIT, EVALUATE = settings().split, settings().evaluate

@@ -10,7 +10,6 @@ from typing import Any
 
 from seismag.archive.survey import SIMULATION_FILE
 from seismag.config import Config
-from seismag.data.simulate import simulate_archive
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
 from seismag.delivery.verdict import PAGE, conclusion, write_verdict
 from seismag.domain import UsageError
@@ -20,6 +19,7 @@ from seismag.files import short_path
 from seismag.learning.checkpoint import copy_checkpoint
 from seismag.parallel import Progress
 from seismag.runs import Run
+from seismag.simulate import simulate_archive
 from seismag.validation.audit import audit_predictions, write_audit
 from seismag.validation.training_run import SPLITS_DIR, headline, judge_model, run_training
 from seismag.windows.inputs import read_inputs

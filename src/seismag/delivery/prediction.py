@@ -14,8 +14,8 @@ from seismag.learning.baseline import no_past_reason
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_store
 from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
-from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.parallel import Progress, silent
+from seismag.splits.holdout import WAY_OUT, on_sealed_days
 from seismag.windows.store import open_store
 
 

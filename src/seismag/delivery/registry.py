@@ -262,7 +262,7 @@ def _require_promotable(path: Path, card: Mapping[str, Any], allow_simulated: bo
             "'seismag train' judges its model and writes them; promote that run."
         )
     if (card.get("split") or {}).get("method") == "naive":
-        from seismag.data.splits import NAIVE_WARNING
+        from seismag.splits import NAIVE_WARNING
 
         raise SeismagError(f"{path}: {NAIVE_WARNING} Promote a model of another split.method.")
     origins = set(card.get("data_origin") or [])

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from seismag import metrics as m
 from seismag.config import EvaluateConfig
-from seismag.data.splits import NAIVE_WARNING
 from seismag.evaluation.baselines import absent_rules
 from seismag.evaluation.calibration import METHODS, Calibration, calibrate_folds, judge_calibration
 from seismag.evaluation.conformal import judge_sets
@@ -34,6 +33,7 @@ from seismag.evaluation.subsets import subset_tables
 from seismag.evaluation.sums import Clusters, TaskSums, Truth, find_truth
 from seismag.evaluation.task_scores import FEW_CLUSTERS, SCORES, score_task
 from seismag.metrics import FloatArray
+from seismag.splits import NAIVE_WARNING
 
 _SHORT = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_score", "brier", "per_class", "confusion",
           "prevalence", "skill_above_best_baseline")  # fmt: skip

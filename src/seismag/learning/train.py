@@ -27,9 +27,9 @@ from seismag.learning.pretrain import PRETRAINED, load_backbone
 from seismag.learning.processes import in_group, process_number, require_devices, run_processes
 from seismag.learning.role_inputs import RoleInputs, make_role_inputs
 from seismag.learning.scope import FrozenPart, keep_features
-from seismag.learning.sealed_days import sealed_days
 from seismag.learning.transforms import Scaling
 from seismag.runs import Run, update_provenance
+from seismag.splits.holdout import sealed_days
 from seismag.windows.store import placebo_of
 
 log = logging.getLogger(__name__)

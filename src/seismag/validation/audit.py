@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import AuditConfig, Config
-from seismag.data.splits import draw_split
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
 from seismag.evaluation.checks.class_by import (
@@ -54,6 +53,7 @@ from seismag.evaluation.judged_windows import add_label_columns, knows_mainshock
 from seismag.evaluation.predictions import judged_rows, read_predictions
 from seismag.evaluation.scores import evaluate_predictions
 from seismag.files import write_json_atomic
+from seismag.splits import draw_split
 from seismag.validation.audit_sources import Sources, find_sources, read_split
 from seismag.validation.configurations import count_configurations
 from seismag.validation.placebos import judge_placebo

@@ -14,7 +14,6 @@ import torch
 
 from seismag import __version__
 from seismag.config import EvaluateConfig
-from seismag.data.splits import draw_split
 from seismag.domain import DataError
 from seismag.evaluation.classical import classical_forecasts
 from seismag.evaluation.forecasts import Training
@@ -31,6 +30,7 @@ from seismag.learning.cost import (
 )
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
+from seismag.splits import draw_split
 from seismag.validation.compared_runs import ComparedRun, read_compared_runs
 from seismag.validation.configurations import setting_differences
 from seismag.validation.finished_runs import store_of

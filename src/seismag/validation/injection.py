@@ -15,17 +15,6 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import DataConfig
-from seismag.data.simulate.planting import Target, Twins, emission_over, make_twins, window_stream
-from seismag.data.simulate.survey import mean_between
-from seismag.data.simulate.targets import (
-    draw_earthquake,
-    events_at_stations,
-    find_targets,
-    measure_backgrounds,
-    reference_of,
-    require_same_inputs,
-    spread_over_days,
-)
 from seismag.domain import DataError, UsageError, magnitude_classes
 from seismag.evaluation.efficiency import false_alarm_threshold
 from seismag.evaluation.recovery import recovery_report
@@ -36,6 +25,17 @@ from seismag.learning.inference import predict_power, predict_store, scaling_of
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
 from seismag.runs import read_run
+from seismag.simulate.injected_windows import Target, Twins, emission_over, make_twins, window_stream
+from seismag.simulate.survey import mean_between
+from seismag.simulate.targets import (
+    draw_earthquake,
+    events_at_stations,
+    find_targets,
+    measure_backgrounds,
+    reference_of,
+    require_same_inputs,
+    spread_over_days,
+)
 from seismag.validation.recovery_plan import RecoveryPlan
 from seismag.validation.training_run import unseen_windows
 from seismag.windows.inputs import Inputs

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.config import EvaluateConfig, SplitConfig
-from seismag.data.splits import draw_split
 from seismag.domain import DataError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.scores import evaluate_predictions
@@ -24,7 +23,8 @@ from seismag.learning.checkpoint import UNKNOWN, LoadedModel, check_preprocessin
 from seismag.learning.inference import predict_with_embeddings
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
-from seismag.validation.sealed_ledger import append_entry, read_ledger, sealed_state
+from seismag.splits import draw_split
+from seismag.splits.access_log import append_entry, read_ledger, sealed_state
 from seismag.validation.training_run import reach_h
 from seismag.windows.store import Store, open_store
 

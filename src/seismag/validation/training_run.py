@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from seismag.cards import read_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
-from seismag.data.splits import NAIVE_WARNING, draw_split, load_or_draw_split
-from seismag.data.splits.purge import close_in_time, windows_of_clusters
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.evaluation.alarm_summary import alarm_summary
 from seismag.evaluation.classical import classical_forecasts
@@ -27,12 +25,14 @@ from seismag.learning.checkpoint import UNKNOWN, LoadedModel, is_image, load_che
 from seismag.learning.dataset import role_indices
 from seismag.learning.inference import predict_roles, predict_with_embeddings
 from seismag.learning.pretrain import pretrain_model
-from seismag.learning.sealed_days import WAY_OUT, on_sealed_days
 from seismag.learning.train import refuse_placebo, train_model
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, read_run, shrink_if_asked, tracked
+from seismag.splits import NAIVE_WARNING, draw_split, load_or_draw_split
+from seismag.splits.access_log import sealed_state
+from seismag.splits.exclusions import close_in_time, windows_of_clusters
+from seismag.splits.holdout import WAY_OUT, on_sealed_days
 from seismag.validation.placebos import apart_from_training
-from seismag.validation.sealed_ledger import sealed_state
 from seismag.windows.store import Store, open_store
 
 SPLITS_DIR = Path("splits")

@@ -22,8 +22,8 @@ from fixtures.legacy_pictures import (
 )
 from seismag.config import SplitConfig
 from seismag.data.legacy import prepare_legacy
-from seismag.data.splits import certify, draw_split
 from seismag.domain import DataError, UsageError
+from seismag.splits import certify, draw_split
 from seismag.windows.inspect import describe_store, inspect_store
 from seismag.windows.store import open_store
 

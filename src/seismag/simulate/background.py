@@ -1,0 +1,222 @@
+"""The natural field of one day at one station, at 1 Hz: main field, Sq, ring current, and coloured noise by law.
+
+Noise is Gaussian, partly shared by the stations, times a slow modulation that makes it burst as real days do; Z
+follows by induction. Every draw has a stream of its own (``seed, what, where, day``), so a day can be made alone.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, signal
+
+from seismag.simulate.activity import Activity, day_stream
+from seismag.simulate.pulsations import add_pulsations
+from seismag.simulate.sites import Site, floor_density
+from seismag.simulate.slow_field import MINUTES, slow_field
+from seismag.simulate.spectral_model import CONTINUUM, HUMP, LAWS, TRANSFER_FADES_MHZ, Law, level_decades, shape
+
+DAY_S = 86_400
+FREQUENCY_HZ = np.arange(DAY_S // 2 + 1) / DAY_S
+NATURAL_HZ = 0.25  # above, sensor noise buries the natural field
+SHARED_HZ = 0.1  # above, nothing is coherent between stations
+MODULATION_DB = ((4.5, 120.0), (4.0, 20.0))  # standard deviation of the power and decay time in minutes
+MODULATION_SHARED = (0.6, 0.8)  # of its variance, common to all stations
+SMOOTH_MINUTES = 6.0  # nothing modulates faster; a rough envelope would spill the strong low frequencies upwards
+KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are made for levels so far apart
+ANCHOR_REACH_KM = 2300.0  # of a source of regional noise
+EARTH_KM = 6371.0
+
+FloatArray = NDArray[np.float64]
+
+
+def simulate_background(site: Site, sensor: Site, index: int, day: int, activity: Activity, seed: int,
+                        first: np.datetime64) -> FloatArray:  # fmt: skip
+    """Simulate the natural field and the sensor's noise of one day.
+
+    Args:
+        site: the place.
+        sensor: the same place with the sensor of that day (its noise).
+        index: place of the station in the network.
+        day: since the recordings' start.
+        activity: Kp and Dst.
+        seed: of the simulation.
+        first: first day of the recordings.
+
+    Returns:
+        (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.
+    """
+    seconds = np.arange(float(MINUTES)) * 60 + day * DAY_S
+    kp = activity.kp_at(seconds)
+    field = _noise(site, day, kp, seed)
+    slow = slow_field(site, first + day, activity.dst_at(seconds), seed, day)
+    grid, each = np.arange(float(MINUTES)) * 60, np.arange(float(DAY_S))
+    for component in range(3):
+        field[component] += np.interp(each, grid, slow[component])
+    add_pulsations(field, site, day, kp, seed)
+    floor = np.sqrt(floor_density(sensor, FREQUENCY_HZ) * (DAY_S / 4))
+    floor[:, 0] = 0.0
+    white = _normals(day_stream(seed, 16, index, day=day), 3, FREQUENCY_HZ.size)
+    noise = fft.irfft(white * floor.astype(np.float32), n=DAY_S, axis=-1)
+    field += noise - noise[:, :1]  # days join without a step, as in _noise
+    return field
+
+
+def background_power(site: Site, day: int, activity: Activity, seed: int,
+                     band_hz: tuple[float, float]) -> FloatArray:  # fmt: skip
+    """Expected horizontal power in a band, minute by minute with that day's modulation: (1440,) in nT²."""
+    kp = activity.kp_at(np.arange(float(MINUTES)) * 60 + day * DAY_S)
+    frequency = np.linspace(*band_hz, 200)
+    total = np.full(MINUTES, np.trapezoid(floor_density(site, frequency)[:2].sum(axis=0), frequency))
+    envelopes = _envelopes(site, day, kp, seed)
+    for component, law in enumerate(LAWS):
+        for process in (CONTINUUM, HUMP):
+            levels = _kp_levels(kp) if process == HUMP else np.array([kp.mean()])
+            densities = np.stack([shape(law, process, frequency, float(level)) for level in levels])
+            mixed = (_weights(levels, kp).T @ np.sqrt(densities)) ** 2  # waves of one origin: amplitudes add
+            total += np.trapezoid(mixed, frequency) * (site.gain[component] * envelopes[component][process]) ** 2
+    return total[:-1]
+
+
+def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
+    """Coloured noise (3, 86400): continuum and hump, each with its modulation; Z by induction."""
+    local = day_stream(seed, 11, *site.cell, day=day)
+    n = int(NATURAL_HZ * DAY_S)
+    each, grid = np.arange(float(DAY_S)), np.arange(float(MINUTES)) * 60
+    envelopes = _envelopes(site, day, kp, seed)
+    fade = np.interp(FREQUENCY_HZ[:n] * 1000, TRANSFER_FADES_MHZ, (1.0, site.z_fade)).astype(np.float32)
+    field = np.zeros((3, DAY_S))
+    for process in (CONTINUUM, HUMP):
+        own = _normals(local, 3, n)
+        white = [_partly_shared(site, component, process, day, seed, own[component]) for component in (0, 1)]
+        ratio = np.float32(np.mean(envelopes[1][process]) / np.mean(envelopes[0][process]))
+        levels = _kp_levels(kp) if process == HUMP else np.array([kp.mean()])
+        for level, weight in zip(levels, _weights(levels, kp), strict=True):
+            h, d = (
+                w * _amplitude(law, process, level, n, float(gain))
+                for w, law, gain in zip(white, LAWS, site.gain, strict=True)
+            )
+            both = np.hypot(
+                _amplitude(LAWS[0], process, level, n, float(site.gain[0])),
+                _amplitude(LAWS[1], process, level, n, float(site.gain[1])) * ratio,
+            )
+            rest = np.float32(np.sqrt(site.z_own)) * both * own[2]
+            z = fade * (np.complex64(site.z_from_h) * h + np.complex64(site.z_from_d) * ratio * d + rest)
+            waves = fft.irfft(np.stack([h, d, z]), n=DAY_S, axis=-1)
+            waves -= waves[:, :1]  # a day is periodic: it begins and ends at 0, and days join without a step
+            for component, wave in enumerate(waves):
+                envelope = envelopes[1 if component == 1 else 0][process] * weight
+                field[component] += wave * np.interp(each, grid, envelope)
+    return field
+
+
+def _amplitude(law: Law, process: int, kp: float, n: int, gain: float) -> NDArray[np.float32]:
+    """Factor (n,) that turns white numbers into the spectrum of the process at its level."""
+    density = shape(law, process, FREQUENCY_HZ[:n], kp) * (DAY_S / 4)
+    density[0] = 0.0
+    return (np.sqrt(density) * gain).astype(np.float32)
+
+
+def _kp_levels(kp: FloatArray) -> FloatArray:
+    """Levels of Kp that span a day."""
+    low, high = float(kp.min()), float(kp.max())
+    count = 1 + int(np.ceil((high - low) / KP_STEP)) if high - low > KP_STEP / 2 else 1
+    return np.linspace(low, high, count) if count > 1 else np.array([kp.mean()])
+
+
+def _weights(levels: FloatArray, kp: FloatArray) -> FloatArray:
+    """Share (levels, 1441) of each level's wave, linear in Kp between neighbours."""
+    if levels.size == 1:
+        return np.ones((1, kp.size))
+    return np.stack([np.interp(kp, levels, row) for row in np.eye(levels.size)])
+
+
+def _envelopes(site: Site, day: int, kp: FloatArray, seed: int) -> list[list[FloatArray]]:
+    """Amplitude (1441,) of H and D, of continuum and hump: the law's level times the modulation, mean power kept."""
+    local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
+    modulation = [_modulation(site, process, day, seed) for process in (CONTINUUM, HUMP)]
+    return [
+        [
+            10 ** (level_decades(law, process, site.dipole_latitude_deg, kp, local_h) / 2) * modulation[process]
+            for process in (CONTINUUM, HUMP)
+        ]
+        for law in LAWS
+    ]
+
+
+def _modulation(site: Site, process: int, day: int, seed: int) -> FloatArray:
+    """Log-normal amplitude (1441,) with mean power 1, continuous over midnight."""
+    decibel = np.zeros(MINUTES)
+    for kind, ((deviation, minutes), shared) in enumerate(zip(MODULATION_DB, MODULATION_SHARED, strict=True)):
+        common = _wander((seed, 12, process, kind), day, minutes)
+        own = _wander((seed, 13, process, kind, *site.cell), day, minutes)
+        decibel += deviation * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own)
+    variance = sum(deviation**2 for deviation, _ in MODULATION_DB) * (np.log(10) / 10) ** 2
+    result: FloatArray = np.exp(decibel * (np.log(10) / 20) - variance / 4)
+    return result
+
+
+def _wander(stream: tuple[int, ...], day: int, minutes: float) -> FloatArray:
+    """Ornstein-Uhlenbeck series (1441,), smoothed, unit variance, continuous from day to day."""
+    pushes = np.concatenate([day_stream(*stream, day=day + one).standard_normal(1440) for one in (-1, 0, 1)])
+    slow, fast = np.exp(-1 / minutes), np.exp(-1 / SMOOTH_MINUTES)
+    series = signal.lfilter([1.0], np.convolve([1, -slow], [1, -fast]), pushes)
+    variance = (1 + slow * fast) / ((1 - slow * fast) * (1 - slow**2) * (1 - fast**2))
+    unit: FloatArray = series[1440 : 1440 + MINUTES] / np.sqrt(variance)
+    return unit
+
+
+def _partly_shared(
+    site: Site, component: int, process: int, day: int, seed: int, own: NDArray[np.complex64]
+) -> NDArray[np.complex64]:
+    """White spectrum of unit variance: parts common to all and to the region, the rest the station's own."""
+    n = int(SHARED_HZ * DAY_S)
+    common, regional = _shares(component)
+    result = own.copy()
+    result[:n] *= np.sqrt(1 - common - regional).astype(np.float32)
+    if component == 0:
+        result[:n] += np.sqrt(common).astype(np.float32) * _shared_noise(seed, -1, component, process, day)
+    for anchor, weight in _anchor_weights(site.station.latitude_deg, site.station.longitude_deg):
+        result[:n] += (np.float32(weight) * np.sqrt(regional).astype(np.float32)) * _shared_noise(
+            seed, anchor, component, process, day
+        )
+    return result
+
+
+@lru_cache(maxsize=2)
+def _shares(component: int) -> tuple[FloatArray, FloatArray]:
+    """Shares of the power, by frequency, that are common to all stations and to the region."""
+    frequency = FREQUENCY_HZ[: int(SHARED_HZ * DAY_S)] * 1000
+    at_mhz = (5.0, 12.0, 45.0, 70.0)
+    common, regional = (
+        ((0.45, 0.25, 0.18, 0.0), (0.54, 0.45, 0.38, 0.0)), ((0.0,) * 4, (0.98, 0.85, 0.70, 0.0))
+    )[component]  # fmt: skip
+    return np.interp(frequency, at_mhz, common), np.interp(frequency, at_mhz, regional)
+
+
+@lru_cache(maxsize=160)  # 70 kB each: those of one day and its neighbours
+def _shared_noise(seed: int, anchor: int, component: int, process: int, day: int) -> NDArray[np.complex64]:
+    rng = day_stream(seed, 10, anchor + 1, component, process, day=day)
+    return _normals(rng, 1, int(SHARED_HZ * DAY_S))[0]
+
+
+@lru_cache(maxsize=256)
+def _anchor_weights(latitude_deg: float, longitude_deg: float) -> tuple[tuple[int, float], ...]:
+    """Weights, of unit sum of squares, of the sources of regional noise near a place."""
+    number = np.arange(96)
+    sine = 1 - (2 * number + 1) / 96  # evenly over the sphere: a golden spiral
+    turn = np.radians(number * 137.50776405)
+    latitude, longitude = np.radians((latitude_deg, longitude_deg))
+    cosine = sine * np.sin(latitude) + np.sqrt(1 - sine**2) * np.cos(latitude) * np.cos(turn - longitude)
+    distance = EARTH_KM * np.arccos(np.clip(cosine, -1, 1))
+    weight = np.exp(-((distance / ANCHOR_REACH_KM) ** 2))
+    near = np.flatnonzero(weight > 0.03)
+    weight = weight / np.linalg.norm(weight[near])
+    return tuple((int(anchor), float(weight[anchor])) for anchor in near)
+
+
+def _normals(rng: np.random.Generator, rows: int, n: int) -> NDArray[np.complex64]:
+    """Complex normal numbers (rows, n), unit variance of each part."""
+    return rng.standard_normal((rows, 2 * n), dtype=np.float32).view(np.complex64)

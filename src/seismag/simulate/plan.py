@@ -1,0 +1,175 @@
+"""Everything that is decided before the first day is simulated: earthquakes, activity, sites, dirt, precursors.
+
+The plan follows from the configuration alone, so every worker makes it for itself and days can be made in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag.archive.stations import read_stations
+from seismag.config import SimulateConfig
+from seismag.domain import Station, UsageError
+from seismag.simulate.activity import Activity, make_activity
+from seismag.simulate.artefacts import StationHistory, plan_history
+from seismag.simulate.earthquakes import earthquakes
+from seismag.simulate.emission import Emission, events_in_range, plan_emissions
+from seismag.simulate.sites import Site, make_site, noisier
+from seismag.simulate.spectral_model import quiet_band_power
+
+CHANGED_NOISE = 6.0  # power of the sensor noise after a change of instrument
+COPIED_SHARE = 0.4  # of the days before events, with the trap "duplicates"
+STUDY_REACH_D = 2  # a study collects this many days before an event
+STUDY_OTHERS = 3  # ... and so many other days for each of them
+HIGHEST_LATITUDE_DEG = 89.5
+_DAY = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be simulated.
+
+    Attributes:
+        spec: section ``simulate``.
+        first: first day.
+        sites, sensors: places, and the same places with the sensor in use after a change of instrument.
+        activity: Kp and Dst.
+        events: the catalogue, with parent_id.
+        histories: outages, baselines and clocks, by station.
+        emissions: precursors, by station.
+        written: (stations, days) whether the day has a file.
+        source_day: (stations, days) the day whose field the file holds; another one where a file is a copy.
+        clock_offset_s: (stations, days) by which the file's time stamps are ahead.
+    """
+
+    spec: SimulateConfig
+    first: np.datetime64
+    sites: list[Site]
+    sensors: list[Site]
+    activity: Activity
+    events: pd.DataFrame
+    histories: list[StationHistory]
+    emissions: list[list[Emission]]
+    written: NDArray[np.bool_]
+    source_day: NDArray[np.int64]
+    clock_offset_s: NDArray[np.int64]
+
+
+def make_plan(spec: SimulateConfig) -> Plan:
+    """Decide everything; the same configuration gives the same plan.
+
+    Raises:
+        UsageError: a station is unknown or does not fit the file format, or a setting is impossible.
+        DataError: a catalogue or index file cannot be read.
+    """
+    return _make_plan(spec.model_dump_json())
+
+
+@lru_cache(maxsize=1)
+def _make_plan(document: str) -> Plan:
+    spec = SimulateConfig.model_validate_json(document)
+    stations = _choose_stations(spec)
+    first = np.datetime64(spec.start, "D")
+    events = earthquakes(spec, stations)
+    histories = [plan_history(spec, index) for index in range(len(stations))]
+    sites = [make_site(station, spec.seed, index) for index, station in enumerate(stations)]
+    band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
+    emissions = [plan_emissions(spec.emission, events, site.station, quiet_band_power(site, band)) for site in sites]
+    before = np.stack([_days_before_events(events, station, first, spec.days) for station in stations])
+    written = ~np.stack([history.missing for history in histories])
+    if spec.collected == "study":
+        written &= _study_days(before, spec.seed)
+    return Plan(
+        spec=spec,
+        first=first,
+        sites=sites,
+        sensors=[noisier(site, CHANGED_NOISE) for site in sites],
+        activity=make_activity(spec),
+        events=events,
+        histories=histories,
+        emissions=emissions,
+        written=written,
+        source_day=_source_days(before, spec),
+        clock_offset_s=_clock_offsets(stations, histories, spec),
+    )
+
+
+def _choose_stations(spec: SimulateConfig) -> list[Station]:
+    known = read_stations(Path(spec.station_file) if spec.station_file else None)
+    unknown = [code for code in spec.stations if code not in known]
+    if unknown:
+        raise UsageError(
+            f"simulate.stations: {', '.join(unknown)} not among {', '.join(sorted(known))}. "
+            "Choose from these, or name a table that has it, simulate.station_file."
+        )
+    if len(set(spec.stations)) < len(spec.stations):
+        raise UsageError("simulate.stations: a station is named twice. Name each once.")
+    odd = [code for code in spec.stations if len(code) != 3 or not (code.isascii() and code.isalnum())]
+    if odd:
+        raise UsageError(
+            f"simulate.stations: {odd[0]} has not three letters or digits, as the codes in day files. Rename it in "
+            "simulate.station_file."
+        )
+    polar = [code for code in spec.stations if abs(known[code].latitude_deg) > HIGHEST_LATITUDE_DEG]
+    if polar:
+        raise UsageError(
+            f"simulate.stations: {polar[0]} lies at latitude {known[polar[0]].latitude_deg:g}, beyond "
+            f"{HIGHEST_LATITUDE_DEG:g} degrees, where north is not defined. Leave it out."
+        )
+    years = np.datetime64(spec.start, "Y"), (np.datetime64(spec.start) + spec.days - 1).astype("M8[Y]")
+    if years[0] < np.datetime64("2000") or years[1] > np.datetime64("2029"):
+        raise UsageError(
+            f"simulate.start {spec.start} and {spec.days} days: outside 2000 to 2029, where file format and main field "
+            "are defined. Choose another period."
+        )
+    return [known[code] for code in spec.stations]
+
+
+def _days_before_events(events: pd.DataFrame, station: Station, first: np.datetime64, days: int) -> NDArray[np.bool_]:
+    """Days (days,) with a window that ends within 48 h before an event in range."""
+    result = np.zeros(days, dtype=bool)
+    origins = events_in_range(events, station)["origin_utc"].to_numpy().astype("datetime64[D]")
+    for back in range(STUDY_REACH_D + 1):
+        place = ((origins - first) / _DAY).astype(int) - back
+        result[place[(place >= 0) & (place < days)]] = True
+    return result
+
+
+def _study_days(before: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """Days that a study collects: those before events, and others drawn at random."""
+    chosen = before.copy()
+    for index, row in enumerate(before):
+        others = np.flatnonzero(~row)
+        rng = np.random.default_rng([seed, 17, index])
+        chosen[index, rng.choice(others, min(STUDY_OTHERS * int(row.sum()), others.size), replace=False)] = True
+    return chosen
+
+
+def _source_days(before: NDArray[np.bool_], spec: SimulateConfig) -> NDArray[np.int64]:
+    """Day whose field each file holds; with the trap ``duplicates`` files before events are copies of others."""
+    source = np.tile(np.arange(spec.days), (len(before), 1))
+    if spec.trap == "duplicates":
+        for index, row in enumerate(before):
+            days = np.flatnonzero(row)
+            rng = np.random.default_rng([spec.seed, 18, index])
+            copies = rng.choice(days, int(COPIED_SHARE * days.size), replace=False)
+            kept = np.setdiff1d(days, copies)
+            if kept.size:
+                source[index, copies] = rng.choice(kept, copies.size)
+    return source
+
+
+def _clock_offsets(stations: list[Station], histories: list[StationHistory], spec: SimulateConfig) -> NDArray[np.int64]:
+    """Seconds by which time stamps are ahead; with the trap ``clock`` every second station turns to local time."""
+    offset = np.stack([history.clock_error_s for history in histories]).astype(np.int64)
+    if spec.trap == "clock":
+        for index, station in enumerate(stations):
+            if index % 2 or len(stations) == 1:
+                offset[index, spec.days // 2 :] += 3600 * round(station.longitude_deg / 15)
+    return offset

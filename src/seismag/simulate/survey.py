@@ -1,0 +1,181 @@
+"""What the recordings of an archive are before an emission is planted: which files serve, and their background.
+
+The background of a station is the horizontal power in the band, measured in half-overlapping segments of 600 s over all
+its days in the archive; the reference is the median of the quietest half of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag.archive.survey import cut_day, require_one_hertz, station_of
+from seismag.config import DataConfig
+from seismag.domain import DataError, Station
+from seismag.files import write_table
+from seismag.parallel import Pool, Progress
+from seismag.recordings import format_of, read_recording
+from seismag.recordings.additions import WRITABLE
+from seismag.recordings.compression import read_head
+from seismag.recordings.days import days_of
+from seismag.simulate.emission import WINDOW_H
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows
+
+TASK_FILES = 8
+_GRID = DataConfig.model_validate(  # of the background: up to 490 mHz
+    {"window_h": WINDOW_H, "segment_s": 600, "step_s": 300, "n_bins": 294}
+)
+LOWEST_MHZ = 1000 / _GRID.segment_s
+_FOREIGN, _SIMULATED = "foreign format", "already simulated"
+_SURVEY_COLUMNS = {
+    "path": "str", "format": "str", "why_not": "str", "station": "str", "day": "datetime64[s]", "segments": "object",
+}  # fmt: skip
+
+FloatArray = NDArray[np.float64]
+
+
+def survey_archive(
+    pool: Pool, files: list[Path], archive: Path, stations: dict[str, Station], band_hz: tuple[float, float],
+    folder: Path, progress: Progress,
+) -> pd.DataFrame:  # fmt: skip
+    """Read every file once: a row for each day in it with its segments, or a row that says why it is not used.
+
+    Args:
+        pool: reads them.
+        files: of the archive.
+        archive: the folder.
+        stations: those that are listed.
+        band_hz: edges of the emission's band.
+        folder: takes the parts of the table.
+        progress: called with stage, done, total.
+
+    Returns:
+        path (relative to the archive), format, why_not ("" where the file serves), station, day, segments (of
+        ``band_power_nt2``, one after the other).
+    """
+    parts = [folder / f"survey{first:08d}.parquet" for first in range(0, len(files), TASK_FILES)]
+    tasks = [
+        (files[number * TASK_FILES : (number + 1) * TASK_FILES], archive, stations, band_hz, part)
+        for number, part in enumerate(parts)
+    ]
+    pool.run(_survey_part, tasks, "survey", progress)
+    return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+
+
+def _survey_part(
+    files: list[Path], archive: Path, stations: dict[str, Station], band_hz: tuple[float, float], part: Path
+) -> None:
+    rows = [row for path in files for row in _survey_file(path, archive, stations, band_hz)]
+    write_table(pd.DataFrame(rows, columns=list(_SURVEY_COLUMNS)).astype(_SURVEY_COLUMNS), part)
+
+
+def _survey_file(
+    path: Path, archive: Path, stations: dict[str, Station], band_hz: tuple[float, float]
+) -> list[dict[str, object]]:
+    kind = format_of(read_head(path))
+    row: dict[str, object] = {"path": path.relative_to(archive).as_posix(), "format": kind, "why_not": ""}
+    if kind and kind not in WRITABLE:
+        return [row | {"why_not": _FOREIGN}]
+    try:
+        recording = read_recording(path)
+        if recording.origin == "simulated":
+            return [row | {"why_not": _SIMULATED}]
+        row["station"] = recording.station
+        station = station_of(recording, path, archive, stations)
+        require_one_hertz(recording, path)
+    except DataError as error:
+        return [row | {"why_not": error.reason}]
+    if np.isnan(recording.field_nt).all(axis=1).any():
+        return [row | {"why_not": "all_missing"}]
+    row["station"] = station.code
+    return [
+        {**row, "day": day, "segments": band_power_nt2(cut_day([recording], station, day).field_nt, band_hz).ravel()}
+        for day in days_of(recording)
+    ]
+
+
+def refuse_files(survey: pd.DataFrame, archive: Path) -> None:
+    """Refuse an archive with files that cannot be written back.
+
+    Raises:
+        DataError: there are some, of a foreign format or simulated already.
+    """
+    for word, what, way_out in (
+        (_FOREIGN, "of formats that cannot be written", f"Convert them to {' or '.join(WRITABLE)}, or take them out"),
+        (_SIMULATED, "simulated or injected already", "Take the original files"),
+    ):
+        rows = survey[survey["why_not"] == word]
+        if len(rows):
+            names = ", ".join(f"{row.path} ({row.format})" for row in rows.head(5).itertuples())
+            more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+            raise DataError(f"{archive}: {len(rows)} files are {what}: {names}{more}. {way_out}; nothing was written.")
+
+
+def require_usable(survey: pd.DataFrame, archive: Path) -> None:
+    """Refuse an archive in which nothing can be planted.
+
+    Raises:
+        DataError: no file serves.
+    """
+    if (survey["why_not"] == "").any():
+        return
+    reasons = ", ".join(f"{count} {word}" for word, count in survey["why_not"].value_counts().items())
+    codes = unlisted_stations(survey)
+    unknown = f" Not in the station file: {', '.join(codes)}; name a table, --set simulate.station_file=FILE."
+    raise DataError(f"{archive}: no file can be used ({reasons}).{unknown if codes else ''}", "no_usable_file")
+
+
+def unlisted_stations(survey: pd.DataFrame) -> list[str]:
+    """Codes of the files that are not used because their station is not in the station file."""
+    return sorted(survey.loc[survey["why_not"] == "unknown_station", "station"].dropna().unique())
+
+
+def segments_of(usable: pd.DataFrame, code: str) -> FloatArray:
+    """Horizontal power in the band, nT², of all segments of a station; NaN where unknown."""
+    rows = usable.loc[usable["station"] == code, "segments"]
+    return np.concatenate([np.asarray(row, dtype=float) for row in rows])
+
+
+def band_power_nt2(field_nt: FloatArray, band_hz: tuple[float, float]) -> FloatArray:
+    """Measure the horizontal power in a band, window by window and segment by segment.
+
+    Args:
+        field_nt: (3, 86400) H, D, Z of a day, NaN missing.
+        band_hz: its edges.
+
+    Returns:
+        (4, T) in nT², H and D together; NaN where a gap, a jump or a stuck value touches the segment.
+    """
+    frequency = make_grid(_GRID).frequency_hz
+    fine = np.linspace(*band_hz, 200)
+    shares = np.stack([np.interp(fine, frequency, row) for row in np.eye(frequency.size)])
+    width_hz = np.trapezoid(shares, fine, axis=1)  # (F,) linear between the rows
+    power = power_spectrogram(split_windows(mask_artefacts(field_nt, _GRID), _GRID), _GRID)[:, :2]
+    return np.einsum("wcft,f->wt", power.astype(np.float64), width_hz)
+
+
+def reference_nt2(segments_nt2: FloatArray) -> float:
+    """Median of the quietest half of a station's segments, nT²; NaN where there is none."""
+    known = np.sort(segments_nt2[np.isfinite(segments_nt2)])
+    return float(np.median(known[: (known.size + 1) // 2])) if known.size else np.nan
+
+
+def window_means(parts: list[FloatArray]) -> FloatArray:
+    """Mean (4,) over the known segments of each window, from the files that hold the day; NaN where none is known."""
+    segments = np.concatenate(parts, axis=1)
+    known = np.isfinite(segments)
+    total = np.where(known, segments, 0.0).sum(axis=1)
+    return np.divide(total, known.sum(axis=1), out=np.full(len(total), np.nan), where=known.any(axis=1))
+
+
+def mean_between(segments_nt2: FloatArray, start_utc: np.datetime64, end_utc: np.datetime64) -> float:
+    """Mean of the known segments of a day (4 T,) that lie within a window of it; NaN where there is none."""
+    slot_s = WINDOW_H * 3600
+    starts = np.concatenate([slot * slot_s + make_grid(_GRID).starts for slot in range(24 // WINDOW_H)])
+    first, last = ((time - start_utc.astype("M8[D]")) / np.timedelta64(1, "s") for time in (start_utc, end_utc))
+    inside = (starts >= first) & (starts + _GRID.segment_s <= last) & np.isfinite(segments_nt2)
+    return float(segments_nt2[inside].mean()) if inside.any() else np.nan

@@ -1,0 +1,170 @@
+"""``seismag simulate``: writes an archive in real formats, day by day, with its truth beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from isal import igzip
+from numpy.typing import NDArray
+
+from seismag import __version__
+from seismag.archive.survey import TRUTH_FILE
+from seismag.config import SimulateConfig
+from seismag.domain import Station
+from seismag.files import atomic_path, full_disk_explained, write_table
+from seismag.parallel import Progress, open_pool, silent
+from seismag.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
+from seismag.simulate.activity import MARGIN_D, day_stream
+from seismag.simulate.artefacts import cultural_noise, cultural_power, soil
+from seismag.simulate.background import DAY_S, background_power, simulate_background
+from seismag.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
+from seismag.simulate.out_folder import mark, require_free
+from seismag.simulate.plan import Plan, make_plan
+
+TASK_DAYS = 4  # of all stations: neighbours share the regional noise, which is kept for a day
+COLUMN_SHIFT = 7  # rows by which the longitudes are off with the trap "positions"
+DECODER_BASELINES_NT = (38_000.0, 0.0, 32_000.0)  # that a wrong decoder adds, Z with the wrong sign
+CATALOGUE_COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude"]
+
+
+def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress: Progress = silent) -> Path:
+    """Write an archive; the same configuration gives the same bytes, whatever the number of workers.
+
+    Args:
+        spec: section ``simulate``.
+        out: folder, created; must be empty, or left unfinished by the same call: then the days that are there stay.
+        workers: processes.
+        progress: called with stage, done, total.
+
+    Raises:
+        UsageError: the folder is not empty, or the configuration asks for something impossible.
+        DataError: a catalogue or index file cannot be read.
+    """
+    plan = make_plan(spec)
+    facts: dict[str, object] = {"seismag": __version__, "simulate": spec.model_dump(mode="json")}
+    require_free(out, facts)
+    tasks = [(spec, first, min(first + TASK_DAYS, spec.days), out) for first in range(0, spec.days, TASK_DAYS)]
+    with open_pool(workers, None) as pool, full_disk_explained("simulate"):
+        mark(out, facts, complete=False)
+        _write_tables(plan, out)
+        pool.run(_write_days, tasks, "simulate", progress)
+        mark(out, facts, complete=True)
+    return out
+
+
+def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
+    """Simulate what a station's clock calls a day, before dirt.
+
+    Args:
+        plan: what to simulate.
+        index: place of the station.
+        day: since the first day.
+
+    Returns:
+        (3, 86400) H, D, Z in nT, without a missing second.
+    """
+    offset = int(plan.clock_offset_s[index, day])
+    if offset == 0:
+        return true_day(plan, index, day)
+    whole, rest = divmod(-offset, DAY_S)
+    days = [true_day(plan, index, day + whole + extra) for extra in ((0, 1) if rest else (0,))]
+    return np.concatenate(days, axis=1)[:, rest : rest + DAY_S]
+
+
+def true_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
+    """Simulate the field at a station on a day, by a right clock: background, traffic, precursors, sensor noise."""
+    spec, site = plan.spec, plan.sites[index]
+    changed = bool(plan.histories[index].changed[min(max(day, 0), spec.days - 1)])
+    sensor = plan.sensors[index] if changed else site
+    field = simulate_background(site, sensor, index, day, plan.activity, spec.seed, plan.first)
+    date = plan.first + day
+    if (
+        not site.traffic.any()
+        and (traffic := cultural_noise(spec, index, date, site.station.longitude_deg)) is not None
+    ):
+        field += traffic
+    for number, emission in enumerate(plan.emissions[index]):
+        if emission.start_utc < (date + 1).astype("M8[ms]") and emission.end_utc > date.astype("M8[ms]"):
+            now, before = (day_stream(spec.seed, 6, index, number, day=day - back) for back in (0, 1))
+            add_emission(field, date, emission, site.h_axis_deg(date), spec.emission, now, before)
+    return field
+
+
+def _write_days(spec: SimulateConfig, first: int, end: int, out: Path) -> None:
+    plan = make_plan(spec)
+    for day in range(first, end):
+        for index in np.flatnonzero(plan.written[:, day]):
+            _write_day(plan, int(index), day, out)
+
+
+def _write_day(plan: Plan, index: int, day: int, out: Path) -> None:
+    station = plan.sites[index].station
+    date = (plan.first + day).astype(object)  # datetime.date
+    path = out / station.code / f"S{date:%y%m%d}.{station.code}.gz"
+    if path.exists():  # of an interrupted run; files appear whole
+        return
+    source = int(plan.source_day[index, day])  # another day where the file is a copy under this date
+    field = soil(simulate_day(plan, index, source), plan.spec, plan.histories[index], index, source)
+    place = (station.code, date, station.latitude_deg, station.longitude_deg)
+    payload = encode_day(*place, field, mark=MARK_SIMULATED)
+    if plan.spec.trap == "decoder":
+        payload = encode_day(*place, _decode_wrongly(payload), mark=MARK_SIMULATED)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(igzip.compress(payload, compresslevel=1, mtime=0))
+
+
+def _decode_wrongly(payload: bytes) -> NDArray[np.float64]:
+    """Read a day file as an earlier program did: int16 after a 32-byte header, plus invented baselines."""
+    counts = np.frombuffer(payload, "<i2", count=3 * DAY_S, offset=HEADER_BYTES + 2).reshape(DAY_S, 3).T
+    return counts * 0.1 + np.array(DECODER_BASELINES_NT)[:, None]
+
+
+def write_places(stations: list[Station], events: pd.DataFrame, out: Path) -> None:
+    """Write ``stations.csv`` and ``catalogue.csv`` in seismag's own layouts."""
+    table = pd.DataFrame([vars(station) for station in stations])
+    table[["code", "latitude_deg", "longitude_deg", "name"]].to_csv(out / "stations.csv", index=False)
+    origin_utc = _iso(events["origin_utc"].to_numpy(), "ms")
+    events[CATALOGUE_COLUMNS].assign(origin_utc=origin_utc).to_csv(out / "catalogue.csv", index=False)
+
+
+def _write_tables(plan: Plan, out: Path) -> None:
+    events = plan.events
+    if plan.spec.trap == "positions":  # a column moved against the others, as a spreadsheet does
+        events = events.assign(longitude_deg=np.roll(events["longitude_deg"].to_numpy(), COLUMN_SHIFT))
+    write_places([site.station for site in plan.sites], events, out)
+    start = plan.first.astype("datetime64[s]") - np.timedelta64(MARGIN_D, "D")
+    kp, dst = plan.activity.kp, plan.activity.dst_nt
+    threes, hours = (start + np.arange(n) * np.timedelta64(h, "h") for n, h in ((kp.size, 3), (dst.size, 1)))
+    pd.DataFrame({"time_utc": _iso(threes), "kp": np.round(kp, 3)}).to_csv(out / "kp.csv", index=False)
+    pd.DataFrame({"time_utc": _iso(hours), "dst_nt": np.round(dst, 1)}).to_csv(out / "dst.csv", index=False)
+    write_table(truth_table(plan), out / TRUTH_FILE)
+
+
+def truth_table(plan: Plan) -> pd.DataFrame:
+    """Give one row for each recorded 6-hour window and each emission in it: columns of docs/data-formats.md.
+
+    Files that are copies of another day have no row: they do not hold what was emitted on theirs.
+    """
+    spec, rows = plan.spec, []
+    band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
+    for index, emissions in enumerate(plan.emissions):
+        background: dict[int, NDArray[np.float64]] = {}
+        for emission in emissions:
+            first, last = ((t.astype("M8[D]") - plan.first).astype(int) for t in (emission.start_utc, emission.end_utc))
+            for day in range(max(first, 0), min(last, spec.days - 1) + 1):
+                if not plan.written[index, day] or plan.source_day[index, day] != day:
+                    continue
+                if day not in background:
+                    sensor = plan.sensors[index] if plan.histories[index].changed[day] else plan.sites[index]
+                    background[day] = background_power(sensor, day, plan.activity, spec.seed, band)
+                    if not sensor.traffic.any():
+                        longitude = sensor.station.longitude_deg
+                        background[day] += cultural_power(spec, index, plan.first + day, longitude, band)
+                rows += window_truth(emission, plan.first + day, background[day], spec.emission)
+    return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS)).astype(TRUTH_COLUMNS)
+
+
+def _iso(times: NDArray[np.datetime64], unit: str = "s") -> list[str]:
+    return [f"{text}Z" for text in np.datetime_as_string(times.astype(f"datetime64[{unit}]"))]

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from fixtures.split_tables import (
+    NO_SHRINKING,
+    REACH_H,
+    SIDES,
+    count_clusters,
+    line_of_events,
+    overlaps_by_force,
+    sample_tables,
+    touched_by_force,
+)
+from seismag.config import SplitConfig
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.splits import certify, draw_split, load_or_draw_split
+
+
+def roles_of(split: pd.DataFrame, fold: int) -> dict[str, str]:
+    rows = split[split["fold"] == fold]
+    return dict(zip(rows["sample_id"], rows["role"], strict=True))
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
+def test_nothing_stands_on_two_sides_of_any_fold(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
+    assume(count_clusters(samples) >= n_folds)
+    spec = SplitConfig(n_folds=n_folds, seed=seed)
+    split = draw_split(samples, spec, REACH_H)
+    for fold in range(1, n_folds + 1):
+        assert not any(overlaps_by_force(samples, roles_of(split, fold)).values())
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), n_folds=st.integers(2, 4))
+def test_each_sample_has_one_role_a_fold_and_each_group_is_tested_once(samples: pd.DataFrame, n_folds: int) -> None:
+    assume(count_clusters(samples) >= n_folds)
+    split = draw_split(samples, SplitConfig(n_folds=n_folds), REACH_H)
+    assert list(split.columns) == ["sample_id", "fold", "role", "split_group"]
+    assert not split.duplicated(["sample_id", "fold"]).any()
+    assert len(split) == n_folds * len(samples)
+    assert set(split["fold"]) == set(range(1, n_folds + 1))
+    assert set(split["role"]) <= {"train", "val", "test", "purged"}
+    assert (split.groupby("sample_id")["role"].apply(lambda roles: (roles == "test").sum()) == 1).all()
+    assert (split[split["role"] == "test"].groupby("split_group")["fold"].nunique() == 1).all()
+    group = dict(zip(samples["sample_id"], samples["split_group"], strict=True))
+    assert (split["split_group"] == split["sample_id"].map(group)).all()
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
+def test_only_what_must_leave_is_purged(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
+    assume(count_clusters(samples) >= n_folds)
+    split = draw_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
+    for fold in range(1, n_folds + 1):
+        roles = roles_of(split, fold)
+        by_role = {role: {s for s, r in roles.items() if r == role} for role in ("train", "val", "test", "purged")}
+        must = touched_by_force(samples, by_role["test"] | by_role["val"])
+        assert by_role["purged"] <= must
+        assert not by_role["train"] & must
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
+def test_validation_is_empty_only_where_no_class_has_two_groups_left(
+    samples: pd.DataFrame, n_folds: int, seed: int
+) -> None:
+    assume(count_clusters(samples) >= n_folds)
+    split = draw_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
+    for fold in range(1, n_folds + 1):
+        roles = roles_of(split, fold)
+        if "val" in roles.values():
+            continue
+        test = {s for s, r in roles.items() if r == "test"}
+        left = samples[~samples["sample_id"].isin(test | touched_by_force(samples, test))]
+        assert (left.groupby("magnitude_class")["split_group"].nunique() < 2).all()
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), n_folds=st.integers(2, 6), seed=st.integers(0, 99))
+def test_every_fold_tests_on_an_earthquake_cluster_of_its_own(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
+    assume(count_clusters(samples) >= n_folds)
+    split = draw_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
+    tested = split[(split["role"] == "test") & split["split_group"].str.startswith("event:")]
+    assert set(tested["fold"]) == set(range(1, n_folds + 1))
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), n_folds=st.integers(2, 4))
+def test_the_certificate_says_what_brute_force_finds(samples: pd.DataFrame, n_folds: int) -> None:
+    assume(count_clusters(samples) >= n_folds)
+    spec = SplitConfig(n_folds=n_folds)
+    split = draw_split(samples, spec, REACH_H)
+    certificate = certify(samples, split, spec, REACH_H)
+    assert certificate["proof"] == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
+    assert certificate["n_samples"] == len(samples)
+    assert certificate["n_groups"] == samples["split_group"].nunique()
+    assert certificate["n_event_groups"] == count_clusters(samples)
+    assert certificate["largest_group"]["samples"] == samples["split_group"].value_counts().max()
+    for entry in certificate["folds"]:
+        roles = list(roles_of(split, entry["fold"]).values())
+        assert {role: entry[role] for role in set(roles)} == {role: roles.count(role) for role in set(roles)}
+        assert entry["train"] + entry["val"] + entry["test"] + entry["purged"] == len(samples)
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), data=st.data())
+def test_the_certificate_counts_the_overlaps_of_a_bad_split(samples: pd.DataFrame, data: st.DataObject) -> None:
+    roles = data.draw(
+        st.lists(st.sampled_from(["train", "val", "test", "purged"]), min_size=len(samples), max_size=len(samples))
+    )
+    split = pd.DataFrame(
+        {"sample_id": samples["sample_id"], "fold": 1, "role": roles, "split_group": samples["split_group"]}
+    )
+    certificate = certify(samples, split, SplitConfig(n_folds=2), REACH_H)
+    found = certificate["proof"] | certificate["counted"]
+    expected = overlaps_by_force(samples, roles_of(split, 1))
+    assert {key: found[key] for key in expected} == expected
+
+
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@given(samples=sample_tables(), seed=st.integers(0, 99))
+def test_a_split_is_the_same_when_drawn_again_and_for_rows_in_another_order(samples: pd.DataFrame, seed: int) -> None:
+    assume(count_clusters(samples) >= 3)
+    spec = SplitConfig(n_folds=3, seed=seed)
+    split = draw_split(samples, spec, REACH_H)
+    pd.testing.assert_frame_equal(split, draw_split(samples, spec, REACH_H))
+    shuffled = draw_split(samples.sample(frac=1.0, random_state=seed, ignore_index=True), spec, REACH_H)
+    order = ["fold", "sample_id"]
+    pd.testing.assert_frame_equal(
+        split.sort_values(order, ignore_index=True), shuffled.sort_values(order, ignore_index=True)
+    )
+
+
+def test_another_seed_draws_another_split() -> None:
+    one, two = (draw_split(line_of_events(), SplitConfig(n_folds=3, seed=seed), REACH_H) for seed in (1, 2))
+    assert (one["role"] != two["role"]).any()
+
+
+def test_fewer_clusters_than_folds_are_refused_with_both_numbers() -> None:
+    with pytest.raises(UsageError, match=r"4 earthquake clusters cannot fill 5 folds.*n_folds"):
+        draw_split(line_of_events(4), SplitConfig(n_folds=5), REACH_H)
+
+
+def test_as_many_clusters_as_folds_give_each_fold_one_of_them() -> None:
+    split = draw_split(line_of_events(10), SplitConfig(n_folds=10), REACH_H)
+    tested = split[(split["role"] == "test") & split["split_group"].str.startswith("event:")]
+    assert sorted(tested["fold"]) == sorted(2 * list(range(1, 11)))
+
+
+@pytest.mark.parametrize(("hours", "purged"), [(54, True), (60, False), (-54, True), (-60, False)])
+def test_windows_of_a_station_54_h_apart_do_not_stand_on_two_sides(hours: int, purged: bool) -> None:
+    start = np.datetime64("2021-03-01", "ms")
+    times = [start, start + np.timedelta64(hours, "h"), *(start + np.timedelta64(d, "D") for d in (40, 80, 120))]
+    samples = pd.DataFrame(
+        {
+            "sample_id": [f"A-{i}" for i in range(5)],
+            "station": "A",
+            "start_utc": pd.Series(times).astype("datetime64[ms]"),
+            "split_group": [f"event:c{i}" for i in range(5)],
+            "cluster_ids": [[f"c{i}"] for i in range(5)],
+            "magnitude_class": "Large",
+        }
+    )
+    split = draw_split(samples, SplitConfig(n_folds=5), REACH_H)
+    fold = split.loc[(split["sample_id"] == "A-0") & (split["role"] == "test"), "fold"].iloc[0]
+    assert (roles_of(split, fold)["A-1"] == "purged") is purged
+
+
+# stored splits --------------------------------------------------------------------------------------------------
+
+
+SPEC = SplitConfig(n_folds=3, name="mine")
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    load_or_draw_split(line_of_events(), SPEC, REACH_H, "data-1", tmp_path)
+    return tmp_path
+
+
+def load(directory: Path, spec: SplitConfig = SPEC, reach_h: float = REACH_H, dataset_id: str = "data-1"):
+    return load_or_draw_split(line_of_events(), spec, reach_h, dataset_id, directory)
+
+
+def rewrite(directory: Path, table: pd.DataFrame) -> None:
+    """Change the table and write its new checksum into the certificate."""
+    table.to_parquet(directory / "mine.parquet", index=False)
+    certificate = json.loads((directory / "mine.json").read_text())
+    certificate["table_sha256"] = hashlib.sha256((directory / "mine.parquet").read_bytes()).hexdigest()
+    (directory / "mine.json").write_text(json.dumps(certificate))
+
+
+def test_a_stored_split_is_read_back_not_drawn_again(stored: Path) -> None:
+    before = (stored / "mine.parquet").stat().st_mtime_ns
+    split, certificate = load(stored)
+    assert (stored / "mine.parquet").stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(split, draw_split(line_of_events(), SPEC, REACH_H), check_dtype=False)
+    assert certificate == json.loads((stored / "mine.json").read_text())
+    assert certificate["proof"] == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
+    assert sorted(path.name for path in stored.iterdir()) == ["mine.json", "mine.parquet"]
+
+
+def test_another_fold_of_the_same_split_uses_the_same_file(stored: Path) -> None:
+    split, _ = load(stored, SplitConfig(n_folds=3, name="mine", fold=2))
+    assert len(split) == 3 * 18
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"dataset_id": "data-2"}, "dataset_id"),
+        ({"reach_h": 30.0}, "reach_h"),
+        ({"spec": SplitConfig(n_folds=2, name="mine")}, "split"),
+        ({"spec": SplitConfig(n_folds=3, name="mine", seed=1)}, "split"),
+        ({"spec": SplitConfig(n_folds=3, name="mine", val_fraction=0.3)}, "split"),
+    ],
+)
+def test_a_split_of_another_data_set_or_other_rules_is_refused(
+    change: dict[str, object], named: str, stored: Path
+) -> None:
+    with pytest.raises(UsageError, match=rf"another data set or by other rules \({named}\).*split.name=NAME"):
+        load(stored, **change)  # type: ignore[arg-type]
+
+
+def test_a_changed_table_is_noticed(stored: Path) -> None:
+    table = pd.read_parquet(stored / "mine.parquet")
+    table.loc[0, "role"] = "val"
+    table.to_parquet(stored / "mine.parquet", index=False)
+    with pytest.raises(DataError, match="differs from its certificate"):
+        load(stored)
+
+
+def test_a_table_with_overlaps_is_refused_even_with_a_fitting_checksum(stored: Path) -> None:
+    table = pd.read_parquet(stored / "mine.parquet")
+    validating = table[(table["role"] == "val") & table["split_group"].str.startswith("event:")]
+    assert len(validating) % 2 == 0
+    table.loc[validating.index[0], "role"] = "train"  # and the other window of its cluster still validates
+    rewrite(stored, table)
+    with pytest.raises(DataError, match="windows overlap between roles"):
+        load(stored)
+
+
+@pytest.mark.parametrize("what", ["lost rows", "doubled rows", "unknown role", "no test", "other groups"])
+def test_a_table_that_does_not_give_each_sample_its_role_is_refused_even_with_a_fitting_checksum(
+    what: str, stored: Path
+) -> None:
+    table = pd.read_parquet(stored / "mine.parquet")
+    if what == "lost rows":
+        table = table[table["sample_id"] != table["sample_id"].iloc[0]]
+    elif what == "doubled rows":
+        table = pd.concat([table, table.iloc[:1]])
+    elif what == "unknown role":
+        table.loc[0, "role"] = "training"
+    elif what == "no test":
+        table.loc[table["role"] == "test", "role"] = "purged"
+    else:
+        table["split_group"] = "event:c0"
+    rewrite(stored, table)
+    with pytest.raises(DataError, match="mine"):
+        load(stored)
+
+
+@pytest.mark.parametrize("name", ["mine.parquet", "mine.json"])
+def test_a_damaged_file_is_named_with_the_way_out(name: str, stored: Path) -> None:
+    content = (stored / name).read_bytes()
+    (stored / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"damaged.*Delete it"):
+        load(stored)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{}", '{"made_for": null}', '{"made_for": []}', '"a"'])
+def test_a_certificate_of_another_shape_is_refused(text: str, stored: Path) -> None:
+    (stored / "mine.json").write_text(text)
+    with pytest.raises(SeismagError, match="mine"):
+        load(stored)
+
+
+@pytest.mark.parametrize("key", ["proof", "n_samples", "folds", "rules"])
+def test_a_changed_certificate_is_noticed(key: str, stored: Path) -> None:
+    certificate = json.loads((stored / "mine.json").read_text())
+    if key == "proof":
+        certificate["proof"]["groups"] = 3
+    elif key == "n_samples":
+        certificate["n_samples"] += 1
+    elif key == "folds":
+        certificate["folds"][0]["purged"] = 0
+        certificate["folds"][0]["purged_share"] = 0.5
+    else:
+        certificate["rules"]["purge_h"] = 1.0
+    (stored / "mine.json").write_text(json.dumps(certificate))
+    with pytest.raises(DataError, match="certificate"):
+        load(stored)
+
+
+# the real labels ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real_split(bmkg_samples: pd.DataFrame) -> pd.DataFrame:
+    return draw_split(bmkg_samples, SplitConfig(), REACH_H)
+
+
+@pytest.mark.real
+def test_ten_folds_of_the_real_labels_are_balanced_and_lose_little(
+    bmkg_samples: pd.DataFrame, real_split: pd.DataFrame
+) -> None:
+    certificate = certify(bmkg_samples, real_split, SplitConfig(), REACH_H)
+    assert certificate["n_event_groups"] == pytest.approx(778, rel=0.02)
+    assert certificate["largest_group"]["samples"] < 0.03 * len(bmkg_samples)
+    for entry in certificate["folds"]:
+        assert entry["test"] == pytest.approx(len(bmkg_samples) / 10, rel=0.05)
+        assert entry["purged_share"] < 0.05
+        assert 0.1 < entry["val"] / (entry["val"] + entry["train"]) < 0.25
+    sizes = bmkg_samples["split_group"].value_counts()
+    shares = [entry["purged_share"] for entry in certificate["folds"]]
+    print(
+        f"\n{len(bmkg_samples)} samples, {len(sizes)} groups ({certificate['n_event_groups']} clusters), "
+        f"largest {sizes.index[0]} {sizes.iloc[0]}, purged {min(shares):.3f}..{max(shares):.3f}"
+    )
+
+
+@pytest.mark.real
+def test_every_class_stands_in_every_role_of_the_real_split(
+    bmkg_samples: pd.DataFrame, real_split: pd.DataFrame
+) -> None:
+    kinds = real_split["sample_id"].map(bmkg_samples.set_index("sample_id")["magnitude_class"])
+    counts = real_split.assign(kind=kinds).groupby(["fold", "role", "kind"]).size().unstack(["role", "kind"])
+    for role in ("train", "val", "test"):
+        assert counts[role].notna().all(axis=None)
+
+
+@pytest.mark.real
+def test_nothing_of_the_real_split_stands_on_two_sides_by_brute_force(
+    bmkg_samples: pd.DataFrame, real_split: pd.DataFrame
+) -> None:
+    groups = bmkg_samples["split_group"].to_numpy()
+    hours = bmkg_samples["start_utc"].to_numpy().astype("datetime64[h]").astype(np.int64)
+    near = []  # pairs of windows of one station that start within reach
+    for rows in bmkg_samples.groupby("station").indices.values():
+        a, b = np.nonzero(np.abs(hours[rows][:, None] - hours[rows][None, :]) <= REACH_H)
+        near.append((rows[a], rows[b]))
+    first, second = (np.concatenate(side) for side in zip(*near, strict=True))
+    owner = np.repeat(np.arange(len(bmkg_samples)), bmkg_samples["cluster_ids"].str.len())
+    seen = np.array([f"event:{c}" for ids in bmkg_samples["cluster_ids"] for c in ids])
+    place = {name: i for i, name in enumerate(bmkg_samples["sample_id"])}
+    for _, rows in real_split.groupby("fold"):
+        role = np.empty(len(bmkg_samples), dtype=object)
+        role[[place[name] for name in rows["sample_id"]]] = rows["role"]
+        for kept, held in SIDES:
+            assert not set(groups[role == kept]) & set(groups[role == held])
+            assert not set(seen[role[owner] == kept]) & {g for g in groups[role == held] if g.startswith("event:")}
+            assert not ((role[first] == kept) & (role[second] == held)).any()
