@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from seismag.evaluation.alarms import AlarmRows, alarm_levels, area_skill, area_tail, draw_chance, tail_share
+from seismag.alarms.molchan import AlarmRows, alarm_levels, area_skill, area_tail, draw_chance, tail_share
 
 STATIONS, STEPS, BLOCK_STEPS = 6, 730 * 4, 27 * 4
 

@@ -67,7 +67,7 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
 def judge(path: Path, replicates: int) -> None:
     """Judge a table as the command line does; prints seconds and the largest memory in MB."""
     from seismag.config import EvaluateConfig
-    from seismag.evaluation.table_study import judge_table
+    from seismag.scoring.study import judge_table
 
     clock = time.process_time()
     metrics = judge_table(path, EvaluateConfig(bootstrap=replicates), None)
@@ -89,7 +89,7 @@ def measure(table: pd.DataFrame, replicates: int) -> tuple[float, float]:
 
 def time_sums(n_groups: int, columns: int = 200) -> float:
     """Seconds for the replicates of sums alone: 10,000 draws of all groups."""
-    from seismag.metrics import bootstrap_sums
+    from seismag.scoring.metrics import bootstrap_sums
 
     rng = np.random.default_rng(0)
     values = rng.random((n_groups, columns))

@@ -44,8 +44,8 @@ from scipy.stats import rankdata  # noqa: E402
 from seismag.config import Config, load_config  # noqa: E402
 from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
-from seismag.metrics import bootstrap_sums, percentile_interval  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
+from seismag.scoring.metrics import bootstrap_sums, percentile_interval  # noqa: E402
 from seismag.simulate import simulate_archive  # noqa: E402
 from seismag.spectrogram.compute import PAIRS  # noqa: E402
 from seismag.validation.training_run import run_training  # noqa: E402
@@ -207,7 +207,7 @@ def within_station_accuracy(sums: Floats, whole: Floats) -> Floats:
 
     Each station counts alike in each direction it has, so that a rule that knows the station alone gets 1/8 on
     average. A station and direction that a replicate did not draw keeps its recall from the whole table
-    (2, stations, 8), as in ``seismag.evaluation.scores``.
+    (2, stations, 8), as in ``seismag.scoring.compute``.
     """
     has = whole[1] > 0
     of_whole = np.where(has, whole[0] / np.maximum(whole[1], 1), 0.0)

@@ -309,7 +309,7 @@ def train(
             f"data.store {settings.data.store}: no such store. Make one with 'seismag prepare' (or 'make demo', which "
             "leaves data/test), or name another with --data."
         )
-    from seismag.evaluation.summary import format_summary
+    from seismag.scoring.text import format_summary
     from seismag.validation.training_run import run_training
 
     log_to_stderr()

@@ -38,7 +38,7 @@ def evaluate(
     """
     from seismag.config import load_config
     from seismag.domain import UsageError
-    from seismag.evaluation.summary import format_summary
+    from seismag.scoring.text import format_summary
 
     log_to_stderr()
     settings = load_config(config, overrides)
@@ -57,7 +57,7 @@ def evaluate(
         metrics = given.metrics
     elif predictions is not None and model is None:
         if data is None:
-            from seismag.evaluation.table_study import judge_table
+            from seismag.scoring.study import judge_table
 
             metrics = judge_table(predictions, spec, out, make_progress())
         else:
@@ -88,9 +88,9 @@ def alarms(
     as_json: JsonOption = False,
 ) -> None:
     """Judge predictions as alarms: Molchan diagram, gain, and first what so many events can show."""
+    from seismag.alarms.study import judge_alarms
+    from seismag.alarms.text import format_alarms
     from seismag.config import load_config
-    from seismag.evaluation.alarm_report import format_alarms
-    from seismag.evaluation.alarm_study import judge_alarms
 
     log_to_stderr()
     summary = judge_alarms(predictions, data, load_config(config, overrides).evaluate, out)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
-from evaluation.conftest import build_table
+from fixtures.prediction_table import build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
-from seismag.evaluation.forecasts import Training
 from seismag.evaluation.paired import BEST_RULE, COMPARED, align_tables, compare_tables, paired_p_value
+from seismag.scoring.forecasts import Training
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")
 NOTHING = Training()

@@ -11,8 +11,8 @@ import pytest
 from fixtures.study_store import make_store
 from fixtures.training_settings import settings
 from seismag.domain import DataError, UsageError
-from seismag.evaluation.predictions import check_predictions, judged_rows
-from seismag.evaluation.summary import format_summary
+from seismag.scoring.predictions import check_predictions, judged_rows
+from seismag.scoring.text import format_summary
 from seismag.splits import draw_split
 from seismag.splits.access_log import LEDGER_FILE, read_ledger
 from seismag.validation import sealed

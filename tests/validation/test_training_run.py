@@ -11,8 +11,8 @@ import pytest
 from fixtures.study_store import CLUSTERS, PER_CLUSTER, make_store
 from fixtures.training_settings import settings
 from seismag.domain import DataError, UsageError
-from seismag.evaluation.summary import format_summary
 from seismag.learning.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
+from seismag.scoring.text import format_summary
 from seismag.validation import training_run
 from seismag.validation.training_run import judge_model, run_training, unseen_windows
 from seismag.windows.store import open_store

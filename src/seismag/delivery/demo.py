@@ -14,11 +14,11 @@ from seismag.delivery.prediction import describe_predictions, predict_inputs, wr
 from seismag.delivery.verdict import PAGE, conclusion, write_verdict
 from seismag.domain import UsageError
 from seismag.evaluation.checks.verdict_text import format_audit
-from seismag.evaluation.summary import format_summary
 from seismag.files import short_path
 from seismag.learning.checkpoint import copy_checkpoint
 from seismag.parallel import Progress
 from seismag.runs import Run
+from seismag.scoring.text import format_summary
 from seismag.simulate import simulate_archive
 from seismag.validation.audit import audit_predictions, write_audit
 from seismag.validation.training_run import SPLITS_DIR, headline, judge_model, run_training

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from seismag.archive.figure import DAY_LIMITS
 from seismag.domain import COMPONENTS
-from seismag.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
+from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
 from seismag.spectrogram.bands import BAND_LABELS
 from seismag.validation.explanation import ExplainedWindow, Explanation
 from seismag.windows.export import DB_LIMITS

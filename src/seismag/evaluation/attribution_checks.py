@@ -14,10 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.evaluation.checks.result import CheckResult, Verdict
-from seismag.evaluation.sums import Clusters, find_clusters
-from seismag.metrics import FloatArray, percentile_interval
+from seismag.scoring.clusters import Clusters, find_clusters
+from seismag.scoring.metrics import percentile_interval
 
 CORRELATION_LIMIT = 0.5
 """Largest mean rank correlation that maps of a model without the trained weights may have with those of the model.

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag import metrics as m
+from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
-from seismag.evaluation.predictions import TASK_CLASSES, truth_index
-from seismag.evaluation.sums import Clusters, find_clusters
-from seismag.metrics import FloatArray
+from seismag.scoring import metrics as m
+from seismag.scoring.clusters import Clusters, find_clusters
+from seismag.scoring.predictions import TASK_CLASSES, truth_index
 
 SCORES = ("log_score", "balanced_accuracy")
 

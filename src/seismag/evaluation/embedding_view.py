@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 
 from seismag.domain import DataError
 from seismag.evaluation.checks.station_probe import COMPONENTS, probe_accuracy
-from seismag.evaluation.figures import STYLE, save_figure
+from seismag.scoring.figure import STYLE, save_figure
 
 MAX_ROWS = 2000  # t-SNE of more takes minutes and shows no more
 PERPLEXITY = 30.0

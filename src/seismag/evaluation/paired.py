@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag import metrics as m
+from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
-from seismag.evaluation.forecasts import MODEL, Forecasts, Training, judge_forecasts
-from seismag.evaluation.judged_windows import (
+from seismag.scoring import metrics as m
+from seismag.scoring.clusters import find_truth, replicate_all
+from seismag.scoring.estimates import FEW_CLUSTERS, SMALLER_IS_BETTER, Scored, number
+from seismag.scoring.forecasts import MODEL, Forecasts, Training, judge_forecasts
+from seismag.scoring.mainshocks import (
     MAINSHOCKS_UNKNOWN,
     add_label_columns,
     knows_mainshocks,
     mainshocks_and_normal,
 )
-from seismag.evaluation.predictions import probability_columns
-from seismag.evaluation.sums import find_truth, replicate_all
-from seismag.evaluation.task_scores import FEW_CLUSTERS, SMALLER_IS_BETTER, Scored, number
-from seismag.metrics import FloatArray
+from seismag.scoring.predictions import probability_columns
 
 COMPARED = {
     "detection": ("balanced_accuracy", "mcc", "log_score", "brier", "auc_within_station"),

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from seismag.evaluation.efficiency import Curve
-from seismag.evaluation.figures import COLUMN_IN
 from seismag.files import atomic_path
+from seismag.scoring.figure import COLUMN_IN
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 

@@ -28,7 +28,7 @@ from seismag.learning.model import ConvNeXtMultiTask
 from seismag.learning.optimiser import build_optimiser
 from seismag.learning.scope import FrozenPart
 from seismag.learning.transforms import Scaling
-from seismag.metrics import balanced_accuracy, confusion_matrix
+from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
 
 Batch = list[Tensor] | tuple[Tensor, ...]
 

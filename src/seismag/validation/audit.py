@@ -49,10 +49,10 @@ from seismag.evaluation.checks.table import (
     prepare_table,
     read_audit_table,
 )
-from seismag.evaluation.judged_windows import add_label_columns, knows_mainshocks, mainshocks_and_normal
-from seismag.evaluation.predictions import judged_rows, read_predictions
-from seismag.evaluation.scores import evaluate_predictions
 from seismag.files import write_json_atomic
+from seismag.scoring.compute import evaluate_predictions
+from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
+from seismag.scoring.predictions import judged_rows, read_predictions
 from seismag.splits import draw_split
 from seismag.validation.audit_sources import Sources, find_sources, read_split
 from seismag.validation.configurations import count_configurations

@@ -15,8 +15,6 @@ import torch
 from seismag import __version__
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
-from seismag.evaluation.classical import classical_forecasts
-from seismag.evaluation.forecasts import Training
 from seismag.evaluation.paired import align_tables, compare_tables
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.cost import (
@@ -30,6 +28,8 @@ from seismag.learning.cost import (
 )
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
+from seismag.scoring.classical import classical_forecasts
+from seismag.scoring.forecasts import Training
 from seismag.splits import draw_split
 from seismag.validation.compared_runs import ComparedRun, read_compared_runs
 from seismag.validation.configurations import setting_differences

@@ -17,12 +17,12 @@ import pandas as pd
 from seismag.cards import read_card
 from seismag.config import Config
 from seismag.domain import DataError, UsageError
-from seismag.evaluation.summary import format_summary
-from seismag.evaluation.table_study import draw_figures, make_folder
 from seismag.files import atomic_path, file_sha256, short_path, write_json_atomic
 from seismag.learning.checkpoint import UNKNOWN, copy_checkpoint
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_if_asked
+from seismag.scoring.study import draw_figures, make_folder
+from seismag.scoring.text import format_summary
 from seismag.splits import NAIVE_WARNING, load_or_draw_split
 from seismag.validation.crossval_results import describe_folds, final_document, fold_document
 from seismag.validation.fold_runs import FoldTask, find_run, fold_config, train_folds

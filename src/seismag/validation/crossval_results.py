@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seismag.evaluation.predictions import TASK_CLASSES
-from seismag.evaluation.task_scores import FEW_CLUSTERS
+from seismag.scoring.estimates import FEW_CLUSTERS
+from seismag.scoring.predictions import TASK_CLASSES
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")
 SKILLS = ("balanced_accuracy", "log_score")

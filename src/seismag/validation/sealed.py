@@ -12,17 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag import __version__
+from seismag.alarms.compute import alarm_summary
 from seismag.config import EvaluateConfig, SplitConfig
 from seismag.domain import DataError, UsageError
-from seismag.evaluation.alarm_summary import alarm_summary
-from seismag.evaluation.scores import evaluate_predictions
-from seismag.evaluation.table_study import draw_figures
 from seismag.files import file_sha256, write_json_atomic
 from seismag.learning.channels import require_cross
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, check_preprocessing, load_checkpoint
 from seismag.learning.inference import predict_with_embeddings
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
+from seismag.scoring.compute import evaluate_predictions
+from seismag.scoring.study import draw_figures
 from seismag.splits import draw_split
 from seismag.splits.access_log import append_entry, read_ledger, sealed_state
 from seismag.validation.training_run import reach_h

@@ -11,15 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.alarms.compute import alarm_summary
 from seismag.cards import read_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.evaluation.alarm_summary import alarm_summary
-from seismag.evaluation.classical import classical_forecasts
-from seismag.evaluation.figures import draw_training_curves
-from seismag.evaluation.predictions import judged_rows, read_predictions
-from seismag.evaluation.scores import evaluate_predictions
-from seismag.evaluation.table_study import draw_figures, make_folder, write_metrics
 from seismag.files import file_sha256, write_json_atomic
 from seismag.learning.checkpoint import UNKNOWN, LoadedModel, is_image, load_checkpoint, record_metrics
 from seismag.learning.dataset import role_indices
@@ -28,6 +23,11 @@ from seismag.learning.pretrain import pretrain_model
 from seismag.learning.train import refuse_placebo, train_model
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, read_run, shrink_if_asked, tracked
+from seismag.scoring.classical import classical_forecasts
+from seismag.scoring.compute import evaluate_predictions
+from seismag.scoring.figure import draw_training_curves
+from seismag.scoring.predictions import judged_rows, read_predictions
+from seismag.scoring.study import draw_figures, make_folder, write_metrics
 from seismag.splits import NAIVE_WARNING, draw_split, load_or_draw_split
 from seismag.splits.access_log import sealed_state
 from seismag.splits.exclusions import close_in_time, windows_of_clusters

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seismag import metrics as m
+from seismag.scoring import metrics as m
 
 REPORT = files("seismag.delivery.report")
 

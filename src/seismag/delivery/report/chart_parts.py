@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seismag.evaluation.figures import GREY
+from seismag.scoring.figure import GREY
 
 Trace = dict[str, Any]
 

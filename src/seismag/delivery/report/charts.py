@@ -23,7 +23,7 @@ from seismag.delivery.report.figures.station_map import places_of
 from seismag.delivery.report.findings import TASKS
 from seismag.delivery.report.quotation import escape
 from seismag.domain import DataError
-from seismag.evaluation.figures import BLUE, GREEN, GREY, ORANGE
+from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE
 
 _GROUP_COLOURS = {"classical": GREEN, "quality": GREY, "oracle": GREY}
 _SCORE_NAMES = {"auc_within_station": "AUC within stations", "balanced_accuracy": "balanced accuracy",

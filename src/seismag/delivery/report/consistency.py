@@ -11,8 +11,8 @@ import numpy as np
 from seismag.delivery.report.quotation import MissingNumberError
 from seismag.domain import DataError
 from seismag.evaluation.checks.skill import TASK_SCORES, skill_test
-from seismag.evaluation.predictions import TASK_CLASSES
-from seismag.evaluation.task_scores import SCORES, SMALLER_IS_BETTER
+from seismag.scoring.estimates import SCORES, SMALLER_IS_BETTER
+from seismag.scoring.predictions import TASK_CLASSES
 
 TOLERANCE = 1e-9
 _AUDIT_TOLERANCE = 1e-6

@@ -11,7 +11,7 @@ from seismag.delivery.report.chart_parts import Chart, Trace, ValueTable, title_
 from seismag.delivery.report.figures.station_map import Places, coastlines, extent_of
 from seismag.delivery.report.quotation import escape
 from seismag.domain import MAGNITUDE_CLASSES
-from seismag.evaluation.figures import BLUE, GREEN, GREY, ORANGE
+from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE
 
 _CLASS_COLOURS = {"Moderate": GREEN, "Medium": BLUE, "Large": ORANGE}
 _CLASS_SIZES = {"Moderate": 6, "Medium": 9, "Large": 13}

@@ -26,11 +26,11 @@ from seismag.cards import read_card
 from seismag.delivery.report.consistency import require_consistent, require_same_skill
 from seismag.delivery.report.quotation import Quoter
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, SeismagError, UsageError
-from seismag.evaluation.predictions import TASK_CLASSES, read_predictions
 from seismag.files import file_sha256
 from seismag.learning.checkpoint import is_image
-from seismag.metrics import mcc
 from seismag.runs import Run
+from seismag.scoring.metrics import mcc
+from seismag.scoring.predictions import TASK_CLASSES, read_predictions
 from seismag.validation.finished_runs import final_results, require_files, runs_behind, store_of
 from seismag.windows.store import REJECTED_FILE, Store
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from seismag.delivery.report.quotation import Quoter
 from seismag.evaluation.checks.skill import TASK_SCORES, skill_test
-from seismag.evaluation.task_scores import FEW_CLUSTERS
+from seismag.scoring.estimates import FEW_CLUSTERS
 
 Outcome = Literal["skill", "null", "worse", "undecided", "faulty", "naive"]
 HEADLINE_TASK = "detection"

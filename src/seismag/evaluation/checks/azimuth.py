@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES
 from seismag.evaluation.checks.result import CheckResult
-from seismag.evaluation.predictions import judged_rows, task_probabilities, truth_index
-from seismag.metrics import FloatArray, IndexArray, balanced_accuracy, bootstrap_sums, cluster_confusion
+from seismag.scoring.metrics import balanced_accuracy, bootstrap_sums, cluster_confusion
+from seismag.scoring.predictions import judged_rows, task_probabilities, truth_index
 
 DIRECTIONS = AZIMUTH_CLASSES[1:]
 POWER_CAP, INDUCED_CAP = 0.375, 0.5

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
 from seismag.evaluation.checks.permutation import (
     PLACEBO_LIMIT,
@@ -28,7 +29,6 @@ from seismag.evaluation.checks.permutation import (
     test_codes,
 )
 from seismag.evaluation.checks.result import CheckResult
-from seismag.metrics import FloatArray
 
 # of accuracy or balanced accuracy over their means where the class is shuffled, below which a small p fails no gate
 MATERIAL_GAIN = 0.03

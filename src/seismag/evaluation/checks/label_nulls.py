@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import fft
 
+from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.evaluation.checks.reference_model import (
     field_features,
@@ -34,8 +35,7 @@ from seismag.evaluation.checks.reference_model import (
     set_against_station,
 )  # fmt: skip
 from seismag.evaluation.checks.result import CheckResult
-from seismag.evaluation.predictions import judged_rows, task_probabilities
-from seismag.metrics import FloatArray, IndexArray
+from seismag.scoring.predictions import judged_rows, task_probabilities
 from seismag.windows.store import LEGACY_IMAGE, Store
 
 LEAST_SLIDE = 0.05  # of the archive: shorter slides leave labels on their own windows

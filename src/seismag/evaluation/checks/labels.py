@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pyproj import Geod
 from scipy.stats import rankdata
 
+from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, azimuth_classes, magnitude_classes
 from seismag.evaluation.checks.permutation import ENOUGH_EXCEEDANCES, FIRST_DRAWS
 from seismag.evaluation.checks.result import CheckResult
-from seismag.metrics import FloatArray
 
 NORMAL = "Normal"
 MATERIAL_RANK_CORRELATION = 0.5

@@ -7,11 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
 from seismag.evaluation.checks.labels import NORMAL
 from seismag.evaluation.checks.permutation import FIRST_DRAWS, GroupedLabels, Index, shuffled_labels
 from seismag.evaluation.checks.result import CheckResult
-from seismag.metrics import FloatArray
 
 _LEARNING = ("train", "val")  # what the test role must not be known from
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from seismag.metrics import FloatArray
+from seismag.arrays import FloatArray
 
 Index = NDArray[np.intp]
 

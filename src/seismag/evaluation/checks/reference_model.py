@@ -19,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
+from seismag.arrays import FloatArray, IndexArray
 from seismag.domain import COMPONENTS, DataError
-from seismag.metrics import FloatArray, IndexArray
 from seismag.spectrogram.compute import PAIRS
 from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from seismag.metrics import holm
+from seismag.scoring.metrics import holm
 
 Verdict = Literal["pass", "fail", "note", "undecided", "skill", "no_skill"]
 

@@ -9,11 +9,11 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
+from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
 from seismag.evaluation.checks.permutation import FIRST_DRAWS, GroupedLabels, Index, shuffled_labels
 from seismag.evaluation.checks.result import CheckResult
-from seismag.evaluation.predictions import TASK_CLASSES, task_probabilities, truth_index
-from seismag.metrics import FloatArray
+from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
 
 HEADLINE = "skill_above_no_signal"
 # the score that a task is judged by: detection by order within stations, which no station and no threshold helps

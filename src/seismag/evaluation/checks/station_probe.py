@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 
+from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.domain import DataError
 from seismag.evaluation.checks.label_nulls import rank_windows, station_auc, too_few_pairs
 from seismag.evaluation.checks.reference_model import Folds, out_of_fold_scores
 from seismag.evaluation.checks.result import CheckResult
-from seismag.evaluation.predictions import judged_rows
-from seismag.metrics import FloatArray, IndexArray, balanced_accuracy, cluster_confusion
+from seismag.scoring.metrics import balanced_accuracy, cluster_confusion
+from seismag.scoring.predictions import judged_rows
 
 COMPONENTS = 64  # of the embeddings, by variance
 DRAWS = 199

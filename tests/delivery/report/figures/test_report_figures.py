@@ -14,16 +14,16 @@ from PIL import Image
 from fixtures.drawn_text import Drawing, assert_readable, draw_and_note
 from fixtures.finished_study import make_run
 from fixtures.study_store import make_store
+from seismag.alarms.text import draw_molchan
 from seismag.delivery.report.evidence import Evidence, read_evidence
 from seismag.delivery.report.figures import draw_report_figures
 from seismag.delivery.report.figures.balance import draw_class_balance
 from seismag.delivery.report.figures.examples import DB_LIMITS, choose_examples, draw_examples
 from seismag.delivery.report.figures.folds import draw_folds
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.evaluation.alarm_report import draw_molchan
-from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
-from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.learning.architecture import describe_model
+from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
+from seismag.scoring.subset_figure import draw_reliability, draw_subsets
 from seismag.windows.store import Store, open_store
 
 TASKS = ("detection", "magnitude", "azimuth")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seismag.alarms.text import draw_molchan
 from seismag.delivery.report.evidence import Evidence
 from seismag.delivery.report.figures.architecture import draw_architecture
 from seismag.delivery.report.figures.balance import draw_class_balance
@@ -14,10 +15,9 @@ from seismag.delivery.report.figures.examples import draw_examples
 from seismag.delivery.report.figures.folds import draw_folds
 from seismag.delivery.report.figures.station_map import draw_station_map, places_of
 from seismag.domain import DataError
-from seismag.evaluation.alarm_report import draw_molchan
-from seismag.evaluation.figures import draw_confusion, draw_scores, draw_training_curves
-from seismag.evaluation.part_figures import draw_reliability, draw_subsets
 from seismag.evaluation.recovery_figure import draw_recovery
+from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
+from seismag.scoring.subset_figure import draw_reliability, draw_subsets
 
 SUFFIXES = (".png", ".pdf")
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seismag.delivery.report.findings import TASKS
-from seismag.evaluation.figures import BLUE, GREY, ORANGE, STYLE, save_figure
-from seismag.evaluation.part_figures import PAGE_IN
+from seismag.scoring.figure import BLUE, GREY, ORANGE, STYLE, save_figure
+from seismag.scoring.subset_figure import PAGE_IN
 
 
 def draw_folds(crossval: Mapping[str, Any], path: Path) -> None:

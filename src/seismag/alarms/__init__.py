@@ -1,0 +1,1 @@
+"""Predictions as alarms: the Molchan diagram, its power, and what chance gives."""

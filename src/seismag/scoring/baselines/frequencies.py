@@ -1,0 +1,73 @@
+"""Rules that count: constants, and class frequencies overall and by station."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from seismag.arrays import FloatArray, IndexArray
+from seismag.scoring.predictions import TASK_CLASSES, probability_columns
+
+ORACLE = "oracle_detection_constant"
+COUNTING_RULES = ("all_normal", "majority", "station", "station_balanced", ORACLE)
+
+
+def class_frequencies(truth: IndexArray, n_classes: int) -> FloatArray:
+    """Laplace's rule, (n_c + 1) / (n + k): never 0."""
+    counts = np.bincount(truth, minlength=n_classes)
+    return (counts + 1) / (counts.sum() + n_classes)
+
+
+def station_frequencies(
+    train_station: IndexArray, train_class: IndexArray, n_stations: int, n_classes: int
+) -> tuple[FloatArray, FloatArray]:
+    """Estimate class frequencies overall and by station, neither ever 0.
+
+    Overall: Laplace's rule, ``(n_c + 1) / (n + k)``. By station: k pseudo-windows that follow the
+    overall frequencies q, ``(n_sc + k q_c) / (n_s + k)``: Laplace's rule where q is uniform, q
+    itself for a station without windows.
+
+    Returns:
+        (k,) and (n_stations, k).
+
+    Source: Good (1965), The Estimation of Probabilities, chapter 3.
+    """
+    counts = np.zeros((n_stations, n_classes))
+    np.add.at(counts, (train_station, train_class), 1.0)
+    overall = (counts.sum(axis=0) + 1) / (counts.sum() + n_classes)
+    return overall, (counts + n_classes * overall) / (counts.sum(axis=1, keepdims=True) + n_classes)
+
+
+def prior_balanced(probs: FloatArray, overall: FloatArray) -> FloatArray:
+    """Divide probabilities (n, k) by the overall frequencies (k,): what they would be if all classes were as frequent.
+
+    Rounded, so that a rule which says nothing beyond the frequencies leaves exact ties, decided for the first class.
+    """
+    ratio = np.round(probs / overall, 9)
+    balanced: FloatArray = ratio / ratio.sum(axis=1, keepdims=True)
+    return balanced
+
+
+def count_and_predict(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Apply the counting rules to ``test``; both tables hold station and the class numbers of each task."""
+    train_station, names = pd.factorize(train["station"])
+    stations = pd.Index(names)
+    test_station = stations.get_indexer(pd.Index(test["station"]))  # -1: unseen
+    result: dict[str, list[pd.DataFrame]] = {name: [] for name in COUNTING_RULES}
+    for task, classes in TASK_CLASSES.items():
+        truth = train[task].to_numpy()
+        # one station more than training has: without windows, for the unseen ones (index -1)
+        overall, by_station = station_frequencies(train_station, truth, len(stations) + 1, len(classes))
+        probs = {
+            "all_normal": np.tile(np.eye(len(classes))[0], (len(test), 1)),
+            "majority": np.tile(overall, (len(test), 1)),
+            "station": by_station[test_station],
+            "station_balanced": prior_balanced(by_station, overall)[test_station],
+        }
+        if task != "detection":
+            event_class = 1 + int(np.argmax(np.bincount(truth, minlength=len(classes))[1:]))
+            is_event = test["detection"].to_numpy() == 1
+            probs[ORACLE] = np.eye(len(classes))[np.where(is_event, event_class, 0)]
+        for name, values in probs.items():
+            result[name].append(pd.DataFrame(values, columns=probability_columns(task), index=test.index))
+    return {name: pd.concat(result.pop(name), axis=1) for name in list(result)}  # the parts are let go one by one

@@ -1,0 +1,195 @@
+"""What each group of windows adds to the scores of a forecast: the currency of points and replicates alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from seismag.arrays import FloatArray, IndexArray
+from seismag.domain import AZIMUTH_CENTRES_DEG
+from seismag.scoring import metrics as m
+from seismag.scoring.predictions import TASK_CLASSES, truth_index
+
+CONCORDANCE = ("event_concordant", "event_pairs", "normal_concordant", "normal_pairs")
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The groups that are drawn whole; those with an event and those without are drawn apart."""
+
+    index: IndexArray  # (n,)
+    has_event: NDArray[np.bool_]  # (n_clusters,)
+
+    @property
+    def n(self) -> int:
+        return len(self.has_event)
+
+    @property
+    def n_event(self) -> int:
+        return int(self.has_event.sum())
+
+    @property
+    def smallest(self) -> int:
+        """Number of groups in the smaller of the strata that occur."""
+        return min((n for n in (self.n_event, self.n - self.n_event) if n), default=0)
+
+    def sum(self, values: ArrayLike) -> FloatArray:
+        """Sum the rows' values by cluster: (n_clusters,)."""
+        return np.bincount(self.index, weights=values, minlength=self.n).astype(float)
+
+    def bootstrap(self, values: FloatArray | list[Any], replicates: int, seed: int) -> FloatArray:
+        """Sum the values of drawn clusters; the same seed draws the same clusters, whatever the values are."""
+        return m.bootstrap_sums(values, self.has_event.astype(int), replicates, np.random.default_rng(seed))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What happened in the judged rows.
+
+    Attributes:
+        index: by task, (n,) true class.
+        azimuth_deg: (n,) station to epicentre, NaN where there is no event; None: unknown.
+        stratum: (n,) number of run, fold and station: rows that can be ranked against each other.
+        clusters: the groups of the rows.
+    """
+
+    index: Mapping[str, IndexArray]
+    azimuth_deg: FloatArray | None
+    stratum: IndexArray
+    clusters: Clusters
+
+    def part(self, rows: IndexArray) -> Truth:
+        """Take some rows; the numbers of clusters stay."""
+        return Truth(
+            {task: index[rows] for task, index in self.index.items()},
+            None if self.azimuth_deg is None else self.azimuth_deg[rows],
+            self.stratum[rows],
+            Clusters(self.clusters.index[rows], self.clusters.has_event),
+        )
+
+
+@dataclass(frozen=True)
+class TaskSums:
+    """One task of one forecast, summed over the table or over each replicate."""
+
+    cm: FloatArray  # (..., k, k)
+    sums: dict[str, FloatArray]  # each (...,)
+
+
+@dataclass(frozen=True)
+class ClusterSums:
+    """One task of one forecast, summed by cluster; of a million windows a cluster fills few of its 81 cells."""
+
+    cells: sparse.csr_array  # (n_clusters, k * k), row by row of the confusion matrix
+    sums: dict[str, FloatArray]  # each (n_clusters,)
+
+    def total(self) -> TaskSums:
+        """Sum over the clusters."""
+        k = round(self.cells.shape[1] ** 0.5)
+        cm = np.asarray(self.cells.sum(axis=0), dtype=float).reshape(k, k)
+        return TaskSums(cm, {name: np.array(values.sum()) for name, values in self.sums.items()})
+
+    def clusters_by_class(self) -> IndexArray:
+        """Number of clusters that hold each true class, (k,)."""
+        k = round(self.cells.shape[1] ** 0.5)
+        true_class = sparse.csr_array(np.kron(np.eye(k), np.ones((k, 1))))
+        return np.asarray(((self.cells @ true_class) > 0).sum(axis=0))
+
+
+def find_clusters(rows: pd.DataFrame) -> Clusters:
+    """Number the groups of the rows; a group has an event where one of its rows has one."""
+    index = pd.factorize(rows["split_group"], sort=True)[0]
+    event = (rows["y_magnitude"] != "Normal").to_numpy()
+    return Clusters(index, np.bincount(index, weights=event) > 0)
+
+
+def find_truth(rows: pd.DataFrame) -> Truth:
+    """Take from the rows what forecasts are judged against."""
+    index = {task: truth_index(rows["y_magnitude"], rows["y_azimuth"], task).astype(np.int8) for task in TASK_CLASSES}
+    known = "azimuth_deg" in rows and rows["azimuth_deg"].notna().any()
+    azimuth_deg = rows["azimuth_deg"].to_numpy(dtype=float, na_value=np.nan) if known else None
+    stratum = rows.groupby(["run_id", "fold", "station"], observed=True, sort=True).ngroup().to_numpy(dtype=np.int32)
+    return Truth(index, azimuth_deg, stratum, find_clusters(rows))
+
+
+def sum_task(task: str, probs: FloatArray, truth: Truth) -> ClusterSums:
+    """Sum what a task of a forecast scores, and count its cells, by cluster; arguments as of ``sum_scores``."""
+    cells = count_cells(truth.index[task], probs.argmax(axis=1), truth.clusters, probs.shape[1])
+    return ClusterSums(cells, sum_scores(task, probs, truth))
+
+
+def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArray]:
+    """Sum what the probabilities of a task score, by cluster.
+
+    Args:
+        task: a key of ``TASK_CLASSES``.
+        probs: (n, k) probabilities of the rows of ``truth``.
+        truth: what happened.
+
+    Returns:
+        By name (n_clusters,): ``log``, ``brier``; for the magnitude ``rps``, for detection those of
+        ``cluster_concordance``, for the azimuth (where ``azimuth_deg`` is known, over the event rows with a likeliest
+        direction) ``direction_n``, ``direction_abs_deg``, ``direction_cos``, ``direction_sin``.
+    """
+    index, clusters = truth.index[task], truth.clusters
+    sums = {
+        "log": clusters.sum(m.row_log_scores(probs, index)),
+        "brier": clusters.sum(m.row_brier_scores(probs, index)),
+    }
+    if task == "magnitude":
+        sums["rps"] = clusters.sum(m.row_rps(probs, index))
+    if task == "detection":
+        ranked = m.cluster_concordance(probs[:, 1], index == 1, truth.stratum, clusters.index, clusters.n)
+        sums |= dict(zip(CONCORDANCE, ranked.T, strict=True))
+    if task == "azimuth" and truth.azimuth_deg is not None:
+        sums |= {name: clusters.sum(values) for name, values in _direction_rows(probs, truth.azimuth_deg).items()}
+    return sums
+
+
+def count_cells(truth: IndexArray, predicted: IndexArray, clusters: Clusters, k: int) -> sparse.csr_array:
+    """Count the cells of each cluster's confusion matrix: (n_clusters, k * k)."""
+    cell = truth.astype(np.int32) * k + predicted  # half the bytes of intp and float64, and as exact for counts
+    ones, places = np.ones(len(cell), dtype=np.float32), clusters.index.astype(np.int32)
+    return sparse.coo_array((ones, (places, cell)), shape=(clusters.n, k * k)).tocsr()
+
+
+def replicate_all(
+    parts: dict[tuple[str, str], ClusterSums], clusters: Clusters, replicates: int, seed: int
+) -> dict[tuple[str, str], TaskSums]:
+    """Draw once for all tasks and forecasts, so that every difference is paired."""
+    columns = [block for part in parts.values() for block in (part.cells, *_as_columns(part))]
+    drawn = clusters.bootstrap(columns, replicates, seed)
+    result: dict[tuple[str, str], TaskSums] = {}
+    start = 0
+    for key, part in parts.items():
+        n_cells = part.cells.shape[1]
+        k = round(n_cells**0.5)
+        end = start + n_cells + len(part.sums)
+        sums = dict(zip(part.sums, drawn[:, start + n_cells : end].T, strict=True))
+        result[key] = TaskSums(drawn[:, start : start + n_cells].reshape(-1, k, k), sums)
+        start = end
+    return result
+
+
+def _as_columns(part: ClusterSums) -> list[FloatArray]:
+    return [np.column_stack(list(part.sums.values()))] if part.sums else []
+
+
+def _direction_rows(probs: FloatArray, azimuth_deg: FloatArray) -> dict[str, FloatArray]:
+    """The likeliest of the eight directions against the azimuth; rows without either count nothing."""
+    directions = probs[:, 1:]
+    usable = np.isfinite(azimuth_deg) & (directions.max(axis=1) > directions.min(axis=1))
+    predicted = np.array(AZIMUTH_CENTRES_DEG)[directions.argmax(axis=1)]
+    error = np.where(usable, m.angular_difference_deg(predicted, azimuth_deg), 0.0)
+    return {
+        "direction_n": usable.astype(float),
+        "direction_abs_deg": np.abs(error),
+        "direction_cos": np.where(usable, np.cos(np.radians(error)), 0.0),
+        "direction_sin": np.where(usable, np.sin(np.radians(error)), 0.0),
+    }

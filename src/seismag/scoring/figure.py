@@ -1,0 +1,241 @@
+"""Figures of metrics.json and history.csv, sized for one column of a paper (3.5 in, type of 8 pt).
+
+Colours are one blue ramp for shares and the Okabe-Ito set for lines, which colour-blind readers
+tell apart (Okabe & Ito 2008, https://jfly.uni-koeln.de/color/); line styles differ as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from seismag.domain import DataError
+from seismag.scoring.predictions import TASK_CLASSES
+
+COLUMN_IN = 3.5
+STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.6,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,  # text stays text
+}
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
+_LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (GREY, (0, (5, 1, 1, 1, 1, 1))))
+_NAMES = {
+    "all_normal": "always Normal",
+    "majority": "class frequencies",
+    "station": "station",
+    "station_balanced": "station, balanced",
+    "oracle_detection_constant": "true detection,\nconstant class*",
+}
+_CURVE_WORDS = ("accuracy", "mcc", "f1")
+
+
+def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None:
+    """Draw the confusion matrix of a task: count, and share of the true class in per cent, in each cell.
+
+    Args:
+        metrics: the content of metrics.json.
+        task: ``magnitude``, ``azimuth`` or ``detection``.
+        path: the picture; its suffix chooses the format (png, pdf, svg).
+    """
+    counts = np.array(metrics[task]["confusion"])
+    rows = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
+    classes = metrics[task]["classes"]
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_figure(3.5)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+        for (row, column), count in np.ndenumerate(counts):
+            if not rows[row, 0]:
+                continue
+            share = shares[row, column]
+            text = f"{short_count(count)}\n{100 * share:.0f}%" if count else "0"
+            colour = "white" if share > 0.55 else ("black" if count else "#767676")
+            axes.text(column, row, text, ha="center", va="center", color=colour, linespacing=1.0)
+        axes.set_xticks(range(len(classes)), classes, rotation=90 if len(classes) > 6 else 0)
+        labels = [f"{name}\nn={n}" for name, n in zip(classes, rows[:, 0], strict=True)]
+        axes.set_yticks(range(len(classes)), labels, linespacing=0.95)
+        axes.set_xticks(np.arange(len(classes) - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(len(classes) - 1) + 0.5, minor=True)
+        axes.grid(which="minor", color="#CCCCCC", linewidth=0.4)
+        axes.tick_params(which="both", length=0)
+        axes.set(xlabel="predicted", ylabel="true", title=_title(metrics, task))
+        save_figure(figure, path)
+
+
+def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
+    """Draw the balanced accuracy of the model beside the rules that never see the field, with intervals.
+
+    Of a rule and its balanced form the better one is drawn; classical methods and data quality, which see the field or
+    come of it, have colours of their own, and sensitivity runs are left out.
+    """
+    tasks = list(TASK_CLASSES)
+    forecasts = [["model", *_shown(metrics[task]["baselines"])] for task in tasks]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(COLUMN_IN, 0.9 + 0.22 * sum(len(names) + 1 for names in forecasts)))
+        FigureCanvasAgg(figure)
+        figure.set_layout_engine("constrained")
+        panels = figure.subplots(len(tasks), 1, sharex=True, height_ratios=[len(names) + 0.6 for names in forecasts])
+        for axes, task, names in zip(panels, tasks, forecasts, strict=True):
+            _draw_score_panel(axes, metrics[task], names)
+            axes.set_title(task, loc="left", fontweight="bold")
+        panels[-1].set_xlabel(f"balanced accuracy, {100 * metrics['confidence']:g} % interval")
+        notes = f"{metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bootstrap by group"
+        if any("oracle_detection_constant" in names for names in forecasts):
+            notes += "\n* looks at the truth"
+        groups = {entry.get("group") for task in tasks for entry in metrics[task]["baselines"].values()}
+        if "classical" in groups:
+            notes += "\norange: no field; green: classical methods; grey: data quality"
+        figure.supxlabel(notes, fontsize=8)
+        save_figure(figure, path)
+
+
+def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
+    """Draw the losses of each epoch, and below them the scores, where history.csv has any.
+
+    Columns whose name holds ``loss`` are losses; those with ``accuracy``, ``mcc`` or ``f1`` are
+    scores. The epoch of the smallest ``val_loss`` is marked.
+
+    Raises:
+        DataError: the file cannot be read, or has no epoch or no loss.
+    """
+    history = _read_history(Path(history_csv))
+    names = [str(name) for name in history.columns]
+    losses = [name for name in names if "loss" in name]
+    scores = [name for name in names if any(word in name for word in _CURVE_WORDS) and "loss" not in name]
+    with mpl.rc_context(STYLE):
+        n_panels = 2 if scores else 1
+        rows = sum(-(-len(entries) // 2) for entries in (losses, scores))  # of the legends, two entries a row
+        figure = Figure(figsize=(COLUMN_IN, 1.7 * n_panels + 0.3 + 0.17 * rows))
+        FigureCanvasAgg(figure)
+        figure.set_layout_engine("constrained")
+        panels = np.atleast_1d(figure.subplots(n_panels, 1, sharex=True))
+        for axes, entries, label in zip(panels, (losses, scores), ("loss", "score"), strict=False):
+            _draw_curves(axes, history, entries)
+            axes.set_ylabel(label)
+        if "val_loss" in history and history["val_loss"].notna().any():
+            best = float(history["epoch"].iloc[int(np.nanargmin(history["val_loss"]))])
+            for axes in panels:
+                axes.axvline(best, color=GREY, linewidth=0.6, zorder=0)
+            panels[-1].set_xlabel(f"epoch (grey line: smallest val_loss, epoch {best:g})")
+        else:
+            panels[-1].set_xlabel("epoch")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        save_figure(figure, path)
+
+
+def _shown(baselines: dict[str, Any]) -> list[str]:
+    """Names in their order, of each pair of plain and balanced form the one with the larger balanced accuracy."""
+    best: dict[str, str] = {}
+    for name, entry in baselines.items():
+        rule, value = name.removesuffix("_balanced"), entry["balanced_accuracy"]
+        before = baselines[best[rule]]["balanced_accuracy"] if rule in best else None
+        if not rule.endswith("_all_days") and (before is None or (value is not None and value > before)):
+            best[rule] = name
+    return list(best.values())
+
+
+def _rule_label(name: str) -> str:
+    if name in _NAMES:
+        return _NAMES[name]
+    rule = name.removesuffix("_balanced")
+    return rule.replace("_", " ") + (", balanced" if rule != name else "")
+
+
+def _rule_colour(entry: dict[str, Any]) -> str:
+    if entry["uses_truth"]:
+        return GREY
+    return {"classical": GREEN, "quality": GREY}.get(entry.get("group", ""), ORANGE)
+
+
+def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> None:
+    for row, name in enumerate(names):
+        if name == "model":
+            score = result["balanced_accuracy"]
+            value, low, high = score["value"], score["low"], score["high"]
+        else:
+            value = result["baselines"][name]["balanced_accuracy"]
+            low, high = result["baselines"][name]["intervals"]["balanced_accuracy"]
+        if value is None:
+            axes.text(0.02, row, "undefined", va="center", color=GREY)
+            continue
+        colour = BLUE if name == "model" else _rule_colour(result["baselines"][name])
+        if low is not None:
+            axes.plot([low, high], [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
+        hollow = name != "model" and result["baselines"][name]["uses_truth"]
+        marker = "o" if name == "model" else "s"
+        axes.plot(value, row, marker, color=colour, markersize=3.5, markerfacecolor="white" if hollow else colour)
+        axes.text(1.03, row, f"{value:.2f}", va="center", transform=axes.get_yaxis_transform())
+    axes.axhline(0.5, color="#BBBBBB", linewidth=0.5)
+    axes.set_yticks(range(len(names)), [_rule_label(name) for name in names], linespacing=0.9)
+    axes.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, 1))
+    axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+
+
+def _draw_curves(axes: Axes, history: pd.DataFrame, names: list[str]) -> None:
+    marker = "o" if len(history) < 3 else None  # a line through one point is invisible
+    for i, name in enumerate(names):
+        colour, style = _LINES[i % len(_LINES)]
+        width = 1.1 if i < len(_LINES) else 2.2  # the second round of colours is thicker
+        axes.plot(
+            history["epoch"], history[name], color=colour, linestyle=style, linewidth=width, marker=marker, label=name
+        )
+    axes.grid(color="#E5E5E5", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=2 if max(map(len, names)) <= 20 else 1,
+        frameon=False,
+        borderpad=0.1,
+        handlelength=2.4,
+        labelspacing=0.2,
+    )
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    try:
+        history = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: the training history cannot be read: {error}") from error
+    if "epoch" not in history or not any("loss" in str(name) for name in history) or history.empty:
+        raise DataError(f"{path}: a history has a column epoch, one with loss in its name, and a row an epoch.")
+    return history
+
+
+def _new_figure(height_in: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(COLUMN_IN, height_in))
+    FigureCanvasAgg(figure)  # Agg, whatever display the machine has
+    figure.set_layout_engine("constrained")
+    return figure, figure.subplots()
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure; its folder is made, its suffix chooses the format."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def _title(metrics: dict[str, Any], task: str) -> str:
+    return f"{task}: {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events"
+
+
+def short_count(count: int) -> str:
+    """Write a number of windows in at most four characters: 9999, 10k."""
+    return f"{count}" if count < 10_000 else f"{count / 1000:.0f}k"

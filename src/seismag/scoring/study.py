@@ -1,0 +1,73 @@
+"""A table of predictions, from its file to metrics.json and figures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from seismag.config import EvaluateConfig
+from seismag.domain import DataError
+from seismag.files import write_json_atomic
+from seismag.parallel import Progress, silent
+from seismag.scoring.compute import evaluate_predictions
+from seismag.scoring.figure import draw_confusion, draw_scores
+from seismag.scoring.predictions import read_predictions
+from seismag.scoring.subset_figure import draw_reliability, draw_subsets
+
+
+def judge_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
+    """Judge a table of predictions without its store, whoever made it; gives the content of metrics.json.
+
+    Args:
+        path: the table.
+        spec: section ``evaluate``.
+        out: folder for metrics.json and figures; None: nothing is written.
+        progress: called with stage, done, total.
+
+    Raises:
+        DataError: the table cannot be judged, or ``out`` cannot be made.
+    """
+    if out is not None:
+        make_folder(out)  # before the work, not after it
+    table = [read_predictions(path)]
+    progress("scores", 0, 1)
+    metrics = evaluate_predictions(table.pop(), config=spec)  # no name here keeps a million windows alive
+    progress("scores", 1, 1)
+    if out is not None:
+        write_metrics(metrics, out)
+    return metrics
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of a judgement's files, where it is not there.
+
+    Raises:
+        DataError: it cannot be made, or nothing can be written in it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be made ({error.strerror}). Choose another --out.") from error
+    if not os.access(out, os.W_OK):
+        raise DataError(f"{out}: cannot be written in. Choose another --out.")
+
+
+def write_metrics(metrics: dict[str, Any], out: Path) -> None:
+    """Write metrics.json and its figures into a folder, which is made where it is not there.
+
+    Raises:
+        DataError: the folder cannot be made.
+    """
+    make_folder(out)
+    write_json_atomic(out / "metrics.json", metrics)
+    draw_figures(metrics, out)
+
+
+def draw_figures(metrics: dict[str, Any], folder: Path) -> None:
+    """Draw what belongs to a metrics.json: confusion of both tasks, scores beside baselines, reliability, stations."""
+    for task in ("magnitude", "azimuth"):
+        draw_confusion(metrics, task, folder / f"confusion_{task}.png")
+    draw_scores(metrics, folder / "scores.png")
+    draw_reliability(metrics, folder / "reliability.png")
+    draw_subsets(metrics, folder / "subsets.png")

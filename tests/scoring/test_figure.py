@@ -1,0 +1,103 @@
+"""Figures are drawn for full, thin and empty results, without pyplot's global state."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from seismag.config import EvaluateConfig
+from seismag.domain import DataError
+from seismag.scoring import figure as figures
+from seismag.scoring.compute import evaluate_predictions
+from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
+from seismag.scoring.subset_figure import draw_reliability, draw_subsets
+
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+
+MakeTable = Callable[..., pd.DataFrame]
+CONFIG = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
+
+
+@pytest.mark.parametrize(("n_events", "n_blocks"), [(12, 12), (0, 12), (1, 0)])
+def test_figures_are_one_column_wide_whatever_the_table(
+    tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int
+) -> None:
+    metrics = evaluate_predictions(make_table(n_events=n_events, n_blocks=n_blocks), config=CONFIG)
+    for task in ("magnitude", "azimuth", "detection"):
+        draw_confusion(metrics, task, tmp_path / "figures" / f"{task}.png")
+    draw_scores(metrics, tmp_path / "figures" / "scores.png")
+    for path in (tmp_path / "figures").iterdir():
+        with Image.open(path) as image:
+            assert image.width == 1050  # 3.5 in at 300 dpi
+            assert len(image.convert("L").getcolors()) > 10
+    assert len(list((tmp_path / "figures").iterdir())) == 4
+
+
+def test_training_curves_are_drawn_with_and_without_scores(tmp_path: Path) -> None:
+    history = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [2.0, 1.5, 1.2], "val_loss": [2.1, 1.9, 2.0]})
+    history.to_csv(tmp_path / "history.csv", index=False)
+    draw_training_curves(tmp_path / "history.csv", tmp_path / "losses.png")
+    history.assign(val_magnitude_balanced_accuracy=[0.2, 0.3, 0.3]).to_csv(tmp_path / "history.csv", index=False)
+    draw_training_curves(tmp_path / "history.csv", tmp_path / "both.pdf")
+    assert (tmp_path / "both.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(tmp_path / "losses.png") as image:
+        assert image.width == 1050
+
+
+def test_one_epoch_without_validation_is_still_drawn(tmp_path: Path) -> None:
+    pd.DataFrame({"epoch": [1], "train_loss": [2.0], "val_loss": [None]}).to_csv(tmp_path / "h.csv", index=False)
+    draw_training_curves(tmp_path / "h.csv", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_a_history_without_losses_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"epoch": [1], "speed": [2.0]}).to_csv(tmp_path / "h.csv", index=False)
+    with pytest.raises(DataError, match="a column epoch, one with loss"):
+        draw_training_curves(tmp_path / "h.csv", tmp_path / "curve.png")
+    with pytest.raises(DataError, match="cannot be read"):
+        draw_training_curves(tmp_path / "absent.csv", tmp_path / "curve.png")
+
+
+def test_evaluation_loads_neither_torch_nor_pyplot() -> None:
+    code = (
+        "import sys, seismag.scoring.figure, seismag.scoring.compute;"
+        "print([name for name in ('torch', 'matplotlib.pyplot') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_of_a_rule_and_its_balanced_form_the_better_one_is_drawn() -> None:
+    values = {
+        "clock": 0.4,
+        "clock_balanced": 0.5,
+        "era": 0.6,
+        "era_balanced": 0.5,
+        "ratio_all_days": 0.9,
+        "station": None,
+    }
+    baselines = {name: {"balanced_accuracy": value, "uses_truth": False} for name, value in values.items()}
+    assert figures._shown(baselines) == ["clock_balanced", "era", "station"]
+    assert figures._rule_label("space_weather_balanced") == "space weather, balanced"
+
+
+@pytest.mark.parametrize(("n_events", "n_blocks"), [(12, 12), (0, 12), (1, 0)])
+def test_parts_are_drawn_whatever_the_table(
+    tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int
+) -> None:
+    table = make_table(n_events=n_events, n_blocks=n_blocks)
+    validation = table.assign(role="val", sample_id="v" + table["sample_id"])
+    for name, frame in (("alone", table), ("calibrated", pd.concat([table, validation]))):
+        metrics = evaluate_predictions(frame, config=CONFIG)
+        draw_reliability(metrics, tmp_path / f"reliability_{name}.png")
+        draw_subsets(metrics, tmp_path / f"subsets_{name}.png")
+        with Image.open(tmp_path / f"reliability_{name}.png") as image:
+            assert image.width == 2130  # 7.1 in at 300 dpi
+            assert len(image.convert("L").getcolors()) > 10
+        assert (tmp_path / f"subsets_{name}.png").stat().st_size > 5000

@@ -1,0 +1,161 @@
+"""What a table of predictions may hold, and the sentences that refuse the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seismag.domain import DataError
+from seismag.scoring.predictions import (
+    PREDICTION_COLUMNS,
+    check_predictions,
+    judged_rows,
+    read_predictions,
+    task_probabilities,
+    truth_index,
+)
+
+MakeTable = Callable[..., pd.DataFrame]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_both_formats_give_the_same_table(tmp_path: Path, make_table: MakeTable, suffix: str) -> None:
+    table = make_table()
+    path = tmp_path / f"predictions{suffix}"
+    table.to_parquet(path) if suffix == ".parquet" else table.to_csv(path, index=False)
+    read = read_predictions(path)
+    assert tuple(read.columns) == PREDICTION_COLUMNS
+    assert read["sample_id"].tolist() == table["sample_id"].tolist()
+    assert read["start_utc"].tolist() == table["start_utc"].tolist()
+    assert read["event_id"].isna().tolist() == table["event_id"].isna().tolist()
+    assert np.allclose(task_probabilities(read, "azimuth"), task_probabilities(table, "azimuth"))
+
+
+def test_csv_keeps_identifiers_as_text_and_a_station_called_na(tmp_path: Path, make_table: MakeTable) -> None:
+    table = make_table()
+    table["station"] = "NA"
+    table["sample_id"] = [f"{i:05d}" for i in range(len(table))]
+    table["start_utc"] = table["start_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    table.to_csv(tmp_path / "p.csv", index=False)
+    read = read_predictions(tmp_path / "p.csv")
+    assert read["station"].unique().tolist() == ["NA"]
+    assert read["sample_id"].iloc[7] == "00007"
+    assert read["start_utc"].iloc[1] == pd.Timestamp("2021-03-01 06:00")
+
+
+def test_a_missing_column_is_named(make_table: MakeTable) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv: columns missing: split_group, p_azimuth_SW"):
+        check_predictions(make_table().drop(columns=["split_group", "p_azimuth_SW"]), "mine.csv")
+
+
+def test_an_unknown_class_is_named_with_the_nearest_known(make_table: MakeTable) -> None:
+    with pytest.raises(DataError, match=r"p_magnitude_Modrate names an unknown class Modrate.*did you mean Moderate"):
+        check_predictions(make_table().rename(columns={"p_magnitude_Moderate": "p_magnitude_Modrate"}))
+    table = make_table()
+    table.loc[5, "y_azimuth"] = "NNE"
+    with pytest.raises(DataError, match="y_azimuth in row 5 is the unknown class 'NNE'"):
+        check_predictions(table)
+
+
+def test_probabilities_off_one_are_named_by_row_and_sum(make_table: MakeTable) -> None:
+    table = make_table()
+    table.loc[3, "p_magnitude_Large"] += 0.0009
+    check_predictions(table)
+    table.loc[3, ["p_magnitude_Normal", "p_magnitude_Moderate", "p_magnitude_Medium", "p_magnitude_Large"]] = [
+        0.4,
+        0.4,
+        0.1,
+        0.05,
+    ]
+    with pytest.raises(DataError, match=r"magnitude in row 3 \(sample_id s0003\) sum to 0\.95, not 1"):
+        check_predictions(table)
+
+
+def test_logits_nan_and_text_are_refused(make_table: MakeTable) -> None:
+    table = make_table()
+    table.loc[2, "p_azimuth_N"] = np.nan
+    with pytest.raises(DataError, match="p_azimuth_N is not a number in row 2"):
+        check_predictions(table)
+    table.loc[2, "p_azimuth_N"] = -3.5
+    with pytest.raises(DataError, match=r"p_azimuth_N is -3\.5 in row 2"):
+        check_predictions(table)
+    words = make_table()
+    words["p_azimuth_N"] = "high"
+    with pytest.raises(DataError, match="a probability of azimuth is not a number"):
+        check_predictions(words)
+
+
+@pytest.mark.parametrize("fold", ["first", 1.5])
+def test_a_fold_that_is_no_whole_number_is_named(make_table: MakeTable, fold: object) -> None:
+    table = make_table()
+    table["fold"] = table["fold"].astype(object)
+    table.loc[2, "fold"] = fold
+    with pytest.raises(DataError, match=r"fold in row 2 is .*not a whole number\. Number the folds from 1"):
+        check_predictions(table)
+
+
+def test_a_time_that_is_none_is_named_in_one_line(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table().assign(start_utc="yesterday").to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=r"no ISO 8601 time \(.*yesterday.*\) Write for example") as refused:
+        read_predictions(tmp_path / "p.parquet")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_sample_twice_in_a_role_is_refused_but_not_in_two_folds(make_table: MakeTable) -> None:
+    table = make_table()
+    with pytest.raises(DataError, match="sample_id s0000 occurs twice in run run_a, fold 1, role test"):
+        check_predictions(pd.concat([table, table.head(1)]))
+    check_predictions(pd.concat([table, table.assign(fold=2)]))
+
+
+def test_empty_tables_missing_groups_and_unknown_roles_are_refused(make_table: MakeTable) -> None:
+    table = make_table()
+    with pytest.raises(DataError, match="no rows"):
+        check_predictions(table.head(0))
+    with pytest.raises(DataError, match="split_group is missing in row 1"):
+        check_predictions(table.assign(split_group=[table["split_group"][0], None, *table["split_group"][2:]]))
+    with pytest.raises(DataError, match="unknown role 'holdout'"):
+        check_predictions(table.assign(role="holdout"))
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_predictions(tmp_path / "absent.parquet")
+    with pytest.raises(DataError, match=r"\.parquet or \.csv"):
+        read_predictions(tmp_path / "predictions.xlsx")
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"not parquet")
+    with pytest.raises(DataError, match=r"broken\.parquet: cannot be read as parquet"):
+        read_predictions(broken)
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(DataError, match=r"empty\.csv: cannot be read as csv"):
+        read_predictions(tmp_path / "empty.csv")
+
+
+def test_a_start_that_is_no_time_is_refused(tmp_path: Path, make_table: MakeTable) -> None:
+    make_table().assign(start_utc="yesterday").to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match="start_utc"):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_detection_is_normal_against_the_rest(make_table: MakeTable) -> None:
+    table = make_table(n_events=1, n_blocks=1, rows_each=1)
+    assert truth_index(table["y_magnitude"], table["y_azimuth"], "detection").tolist() == [1, 0]
+    probs = task_probabilities(table, "detection")
+    events = table[["p_magnitude_Moderate", "p_magnitude_Medium", "p_magnitude_Large"]].sum(axis=1)
+    assert np.allclose(probs[:, 1], events)
+
+
+def test_test_rows_are_judged_and_validation_rows_only_without_them(make_table: MakeTable) -> None:
+    table = make_table()
+    both = pd.concat([table, table.assign(role="val")])
+    assert len(judged_rows(both)) == len(table)
+    assert judged_rows(table.assign(role="val"))["role"].unique().tolist() == ["val"]
+    with pytest.raises(DataError, match="Training rows are not judged"):
+        judged_rows(table.assign(role="train"))
+    with pytest.raises(DataError, match=r"s0000 is judged 2 times in role test \(run run_a fold 1, run run_b fold 1\)"):
+        judged_rows(pd.concat([table, table.assign(run_id="run_b")]))

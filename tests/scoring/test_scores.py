@@ -1,0 +1,445 @@
+"""The content of metrics.json: keys, limits, intervals, skill, and sentences where scores are undefined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    roc_auc_score,
+)
+
+from seismag.config import EvaluateConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
+from seismag.scoring.baselines import ORACLE
+from seismag.scoring.baselines.frequencies import COUNTING_RULES
+from seismag.scoring.clusters import find_truth, replicate_all, sum_task
+from seismag.scoring.compute import evaluate_predictions
+from seismag.scoring.estimates import Scored
+from seismag.scoring.forecasts import MODEL
+from seismag.scoring.predictions import TASK_CLASSES, task_probabilities
+from seismag.scoring.text import format_summary
+
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+
+MakeTable = Callable[..., pd.DataFrame]
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")
+CONFIG = EvaluateConfig(bootstrap=300, confidence=0.95, seed=1)
+
+
+def with_probabilities(table: pd.DataFrame, magnitude: np.ndarray, azimuth: np.ndarray) -> pd.DataFrame:
+    columns = {f"p_magnitude_{name}": magnitude[:, i] for i, name in enumerate(MAGNITUDE_CLASSES)}
+    columns |= {f"p_azimuth_{name}": azimuth[:, i] for i, name in enumerate(AZIMUTH_CLASSES)}
+    return table.assign(**columns)
+
+
+def truth_one_hot(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    magnitude = np.eye(4)[pd.Index(MAGNITUDE_CLASSES).get_indexer(table["y_magnitude"])]
+    azimuth = np.eye(9)[pd.Index(AZIMUTH_CLASSES).get_indexer(table["y_azimuth"])]
+    return magnitude, azimuth
+
+
+def samples_and_split(table: pd.DataFrame, train: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rows = pd.concat([table.assign(role="test"), train.assign(role="train", sample_id="t" + train["sample_id"])])
+    samples = rows.rename(columns={"y_magnitude": "magnitude_class", "y_azimuth": "azimuth_class"})
+    samples.attrs["dataset_id"] = "abc123"
+    return samples, rows[["sample_id", "fold", "role", "split_group"]]
+
+
+def test_scores_agree_with_scikit_learn(make_table: MakeTable) -> None:
+    table = make_table(hit=0.1)
+    result = evaluate_predictions(table, config=CONFIG)
+    for task, classes, y in (
+        ("magnitude", MAGNITUDE_CLASSES, table["y_magnitude"]),
+        ("azimuth", AZIMUTH_CLASSES, table["y_azimuth"]),
+    ):
+        probs = table[[f"p_{task}_{name}" for name in classes]].to_numpy()
+        predicted = np.array(classes)[probs.argmax(axis=1)]
+        got = result[task]
+        assert got["classes"] == list(classes)
+        assert got["accuracy"]["value"] == pytest.approx(np.mean(predicted == y))
+        assert got["balanced_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(y, predicted))
+        assert got["macro_f1"]["value"] == pytest.approx(f1_score(y, predicted, average="macro"))
+        assert got["mcc"]["value"] == pytest.approx(matthews_corrcoef(y, predicted))
+        assert got["confusion"] == confusion_matrix(y, predicted, labels=list(classes)).tolist()
+        assert sum(got["prevalence"].values()) == pytest.approx(1)
+        for score in SCORES:
+            assert got[score]["low"] <= got[score]["value"] <= got[score]["high"]
+            assert (got[score]["n"], got[score]["n_clusters"]) == (96, 24)
+
+
+def test_keys_that_others_rely_on_are_there(make_table: MakeTable) -> None:
+    result = evaluate_predictions(make_table(), config=CONFIG)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["run_id"] == "run_a"
+    assert result["role"] == "test"
+    assert (result["n"], result["n_events"]) == (96, 12)
+    assert result["bootstrap"]["strata"] == ["event groups", "Normal groups"]
+    assert result["baselines_fitted"] == "out of fold within the table"
+    for task in TASK_CLASSES:
+        expected = set(COUNTING_RULES) - ({ORACLE} if task == "detection" else set())
+        assert set(result[task]["baselines"]) == expected
+        for baseline in result[task]["baselines"].values():
+            assert {*SCORES, "log_score"} <= set(baseline)
+        for score in ("balanced_accuracy", "log_score"):
+            assert {"value", "low", "high", "baseline"} <= set(result[task]["skill_above_best_baseline"][score])
+        for entry in result[task]["per_class"].values():
+            assert {"recall", "precision", "f1", "n"} <= set(entry)
+
+
+def test_the_same_seed_gives_the_same_intervals(make_table: MakeTable) -> None:
+    table = make_table()
+    assert evaluate_predictions(table, config=CONFIG) == evaluate_predictions(table, config=CONFIG)
+    other = EvaluateConfig(bootstrap=300, confidence=0.95, seed=2)
+    first, second = (evaluate_predictions(table, config=c)["magnitude"]["mcc"] for c in (CONFIG, other))
+    assert first["value"] == second["value"]
+    assert first["low"] != second["low"]
+
+
+def test_row_order_does_not_matter(make_table: MakeTable) -> None:
+    table = make_table()
+    shuffled = table.sample(frac=1, random_state=0)
+    first, second = evaluate_predictions(table, config=CONFIG), evaluate_predictions(shuffled, config=CONFIG)
+    assert first["azimuth"]["confusion"] == second["azimuth"]["confusion"]
+    assert first["azimuth"]["mcc"] == second["azimuth"]["mcc"]
+
+
+def test_all_correct_gives_one_with_interval_one_to_one(make_table: MakeTable) -> None:
+    table = make_table()
+    result = evaluate_predictions(with_probabilities(table, *truth_one_hot(table)), config=CONFIG)
+    for task in TASK_CLASSES:
+        for score in SCORES:
+            entry = result[task][score]
+            assert [entry["value"], entry["low"], entry["high"]] == pytest.approx([1, 1, 1])
+        assert result[task]["log_score"]["value"] == 0
+        assert result[task]["skill_above_best_baseline"]["balanced_accuracy"]["low"] > 0
+
+
+def test_a_constant_model_has_zero_skill_and_a_balanced_accuracy_without_spread(make_table: MakeTable) -> None:
+    table = make_table()
+    n = len(table)
+    constant = with_probabilities(table, np.tile(np.eye(4)[0], (n, 1)), np.tile(np.eye(9)[0], (n, 1)))
+    result = evaluate_predictions(constant, config=CONFIG)
+    for task, k in (("magnitude", 4), ("azimuth", 9), ("detection", 2)):
+        entry = result[task]["balanced_accuracy"]
+        assert [entry["value"], entry["low"], entry["high"]] == pytest.approx([1 / k] * 3)
+        assert result[task]["mcc"]["value"] == 0
+        skill = result[task]["skill_above_best_baseline"]["balanced_accuracy"]
+        assert skill["value"] <= 1e-12
+        assert result[task]["baselines"]["all_normal"]["accuracy"] == pytest.approx(0.5)
+
+
+def test_the_oracle_is_never_the_best_baseline(make_table: MakeTable) -> None:
+    result = evaluate_predictions(make_table(), config=CONFIG)
+    baselines = result["magnitude"]["baselines"]
+    assert baselines[ORACLE]["accuracy"] == max(entry["accuracy"] for entry in baselines.values())
+    assert baselines[ORACLE]["uses_truth"]
+    for score in ("balanced_accuracy", "log_score"):
+        assert result["magnitude"]["skill_above_best_baseline"][score]["baseline"] != ORACLE
+
+
+def test_baselines_are_fitted_on_the_training_role_where_a_split_is_given(make_table: MakeTable) -> None:
+    table = make_table()
+    train = make_table(n_events=3, n_blocks=20, seed=5)
+    samples, split = samples_and_split(table, train)
+    result = evaluate_predictions(table, samples, split, CONFIG)
+    assert result["baselines_fitted"] == "training role of the split"
+    assert result["dataset_id"] == "abc123"
+    # training: 80 Normal and 4 each of Moderate, Medium, Large, 92 rows; test: 48 Normal, 16 of each
+    expected = (48 * np.log(81 / 96) + 48 * np.log(5 / 96)) / 96
+    assert result["magnitude"]["baselines"]["majority"]["log_score"] == pytest.approx(expected)
+
+
+def test_the_origin_of_the_judged_windows_is_told_where_it_is_known(make_table: MakeTable) -> None:
+    table = make_table()
+    assert evaluate_predictions(table, config=CONFIG)["data_origin"] is None
+    assert "data:" not in format_summary(evaluate_predictions(table, config=CONFIG))
+    mixed = table.assign(origin=["simulated"] + ["observed"] * (len(table) - 1))
+    result = evaluate_predictions(mixed, config=CONFIG)
+    assert result["data_origin"] == ["observed", "simulated"]
+    assert "data: observed and simulated (what is found there was planted" in format_summary(result)
+    unjudged = pd.concat([table.assign(origin="observed"), mixed.iloc[:1].assign(role="train")])
+    assert evaluate_predictions(unjudged, config=CONFIG)["data_origin"] == ["observed"]
+
+
+def test_each_fold_is_compared_with_its_own_training(make_table: MakeTable) -> None:
+    first, second = make_table(), make_table(seed=1)
+    second = second.assign(sample_id="u" + second["sample_id"], fold=2, run_id="run_b")
+    samples, split_1 = samples_and_split(first, make_table(n_events=0, n_blocks=5, seed=5))
+    samples_2, split_2 = samples_and_split(second, make_table(n_events=6, n_blocks=0, seed=6).assign(station="XXX"))
+    samples_2["sample_id"] = samples_2["sample_id"].str.replace("^t", "v", regex=True)
+    split_2["sample_id"] = split_2["sample_id"].str.replace("^t", "v", regex=True)
+    split = pd.concat([split_1, split_2.assign(fold=2)])
+    samples = pd.concat([samples, samples_2])
+    result = evaluate_predictions(pd.concat([first, second]), samples, split, CONFIG)
+    assert result["run_id"] is None
+    assert result["run_ids"] == ["run_a", "run_b"]
+    assert result["folds"] == [1, 2]
+    # fold 1 trains on Normal only, fold 2 on events only: majority is right on the Normal half, then on the others
+    assert result["detection"]["baselines"]["majority"]["accuracy"] == pytest.approx(0.5)
+    assert np.array(result["detection"]["confusion"]).sum() == 192
+    with pytest.raises(DataError, match="fold 2 of the predictions is not in it"):
+        evaluate_predictions(pd.concat([first, second]), samples, split_1, CONFIG)
+    with pytest.raises(DataError, match="without the samples"):
+        evaluate_predictions(first, split=split_1, config=CONFIG)
+
+
+def test_a_single_group_has_no_interval_and_says_so(make_table: MakeTable) -> None:
+    for n_events, n_blocks in ((1, 0), (1, 1), (1, 30), (0, 1)):
+        result = evaluate_predictions(make_table(n_events=n_events, n_blocks=n_blocks), config=CONFIG)
+        for score in ("accuracy", "log_score"):
+            assert result["magnitude"][score]["value"] is not None
+            assert result["magnitude"][score]["low"] is None
+        assert result["detection"]["skill_above_best_baseline"]["log_score"]["low"] is None
+        sentence = f"{n_events} event groups and {n_blocks} Normal groups: no interval can be given"
+        assert any(sentence in warning for warning in result["warnings"])
+        json.dumps(result, allow_nan=False)
+        assert "no interval" in format_summary(result)
+        assert "better" not in format_summary(result)
+
+
+def test_one_class_leaves_scores_undefined_rather_than_zero(make_table: MakeTable) -> None:
+    result = evaluate_predictions(make_table(n_events=0), config=CONFIG)
+    for task in TASK_CLASSES:
+        for score in ("balanced_accuracy", "macro_f1", "mcc"):
+            assert result[task][score]["value"] is None
+        assert result[task]["skill_above_best_baseline"]["balanced_accuracy"]["value"] is None
+        assert result[task]["accuracy"]["value"] is not None
+        assert result[task]["baselines"]["station"]["mcc"] is None
+        assert any(s.startswith(f"{task}: the truth is Normal in every window") for s in result["warnings"])
+    assert result["magnitude"]["per_class"]["Large"]["recall"]["value"] is None
+    json.dumps(result, allow_nan=False)
+    assert "undefined" in format_summary(result)
+
+
+def test_absent_and_thin_classes_and_few_groups_are_warned_of(make_table: MakeTable) -> None:
+    text = " ".join(evaluate_predictions(make_table(n_events=2, n_blocks=3), config=CONFIG)["warnings"])
+    assert "2 event groups and 3 Normal groups: intervals are unreliable. 10 of each are the least" in text
+    assert "magnitude: no window of Large" in text
+    assert "Moderate (1), Medium (1)" in text
+    table = make_table(n_events=120, n_blocks=20)
+    quiet = evaluate_predictions(table.assign(is_mainshock=table["event_id"].notna()), config=CONFIG)
+    assert quiet["warnings"] == []
+
+
+def test_a_class_in_one_group_has_a_recall_without_interval(make_table: MakeTable) -> None:
+    result = evaluate_predictions(make_table(n_events=2, n_blocks=3), config=CONFIG)
+    entry = result["magnitude"]["per_class"]["Moderate"]
+    assert entry["n_clusters"] == 1
+    assert entry["recall"]["value"] is not None
+    assert entry["recall"]["low"] is None
+
+
+def test_validation_rows_and_disagreeing_truths_are_warned_of(make_table: MakeTable) -> None:
+    table = make_table().assign(role="val")
+    table.loc[0, "y_azimuth"] = "Normal"
+    result = evaluate_predictions(table, config=CONFIG)
+    assert result["role"] == "val"
+    assert any("choice of the epoch has seen them" in sentence for sentence in result["warnings"])
+    assert any("1 windows are Normal by magnitude but not by azimuth" in sentence for sentence in result["warnings"])
+
+
+def test_intervals_shrink_with_groups_not_with_rows(make_table: MakeTable) -> None:
+    """Groups decide: copying the rows of a group tells nothing new about events."""
+
+    def width(table: pd.DataFrame) -> float:
+        entry = evaluate_predictions(table, config=CONFIG)["magnitude"]["balanced_accuracy"]
+        return float(entry["high"] - entry["low"])
+
+    few = make_table(n_events=12, n_blocks=12, hit=0.1)
+    copies = pd.concat([few.assign(sample_id=few["sample_id"] + f"_{i}") for i in range(9)])
+    assert width(copies) == pytest.approx(width(few))
+    many = pd.concat(
+        [few.assign(sample_id=few["sample_id"] + f"_{i}", split_group=few["split_group"] + f"_{i}") for i in range(9)]
+    )
+    assert width(many) == pytest.approx(width(few) / 3, rel=0.25)
+
+
+def test_interval_of_the_balanced_accuracy_covers_the_truth() -> None:
+    """30 event groups and 30 Normal blocks of 6 rows, right with a probability drawn for each group.
+
+    Detection is right with mean probability 0.6 (Beta(3, 2)) for events and 0.75 (Beta(6, 2)) for
+    Normal, so balanced accuracy is 0.675. Percentile intervals of 30 groups are a little narrow:
+    t(29) against the normal, and 1/30 of the variance, cost about 2 % of coverage.
+    """
+    rng = np.random.default_rng(5)
+    trials, covered = 120, 0
+    for _ in range(trials):
+        table = random_detector(rng)
+        truth = find_truth(table)
+        sums = {("detection", MODEL): sum_task("detection", task_probabilities(table, "detection"), truth)}
+        drawn = replicate_all(sums, truth.clusters, 200, seed=3)
+        scored = Scored.of(sums["detection", MODEL].total(), drawn["detection", MODEL])
+        low, high = scored.interval("balanced_accuracy", True, 0.9)
+        covered += low <= 0.675 <= high
+    assert 0.80 <= covered / trials <= 0.97  # 0.88 expected, standard error 0.03
+
+
+def random_detector(rng: np.random.Generator) -> pd.DataFrame:
+    group = np.repeat(np.arange(60), 6)
+    event = group < 30
+    p_right = np.concatenate([rng.beta(3, 2, 30), rng.beta(6, 2, 30)])[group]
+    says_event = np.where(rng.random(360) < p_right, event, ~event)
+    table = pd.DataFrame(
+        {
+            "run_id": "r",
+            "fold": 1,
+            "role": "test",
+            "sample_id": np.arange(360),
+            "split_group": group,
+            "station": "GTO",
+            "start_utc": pd.Timestamp("2021-01-01"),
+            "event_id": None,
+            "y_magnitude": np.where(event, "Medium", "Normal"),
+            "y_azimuth": np.where(event, "N", "Normal"),
+        }
+    )
+    return with_probabilities(table, np.eye(4)[np.where(says_event, 2, 0)], np.eye(9)[says_event.astype(int)])
+
+
+def test_summary_begins_with_skill_and_never_shows_accuracy_alone(make_table: MakeTable) -> None:
+    result: dict[str, Any] = evaluate_predictions(make_table(), config=CONFIG)
+    lines = format_summary(result).splitlines()
+    start = lines.index("magnitude")
+    assert "skill above no-signal, balanced accuracy" in lines[start + 1]
+    assert "better" in lines[start + 1]
+    assert "log score" in lines[start + 2]
+    assert lines[start + 3].split()[:2] == ["balanced", "accuracy"]
+    assert lines[start + 4].split()[0] == "MCC"
+    for line in lines:
+        if line.strip().startswith("accuracy"):
+            assert "without the field" in line
+    assert all(len(line) <= 120 for line in lines[start : start + 20])
+
+
+def with_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Every third event an aftershock; azimuths 10 degrees clockwise of the sectors' centres."""
+    sector = pd.Index(AZIMUTH_CLASSES).get_indexer(table["y_azimuth"])
+    number = table["event_id"].str.extract(r"(\d+)")[0].astype(float)
+    return table.assign(
+        is_mainshock=number.notna() & (number % 3 != 0),
+        is_aftershock=number.notna() & (number % 3 == 0),
+        azimuth_deg=np.where(sector > 0, (45.0 * (sector - 1) + 10) % 360, np.nan),
+    )
+
+
+def test_the_headline_judges_mainshocks_and_normal_windows_only(make_table: MakeTable) -> None:
+    table = with_labels(make_table(n_events=36, n_blocks=12))
+    result = evaluate_predictions(table, config=CONFIG)
+    kept = table[table["is_mainshock"] | (table["y_magnitude"] == "Normal")]
+    alone = evaluate_predictions(kept, config=CONFIG)
+    assert (result["events"], result["n"], result["n_events"]) == ("mainshocks", 4 * 36, 24)
+    for task in TASK_CLASSES:
+        assert result[task] == alone[task]
+    whole = evaluate_predictions(table, config=CONFIG.model_copy(update={"events": "all"}))
+    assert (whole["events"], whole["n"], whole["all_events"]) == ("all", 4 * 48, None)
+    short = result["all_events"]
+    assert (short["n"], short["n_events"], short["n_event_groups"]) == (192, 36, 36)
+    for task in TASK_CLASSES:
+        assert all(short[task][key] == whole[task][key] for key in short[task])
+        assert {"balanced_accuracy", "skill_above_best_baseline", "per_class"} <= set(short[task])
+
+
+def test_samples_say_which_events_are_mainshocks(make_table: MakeTable) -> None:
+    table = make_table(n_events=36, n_blocks=12)
+    samples = with_labels(table)[["sample_id", "is_mainshock", "is_aftershock"]].sample(frac=1, random_state=1)
+    assert evaluate_predictions(table, samples, config=CONFIG)["n_events"] == 24
+    with pytest.raises(DataError, match=r"4 of 192 windows of the predictions are not in the samples"):
+        evaluate_predictions(table, samples[~samples["sample_id"].isin(["s0000", "s0001", "s0002", "s0003"])])
+
+
+def test_a_table_that_does_not_know_mainshocks_is_judged_whole_with_a_sentence(make_table: MakeTable) -> None:
+    result = evaluate_predictions(make_table(), config=CONFIG)
+    assert result["events"] == "all"
+    assert result["all_events"] is None
+    assert any("Nothing says which events are mainshocks" in sentence for sentence in result["warnings"])
+    asked = evaluate_predictions(make_table(), config=CONFIG.model_copy(update={"events": "all"}))
+    assert not any("mainshocks" in sentence for sentence in asked["warnings"])
+
+
+def test_proper_scores_ranking_and_direction_agree_with_scikit_learn_and_by_hand(make_table: MakeTable) -> None:
+    table = with_labels(make_table(hit=0.1)).assign(station="GTO", is_mainshock=True)
+    result = evaluate_predictions(table, config=CONFIG)
+    event = (table["y_magnitude"] != "Normal").to_numpy()
+    p_event = 1 - table["p_magnitude_Normal"].to_numpy()
+    detection = result["detection"]
+    assert detection["brier"]["value"] == pytest.approx(brier_score_loss(event, p_event))
+    assert detection["auc_within_station"]["value"] == pytest.approx(roc_auc_score(event, p_event))
+    assert detection["log_score"]["value"] == pytest.approx(-log_loss(event, p_event))
+    parts = {name: entry["value"] for name, entry in detection["reliability"]["brier_parts"].items()}
+    total = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within_bin"]
+    assert total == pytest.approx(detection["brier"]["value"])
+    observed, said = calibration_curve(event, p_event, n_bins=10, strategy="quantile")
+    assert [entry["observed"]["value"] for entry in detection["reliability"]["bins"]] == pytest.approx(observed)
+    assert [entry["mean_probability"] for entry in detection["reliability"]["bins"]] == pytest.approx(said)
+    probs = table[[f"p_magnitude_{name}" for name in MAGNITUDE_CLASSES]].to_numpy()
+    truth = pd.Index(MAGNITUDE_CLASSES).get_indexer(table["y_magnitude"])
+    assert result["magnitude"]["brier"]["value"] == pytest.approx(brier_score_loss(truth, probs))
+    below = probs.cumsum(axis=1)[:, :3] - (truth[:, None] <= np.arange(3))
+    assert result["magnitude"]["rps"]["value"] == pytest.approx((below**2).sum(axis=1).mean())
+    directions = table[[f"p_azimuth_{name}" for name in AZIMUTH_CLASSES[1:]]].to_numpy().argmax(axis=1)
+    difference = np.abs(45.0 * directions - table["azimuth_deg"])[event]
+    assert result["azimuth"]["mean_error_deg"]["value"] == pytest.approx(
+        np.minimum(difference, 360 - difference).mean()
+    )
+
+
+def test_right_directions_miss_the_azimuth_by_its_place_in_the_sector(make_table: MakeTable) -> None:
+    table = with_labels(make_table())
+    result = evaluate_predictions(with_probabilities(table, *truth_one_hot(table)), config=CONFIG)["azimuth"]
+    assert result["mean_error_deg"]["value"] == pytest.approx(10)
+    assert result["error_resultant"]["value"] == pytest.approx(1)
+    assert "mean_error_deg" not in result["baselines"]["all_normal"] or (
+        result["baselines"]["all_normal"]["mean_error_deg"] is None
+    )
+
+
+def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs(make_table: MakeTable) -> None:
+    good = evaluate_predictions(make_table(hit=0.8), config=CONFIG)
+    bad = evaluate_predictions(make_table(hit=0.0), config=CONFIG)
+    for task in TASK_CLASSES:
+        for score, skill in good[task]["skill_above_best_baseline"].items():
+            assert skill["low"] > 0, (task, score)
+            assert skill["value"] > bad[task]["skill_above_best_baseline"][score]["value"]
+    rival = good["magnitude"]["skill_above_best_baseline"]["rps"]["baseline"]
+    ratio = good["magnitude"]["rps"]["value"] / good["magnitude"]["baselines"][rival]["rps"]
+    assert good["magnitude"]["rps_skill"]["value"] == pytest.approx(1 - ratio)
+    assert bad["magnitude"]["rps_skill"]["value"] < 0.05
+
+
+def test_baselines_have_a_group(make_table: MakeTable) -> None:
+    baselines = evaluate_predictions(make_table(), config=CONFIG)["magnitude"]["baselines"]
+    groups = {name: entry["group"] for name, entry in baselines.items()}
+    assert groups["majority"] == "constant"
+    assert groups["station_balanced"] == "no_signal"
+    assert groups[ORACLE] == "oracle"
+
+
+def test_a_full_summary_has_at_most_40_lines(make_table: MakeTable) -> None:
+    table = with_labels(make_table(n_events=40, n_blocks=40))
+    validation = with_labels(make_table(n_events=20, n_blocks=20, seed=4)).assign(role="val", origin="simulated")
+    both = pd.concat([table.assign(origin="simulated"), validation.assign(sample_id="v" + validation["sample_id"])])
+    lines = format_summary(evaluate_predictions(both, config=CONFIG)).splitlines()
+    assert len(lines) <= 40
+    text = "\n".join(lines)
+    for words in (
+        "RPS skill",
+        "deg; chance 90",
+        "AUC within station",
+        "calibrated",
+        "hold the truth in",
+        "all events, 320",
+    ):
+        assert words in text
+    assert lines.index("magnitude") < 6
