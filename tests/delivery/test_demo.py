@@ -12,7 +12,8 @@ import zarr
 from seismag.config import Config, DataConfig, build_config
 from seismag.delivery import demo
 from seismag.domain import UsageError
-from seismag.evaluation.checks.result import CheckResult, gate, judge
+from seismag.estimate import CheckResult
+from seismag.evaluation.checks.result import gate, judge
 from seismag.runs import Run
 from seismag.windows.store import SAMPLES_FILE, create_arrays, finish_store
 

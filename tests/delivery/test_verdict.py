@@ -8,10 +8,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from seismag.delivery.verdict import conclusion, number, render_verdict, write_verdict
+from seismag.delivery.verdict import conclusion, render_verdict, write_verdict
 from seismag.delivery.verdict_figures import bar_chart, interval_plot
 from seismag.domain import DataError
-from seismag.evaluation.checks.result import CheckResult, gate, judge
+from seismag.estimate import CheckResult
+from seismag.evaluation.checks.result import gate, judge
+from seismag.text import number
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=http://a.example/p.png>"
 CONSTANTS = {"95", "0.05", "0"}  # of the texts of the page: width of the band, level of placebos, zero of the plots

@@ -12,12 +12,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from seismag.delivery.explanation_figures import METHOD_NAMES, draw_importance, draw_sanity, draw_window
-from seismag.delivery.verdict import interval, number
 from seismag.domain import UsageError
 from seismag.evaluation.embedding_view import draw_embedding_view
 from seismag.files import write_json_atomic, write_text_atomic
 from seismag.parallel import Progress, silent
 from seismag.spectrogram.bands import BAND_LABELS
+from seismag.text import interval, number
 from seismag.validation.explanation import Explanation
 
 PAGE, DOCUMENT = "gallery.html", "explanation.json"

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from seismag.delivery.verdict_figures import bar_chart, interval_plot
 from seismag.domain import DataError
 from seismag.files import write_text_atomic
+from seismag.text import interval, number
 
 PAGE = "audit.html"
 ORDER = ("fail", "note", "undecided", "no_skill", "skill", "pass")  # what a reader must see comes first
@@ -112,22 +113,6 @@ def conclusion(audit: dict[str, Any], metrics: dict[str, Any] | None) -> str:
     if shown:
         return "No fault was found, and skill remains above what is known without the field."
     return "No fault was found, and no skill is shown above what is known without the field."
-
-
-def number(value: Any) -> str:
-    """Write a number of the JSON with three significant digits; whole numbers as they are."""
-    if value is None:
-        return "undefined"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    return str(value) if isinstance(value, int) or abs(value) >= 1000 else f"{value:.3g}"
-
-
-def interval(entry: dict[str, Any]) -> str:
-    """Write a score with its interval, where it has one."""
-    if entry.get("low") is None or entry.get("high") is None:
-        return f"{number(entry.get('value'))} (no interval)"
-    return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
 
 
 def _listed(value: Any) -> str:

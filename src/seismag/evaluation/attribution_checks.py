@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
-from seismag.evaluation.checks.result import CheckResult, Verdict
+from seismag.estimate import CheckResult, Verdict
 from seismag.scoring.clusters import Clusters, find_clusters
 from seismag.scoring.metrics import percentile_interval
 

@@ -18,8 +18,8 @@ from sklearn.manifold import TSNE
 from sklearn.model_selection import GroupKFold
 
 from seismag.domain import DataError
-from seismag.evaluation.checks.station_probe import COMPONENTS, probe_accuracy
 from seismag.scoring.figure import STYLE, save_figure
+from seismag.scoring.linear_probe import PROBE_DIMENSIONS, probe_accuracy
 
 MAX_ROWS = 2000  # t-SNE of more takes minutes and shows no more
 PERPLEXITY = 30.0
@@ -103,7 +103,7 @@ def probe_column(x: NDArray[Any], table: pd.DataFrame, column: str, rng: np.rand
     n_folds = min(5, len(np.unique(group)))
     if len(names) < 2 or n_folds < 2:
         return {"balanced_accuracy": None, "undefined": f"{len(names)} values in {n_folds} groups: nothing to tell."}
-    reduced = PCA(min(COMPONENTS, *x.shape), svd_solver="full").fit_transform(x)
+    reduced = PCA(min(PROBE_DIMENSIONS, *x.shape), svd_solver="full").fit_transform(x)
     folds = list(GroupKFold(n_folds).split(reduced, groups=group))
     shuffled = rng.permuted(np.tile(labels, (DRAWS, 1)), axis=1)
     found = probe_accuracy(reduced, np.concatenate([labels[None], shuffled]), folds)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
+from seismag.estimate import CheckResult
 from seismag.evaluation.attribution_checks import (
     area_under,
     check_curves,
@@ -20,7 +21,6 @@ from seismag.evaluation.attribution_checks import (
     likeness_between_windows,
     rank_correlations,
 )
-from seismag.evaluation.checks.result import CheckResult
 from seismag.learning.attribution import TASKS, Attribution
 from seismag.learning.attribution_controls import (
     Explain,

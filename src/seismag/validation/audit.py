@@ -12,6 +12,7 @@ import pandas as pd
 
 from seismag.config import AuditConfig, Config
 from seismag.domain import DataError, UsageError
+from seismag.estimate import CheckResult
 from seismag.evaluation.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
 from seismag.evaluation.checks.class_by import (
     Feature,
@@ -31,7 +32,7 @@ from seismag.evaluation.checks.labels import (
 )
 from seismag.evaluation.checks.leakage import check_overlapping_seconds, check_same_utc_day, check_shared_events
 from seismag.evaluation.checks.positions import check_positions
-from seismag.evaluation.checks.result import CheckResult, gate, judge
+from seismag.evaluation.checks.result import gate, judge
 from seismag.evaluation.checks.skill import TASK_SCORES, check_skill
 from seismag.evaluation.checks.station_probe import probe_station
 from seismag.evaluation.checks.store import (

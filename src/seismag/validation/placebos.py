@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from seismag.config import AuditConfig
 from seismag.domain import DataError, UsageError
-from seismag.evaluation.checks.label_nulls import exchange_labels, rank_windows
-from seismag.evaluation.checks.result import CheckResult
+from seismag.estimate import CheckResult
 from seismag.learning.checkpoint import LoadedModel, load_checkpoint
 from seismag.learning.inference import predict_with_embeddings
 from seismag.parallel import Progress, silent
 from seismag.scoring.predictions import task_probabilities
+from seismag.scoring.station_auc import exchange_labels, rank_windows
 from seismag.windows.store import Store, open_store, placebo_of
 
 TESTS = {"after_event": "after_event", "shifted": "shifted_window", "wrong_station": "wrong_station"}

@@ -7,19 +7,16 @@ from sklearn.metrics import roc_auc_score
 
 from fixtures.geomagnetic_store import FAST, make_field, make_samples, make_store
 from fixtures.null_predictions import make_predictions
-from seismag.evaluation.checks.label_nulls import (
+from seismag.evaluation.checks.label_nulls import permute_within_station_season, refit_auc, refit_shuffled, slide_labels
+from seismag.evaluation.checks.reference_model import folds_of
+from seismag.scoring.station_auc import (
     _permuted_units,
-    permute_within_station_season,
     permuted_auc,
     rank_windows,
-    refit_auc,
-    refit_shuffled,
     replace_labels,
     slid_auc,
-    slide_labels,
     station_auc,
 )
-from seismag.evaluation.checks.reference_model import folds_of
 
 
 @pytest.fixture

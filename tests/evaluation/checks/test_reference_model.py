@@ -7,14 +7,8 @@ from sklearn.linear_model import Ridge
 
 from fixtures.geomagnetic_store import make_field, make_samples, make_store
 from seismag.domain import DataError
-from seismag.evaluation.checks.reference_model import (
-    RIDGE,
-    band_features,
-    field_features,
-    folds_of,
-    out_of_fold_scores,
-    set_against_station,
-)
+from seismag.evaluation.checks.reference_model import band_features, field_features, folds_of, set_against_station
+from seismag.scoring.linear_probe import RIDGE, out_of_fold_scores
 
 
 def test_band_features_by_hand():

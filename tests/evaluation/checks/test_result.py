@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from seismag.evaluation.checks.result import CheckResult, gate, judge
+from seismag.estimate import CheckResult
+from seismag.evaluation.checks.result import gate, judge
 
 
 def _test(name: str, p: float | None, **more) -> CheckResult:

@@ -8,7 +8,8 @@ from fixtures.geomagnetic_store import FAST, make_samples
 from fixtures.null_predictions import make_predictions
 from seismag.domain import DataError
 from seismag.evaluation.checks.reference_model import folds_of
-from seismag.evaluation.checks.station_probe import probe_accuracy, probe_station
+from seismag.evaluation.checks.station_probe import probe_station
+from seismag.scoring.linear_probe import probe_accuracy
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pandas as pd
 from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES
-from seismag.evaluation.checks.result import CheckResult
+from seismag.estimate import CheckResult
 from seismag.scoring.metrics import balanced_accuracy, bootstrap_sums, cluster_confusion
 from seismag.scoring.predictions import judged_rows, task_probabilities, truth_index
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
+from seismag.estimate import CheckResult
 from seismag.evaluation.checks.permutation import (
     PLACEBO_LIMIT,
     Draws,
@@ -28,7 +29,6 @@ from seismag.evaluation.checks.permutation import (
     out_of_fold,
     test_codes,
 )
-from seismag.evaluation.checks.result import CheckResult
 
 # of accuracy or balanced accuracy over their means where the class is shuffled, below which a small p fails no gate
 MATERIAL_GAIN = 0.03

@@ -25,7 +25,7 @@ from scipy import stats
 
 from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
-from seismag.evaluation.checks.result import CheckResult
+from seismag.estimate import CheckResult
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 BAND_HZ = (0.010, 0.045)

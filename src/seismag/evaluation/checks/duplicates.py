@@ -22,7 +22,7 @@ from scipy import stats
 
 from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
-from seismag.evaluation.checks.result import CheckResult
+from seismag.estimate import CheckResult
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 COPY_CORRELATION = 0.5  # ten times what independent windows reach; copies with other gaps and rounding keep 0.8

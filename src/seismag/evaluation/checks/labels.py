@@ -14,8 +14,8 @@ from scipy.stats import rankdata
 from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, azimuth_classes, magnitude_classes
+from seismag.estimate import CheckResult
 from seismag.evaluation.checks.permutation import ENOUGH_EXCEEDANCES, FIRST_DRAWS
-from seismag.evaluation.checks.result import CheckResult
 
 NORMAL = "Normal"
 MATERIAL_RANK_CORRELATION = 0.5

@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 
 from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
+from seismag.estimate import CheckResult
 from seismag.evaluation.checks.labels import NORMAL
 from seismag.evaluation.checks.permutation import FIRST_DRAWS, GroupedLabels, Index, shuffled_labels
-from seismag.evaluation.checks.result import CheckResult
 
 _LEARNING = ("train", "val")  # what the test role must not be known from
 

@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from seismag.archive.stations import read_stations
 from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
-from seismag.evaluation.checks.result import CheckResult
+from seismag.estimate import CheckResult
 from seismag.windows.criteria import EARTH
 
 CLOSE_D = 1.0

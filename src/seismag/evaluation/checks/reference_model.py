@@ -19,16 +19,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import FloatArray
 from seismag.domain import COMPONENTS, DataError
+from seismag.scoring.linear_probe import Folds
 from seismag.spectrogram.compute import PAIRS
 from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
 BANDS_HZ = {"pc5": (0.0016, 0.007), "pc4": (0.007, 0.022), "pc3": (0.022, 0.1), "high": (0.1, 0.5)}
-RIDGE = 0.01  # of the number of training windows, on features of unit deviation
 _LEAST_WINDOWS = 2  # of a station, for a mean to be set against
-
-Folds = list[tuple[IndexArray, IndexArray]]
 
 
 @dataclass(frozen=True)
@@ -119,28 +117,6 @@ def folds_of(samples: pd.DataFrame, split: pd.DataFrame | None, n_folds: int) ->
             raise DataError(f"split: fold {fold} has {train.size} train and {test.size} test windows of this store.")
         folds.append((train, test))
     return folds
-
-
-def out_of_fold_scores(features: FloatArray, labels: FloatArray, folds: Folds) -> FloatArray:
-    """Fit the reference model on the training windows of each fold and score its test windows.
-
-    Args:
-        features: (n, p) without NaN.
-        labels: (n, K) one column a set of labels, numbers.
-        folds: as from ``folds_of``.
-
-    Returns:
-        (n, K); NaN where a window is tested in no fold. The level of the training labels is left out: with matched
-        controls it is a clue of the wrong sign.
-    """
-    scores = np.full(labels.shape, np.nan)
-    for train, test in folds:
-        middle, deviation = features[train].mean(axis=0), np.maximum(features[train].std(axis=0), 1e-9)
-        x = (features[train] - middle) / deviation
-        gram = x.T @ x + RIDGE * len(train) * np.eye(x.shape[1])
-        weights = np.linalg.solve(gram, x.T @ (labels[train] - labels[train].mean(axis=0)))
-        scores[test] = ((features[test] - middle) / deviation) @ weights
-    return scores
 
 
 def _mean_known(values: FloatArray, axis: int) -> FloatArray:

@@ -11,8 +11,8 @@ from scipy.stats import rankdata
 
 from seismag.arrays import FloatArray
 from seismag.config import AuditConfig
+from seismag.estimate import CheckResult
 from seismag.evaluation.checks.permutation import FIRST_DRAWS, GroupedLabels, Index, shuffled_labels
-from seismag.evaluation.checks.result import CheckResult
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
 
 HEADLINE = "skill_above_no_signal"

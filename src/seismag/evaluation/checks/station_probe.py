@@ -15,19 +15,15 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 
-from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.domain import DataError
-from seismag.evaluation.checks.label_nulls import rank_windows, station_auc, too_few_pairs
-from seismag.evaluation.checks.reference_model import Folds, out_of_fold_scores
-from seismag.evaluation.checks.result import CheckResult
-from seismag.scoring.metrics import balanced_accuracy, cluster_confusion
+from seismag.estimate import CheckResult
+from seismag.scoring.linear_probe import PROBE_DIMENSIONS, probe_accuracy
 from seismag.scoring.predictions import judged_rows
+from seismag.scoring.station_auc import rank_windows, station_auc, too_few_pairs
 
-COMPONENTS = 64  # of the embeddings, by variance
 DRAWS = 199
 MATERIAL_ACCURACY = 0.1  # balanced, above the null's mean
-_CHUNK_CELLS = 8_000_000
 
 
 def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
@@ -60,7 +56,9 @@ def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, s
         return CheckResult(
             "station_probe", f"{len(names)} stations in {n_folds} groups: there is nothing to tell apart."
         )
-    x = PCA(min(COMPONENTS, *embeddings[place].shape), svd_solver="full").fit_transform(embeddings[place].astype(float))
+    x = PCA(min(PROBE_DIMENSIONS, *embeddings[place].shape), svd_solver="full").fit_transform(
+        embeddings[place].astype(float)
+    )
     folds = list(GroupKFold(n_folds).split(x, groups=group))
     rng = np.random.default_rng([spec.seed, 41])
     draws = min(spec.permutations, DRAWS)
@@ -89,20 +87,3 @@ def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, s
         material=bool(found[0] - null.mean() >= MATERIAL_ACCURACY),
         details={"stations": len(names), "windows": len(judged), "auc_within_station": within, "draws": draws},
     )  # fmt: skip
-
-
-def probe_accuracy(x: FloatArray, labels: IndexArray, folds: Folds) -> FloatArray:
-    """Balanced accuracy (K,) with which a ridge regression tells each set of labels (K, n), out of fold."""
-    n_sets, n = labels.shape
-    n_classes = int(labels.max()) + 1
-    chunk = max(1, _CHUNK_CELLS // (n * n_classes))
-    parts = []
-    for first in range(0, n_sets, chunk):
-        some = labels[first : first + chunk]
-        one_hot = np.eye(n_classes)[some]  # (k, n, S)
-        weight = one_hot / np.maximum(one_hot.sum(axis=1, keepdims=True), 1)  # each station counts the same
-        scores = out_of_fold_scores(x, weight.transpose(1, 0, 2).reshape(n, -1), folds).reshape(n, -1, n_classes)
-        predicted = scores.argmax(axis=2).T  # (k, n)
-        number = np.repeat(np.arange(len(some)), n)
-        parts.append(balanced_accuracy(cluster_confusion(some.ravel(), predicted.ravel(), number, n_classes)))
-    return np.concatenate(parts)

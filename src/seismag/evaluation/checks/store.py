@@ -9,6 +9,7 @@ import pandas as pd
 
 from seismag.config import AuditConfig
 from seismag.domain import DataError
+from seismag.estimate import CheckResult
 from seismag.evaluation.checks.class_by import (
     Feature,
     Labelled,
@@ -19,7 +20,6 @@ from seismag.evaluation.checks.class_by import (
     quantile_codes,
 )
 from seismag.evaluation.checks.labels import NORMAL, LabelTable
-from seismag.evaluation.checks.result import CheckResult
 
 EVENT = "Event"
 _NUMBERS = {

@@ -15,6 +15,7 @@ import pandas as pd
 from seismag.archive.tables import decode_text, read_payload
 from seismag.arrays import FloatArray
 from seismag.domain import DataError, UsageError
+from seismag.estimate import CheckResult
 from seismag.evaluation.checks.class_by import (
     Feature,
     category_codes,
@@ -24,7 +25,6 @@ from seismag.evaluation.checks.class_by import (
 )
 from seismag.evaluation.checks.labels import NORMAL, LabelTable
 from seismag.evaluation.checks.permutation import Index, cross_codes
-from seismag.evaluation.checks.result import CheckResult
 
 MAX_CLASSES = 20
 MAX_LEVELS = 60  # of a category that is no group column
