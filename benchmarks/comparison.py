@@ -18,10 +18,10 @@ from pathlib import Path
 
 from seismag.config import load_config
 from seismag.files import write_json_atomic
-from seismag.learning.cost import LatencyPlan
+from seismag.training.cost import LatencyPlan
+from seismag.training.crossval import require_folds, run_crossval
 from seismag.validation.comparison import compare_runs
 from seismag.validation.comparison_text import format_comparison
-from seismag.validation.crossval import require_folds, run_crossval
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = ("convnext_tiny", "efficientnet_b0", "vgg16", "exp_v3")

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from seismag.config import ModelConfig
-from seismag.learning.attribution import TASKS, attribute
-from seismag.learning.model import ConvNeXtMultiTask
+from seismag.training.attribution import TASKS, attribute
+from seismag.training.model import ConvNeXtMultiTask
 
 AIM = 1.3
 

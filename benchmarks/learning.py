@@ -6,7 +6,7 @@
 Simulates three archives that differ by the strength of the planted emission alone (nothing, weak, strong; azimuths
 alike at each station), prepares their stores, trains standard ConvNeXt, enhanced ConvNeXt (CBAM, detection head,
 hierarchical azimuth) and EfficientNet-B0 on power alone and on power with cross-spectra, by cross-validation with
-``seismag.validation.training_run``, and prints, with intervals by event cluster:
+``seismag.training.run``, and prints, with intervals by event cluster:
 
 - the balanced accuracy of the 8 directions over event windows, and the AUC of event against Normal, both within
   station, so that knowing the station brings nothing;
@@ -48,7 +48,7 @@ from seismag.runs import git_state  # noqa: E402
 from seismag.scoring.metrics import bootstrap_sums, percentile_interval  # noqa: E402
 from seismag.simulate import simulate_archive  # noqa: E402
 from seismag.spectrogram.compute import PAIRS  # noqa: E402
-from seismag.validation.training_run import run_training  # noqa: E402
+from seismag.training.run import run_training  # noqa: E402
 from seismag.windows.inputs import read_inputs  # noqa: E402
 from seismag.windows.prepare import prepare_store  # noqa: E402
 from seismag.windows.store import Store, open_store, read_samples  # noqa: E402

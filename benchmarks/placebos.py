@@ -14,9 +14,9 @@ import argparse
 from pathlib import Path
 
 from seismag.config import AuditConfig
-from seismag.learning.checkpoint import load_checkpoint
 from seismag.scoring.station_auc import exchange_labels, rank_windows
-from seismag.validation.placebos import placebo_scores
+from seismag.training.checkpoint import load_checkpoint
+from seismag.training.placebo import placebo_scores
 from seismag.windows.store import open_store, placebo_of
 
 

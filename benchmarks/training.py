@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 
 from seismag.config import Config, build_config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
-from seismag.learning.losses import MultiTaskLoss
-from seismag.learning.model import ConvNeXtMultiTask
-from seismag.learning.optimiser import parameter_groups
-from seismag.learning.train import train_model
 from seismag.runs import create_run
+from seismag.training.losses import MultiTaskLoss
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.optimiser import parameter_groups
+from seismag.training.train import train_model
 
 Clocks = NDArray[np.float64]  # by wall clock, by processor time
 AIM_TRAINER, AIM_BF16 = 0.95, 1.4
@@ -70,7 +70,7 @@ def make_store(folder: Path, n: int, size: int) -> tuple[Any, pd.DataFrame]:
 
 def our_rate(store: Any, split: pd.DataFrame, config: Config, folder: Path, n_images: int) -> Clocks:
     """Images/s of the second epoch of a training, steps alone (no validation, no checkpoint)."""
-    from seismag.learning import loop
+    from seismag.training import loop
 
     times: list[Clocks] = []
     start, validate = loop.Training.on_train_epoch_start, loop.Training.on_validation_epoch_start

@@ -221,7 +221,7 @@ def train_with(statement, cwd):
     """``seismag train`` on a folder, with a training that does one thing."""
     stub = (
         "import os, signal, sys, types\n"
-        "module = sys.modules['seismag.validation.training_run'] = types.ModuleType('training_run')\n"
+        "module = sys.modules['seismag.training.run'] = types.ModuleType('training_run')\n"
         f"def run_training(*_):\n    {statement}\n"
         "module.run_training = run_training\n"
         "from seismag.cli import main\nmain()"

@@ -310,7 +310,7 @@ def train(
             "leaves data/test), or name another with --data."
         )
     from seismag.scoring.text import format_summary
-    from seismag.validation.training_run import run_training
+    from seismag.training.run import run_training
 
     log_to_stderr()
     try:

@@ -46,7 +46,7 @@ def evaluate(
     if sealed or purpose is not None:
         if not sealed or not (purpose or "").strip() or model is None or data is None or predictions is not None:
             raise UsageError('The sealed windows: --model FILE --data STORE --sealed --purpose "WHY".')
-        from seismag.validation.sealed import look, make_folder, open_question, write_look
+        from seismag.training.holdout import look, make_folder, open_question, write_look
 
         question = open_question(model, data, purpose, settings.split)
         if out is not None:
@@ -61,11 +61,11 @@ def evaluate(
 
             metrics = judge_table(predictions, spec, out, make_progress())
         else:
-            from seismag.validation.training_run import judge_table_of_store
+            from seismag.training.run import judge_table_of_store
 
             metrics = judge_table_of_store(predictions, data, spec, out, make_progress())
     elif model is not None and data is not None and predictions is None:
-        from seismag.validation.training_run import judge_model
+        from seismag.training.run import judge_model
 
         metrics, _ = judge_model(model, data, spec, out, make_progress())
     else:
@@ -190,7 +190,7 @@ def crossval(
             f"data.store {store}: no such store. Make one with 'seismag prepare' (or 'make demo', which leaves "
             "data/test), or name another with --data."
         )
-    from seismag.validation.crossval import crossval_json, describe_crossval, require_folds, run_crossval
+    from seismag.training.crossval import crossval_json, describe_crossval, require_folds, run_crossval
 
     log_to_stderr()
     state = run_crossval(settings, store, folds, out, workers, scheduler, make_progress())

@@ -17,7 +17,7 @@ from fixtures.stored_model import write_model
 from seismag.delivery.fetching import describe_fetch, download, fetch_model, shown
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256
-from seismag.learning.checkpoint import load_checkpoint
+from seismag.training.checkpoint import load_checkpoint
 
 HALF = 100_000
 

@@ -24,15 +24,15 @@ from seismag.delivery.prediction import (
     write_predictions,
 )
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
-from seismag.learning.checkpoint import build_card, load_checkpoint, save_checkpoint
-from seismag.learning.inference import predict_power
-from seismag.learning.model import ConvNeXtMultiTask
-from seismag.learning.transforms import fit_scaling
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.runs import create_run
 from seismag.scoring.study import judge_table
 from seismag.spectrogram.compute import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
+from seismag.training.checkpoint import build_card, load_checkpoint, save_checkpoint
+from seismag.training.inference import predict_power
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.scaling import fit_scaling
 from seismag.windows.store import PREPROCESSING_KEYS, create_arrays, finish_store, write_shard
 
 SPEC = DataConfig(n_bins=40)

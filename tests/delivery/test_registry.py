@@ -23,7 +23,7 @@ from seismag.delivery.registry import (
 )
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256
-from seismag.learning.checkpoint import load_checkpoint
+from seismag.training.checkpoint import load_checkpoint
 
 PRODUCTION = Path("convnext_production_model/best_convnext_model.pth")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from seismag.config import ModelConfig
-from seismag.learning.attribution import METHODS, TASKS, Attribution, _combine, attribute
-from seismag.learning.model import ConvNeXtMultiTask
+from seismag.training.attribution import METHODS, TASKS, Attribution, _combine, attribute
+from seismag.training.model import ConvNeXtMultiTask
 
 OPTIONS = {
     "plain": {},

@@ -10,15 +10,15 @@ import torch
 from fixtures.band_reader import ROWS, make_band_reader, make_windows
 from seismag.config import EvaluateConfig, ModelConfig
 from seismag.evaluation.attribution_checks import area_under, check_curves, check_random_weights, rank_correlations
-from seismag.learning.attribution import TASKS, Attribution
-from seismag.learning.attribution_controls import (
+from seismag.training.attribution import TASKS, Attribution
+from seismag.training.attribution_controls import (
     cascade_of_random_weights,
     explain_by,
     refit_heads,
     stages_from_the_head,
     trace_curves,
 )
-from seismag.learning.model import ConvNeXtMultiTask
+from seismag.training.model import ConvNeXtMultiTask
 
 SPEC = EvaluateConfig(bootstrap=200, confidence=0.95, seed=1)
 

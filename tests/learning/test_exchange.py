@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fixtures.band_reader import COMPONENT, ROWS, make_band_reader, make_windows
-from seismag.learning.exchange import Windows, draw_donors, predict_windows
-from seismag.learning.occlusion import list_occlusions, occlude
-from seismag.learning.transforms import Scaling
+from seismag.training.exchange import Windows, draw_donors, predict_windows
+from seismag.training.occlusion import list_occlusions, occlude
+from seismag.training.scaling import Scaling
 
 SCALING = Scaling(np.zeros((3, 4), np.float32), np.ones((3, 4), np.float32))
 

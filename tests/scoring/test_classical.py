@@ -26,7 +26,7 @@ from seismag.scoring.classical.spectra import BANDS_HZ, at_night, average_spectr
 from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
 from seismag.scoring.predictions import probability_columns
 from seismag.spectrogram.compute import make_grid, power_and_phasors
-from seismag.validation.training_run import judge_predictions
+from seismag.training.run import judge_predictions
 from seismag.windows import store as stores
 
 SPEC = DataConfig(window_h=6, frequency_rows="log", n_log_rows=24, step_s=600, cross_spectra=True)

@@ -14,8 +14,8 @@ from seismag.config import build_config
 from seismag.delivery.prediction import predict_inputs
 from seismag.domain import DataError
 from seismag.splits.holdout import on_sealed_days, sealed_days
-from seismag.validation import training_run
-from seismag.validation.training_run import judge_model, run_training
+from seismag.training import run as training_run
+from seismag.training.run import judge_model, run_training
 from seismag.windows.store import open_store
 
 STARTS = pd.to_datetime(["2021-03-01 18:00", "2021-03-02 00:00", "2021-03-03 18:00", "2021-03-04 00:00"])

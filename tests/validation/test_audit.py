@@ -17,8 +17,8 @@ from seismag.cli import app
 from seismag.config import SplitConfig, load_config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.splits import draw_split
+from seismag.training.tried import count_configurations
 from seismag.validation.audit import audit_predictions, audit_store, audit_table
-from seismag.validation.configurations import count_configurations
 
 FEW = ["audit.permutations=999", "audit.placebos=20", "audit.partitions=4"]
 SPEC = load_config(None, FEW).audit

@@ -13,13 +13,13 @@ import pytest
 from fixtures.study_store import make_store
 from seismag.config import Config, EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
-from seismag.learning.cost import LatencyPlan
 from seismag.runs import Run, update_provenance
+from seismag.training.cost import LatencyPlan
+from seismag.training.crossval import run_crossval
+from seismag.training.run import run_training
+from seismag.training.tried import setting_differences
 from seismag.validation.comparison import compare_runs, describe_cost
 from seismag.validation.comparison_text import format_comparison
-from seismag.validation.configurations import setting_differences
-from seismag.validation.crossval import run_crossval
-from seismag.validation.training_run import run_training
 
 SPEC = EvaluateConfig(bootstrap=100)  # type: ignore[call-arg]
 

@@ -14,7 +14,8 @@ from fixtures.explained_study import write_untrained_run
 from fixtures.study_store import make_store
 from seismag.config import EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
-from seismag.learning.checkpoint import load_checkpoint
+from seismag.training.checkpoint import load_checkpoint
+from seismag.training.run import run_training
 from seismag.validation import explained_windows
 from seismag.validation.explained_windows import (
     ExplanationPlan,
@@ -24,7 +25,6 @@ from seismag.validation.explained_windows import (
     run_folder_of,
 )
 from seismag.validation.explanation import explain_model
-from seismag.validation.training_run import run_training
 from seismag.windows.store import open_store
 
 SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from seismag import cli
 from seismag.config import DataConfig, EmissionConfig, ModelConfig, SimulateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
-from seismag.learning.checkpoint import save_checkpoint
-from seismag.learning.model import ConvNeXtMultiTask
-from seismag.learning.transforms import Scaling
 from seismag.simulate import simulate_archive
+from seismag.training.checkpoint import save_checkpoint
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.scaling import Scaling
 from seismag.validation import injection
 from seismag.validation.injection import one_window_a_cluster, recover, recovery_study
 from seismag.validation.recovery_plan import RecoveryPlan

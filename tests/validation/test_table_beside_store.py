@@ -12,7 +12,7 @@ from fixtures.study_store import make_store
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.study import judge_table
-from seismag.validation.training_run import judge_table_of_store
+from seismag.training.run import judge_table_of_store
 from seismag.windows.store import open_store
 
 CONFIG = EvaluateConfig(bootstrap=100)

@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from seismag.config.data import DataConfig
-from seismag.config.learning import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
 from seismag.config.section import Section
 from seismag.config.simulate import DirtConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
 from seismag.config.studies import AuditConfig, EvaluateConfig, SplitConfig
+from seismag.config.training import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
 from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
 

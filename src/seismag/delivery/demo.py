@@ -15,13 +15,13 @@ from seismag.delivery.verdict import PAGE, conclusion, write_verdict
 from seismag.domain import UsageError
 from seismag.evaluation.checks.verdict_text import format_audit
 from seismag.files import short_path
-from seismag.learning.checkpoint import copy_checkpoint
 from seismag.parallel import Progress
 from seismag.runs import Run
 from seismag.scoring.text import format_summary
 from seismag.simulate import simulate_archive
+from seismag.training.checkpoint import copy_checkpoint
+from seismag.training.run import SPLITS_DIR, headline, judge_model, run_training
 from seismag.validation.audit import audit_predictions, write_audit
-from seismag.validation.training_run import SPLITS_DIR, headline, judge_model, run_training
 from seismag.windows.inputs import read_inputs
 from seismag.windows.prepare import prepare_store
 from seismag.windows.store import SAMPLES_FILE, open_store

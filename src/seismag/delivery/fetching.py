@@ -192,7 +192,7 @@ def _copy(source: Path, partial: Path) -> int:
 
 def _check(partial: Path, source: str, expected: str, card: dict[str, Any] | None) -> dict[str, Any] | None:
     """Compare sum and content; gives the card, from inside the file where none lay beside it."""
-    from seismag.learning.checkpoint import card_within
+    from seismag.training.checkpoint import card_within
 
     found = file_sha256(partial)
     try:

@@ -10,12 +10,12 @@ import numpy as np
 from seismag.archive.stations import read_stations
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.files import atomic_path, write_json_atomic
-from seismag.learning.baseline import no_past_reason
-from seismag.learning.checkpoint import LoadedModel, load_checkpoint
-from seismag.learning.inference import predict_store
-from seismag.learning.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.parallel import Progress, silent
 from seismag.splits.holdout import WAY_OUT, on_sealed_days
+from seismag.training.checkpoint import LoadedModel, load_checkpoint
+from seismag.training.inference import predict_store
+from seismag.training.predict_files import predict_recording, predictions_table, unusable_entries
+from seismag.training.trailing import no_past_reason
 from seismag.windows.store import open_store
 
 

@@ -65,7 +65,7 @@ def verify_models(files: list[Path]) -> list[dict[str, Any]]:
     Returns:
         By file: file, ok, reason (None where ok), sha256, run_id, backbone.
     """
-    from seismag.learning.checkpoint import load_checkpoint
+    from seismag.training.checkpoint import load_checkpoint
 
     results = []
     for file in files:
@@ -119,7 +119,7 @@ def promote_model(source: Path, allow_simulated: bool = False, target: Path = PR
     Raises:
         SeismagError: the model is not whole, was not judged, or not trained on observed data.
     """
-    from seismag.learning.checkpoint import copy_checkpoint, load_checkpoint
+    from seismag.training.checkpoint import copy_checkpoint, load_checkpoint
 
     path = model_file(source)
     if path.resolve() == target.resolve():
@@ -157,7 +157,7 @@ def describe_promotion(result: Mapping[str, Any]) -> str:
 def import_legacy_model(
     source: Path, out: Path, orders: Mapping[str, str | None], normalization: str
 ) -> dict[str, Any]:
-    """Turn weights of an earlier system into a checkpoint; see ``seismag.learning.legacy``.
+    """Turn weights of an earlier system into a checkpoint; see ``seismag.training.legacy``.
 
     Args:
         source: the weights.
@@ -175,7 +175,7 @@ def import_legacy_model(
     require_new_weights_file(out)
     if not source.is_file():
         raise SeismagError(f"{source}: no such file. Name the weights of the earlier system (.pth).")
-    from seismag.learning.legacy import import_legacy
+    from seismag.training.legacy import import_legacy
 
     names = {
         task: None if text is None else [name.strip() for name in text.split(",")] for task, text in orders.items()

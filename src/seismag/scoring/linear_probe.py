@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from seismag.arrays import FloatArray, IndexArray
-
 from seismag.scoring.metrics import balanced_accuracy, cluster_confusion
 
 PROBE_DIMENSIONS = 64  # of the embeddings, by variance

@@ -21,8 +21,9 @@ from seismag.evaluation.attribution_checks import (
     likeness_between_windows,
     rank_correlations,
 )
-from seismag.learning.attribution import TASKS, Attribution
-from seismag.learning.attribution_controls import (
+from seismag.parallel import Progress
+from seismag.training.attribution import TASKS, Attribution
+from seismag.training.attribution_controls import (
     Explain,
     Maps,
     cascade_of_random_weights,
@@ -31,11 +32,10 @@ from seismag.learning.attribution_controls import (
     refit_heads,
     trace_curves,
 )
-from seismag.learning.checkpoint import load_checkpoint
-from seismag.learning.dataset import class_indices
-from seismag.learning.exchange import draw_donors, read_windows
-from seismag.learning.inference import scaling_of
-from seismag.parallel import Progress
+from seismag.training.checkpoint import load_checkpoint
+from seismag.training.dataset import class_indices
+from seismag.training.exchange import draw_donors, read_windows
+from seismag.training.inference import scaling_of
 from seismag.validation.explained_windows import (
     DrawnWindows,
     ExplanationPlan,

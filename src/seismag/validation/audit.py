@@ -55,10 +55,10 @@ from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import judged_rows, read_predictions
 from seismag.splits import draw_split
+from seismag.training.placebo import judge_placebo
+from seismag.training.run import judge_predictions, reach_h
+from seismag.training.tried import count_configurations
 from seismag.validation.audit_sources import Sources, find_sources, read_split
-from seismag.validation.configurations import count_configurations
-from seismag.validation.placebos import judge_placebo
-from seismag.validation.training_run import judge_predictions, reach_h
 from seismag.windows.store import Store, open_store, store_catalog
 
 

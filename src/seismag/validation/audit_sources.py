@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seismag.config import Config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.runs import Run, read_run
-from seismag.validation.training_run import SPLITS_DIR
+from seismag.training.run import SPLITS_DIR
 from seismag.windows.store import Store
 
 

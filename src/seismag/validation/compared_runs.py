@@ -13,7 +13,7 @@ from seismag.config import Config
 from seismag.domain import DataError, UsageError
 from seismag.runs import Run
 from seismag.scoring.predictions import judged_rows, read_predictions
-from seismag.validation.finished_runs import final_results, runs_behind
+from seismag.training.finished import final_results, runs_behind
 
 _WAY_OUT = "Models are compared on the same windows in the same folds."
 

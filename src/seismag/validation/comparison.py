@@ -16,8 +16,13 @@ from seismag import __version__
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.evaluation.paired import align_tables, compare_tables
-from seismag.learning.checkpoint import LoadedModel, load_checkpoint
-from seismag.learning.cost import (
+from seismag.parallel import Progress, silent
+from seismag.runs import git_state
+from seismag.scoring.classical import classical_forecasts
+from seismag.scoring.forecasts import Training
+from seismag.splits import draw_split
+from seismag.training.checkpoint import LoadedModel, load_checkpoint
+from seismag.training.cost import (
     FLOPS_COUNTED,
     LatencyPlan,
     blank_input,
@@ -26,15 +31,10 @@ from seismag.learning.cost import (
     device_name,
     measure_latency,
 )
-from seismag.parallel import Progress, silent
-from seismag.runs import git_state
-from seismag.scoring.classical import classical_forecasts
-from seismag.scoring.forecasts import Training
-from seismag.splits import draw_split
+from seismag.training.finished import store_of
+from seismag.training.run import reach_h
+from seismag.training.tried import setting_differences
 from seismag.validation.compared_runs import ComparedRun, read_compared_runs
-from seismag.validation.configurations import setting_differences
-from seismag.validation.finished_runs import store_of
-from seismag.validation.training_run import reach_h
 from seismag.windows.store import Store
 
 NOT_MEASURED = "not measured"

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from seismag.domain import MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
-from seismag.learning.attribution import METHODS, Method
-from seismag.learning.checkpoint import LoadedModel, check_preprocessing, is_image, load_checkpoint
-from seismag.learning.exchange import Windows, draw_donors, read_windows
-from seismag.learning.inference import scaling_of
 from seismag.runs import read_run
-from seismag.validation.training_run import require_samples, unseen_windows
+from seismag.training.attribution import METHODS, Method
+from seismag.training.checkpoint import LoadedModel, check_preprocessing, is_image, load_checkpoint
+from seismag.training.exchange import Windows, draw_donors, read_windows
+from seismag.training.inference import scaling_of
+from seismag.training.run import require_samples, unseen_windows
 from seismag.windows.store import Store, open_store
 
 PROVENANCE = "provenance.json"

@@ -17,17 +17,17 @@ from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.evaluation.attribution_checks import MIN_CLUSTERS
 from seismag.evaluation.band_importance import measure_importance, skill_of_study
 from seismag.evaluation.embedding_view import MAX_ROWS, EmbeddingView, view_embeddings
-from seismag.learning.attribution import TASKS, Attribution, Method
-from seismag.learning.attribution_controls import attribute_windows
-from seismag.learning.checkpoint import UNKNOWN
-from seismag.learning.exchange import draw_donors, predict_windows
-from seismag.learning.inference import predict_with_embeddings
-from seismag.learning.occlusion import Occlusion, list_occlusions, occlude
 from seismag.parallel import Progress, silent
 from seismag.spectrogram.bands import BANDS_MHZ
+from seismag.training.attribution import TASKS, Attribution, Method
+from seismag.training.attribution_controls import attribute_windows
+from seismag.training.checkpoint import UNKNOWN
+from seismag.training.exchange import draw_donors, predict_windows
+from seismag.training.inference import predict_with_embeddings
+from seismag.training.occlusion import Occlusion, list_occlusions, occlude
+from seismag.training.run import UNKNOWN_TRAINING
 from seismag.validation.attribution_study import Examined, check_attribution
 from seismag.validation.explained_windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
-from seismag.validation.training_run import UNKNOWN_TRAINING
 
 CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 STUDY_FACTOR = 4  # windows of the occlusion: so many times the pictures, at least ``plan.study_least``

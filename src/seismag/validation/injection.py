@@ -20,8 +20,6 @@ from seismag.evaluation.efficiency import false_alarm_threshold
 from seismag.evaluation.recovery import recovery_report
 from seismag.evaluation.recovery_figure import draw_recovery
 from seismag.files import atomic_path, write_json_atomic
-from seismag.learning.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
-from seismag.learning.inference import predict_power, predict_store, scaling_of
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
 from seismag.runs import read_run
@@ -36,8 +34,10 @@ from seismag.simulate.targets import (
     require_same_inputs,
     spread_over_days,
 )
+from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
+from seismag.training.inference import predict_power, predict_store, scaling_of
+from seismag.training.run import unseen_windows
 from seismag.validation.recovery_plan import RecoveryPlan
-from seismag.validation.training_run import unseen_windows
 from seismag.windows.inputs import Inputs
 from seismag.windows.store import Store, open_store, read_samples
 

@@ -27,11 +27,11 @@ from seismag.delivery.report.consistency import require_consistent, require_same
 from seismag.delivery.report.quotation import Quoter
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, SeismagError, UsageError
 from seismag.files import file_sha256
-from seismag.learning.checkpoint import is_image
 from seismag.runs import Run
 from seismag.scoring.metrics import mcc
 from seismag.scoring.predictions import TASK_CLASSES, read_predictions
-from seismag.validation.finished_runs import final_results, require_files, runs_behind, store_of
+from seismag.training.checkpoint import is_image
+from seismag.training.finished import final_results, require_files, runs_behind, store_of
 from seismag.windows.store import REJECTED_FILE, Store
 
 EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json

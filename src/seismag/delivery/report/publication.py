@@ -23,9 +23,9 @@ from seismag.delivery.report.texts import Texts
 from seismag.delivery.report.typeset import write_pdf
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import write_json_atomic, write_text_atomic
-from seismag.learning.architecture import describe_model
+from seismag.training.architecture import describe_model
+from seismag.training.tried import list_configurations
 from seismag.validation.comparison import compare_runs, describe_cost
-from seismag.validation.configurations import list_configurations
 
 MARK = "publication.json"  # a folder with it is ours, and its content may be replaced
 SOURCES = "sources"

@@ -10,8 +10,8 @@ import pytest
 from fixtures.drawn_text import assert_readable, draw_and_note
 from seismag.config import ModelConfig
 from seismag.delivery.report.figures.architecture import draw_architecture
-from seismag.learning.architecture import describe_blocks
-from seismag.learning.model import ConvNeXtMultiTask
+from seismag.training.architecture import describe_blocks
+from seismag.training.model import ConvNeXtMultiTask
 
 ENHANCED: dict[str, Any] = {
     "attention": "cbam", "directional_features": True, "detection_head": True, "input": "power_cross",

@@ -21,9 +21,9 @@ from seismag.delivery.report.figures.balance import draw_class_balance
 from seismag.delivery.report.figures.examples import DB_LIMITS, choose_examples, draw_examples
 from seismag.delivery.report.figures.folds import draw_folds
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.learning.architecture import describe_model
 from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
 from seismag.scoring.subset_figure import draw_reliability, draw_subsets
+from seismag.training.architecture import describe_model
 from seismag.windows.store import Store, open_store
 
 TASKS = ("detection", "magnitude", "azimuth")

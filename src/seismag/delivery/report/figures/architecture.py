@@ -24,7 +24,7 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
     """Draw the blocks from the input down, and the heads side by side at the end.
 
     Args:
-        architecture: the content of architecture.json (``seismag.learning.architecture``). path: the picture.
+        architecture: the content of architecture.json (``seismag.training.architecture``). path: the picture.
     """
     blocks = [block for block in architecture["blocks"] if block["output"] is not None]
     heads = [block for block in blocks if block["name"].startswith("head_")]

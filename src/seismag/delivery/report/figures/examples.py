@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from seismag.domain import COMPONENTS, MAGNITUDE_CLASSES, DataError
-from seismag.learning.checkpoint import is_image
 from seismag.scoring.figure import STYLE, save_figure
 from seismag.scoring.subset_figure import PAGE_IN
+from seismag.training.checkpoint import is_image
 from seismag.windows.store import Store, read_samples
 
 DB_LIMITS = (-50.0, 40.0)  # dB re 1 nT²/Hz, as in the picture of a day

@@ -1,3 +1,0 @@
-"""Dataset, network, training, inference: the only package that imports torch."""
-
-from seismag.learning import torch_compat  # noqa: F401  (before timm, Lightning and torchmetrics)

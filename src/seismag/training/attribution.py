@@ -1,0 +1,99 @@
+"""Grad-CAM: which cells of a spectrogram a class score rests on.
+
+The backbone runs once and without gradients; the gradient goes through the head alone, from a class score to the last
+feature map. That is the gradient of the whole network with respect to this map, so the attribution is the same, at
+hardly more than the cost of a prediction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from seismag.training.heads import Outputs
+from seismag.training.model import ConvNeXtMultiTask
+
+Method = Literal["gradcam", "gradcam++"]
+METHODS: tuple[Method, ...] = ("gradcam", "gradcam++")
+TASKS = ("magnitude", "azimuth")
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Of one batch and one task.
+
+    Attributes:
+        coarse: (B, F', T') at the grid of the last feature map, at least 0, in units of the class score.
+        target: (B,) class that each map explains.
+        probability: (B,) of that class.
+    """
+
+    coarse: Floats
+    target: NDArray[np.int64]
+    probability: NDArray[np.float64]
+
+    def on_grid(self, n_frequencies: int, n_times: int) -> Floats:
+        """Interpolate to the cells of the spectrogram, (B, F, T), bilinear between centres."""
+        maps = torch.from_numpy(self.coarse)[:, None]
+        fine = functional.interpolate(maps, (n_frequencies, n_times), mode="bilinear", align_corners=False)
+        return fine[:, 0].numpy()
+
+
+def attribute(
+    model: ConvNeXtMultiTask, x: Tensor, method: Method = "gradcam", targets: dict[str, Tensor] | None = None
+) -> dict[str, Attribution]:
+    """Attribute the class scores of both tasks.
+
+    Args:
+        model: in evaluation mode; its parameters get no gradient.
+        x: (B, n_channels, F, T) scaled input on the model's device.
+        method: Grad-CAM or Grad-CAM++.
+        targets: by task (B,) classes to explain; those predicted where not given.
+
+    Raises:
+        ValueError: the model is in training mode, or its backbone has no feature map.
+
+    Source: Selvaraju et al. (2017), doi:10.1109/ICCV.2017.74; Chattopadhyay et al. (2018), doi:10.1109/WACV.2018.00097.
+    """
+    if model.training:
+        raise ValueError("the model is in training mode: dropout would make the map random; call eval() first")
+    with torch.no_grad():
+        activation = model.feature_map(x)  # (B, D, F', T')
+    if activation.ndim != 4:
+        raise ValueError(f"a feature map of shape {tuple(activation.shape)} has no places; Grad-CAM needs a CNN")
+    leaf = activation.detach().requires_grad_(True)
+    outputs = model.classify_map(leaf, x)
+    result = {}
+    for task in TASKS:
+        scores = _scores(outputs, task)
+        target = scores.argmax(dim=1) if targets is None or task not in targets else targets[task]
+        chosen = scores.gather(1, target[:, None]).sum()  # windows do not interact, so one gradient serves the batch
+        (gradient,) = torch.autograd.grad(chosen, leaf, retain_graph=task != TASKS[-1])
+        coarse = _combine(activation, gradient, method)
+        probability = torch.softmax(scores.detach().double(), dim=1).gather(1, target[:, None])[:, 0]
+        result[task] = Attribution(coarse.float().cpu().numpy(), target.cpu().numpy(), probability.cpu().numpy())
+    return result
+
+
+def _scores(outputs: Outputs, task: str) -> Tensor:
+    return outputs.magnitude if task == "magnitude" else outputs.azimuth
+
+
+def _combine(activation: Tensor, gradient: Tensor, method: Method) -> Tensor:
+    """Weigh the channels (B, D, F', T') and keep what raises the score, (B, F', T')."""
+    if method == "gradcam":
+        weight = gradient.mean(dim=(2, 3), keepdim=True)
+    else:
+        # with an exponential of the score all higher derivatives are powers of the first (eq. 19 of the source)
+        squared, cubed = gradient**2, gradient**3
+        below = 2 * squared + activation.sum(dim=(2, 3), keepdim=True) * cubed
+        alpha = torch.where(below != 0, squared / torch.where(below != 0, below, torch.ones_like(below)), 0.0)
+        weight = (alpha * functional.relu(gradient)).sum(dim=(2, 3), keepdim=True)
+    return functional.relu((weight * activation).sum(dim=1))

@@ -1,0 +1,306 @@
+"""Random changes of training windows that keep labels and physics right (section ``augment``).
+
+One order, for each window:
+
+1. on power and cross-spectra, before anything is averaged or scaled: rotation of the horizontal field (with the
+   azimuth label), noise, shift in time, gain;
+2. coherency and scaling (``channels``);
+3. on the scaled channels: masks of columns, of rows, of a grid. A masked cell is 0, as where data are missing;
+4. on a batch: MixUp or CutMix. Labels are then shares of classes, (B, 4) and (B, 9).
+
+There are no flips, no image rotations and no colours: time, frequency and power are not interchangeable.
+Every draw comes from the generator handed in; ``window_generator`` and ``batch_generator`` depend on seed, epoch and
+window alone, so that a resumed training, or one with other worker processes, meets the same windows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seismag.config import AugmentConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
+from seismag.spectrogram.compute import PAIRS
+from seismag.training.channels import power_of_decibel
+
+Floats = NDArray[np.float32]
+Complexes = NDArray[np.complex64]
+IntArray = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+SECTOR_DEG = 45.0
+N_SECTORS = len(AZIMUTH_CLASSES) - 1
+_POWER_FLOOR = np.float32(1e-10)  # nT^2/Hz, as seismag.spectrogram.compute.to_decibel
+_STORED_RESOLUTION = np.float32(1e-3)  # of float16 dB and phasors: a difference of powers is known no better
+_OF_WINDOW, _OF_BATCH = 1, 2  # SeedSequence takes [s, e] and [s, e, 0] for the same: no stream ends in this place
+
+
+def window_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Generator of what happens to one window (its place in the store) in one epoch (from 0)."""
+    return np.random.default_rng([seed, epoch, _OF_WINDOW, index])
+
+
+def batch_generator(seed: int, epoch: int, first_index: int) -> np.random.Generator:
+    """Generator of the mixing of the batch that begins with this window."""
+    return np.random.default_rng([seed, epoch, _OF_BATCH, first_index])
+
+
+def augment_spectra(
+    power_db: NDArray[Any], phasors: NDArray[Any] | None, spec: AugmentConfig, rng: np.random.Generator
+) -> tuple[Floats, Floats | None, int]:
+    """Rotate, disturb, shift and amplify one window.
+
+    Args:
+        power_db: (3, F, T) dB re 1 nT^2/Hz; NaN masked.
+        phasors: (3 pairs, 2 parts, F, T) of XY, ZX, ZY, or None.
+        spec: what may happen.
+        rng: of this window and epoch.
+
+    Returns:
+        Power in dB and phasors of the changed window, and the sectors by which its azimuth label turns.
+    """
+    sectors = int(rng.integers(N_SECTORS)) if spec.rotate else 0
+    columns = int(rng.integers(-spec.shift_columns, spec.shift_columns + 1))
+    noisy = spec.noise_probability > 0 and rng.random() < spec.noise_probability
+    power_db = np.asarray(power_db, dtype=np.float32)
+    phasors = None if phasors is None else np.asarray(phasors, dtype=np.float32)
+    if sectors or noisy:
+        power, cross = power_of_decibel(power_db), _cross_of(power_db, phasors)
+        if sectors:
+            if cross is None:
+                raise ValueError("rotation needs cross-spectra")
+            horizontal = np.sqrt(power[0] * power[1])
+            power, cross = rotate_field(power, cross, SECTOR_DEG * sectors)
+            if sectors % 2:  # even ones swap X and Y, whose powers are known as they are
+                power[:2] = np.maximum(power[:2], _STORED_RESOLUTION * horizontal)
+        if noisy:
+            snr_db = rng.uniform(spec.noise_snr_low_db, spec.noise_snr_high_db)
+            power, cross = add_noise(power, cross, snr_db, rng)
+        power_db, phasors = _decibel_and_phasors(power, cross)
+    if columns:
+        power_db = shift_in_time(power_db, columns)
+        phasors = None if phasors is None else shift_in_time(phasors, columns)
+    if spec.gain_db:
+        power_db = power_db + np.float32(rng.uniform(-spec.gain_db, spec.gain_db))
+    return power_db, phasors, sectors
+
+
+def rotate_field(power: Floats, cross: Complexes, angle_deg: float) -> tuple[Floats, Complexes]:
+    """Turn the horizontal field, and with it its source, clockwise seen from above (from X over Y).
+
+    X' = c X - s Y, Y' = s X + c Y, with c and s cosine and sine of the angle; a source at azimuth a then lies at
+    a + angle. With S_ab = <conj(a) b> this gives, exactly and for averaged spectra as for single ones,
+
+        Pxx' = c^2 Pxx + s^2 Pyy - 2 c s Re Sxy
+        Pyy' = s^2 Pxx + c^2 Pyy + 2 c s Re Sxy
+        Sxy' = c^2 Sxy - s^2 conj(Sxy) + c s (Pxx - Pyy)
+        Szx' = c Szx - s Szy,   Szy' = s Szx + c Szy
+
+    Args:
+        power: (3, F, T) nT^2/Hz of X, Y, Z; NaN masked.
+        cross: (3, F, T) nT^2/Hz of XY, ZX, ZY.
+        angle_deg: degrees.
+
+    Returns:
+        The same of the turned field. A cell masked in X or in Y is masked in both.
+    """
+    c, s = (np.float32(f(np.deg2rad(angle_deg))) for f in (np.cos, np.sin))
+    xx, yy, zz = power
+    xy, zx, zy = cross
+    both = 2 * c * s * xy.real
+    turned = [c * c * xx + s * s * yy - both, s * s * xx + c * c * yy + both, zz]
+    crossed = [c * c * xy - s * s * np.conj(xy) + c * s * (xx - yy), c * zx - s * zy, s * zx + c * zy]
+    return np.stack(turned), np.stack(crossed)
+
+
+def turn_azimuth(y_azimuth: IntArray, sectors: IntArray | int) -> IntArray:
+    """Move azimuth classes clockwise by whole sectors; Normal has no azimuth and stays.
+
+    The field turns by multiples of 45 degrees only: whatever the azimuth within its sector, the class then moves by
+    whole sectors, so that the label stays exact without knowing more than the class.
+    """
+    return np.where(y_azimuth == 0, 0, 1 + (y_azimuth - 1 + sectors) % N_SECTORS)
+
+
+def add_noise(
+    power: Floats, cross: Complexes | None, snr_db: float, rng: np.random.Generator
+) -> tuple[Floats, Complexes | None]:
+    """Add sensor noise, independent between components, at a signal-to-noise ratio that holds in every row.
+
+    The spectrum of Gaussian noise is complex Gaussian: its power in one segment is exponential (chi-squared with two
+    degrees of freedom), here with the row's mean power over the ratio as its mean. Signal and noise are uncorrelated,
+    so their spectral matrices add: P_a' = P_a + |n_a|^2, S_ab' = S_ab + conj(n_a) n_b, averaged over the unknown phase
+    between signal and noise. Both matrices are positive, so no coherence exceeds 1. Segments overlap, so that real
+    noise is similar in neighbouring columns; here it is independent from cell to cell.
+
+    Args:
+        power: (3, F, T) nT^2/Hz; NaN masked.
+        cross: (3, F, T) nT^2/Hz of XY, ZX, ZY, or None.
+        snr_db: mean power of the row over that of the noise.
+        rng: draws the noise.
+    """
+    valid = np.isfinite(power)
+    total = np.where(valid, power, np.float32(0)).sum(axis=-1, keepdims=True)
+    level = total / np.maximum(valid.sum(axis=-1, keepdims=True), 1) * 10.0 ** (-snr_db / 10)  # (3, F, 1)
+    parts = rng.standard_normal((2, *power.shape), dtype=np.float32) * np.sqrt(level / 2).astype(np.float32)
+    noise = parts[0] + 1j * parts[1]  # (3, F, T)
+    noisy = power + np.square(parts).sum(axis=0)
+    if cross is None:
+        return noisy, None
+    return noisy, cross + np.stack([np.conj(noise[a]) * noise[b] for _, a, b in PAIRS])
+
+
+def shift_in_time(values: Floats, columns: int) -> Floats:
+    """Move (..., T) to later columns, to earlier ones if negative; what comes in at the edge is masked (NaN)."""
+    result = np.full_like(values, np.nan)
+    size = values.shape[-1]
+    kept = max(0, size - abs(columns))
+    if columns >= 0:
+        result[..., size - kept :] = values[..., :kept]
+    else:
+        result[..., :kept] = values[..., size - kept :]
+    return result
+
+
+def draw_mask(n_rows: int, n_columns: int, spec: AugmentConfig, rng: np.random.Generator) -> Mask:
+    """Draw the cells (F, T) of one window that are masked in all channels alike."""
+    mask = np.zeros((n_rows, n_columns), dtype=bool)
+    for _ in range(spec.time_masks):
+        mask[:, draw_band(n_columns, spec.time_mask_columns, rng)] = True
+    for _ in range(spec.frequency_masks):
+        mask[draw_band(n_rows, spec.frequency_mask_rows, rng)] = True
+    if spec.gridmask_probability > 0 and rng.random() < spec.gridmask_probability:
+        cells = int(rng.integers(spec.gridmask_min_cells, spec.gridmask_max_cells + 1))
+        mask |= grid_mask(n_rows, n_columns, cells, spec.gridmask_ratio, rng)
+    return mask
+
+
+def draw_band(size: int, widest: int, rng: np.random.Generator) -> slice:
+    """Draw a band of neighbouring columns or rows, 0 to ``widest`` wide.
+
+    Source: SpecAugment, Park et al. (2019), arXiv:1904.08779, section 2 (masks; their time warp would move
+    frequencies against each other and is left out).
+    """
+    width = int(rng.integers(0, min(widest, size) + 1))
+    first = int(rng.integers(0, size - width + 1))
+    return slice(first, first + width)
+
+
+def grid_mask(n_rows: int, n_columns: int, cells: int, ratio: float, rng: np.random.Generator) -> Mask:
+    """Mask a regular grid of squares that covers a given share of the cells.
+
+    The paper's ratio is that of the side, and what it keeps depends on where the grid is cut. Here ``ratio`` is the
+    masked share of the area: the side of a square is sqrt(ratio) of the period, and a whole number of periods fits
+    both axes, so that no cut square changes the share; what is left is rounding to whole cells.
+
+    Args:
+        n_rows, n_columns: size of the spectrogram.
+        cells: wanted period, in rows and columns alike.
+        ratio: masked share, 0 to 1.
+        rng: draws where the grid begins.
+
+    Returns:
+        (F, T), True where masked.
+
+    Source: GridMask, Chen et al. (2020), arXiv:2001.04086.
+    """
+
+    def stripes(size: int) -> Mask:
+        periods = max(1, round(size / cells))
+        phase = ((np.arange(size) + rng.uniform(0, size)) * periods / size) % 1.0
+        return phase < np.sqrt(ratio)  # (size,)
+
+    return stripes(n_rows)[:, None] & stripes(n_columns)[None, :]
+
+
+def mix_batch(
+    x: Floats, labels: tuple[IntArray, IntArray], spec: AugmentConfig, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Mix each window of a batch with another one by MixUp or CutMix; both tasks are mixed in the same shares.
+
+    Where both are on, each batch takes one of them, either with probability 1/2.
+
+    Args:
+        x: (B, C, F, T) scaled channels.
+        labels: class indices (B,) of magnitude and of azimuth.
+        spec: mix_probability, mixup_alpha, cutmix_alpha; one of the two above 0.
+        rng: of this batch and epoch.
+
+    Returns:
+        Mixed channels, and the shares of the classes: magnitude (B, 4) and azimuth (B, 9), each row with sum 1.
+    """
+    magnitude, azimuth = one_hot(labels[0], len(MAGNITUDE_CLASSES)), one_hot(labels[1], len(AZIMUTH_CLASSES))
+    if rng.random() >= spec.mix_probability:
+        return x, magnitude, azimuth
+    partner = rng.permutation(len(x))
+    alphas = (spec.mixup_alpha, spec.cutmix_alpha)
+    takes_mixup = alphas[1] == 0 or (alphas[0] > 0 and rng.random() < 0.5)
+    alpha = alphas[0] if takes_mixup else alphas[1]
+    share = float(rng.beta(alpha, alpha))
+    if takes_mixup:
+        mixed = blend(x, x[partner], share)
+    else:
+        mixed, share = cut_and_paste(x, x[partner], share, rng)
+    return mixed, blend(magnitude, magnitude[partner], share), blend(azimuth, azimuth[partner], share)
+
+
+def one_hot(y: IntArray, n_classes: int) -> Floats:
+    """Write class indices (B,) as shares (B, k)."""
+    result = np.zeros((len(y), n_classes), dtype=np.float32)
+    result[np.arange(len(y)), y] = 1.0
+    return result
+
+
+def blend(values: Floats, others: Floats, share: float) -> Floats:
+    """MixUp: share * values + (1 - share) * others.
+
+    Source: Zhang et al. (2018), arXiv:1710.09412. On scaled dB: what is mixed is the view, not the field.
+    """
+    return np.float32(share) * values + np.float32(1.0 - share) * others
+
+
+def cut_and_paste(x: Floats, others: Floats, share: float, rng: np.random.Generator) -> tuple[Floats, float]:
+    """CutMix: replace a box of (B, C, F, T) by the same rows and columns of other windows.
+
+    Args:
+        x, others: windows and their partners.
+        share: what should remain of ``x``; the box has sides sqrt(1 - share) of the axes and is cut at the edges.
+        rng: draws its centre.
+
+    Returns:
+        The windows, and the share of the cells that did remain, which is the weight of their own labels.
+
+    Source: Yun et al. (2019), arXiv:1905.04899, section 3 and its released code (share recomputed from the cut box).
+    """
+    box = []
+    for size in x.shape[-2:]:
+        half = size * np.sqrt(1.0 - share) / 2
+        centre = rng.uniform(0, size)
+        box.append(slice(max(0, round(centre - half)), min(size, round(centre + half))))
+    mixed = x.copy()
+    mixed[..., box[0], box[1]] = others[..., box[0], box[1]]
+    pasted = (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
+    return mixed, 1.0 - pasted / (x.shape[-2] * x.shape[-1])
+
+
+def _cross_of(power_db: Floats, phasors: Floats | None) -> Complexes | None:
+    """Cross-spectra (3, F, T) in nT^2/Hz: phasor * sqrt(P_a P_b)."""
+    if phasors is None:
+        return None
+    amplitude = power_of_decibel(power_db / 2)
+    unit = phasors[:, 0] + 1j * phasors[:, 1]
+    return np.stack([unit[pair] * (amplitude[a] * amplitude[b]) for pair, (_, a, b) in enumerate(PAIRS)])
+
+
+def _decibel_and_phasors(power: Floats, cross: Complexes | None) -> tuple[Floats, Floats | None]:
+    """Inverse of ``power_of_decibel`` and ``_cross_of``; a phasor longer than 1 (by rounding) is cut to 1."""
+    power = np.maximum(power, _POWER_FLOOR)  # NaN stays NaN
+    power_db = np.float32(10) * np.log10(power)
+    if cross is None:
+        return power_db, None
+    with np.errstate(invalid="ignore"):  # NaN stays NaN
+        unit = np.stack([cross[pair] / np.sqrt(power[a] * power[b]) for pair, (_, a, b) in enumerate(PAIRS)])
+        unit /= np.maximum(np.abs(unit), np.float32(1))
+    return power_db, np.stack([unit.real, unit.imag], axis=1)

@@ -1,0 +1,390 @@
+"""Weights with their card: ``NAME.pth`` (state dict, scaling, card) and ``NAME.json`` (the card and a sha256)."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from seismag import __version__
+from seismag.cards import read_card, write_card
+from seismag.config import Config, ModelConfig
+from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
+from seismag.files import atomic_path
+from seismag.runs import Run
+from seismag.training.backbones import pretrained_source
+from seismag.training.channels import CHANNELS
+from seismag.training.dataset import StoreLike
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.scaling import Scaling
+from seismag.training.trailing import describe_normalisation
+from seismag.windows.store import LEGACY_IMAGE
+
+FORMAT = "seismag-checkpoint"
+FORMAT_VERSION = 1
+UNKNOWN = "unknown"  # of a card's dataset_id and training_data, where an earlier system does not say
+QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
+_TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
+_PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
+_CARD_KEYS = ("format_version", "run_id", "model", "magnitude_classes", "azimuth_classes", "preprocessing")
+_ARCHITECTURE_KEYS = tuple(  # fields that decide which weights there are
+    key for key in ModelConfig.model_fields if key not in ("pretrained", "head_dropout", "head_dropout_inner")
+)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready for inference, its outputs in the class order of ``seismag.domain``.
+
+    Attributes:
+        path: file it came from.
+        model: in evaluation mode, on the CPU.
+        scaling: of its training role.
+        card: class order, backbone, preprocessing, axes, dataset, run, split, fold, metrics.
+        trained_on: sample_id of every window that training or validation saw; the model is not judged on these.
+    """
+
+    path: Path
+    model: ConvNeXtMultiTask
+    scaling: Scaling
+    card: dict[str, Any]
+    trained_on: tuple[str, ...] = ()
+
+
+def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
+    """Describe a model that is trained on ``store``; epoch, losses and metrics are added by those who know them."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "seismag_version": __version__,
+        "run_id": run.run_id,
+        "dataset_id": store.attributes["dataset_id"],
+        "data_origin": sorted({str(origin) for origin in store.samples.get("origin", [])}),
+        "split": config.split.model_dump(mode="json"),
+        "split_name": config.split.name,
+        "fold": config.split.fold,
+        "split_certificate_sha256": run.provenance().get("split_certificate_sha256"),
+        "backbone": config.model.backbone,
+        "model": config.model.model_dump(mode="json"),
+        "pretrained_weights": pretrained_source(config.model.backbone) if config.model.pretrained else None,
+        "magnitude_classes": list(MAGNITUDE_CLASSES),
+        "azimuth_classes": list(AZIMUTH_CLASSES),
+        "components": list(store.attributes.get("components", COMPONENTS)),
+        "channels": list(CHANNELS[config.model.input]),
+        "normalisation": describe_normalisation(config.train),
+        "augment": config.augment.model_dump(mode="json"),
+        "scope": config.train.scope,
+        "ema_decay": config.train.ema_decay,
+        "initial_weights": None,
+        "preprocessing": dict(store.attributes["preprocessing"]),
+        "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in QUALITY_KEYS},
+        "frequency_hz": np.asarray(store.frequency_hz, dtype=float).tolist(),
+        "time_s": np.asarray(store.time_s, dtype=float).tolist(),
+        "metrics": {},
+    }
+
+
+def checkpoint_content(
+    model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any], trained_on: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Everything that ``load_checkpoint`` asks for, in types that load with ``weights_only=True``."""
+    return {
+        "format": FORMAT,
+        "model": model.state_dict(),
+        "scaling": scaling.to_tensors(),
+        "card": dict(card),
+        "trained_on": list(trained_on),
+    }
+
+
+def save_checkpoint(
+    path: str | Path,
+    model: ConvNeXtMultiTask,
+    scaling: Scaling,
+    card: Mapping[str, Any],
+    trained_on: Sequence[str] = (),
+) -> None:
+    """Write ``path`` and its card, each whole or not at all; for the arguments see ``LoadedModel``."""
+    with atomic_path(path) as temporary:
+        torch.save(checkpoint_content(model, scaling, card, trained_on), temporary)
+        write_card(path, card, content=temporary)
+
+
+def copy_checkpoint(source: Path, target: Path, facts: Mapping[str, Any] | None = None) -> None:
+    """Copy a checkpoint and its card, each whole or not at all; the card names the new file, and adds ``facts``."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+        write_card(target, {**read_card(source), **(facts or {})}, content=temporary)
+
+
+def record_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Write scores onto the card of a checkpoint: the judgement on its test windows."""
+    write_card(path, {**read_card(path), "metrics": dict(metrics)})
+
+
+def load_tensors(path: Path, refusal: str) -> Any:
+    """Read what ``torch.save`` wrote, on the CPU, no code in it executed.
+
+    Args:
+        path: the file.
+        refusal: what to say if it holds anything but tensors and plain values, or is damaged.
+
+    Raises:
+        SeismagError: ``refusal``, and the reader's reason.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        pickle.UnpicklingError,
+    ) as error:
+        text = str(error).strip().partition("\n")[0]
+        if text.startswith("Weights only load failed"):  # torch goes on with how to run what is in the file
+            text = "it holds Python objects beside tensors and plain values"
+        raise SeismagError(f"{refusal} ({text})") from error
+
+
+def card_within(path: Path) -> dict[str, Any] | None:
+    """Give the card inside a file of weights, wherever the file lies; None: weights, but no seismag checkpoint.
+
+    Raises:
+        SeismagError: the file holds no weights.
+    """
+    content = load_tensors(path, f"{path.name}: not a model: torch cannot read it as weights.")
+    is_ours = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("card"), dict)
+    return content["card"] if is_ours else None
+
+
+def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Load a checkpoint's dictionary and its JSON card, the sum compared and no code in it executed.
+
+    Returns:
+        The dictionary with its tensors on the CPU, and the JSON card.
+
+    Raises:
+        SeismagError: file or card is missing, the sum differs, it is no seismag checkpoint, or lacks a part of one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SeismagError(
+            f"{path}: no such model. `make demo` leaves models/convnext_loeo_best.pth behind; "
+            "`seismag train` makes one."
+        )
+    beside = read_card(path)
+    foreign = f"{path}: not a seismag checkpoint. `seismag train` makes one."
+    content = load_tensors(path, foreign)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise SeismagError(foreign)
+    _require_parts(content, path)
+    version = content["card"]["format_version"]
+    if version > FORMAT_VERSION:
+        raise SeismagError(
+            f"{path}: written in format {version}, but seismag {__version__} reads up to {FORMAT_VERSION}. "
+            "Update seismag."
+        )
+    return content, beside
+
+
+def _require_parts(content: Mapping[str, Any], path: Path) -> None:
+    absent = [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]
+    if "card" not in absent:
+        absent += [f"card.{key}" for key in _CARD_KEYS if key not in content["card"]]
+    if absent:
+        raise SeismagError(
+            f"{path}: damaged, or written by another program: it lacks {', '.join(absent)}. Copy weights and card "
+            "again from where they were made."
+        )
+
+
+def _require_finite(tensors: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are no numbers: every score would be NaN, and NaN would be read as the first class."""
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise SeismagError(
+                f"{path}: {name} holds numbers that are not finite: damaged, or its training diverged. "
+                "Copy it again, or train again."
+            )
+
+
+def load_checkpoint(path: str | Path) -> LoadedModel:
+    """Read a model that ``save_checkpoint`` or a training wrote.
+
+    A card with the classes in another order is followed by name. ``metrics`` come from the JSON card, where
+    evaluation may have added them.
+
+    Raises:
+        SeismagError: as ``read_content``; a class unknown to us, or one of ours missing; classes in another order
+            where the heads' outputs are not classes; weights that do not fit, or are not finite.
+    """
+    path = Path(path)
+    content, beside = read_content(path)
+    card = dict(content["card"])
+    state = dict(content["model"])
+    config = stored_model_config(card, path).model_copy(update={"pretrained": False})
+    for task in _TASKS:
+        _check_classes(card[f"{task}_classes"], task, config, path)
+    card |= {"metrics": beside.get("metrics", {}), "sha256": beside["sha256"]}
+    model = ConvNeXtMultiTask(config)
+    wrong = misfit(state, model.state_dict())
+    if wrong:
+        raise SeismagError(
+            f"{path}: its weights do not fit the model on its card, {describe_architecture(config)}: {wrong}. "
+            "The card belongs to another model; copy weights and card again from where they were made."
+        )
+    _require_finite({**state, **content["scaling"]}, path)
+    for task, classes in _TASKS.items():
+        _reorder_classes(state, task, card[f"{task}_classes"])
+        card[f"{task}_classes"] = list(classes)
+    model.load_state_dict(state)
+    return LoadedModel(path, model.eval(), Scaling.from_tensors(content["scaling"]), card, tuple(content["trained_on"]))
+
+
+def describe_architecture(config: ModelConfig) -> str:
+    """Name a network by its backbone and whatever else differs from the defaults."""
+    default = ModelConfig()  # type: ignore[call-arg]
+    options = [
+        f"{key} {getattr(config, key)}"
+        for key in _ARCHITECTURE_KEYS
+        if key != "backbone" and getattr(config, key) != getattr(default, key)
+    ]
+    return ", ".join([config.backbone, *options])
+
+
+def check_architecture(card: Mapping[str, Any], config: ModelConfig, path: Path) -> None:
+    """Refuse a checkpoint of another network than the configuration asks for.
+
+    Args:
+        card: the checkpoint's card.
+        config: the network asked for.
+        path: the checkpoint, for the message.
+
+    Raises:
+        SeismagError: names both networks.
+    """
+    stored = stored_model_config(card, path)
+    if any(getattr(stored, key) != getattr(config, key) for key in _ARCHITECTURE_KEYS):
+        raise SeismagError(
+            f"{path}: holds the model {describe_architecture(stored)}, but the configuration asks for "
+            f"{describe_architecture(config)}. Change the model section, or choose another checkpoint."
+        )
+
+
+def check_preprocessing(card: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> None:
+    """Refuse data that were prepared differently from what a model was trained on.
+
+    Args:
+        card: the model's card.
+        preprocessing: ``attributes["preprocessing"]`` of a store, or the same for a day file.
+
+    Raises:
+        SeismagError: names each key with both values.
+    """
+    trained = card["preprocessing"]
+    if is_image(trained) != is_image(preprocessing):
+        raise SeismagError(
+            f"model {card['run_id']} was trained on {_input_name(trained)}, but these data are "
+            f"{_input_name(preprocessing)}: other quantities, not another scale. "
+            + (
+                "Pictures come from 'seismag prepare --legacy DIR'; recordings need a model trained on a store of them."
+                if is_image(trained)
+                else "Pictures are judged by a model that was trained on pictures."
+            )
+        )
+    missing = object()
+    differences = [
+        f"{key} {trained.get(key, '(not set)')!r} in training, {preprocessing.get(key, '(not set)')!r} here"
+        for key in sorted({*trained, *preprocessing})
+        if _plain(trained.get(key, missing)) != _plain(preprocessing.get(key, missing))
+    ]
+    if differences:
+        raise SeismagError(
+            f"model {card['run_id']} was trained on other preprocessing: {'; '.join(differences)}. "
+            "Prepare the data with the values of the training (data section), or train on these data."
+        )
+
+
+def is_image(preprocessing: Mapping[str, Any]) -> bool:
+    """Whether the input is pictures of an earlier system instead of power in dB."""
+    return preprocessing.get("kind") == LEGACY_IMAGE
+
+
+def _input_name(preprocessing: Mapping[str, Any]) -> str:
+    return f"pictures of an earlier system ({LEGACY_IMAGE})" if is_image(preprocessing) else "power spectrograms in dB"
+
+
+def stored_model_config(card: Mapping[str, Any], path: Path) -> ModelConfig:
+    """Options of the network on a card.
+
+    Raises:
+        SeismagError: one is not known to this version.
+    """
+    try:
+        return ModelConfig(**card["model"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SeismagError(
+            f"{path}: model.{'.'.join(map(str, first['loc']))} on its card, {first['input']!r}, is not known to "
+            f"seismag {__version__} (written by {card['seismag_version']}). Update seismag."
+        ) from None
+
+
+def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path) -> None:
+    """Refuse classes that are not ours, or in another order where the head's outputs cannot be put into ours."""
+    classes = _TASKS[task]
+    unknown, absent = sorted(set(stored) - set(classes)), sorted(set(classes) - set(stored))
+    if unknown or absent or len(stored) != len(classes):
+        raise SeismagError(
+            f"{path}: its classes are {', '.join(stored)}; unknown here: {', '.join(unknown) or 'none'}, "
+            f"missing: {', '.join(absent) or 'none'}. Train a model with the classes {', '.join(classes)}."
+        )
+    if list(stored) == list(classes):
+        return
+    form = getattr(config, f"{task}_head")
+    if config.detection_head or form not in ("softmax", "flat"):
+        raise SeismagError(
+            f"{path}: its {task} classes are in the order {', '.join(stored)}, but the outputs of its head ({form}"
+            f"{', with a detection head' if config.detection_head else ''}) are not classes that could be put into "
+            f"the order {', '.join(classes)}. Train it again."
+        )
+
+
+def _reorder_classes(state: dict[str, Any], task: str, stored: list[str]) -> None:
+    """Put the last layer of a head into our class order; ``_check_classes`` has seen that it can be done."""
+    classes = _TASKS[task]
+    if list(stored) == list(classes):
+        return
+    order = [stored.index(name) for name in classes]
+    head = f"head_{task}"
+    last = max(int(key.split(".")[1]) for key in state if key.startswith(f"{head}."))
+    for name in ("weight", "bias"):
+        state[f"{head}.{last}.{name}"] = state[f"{head}.{last}.{name}"][order]
+
+
+def misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """What is wrong with a state dict, in a few words; empty when nothing is."""
+    absent, surplus = [key for key in expected if key not in state], [key for key in state if key not in expected]
+    shapes = [
+        f"{key} {tuple(state[key].shape)} in place of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    kinds = (("missing", absent), ("not expected", surplus), ("of another shape", shapes))
+    return "; ".join(f"{len(found)} {kind} (first: {found[0]})" for kind, found in kinds if found)
+
+
+def _plain(value: Any) -> Any:
+    """Lists and tuples are the same thing once a card has been through JSON."""
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,136 @@
+"""What a network costs: parameters, floating point operations of one window, and seconds, all models in one session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from seismag.training.checkpoint import LoadedModel
+from seismag.training.frozen import FrozenPart
+
+FLOPS_COUNTED = (
+    "torch.utils.flop_counter, one forward pass of one window: convolutions, matrix products and attention; a "
+    "multiplication with its addition counts as 2; activations, normalisation and pooling are not counted"
+)
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LatencyPlan:
+    """How latency is measured.
+
+    Attributes:
+        rounds: by batch size; in each round every model is timed once.
+        warm_up: passes of each model before the first round, which are not timed.
+    """
+
+    rounds: Mapping[int, int] = field(default_factory=lambda: {1: 30, 32: 7})
+    warm_up: int = 2
+
+
+def count_parameters(loaded: LoadedModel, scope: str = "all") -> dict[str, int]:
+    """Count all parameters, and those that a training of ``scope`` (``train.scope``) changes.
+
+    The layers that ``scope`` freezes lose their gradient here: the model is for inference.
+    """
+    if scope != "all":
+        FrozenPart(loaded.model, scope)
+    numbers = [(parameter.numel(), parameter.requires_grad) for parameter in loaded.model.parameters()]
+    return {"total": sum(n for n, _ in numbers), "trainable": sum(n for n, trained in numbers if trained)}
+
+
+def count_flops(network: nn.Module, x: Tensor) -> int:
+    """Count the floating point operations of one forward pass of ``x``; see ``FLOPS_COUNTED``."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(x)
+    return int(counter.get_total_flops())
+
+
+def blank_input(loaded: LoadedModel, batch: int) -> Tensor:
+    """Make input (batch, channels, F, T) on the grid of the model's card, where the model is."""
+    return loaded.model.blank_input(len(loaded.card["frequency_hz"]), len(loaded.card["time_s"]), batch)
+
+
+def measure_latency(
+    models: Mapping[str, LoadedModel], plan: LatencyPlan, progress: Callable[[str, int, int], None]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Time the forward pass of scaled input in memory to class scores, on a GPU where there is one.
+
+    Args:
+        models: by name; each in evaluation mode.
+        plan: batch sizes and rounds.
+        progress: called with stage, done, total.
+
+    Returns:
+        By model and ``batch_<n>``: ``median_s``, ``q25_s``, ``q75_s`` of a pass, ``ratio_to_first`` (median over the
+        rounds of the ratio within a round), ``rounds``.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in models}
+    for done, (batch, rounds) in enumerate(plan.rounds.items()):
+        progress("latency", done, len(plan.rounds))
+        works = [_forward(loaded, batch, device) for loaded in models.values()]
+        for work in works:
+            for _ in range(plan.warm_up):
+                work()
+        seconds = time_in_turn(works, rounds)
+        for name, entry in zip(models, summarise(seconds), strict=True):
+            found[name][f"batch_{batch}"] = entry
+    for loaded in models.values():
+        loaded.model.cpu()
+    progress("latency", len(plan.rounds), len(plan.rounds))
+    return found
+
+
+def time_in_turn(
+    works: Sequence[Callable[[], None]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> FloatArray:
+    """Time each work once a round, (rounds, works) in s, so that the load of the machine meets all alike.
+
+    Each round begins with another work: none always runs after the same one.
+    """
+    seconds = np.empty((rounds, len(works)))
+    for number in range(rounds):
+        for step in range(len(works)):
+            place = (number + step) % len(works)
+            start = clock()
+            works[place]()
+            seconds[number, place] = clock() - start
+    return seconds
+
+
+def summarise(seconds: FloatArray) -> list[dict[str, Any]]:
+    """Median and quartiles of each column of seconds (rounds, works), and its ratio to the first, round by round."""
+    quartiles = np.quantile(seconds, [0.25, 0.5, 0.75], axis=0)
+    ratios = np.median(seconds / seconds[:, :1], axis=0)
+    return [
+        {"median_s": float(median), "q25_s": float(low), "q75_s": float(high), "ratio_to_first": float(ratio),
+         "rounds": len(seconds)}
+        for low, median, high, ratio in zip(*quartiles, ratios, strict=True)
+    ]  # fmt: skip
+
+
+def device_name() -> str:
+    """The GPU where there is one, else ``CPU``."""
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "CPU"
+
+
+def _forward(loaded: LoadedModel, batch: int, device: torch.device) -> Callable[[], None]:
+    network = loaded.model.to(device).eval()
+    x = blank_input(loaded, batch)
+
+    def work() -> None:
+        with torch.inference_mode():
+            network(x)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return work

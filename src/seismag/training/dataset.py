@@ -1,0 +1,346 @@
+"""Samples of a store as torch datasets: roles of a split, labels by name, reading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+import zarr
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from seismag.config import AugmentConfig, ModelConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
+from seismag.training import augmentation as augment
+from seismag.training.channels import coherency_channels, input_channels, require_cross, window_channels
+from seismag.training.scaling import Scaling
+from seismag.windows.store import read_samples
+
+IntArray = NDArray[np.int64]
+Sample = tuple[Tensor, Tensor, Tensor]
+Draw = int | tuple[int, int]  # a position, or an epoch and a position
+
+PRELOAD_BYTES = 2 * 1024**3
+PRELOAD_BATCH = 32  # windows whose coherency is computed at once
+CHUNK_BYTES = 64 * 1024**2  # of float16; a chunk being scaled takes about ten times as much
+
+
+class StoreLike(Protocol):
+    """What learning asks of a store (``seismag.windows.store.Store``)."""
+
+    @property
+    def path(self) -> Any:
+        """Folder of the Zarr group."""
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """Table of samples; row i describes ``power[i]``."""
+
+    @property
+    def power(self) -> Any:
+        """(n, 3, F, T) float16 dB re 1 nT^2/Hz; NaN marks masked columns."""
+
+    @property
+    def cross(self) -> Any:
+        """(n, 3 pairs, 2 parts, F, T) float16 unit phasors of XY, ZX, ZY, or None."""
+
+    @property
+    def frequency_hz(self) -> NDArray[Any]:
+        """(F,) Hz."""
+
+    @property
+    def time_s(self) -> NDArray[Any]:
+        """(T,) s from the start of the window."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """``dataset_id``, ``preprocessing`` and more."""
+
+
+def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: str) -> IntArray:
+    """Find the samples of a role in a fold.
+
+    Args:
+        samples: the store's table.
+        split: sample_id, fold, role, split_group.
+        fold: the fold, from 1.
+        role: ``train``, ``val`` or ``test``.
+
+    Returns:
+        Sorted positions in ``samples``.
+
+    Raises:
+        UsageError: the split has no such fold.
+        DataError: the split names a sample twice in this fold, or one that the store does not hold.
+        SeismagError: the role is empty.
+    """
+    of_fold = split[split["fold"] == fold]
+    if of_fold.empty:
+        folds = ", ".join(str(value) for value in sorted(split["fold"].unique()))
+        raise UsageError(f"split.fold is {fold}, but the split has only the folds {folds or '(none)'}.")
+    trained = of_fold.loc[of_fold["role"] == "train", "sample_id"]
+    again = of_fold["sample_id"].isin(trained) & (of_fold["role"] != "train")  # val may be test, by the method naive
+    twice = of_fold.loc[again | of_fold.duplicated(["sample_id", "role"]), "sample_id"]
+    if len(twice):
+        raise DataError(f"fold {fold} names sample {twice.iloc[0]} more than once. Remove the split; it is drawn anew.")
+    chosen = of_fold.loc[of_fold["role"] == role, "sample_id"]
+    if chosen.empty:
+        raise SeismagError(f"fold {fold} has no sample in the role {role}. Use more data or fewer folds.")
+    position = pd.Series(np.arange(len(samples), dtype=np.int64), index=samples["sample_id"].to_numpy())
+    unknown = chosen[~chosen.isin(position.index)]
+    if len(unknown):
+        raise DataError(
+            f"the split names sample {unknown.iloc[0]} and {len(unknown) - 1} more that the store does not hold. "
+            "It was drawn for another store: choose another split.name."
+        )
+    return np.sort(position.loc[chosen.to_numpy()].to_numpy())
+
+
+def class_indices(names: Sequence[Any] | pd.Series, classes: Sequence[str], column: str) -> IntArray:
+    """Number class names by their place in ``classes``.
+
+    Raises:
+        DataError: a name is not among them; it is never taken for class 0.
+    """
+    index = pd.Index(classes).get_indexer(pd.Index(names))
+    if (index < 0).any():
+        unknown = sorted({str(name) for name, place in zip(names, index, strict=True) if place < 0})
+        raise DataError(f"{column}: unknown class {', '.join(unknown)}. Known: {', '.join(classes)}.", "unknown_class")
+    return index.astype(np.int64)
+
+
+def read_power(power: Any, indices: IntArray) -> NDArray[np.float16]:
+    """Read ``power`` (n, 3, F, T) or ``cross`` (n, 3, 2, F, T) in the order of ``indices``.
+
+    Neighbours are read as one slice: for 200 of 300 samples of a sharded array Zarr's ``oindex`` takes five times as
+    long as reading them one by one (zarr 3.1).
+    """
+    result = np.empty((len(indices), *power.shape[1:]), dtype=np.float16)
+    order = np.argsort(indices, kind="stable")
+    ascending = indices[order]
+    longest = max(1, CHUNK_BYTES // _bytes_of(power, 1))
+    starts = (np.diff(ascending) != 1) | (np.arange(1, len(indices)) % longest == 0)
+    for places in np.split(np.arange(len(indices)), np.flatnonzero(starts) + 1):
+        if len(places):
+            result[order[places]] = read_samples(power, int(ascending[places[0]]), int(ascending[places[-1]]) + 1)
+    return result
+
+
+def iterate_power(power: Any, indices: IntArray, chunk_bytes: int = CHUNK_BYTES) -> Iterator[NDArray[np.float16]]:
+    """Read spectrograms in pieces of bounded size, in the order of ``indices``."""
+    step = max(1, chunk_bytes // _bytes_of(power, 1))
+    for first in range(0, len(indices), step):
+        yield read_power(power, indices[first : first + step])
+
+
+class SpectrogramDataset(Dataset[Sample]):
+    """Channels of some windows (``seismag.training.channels``) with the indices of their classes.
+
+    They are read once if they fit into ``preload_bytes``, the coherency then computed once too unless augmentation
+    changes the spectra; otherwise batch by batch, every worker process opening the store for itself.
+
+    Args:
+        store: where they lie.
+        indices: positions in the store.
+        scaling: from the training role, or one of each of these windows.
+        preload_bytes: largest size held in memory.
+        model: which channels.
+        augmentation: random changes and the seed of the training; None: none.
+
+    Raises:
+        DataError: a class name is unknown.
+        SeismagError: the store lacks the cross-spectra that the model takes.
+    """
+
+    def __init__(
+        self,
+        store: StoreLike,
+        indices: IntArray,
+        scaling: Scaling,
+        preload_bytes: int = PRELOAD_BYTES,
+        *,
+        model: ModelConfig | None = None,
+        augmentation: tuple[AugmentConfig, int] | None = None,
+    ) -> None:
+        rows = store.samples.iloc[indices]
+        self.indices = indices
+        self.scaling = scaling
+        self.model = model or ModelConfig.model_validate({})
+        self.augment, self.seed = augmentation or (AugmentConfig.model_validate({}), 0)
+        self.y_magnitude = class_indices(rows["magnitude_class"], MAGNITUDE_CLASSES, "magnitude_class")
+        self.y_azimuth = class_indices(rows["azimuth_class"], AZIMUTH_CLASSES, "azimuth_class")
+        require_cross(store, self.model)
+        self._path = str(store.path)
+        self._arrays: dict[str, Any] | None = {"power": store.power}
+        if self.model.input == "power_cross":
+            self._arrays["cross"] = store.cross
+        self._names = tuple(self._arrays)
+        self._process = os.getpid()
+        self._preloaded: dict[str, NDArray[np.float16]] | None = None
+        self._coherency: NDArray[np.float16] | None = None
+        if sum(_bytes_of(array, len(indices)) for array in self._arrays.values()) <= preload_bytes:
+            self._preload()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: Draw) -> Sample:
+        """Channels (C, F, T) and the two class indices, or shares of classes, of one window."""
+        return self.__getitems__([position])[0]
+
+    def __getitems__(self, positions: list[Draw]) -> list[Sample]:
+        """A batch at once; torch's loader calls this where it exists.
+
+        Args:
+            positions: of each window its position, or (epoch from 0, position), which augmentation depends on.
+        """
+        draws = [position if isinstance(position, tuple) else (0, position) for position in positions]
+        place = np.array([position for _, position in draws], dtype=np.int64)
+        power_db, phasors, coherency = self._read(place)
+        labels = (self.y_magnitude[place], self.y_azimuth[place])
+        scaling = self.scaling.of(place)
+        keys = [(epoch, int(self.indices[position])) for epoch, position in draws]
+        rngs = [augment.window_generator(self.seed, *key) for key in keys] if self._augments_windows else []
+        if self.augment.changes_spectra:
+            power_db, phasors, labels = self._augment_spectra(power_db, phasors, labels, rngs)
+        if coherency is not None:
+            x = input_channels(power_db, coherency, scaling)
+        else:
+            x = window_channels(power_db, phasors, scaling, self.model)  # (B, C, F, T)
+        if self.augment.masks:
+            for window, rng in zip(x, rngs, strict=True):
+                window[:, augment.draw_mask(window.shape[1], window.shape[2], self.augment, rng)] = 0.0
+        batch: tuple[NDArray[Any], ...] = (x, *labels)
+        if self.augment.mixes:
+            batch = augment.mix_batch(x, labels, self.augment, augment.batch_generator(self.seed, *keys[0]))
+        x_mixed, magnitude, azimuth = (torch.from_numpy(array) for array in batch)
+        return list(zip(x_mixed, magnitude, azimuth, strict=True))
+
+    @property
+    def y_azimuth_drawn(self) -> IntArray:
+        """Azimuth classes in the frequencies with which training meets them: what class weights are to be made of.
+
+        Rotation brings each window into each sector alike, so that (8 n,) labels stand for n windows.
+        """
+        if not self.augment.rotate:
+            return self.y_azimuth
+        return np.concatenate([augment.turn_azimuth(self.y_azimuth, sectors) for sectors in range(augment.N_SECTORS)])
+
+    @property
+    def _augments_windows(self) -> bool:
+        return self.augment.changes_spectra or self.augment.masks
+
+    def _augment_spectra(
+        self,
+        power_db: NDArray[Any],
+        phasors: NDArray[Any] | None,
+        labels: tuple[IntArray, IntArray],
+        rngs: list[np.random.Generator],
+    ) -> tuple[NDArray[Any], NDArray[Any] | None, tuple[IntArray, IntArray]]:
+        parts = [
+            augment.augment_spectra(power_db[i], None if phasors is None else phasors[i], self.augment, rng)
+            for i, rng in enumerate(rngs)
+        ]
+        sectors = np.array([part[2] for part in parts], dtype=np.int64)
+        changed = None if phasors is None else np.stack([part[1] for part in parts if part[1] is not None])
+        return np.stack([part[0] for part in parts]), changed, (labels[0], augment.turn_azimuth(labels[1], sectors))
+
+    def _preload(self) -> None:
+        arrays = self._open()
+        self._preloaded = {name: read_power(arrays[name], self.indices) for name in self._names}
+        if self.model.input == "power_cross" and not self.augment.changes_spectra:
+            phasors = self._preloaded.pop("cross")
+            power_db = self._preloaded["power"]
+            self._coherency = phasors.reshape(len(phasors), -1, *phasors.shape[3:])  # a view, overwritten
+            for first in range(0, len(phasors), PRELOAD_BATCH):
+                part = slice(first, first + PRELOAD_BATCH)
+                self._coherency[part] = coherency_channels(
+                    power_db[part], phasors[part], self.model.coherency_columns, self.model.coherency_rows
+                )
+
+    def _read(
+        self, place: IntArray
+    ) -> tuple[NDArray[np.float16], NDArray[np.float16] | None, NDArray[np.float16] | None]:
+        """Power, phasors and coherency of some windows; the last two only as far as they are needed."""
+        if self._preloaded is not None:
+            parts = {name: array[place] for name, array in self._preloaded.items()}
+        else:
+            arrays = self._open()
+            parts = {name: read_power(arrays[name], self.indices[place]) for name in self._names}
+        coherency = None if self._coherency is None else self._coherency[place]
+        return parts["power"], parts.get("cross"), coherency
+
+    def _open(self) -> dict[str, Any]:
+        if self._arrays is None or self._process != os.getpid():  # a handle does not survive a fork or a pickle
+            group = zarr.open_group(self._path, mode="r")
+            self._arrays = {name: group[name] for name in self._names}
+            self._process = os.getpid()
+        return self._arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_arrays": None}
+
+
+class EpochShuffle(Sampler[int]):
+    """A new order every epoch that depends on seed and epoch alone, so that a resumed training meets the same one.
+
+    Args:
+        size: number of samples.
+        seed: of the training.
+        epoch: the first one, from 0. Worker processes fetch its samples before Lightning names the epoch.
+    """
+
+    def __init__(self, size: int, seed: int, epoch: int = 0) -> None:
+        self.size = size
+        self.seed = seed
+        self.epoch = epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0; Lightning calls this before each but the first."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        order: list[int] = np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
+        return iter(order)
+
+
+class EpochDraws(Sampler[Draw]):
+    """As ``EpochShuffle``, each position with its epoch: what augmentation in a worker process depends on.
+
+    Args:
+        size, seed, epoch: as there.
+        rank: number of this process. Of n processes each takes every n-th position, so that their b-th batches are
+            together the b-th batch of one process with n times the batch size. Where n does not divide the size the
+            first positions come twice.
+        n_processes: how many there are.
+    """
+
+    def __init__(self, size: int, seed: int, epoch: int = 0, rank: int = 0, n_processes: int = 1) -> None:
+        self.shuffle = EpochShuffle(size, seed, epoch)
+        self.rank = rank
+        self.n_processes = n_processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0."""
+        self.shuffle.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return -(-len(self.shuffle) // self.n_processes)
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = self.shuffle.epoch
+        order = list(self.shuffle)
+        whole = order + order[: len(self) * self.n_processes - len(order)]
+        return iter([(epoch, position) for position in whole[self.rank :: self.n_processes]])
+
+
+def _bytes_of(power: Any, n_samples: int) -> int:
+    return int(np.prod(power.shape[1:])) * np.dtype(np.float16).itemsize * n_samples

@@ -1,0 +1,134 @@
+"""How Lightning is told to run a training, in one process or in several."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from torch.utils.data import DataLoader
+
+from seismag.config import TrainConfig
+from seismag.domain import SeismagError, UsageError
+from seismag.runs import Run
+from seismag.training.history import EpochRecord, RunWriter
+from seismag.training.loop import Training
+from seismag.training.memory import memory_shortage_named
+
+_EXPECTED_WARNINGS = (
+    ".*does not have many workers.*",  # a small preloaded set is fastest without
+    ".*You're resuming from a checkpoint.*",
+    ".*LeafSpec.*",
+    ".*tensor cores.*",
+    "Grad strides do not match.*",  # of depthwise kernels, between processes
+    ".*sync_dist=True.*",  # what is logged is of all processes already
+)
+
+
+def require_precision(precision: str) -> None:
+    """Refuse float16 on a CPU, where Lightning would train in bfloat16 instead.
+
+    Raises:
+        UsageError: there is no GPU for it.
+    """
+    if precision == "16-mixed" and not torch.accelerator.is_available():
+        raise UsageError(
+            "train.precision 16-mixed needs a GPU, and there is none. Set train.precision=bf16-mixed, or 32-true."
+        )
+
+
+def fit(
+    module: Training,
+    loaders: tuple[DataLoader[Any], DataLoader[Any]],
+    run: Run,
+    config: TrainConfig,
+    resume: bool,
+    bar: bool,
+    on_epoch: Callable[[EpochRecord], None] | None,
+) -> None:
+    """Run the epochs that are left; ``module.history`` then holds a row for each."""
+    callbacks: list[Callback] = [RunWriter(run, on_epoch, logging.DEBUG if bar else logging.INFO)]
+    if bar:
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    several: dict[str, Any] = {"strategy": DDPStrategy()} if config.devices > 1 else {}
+    if config.compile:
+        module.model.compile()
+    with quiet_lightning(), plain_interrupt(), _compilation_named(), memory_shortage_named(config.batch_size):
+        trainer = lightning.Trainer(
+            default_root_dir=run.path,
+            logger=TensorBoardLogger(run.path, name="", version="tensorboard", default_hp_metric=False),
+            callbacks=callbacks,
+            devices=config.devices,
+            max_epochs=config.epochs,
+            precision=config.precision,
+            gradient_clip_val=config.gradient_clip,
+            accumulate_grad_batches=config.accumulate,
+            plugins=[LightningEnvironment()],  # the processes of train.devices, also inside a batch system
+            use_distributed_sampler=False,  # the sampler knows of them
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=bar,
+            **several,
+        )
+        trainer.fit(module, *loaders, ckpt_path=run.latest_checkpoint if resume else None)
+
+
+@contextmanager
+def _compilation_named() -> Iterator[None]:
+    """Turn a failure of ``train.compile`` into a sentence.
+
+    Raises:
+        SeismagError: the model cannot be compiled here; other errors pass.
+    """
+    try:
+        yield
+    except Exception as error:
+        of_compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+        if not of_compiler and "torch.compile" not in str(error):
+            raise
+        reason = next((line for line in str(error).strip().splitlines() if line.strip()), type(error).__name__)
+        raise SeismagError(
+            f"train.compile: this machine cannot compile the model ({reason}). Set train.compile=false, or install "
+            "what torch.compile needs: on a CPU a C++ compiler, on a GPU Triton."
+        ) from error
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's notes on its own set-up, and the warnings that are expected here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def plain_interrupt() -> Iterator[None]:
+    """Let Ctrl-C arrive as KeyboardInterrupt; Lightning would exit the process and leave the signal ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None
+        raise

@@ -1,0 +1,258 @@
+"""Folds as runs: finding the run of a fold, training one, and training several at a time.
+
+Each fold is found again by its provenance (data set, split, settings), so a command that is given again goes on where
+it stopped. A fold that fails leaves its reason and does not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing import connection, get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seismag.config import Config
+from seismag.domain import SeismagError, UsageError
+from seismag.parallel import open_pool
+from seismag.runs import Run, read_run, shrink_if_asked
+from seismag.training.run import run_training
+
+log = logging.getLogger(__name__)
+
+_SETTINGS = ("split", "model", "train", "augment", "pretrain")
+_MAY_DIFFER = {"runs_dir", "num_workers"}  # of train: where and how, not what
+_DEVICES = "CUDA_VISIBLE_DEVICES"
+_one_at_a_time = threading.Lock()  # a Dask worker may have several threads; random states are the process's
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """One fold to train.
+
+    Attributes:
+        config: its fold and its run name are those of the fold.
+        folder: where relative paths start.
+        store: absolute path.
+        dataset_id, certificate_sha256: what a run that is this fold's must state.
+        progress: as in ``run_training``.
+    """
+
+    config: Config
+    folder: Path
+    store: Path
+    dataset_id: str
+    certificate_sha256: str
+    progress: bool | None = None
+
+    @property
+    def fold(self) -> int:
+        """Number of the fold, from 1."""
+        return self.config.split.fold
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """The run of a fold, or why there is none."""
+
+    fold: int
+    run: Path | None
+    error: str | None = None
+
+
+def fold_config(config: Config, fold: int) -> Config:
+    """The configuration of one fold: its number, and its run name ``<run_name>_fold<k>``."""
+    split = config.split.model_copy(update={"fold": fold})
+    train = config.train.model_copy(update={"run_name": f"{config.train.run_name}_fold{fold}"})
+    return config.model_copy(update={"split": split, "train": train})
+
+
+def find_run(task: FoldTask) -> tuple[Run, bool] | None:
+    """Find the run of a fold: a complete one, else the latest that can go on.
+
+    Returns:
+        The run and whether it is complete; None: there is none on these data, by this split and these settings.
+    """
+    wanted = _settings(shrink_if_asked(task.config, os.environ)[0])
+    name = task.config.train.run_name
+    begun = None
+    for path in sorted((task.folder / task.config.train.runs_dir).glob(f"{name}_????????_??????"), reverse=True):
+        try:
+            run = read_run(path)
+            facts = run.provenance()
+            same = _settings(run.config()) == wanted
+        except SeismagError:
+            continue  # not a run, or damaged
+        if not same or facts.get("dataset_id") != task.dataset_id:
+            continue
+        if facts.get("split_certificate_sha256") != task.certificate_sha256:
+            continue
+        if facts.get("status") == "complete" and run.predictions.is_file() and (run.path / "metrics.json").is_file():
+            return run, True
+        begun = begun or run
+    return None if begun is None else (begun, False)
+
+
+def train_fold(task: FoldTask) -> FoldOutcome:
+    """Train one fold, or go on with it; a failure becomes the outcome's error."""
+    try:
+        with _one_at_a_time, chdir(task.folder), _locked(task):
+            found = find_run(task)
+            if found is not None and found[1]:
+                return FoldOutcome(task.fold, found[0].path)
+            begun = None if found is None else found[0].path
+            if begun is not None:
+                log.info("fold %d: going on with %s", task.fold, begun.name)
+            run = run_training(task.config, task.store, begun, task.progress)
+            return FoldOutcome(task.fold, run.path)
+    except SeismagError as error:
+        return FoldOutcome(task.fold, None, str(error))
+    except Exception as error:  # whatever it is, the other folds go on; it is named at the end
+        log.error("fold %d failed:\n%s", task.fold, traceback.format_exc())
+        return FoldOutcome(task.fold, None, f"{type(error).__name__}: {error}")
+
+
+def train_folds(tasks: Sequence[FoldTask], workers: int, scheduler: str | None) -> Iterator[FoldOutcome]:
+    """Train folds: on a Dask cluster by its address, else in several processes, else one after the other here.
+
+    Raises:
+        UsageError: fewer than one worker, several processes for folds that are several processes each, or no
+            scheduler answers.
+    """
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: at least 1.")
+    parallel = scheduler is not None or workers > 1
+    if parallel and tasks and tasks[0].config.train.devices > 1:
+        raise UsageError(
+            f"train.devices is {tasks[0].config.train.devices}: each fold takes several devices, so folds run one "
+            "after the other. Leave --workers and --scheduler out, or set train.devices=1."
+        )
+    if scheduler is not None:
+        with open_pool(1, scheduler) as pool:
+            yield from pool.results(train_fold, [(_without_loaders(task),) for task in tasks])
+    elif workers == 1:
+        yield from map(train_fold, tasks)
+    else:
+        yield from _train_in_processes(tasks, workers)
+
+
+def device_of_slot(slot: int, n_devices: int, visible: str | None) -> str | None:
+    """Name the GPU of a process, round robin, as CUDA_VISIBLE_DEVICES wants it; None: there is no GPU.
+
+    Args:
+        slot: number of the process among those that run at a time, from 0.
+        n_devices: how many GPUs this process sees.
+        visible: its own CUDA_VISIBLE_DEVICES.
+    """
+    if not n_devices:
+        return None
+    names = visible.split(",") if visible else [str(number) for number in range(n_devices)]
+    return names[slot % min(n_devices, len(names))]
+
+
+def _train_in_processes(tasks: Sequence[FoldTask], workers: int) -> Iterator[FoldOutcome]:
+    """One process a fold, ``workers`` at a time; a process that dies loses its own fold alone."""
+    context = get_context("spawn")
+    waiting, slots = list(tasks), list(range(workers))
+    running: dict[Any, tuple[Any, FoldTask, int]] = {}
+    n_devices, visible = torch.cuda.device_count(), os.environ.get(_DEVICES)
+    threads = max(1, _cpu_count() // workers)
+    try:
+        while waiting or running:
+            while waiting and slots:
+                task, slot = waiting.pop(0), slots.pop(0)
+                ours, theirs = context.Pipe(duplex=False)
+                device = device_of_slot(slot, n_devices, visible)
+                level = logging.getLogger().getEffectiveLevel()
+                process = context.Process(target=_child, args=(task, theirs, device, threads, level))
+                process.start()
+                theirs.close()
+                running[ours] = (process, task, slot)
+            for ready in connection.wait(list(running)):
+                process, task, slot = running.pop(ready)
+                slots.append(slot)
+                yield _outcome(ready, process, task)
+    finally:
+        for process, _, _ in running.values():
+            process.terminate()
+        for process, _, _ in running.values():
+            process.join()
+
+
+def _outcome(ready: Any, process: Any, task: FoldTask) -> FoldOutcome:
+    try:
+        outcome: FoldOutcome = ready.recv()
+        process.join()
+    except EOFError:
+        process.join()
+        reason = "The lines above may say why."
+        if process.exitcode == -signal.SIGKILL:
+            reason = "That mostly means too little memory: lower --workers or train.batch_size."
+        error = f"its process ended without a word (exit code {process.exitcode}). {reason}"
+        return FoldOutcome(task.fold, None, error)
+    return outcome
+
+
+def _child(task: FoldTask, answer: Any, device: str | None, threads: int, level: int) -> None:
+    """A process of its own for one fold."""
+    if device is not None:
+        os.environ[_DEVICES] = device  # before CUDA is first asked
+    signal.signal(signal.SIGTERM, _end)
+    logging.basicConfig(level=level, format=f"fold {task.fold}: %(message)s", stream=sys.stderr)
+    torch.set_num_threads(threads)
+    outcome = train_fold(task)
+    with suppress(BrokenPipeError):  # the process that asked was killed; the run itself is found again
+        answer.send(outcome)
+
+
+def _end(*_: object) -> None:
+    sys.exit("terminated")  # the run is marked as failed on the way out
+
+
+@contextmanager
+def _locked(task: FoldTask) -> Iterator[None]:
+    """Let one process at a time work on a fold; the lock ends with the process.
+
+    Raises:
+        SeismagError: another process does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    path = task.folder / task.config.train.runs_dir / f".{task.config.train.run_name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SeismagError(
+                f"another process works on this fold ({path}). Wait for it, or change train.run_name."
+            ) from error
+        yield
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    sections = {name: getattr(config, name).model_dump(mode="json") for name in _SETTINGS}
+    sections["train"] = {key: value for key, value in sections["train"].items() if key not in _MAY_DIFFER}
+    return sections
+
+
+def _without_loaders(task: FoldTask) -> FoldTask:
+    """Processes of a Dask cluster may not start others, so data are loaded in the same one."""
+    train = task.config.train.model_copy(update={"num_workers": 0})
+    return replace(task, config=task.config.model_copy(update={"train": train}))
+
+
+def _cpu_count() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

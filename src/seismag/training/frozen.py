@@ -1,0 +1,106 @@
+"""Training of a part of the network (``train.scope``): what is frozen, and keeping what the frozen part says.
+
+The frozen part is in evaluation mode and has no gradient, so that a window always gives the same features. Without
+augmentation they are therefore computed once, before the first epoch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from seismag.config import TrainConfig
+from seismag.domain import SeismagError
+from seismag.training.dataset import PRELOAD_BYTES, Draw, SpectrogramDataset
+from seismag.training.depth import cut_before_last_stage
+from seismag.training.directional import directional_statistics
+from seismag.training.model import ConvNeXtMultiTask, FrozenFeatures
+
+KeptSample = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class FrozenPart:
+    """The layers that ``train.scope`` leaves as they are, and those after them up to the last feature map.
+
+    Args:
+        model: its frozen parameters lose their gradient here.
+        scope: ``last_stage`` or ``heads``.
+
+    Raises:
+        UsageError: where the last stage of this backbone begins is not known.
+    """
+
+    def __init__(self, model: ConvNeXtMultiTask, scope: str) -> None:
+        self.model = model
+        self.rest: nn.Module | None = None
+        self.layers: nn.Module = model.backbone
+        if scope == "last_stage":
+            self.layers, self.rest = cut_before_last_stage(model.backbone, model.config.backbone)
+        self.layers.requires_grad_(False)
+
+    def hold(self) -> None:
+        """Put the frozen layers into evaluation mode; to be called whenever the model was put into training mode."""
+        self.layers.eval()
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> FrozenFeatures:
+        """What the frozen layers say of scaled input (B, C, F, T): a feature map, or the pooled features where these
+        are all that is needed; beside it the directional statistics, flat, where the model has such features."""
+        if self.rest is not None:
+            features = self.layers(x)
+        elif self.model.attention is not None:
+            features = self.model.backbone.forward_features(x)
+        else:
+            features = self.model.backbone.forward_head(self.model.backbone.forward_features(x))
+        if self.model.directional is None:
+            return features, x.new_empty(len(x), 0)
+        return features, directional_statistics(x).flatten(1)
+
+
+class KeptFeatures(Dataset[KeptSample]):
+    """Features of the frozen part with the labels of their windows, in memory."""
+
+    def __init__(self, features: Tensor, statistics: Tensor, labels: tuple[Tensor, Tensor]) -> None:
+        self.features = features
+        self.statistics = statistics
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, position: Draw) -> KeptSample:
+        """Features, directional statistics and the two class indices of one window."""
+        place = position[1] if isinstance(position, tuple) else position
+        return self.features[place], self.statistics[place], self.labels[0][place], self.labels[1][place]
+
+
+def keep_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainConfig) -> KeptFeatures:
+    """Compute what the frozen part says of each window, on a GPU where there is one.
+
+    Args:
+        part: of the model that is trained.
+        windows: of one role.
+        config: batch size.
+
+    Raises:
+        SeismagError: the features are larger than ``PRELOAD_BYTES``.
+    """
+    device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
+    part.model.to(device).eval()
+    loader = DataLoader(windows, batch_size=config.batch_size, generator=torch.Generator())
+    kept: list[FrozenFeatures] = []
+    for x, _, _ in loader:
+        features, statistics = (tensor.cpu() for tensor in part(x.to(device)))
+        size = features[0].numel() * features.element_size() * len(windows)
+        if size > PRELOAD_BYTES:
+            raise SeismagError(
+                f"train.scope {config.scope}: what the frozen backbone says of {len(windows)} windows takes "
+                f"{size / 1024**3:.1f} GiB, limit {PRELOAD_BYTES / 1024**3:.0f}. Set train.cache_features=false, or "
+                "train.scope=heads."
+            )
+        kept.append((features, statistics))
+    part.model.cpu().train()
+    labels = (torch.from_numpy(np.asarray(windows.y_magnitude)), torch.from_numpy(np.asarray(windows.y_azimuth)))
+    return KeptFeatures(torch.cat([f for f, _ in kept]), torch.cat([s for _, s in kept]), labels)

@@ -1,0 +1,150 @@
+"""Fine-tuning: the weights of a checkpoint as the start of a training (``train.init_from``).
+
+Weights alone are taken. The input is scaled by the new training role (z-scores of its rows, or trailing baselines, as
+in any training): what the weights know is how windows differ from their usual level, and the usual level of other
+stations or years is another one. On the role that the checkpoint was trained on this is the checkpoint's own scaling.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seismag.config import Config
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, UsageError
+from seismag.training.checkpoint import (
+    UNKNOWN,
+    check_preprocessing,
+    describe_architecture,
+    misfit,
+    read_content,
+    stored_model_config,
+)
+from seismag.training.dataset import StoreLike
+from seismag.training.model import ConvNeXtMultiTask
+
+log = logging.getLogger(__name__)
+
+HELD_ROLES = ("test", "purged", "sealed")
+_BACKBONE = "backbone."
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """A checkpoint that a training starts from.
+
+    Attributes:
+        path: of the checkpoint.
+        state: its tensors by name.
+        card: its JSON card.
+        trained_on: windows that its training or validation saw, and those of the checkpoints that it started from.
+    """
+
+    path: Path
+    state: dict[str, torch.Tensor]
+    card: dict[str, Any]
+    trained_on: tuple[str, ...]
+
+    def describe(self, reinit_heads: bool) -> dict[str, Any]:
+        """What the card of the new model says of its start."""
+        facts = {"file": str(self.path), "run_id": self.card["run_id"], "sha256": self.card["sha256"]}
+        return {**facts, "taken": "backbone" if reinit_heads else "all"}
+
+
+def read_initial(config: Config, store: StoreLike, held: Mapping[str, str]) -> InitialWeights | None:
+    """Read ``train.init_from``, if there is one.
+
+    Args:
+        config: section train.
+        store: what is trained on.
+        held: role (test, purged, sealed) by sample_id of the windows that this fold's training must not have seen.
+
+    Raises:
+        SeismagError: no such checkpoint, corrupted, made of other preprocessing, or it has seen such a window.
+    """
+    if config.train.init_from is None:
+        return None
+    path = Path(config.train.init_from)
+    if path.is_dir():
+        path = path / "best_model.pth"
+    if not path.is_file():
+        raise UsageError(
+            f"train.init_from {config.train.init_from}: no such checkpoint. `seismag train` makes one, `make demo` "
+            "leaves models/convnext_loeo_best.pth behind; name it with --set train.init_from=FILE."
+        )
+    content, card = read_content(path)
+    initial = InitialWeights(path, dict(content["model"]), card, tuple(content["trained_on"]))
+    check_preprocessing(card, store.attributes["preprocessing"])
+    seen = sorted(set(held) & set(initial.trained_on))
+    if seen:
+        counts = [(role, sum(held[name] == role for name in seen)) for role in HELD_ROLES]
+        what = " and ".join(f"{count} of this fold's {role} windows" for role, count in counts if count)
+        raise UsageError(
+            f"train.init_from {path}: it has seen {what} (first: {seen[0]}), so that no score would be a test. "
+            f"It was trained on split {card['split_name']}, fold {card['fold']}: use the same split (section split), "
+            "other data, or another checkpoint."
+        )
+    if card.get("training_data") == UNKNOWN:
+        log.warning("train.init_from %s: its training data are unknown, test windows may have been among them", path)
+    return initial
+
+
+def take_weights(model: ConvNeXtMultiTask, initial: InitialWeights, reinit_heads: bool) -> None:
+    """Load the weights of a checkpoint into a new model.
+
+    Args:
+        model: its weights are replaced; with ``reinit_heads`` those of the backbone alone.
+        initial: the checkpoint.
+        reinit_heads: leave heads, attention and directional features as they are.
+
+    Raises:
+        UsageError: the weights do not fit; names the options that differ.
+    """
+    own = model.state_dict()
+    of_backbone = {name: tensor for name, tensor in own.items() if name.startswith(_BACKBONE)}
+    stored = stored_model_config(initial.card, initial.path)
+    taken = {name: tensor for name, tensor in initial.state.items() if name.startswith(_BACKBONE)}
+    wrong = misfit(taken, of_backbone)
+    if wrong:
+        raise UsageError(
+            f"train.init_from {initial.path}: its backbone is that of {describe_architecture(stored)}, but the model "
+            f"section asks for {describe_architecture(model.config)}: {wrong}. Set "
+            f"model.backbone={stored.backbone} and model.input={stored.input}, or choose another checkpoint."
+        )
+    if not reinit_heads:
+        wrong = misfit(initial.state, own)
+        differences = ", ".join(
+            f"model.{key} {getattr(stored, key)} there, {value} here"
+            for key, value in model.config.model_dump().items()
+            if key not in ("backbone", "pretrained", "head_dropout", "head_dropout_inner")
+            and getattr(stored, key) != value
+        )
+        # options that change the meaning of outputs without changing a shape are refused alike
+        meant = any(
+            getattr(stored, key) != getattr(model.config, key)
+            for key in ("detection_head", "magnitude_head", "azimuth_head")
+        )
+        if wrong or meant:
+            raise UsageError(
+                f"train.init_from {initial.path}: its heads do not fit ({differences or wrong}). Set these options "
+                "as there, or train.reinit_heads=true to take the backbone alone."
+            )
+        for task, classes in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
+            if tuple(initial.card[f"{task}_classes"]) != classes:
+                raise UsageError(
+                    f"train.init_from {initial.path}: its {task} classes are in another order than "
+                    f"{', '.join(classes)}. Set train.reinit_heads=true to take the backbone alone."
+                )
+        taken = initial.state
+    model.load_state_dict(own | taken)
+
+
+def unknown_training(initial: InitialWeights | None) -> dict[str, str]:
+    """The card's key ``training_data``, handed on from a start whose training data nobody knows."""
+    known = initial is None or initial.card.get("training_data") != UNKNOWN
+    return {} if known else {"training_data": UNKNOWN}

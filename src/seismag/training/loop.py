@@ -1,0 +1,206 @@
+"""What happens in each step and each epoch of a training.
+
+Whatever is random in an epoch (order of the samples, dropout) depends on seed and epoch alone. So a training that was
+interrupted and resumed ends, on a CPU, with the weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from seismag.config import TrainConfig
+from seismag.domain import SeismagError
+from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
+from seismag.training.average import WeightAverage
+from seismag.training.checkpoint import checkpoint_content
+from seismag.training.frozen import FrozenPart
+from seismag.training.heads import Outputs
+from seismag.training.history import EpochRecord
+from seismag.training.losses import MultiTaskLoss
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.optimiser import build_optimiser
+from seismag.training.scaling import Scaling
+
+Batch = list[Tensor] | tuple[Tensor, ...]
+
+
+class Training(lightning.LightningModule):
+    """What Lightning calls in each step and epoch.
+
+    Args:
+        model: the network.
+        loss: of a batch and of a role.
+        config: section train.
+        n_samples: windows that each process trains on in an epoch.
+        frozen: the part of the network that is not trained, if there is one; its outputs are the input where
+            ``config.keeps_features``.
+        scaling, card, trained_on: what the checkpoints hold, see ``LoadedModel``.
+    """
+
+    def __init__(
+        self,
+        model: ConvNeXtMultiTask,
+        loss: MultiTaskLoss,
+        config: TrainConfig,
+        n_samples: int,
+        *,
+        frozen: FrozenPart | None = None,
+        scaling: Scaling,
+        card: dict[str, Any],
+        trained_on: tuple[str, ...],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.scaling = scaling
+        self.card = card
+        self.trained_on = trained_on
+        self.config = config
+        self.n_samples = n_samples
+        self.frozen = frozen
+        self.average = WeightAverage(config.ema_decay) if config.ema_decay else None
+        self.history: list[EpochRecord] = []
+        self.val_scores: EpochRecord = {}
+        self._val_batches: list[tuple[Tensor, ...]] = []
+        self._judging = ExitStack()
+
+    def configure_optimizers(self) -> Any:
+        # of the model, and of the loss where it learns the tasks' weights
+        in_a_step = self.config.batch_size * self.config.accumulate
+        return build_optimiser(self, self.config, steps_per_epoch=-(-self.n_samples // in_a_step))
+
+    def forward(self, *inputs: Tensor) -> Outputs:
+        """Outputs for scaled input (B, C, F, T), or for what the frozen part said of it."""
+        if len(inputs) == 1:
+            outputs: Outputs = self.model(inputs[0])
+            return outputs
+        assert self.frozen is not None
+        return self.model.classify_frozen((inputs[0], inputs[1]), self.frozen.rest)
+
+    def on_train_epoch_start(self) -> None:
+        if self.frozen is not None:
+            self.frozen.hold()
+        entropy = [self.config.seed, self.current_epoch, *([self.global_rank] if self.global_rank else [])]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._n_trained = 0
+        self._started = time.monotonic()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        *inputs, y_magnitude, y_azimuth = batch
+        cells = self.config.cells_at(self.current_epoch + 1)
+        if cells > 1:
+            inputs = [functional.avg_pool2d(inputs[0], cells, ceil_mode=True, count_include_pad=False)]
+        loss: Tensor = self.loss(self(*inputs), y_magnitude, y_azimuth)
+        value = loss.detach().double()
+        self._check_finite(value, f"step {batch_idx + 1}: the training loss")
+        self._loss_sum += value * len(y_magnitude)
+        self._n_trained += len(y_magnitude)
+        self._learning_rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        return loss * self._share(batch_idx, len(y_magnitude))
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update(self.model)
+
+    @contextmanager
+    def judged_weights(self) -> Iterator[None]:
+        """Give the model the weights that validation judges and predictions use: the average where there is one."""
+        with nullcontext() if self.average is None else self.average.in_place_of(self.model):
+            yield
+
+    def on_validation_epoch_start(self) -> None:
+        self._judging.enter_context(self.judged_weights())
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        *inputs, y_magnitude, y_azimuth = batch
+        outputs = self(*inputs)
+        self._val_batches.append((outputs.magnitude, outputs.azimuth, y_magnitude, y_azimuth))
+
+    def on_validation_epoch_end(self) -> None:
+        self._judging.close()
+        parts = [torch.cat(parts) for parts in zip(*self._val_batches, strict=True)]
+        self._val_batches.clear()
+        magnitude, azimuth, y_magnitude, y_azimuth = _of_all_processes(parts)
+        loss = self.loss.of_role(Outputs(magnitude, azimuth), y_magnitude, y_azimuth)
+        self._check_finite(loss, "the validation loss")
+        self.val_scores = {
+            "val_loss": float(loss),
+            "val_balanced_accuracy_magnitude": _balanced_accuracy(magnitude, y_magnitude),
+            "val_balanced_accuracy_azimuth": _balanced_accuracy(azimuth, y_azimuth),
+        }
+        self.log("val_loss", float(loss), prog_bar=True, logger=False, rank_zero_only=True)
+
+    def epoch_record(self) -> EpochRecord:
+        """The row of history.csv of the epoch that just ended."""
+        total = torch.stack([self._loss_sum, torch.full_like(self._loss_sum, self._n_trained)])
+        if distributed.is_initialized():
+            distributed.all_reduce(total)
+        return {
+            "epoch": self.current_epoch + 1,
+            "learning_rate": self._learning_rate,
+            "train_loss": float(total[0] / total[1]),
+            **self.val_scores,
+            **self.loss.task_weights(),
+            "seconds": round(time.monotonic() - self._started, 3),
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        with self.judged_weights():
+            content = checkpoint_content(self.model, self.scaling, self.card, self.trained_on)
+            if self.average is not None and self.average.steps:  # the file is written after the block
+                content["model"] = {name: tensor.clone() for name, tensor in content["model"].items()}
+        checkpoint |= content
+        checkpoint["history"] = self.history
+        if self.average is not None:
+            checkpoint["average"] = self.average.to_plain()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint["history"])
+        if self.average is not None:
+            self.average.restore(checkpoint["average"])
+
+    def _share(self, batch_idx: int, size: int) -> float:
+        """Factor of a batch's loss, so that a step is the mean over all windows of its batches and processes.
+
+        Lightning divides by the number of batches in a step, whatever their size, and averages over the processes.
+        Without ``train.accumulate`` this is 1: each process has as many windows.
+        """
+        accumulate = self.config.accumulate
+        in_a_step = self.config.batch_size * accumulate
+        before = batch_idx // accumulate * in_a_step
+        return size * accumulate / min(in_a_step, self.n_samples - before)
+
+    def _check_finite(self, loss: Tensor, name: str) -> None:
+        if not torch.isfinite(loss):
+            precision = self.config.precision
+            coarse = "" if precision == "32-true" else f", or set train.precision=32-true (now {precision})"
+            raise SeismagError(
+                f"epoch {self.current_epoch + 1}, {name} is {float(loss)}. Lower train.learning_rate "
+                f"(now {self.config.learning_rate:g}) or train.gradient_clip (now {self.config.gradient_clip:g})"
+                f"{coarse}."
+            )
+
+
+def _of_all_processes(parts: list[Tensor]) -> list[Tensor]:
+    """Join what each process has (of any length) along the first axis; one process has it all."""
+    if not distributed.is_initialized():
+        return parts
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, [part.cpu() for part in parts])
+    return [torch.cat(of_all).to(parts[0].device) for of_all in zip(*gathered, strict=True)]
+
+
+def _balanced_accuracy(logits: Tensor, y_true: Tensor) -> float:
+    predicted = logits.argmax(dim=1).cpu().numpy()
+    return float(balanced_accuracy(confusion_matrix(y_true.cpu().numpy(), predicted, logits.shape[1])))

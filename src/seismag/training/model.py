@@ -1,0 +1,136 @@
+"""The network: one backbone, heads for both tasks.
+
+input (B, 3 or 9, F, T) -> backbone -> feature map (B, D, F', T') [-> attention] -> pooled features (B, C) -> heads
+                       [-> directional statistics ------------------------------------^]
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.layers.cbam import CbamModule
+from torch import Tensor, nn
+
+from seismag.config import ModelConfig
+from seismag.domain import SeismagError
+from seismag.training.backbones import create_backbone, pooled_width
+from seismag.training.directional import WIDTH, DirectionalFeatures
+from seismag.training.heads import AzimuthHead, MagnitudeHead, Outputs, build_detection_head
+
+FrozenFeatures = tuple[Tensor, Tensor]  # features or feature map, and directional statistics (B, 0) or (B, n)
+
+
+class ConvNeXtMultiTask(nn.Module):
+    """Magnitude and azimuth class from one spectrogram.
+
+    Args:
+        config: backbone, its start, the options and the heads.
+
+    Raises:
+        UsageError: timm knows no such backbone.
+        SeismagError: pretrained weights are asked for and cannot be had.
+
+    Source of the attention: CBAM, Woo et al. (2018), arXiv:1807.06521, channel then spatial, as timm builds it.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = create_backbone(config.backbone, config.pretrained, config.n_channels)
+        self.attention = CbamModule(self.backbone.num_features) if config.attention == "cbam" else None
+        self.directional = DirectionalFeatures(config.n_channels) if config.directional_features else None
+        self.n_features = pooled_width(self.backbone) + (WIDTH if config.directional_features else 0)
+        self.head_detection = build_detection_head(self.n_features, config) if config.detection_head else None
+        self.head_magnitude = MagnitudeHead(self.n_features, config)
+        self.head_azimuth = AzimuthHead(self.n_features, config)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the input: 3, or 9 with cross-spectra."""
+        return self.config.n_channels
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Turn scaled input (B, n_channels, F, T) into the last feature map (B, D, F', T'), attention applied."""
+        if x.ndim != 4 or x.shape[1] != self.n_channels:
+            raise ValueError(f"input of shape {tuple(x.shape)}, expected (batch, {self.n_channels}, frequency, time)")
+        return self._attend(self.backbone.forward_features(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Turn scaled input (B, n_channels, F, T) into features (B, C)."""
+        return self._pool(self.feature_map(x), x)
+
+    def classify(self, features: Tensor) -> Outputs:
+        """Turn features (B, C) into log-scores of both tasks."""
+        event = None if self.head_detection is None else self.head_detection(features).squeeze(1)
+        magnitude = self.head_magnitude(features, event)
+        azimuth, cardinal, von_mises = self.head_azimuth(features, event)
+        return Outputs(magnitude, azimuth, event, cardinal, von_mises)
+
+    def classify_map(self, feature_map: Tensor, x: Tensor) -> Outputs:
+        """Turn a feature map and the input it came from into log-scores; a gradient to the map alone gives Grad-CAM.
+
+        Args:
+            feature_map: (B, D, F', T') of ``feature_map(x)``.
+            x: (B, n_channels, F, T); read only with ``directional_features``.
+        """
+        return self.classify(self._pool(feature_map, x))
+
+    def forward(self, x: Tensor) -> Outputs:
+        """Turn scaled input (B, n_channels, F, T) into log-scores of both tasks."""
+        return self.classify(self.embed(x))
+
+    def classify_frozen(self, frozen: FrozenFeatures, rest: nn.Module | None) -> Outputs:
+        """Go on from what a frozen part of the network said (``seismag.training.frozen``).
+
+        Args:
+            frozen: of ``FrozenPart``.
+            rest: layers from its cut to the last feature map; None: it said pooled features, or that map.
+        """
+        features, statistics = frozen
+        if rest is not None:
+            features = rest(features)
+        if features.ndim == 4:
+            features = self.backbone.forward_head(self._attend(features))
+        if self.directional is not None:
+            features = torch.cat([features, self.directional.mix(statistics)], dim=1)
+        return self.classify(features)
+
+    def blank_input(self, n_frequencies: int, n_times: int, n: int = 1) -> Tensor:
+        """Spectrograms of zeros, (n, n_channels, F, T), of the type and on the device of the parameters."""
+        parameter = next(self.parameters())
+        size = (n, self.n_channels, n_frequencies, n_times)
+        return torch.zeros(size, dtype=parameter.dtype, device=parameter.device)
+
+    def check_input(self, n_frequencies: int, n_times: int) -> None:
+        """Try one blank spectrogram of this size, so that a size that does not fit is met before the training.
+
+        Raises:
+            SeismagError: the backbone does not take it.
+        """
+        blank = self.blank_input(n_frequencies, n_times)
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                self(blank)
+        except (RuntimeError, ValueError, AssertionError) as error:  # each backbone has its own way to refuse
+            raise SeismagError(
+                f"model.backbone {self.config.backbone} does not take spectrograms of {n_frequencies} x {n_times} "
+                f"(frequency x time): {error}. Choose another backbone, or another grid in the data section."
+            ) from error
+        finally:
+            self.train(was_training)
+
+    def _attend(self, features: Tensor) -> Tensor:
+        if self.attention is None:
+            return features
+        if features.ndim != 4 or features.shape[1] != self.backbone.num_features:
+            raise ValueError(
+                f"attention cbam needs a feature map (batch, {self.backbone.num_features}, frequency, time), "
+                f"not {tuple(features.shape)}"
+            )
+        weighted: Tensor = self.attention(features)
+        return weighted
+
+    def _pool(self, feature_map: Tensor, x: Tensor) -> Tensor:
+        pooled: Tensor = self.backbone.forward_head(feature_map)  # (B, pooled width)
+        return pooled if self.directional is None else torch.cat([pooled, self.directional(x)], dim=1)

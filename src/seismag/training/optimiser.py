@@ -1,0 +1,85 @@
+"""What the optimiser is told: weight decay and learning rate of each parameter, and the rate of each step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from seismag.config import TrainConfig
+from seismag.training.depth import parameter_depths
+from seismag.training.model import ConvNeXtMultiTask
+
+
+def build_optimiser(module: nn.Module, config: TrainConfig, steps_per_epoch: int) -> dict[str, Any]:
+    """AdamW and its schedule in the form that Lightning asks for.
+
+    Args:
+        module: model and loss; where ``module.model`` is the model, its backbone may get lower rates.
+        config: rates, decays, epochs.
+        steps_per_epoch: of the optimiser, not batches.
+    """
+    groups = parameter_groups(module, config.weight_decay, config.learning_rate, config.layer_decay)
+    optimizer = torch.optim.AdamW(groups)  # each group names its rate
+    total = config.epochs * steps_per_epoch
+    # at most half of the steps, so that a trial of one or two epochs reaches the full rate and comes down again
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), total // 2)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def parameter_groups(
+    module: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
+    """Split the parameters: matrices and kernels decay; what has one dimension does not.
+
+    The latter are biases, norms, layer scales, ordinal thresholds and the tasks' log variances.
+
+    Pulling a bias or a scale to 0 regularises nothing and hampers the norms (Loshchilov & Hutter, 2019,
+    arXiv:1711.05101, leave the choice open; this is the practice of ConvNeXt, arXiv:2201.03545).
+
+    Args:
+        module: what is trained; parameters without gradient are left out.
+        weight_decay: of the first kind.
+        learning_rate: of everything behind the backbone.
+        layer_decay: a stage of the backbone gets this factor for each stage between it and the heads, and one more.
+
+    Source of the layer-wise decay: Clark et al. (2020), arXiv:2003.10555; for ConvNeXt arXiv:2201.03545, table 6.
+    """
+    factors = _rate_factors(module, layer_decay)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for factor in sorted(set(factors.values()), reverse=True):  # the full rate first
+        groups |= {(factor, True): [], (factor, False): []}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups[factors[name], parameter.ndim > 1].append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay if decays else 0.0, "lr": learning_rate * factor}
+        for (factor, decays), parameters in groups.items()
+        if parameters or layer_decay == 1.0
+    ]
+
+
+def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
+    """Share of the learning rate at a step (from 0): linear to 1 over the warm-up, then a half cosine to 0.
+
+    Source: Loshchilov & Hutter (2017), arXiv:1608.03983, eq. 5, without restarts; warm-up: arXiv:1706.02677.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def _rate_factors(module: nn.Module, layer_decay: float) -> dict[str, float]:
+    """Factor of the learning rate of each parameter by name."""
+    factors = {name: 1.0 for name, _ in module.named_parameters()}
+    model = getattr(module, "model", module)
+    if layer_decay == 1.0 or not isinstance(model, ConvNeXtMultiTask):
+        return factors
+    depths = parameter_depths(model.backbone)
+    last = max(depths.values())
+    prefix = "backbone." if model is module else "model.backbone."
+    return factors | {prefix + name: layer_decay ** (last + 1 - depth) for name, depth in depths.items()}

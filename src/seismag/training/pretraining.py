@@ -1,0 +1,389 @@
+"""Self-supervised pretraining of a ConvNeXt backbone: what is masked of a spectrogram is to be told from the rest.
+
+window (C, F, T) -> patches masked -> backbone, masked places zeroed in it too -> decoder of one block -> (C, F, T)
+
+The loss counts cells that are masked and were measured. No label is read. Pretraining is the first phase of a run: it
+sees windows of the training role of the run's fold, or of another store those that lie apart from its validation and
+test windows, and leaves ``pretrained.pth`` in the run folder, which ``train_model`` starts from.
+
+Source: FCMAE, Woo et al. (2023), ConvNeXt V2, arXiv:2301.00808, sections 3.1 and 3.2, in its dense form: masks between
+the blocks in place of sparse convolution.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+from timm.models.convnext import ConvNeXt, ConvNeXtBlock
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from seismag.cards import write_card
+from seismag.config import Config, ModelConfig, PretrainConfig
+from seismag.domain import SeismagError, UsageError
+from seismag.files import atomic_path, write_text_atomic
+from seismag.runs import Run, update_provenance
+from seismag.spectrogram.compute import PAIRS
+from seismag.training.backbones import create_backbone
+from seismag.training.channels import require_cross, window_channels
+from seismag.training.checkpoint import FORMAT, build_card, read_content
+from seismag.training.dataset import Draw, EpochDraws, IntArray, StoreLike, iterate_power, read_power, role_indices
+from seismag.training.fit import plain_interrupt, quiet_lightning, require_precision
+from seismag.training.memory import memory_shortage_named
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.optimiser import learning_rate_factor, parameter_groups
+from seismag.training.scaling import Scaling, fit_scaling
+from seismag.windows.store import open_store
+
+log = logging.getLogger(__name__)
+
+PRETRAINED = "pretrained.pth"
+LATEST = "pretrain_latest.pth"
+HISTORY = "pretrain_history.csv"
+STRIDE = 32  # of a ConvNeXt, input cells to a place of the last feature map
+_OF_MASK = 3  # place in the seed; streams 1 and 2 are those of augmentation
+_PATCHES = (32, 16, 8, 4)  # cells: places of the last feature map, and down to those of the stem
+_LEAST_PATCHES = 4  # a side; fewer leave slivers beside one patch, and few masks to draw
+Mask = NDArray[np.bool_]
+
+
+def patch_cells(n_rows: int, n_columns: int, spec: PretrainConfig) -> tuple[int, int]:
+    """Height and width of a patch, cells: as the section says, else by the grid (34 x 36: 8 x 8)."""
+    rows, columns = (
+        next((cells for cells in _PATCHES if side >= _LEAST_PATCHES * cells), _PATCHES[-1])
+        for side in (n_rows, n_columns)
+    )
+    return spec.patch_rows or rows, spec.patch_columns or columns
+
+
+def draw_patch_mask(n_rows: int, n_columns: int, spec: PretrainConfig, rng: np.random.Generator) -> Mask:
+    """Draw which cells (F, T) are masked: a fixed number of whole patches, at least one, and never all.
+
+    Raises:
+        UsageError: the spectrogram has room for one patch only.
+    """
+    rows, columns = patch_cells(n_rows, n_columns, spec)
+    shape = (-(-n_rows // rows), -(-n_columns // columns))  # rounded up
+    n = shape[0] * shape[1]
+    if n < 2:
+        raise UsageError(
+            f"pretrain: one patch of {rows} x {columns} covers the whole spectrogram of "
+            f"{n_rows} x {n_columns} (frequency x time). Lower pretrain.patch_rows or pretrain.patch_columns."
+        )
+    patches = np.zeros(n, dtype=bool)
+    patches[rng.permutation(n)[: min(n - 1, max(1, round(spec.mask_ratio * n)))]] = True
+    cells = np.kron(patches.reshape(shape), np.ones((rows, columns), dtype=bool))
+    return np.asarray(cells[:n_rows, :n_columns], dtype=bool)
+
+
+def masked_loss(predicted: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """Mean squared error over the counted cells, all (B, C, F, T); 0 where none counts."""
+    squares = torch.where(counted, (predicted.float() - target.float()).square(), torch.zeros(()).to(target))
+    return squares.sum() / counted.sum().clamp(min=1)
+
+
+class UnlabelledWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Channels (C, F, T) of some windows, where they were measured (C, F, T), and the cells to mask (F, T).
+
+    Args:
+        store: where they lie.
+        indices: their positions; no other window is read.
+        scaling: of the training role.
+        config: sections model, pretrain and train (seed).
+    """
+
+    def __init__(self, store: StoreLike, indices: IntArray, scaling: Scaling, config: Config) -> None:
+        require_cross(store, config.model)
+        self.indices, self.scaling, self.config = indices, scaling, config
+        self.power = read_power(store.power, indices)
+        self.cross = read_power(store.cross, indices) if config.model.input == "power_cross" else None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+        """One window; its mask depends on seed, epoch and window alone."""
+        epoch, place = draw if isinstance(draw, tuple) else (0, draw)
+        power_db = self.power[place : place + 1]
+        phasors = None if self.cross is None else self.cross[place : place + 1]
+        x = window_channels(power_db, phasors, self.scaling, self.config.model)[0]
+        measured = np.isfinite(power_db[0])  # (3, F, T)
+        if phasors is not None:
+            both = np.isfinite(phasors[0]).all(axis=1) & np.stack([measured[a] & measured[b] for _, a, b in PAIRS])
+            measured = np.concatenate([measured, np.repeat(both, 2, axis=0)])  # real and imaginary part
+        rng = np.random.default_rng([self.config.train.seed, epoch, _OF_MASK, int(self.indices[place])])
+        mask = draw_patch_mask(x.shape[1], x.shape[2], self.config.pretrain, rng)
+        return torch.from_numpy(x), torch.from_numpy(measured), torch.from_numpy(mask)
+
+
+class MaskedAutoencoder(nn.Module):
+    """A ConvNeXt backbone that sees what is not masked, and a decoder of one block.
+
+    Args:
+        backbone: from ``create_backbone``.
+        n_channels: of the input.
+        width: of the decoder.
+
+    Raises:
+        UsageError: the backbone is no ConvNeXt.
+    """
+
+    def __init__(self, backbone: nn.Module, n_channels: int, width: int) -> None:
+        super().__init__()
+        if not isinstance(backbone, ConvNeXt):
+            raise UsageError(
+                "pretrain: masked reconstruction is made for ConvNeXt backbones. Set model.backbone=convnext_tiny or "
+                "another convnext, or pretrain.epochs=0."
+            )
+        self.backbone: Any = backbone
+        self.n_channels = n_channels
+        self.project = nn.Conv2d(backbone.num_features, width, kernel_size=1)
+        self.mask_token = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.block = ConvNeXtBlock(width)
+        self.predict = nn.Conv2d(width, n_channels * STRIDE**2, kernel_size=1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Reconstruct (B, C, F, T) from its cells outside ``mask`` (B, F, T)."""
+        n_rows, n_columns = x.shape[-2:]
+        padding = (0, -n_columns % STRIDE, 0, -n_rows % STRIDE)
+        visible = functional.pad((~mask).to(x.dtype)[:, None], padding)  # (B, 1, F, T), 0 in the padding
+        encoded, seen = self.encode(functional.pad(x, padding), visible)
+        places = self.project(encoded)
+        places = places * seen + self.mask_token * (1 - seen)  # (B, width, F / 32, T / 32)
+        cells = functional.pixel_shuffle(self.predict(self.block(places)), STRIDE)
+        return cells[:, :, :n_rows, :n_columns]
+
+    def encode(self, x: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Last feature map, and which of its places see a visible cell (B, 1, F / 32, T / 32).
+
+        A place counts as masked if all cells under it are. It is set to 0 before each block, so that the mask's form
+        does not spread and wide kernels read nothing there.
+        """
+        x = self.backbone.stem(x * visible)
+        seen = _seen(visible, x)
+        for stage in self.backbone.stages:
+            x = stage.downsample(x * seen)
+            seen = _seen(visible, x)
+            for block in stage.blocks:
+                x = block(x * seen)
+        encoded: Tensor = self.backbone.norm_pre(x * seen)
+        return encoded * seen, seen
+
+
+def _seen(visible: Tensor, feature_map: Tensor) -> Tensor:
+    return functional.adaptive_max_pool2d(visible, feature_map.shape[-2:])
+
+
+def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: Run, *, resume: bool = False) -> Path:
+    """Pretrain the backbone for the fold of ``config.split`` and write ``pretrained.pth`` with its card.
+
+    Args:
+        store: spectrograms of the run.
+        split: sample_id, fold, role, split_group; validation and test windows of the fold are not read.
+        config: sections pretrain, model, split; of train batch size, precision and seed.
+        run: also gets pretrain_history.csv, and pretrain_latest.pth until the end.
+        resume: go on from pretrain_latest.pth where there is one.
+
+    Raises:
+        UsageError: the backbone is no ConvNeXt, the patches are too large, the settings changed on resuming.
+        SeismagError: a role is empty, the other store was prepared differently, the loss is not a number.
+    """
+    require_precision(config.train.precision)
+    target = run.path / PRETRAINED
+    if resume and target.exists():
+        return target
+    _require_settings(config, run, resume)
+    source, indices = windows_to_see(store, split, config)
+    role = role_indices(store.samples, split, config.split.fold, "train")
+    scaling = fit_scaling(iterate_power(store.power, role))
+    windows = UnlabelledWindows(source, indices, scaling, config)
+    cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(config.train.seed)
+        backbone = create_backbone(config.model.backbone, config.model.pretrained, config.model.n_channels)
+        model = MaskedAutoencoder(backbone, config.model.n_channels, config.pretrain.decoder_width)
+        module = _Pretraining(model, config, -(-len(windows) // config.train.batch_size))
+        _fit(module, windows, run, config, resume)
+    ids = source.samples["sample_id"].iloc[indices].astype(str).tolist()
+    card = build_card(store, config, run) | {
+        "kind": "pretrained backbone",
+        "pretrain": config.pretrain.model_dump(mode="json"),
+        "patch_cells": list(patch_cells(store.power.shape[2], store.power.shape[3], config.pretrain)),
+        "pretrained_on": {"dataset_id": source.attributes["dataset_id"], "windows": len(ids)},
+    }
+    state = {f"backbone.{key}": value.cpu() for key, value in model.backbone.state_dict().items()}
+    content = {"format": FORMAT, "model": state, "scaling": scaling.to_tensors(), "card": card, "trained_on": ids}
+    with atomic_path(target) as temporary:
+        torch.save(content, temporary)
+        write_card(target, card, content=temporary)
+    (run.path / LATEST).unlink(missing_ok=True)
+    update_provenance(run, pretrained_on=card["pretrained_on"])
+    return target
+
+
+def windows_to_see(store: StoreLike, split: pd.DataFrame, config: Config) -> tuple[StoreLike, IntArray]:
+    """The store and the positions that pretraining may read.
+
+    Of the run's own store: the training role of the fold. Of ``pretrain.store``: every window but those that come
+    within window + horizon of a validation, test or purged window of the same station, the reach of a split's purge.
+
+    Raises:
+        SeismagError: nothing is left, or the other store was prepared differently.
+    """
+    if config.pretrain.store is None:
+        return store, role_indices(store.samples, split, config.split.fold, "train")
+    other = open_store(config.pretrain.store)
+    ours, theirs = (dict(part.attributes["preprocessing"]) for part in (store, other))
+    if ours != theirs:
+        keys = ", ".join(sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)))
+        raise SeismagError(
+            f"pretrain.store {other.path}: prepared with other {keys} than {store.path}. Prepare it alike."
+        )
+    of_fold = split[split["fold"] == config.split.fold]
+    held_ids = of_fold.loc[of_fold["role"] != "train", "sample_id"]
+    held = store.samples[store.samples["sample_id"].isin(held_ids)]
+    settings = store.attributes["config"]
+    reach = pd.Timedelta(hours=settings["window_h"] + settings["horizon_h"])
+    apart = np.ones(len(other.samples), dtype=bool)
+    start, end = (other.samples[key].to_numpy() for key in ("start_utc", "end_utc"))
+    for station, windows in held.groupby("station"):
+        here = np.flatnonzero((other.samples["station"] == station).to_numpy())
+        first, last = (np.sort(windows[key].to_numpy()) for key in ("start_utc", "end_utc"))
+        # windows have one length: in order of start they are in order of end
+        reached = np.searchsorted(first, end[here] + reach) > np.searchsorted(last, start[here] - reach, side="right")
+        apart[here[reached]] = False
+    if not apart.any():
+        raise SeismagError(f"pretrain.store {other.path}: every window lies close to a validation or test window.")
+    log.info("pretraining on %d of %d windows of %s", int(apart.sum()), len(apart), other.path)
+    return other, np.flatnonzero(apart).astype(np.int64)
+
+
+def load_backbone(model: ConvNeXtMultiTask, path: Path) -> None:
+    """Load the backbone's weights of a checkpoint into a model, in place; its heads stay as they are.
+
+    Raises:
+        SeismagError: the file is damaged, or holds another backbone.
+    """
+    content, _ = read_content(path)
+    prefix = "backbone."
+    state = {key.removeprefix(prefix): value for key, value in content["model"].items() if key.startswith(prefix)}
+    expected = model.backbone.state_dict()
+    if {key: value.shape for key, value in state.items()} != {key: value.shape for key, value in expected.items()}:
+        card = content["card"]
+        raise SeismagError(
+            f"{path}: holds the backbone {card['backbone']} with {len(card['channels'])} channels, but the "
+            f"configuration asks for {model.config.backbone} with {model.n_channels}. Pretrain again."
+        )
+    model.backbone.load_state_dict(state)
+
+
+class _Pretraining(lightning.LightningModule):
+    """What Lightning calls in each step and epoch."""
+
+    def __init__(self, model: MaskedAutoencoder, config: Config, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.model = model
+        self.spec = config.pretrain
+        self.seed = config.train.seed
+        self.settings = _settings(config)
+        self.steps_per_epoch = steps_per_epoch
+        self.history: list[dict[str, float]] = []
+
+    def configure_optimizers(self) -> Any:
+        groups = parameter_groups(self.model, self.spec.weight_decay, self.spec.learning_rate)
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))  # as FCMAE
+        total = self.spec.epochs * self.steps_per_epoch
+        warmup = min(round(self.spec.warmup_epochs * self.steps_per_epoch), total // 2)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, self.current_epoch, _OF_MASK]).generate_state(1)[0]))
+        self._sum, self._n = torch.zeros((), dtype=torch.float64), 0
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        x, measured, mask = batch
+        loss = masked_loss(self.model(x, mask), x, measured & mask[:, None])
+        value = loss.detach().double().cpu()
+        if not torch.isfinite(value):
+            raise SeismagError(
+                f"pretraining, epoch {self.current_epoch + 1}, step {batch_idx + 1}: the loss is {float(value)}. "
+                f"Lower pretrain.learning_rate (now {self.spec.learning_rate:g})."
+            )
+        self._sum += value * len(x)
+        self._n += len(x)
+        return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint |= {"history": self.history, "settings": self.settings}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint["history"])
+
+
+class _Writer(Callback):
+    """Keeps history and the state to resume from after each epoch."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, _Pretraining)
+        loss = float(pl_module._sum / pl_module._n)
+        pl_module.history.append({"epoch": pl_module.current_epoch + 1, "loss": loss})
+        with atomic_path(self.run.path / LATEST) as temporary:
+            trainer.save_checkpoint(temporary)
+        table = pd.DataFrame(pl_module.history)
+        write_text_atomic(self.run.path / HISTORY, table.to_csv(index=False, lineterminator="\n"))
+        log.info("pretraining, epoch %d/%d: loss %.4f", len(table), pl_module.spec.epochs, loss)
+
+
+def _fit(module: _Pretraining, windows: UnlabelledWindows, run: Run, config: Config, resume: bool) -> None:
+    latest = run.path / LATEST
+    goes_on = resume and latest.exists()
+    done = len(torch.load(latest, map_location="cpu", weights_only=True)["history"]) if goes_on else 0
+    batch = config.train.batch_size
+    draws = EpochDraws(len(windows), config.train.seed, done)
+    loader: DataLoader[Any] = DataLoader(windows, batch, sampler=draws, generator=torch.Generator())
+    with quiet_lightning(), plain_interrupt(), memory_shortage_named(batch):
+        trainer = lightning.Trainer(
+            default_root_dir=run.path, logger=False, callbacks=[_Writer(run)], devices=1,
+            max_epochs=config.pretrain.epochs, precision=config.train.precision,
+            gradient_clip_val=config.train.gradient_clip, plugins=[LightningEnvironment()],
+            enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+        )  # fmt: skip
+        trainer.fit(module, loader, ckpt_path=latest if goes_on else None)
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    model: ModelConfig = config.model
+    of_model = {"backbone": model.backbone, "input": model.input}
+    return {**config.pretrain.model_dump(mode="json"), **of_model, "seed": config.train.seed, "fold": config.split.fold}
+
+
+def _require_settings(config: Config, run: Run, resume: bool) -> None:
+    """Refuse what pretraining cannot be done with, and a run that was begun with other settings."""
+    if config.train.normalisation != "training":
+        raise UsageError(
+            f"pretrain: windows are scaled by the training role, but train.normalisation is "
+            f"{config.train.normalisation}. Set train.normalisation=training, or pretrain.epochs=0."
+        )
+    latest = run.path / LATEST
+    if not latest.exists():
+        return
+    if not resume:
+        raise UsageError(f"{run.path}: holds a pretraining already. Resume it, or start a new run.")
+    before, now = torch.load(latest, map_location="cpu", weights_only=True)["settings"], _settings(config)
+    changed = [f"{key} {now[key]!r} now, {before.get(key)!r} before" for key in now if now[key] != before.get(key)]
+    if changed:
+        raise UsageError(f"{run.run_id}: pretraining begun with other settings: {'; '.join(changed)}. Start a new run.")

@@ -1,0 +1,270 @@
+"""Checkpoints and their cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seismag.cards import card_path, write_card
+from seismag.config import Config
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError
+from seismag.files import file_sha256
+from seismag.runs import Run
+from seismag.training.checkpoint import (
+    build_card,
+    check_architecture,
+    check_preprocessing,
+    checkpoint_content,
+    load_checkpoint,
+    save_checkpoint,
+)
+from seismag.training.inference import predict_power
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.scaling import Scaling, fit_scaling
+
+
+@pytest.fixture
+def card(store: Any, config: Config, run: Run) -> dict[str, Any]:
+    return build_card(store, config, run)
+
+
+@pytest.fixture
+def scaling(store: Any) -> Scaling:
+    return fit_scaling([store.power[:]])
+
+
+@pytest.fixture
+def model(config: Config) -> ConvNeXtMultiTask:
+    return ConvNeXtMultiTask(config.model)
+
+
+@pytest.fixture
+def path(tmp_path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]) -> Path:
+    save_checkpoint(tmp_path / "models" / "m.pth", model, scaling, card, trained_on=["GTO_1", "GTO_2"])
+    return tmp_path / "models" / "m.pth"
+
+
+def test_loaded_model_is_the_saved_one(path: Path, model: ConvNeXtMultiTask, scaling: Scaling, run: Run) -> None:
+    loaded = load_checkpoint(path)
+    assert not loaded.model.training
+    state = model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in loaded.model.state_dict().items())
+    np.testing.assert_array_equal(loaded.scaling.mean_db, scaling.mean_db)
+    assert loaded.trained_on == ("GTO_1", "GTO_2")
+    assert loaded.card["split"]["n_folds"] == 10
+    assert loaded.card["run_id"] == run.run_id
+    assert loaded.card["dataset_id"] == "d0"
+    assert loaded.card["backbone"] == "convnext_atto"
+    assert (loaded.card["split_name"], loaded.card["fold"]) == ("loeo", 1)
+    assert loaded.card["magnitude_classes"] == list(MAGNITUDE_CLASSES)
+    assert loaded.card["azimuth_classes"] == list(AZIMUTH_CLASSES)
+    assert loaded.card["data_origin"] == ["simulated"]
+    assert len(loaded.card["frequency_hz"]) == 32
+    assert loaded.card["preprocessing"]["segment_s"] == 600
+
+
+def test_file_beside_holds_card_and_sum(path: Path, card: dict[str, Any]) -> None:
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["m.json", "m.pth"]
+    beside = json.loads((path.parent / "m.json").read_text())
+    assert beside["sha256"] == file_sha256(path)
+    assert {key: beside[key] for key in card} == card
+
+
+def test_metrics_added_to_the_json_card_are_found(path: Path, card: dict[str, Any]) -> None:
+    write_card(path, {**card, "metrics": {"balanced_accuracy": 0.3}})
+    assert load_checkpoint(path).card["metrics"] == {"balanced_accuracy": 0.3}
+
+
+def test_missing_model_names_the_commands_that_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SeismagError, match=r"make demo.*models/convnext_loeo_best\.pth.*seismag train"):
+        load_checkpoint(tmp_path / "m.pth")
+
+
+def test_truncated_model_is_called_corrupted(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(SeismagError, match=r"m\.pth: corrupted"):
+        load_checkpoint(path)
+
+
+def test_truncated_model_with_a_fitting_sum_is_no_checkpoint(path: Path, card: dict[str, Any]) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+    write_card(path, card)
+    with pytest.raises(SeismagError, match="not a seismag checkpoint"):
+        load_checkpoint(path)
+
+
+class Surprise:
+    def __reduce__(self) -> Any:
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], Surprise()])
+def test_foreign_file_is_no_checkpoint_and_is_not_executed(
+    tmp_path: Path, content: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(content, tmp_path / "m.pth")
+    write_card(tmp_path / "m.pth", {})
+    with pytest.raises(SeismagError, match="not a seismag checkpoint"):
+        load_checkpoint(tmp_path / "m.pth")
+    assert "executed" not in capsys.readouterr().out
+
+
+def save_content(path: Path, content: dict[str, Any]) -> None:
+    torch.save(content, path)
+    write_card(path, content["card"])
+
+
+@pytest.mark.parametrize(
+    ("part", "named"), [("scaling", "lacks scaling"), ("trained_on", "lacks trained_on"), ("card", "lacks card.")]
+)
+def test_checkpoint_without_a_part_names_it(path: Path, card: dict[str, Any], part: str, named: str) -> None:
+    content = torch.load(path, weights_only=True)
+    torch.save({key: value for key, value in content.items() if key != part}, path)
+    write_card(path, card)
+    with pytest.raises(SeismagError, match=named.replace(".", r"\.") + r".*Copy weights and card again"):
+        load_checkpoint(path)
+
+
+def test_card_without_the_network_names_the_key(path: Path, card: dict[str, Any]) -> None:
+    content = torch.load(path, weights_only=True)
+    del content["card"]["model"]
+    torch.save(content, path)
+    write_card(path, card)
+    with pytest.raises(SeismagError, match=r"m\.pth: damaged.*lacks card\.model\. Copy"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(("part", "name"), [("model", "head_azimuth.5.bias"), ("scaling", "std_db")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(
+    path: Path, card: dict[str, Any], part: str, name: str, value: float
+) -> None:
+    content = torch.load(path, weights_only=True)
+    content[part][name].view(-1)[3] = value
+    torch.save(content, path)
+    write_card(path, card)
+    with pytest.raises(SeismagError, match=rf"{name} holds numbers that are not finite.*train again"):
+        load_checkpoint(path)
+
+
+def test_newer_format_asks_for_an_update(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    save_content(path, checkpoint_content(model, scaling, {**card, "format_version": 99}))
+    with pytest.raises(SeismagError, match=r"written in format 99.*Update"):
+        load_checkpoint(path)
+
+
+def test_classes_in_another_order_are_followed_by_name(
+    path: Path, store: Any, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    expected = predict_power(load_checkpoint(path), store.power[:4])
+    content = checkpoint_content(model, scaling, card)
+    state = {name: value.clone() for name, value in content["model"].items()}
+    order = [2, 0, 3, 1]
+    for name in ("weight", "bias"):
+        state[f"head_magnitude.5.{name}"] = state[f"head_magnitude.5.{name}"][order]
+    content["model"] = state
+    content["card"]["magnitude_classes"] = [MAGNITUDE_CLASSES[place] for place in order]
+    save_content(path, content)
+    loaded = load_checkpoint(path)
+    np.testing.assert_allclose(predict_power(loaded, store.power[:4])[0], expected[0], rtol=1e-6)
+    assert loaded.card["magnitude_classes"] == list(MAGNITUDE_CLASSES)
+
+
+@pytest.mark.parametrize("classes", [["Normal", "Moderate", "Medium", "Huge"], ["Normal", "Moderate", "Medium"]])
+def test_unknown_or_missing_class_is_refused(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any], classes: list[str]
+) -> None:
+    save_content(path, checkpoint_content(model, scaling, {**card, "magnitude_classes": classes}))
+    with pytest.raises(SeismagError, match=r"unknown here: (Huge|none), missing: Large"):
+        load_checkpoint(path)
+
+
+def test_weights_of_another_backbone_are_refused(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    other = {**card, "model": {**card["model"], "backbone": "resnet18", "attention": "cbam"}}
+    save_content(path, checkpoint_content(model, scaling, other))
+    with pytest.raises(
+        SeismagError, match=r"do not fit the model on its card, resnet18, attention cbam, head_width 32: \d+ missing"
+    ) as caught:
+        load_checkpoint(path)
+    assert len(str(caught.value)) < 600
+
+
+def test_checkpoint_of_another_architecture_is_refused_with_both_named(card: dict[str, Any], config: Config) -> None:
+    check_architecture(card, config.model.model_copy(update={"pretrained": True, "head_dropout": 0.1}), Path("m.pth"))
+    asked = config.model.model_copy(update={"backbone": "vgg16", "azimuth_head": "circular"})
+    with pytest.raises(
+        SeismagError,
+        match=r"m\.pth: holds the model convnext_atto, head_width 32, but the configuration asks for "
+        r"vgg16, azimuth_head circular, head_width 32\. Change the model section",
+    ):
+        check_architecture(card, asked, Path("m.pth"))
+
+
+def test_option_of_a_later_version_on_the_card_asks_for_an_update(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    later = {**card, "model": {**card["model"], "azimuth_head": "wavelet"}, "seismag_version": "9.0"}
+    save_content(path, checkpoint_content(model, scaling, later))
+    with pytest.raises(SeismagError, match=r"model\.azimuth_head on its card, 'wavelet', is not known.*by 9\.0"):
+        load_checkpoint(path)
+
+
+def test_card_without_the_options_is_one_of_the_plain_model(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+) -> None:
+    keys = ("backbone", "pretrained", "head_width", "head_dropout", "head_dropout_inner")  # all there were at first
+    early = {**card, "model": {key: card["model"][key] for key in keys}}
+    save_content(path, checkpoint_content(model, scaling, early))
+    assert load_checkpoint(path).model.config == model.config
+
+
+@pytest.mark.parametrize("options", [{"azimuth_head": "circular"}, {"detection_head": True}])
+def test_structured_heads_load_in_our_order_and_refuse_another(
+    path: Path, store: Any, config: Config, scaling: Scaling, card: dict[str, Any], options: dict[str, Any]
+) -> None:
+    structured = config.model.model_copy(update=options)
+    model = ConvNeXtMultiTask(structured).eval()
+    ours = {**card, "model": structured.model_dump()}
+    save_checkpoint(path, model, scaling, ours)
+    loaded = load_checkpoint(path)
+    x = torch.from_numpy(scaling.apply(store.power[:2]))
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(x).azimuth, model(x).azimuth)
+    save_content(path, checkpoint_content(model, scaling, {**ours, "azimuth_classes": list(AZIMUTH_CLASSES[::-1])}))
+    with pytest.raises(SeismagError, match=r"azimuth classes are in the order NW, W.*head .*are not classes"):
+        load_checkpoint(path)
+
+
+def test_card_names_source_and_licence_of_pretrained_weights(
+    store: Any, config: Config, run: Run, card: dict[str, Any]
+) -> None:
+    assert card["pretrained_weights"] is None
+    model = config.model.model_copy(update={"pretrained": True, "backbone": "convnext_tiny.fb_in1k"})
+    card = build_card(store, config.model_copy(update={"model": model}), run)
+    assert card["pretrained_weights"] == {
+        "name": "convnext_tiny.fb_in1k", "source": "timm/convnext_tiny.fb_in1k", "license": "apache-2.0"
+    }  # fmt: skip
+
+
+def test_other_preprocessing_is_named_with_both_values(card: dict[str, Any], run: Run) -> None:
+    check_preprocessing(card, {"window_h": 6, "segment_s": 600, "frequency_rows": "linear"})
+    with pytest.raises(SeismagError, match=rf"{run.run_id}.*segment_s 600 in training, 300 here"):
+        check_preprocessing(card, {"window_h": 6, "segment_s": 300, "frequency_rows": "linear"})
+    with pytest.raises(SeismagError, match=r"n_bins '\(not set\)' in training, 64 here"):
+        check_preprocessing(card, {**card["preprocessing"], "n_bins": 64})
+
+
+def test_card_survives_a_copy_under_another_name(path: Path) -> None:
+    other = path.with_name("convnext_loeo_best.pth")
+    other.write_bytes(path.read_bytes())
+    card_path(other).write_text(card_path(path).read_text())
+    assert load_checkpoint(other).card["fold"] == 1

@@ -1,0 +1,100 @@
+"""Every combination of the model's options, and a model that learns its samples by heart."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from seismag.config import ModelConfig, TrainConfig
+from seismag.training.heads import Outputs
+from seismag.training.losses import MultiTaskLoss
+from seismag.training.model import ConvNeXtMultiTask
+
+Y_MAGNITUDE = np.array([0, 1, 2, 3, 0, 2])
+Y_AZIMUTH = np.array([0, 1, 4, 8, 0, 6])
+LOSSES = [
+    TrainConfig(loss=loss, task_weighting=weighting, label_smoothing=smoothing,
+                class_weights="none" if loss == "logit_adjusted" else "balanced")
+    for loss, weighting, smoothing in itertools.product(
+        ["cross_entropy", "focal", "logit_adjusted"], ["fixed", "uncertainty"], [0.0, 0.1]
+    )
+]  # fmt: skip
+HEADS = list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical", "circular"], [False, True]))
+
+
+def assert_probabilities(outputs: Outputs, detection_head: bool) -> None:
+    magnitude, azimuth = (scores.double().softmax(dim=1) for scores in outputs[:2])
+    for probs, n_classes in ((magnitude, 4), (azimuth, 9)):
+        assert probs.shape[1] == n_classes
+        torch.testing.assert_close(probs.sum(dim=1), torch.ones(len(probs), dtype=torch.float64))
+    if detection_head:
+        assert outputs.event is not None
+        torch.testing.assert_close(magnitude[:, 0], azimuth[:, 0], rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(1 - magnitude[:, 0], outputs.event.double().sigmoid(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("attention", ["none", "cbam"])
+@pytest.mark.parametrize("directional", [False, True])
+@pytest.mark.parametrize("spectra", ["power", "power_cross"])
+def test_every_combination_of_options_learns_and_gives_probabilities(
+    attention: str, directional: bool, spectra: str
+) -> None:
+    shift = 4 * (attention == "cbam") + 2 * directional + (spectra == "power_cross")  # other pairs of head and loss
+    for seed, (magnitude, azimuth, detection) in enumerate(HEADS):
+        torch.manual_seed(seed)
+        config = ModelConfig(
+            backbone="test_convnext", input=spectra, attention=attention, directional_features=directional,
+            magnitude_head=magnitude, azimuth_head=azimuth, detection_head=detection,
+            head_width=32, head_dropout=0.0, head_dropout_inner=0.0,
+        )  # fmt: skip
+        model = ConvNeXtMultiTask(config)
+        loss = MultiTaskLoss(Y_MAGNITUDE, Y_AZIMUTH, LOSSES[(seed + shift) % len(LOSSES)])
+        x = torch.randn(6, model.n_channels, 64, 64)
+        labels = torch.from_numpy(Y_MAGNITUDE), torch.from_numpy(Y_AZIMUTH)
+        parameters = [*model.parameters(), *loss.parameters()]
+        optimizer = torch.optim.AdamW(parameters, lr=2e-3)
+        values = []
+        for _ in range(4):
+            value: Tensor = loss(model(x), *labels)
+            values.append(float(value.detach()))
+            optimizer.zero_grad()
+            value.backward()
+            assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in parameters), config
+            optimizer.step()
+        assert values[-1] < values[0], (config, values)
+        assert_probabilities(model.eval()(x), detection)
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        {},
+        {"magnitude_head": "ordinal", "azimuth_head": "hierarchical", "detection_head": True},
+        {"magnitude_head": "ordinal", "azimuth_head": "circular", "attention": "cbam", "directional_features": True},
+    ],
+)
+def test_model_learns_32_samples_by_heart_in_both_tasks(heads: dict[str, Any]) -> None:
+    rng = np.random.default_rng(5)
+    y_azimuth = np.concatenate([np.zeros(8, dtype=np.int64), 1 + np.arange(24) % 8])
+    y_magnitude = np.where(y_azimuth == 0, 0, 1 + rng.permutation(32) % 3)
+    x = torch.from_numpy(rng.normal(size=(32, 3, 64, 64)).astype(np.float32))  # noise: nothing but memory helps
+    torch.manual_seed(2)
+    model = ConvNeXtMultiTask(ModelConfig(backbone="convnext_atto", **heads))
+    loss = MultiTaskLoss(y_magnitude, y_azimuth, TrainConfig())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
+    labels = torch.from_numpy(y_magnitude), torch.from_numpy(y_azimuth)
+    for _ in range(60):
+        model.train()
+        optimizer.zero_grad()
+        loss(model(x), *labels).backward()
+        optimizer.step()
+        with torch.no_grad():
+            outputs = model.eval()(x)
+        if all(torch.equal(scores.argmax(dim=1), y) for scores, y in zip(outputs[:2], labels, strict=True)):
+            return
+    pytest.fail("not every sample was learnt in 60 steps")

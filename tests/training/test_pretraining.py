@@ -1,0 +1,319 @@
+"""Masked reconstruction: what is masked, what counts, what is read, and where the weights go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from seismag.cards import write_card
+from seismag.config import Config, PretrainConfig
+from seismag.domain import SeismagError, UsageError
+from seismag.runs import Run, create_run
+from seismag.training import pretraining as pretrain
+from seismag.training.checkpoint import load_checkpoint
+from seismag.training.dataset import role_indices
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.pretraining import (
+    HISTORY,
+    LATEST,
+    PRETRAINED,
+    MaskedAutoencoder,
+    UnlabelledWindows,
+    draw_patch_mask,
+    load_backbone,
+    masked_loss,
+    patch_cells,
+    pretrain_model,
+    windows_to_see,
+)
+from seismag.training.scaling import fit_scaling
+from seismag.training.train import train_model
+
+
+def with_pretrain(config: Config, **values: Any) -> Config:
+    settings = {"epochs": 2, "patch_rows": 8, "patch_columns": 8, "decoder_width": 32, **values}
+    return config.model_copy(update={"pretrain": PretrainConfig(**settings)})
+
+
+def with_attributes(store: Any) -> Any:
+    store.attributes |= {"config": {"window_h": 6, "horizon_h": 48}}
+    return store
+
+
+def losses(run: Run) -> list[float]:
+    return pd.read_csv(run.path / HISTORY)["loss"].tolist()
+
+
+@pytest.mark.parametrize(("ratio", "n_masked"), [(0.6, 12), (0.25, 5), (0.01, 1), (0.99, 19)])
+def test_mask_covers_its_share_in_whole_patches(ratio: float, n_masked: int) -> None:
+    spec = PretrainConfig(mask_ratio=ratio, patch_rows=8, patch_columns=8)
+    for seed in range(5):
+        mask = draw_patch_mask(32, 40, spec, np.random.default_rng(seed))
+        patches = mask.reshape(4, 8, 5, 8).transpose(0, 2, 1, 3).reshape(20, 64)
+        assert (patches.all(axis=1) | ~patches.any(axis=1)).all()
+        assert patches.all(axis=1).sum() == n_masked
+
+
+def test_mask_of_a_grid_that_is_no_multiple_of_the_patch_is_cut_at_the_edge() -> None:
+    spec = PretrainConfig(patch_rows=8, patch_columns=8)
+    assert draw_patch_mask(34, 36, spec, np.random.default_rng(0)).shape == (34, 36)
+
+
+def test_patch_as_large_as_the_spectrogram_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"one patch of 32 x 64 covers the whole spectrogram of 32 x 40"):
+        draw_patch_mask(32, 40, PretrainConfig(patch_rows=32, patch_columns=64), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"), [((224, 224), (32, 32)), ((34, 36), (8, 8)), ((34, 140), (8, 32)), ((64, 127), (16, 16))]
+)
+def test_patches_fit_the_grid_where_no_size_is_given(shape: tuple[int, int], patch: tuple[int, int]) -> None:
+    assert patch_cells(*shape, PretrainConfig()) == patch
+    share = draw_patch_mask(*shape, PretrainConfig(), np.random.default_rng(0)).mean()
+    assert share == pytest.approx(0.6, abs=0.15)  # the share asked for, but for patches cut at the edge
+    assert patch_cells(*shape, PretrainConfig(patch_rows=5)) == (5, patch[1])
+
+
+def test_loss_is_the_mean_square_over_counted_cells_alone() -> None:
+    target = torch.zeros(1, 1, 2, 2)
+    predicted = torch.tensor([[[[1.0, 3.0], [100.0, float("nan")]]]])
+    counted = torch.tensor([[[[True, True], [False, False]]]])
+    assert masked_loss(predicted, target, counted).item() == pytest.approx(5.0)  # (1 + 9) / 2
+    assert masked_loss(predicted[..., :1, :], target[..., :1, :], counted[..., 1:, :]).item() == 0.0
+
+
+def test_masked_and_unmeasured_cells_are_told_apart(store: Any, config: Config) -> None:
+    indices = np.arange(10)
+    windows = UnlabelledWindows(store, indices, fit_scaling([store.power[:10]]), with_pretrain(config))
+    _, measured, mask = windows[(0, 0)]  # columns 3 to 5 of window 0 are NaN in the store
+    assert not measured[:, :, 3:6].any()
+    assert measured[:, :, 6:].all()
+    assert mask.shape == (32, 40)
+    assert torch.equal(mask, windows[(0, 0)][2])
+    assert not torch.equal(mask, windows[(1, 0)][2])  # another epoch
+    assert not torch.equal(mask, windows[(0, 1)][2])  # another window
+
+
+def test_coherency_counts_where_both_components_were_measured(store: Any, config: Config) -> None:
+    power = np.array(store.power[:1])
+    power[0, 2, 4] = np.nan  # Z alone
+    phasors = np.zeros((1, 3, 2, *power.shape[2:]), dtype=np.float16)
+    phasors[:, :, 0] = 1.0
+    store.power, store.cross = power, phasors
+    cross = config.model_copy(update={"model": config.model.model_copy(update={"input": "power_cross"})})
+    x, measured, _ = UnlabelledWindows(store, np.arange(1), fit_scaling([np.nan_to_num(power)]), with_pretrain(cross))[
+        0
+    ]
+    assert x.shape == measured.shape == (9, 32, 40)
+    assert measured[:, 4, 10].tolist() == [True, True, False, True, True, False, False, False, False]  # XY, then ZX, ZY
+
+
+def test_what_is_masked_does_not_change_the_reconstruction() -> None:
+    torch.manual_seed(0)
+    model = MaskedAutoencoder(ConvNeXtMultiTask(small().model).backbone, 3, 16).eval()
+    mask = torch.from_numpy(draw_patch_mask(34, 36, PretrainConfig(patch_rows=8, patch_columns=8), rng()))[None]
+    x = torch.randn(1, 3, 34, 36)
+    changed = torch.where(mask[:, None], torch.randn_like(x), x)
+    with torch.no_grad():
+        one, other = model(x, mask), model(changed, mask)
+        assert one.shape == x.shape
+        assert torch.equal(one, other)
+        assert not torch.equal(one, model(x + 1.0, mask))
+
+
+def test_wholly_masked_places_are_zero_in_the_feature_map() -> None:
+    model = MaskedAutoencoder(ConvNeXtMultiTask(small().model).backbone, 3, 16).eval()
+    visible = torch.ones(1, 1, 64, 64)
+    visible[..., 32:, :32] = 0
+    with torch.no_grad():
+        encoded, seen = model.encode(torch.randn(1, 3, 64, 64), visible)
+    assert seen[0, 0].tolist() == [[1, 1], [0, 1]]
+    assert (encoded[..., 1, 0] == 0).all()
+    assert (encoded[..., 0, 0] != 0).any()
+
+
+def test_loss_falls_and_the_backbone_moves(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+    noise = np.random.default_rng(5)
+    levels = noise.normal(-20, 10, (48, 1, 1, 1))  # each window has one level, which its visible part tells
+    store.power = (levels + noise.normal(0, 1, store.power.shape)).astype(np.float16)
+    state = torch.get_rng_state()
+    path = pretrain_model(store, split, with_pretrain(config, epochs=12, warmup_epochs=1.0), run)
+    assert torch.equal(torch.get_rng_state(), state)
+    history = losses(run)
+    assert len(history) == 12
+    assert history[-1] < 0.8 * history[0] < 1.2  # telling nothing but the mean costs 1
+    assert path == run.path / PRETRAINED
+    assert not (run.path / LATEST).exists()
+    content = torch.load(path, weights_only=True)
+    assert all(key.startswith("backbone.") for key in content["model"])
+    train_ids = split.loc[split["role"] == "train", "sample_id"]
+    assert sorted(content["trained_on"]) == sorted(train_ids)
+    assert run.provenance()["pretrained_on"] == {"dataset_id": "d0", "windows": 28}
+
+
+def test_learning_rate_is_that_of_the_section_pretrain(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def noted(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
+        rates.extend(group["lr"] for group in self.param_groups)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    pretrain_model(store, split, with_pretrain(config, epochs=1, warmup_epochs=0.5, learning_rate=3e-4), run)
+    assert max(rates) == pytest.approx(3e-4)
+
+
+class Spy:
+    """An array that notes which rows are read."""
+
+    def __init__(self, array: Any) -> None:
+        self.array, self.read = array, set[int]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.array, name)
+
+    def __getitem__(self, rows: Any) -> Any:
+        first = rows[0] if isinstance(rows, tuple) else rows
+        self.read |= set(np.atleast_1d(np.arange(len(self.array.shape) and self.array.shape[0])[first]).tolist())
+        return self.array[rows]
+
+
+def test_no_window_outside_the_training_role_is_read(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Spy(store.power)
+    read: set[int] = set()
+
+    def note(array: Any, first: int, end: int) -> Any:
+        assert array is spy
+        read.update(range(first, end))
+        return array.array[first:end]
+
+    monkeypatch.setattr("seismag.training.dataset.read_samples", note)
+    store.power = spy
+    pretrain_model(store, split, with_pretrain(config), run)
+    assert read | spy.read == set(role_indices(store.samples, split, 1, "train").tolist())
+
+
+def test_windows_of_another_store_near_validation_or_test_are_left_out(
+    store: Any, split: pd.DataFrame, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_attributes(store)
+    monkeypatch.setattr(pretrain, "open_store", lambda _: store)
+    source, seen = windows_to_see(store, split, with_pretrain(config, store="elsewhere"))
+    assert source is store
+    held = ~store.samples["sample_id"].isin(split.loc[split["role"] == "train", "sample_id"])
+    start = store.samples["start_utc"]
+    for place in range(len(start)):  # the slow way
+        gaps = [abs(start[place] - other) - pd.Timedelta(hours=6) for other in start[held]]
+        assert (place in seen) == (min(gaps) >= pd.Timedelta(hours=54))
+    assert 0 < len(seen) < 28
+
+
+def test_another_store_of_another_grid_is_refused(
+    store: Any, split: pd.DataFrame, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other:
+        path = Path("other.zarr")
+        attributes = {"preprocessing": {**store.attributes["preprocessing"], "segment_s": 300}}  # noqa: RUF012
+
+    monkeypatch.setattr(pretrain, "open_store", lambda _: Other())
+    with pytest.raises(SeismagError, match=r"other\.zarr: prepared with other segment_s than"):
+        windows_to_see(store, split, with_pretrain(config, store="other.zarr"))
+
+
+def test_a_second_run_gives_the_same_weights_and_so_does_a_resumed_one(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_pretrain(config, epochs=3)
+    runs = [create_run(tmp_path / f"runs{i}", "trial", settings, dataset_id="d0") for i in range(3)]
+    for run in runs[:2]:
+        pretrain_model(store, split, settings, run)
+
+    original = pretrain._Writer.on_train_epoch_end
+
+    def interrupted(self: Any, trainer: Any, module: Any) -> None:
+        original(self, trainer, module)
+        if len(module.history) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain._Writer, "on_train_epoch_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_model(store, split, settings, runs[2])
+    assert len(losses(runs[2])) == 2
+    with pytest.raises(UsageError, match="holds a pretraining already"):
+        pretrain_model(store, split, settings, runs[2])
+    with pytest.raises(UsageError, match=r"other settings: mask_ratio 0\.3 now, 0\.6 before"):
+        pretrain_model(store, split, with_pretrain(config, epochs=3, mask_ratio=0.3), runs[2], resume=True)
+    pretrain_model(store, split, settings, runs[2], resume=True)
+    states = [torch.load(run.path / PRETRAINED, weights_only=True)["model"] for run in runs]
+    for other in states[1:]:
+        assert all(torch.equal(other[key], value) for key, value in states[0].items())
+    assert losses(runs[0]) == losses(runs[2])
+
+
+def test_weights_load_into_the_model_and_the_training_starts_from_them(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_pretrain(config)
+    path = pretrain_model(store, split, settings, run)
+    model = ConvNeXtMultiTask(config.model)
+    load_backbone(model, path)
+    state = torch.load(path, weights_only=True)["model"]
+    assert all(torch.equal(state[f"backbone.{key}"], value) for key, value in model.backbone.state_dict().items())
+    loaded = []
+    monkeypatch.setattr("seismag.training.train.load_backbone", lambda model, path: loaded.append((model, path)))
+    train_model(store, split, settings, run, progress=False)
+    assert [path for _, path in loaded] == [run.path / PRETRAINED]
+
+
+def test_windows_of_the_pretraining_stay_unfit_for_a_judgement(
+    store: Any, split: pd.DataFrame, config: Config, run: Run
+) -> None:
+    settings = with_pretrain(config, epochs=1)
+    path = pretrain_model(store, split, settings, run)
+    content = torch.load(path, weights_only=True)
+    content["trained_on"].append("ALR-2020-01-01T00")  # as of another store
+    torch.save(content, path)
+    write_card(path, content["card"])
+    train_model(store, split, settings, run, progress=False)
+    of_roles = split.loc[split["role"].isin(["train", "val"]), "sample_id"]
+    assert set(load_checkpoint(run.best_model).trained_on) == {*of_roles, "ALR-2020-01-01T00"}
+
+
+def test_weights_of_another_backbone_are_refused_by_name(
+    store: Any, split: pd.DataFrame, config: Config, run: Run
+) -> None:
+    path = pretrain_model(store, split, with_pretrain(config, epochs=1), run)
+    other = ConvNeXtMultiTask(config.model.model_copy(update={"backbone": "convnext_femto"}))
+    with pytest.raises(SeismagError, match=r"holds the backbone convnext_atto with 3 channels.*convnext_femto with 3"):
+        load_backbone(other, path)
+
+
+def test_a_backbone_that_is_no_convnext_is_refused(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+    other = config.model_copy(update={"model": config.model.model_copy(update={"backbone": "efficientnet_b0"})})
+    with pytest.raises(UsageError, match="made for ConvNeXt backbones"):
+        pretrain_model(store, split, with_pretrain(other), run)
+
+
+def test_trailing_normalisation_is_refused(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+    other = config.model_copy(update={"train": config.train.model_copy(update={"normalisation": "trailing"})})
+    with pytest.raises(UsageError, match=r"train\.normalisation is trailing"):
+        pretrain_model(store, split, with_pretrain(other), run)
+
+
+def small() -> Config:
+    return Config.model_validate({"model": {"backbone": "convnext_atto", "head_width": 32}})
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)

@@ -1,0 +1,151 @@
+"""One run from store to judged predictions, on a small store with a signal that can be learned."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fixtures.study_store import CLUSTERS, PER_CLUSTER, make_store
+from fixtures.training_settings import settings
+from seismag.domain import DataError, UsageError
+from seismag.scoring.text import format_summary
+from seismag.training import run as training_run
+from seismag.training.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
+from seismag.training.run import judge_model, run_training, unseen_windows
+from seismag.windows.store import open_store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.fixture(scope="module")
+def store_path(folder):
+    return make_store(folder / "store")
+
+
+@pytest.fixture(scope="module")
+def run(folder, store_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return run_training(settings(), store_path, progress=False)
+
+
+def test_a_run_learns_what_was_planted_and_says_by_how_much(run):
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    assert metrics["role"] == "test"
+    assert metrics["detection"]["balanced_accuracy"]["value"] > 0.9
+    assert metrics["detection"]["skill_above_best_baseline"]["balanced_accuracy"]["low"] > 0.2
+    assert metrics["dataset_id"] == "one"
+    assert metrics["alarms"]["references"]["uniform"]["area_skill"]["value"] > 0.9
+
+
+def test_a_run_folder_holds_what_the_design_lists(run, store_path):
+    names = {path.name for path in run.path.iterdir()}
+    assert {
+        "config.yaml", "provenance.json", "history.csv", "best_model.pth", "checkpoint_latest.pth", "metrics.json",
+        "predictions.parquet", "embeddings.npy", "training_curves.png", "confusion_magnitude.png", "scores.png",
+    } <= names  # fmt: skip
+    assert run.config().data.store == str(store_path)
+    assert run.provenance()["status"] == "complete"
+    card = json.loads((run.path / "best_model.json").read_text())
+    assert card["metrics"]["detection"]["balanced_accuracy"]["value"] > 0.9
+    assert card["data_origin"] == ["simulated"]
+
+
+def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, folder):
+    copy_checkpoint(run.best_model, folder / "models" / "copy.pth")
+    metrics, predictions = judge_model(folder / "models" / "copy.pth", store_path, settings().evaluate, folder / "out")
+    recorded = json.loads((run.path / "metrics.json").read_text())
+    assert metrics["magnitude"]["confusion"] == recorded["magnitude"]["confusion"]
+    ours = pd.read_parquet(run.predictions)
+    assert predictions[["role", "sample_id"]].equals(ours[["role", "sample_id"]])
+    assert len(np.load(folder / "out" / "embeddings.npy")) == len(predictions)
+    assert json.loads((folder / "models" / "copy.json").read_text())["file"] == "copy.pth"
+
+
+def test_a_stored_model_is_calibrated_on_the_validation_role_of_its_fold(run, store_path):
+    metrics, _ = judge_model(run.best_model, store_path, settings().evaluate)
+    recorded = json.loads((run.path / "metrics.json").read_text())
+    for task in ("magnitude", "azimuth", "detection"):
+        ours, then = metrics[task]["calibration"], recorded[task]["calibration"]
+        assert ours["folds"][0]["n"] == then["folds"][0]["n"] > 0
+        assert ours["log_score"]["temperature"]["value"] == pytest.approx(then["log_score"]["temperature"]["value"])
+        assert metrics[task]["conformal"]["coverage"] == recorded[task]["conformal"]["coverage"]
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_anything_is_predicted(run, store_path, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(training_run, "predict_with_embeddings", None)
+    with pytest.raises(DataError, match=r"file/out: cannot be made \(.*\)\. Choose another --out"):
+        judge_model(run.best_model, store_path, settings().evaluate, tmp_path / "file" / "out")
+
+
+def test_a_model_is_never_judged_on_windows_of_its_training(run, store_path):
+    _, predictions = judge_model(run.best_model, store_path, settings().evaluate)
+    predictions = predictions[predictions["role"] == "test"]
+    assert not set(predictions["sample_id"]) & set(load_checkpoint(run.best_model).trained_on)
+
+
+def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path):
+    trained = set(load_checkpoint(run.best_model).trained_on)
+    other = make_store(tmp_path / "other", seed=1, dataset_id="two")
+    _, predictions = judge_model(run.best_model, other, settings().evaluate)
+    samples = set(open_store(other).samples["sample_id"])
+    assert set(predictions["sample_id"]) == samples - trained  # groups lie ten days apart, and are whole
+    later = make_store(tmp_path / "later", seed=1, dataset_id="three", start="2024-01-01")
+    metrics, _ = judge_model(run.best_model, later, settings().evaluate)
+    assert metrics["n"] == 2 * CLUSTERS * PER_CLUSTER
+    assert "not calibrated, no conformal sets: No rows of the role val in fold 1" in format_summary(metrics)
+
+
+def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp_path, caplog):
+    store = open_store(store_path)
+    samples = store.samples
+    samples.at[40, "cluster_ids"] = ["e0", "e10"]  # the first window of another cluster also holds the event of e0
+    trained_on = (
+        samples["sample_id"][1],
+        "GTO-2021-01-21T05:00:00.000",
+    )  # of e0; 2 h after normal:2, not in this store
+    loaded = LoadedModel(tmp_path / "m.pth", None, None, {"dataset_id": "elsewhere"}, trained_on)
+    indices, split = unseen_windows(loaded, store)
+    assert split is None
+    assert set(range(len(samples))) - set(indices) == {0, 1, 2, 3, 8, 9, 10, 11, 40}
+    assert "left out: 1 windows that the model was trained on, and 8 that share" in caplog.text
+
+
+def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+    def stop(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "predict_roles", stop)
+    before = set((folder / "experiments_convnext").iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        run_training(settings(1), store_path, progress=False)
+    (left,) = set((folder / "experiments_convnext").iterdir()) - before
+    assert json.loads((left / "provenance.json").read_text())["status"] == "failed"
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    resumed = run_training(settings(1), store_path, resume=left, progress=False)
+    assert resumed.provenance()["status"] == "complete"
+    assert (left / "metrics.json").is_file()
+
+
+def test_a_run_is_not_resumed_on_other_data(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = make_store(tmp_path / "other", dataset_id="two")
+    with pytest.raises(UsageError, match="begun on data set one, not on two"):
+        run_training(settings(), other, resume=run.path, progress=False)
+
+
+def test_a_store_without_samples_says_where_the_reasons_are(tmp_path):
+    path = make_store(tmp_path / "store")
+    pd.read_parquet(path / "samples.parquet").iloc[:0].to_parquet(path / "samples.parquet")
+    with pytest.raises(DataError, match=r"0 rows in samples\.parquet|holds no sample"):
+        run_training(settings(), path)

@@ -1,0 +1,255 @@
+"""Training of a run on a tiny store."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from seismag.config import Config
+from seismag.domain import SeismagError, UsageError
+from seismag.runs import Run, create_run
+from seismag.training.checkpoint import load_checkpoint
+from seismag.training.inference import predict_roles
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.train import train_model
+
+COLUMNS = (
+    "epoch,learning_rate,train_loss,val_loss,val_balanced_accuracy_magnitude,val_balanced_accuracy_azimuth,seconds"
+)
+
+
+def with_train(config: Config, **values: Any) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update=values)})
+
+
+def latest_weights(run: Run) -> dict[str, torch.Tensor]:
+    return torch.load(run.latest_checkpoint, weights_only=True)["model"]  # type: ignore[no-any-return]
+
+
+def assert_same_weights(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_training_fills_the_run_folder(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(run.path.parent)
+    caplog.set_level(logging.INFO, logger="seismag")
+    rng_state = torch.get_rng_state()
+    result = train_model(store, split, config, run, progress=False)
+    assert torch.equal(torch.get_rng_state(), rng_state)
+    names = {path.name for path in run.path.iterdir()}
+    assert names == {
+        "config.yaml", "provenance.json", "history.csv", "tensorboard",
+        "best_model.pth", "best_model.json", "checkpoint_latest.pth", "checkpoint_latest.json",
+    }  # fmt: skip
+    assert [path.name for path in run.path.parent.iterdir()] == [run.run_id]  # nothing written elsewhere
+    assert list((run.path / "tensorboard").glob("events*"))
+    assert (run.path / "history.csv").read_text().splitlines()[0] == COLUMNS
+    history = pd.read_csv(run.path / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["learning_rate"].iloc[0] > history["learning_rate"].iloc[2] > 0
+    assert result.best_val_loss == pytest.approx(history["val_loss"].min())
+    assert result.best_epoch == history["epoch"][history["val_loss"].idxmin()]
+    assert not result.stopped_early
+    lines = [record.message for record in caplog.records if record.message.startswith("epoch")]
+    assert len(lines) == 3
+    assert "epoch 3/3" in lines[2]
+    loaded = load_checkpoint(run.best_model)
+    assert set(loaded.trained_on) == set(split.loc[split["role"].isin(["train", "val"]), "sample_id"])
+    card = loaded.card
+    assert card["epoch"] == result.best_epoch
+    assert card["val_loss"] == pytest.approx(result.best_val_loss)
+
+    table = predict_roles(run, store, split)
+    assert table["role"].value_counts().to_dict() == {"val": 8, "test": 8}
+    pd.testing.assert_frame_equal(pd.read_parquet(run.predictions), table)
+    assert np.load(run.path / "embeddings.npy").shape == (16, 320)
+
+
+def test_same_seed_gives_the_same_numbers_and_another_does_not(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
+) -> None:
+    config = with_train(config, epochs=1)
+    weights = []
+    for seed in (1, 1, 2):
+        seeded = with_train(config, seed=seed)
+        run = create_run(tmp_path / f"runs{len(weights)}", "trial", seeded)
+        train_model(store, split, seeded, run, progress=False)
+        weights.append(latest_weights(run))
+    assert_same_weights(weights[0], weights[1])
+    with pytest.raises(AssertionError):
+        assert_same_weights(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(("killed_after", "workers"), [(1, 0), (2, 2)])
+def test_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path, killed_after: int, workers: int
+) -> None:
+    whole = create_run(tmp_path / "whole", "trial", config)
+    train_model(store, split, config, whole, progress=False)
+
+    def kill(record: dict[str, float]) -> None:
+        if record["epoch"] == killed_after:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(store, split, config, run, progress=False, on_epoch=kill)
+    assert signal.getsignal(signal.SIGINT) == handler
+    torch.manual_seed(99)  # whatever else the new process does
+    result = train_model(store, split, with_train(config, num_workers=workers), run, resume=True, progress=False)
+    assert run.provenance()["resumed_after_epochs"] == [killed_after]
+    assert_same_weights(latest_weights(run), latest_weights(whole))
+    assert_same_weights(
+        load_checkpoint(run.best_model).model.state_dict(), load_checkpoint(whole.best_model).model.state_dict()
+    )
+    columns = [name for name in COLUMNS.split(",") if name != "seconds"]
+    pd.testing.assert_frame_equal(result.history[columns], pd.read_csv(whole.path / "history.csv")[columns])
+
+
+def test_resuming_a_finished_training_changes_nothing(
+    store: Any, split: pd.DataFrame, config: Config, run: Run
+) -> None:
+    config = with_train(config, epochs=1)
+    (run.path / "config.yaml").write_text((run.path / "config.yaml").read_text().replace("epochs: 3", "epochs: 1"))
+    first = train_model(store, split, config, run, progress=False)
+    before = run.latest_checkpoint.read_bytes()
+    again = train_model(store, split, config, run, resume=True, progress=False)
+    assert run.latest_checkpoint.read_bytes() == before
+    pd.testing.assert_frame_equal(first.history, again.history)
+
+    with pytest.raises(UsageError, match="holds a training already"):
+        train_model(store, split, config, run, progress=False)
+    with pytest.raises(UsageError, match=r"train\.learning_rate 0\.5 now, 0\.001 before"):
+        train_model(store, split, with_train(config, learning_rate=0.5), run, resume=True, progress=False)
+    store.attributes["dataset_id"] = "other"
+    with pytest.raises(UsageError, match="begun on the dataset d0, not other"):
+        train_model(store, split, config, run, resume=True, progress=False)
+
+
+def test_training_never_reads_the_test_role(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+    held_out = store.samples["sample_id"].isin(split.loc[split["role"].isin(["test", "purged"]), "sample_id"])
+    power = store.power[:]
+    power[held_out.to_numpy()] = np.inf  # reading one is an error
+    store.power = power
+    store.samples.loc[held_out, ["magnitude_class", "azimuth_class"]] = "unheard of"
+    train_model(store, split, with_train(config, epochs=1), run, progress=False)
+
+
+@pytest.mark.parametrize("role", ["train", "val", "test"])
+def test_empty_role_is_refused_before_training(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, role: str
+) -> None:
+    with pytest.raises(SeismagError, match=f"fold 1 has no sample in the role {role}"):
+        train_model(store, split[split["role"] != role], config, run, progress=False)
+
+
+def test_loss_that_is_no_number_names_epoch_step_and_way_out(
+    store: Any, split: pd.DataFrame, config: Config, run: Run
+) -> None:
+    wild = with_train(config, learning_rate=1e30)
+    with pytest.raises(SeismagError, match=r"epoch 1, .*loss is (nan|inf)\. Lower train\.learning_rate \(now 1e\+30\)"):
+        train_model(store, split, wild, run, progress=False)
+
+
+def test_too_little_memory_for_the_batch_is_named(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConvNeXtMultiTask, "classify", lambda *_: torch.empty(10**15))
+    monkeypatch.setattr(ConvNeXtMultiTask, "check_input", lambda *_: None)
+    with pytest.raises(SeismagError, match=r"too little memory for a step with train\.batch_size 8 .*to 4"):
+        train_model(store, split, config, run, progress=False)
+
+
+def test_all_options_together_resume_to_the_same_weights_and_predict(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
+) -> None:
+    options = {"backbone": "test_convnext", "attention": "cbam", "directional_features": True, "detection_head": True}
+    heads = {"magnitude_head": "ordinal", "azimuth_head": "hierarchical"}
+    config = config.model_copy(update={"model": config.model.model_copy(update=options | heads)})
+    config = with_train(config, loss="focal", label_smoothing=0.05, task_weighting="uncertainty")
+    whole, run = (create_run(tmp_path / name, "trial", config) for name in ("whole", "part"))
+    history = train_model(store, split, config, whole, progress=False).history
+    assert list(history.columns[-3:]) == ["weight_magnitude", "weight_azimuth", "seconds"]
+    assert history["weight_azimuth"].iloc[-1] != pytest.approx(0.5, abs=1e-6)
+
+    def kill(record: dict[str, float]) -> None:
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(store, split, config, run, progress=False, on_epoch=kill)
+    result = train_model(store, split, config, run, resume=True, progress=False)
+    assert_same_weights(latest_weights(run), latest_weights(whole))
+    assert result.history["weight_azimuth"].tolist() == history["weight_azimuth"].tolist()
+    table = predict_roles(run, store, split)
+    np.testing.assert_allclose(table["p_magnitude_Normal"], table["p_azimuth_Normal"], rtol=1e-5)
+
+
+def test_checkpoint_of_another_architecture_in_the_run_is_refused(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path
+) -> None:
+    other = config.model_copy(update={"model": config.model.model_copy(update={"backbone": "test_resnet"})})
+    other = with_train(other, epochs=1)
+    stray = create_run(tmp_path / "stray", "trial", other)
+    train_model(store, split, other, stray, progress=False)
+    for name in ("checkpoint_latest.pth", "checkpoint_latest.json"):
+        (run.path / name).write_bytes((stray.path / name).read_bytes())
+    with pytest.raises(SeismagError, match=r"holds the model test_resnet, .* asks for convnext_atto"):
+        train_model(store, split, config, run, resume=True, progress=False)
+
+
+def test_training_stops_when_patience_is_exhausted(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+    # a rate this small leaves the weights as they are (float32), so no epoch is better than the first
+    idle = with_train(config, epochs=9, patience=2, learning_rate=1e-20)
+    result = train_model(store, split, idle, run, progress=False)
+    assert result.stopped_early
+    assert (result.best_epoch, len(result.history)) == (1, 3)
+
+
+def test_class_absent_from_training_is_named_in_the_run(
+    store: Any, split: pd.DataFrame, config: Config, run: Run
+) -> None:
+    large = store.samples["magnitude_class"] == "Large"
+    store.samples.loc[large, "magnitude_class"] = "Medium"
+    result = train_model(store, split, with_train(config, epochs=1), run, progress=False)
+    assert "magnitude: no training sample of Large" in result.warnings[0]
+    assert run.provenance()["warnings"] == list(result.warnings)
+
+
+def test_validation_with_unlearnable_classes_only_is_refused(
+    store: Any, split: pd.DataFrame, config: Config, run: Run
+) -> None:
+    val = store.samples["sample_id"].isin(split.loc[split["role"] == "val", "sample_id"])
+    store.samples["magnitude_class"] = np.where(val, "Large", "Normal")
+    with pytest.raises(SeismagError, match="magnitude: the validation role holds only classes that training lacks"):
+        train_model(store, split, config, run, progress=False)
+
+
+def test_progress_bar_goes_to_standard_error(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_model(store, split, with_train(config, epochs=1), run, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Epoch" in captured.err
+
+
+def test_training_without_a_terminal_prints_nothing_but_log_lines(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, capfd: pytest.CaptureFixture[str], recwarn: Any
+) -> None:
+    train_model(store, split, with_train(config, epochs=1), run)
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "Tip" not in captured.err
+    assert "GPU" not in captured.err
+    assert [str(entry.message) for entry in recwarn] == []

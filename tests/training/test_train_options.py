@@ -1,0 +1,242 @@
+"""Options of the trainer: what each changes, and that a training with it can be interrupted and repeated."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from seismag.config import Config, build_config
+from seismag.config.tree import read_config_tree
+from seismag.domain import SeismagError, UsageError
+from seismag.runs import Run, create_run
+from seismag.training import processes
+from seismag.training.checkpoint import load_checkpoint
+from seismag.training.train import train_model
+
+QUIET = {"head_dropout": 0.0, "head_dropout_inner": 0.0, "backbone": "test_convnext"}
+AUGMENT = {"time_masks": 1, "gridmask_probability": 0.5, "gridmask_min_cells": 8, "mixup_alpha": 0.4, "gain_db": 2.0}
+
+
+def changed(config: Config, sections: dict[str, Any] | None = None, **train: Any) -> Config:
+    tree = config.model_dump()
+    for section, values in {"train": train, **(sections or {})}.items():
+        tree[section] |= values
+    return build_config(tree)
+
+
+def train(store: Any, split: pd.DataFrame, config: Config, folder: Path) -> tuple[Run, pd.DataFrame]:
+    run = create_run(folder, "trial", config, dataset_id="d0")
+    return run, train_model(store, split, config, run, progress=False).history
+
+
+def latest(run: Run) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(run.latest_checkpoint, weights_only=True)
+    return content
+
+
+def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_averaged_weights_are_those_that_are_judged_and_kept(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
+) -> None:
+    plain_run, plain = train(store, split, changed(config, {"model": QUIET}), tmp_path / "plain")
+    run, averaged = train(store, split, changed(config, {"model": QUIET}, ema_decay=0.9), tmp_path / "averaged")
+    own, content = latest(plain_run)["model"], latest(run)
+    assert averaged["train_loss"].tolist() == plain["train_loss"].tolist()  # the optimiser's path is the same
+    assert (averaged["val_loss"] != plain["val_loss"]).all()
+    trained = {name.removeprefix("model."): t for name, t in content["state_dict"].items() if name.startswith("model.")}
+    assert_same(trained, own)
+    assert_same(content["model"], content["average"]["values"])
+    best = load_checkpoint(run.best_model)
+    assert best.card["ema_decay"] == 0.9
+    assert best.card["epoch"] == 1 + averaged["val_loss"].idxmin()
+    if best.card["epoch"] == len(averaged):
+        assert_same(best.model.state_dict(), content["model"])
+
+
+def test_accumulated_batches_are_one_batch(store: Any, split: pd.DataFrame, config: Config, tmp_path: Path) -> None:
+    # 28 windows: steps of 16 and 12, the latter of batches of 8 and 4
+    results = []
+    for batch_size, accumulate in ((16, 1), (8, 2)):
+        values = {"batch_size": batch_size, "accumulate": accumulate}
+        run, history = train(store, split, changed(config, {"model": QUIET}, **values), tmp_path / str(batch_size))
+        results.append((latest(run), history))
+    (one, history_one), (two, history_two) = results
+    assert one["global_step"] == two["global_step"] == 6
+    for name, tensor in one["model"].items():
+        torch.testing.assert_close(two["model"][name], tensor, rtol=1e-3, atol=1e-5)
+    for column in ("learning_rate", "train_loss", "val_loss"):
+        np.testing.assert_allclose(history_two[column], history_one[column], rtol=1e-4)
+
+
+def test_early_epochs_see_a_coarser_grid_and_validation_the_full_one(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, tuple[int, ...]]] = []
+    forward = nn.Module.__call__
+
+    def watched(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if type(module).__name__ == "ConvNeXtMultiTask" and len(args[0]) > 1:
+            seen.append((module.training, tuple(args[0].shape[2:])))
+        return forward(module, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "__call__", watched)
+    config = changed(config, {"model": {"backbone": "test_resnet"}}, resize=[[1, 2], [3, 1]], batch_size=28)
+    train(store, split, config, tmp_path / "runs")
+    coarse, full = (16, 20), (32, 40)
+    assert seen == [(True, coarse), (False, full)] * 2 + [(True, full), (False, full)]
+
+
+def test_grid_that_becomes_too_coarse_is_refused_before_training(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(SeismagError, match=r"train\.resize, 20 x 20 cells: .* does not take spectrograms of 2 x 2"):
+        train(store, split, changed(config, resize=[[1, 20]]), tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    ("sections", "values"),
+    [
+        ({"augment": AUGMENT}, {"ema_decay": 0.9}),
+        ({"model": {"backbone": "test_resnet"}}, {"accumulate": 3, "resize": [[1, 2], [2, 1]], "layer_decay": 0.5}),
+        ({}, {"precision": "bf16-mixed", "loss": "focal"}),
+        ({}, {"scope": "heads", "init_from": "start"}),
+        ({"model": {"backbone": "test_resnet"}}, {"scope": "last_stage", "init_from": "start", "ema_decay": 0.9}),
+    ],
+)
+def test_training_with_options_repeats_and_resumes_to_the_same_numbers(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, sections: dict[str, Any], values: dict[str, Any]
+) -> None:
+    config = changed(config, {"model": {"backbone": "test_convnext"}})
+    config = changed(config, {"model": sections.get("model", {})})
+    if "init_from" in values:
+        start, _ = train(store, split, changed(config, epochs=1), tmp_path / "start")
+        values = values | {"init_from": str(start.path)}
+    config = changed(config, sections, **values)
+    whole, history = train(store, split, config, tmp_path / "whole")
+    part = create_run(tmp_path / "part", "trial", config, dataset_id="d0")
+
+    def kill(record: dict[str, float]) -> None:
+        if record["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(store, split, config, part, progress=False, on_epoch=kill)
+    torch.manual_seed(99)  # whatever else the new process does
+    resumed = train_model(store, split, config, part, resume=True, progress=False).history
+    pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
+    for key in ("model", "state_dict"):
+        assert_same(latest(part)[key], latest(whole)[key])
+    assert_same(
+        load_checkpoint(part.best_model).model.state_dict(), load_checkpoint(whole.best_model).model.state_dict()
+    )
+
+
+def test_model_that_cannot_be_compiled_here_says_so(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    def refuse(*_: Any) -> None:
+        raise InvalidCxxCompiler
+
+    def compile_lazily(module: nn.Module) -> None:
+        module._compiled_call_impl = refuse
+
+    monkeypatch.setattr(nn.Module, "compile", compile_lazily)
+    with pytest.raises(SeismagError, match=r"train\.compile: this machine cannot compile .*Set train\.compile=false"):
+        train(store, split, changed(config, compile=True), tmp_path / "runs")
+
+
+def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UsageError, match=r"train\.devices is 3, but there are 2 GPUs"):
+        processes.require_devices(3)
+
+
+def test_more_processes_than_validation_windows_are_refused_before_one_starts(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seismag.training.train.run_processes", lambda *_: pytest.fail("processes were started"))
+    with pytest.raises(UsageError, match=r"train\.devices is 9, but the validation role has 8 windows.*devices=8"):
+        train(store, split, changed(config, devices=9), tmp_path)
+
+
+def test_reason_of_a_failing_process_is_the_message() -> None:
+    with pytest.raises(UsageError, match=r"none\.yaml"):
+        processes.run_processes(read_config_tree, (Path("none.yaml"), []), 1)
+
+
+def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
+    script, started = tmp_path / "script.py", tmp_path / "started"
+    script.write_text(f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(60)\n")
+
+    def interrupt() -> None:
+        while not started.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the command line sets one of its own
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            processes.run_processes(runpy.run_path, (str(script),), 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    for process in multiprocessing.active_children():
+        process.join(timeout=5)
+        assert process.exitcode is not None
+
+
+def test_resuming_in_several_processes_is_noted_once(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(config, {"model": QUIET}, epochs=1)
+    run, _ = train(store, split, config, tmp_path)
+    train_model(store, split, config, run, resume=True, progress=False)
+    monkeypatch.setenv("SEISMAG_RANK", "0")  # as in a process that the first one started
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    train_model(store, split, config, run, resume=True, progress=False)
+    assert run.provenance()["resumed_after_epochs"] == [1]
+
+
+def test_float16_without_a_gpu_is_refused(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=r"train\.precision 16-mixed needs a GPU.*bf16-mixed"):
+        train(store, split, changed(config, precision="16-mixed"), tmp_path)
+
+
+def test_two_processes_train_like_one_with_batches_twice_as_large(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
+) -> None:
+    config = changed(config, {"model": QUIET, "augment": {"time_masks": 1}}, epochs=2, ema_decay=0.5)
+    one, history = train(store, split, changed(config, batch_size=8), tmp_path / "one")
+    plain = SimpleNamespace(**vars(store))  # a new process cannot import the class of a fixture
+    two, _ = train(plain, split, changed(config, batch_size=4, devices=2), tmp_path / "two")
+    written = pd.read_csv(two.path / "history.csv")
+    assert len(written) == 2
+    for column in ("learning_rate", "train_loss", "val_loss", "val_balanced_accuracy_azimuth"):
+        np.testing.assert_allclose(written[column], history[column], rtol=1e-3, err_msg=column)
+    for name, tensor in latest(one)["model"].items():
+        torch.testing.assert_close(latest(two)["model"][name], tensor, rtol=1e-2, atol=1e-4)
+    assert sorted(path.name for path in two.path.iterdir()) == sorted(path.name for path in one.path.iterdir())
+    assert len(list((two.path / "tensorboard").glob("events*"))) == 1
+    assert load_checkpoint(two.best_model).card["epoch"] == 1 + written["val_loss"].idxmin()
