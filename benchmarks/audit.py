@@ -38,13 +38,13 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
+from seismag.audit.compute import audit_predictions, audit_store, audit_table  # noqa: E402
 from seismag.config import AuditConfig, DataConfig, load_config  # noqa: E402
 from seismag.domain import DataError  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.simulate import simulate_archive  # noqa: E402
 from seismag.training.crossval import run_crossval  # noqa: E402
-from seismag.validation.audit import audit_predictions, audit_store, audit_table  # noqa: E402
 from seismag.windows.inputs import read_inputs  # noqa: E402
 from seismag.windows.prepare import prepare_store  # noqa: E402
 from seismag.windows.store import (  # noqa: E402

@@ -28,9 +28,9 @@ from typing import Any
 from seismag.config import load_config
 from seismag.domain import SeismagError
 from seismag.files import write_json_atomic
+from seismag.recovery.compute import recovery_study, write_recovery
+from seismag.recovery.plan import RecoveryPlan
 from seismag.runs import git_state
-from seismag.validation.injection import recovery_study, write_recovery
-from seismag.validation.recovery_plan import RecoveryPlan
 from seismag.windows.inputs import read_inputs
 
 SNR = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)

@@ -132,7 +132,7 @@ def recover(
     """
     from seismag.config import load_config
     from seismag.domain import UsageError
-    from seismag.validation.recovery_plan import RecoveryPlan
+    from seismag.recovery.plan import RecoveryPlan
 
     settings = load_config(config, overrides)
     try:
@@ -141,8 +141,8 @@ def recover(
         raise UsageError(f"--snr {snr}: numbers separated by commas, e.g. --snr 0.3,1,3,10.") from None
     simulation = settings.simulate
     plan = RecoveryPlan(values, windows, false_alarms, simulation.emission, simulation.seed)
-    from seismag.evaluation.recovery import format_recovery
-    from seismag.validation.injection import recovery_study, write_recovery
+    from seismag.recovery.compute import recovery_study, write_recovery
+    from seismag.recovery.result import format_recovery
     from seismag.windows.inputs import read_inputs
 
     log_to_stderr()
@@ -248,8 +248,8 @@ def audit(
         raise UsageError("--split belongs to --data STORE.")
     if placebo and predictions is None:
         raise UsageError("--placebo belongs to --predictions TABLE, whose models judge it.")
-    from seismag.evaluation.checks.verdict_text import format_audit
-    from seismag.validation import audit as study
+    from seismag.audit import compute as study
+    from seismag.audit.text import format_audit
 
     log_to_stderr()
     metrics = None
@@ -261,7 +261,7 @@ def audit(
         assert data is not None
         document = study.audit_store(data, split, settings)
     if out is not None:
-        from seismag.delivery.verdict import write_verdict
+        from seismag.audit.page import write_verdict
 
         study.write_audit(document, out)
         alarms = None if metrics is None else metrics.get("alarms")

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import zarr
 
+from seismag.audit.integrity import gate, judge
 from seismag.config import Config, DataConfig, build_config
 from seismag.delivery import demo
 from seismag.domain import UsageError
 from seismag.estimate import CheckResult
-from seismag.evaluation.checks.result import gate, judge
 from seismag.runs import Run
 from seismag.windows.store import SAMPLES_FILE, create_arrays, finish_store
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from seismag.archive.survey import SIMULATION_FILE
+from seismag.audit.compute import audit_predictions, write_audit
+from seismag.audit.page import PAGE, conclusion, write_verdict
+from seismag.audit.text import format_audit
 from seismag.config import Config
 from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
-from seismag.delivery.verdict import PAGE, conclusion, write_verdict
 from seismag.domain import UsageError
-from seismag.evaluation.checks.verdict_text import format_audit
 from seismag.files import short_path
 from seismag.parallel import Progress
 from seismag.runs import Run
@@ -21,7 +22,6 @@ from seismag.scoring.text import format_summary
 from seismag.simulate import simulate_archive
 from seismag.training.checkpoint import copy_checkpoint
 from seismag.training.run import SPLITS_DIR, headline, judge_model, run_training
-from seismag.validation.audit import audit_predictions, write_audit
 from seismag.windows.inputs import read_inputs
 from seismag.windows.prepare import prepare_store
 from seismag.windows.store import SAMPLES_FILE, open_store

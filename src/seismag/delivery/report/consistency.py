@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from seismag.audit.checks.skill import TASK_SCORES, skill_test
 from seismag.delivery.report.quotation import MissingNumberError
 from seismag.domain import DataError
-from seismag.evaluation.checks.skill import TASK_SCORES, skill_test
 from seismag.scoring.estimates import SCORES, SMALLER_IS_BETTER
 from seismag.scoring.predictions import TASK_CLASSES
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from seismag.audit.checks.skill import TASK_SCORES, skill_test
 from seismag.delivery.report.quotation import Quoter
-from seismag.evaluation.checks.skill import TASK_SCORES, skill_test
 from seismag.scoring.estimates import FEW_CLUSTERS
 
 Outcome = Literal["skill", "null", "worse", "undecided", "faulty", "naive"]

@@ -15,7 +15,7 @@ from seismag.delivery.report.figures.examples import draw_examples
 from seismag.delivery.report.figures.folds import draw_folds
 from seismag.delivery.report.figures.station_map import draw_station_map, places_of
 from seismag.domain import DataError
-from seismag.evaluation.recovery_figure import draw_recovery
+from seismag.recovery.figure import draw_recovery
 from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
 from seismag.scoring.subset_figure import draw_reliability, draw_subsets
 

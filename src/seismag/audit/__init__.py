@@ -1,0 +1,1 @@
+"""Integrity checks of tables, stores and predictions: what explains a score apart from an effect of earthquakes."""

@@ -1,0 +1,197 @@
+"""Can the labels be true? Impossible values, classes against numbers, and columns that were exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyproj import Geod
+from scipy.stats import rankdata
+
+from seismag.arrays import FloatArray
+from seismag.audit.checks.permutation import ENOUGH_EXCEEDANCES, FIRST_DRAWS
+from seismag.config import AuditConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, azimuth_classes, magnitude_classes
+from seismag.estimate import CheckResult
+
+NORMAL = "Normal"
+MATERIAL_RANK_CORRELATION = 0.5
+AZIMUTH_TOLERANCE_DEG = 2.0  # coordinates rounded to 0.1 degree move an azimuth by this at 300 km
+_MIN_EVENTS = 12  # of a class, below which a rank correlation is not asked
+_MAX_STARTS = 6
+_GEOD = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """What rows say of their earthquake; a column that a table lacks is all missing (NaN, None, NaT).
+
+    Attributes:
+        magnitude: (n,). azimuth_deg: (n,) station to epicentre, clockwise from north.
+        magnitude_class, azimuth_class: (n,) names.
+        time: (n,) UTC. hour: (n,).
+        event: (n,) names of earthquakes; rows of one are one observation.
+        positions: (n, 4) station latitude, longitude, epicentre latitude, longitude in degrees.
+    """
+
+    magnitude: FloatArray
+    azimuth_deg: FloatArray
+    magnitude_class: NDArray[np.object_]
+    azimuth_class: NDArray[np.object_]
+    time: NDArray[np.datetime64]
+    hour: FloatArray
+    event: NDArray[np.object_]
+    positions: FloatArray
+
+
+def check_label_values(table: LabelTable) -> CheckResult:
+    """Count values that cannot be, and labels that contradict each other; one is enough to fail."""
+    problems = {text: rows for text, rows in _impossible(table) if rows.any()}
+    counted = [f"{int(rows.sum())} rows {text} (first: row {int(np.flatnonzero(rows)[0]) + 1})"
+               for text, rows in problems.items()]  # fmt: skip
+    sentence = f"Impossible labels: {'; '.join(counted)}." if counted else "No impossible value among the labels."
+    n_bad = int(np.any(list(problems.values()), axis=0).sum()) if problems else 0
+    return CheckResult(
+        "label_values",
+        sentence,
+        statistic=float(n_bad),
+        statistic_name="rows with an impossible label",
+        gates=True,
+        verdict="fail" if n_bad else "pass",
+        details={text: int(rows.sum()) for text, rows in problems.items()},
+    )
+
+
+def check_azimuth_geometry(table: LabelTable) -> CheckResult | None:
+    """Compare azimuths with the geodesic from station to epicentre; None where no row has both."""
+    known = np.isfinite(table.positions).all(axis=1) & np.isfinite(table.azimuth_deg)
+    if not known.any():
+        return None
+    latitude, longitude, event_latitude, event_longitude = table.positions[known].T
+    geodesic_deg = _GEOD.inv(longitude, latitude, event_longitude, event_latitude)[0]
+    difference = np.abs((table.azimuth_deg[known] - geodesic_deg + 180) % 360 - 180)
+    off = int((difference > AZIMUTH_TOLERANCE_DEG).sum())
+    return CheckResult(
+        "azimuth_geometry",
+        f"{off} of {int(known.sum())} azimuths differ from the geodesic between station and epicentre by more than "
+        f"{AZIMUTH_TOLERANCE_DEG:g} degrees (median {np.median(difference):.1f}).",
+        statistic=float(off),
+        statistic_name="azimuths off the geodesic",
+        gates=True,
+        verdict="fail" if off else "pass",
+    )
+
+
+def check_azimuth_follows_magnitude(table: LabelTable, spec: AuditConfig) -> CheckResult | None:
+    """Ask whether an azimuth column holds what belongs to magnitudes.
+
+    Within an azimuth class, earthquakes' azimuths and magnitudes have no reason to be ranked alike. The largest rank
+    correlation over classes, and within each over rows from some day on (a column slips at a time), stands against
+    magnitudes shuffled within the class.
+
+    Returns:
+        The result, or None where no class has 12 earthquakes.
+
+    Source: Spearman (1904), doi:10.2307/1412159; the scan over starting days is part of the null.
+    """
+    scans = list(_scans(table))
+    if not scans:
+        return None
+    rng = np.random.default_rng(spec.seed)
+    best, class_name, first = max((scan.observed, scan.class_name, scan.first_day) for scan in scans)
+    largest = np.max([scan.shuffled(FIRST_DRAWS, rng) for scan in scans], axis=0)
+    if (largest >= best).sum() < ENOUGH_EXCEEDANCES and spec.permutations > FIRST_DRAWS:
+        rest = np.max([scan.shuffled(spec.permutations - FIRST_DRAWS, rng) for scan in scans], axis=0)
+        largest = np.concatenate([largest, rest])
+    rows = (table.azimuth_class == class_name) & (table.time >= first)
+    rho, n_events = next(
+        (s.correlation, s.n_events) for s in scans if (s.class_name, s.first_day) == (class_name, first)
+    )
+    day = str(first.astype("datetime64[D]"))
+    in_class = int((table.azimuth_class == class_name).sum())
+    return CheckResult(
+        "azimuth_follows_magnitude",
+        f"In class {class_name}, azimuth and magnitude have the rank correlation {rho:.2f} over {int(rows.sum())} of "
+        f"{in_class} rows, from {day} on ({n_events} earthquakes), the strongest of all classes"
+        + (": these azimuths are made of magnitudes." if abs(rho) >= MATERIAL_RANK_CORRELATION else "."),
+        statistic=rho,
+        statistic_name="rank correlation of azimuth and magnitude within a class",
+        p_value=float((1 + (largest >= best - 1e-9).sum()) / (1 + len(largest))),
+        material=abs(rho) >= MATERIAL_RANK_CORRELATION,
+        gates=True,
+        details={"class": class_name, "rows": int(rows.sum()), "first_day": day, "draws": len(largest)},
+    )
+
+
+def _impossible(table: LabelTable) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    azimuth, magnitude = table.azimuth_deg, table.magnitude
+    has_azimuth, has_magnitude = np.isfinite(azimuth), np.isfinite(magnitude)
+    mag_class, azi_class = table.magnitude_class, table.azimuth_class
+    yield "have an azimuth outside 0 to 360 degrees", has_azimuth & ~((azimuth >= 0) & (azimuth <= 360))
+    yield "have a magnitude outside -1 to 10", has_magnitude & ~((magnitude >= -1) & (magnitude <= 10))
+    yield "have an hour outside 0 to 24", np.isfinite(table.hour) & ~((table.hour >= 0) & (table.hour < 24))
+    is_normal = (mag_class == NORMAL) | (azi_class == NORMAL)
+    yield "are Normal, yet have a magnitude or an azimuth", is_normal & (has_azimuth | has_magnitude)
+    both = np.isin(mag_class, MAGNITUDE_CLASSES) & np.isin(azi_class, AZIMUTH_CLASSES)
+    yield "are Normal by one label and not by the other", both & ((mag_class == NORMAL) != (azi_class == NORMAL))
+    event = np.isin(mag_class, MAGNITUDE_CLASSES[1:]) & has_magnitude
+    small = event & (magnitude < 4)
+    yield "are of a magnitude class, yet of a magnitude below 4", small
+    expected = np.full(len(magnitude), None, dtype=object)
+    expected[event & ~small] = magnitude_classes(magnitude[event & ~small]) if (event & ~small).any() else []
+    yield "have a magnitude class that is not that of their magnitude", event & ~small & (expected != mag_class)
+    event = np.isin(azi_class, AZIMUTH_CLASSES[1:]) & has_azimuth
+    expected = np.full(len(azimuth), None, dtype=object)
+    expected[event] = azimuth_classes(azimuth[event]) if event.any() else []
+    yield "have an azimuth class that is not that of their azimuth", event & (expected != azi_class)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """Earthquakes of one azimuth class from some day on."""
+
+    class_name: str
+    first_day: np.datetime64
+    azimuth_rank: FloatArray
+    magnitude: FloatArray
+    correlation: float
+
+    @property
+    def n_events(self) -> int:
+        return len(self.magnitude)
+
+    @property
+    def observed(self) -> float:
+        return abs(self.correlation) * np.sqrt(self.n_events - 1)  # unit variance under independence
+
+    def shuffled(self, n_draws: int, rng: np.random.Generator) -> FloatArray:
+        drawn = rng.permuted(np.tile(rankdata(self.magnitude), (n_draws, 1)), axis=1)
+        return np.abs(_correlate(drawn, self.azimuth_rank)) * np.sqrt(self.n_events - 1)
+
+
+def _scans(table: LabelTable) -> Iterator[_Scan]:
+    frame = pd.DataFrame(
+        {"event": table.event, "class": table.azimuth_class, "time": table.time,
+         "azimuth": table.azimuth_deg, "magnitude": table.magnitude}
+    ).dropna()  # fmt: skip
+    frame = frame[frame["class"] != NORMAL].drop_duplicates(["event", "class"]).sort_values("time", kind="stable")
+    for name, rows in frame.groupby("class", sort=True):
+        last = len(rows) - _MIN_EVENTS
+        if last < 0:
+            continue
+        for start in sorted({0, 1, 2, 3, *np.linspace(0, last, _MAX_STARTS).astype(int)} & set(range(last + 1))):
+            part = rows.iloc[start:]
+            if start and part["time"].iloc[0] == rows["time"].iloc[start - 1]:
+                continue
+            rank = rankdata(part["azimuth"])
+            rho = float(_correlate(rankdata(part["magnitude"])[None], rank)[0])
+            yield _Scan(str(name), part["time"].to_numpy()[0], rank, part["magnitude"].to_numpy(float), rho)
+
+
+def _correlate(ranks: FloatArray, other: FloatArray) -> FloatArray:
+    a, b = ranks - ranks.mean(axis=1, keepdims=True), other - other.mean()
+    norm = np.sqrt((a**2).sum(axis=1) * (b**2).sum())
+    return np.divide(a @ b, norm, out=np.zeros(len(a)), where=norm > 0)

@@ -1,0 +1,130 @@
+"""Copies of the field are found; the same storm at two stations is no copy."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fixtures.geomagnetic_store import FAST, FREQUENCY_HZ, make_field, make_samples, make_store
+from seismag.audit.checks.duplicates import (
+    cell_scatter,
+    check_duplicates,
+    fingerprints,
+    scatter_correlation,
+    similar_pairs,
+)
+from seismag.config import DataConfig
+from seismag.recordings import read_recording
+from seismag.spectrogram.artefacts import mask_artefacts
+from seismag.spectrogram.compute import power_spectrogram, split_windows, to_decibel
+
+
+@pytest.fixture
+def samples() -> pd.DataFrame:
+    return make_samples(["GTO", "ALR"], 60)
+
+
+def test_independent_windows_are_no_copies(samples, rng):
+    result = check_duplicates(make_store(samples, make_field(samples, rng)), None, FAST)
+    assert result.verdict == "pass"
+    assert result.gates
+    assert result.statistic < 0.3
+    assert result.null["low"] < result.statistic < result.null["high"] + 0.05
+
+
+def test_a_copy_with_another_level_other_gaps_and_rounding_is_found(samples, rng):
+    power = make_field(samples, rng)
+    power[70] = power[5] + 3.0 + rng.normal(0, 1.0, power[5].shape)  # another level, noise on top
+    power[70, :, :, 4:8] = np.nan
+    result = check_duplicates(make_store(samples, power), None, FAST)
+    assert result.verdict == "fail"
+    assert result.details["pairs"] == 1
+    assert result.details["exact_pairs"] == 0
+    assert result.details["examples"][0]["windows"] == [samples["sample_id"][5], samples["sample_id"][70]]
+    assert "2 of 240 windows" in result.sentence
+
+
+def test_exact_copies_are_counted_once_and_named_by_the_roles_that_they_join(samples, rng):
+    power = make_field(samples, rng)
+    power[100] = power[7]
+    roles = np.where(np.arange(len(samples)) < 50, "test", "train")
+    split = pd.DataFrame({"sample_id": samples["sample_id"], "fold": 1, "role": roles})
+    result = check_duplicates(make_store(samples, power), split, FAST)
+    assert (result.details["pairs"], result.details["exact_pairs"]) == (1, 1)
+    assert result.details["role_pairs"] == {"test and train": 1}
+    assert "1 between test and train" in result.sentence
+
+
+def test_stations_that_share_the_low_frequencies_of_one_time_are_no_copies(samples, rng):
+    power = make_field(samples, rng)
+    n = len(samples) // 2  # the second station's windows have the times of the first's
+    shared = FREQUENCY_HZ < 0.08
+    power[n:, :, shared] = power[:n, :, shared] + rng.normal(0, 0.5, power[:n, :, shared].shape)
+    assert scatter_correlation(*(cell_scatter(power[[0, n]]))) > 0.5  # as much as a copy, but not above 80 mHz
+    assert check_duplicates(make_store(samples, power), None, FAST).verdict == "pass"
+
+
+def test_a_file_given_to_two_stations_is_a_copy(samples, rng):
+    power = make_field(samples, rng)
+    n = len(samples) // 2
+    power[n + 3] = power[3] + rng.normal(0, 0.3, power[3].shape)
+    result = check_duplicates(make_store(samples, power), None, FAST)
+    assert result.details["examples"][0]["windows"] == [samples["sample_id"][3], samples["sample_id"][n + 3]]
+
+
+def test_windows_without_any_value_are_not_copies_of_each_other(samples, rng):
+    power = make_field(samples, rng)
+    power[[4, 9]] = np.nan
+    assert check_duplicates(make_store(samples, power), None, FAST).verdict == "pass"
+
+
+def test_pictures_are_compared_byte_for_byte_only(samples, rng):
+    picture = np.round(rng.uniform(0, 255, (1, 3, 60, 24)))  # a frame that all pictures share
+    power = np.repeat(picture, len(samples), axis=0) + np.round(rng.uniform(0, 3, (len(samples), 3, 60, 24)))
+    power[11] = power[30]
+    result = check_duplicates(make_store(samples, power, origin="legacy_image"), None, FAST)
+    assert (result.details["pairs"], result.details["searched"]) == (1, "exact")
+
+
+def test_fingerprints_estimate_the_correlation_of_the_scatter(samples, rng):
+    power = make_field(samples, rng)[:40]
+    mixed = np.sqrt(0.5) * (power[0] + power[1])
+    power = np.concatenate([power, mixed[None]])
+    prints, _ = fingerprints(make_store(samples.iloc[:41], power), rng)
+    exact = np.array([scatter_correlation(*cell_scatter(power[[k, 40]][..., ::3])) for k in range(40)])
+    assert np.abs(prints[:40] @ prints[40] - exact).max() < 4 / np.sqrt(512)
+    assert np.argsort(exact)[-2:].tolist() in ([0, 1], [1, 0])
+
+
+def test_similar_pairs_are_those_of_a_full_comparison(rng):
+    base = rng.normal(size=(50, 512))
+    prints = np.concatenate([base, base[:10] + 0.5 * rng.normal(size=(10, 512))]).astype(np.float32)
+    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+    full = prints @ prints.T
+    expected = [(i, j) for i in range(60) for j in range(i + 1, 60) if full[i, j] > 0.5]
+    assert similar_pairs(prints, 0.5).tolist() == [list(pair) for pair in expected]
+    assert len(expected) == 10
+
+
+def test_scatter_has_no_spectrum_no_line_and_no_masked_cell(rng):
+    power = 10 * np.log10(rng.standard_exponential((1, 3, 60, 24))) - 2.0 * np.arange(60)[:, None]
+    power[:, :, 20] += 30  # a line
+    power[..., 3] = np.nan
+    scatter = cell_scatter(power)
+    known = np.delete(scatter, 3, axis=-1)
+    assert np.all(scatter[..., 3] == 0)
+    assert np.allclose(known.mean(axis=-1), 0, atol=1e-4)
+    assert np.allclose(known.std(axis=-1), 1, atol=1e-3)
+
+
+@pytest.mark.real
+def test_two_instruments_side_by_side_are_no_copies(real_data: Path):
+    """Boulder's observatory and test instruments on one day: one field, two sensors."""
+    spec = DataConfig()
+    files = [real_data / f"usgs_1s_201404/{code}20140407vsec.sec.gz" for code in ("bou", "bdt")]
+    days = [split_windows(mask_artefacts(read_recording(path).field_nt, spec), spec) for path in files]
+    scatter = [cell_scatter(to_decibel(power_spectrogram(day, spec))) for day in days]
+    together = [scatter_correlation(a, b) for a, b in zip(*scatter, strict=True)]
+    assert 0.05 < max(together) < 0.25
+    assert max(scatter_correlation(a[:, 149:], b[:, 149:]) for a, b in zip(*scatter, strict=True)) < 0.05

@@ -1,0 +1,164 @@
+"""Labels that slid, were exchanged or shuffled: would they do as well?"""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from fixtures.geomagnetic_store import FAST, make_field, make_samples, make_store
+from fixtures.null_predictions import make_predictions
+from seismag.audit.checks.label_nulls import permute_within_station_season, refit_auc, refit_shuffled, slide_labels
+from seismag.audit.checks.reference_model import folds_of
+from seismag.scoring.station_auc import (
+    _permuted_units,
+    permuted_auc,
+    rank_windows,
+    replace_labels,
+    slid_auc,
+    station_auc,
+)
+
+
+@pytest.fixture
+def samples() -> pd.DataFrame:
+    return make_samples(["GTO", "ALR"], 120).sample(frac=1, random_state=1)  # in no order
+
+
+def is_event(samples: pd.DataFrame) -> np.ndarray:
+    return (samples["magnitude_class"] != "Normal").to_numpy()
+
+
+def test_the_auc_of_one_station_is_that_of_scikit_learn(samples, rng):
+    one = samples[samples["station"] == "GTO"]
+    score = np.round(rng.random(len(one)), 1)  # with ties
+    assert station_auc(rank_windows(one, score)) == pytest.approx(roc_auc_score(is_event(one), score))
+
+
+def test_stations_are_pooled_by_their_pairs_and_their_levels_do_not_count(samples, rng):
+    score = rng.random(len(samples))
+    expected, pairs = 0.0, 0
+    for code in ("GTO", "ALR"):
+        here = (samples["station"] == code).to_numpy()
+        n = is_event(samples)[here].sum() * (~is_event(samples))[here].sum()
+        expected, pairs = expected + n * roc_auc_score(is_event(samples)[here], score[here]), pairs + n
+    level = np.where(samples["station"] == "GTO", 5.0, 0.0)
+    assert station_auc(rank_windows(samples, score + level)) == pytest.approx(expected / pairs)
+
+
+def test_slides_are_those_of_a_slow_turn_of_the_labels(samples, rng):
+    rows = rank_windows(samples, rng.random(len(samples)))
+    slides = np.array([0.0, 0.1, 0.37, 0.9])
+    slow = []
+    for slide in slides:
+        label = rows.is_event.copy()
+        for number in (0, 1):
+            here = np.flatnonzero(rows.station == number)
+            label[here] = np.roll(label[here], int(slide * len(here)))
+        slow.append(station_auc(replace_labels(rows, label)))
+    assert slid_auc(rows, slides) == pytest.approx(slow)
+    assert slow[0] == pytest.approx(station_auc(rows))
+
+
+def test_groups_exchange_labels_as_a_whole_and_within_their_stratum(samples, rng):
+    rows = rank_windows(samples, rng.random(len(samples)))
+    labels = _permuted_units(rows, rows.station, 50, rng)
+    table = pd.DataFrame(
+        {"unit": rows.unit, "station": rows.station, "event": rows.is_event, **dict(enumerate(labels))}
+    )
+    by_unit = table.groupby("unit")
+    assert (by_unit[list(range(50))].nunique() == 1).all(axis=None)
+    units = by_unit.first()
+    counts = units.groupby("station")[["event", *range(50)]].sum()
+    assert (counts.sub(counts["event"], axis=0) == 0).all(axis=None)  # as many event groups in each station as before
+    assert units[list(range(50))].nunique(axis=1).min() == 2  # and each group gets either label
+
+
+@pytest.mark.parametrize("test", [slide_labels, permute_within_station_season])
+def test_a_ranking_that_knows_the_events_beats_every_null(samples, rng, test):
+    p_event = np.clip(0.3 + 0.3 * is_event(samples) + rng.normal(0, 0.1, len(samples)), 0, 1)
+    result = test(make_predictions(samples, p_event), FAST)
+    assert result.p_value == 1 / 1000
+    assert result.material
+    assert not result.gates
+    assert result.statistic > 0.9
+    assert result.placebo_rate <= 0.25
+
+
+@pytest.mark.parametrize("test", [slide_labels, permute_within_station_season])
+def test_a_ranking_that_knows_only_the_station_is_at_chance(samples, rng, test):
+    p_event = np.where(samples["station"] == "GTO", 0.8, 0.2) + rng.uniform(0, 0.01, len(samples))
+    result = test(make_predictions(samples, p_event), FAST)
+    assert result.p_value > 0.02
+    assert not result.material or result.p_value > 0.05
+
+
+def test_a_slow_change_that_knows_no_event_is_at_chance_for_slides(samples):
+    """Neighbouring windows are alike and events come in runs: exchanging single windows would strike every time."""
+    p_values = []
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=len(samples))
+        slow = np.convolve(noise, np.ones(8), "same")
+        ordered = samples.sort_values(["station", "start_utc"])
+        p_values.append(slide_labels(make_predictions(ordered, 1 / (1 + np.exp(-slow))), FAST).p_value)
+    assert np.mean(np.array(p_values) <= 0.1) <= 0.3
+
+
+def test_too_few_pairs_are_undecided(samples):
+    few = samples[samples["station"] == "GTO"].sort_values("start_utc").iloc[:10]
+    result = slide_labels(make_predictions(few, np.full(len(few), 0.5)), FAST)
+    assert result.p_value is None
+    assert "100 are needed" in result.sentence
+
+
+def test_the_reference_model_finds_a_planted_band_and_nothing_without_it(samples, rng):
+    samples = samples.sort_values(["station", "start_utc"], ignore_index=True)
+    power = make_field(samples, rng)
+    nothing = refit_shuffled(make_store(samples, power), None, FAST)
+    power[is_event(samples), :, 3:9] += 6.0  # 8 to 18 mHz
+    planted = refit_shuffled(make_store(samples, power), None, FAST)
+    assert nothing.p_value > 0.02
+    assert planted.p_value == 1 / 1000
+    assert planted.statistic > 0.9
+    assert planted.details["windows"] == len(samples)
+    assert planted.sentence.startswith("Reference model of the field: ")
+
+
+def test_windows_whose_band_is_masked_are_left_out_and_counted(samples, rng):
+    power = make_field(samples, rng)
+    power[3] = np.nan
+    result = refit_shuffled(make_store(samples, power), None, FAST)
+    assert result.details["windows_left_out"] == 1
+    assert result.details["windows"] == len(samples) - 1
+
+
+def test_refits_of_many_labels_are_those_of_one_by_one(samples, rng):
+    samples = samples.sort_values(["station", "start_utc"], ignore_index=True)
+    rows = rank_windows(samples, np.zeros(len(samples)))
+    values = rng.normal(size=(len(samples), 5)) + rows.is_event[:, None]
+    folds = folds_of(samples, None, 5)
+    labels = np.concatenate([rows.is_event[None], _permuted_units(rows, rows.station, 4, rng)])
+    together = refit_auc(values, labels, rows.station, folds)
+    assert together == pytest.approx([refit_auc(values, one[None], rows.station, folds)[0] for one in labels])
+    assert together[0] > 0.8
+
+
+def test_permuted_aucs_scatter_about_one_half(samples, rng):
+    rows = rank_windows(samples, rng.random(len(samples)))
+    null = permuted_auc(rows, rows.station, 999, rng)
+    assert null.mean() == pytest.approx(0.5, abs=0.02)
+    assert 0.01 < null.std() < 0.1
+
+
+def test_categories_that_are_not_sorted_rank_like_texts() -> None:
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame(
+        {
+            "station": rng.choice(["Z", "A", "M"], 60), "start_utc": pd.date_range("2021-01-01", periods=60),
+            "split_group": [f"g{i // 2}" for i in range(60)], "p_magnitude_Normal": rng.random(60),
+            "y_magnitude": np.where(np.arange(60) // 2 % 2, "Large", "Normal"),
+        }
+    )  # fmt: skip
+    kinds = {"station": pd.CategoricalDtype(["Z", "A", "M", "elsewhere"]), "split_group": "category"}
+    one, other = rank_windows(table), rank_windows(table.astype(kinds))
+    for name in ("station", "unit", "rank", "is_event"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

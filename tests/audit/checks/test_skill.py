@@ -1,0 +1,70 @@
+"""The scores that skill is tested with, against scikit-learn, and the verdict in limiting cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from seismag.audit.checks.skill import auc_within_station, balanced_accuracy, check_skill
+from seismag.config import AuditConfig
+
+SPEC = AuditConfig(permutations=999)
+
+
+def test_auc_within_stations_is_that_of_scikit_learn_weighed_by_pairs() -> None:
+    rng = np.random.default_rng(1)
+    station, y = rng.integers(0, 3, 200), rng.integers(0, 2, (4, 200))
+    score = rng.integers(0, 6, 200) / 5  # with ties
+    for drawn, found in zip(y, auc_within_station(score, y, station), strict=True):
+        parts = [(roc_auc_score(drawn[station == s], score[station == s]), drawn[station == s]) for s in range(3)]
+        pairs = [labels.sum() * (1 - labels).sum() for _, labels in parts]
+        assert found == pytest.approx(np.average([auc for auc, _ in parts], weights=pairs))
+
+
+def test_balanced_accuracy_of_draws_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(2)
+    predicted, y = rng.integers(0, 4, 100), rng.integers(0, 4, (3, 100))
+    expected = [balanced_accuracy_score(drawn, predicted) for drawn in y]
+    np.testing.assert_allclose(balanced_accuracy(predicted, y, 4), expected)
+
+
+def rows(signal: float) -> pd.DataFrame:
+    rng = np.random.default_rng(6)
+    group = np.repeat(np.arange(60), 3)
+    y = (np.arange(60) % 2)[group]
+    p_event = 1 / (1 + np.exp(-(signal * (2 * y - 1) + rng.normal(size=180))))
+    return pd.DataFrame(
+        {
+            "y_magnitude": np.where(y, "Large", "Normal"), "y_azimuth": np.where(y, "N", "Normal"),
+            "split_group": group.astype(str), "station": np.where(group % 3, "GTO", "ALR"),
+            "p_magnitude_Normal": 1 - p_event,
+        }
+    )  # fmt: skip
+
+
+def metrics(value: float, p: float, groups: int = 30) -> dict:
+    skill = {"value": value, "low": value - 0.1, "high": value + 0.1, "p_value": p, "baseline": "station"}
+    return {
+        "n_event_groups": groups, "n_normal_groups": groups,
+        "detection": {"skill_above_best_baseline": {"auc_within_station": skill}},
+    }  # fmt: skip
+
+
+def test_both_p_values_must_be_small() -> None:
+    assert check_skill("detection", rows(2.0), metrics(0.4, 0.001), 1, SPEC).verdict == "skill"
+    assert check_skill("detection", rows(0.0), metrics(0.4, 0.001), 1, SPEC).verdict == "no_skill"
+    assert check_skill("detection", rows(2.0), metrics(0.4, 0.2), 1, SPEC).verdict == "no_skill"
+
+
+def test_configurations_tried_multiply_the_p_value() -> None:
+    result = check_skill("detection", rows(2.0), metrics(0.4, 0.001), 20, SPEC)
+    assert (result.verdict, result.p_value) == ("no_skill", pytest.approx(0.02))
+    assert "20 configurations tried" in result.sentence
+
+
+def test_few_groups_decide_nothing() -> None:
+    result = check_skill("detection", rows(2.0), metrics(0.4, 0.001, groups=9), 1, SPEC)
+    assert result.verdict == "undecided"
+    assert "9 event groups" in result.sentence

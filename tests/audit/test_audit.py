@@ -1,0 +1,233 @@
+"""``seismag audit`` from files to the exit status: tables, stores, predictions, faults made on purpose."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from fixtures.study_store import make_store
+from seismag.audit.compute import audit_predictions, audit_store, audit_table
+from seismag.cli import app
+from seismag.config import SplitConfig, load_config
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.splits import draw_split
+from seismag.training.tried import count_configurations
+
+FEW = ["audit.permutations=999", "audit.placebos=20", "audit.partitions=4"]
+SPEC = load_config(None, FEW).audit
+GROUPS = ["station", "date"]
+
+
+def names(document: dict, verdict: str) -> set[str]:
+    return {test["name"] for test in document["tests"] if test["verdict"] == verdict}
+
+
+def clean_table(n_groups: int = 120, seed: int = 1) -> pd.DataFrame:
+    """Four stations, two windows a day, a class that nothing tells."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(n_groups), 2)
+    date = pd.Timestamp("2021-01-01") + pd.to_timedelta(3 * group, unit="D")
+    return pd.DataFrame(
+        {
+            "station": rng.choice(["ALR", "GTO", "KPY", "TRT"], n_groups)[group], "date": date.strftime("%Y-%m-%d"),
+            "hour": np.tile([0, 12], n_groups), "kp_max": rng.uniform(0, 6, n_groups)[group].round(1),
+            "magnitude_class": rng.choice(["Normal", "Medium"], n_groups)[group],
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Callable[..., dict]:
+    def run(frame: pd.DataFrame, label: str = "magnitude_class", groups: list[str] | None = GROUPS) -> dict:
+        frame.to_csv(tmp_path / "table.csv", index=False)
+        return audit_table(tmp_path / "table.csv", label, groups, None, SPEC)
+
+    return run
+
+
+def test_a_clean_balanced_table_passes_the_gate(audit: Callable[..., dict]) -> None:
+    document = audit(clean_table())
+    assert document["gate"] == "pass"
+    assert names(document, "fail") == set()
+    assert {"station", "date", "hour", "kp_max"} <= set(document["baselines"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "test"),
+    [
+        (lambda t: t.assign(station=np.where(t.magnitude_class == "Normal", "ALR", "GTO")), "class_by_station"),
+        (lambda t: t.assign(kp_max=np.where(t.magnitude_class == "Normal", 1.0, t.kp_max)), "class_by_space_weather"),
+        (lambda t: t.assign(file="x/" + t.magnitude_class.str.lower() + t.index.astype(str)), "label_in_name"),
+        (lambda t: t.assign(augmentation_type=np.where(t.index % 3, "", "augmented")), "copies"),
+        (lambda t: t.assign(magnitude=np.where(t.magnitude_class == "Normal", np.nan, 7.5)), "label_values"),
+    ],
+)
+def test_a_fault_made_on_purpose_fails_the_gate_by_its_name(audit: Callable[..., dict], spoil, test: str) -> None:
+    document = audit(spoil(clean_table()))
+    assert document["gate"] == "fail"
+    assert test in names(document, "fail")
+
+
+def test_columns_that_state_the_class_are_no_features(audit: Callable[..., dict]) -> None:
+    table = clean_table()
+    document = audit(table.assign(mag_class=table["magnitude_class"], other=table["magnitude_class"].str[:2]))
+    assert document["gate"] == "pass"
+    assert {"mag_class", "other"}.isdisjoint(document["baselines"])
+
+
+@pytest.mark.parametrize(
+    ("change", "label", "groups", "error", "words"),
+    [
+        (lambda t: t, "class", GROUPS, UsageError, "class: no such column"),
+        (lambda t: t.assign(magnitude_class="Normal"), "magnitude_class", GROUPS, DataError, "every row is Normal"),
+        (lambda t: t.assign(c=t.index.astype(str)), "c", GROUPS, UsageError, "240 classes in 240 rows"),
+        (lambda t: t.iloc[:0], "magnitude_class", GROUPS, DataError, "no rows"),
+        (lambda t: t.assign(all="x"), "magnitude_class", ["all"], UsageError, "share one group"),
+    ],
+)
+def test_a_table_that_cannot_be_audited_is_refused(
+    audit: Callable[..., dict], change, label: str, groups: list[str], error: type[SeismagError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        audit(change(clean_table()), label, groups)
+
+
+def test_the_command_prints_the_report_and_ends_with_3_where_the_gate_fails(tmp_path: Path) -> None:
+    table = clean_table()
+    table.to_csv(tmp_path / "clean.csv", index=False)
+    table.assign(station=np.where(table["magnitude_class"] == "Normal", "<b>", "GTO")).to_csv(tmp_path / "bad.csv")
+    more = ["--label", "magnitude_class", "--groups", "station,date", *(f"--set={entry}" for entry in FEW)]
+    good = CliRunner().invoke(app, ["audit", "--table", str(tmp_path / "clean.csv"), *more])
+    assert good.exit_code == 0
+    assert good.stdout.startswith("Gate passed")
+    bad = CliRunner().invoke(
+        app, ["audit", "--table", str(tmp_path / "bad.csv"), *more, "--out", str(tmp_path / "out")]
+    )
+    assert bad.exit_code == 3
+    assert bad.stdout.startswith("GATE FAILED")
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())["gate"] == "fail"
+    page = (tmp_path / "out" / "audit.html").read_text()
+    assert "class by station" in page
+    assert "<b>" not in page
+    as_json = CliRunner().invoke(app, ["audit", "--table", str(tmp_path / "bad.csv"), *more, "--json"])
+    assert json.loads(as_json.stdout)["gate"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--table", "t.csv"], ["--data", "s", "--label", "x"], ["--data", "s", "--placebo", "p"]]
+)
+def test_options_that_do_not_belong_together_are_refused(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, ["audit", *arguments])
+    assert isinstance(result.exception, UsageError)
+
+
+@pytest.mark.real
+def test_the_published_table_is_told_by_the_station(real_data: Path) -> None:
+    path = real_data / "published_tables" / "benchmark_test.csv"
+    spec = load_config(None, [*FEW, "audit.partitions=20"]).audit
+    magnitude = audit_table(path, "magnitude_class", GROUPS, None, spec)
+    assert magnitude["gate"] == "fail"
+    assert magnitude["baselines"]["station"]["accuracy"] >= 0.95
+    assert {"copies", "class_by_station", "azimuth_follows_magnitude"} <= names(magnitude, "fail")
+    by_station = next(test for test in magnitude["tests"] if test["name"] == "class_by_station")
+    assert "Normal (133 rows) comes from 2 of 20 stations: TRD (129) and GTO (4)." in by_station["sentence"]
+    azimuth = audit_table(path, "azimuth_class", GROUPS, None, spec)
+    assert azimuth["gate"] == "fail"
+    assert azimuth["baselines"]["station"]["accuracy"] >= 0.62
+
+
+@pytest.mark.real
+def test_the_published_table_shuffled_within_station_has_no_skill_above_the_station(
+    real_data: Path, audit: Callable[..., dict]
+) -> None:
+    frame = pd.read_csv(real_data / "published_tables" / "benchmark_test.csv", keep_default_na=False)
+    frame = frame[frame["augmentation_type"] != "augmented"]
+    rng = np.random.default_rng(7)
+    frame["magnitude_class"] = frame.groupby("station")["magnitude_class"].transform(lambda c: rng.permutation(c))
+    kept = frame[[c for c in frame if not c.startswith(("azi", "mag")) or c == "magnitude_class"]]
+    document = audit(kept)
+    assert "skill_above_station" in names(document, "pass")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(tmp_path_factory.mktemp("audit") / "store")
+
+
+def predictions_of(store: Path, split: pd.DataFrame, knows: bool) -> pd.DataFrame:
+    """Predictions of the test windows by one who knows the class, or by chance."""
+    samples = pd.read_parquet(store / "samples.parquet")
+    rows = split[split["role"] == "test"].merge(samples, on="sample_id", suffixes=("", "_"))
+    rng = np.random.default_rng(3)
+    p_event = rng.uniform(0.1, 0.9, len(rows))
+    if knows:
+        p_event = np.where(rows["magnitude_class"] != "Normal", 0.5 + p_event / 2, p_event / 2)
+    table = rows[["fold", "role", "sample_id", "split_group", "station", "start_utc", "event_id"]].assign(
+        run_id="theirs"
+    )
+    table["y_magnitude"], table["y_azimuth"] = rows["magnitude_class"], rows["azimuth_class"]
+    for task, classes in (
+        ("magnitude", ("Moderate", "Medium", "Large")),
+        ("azimuth", ["N", "NE", "E", "SE", "S", "SW", "W", "NW"]),
+    ):
+        table[f"p_{task}_Normal"] = 1 - p_event
+        for name in classes:
+            table[f"p_{task}_{name}"] = p_event / len(classes)
+    return table
+
+
+@pytest.mark.parametrize(("knows", "verdict"), [(True, "skill"), (False, "no_skill")])
+def test_skill_is_found_in_predictions_that_have_it_and_not_by_chance(
+    store: Path, tmp_path: Path, knows: bool, verdict: str
+) -> None:
+    split = draw_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
+    predictions_of(store, split, knows).to_parquet(tmp_path / "predictions.parquet")
+    split.to_parquet(tmp_path / "split.parquet")
+    config = load_config(None, [*FEW, f"train.runs_dir={tmp_path / 'none'}"])
+    document, metrics = audit_predictions(tmp_path / "predictions.parquet", store, tmp_path / "split.parquet", config)
+    found = {test["name"]: test["verdict"] for test in document["tests"]}
+    assert found["skill_above_no_signal"] == verdict
+    assert found["shared_events"] == "pass"
+    assert found["overlapping_seconds"] == "pass"
+    assert metrics["detection"]["auc_within_station"]["n"] > 0
+
+
+@pytest.mark.parametrize("command", ["audit", "evaluate", "alarms"])
+def test_a_window_that_the_store_does_not_know_is_named(store: Path, tmp_path: Path, command: str) -> None:
+    split = draw_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
+    table = predictions_of(store, split, knows=True)
+    table.assign(sample_id=["elsewhere", *table["sample_id"][1:]]).to_parquet(tmp_path / "predictions.parquet")
+    arguments = [command, "--predictions", str(tmp_path / "predictions.parquet"), "--data", str(store)]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, DataError)
+    assert re.search(r"1 of 192 windows .*are not in the (store|samples), for example elsewhere", str(result.exception))
+
+
+def test_a_leaking_split_fails_the_gate(store: Path, tmp_path: Path) -> None:
+    samples = pd.read_parquet(store / "samples.parquet")
+    role = np.where(np.arange(len(samples)) % 2, "test", "train")  # windows of one earthquake on two sides
+    pd.DataFrame({"sample_id": samples["sample_id"], "fold": 1, "role": role}).to_parquet(tmp_path / "split.parquet")
+    document = audit_store(store, tmp_path / "split.parquet", load_config(None, FEW))
+    assert "shared_events" in names(document, "fail")
+    assert document["gate"] == "fail"
+
+
+def test_folds_of_a_configuration_count_once_among_those_tried(tmp_path: Path) -> None:
+    for run, (data, fold, rate) in {
+        "a": ("d", 1, 0.1),
+        "b": ("d", 2, 0.1),
+        "c": ("d", 1, 0.2),
+        "e": ("x", 1, 0.1),
+    }.items():
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "provenance.json").write_text(json.dumps({"dataset_id": data}))
+        settings = {"split": {"fold": fold}, "train": {"learning_rate": rate, "run_name": run}}
+        (tmp_path / run / "config.yaml").write_text(json.dumps(settings))
+    assert count_configurations(tmp_path, "d") == (2, 3)

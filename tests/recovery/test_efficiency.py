@@ -1,0 +1,144 @@
+"""Efficiency, its curve and the limit: hand values, limiting cases, and coverage by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from seismag.domain import DataError
+from seismag.recovery.efficiency import (
+    Counts,
+    Curve,
+    false_alarm_threshold,
+    fit_curve,
+    independent_counts,
+    upper_limit,
+)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 7), (3, 7), (7, 7), (41, 200)])
+def test_intervals_are_those_of_scipy(hits, n):
+    expected = stats.binomtest(hits, n).proportion_ci(0.9, "exact")
+    assert Counts(hits, n).interval(0.9) == pytest.approx((expected.low, expected.high))
+
+
+def test_no_hit_in_n_has_the_bound_of_the_rule_of_three():
+    assert Counts(0, 100).upper(0.95) == pytest.approx(1 - 0.05 ** (1 / 100))
+
+
+def test_windows_of_different_days_stay_as_many():
+    success = np.array([True, False, True, True])
+    assert independent_counts(success, np.arange(4)) == Counts(3, 4)
+
+
+def test_copies_within_a_day_count_once():
+    success = np.random.default_rng(1).random(60) < 0.4
+    copied = independent_counts(np.repeat(success, 5), np.repeat(np.arange(60), 5))
+    assert copied.share == pytest.approx(success.mean())
+    students = stats.t.ppf(0.975, 299) / stats.t.ppf(0.975, 59)
+    assert copied.n == pytest.approx(59 * students**2)  # p(1-p)/v of 60 clusters, by hand
+
+
+def test_independent_windows_that_share_days_keep_nearly_their_number(rng):
+    found = [independent_counts(rng.random(200) < 0.4, np.repeat(np.arange(50), 4)).n for _ in range(100)]
+    assert 150 < np.mean(found) <= 200
+
+
+def test_windows_that_all_agree_count_as_days():
+    assert independent_counts(np.ones(12, bool), np.repeat(np.arange(4), 3)) == Counts(4.0, 4.0)
+
+
+def test_the_threshold_is_exceeded_by_the_share_asked_for():
+    p_event = np.random.default_rng(2).permutation(np.arange(200) / 200)
+    assert (p_event > false_alarm_threshold(p_event, 0.05)).sum() == 10
+
+
+def test_the_threshold_of_a_constant_score_lets_nothing_through():
+    p_event = np.full(100, 0.3)
+    assert not (p_event > false_alarm_threshold(p_event, 0.05)).any()
+
+
+def test_too_few_windows_for_a_threshold_are_refused_with_the_number_needed():
+    with pytest.raises(DataError, match=r"19 Normal windows .* 0.05: at least 20"):
+        false_alarm_threshold(np.zeros(19), 0.05)
+
+
+def test_the_curve_that_made_the_data_is_found_again(rng):
+    truth = Curve(middle=0.5, slope=4.0, floor=0.05)
+    snr = np.repeat([0.3, 1.0, 3.0, 10.0, 30.0], 4000)
+    fitted = fit_curve(snr, rng.random(snr.size) < truth.at(snr), 0.05)
+    assert fitted.middle == pytest.approx(0.5, abs=0.03)
+    assert fitted.slope == pytest.approx(4.0, rel=0.06)
+
+
+def test_snr_at_an_efficiency_is_the_inverse_of_the_curve():
+    curve = Curve(middle=0.5, slope=4.0, floor=0.05)
+    assert curve.at(np.array([curve.snr_at(0.9)])) == pytest.approx(0.9)
+    assert curve.snr_at(0.525) == pytest.approx(10**0.5)  # halfway between floor and 1
+
+
+def test_a_jump_has_its_middle_between_the_two_snr():
+    snr = np.repeat([1.0, 3.0, 10.0], 50)
+    assert 3.0 < fit_curve(snr, snr > 5, 0.0).snr_at(0.5) < 10.0
+
+
+def test_a_model_that_sees_nothing_has_its_middle_beyond_the_tested_snr(rng):
+    snr = np.repeat([1.0, 10.0, 100.0], 200)
+    assert fit_curve(snr, rng.random(600) < 0.05, 0.05).snr_at(0.5) > 100
+
+
+def test_weights_count_as_copies(rng):
+    snr, seen = np.repeat([1.0, 3.0, 10.0], 40), rng.random(120) < np.repeat([0.1, 0.5, 0.95], 40)
+    weight = rng.integers(0, 3, 120)
+    weighted = fit_curve(snr, seen, 0.05, weight.astype(float))
+    copied = fit_curve(np.repeat(snr, weight), np.repeat(seen, weight), 0.05)
+    assert weighted.middle == pytest.approx(copied.middle, abs=1e-3)
+
+
+def test_a_perfect_test_gives_the_plain_binomial_limit():
+    exact = upper_limit(Counts(0, 50), Counts(1000, 1000), Counts(0, 1000)).if_exact
+    assert exact == pytest.approx(1 - 0.1 ** (1 / 50))
+
+
+def test_the_limit_by_hand():
+    # P_ul of 5 in 56 at 90 % is the root of sum_{i<=5} C(56,i) P^i (1-P)^(56-i) = 0.1
+    rate = Counts(5, 56).upper(0.9)
+    assert stats.binom.cdf(5, 56, rate) == pytest.approx(0.1)
+    exact = upper_limit(Counts(5, 56), Counts(90, 100), Counts(5, 100)).if_exact
+    assert exact == pytest.approx((rate - 0.05) / 0.85)
+
+
+def test_an_efficiency_not_above_the_false_alarms_gives_no_limit():
+    limit = upper_limit(Counts(2, 50), Counts(10, 200), Counts(10, 200))
+    assert limit.value is None
+    assert limit.if_exact is None
+
+
+def test_as_many_alarms_as_planted_emissions_exclude_nothing():
+    assert upper_limit(Counts(45, 50), Counts(180, 200), Counts(10, 200)).value == 1.0
+
+
+def test_uncertain_inputs_never_make_the_limit_stricter():
+    for hits in (0, 2, 5, 20):
+        limit = upper_limit(Counts(hits, 60), Counts(150, 200), Counts(10, 200))
+        assert limit.value >= limit.if_exact
+
+
+@pytest.mark.parametrize(
+    ("share", "efficiency", "n_planted"), [(0.0, 0.9, 100), (0.1, 0.5, 60), (0.3, 0.95, 200), (0.6, 0.3, 60)]
+)
+def test_the_limit_covers_the_true_share_in_at_least_nine_of_ten_studies(share, efficiency, n_planted, rng):
+    """Whole studies are drawn: the threshold from Normal scores, planted emissions and earthquakes against it."""
+    studies, covered = 400, 0
+    shift = stats.norm.isf(0.05) - stats.norm.isf(efficiency)  # mean score of an emission
+    for _ in range(studies):
+        normal = rng.normal(size=300)
+        threshold = false_alarm_threshold(normal, 0.05)
+        planted = rng.normal(shift, size=n_planted) > threshold
+        earthquakes = rng.normal(np.where(rng.random(50) < share, shift, 0.0)) > threshold
+        limit = upper_limit(
+            Counts(earthquakes.sum(), 50), Counts(planted.sum(), n_planted), Counts((normal > threshold).sum(), 300)
+        ).value
+        covered += limit is None or limit >= share
+    assert covered >= 0.9 * studies
