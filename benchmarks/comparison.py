@@ -16,12 +16,12 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
+from seismag.compare.compute import compare_runs
+from seismag.compare.text import format_comparison
 from seismag.config import load_config
 from seismag.files import write_json_atomic
-from seismag.training.cost import LatencyPlan
+from seismag.models.cost import LatencyPlan
 from seismag.training.crossval import require_folds, run_crossval
-from seismag.validation.comparison import compare_runs
-from seismag.validation.comparison_text import format_comparison
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = ("convnext_tiny", "efficientnet_b0", "vgg16", "exp_v3")

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from seismag.config import ModelConfig
-from seismag.training.attribution import TASKS, attribute
+from seismag.explain.gradcam import TASKS, attribute
 from seismag.training.model import ConvNeXtMultiTask
 
 AIM = 1.3

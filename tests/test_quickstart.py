@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from seismag.delivery.report.publication import check_folder
 from seismag.recordings import read_recording
+from seismag.report.publication import check_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

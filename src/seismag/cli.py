@@ -176,7 +176,7 @@ def _prepare_legacy(
         raise UsageError(f"{', '.join(unused)}: mean nothing with --legacy; the pictures are taken as they are.")
     if out is None:
         raise UsageError("Missing option --out: the store to make of --legacy DIR.")
-    from seismag.data.legacy import prepare_legacy
+    from seismag.legacy import prepare_legacy
 
     result = prepare_legacy(
         legacy, out, allow_augmented=augmented, allow_corrupted_azimuth=azimuth, progress=make_progress()
@@ -341,7 +341,7 @@ def predict(
 
     An input that cannot be read is reported among the predictions; where none can be read, the exit status is 1.
     """
-    from seismag.delivery import prediction
+    from seismag.models import predict as prediction
 
     if out is not None:
         prediction.require_ending(out)

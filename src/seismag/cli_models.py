@@ -28,7 +28,7 @@ def list_models(
 
     Without DIR: convnext_production_model, models and experiments_convnext. Sums are compared by `models verify`.
     """
-    from seismag.delivery import registry
+    from seismag.models import registry
 
     rows = registry.list_models(folders)
     if as_json:
@@ -43,7 +43,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Compare each file with its card and load it. Exit status 1 if one fails."""
-    from seismag.delivery import registry
+    from seismag.models import registry
 
     results = registry.verify_models(files)
     if as_json:
@@ -66,7 +66,7 @@ def fetch(
 
     A download that broke goes on where it stopped when the same command is given again.
     """
-    from seismag.delivery import fetching
+    from seismag.models import fetch as fetching
 
     result = fetching.fetch_model(source, out, sha256, make_progress())
     if as_json:
@@ -87,7 +87,7 @@ def promote(
 
     Writes convnext_production_model/best_convnext_model.pth and its card, which records what was replaced.
     """
-    from seismag.delivery import registry
+    from seismag.models import registry
 
     result = registry.promote_model(source, allow_simulated=allow_simulated)
     if as_json:
@@ -117,11 +117,11 @@ def import_legacy(
 
     It reads pictures (stores of `prepare --legacy`), never recordings.
     """
-    from seismag.delivery import registry
+    from seismag.legacy import weights
 
     orders = {"magnitude": classes_magnitude, "azimuth": classes_azimuth}
-    result = registry.import_legacy_model(source, out, orders, normalization)
+    result = weights.import_legacy_model(source, out, orders, normalization)
     if as_json:
         print_json(result)
     else:
-        print(registry.describe_import(result))
+        print(weights.describe_import(result))

@@ -299,7 +299,7 @@ def report(
     What was found decides the text: a null result is written as one, with its upper limit. Folders audit/,
     recovery/ and explanation/ in that of the first run are quoted too.
     """
-    from seismag.delivery.report.publication import describe_publication, write_publication
+    from seismag.report.publication import describe_publication, write_publication
 
     log_to_stderr()
     say = (lambda _: None) if as_json else print
@@ -333,16 +333,16 @@ def explain(
     from seismag.config import load_config
 
     spec = load_config(config, overrides).evaluate
-    from seismag.delivery.gallery import format_explanation, prepare_folder, write_explanation
-    from seismag.runs import SMALL_VARIABLE
-    from seismag.validation.explained_windows import (
+    from seismag.explain.compute import explain_model
+    from seismag.explain.page import format_explanation, prepare_folder, write_explanation
+    from seismag.explain.windows import (
         STUDY_LEAST,
         STUDY_SMALL,
         ExplanationPlan,
         open_subject,
         run_folder_of,
     )
-    from seismag.validation.explanation import explain_model
+    from seismag.runs import SMALL_VARIABLE
 
     log_to_stderr()
     least = STUDY_LEAST

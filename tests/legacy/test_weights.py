@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
+from seismag.legacy.weights import import_legacy, torchvision_name
+from seismag.models.predict_files import predict_recording
 from seismag.training import torch_compat  # noqa: F401  before torchvision
 from seismag.training.checkpoint import check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_power
-from seismag.training.legacy import import_legacy, torchvision_name
-from seismag.training.predict_files import predict_recording
 
 MAGNITUDES = ["Large", "Medium", "Moderate", "Normal"]  # alphabetical, as folders of pictures are numbered
 AZIMUTHS = sorted(AZIMUTH_CLASSES)

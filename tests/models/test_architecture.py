@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seismag.config import ModelConfig
-from seismag.training.architecture import describe_blocks
+from seismag.models.architecture import describe_blocks
 from seismag.training.model import ConvNeXtMultiTask
 
 

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from seismag.config import ModelConfig
-from seismag.training.checkpoint import LoadedModel
-from seismag.training.cost import (
+from seismag.models.cost import (
     LatencyPlan,
     blank_input,
     count_flops,
@@ -20,6 +19,7 @@ from seismag.training.cost import (
     summarise,
     time_in_turn,
 )
+from seismag.training.checkpoint import LoadedModel
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import Scaling
 

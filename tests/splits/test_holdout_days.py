@@ -11,8 +11,8 @@ import pytest
 from fixtures.study_store import make_store
 from seismag.cards import read_card
 from seismag.config import build_config
-from seismag.delivery.prediction import predict_inputs
 from seismag.domain import DataError
+from seismag.models.predict import predict_inputs
 from seismag.splits.holdout import on_sealed_days, sealed_days
 from seismag.training import run as training_run
 from seismag.training.run import judge_model, run_training

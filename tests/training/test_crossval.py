@@ -13,8 +13,8 @@ import pytest
 from fixtures.study_store import make_store
 from seismag.cards import read_card
 from seismag.config import Config, build_config
-from seismag.delivery.registry import promote_model
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.models.registry import promote_model
 from seismag.runs import Run
 from seismag.splits import NAIVE_WARNING
 from seismag.training import fold_runs

@@ -12,12 +12,12 @@ import pytest
 
 from seismag.config import Config, TrainConfig
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.models.predict_files import predict_recording
 from seismag.runs import Run
 from seismag.training.checkpoint import LoadedModel, build_card, load_checkpoint
 from seismag.training.inference import predict_roles, predict_store, predict_with_embeddings
 from seismag.training.inputs import make_role_inputs
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.predict_files import predict_recording
 from seismag.training.scaling import fit_scaling
 from seismag.training.trailing import (
     describe_normalisation,

@@ -13,9 +13,9 @@ from seismag.audit.compute import audit_predictions, write_audit
 from seismag.audit.page import PAGE, conclusion, write_verdict
 from seismag.audit.text import format_audit
 from seismag.config import Config
-from seismag.delivery.prediction import describe_predictions, predict_inputs, write_predictions
 from seismag.domain import UsageError
 from seismag.files import short_path
+from seismag.models.predict import describe_predictions, predict_inputs, write_predictions
 from seismag.parallel import Progress
 from seismag.runs import Run
 from seismag.scoring.text import format_summary

@@ -1,1 +1,0 @@
-"""From files to the store: recordings, catalogues, indices, windows, spectrograms, splits."""

@@ -1,8 +1,0 @@
-"""The earlier system's data set, pictures and a metadata table, as a store that says so.
-
-``prepare_legacy`` is the door; ``metadata`` reads the tables, ``faults`` judges their rows, ``pictures`` the files.
-"""
-
-from seismag.data.legacy.stage import PreparedImages, prepare_legacy
-
-__all__ = ["PreparedImages", "prepare_legacy"]

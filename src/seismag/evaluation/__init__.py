@@ -1,1 +1,0 @@
-"""Judging tables of predictions, whoever made them; knows no model and imports no torch."""

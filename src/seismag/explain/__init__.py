@@ -1,0 +1,1 @@
+"""Which parts of a spectrogram a model uses: Grad-CAM, occlusion, importance of bands, and tests of the maps."""

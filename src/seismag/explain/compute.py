@@ -1,0 +1,271 @@
+"""Explaining a model: attribution of single windows, what each band is worth, and whether the maps can be believed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag import __version__
+from seismag.config import EvaluateConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
+from seismag.explain.controls import attribute_windows
+from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
+from seismag.explain.gradcam import TASKS, Attribution, Method
+from seismag.explain.importance import measure_importance, skill_of_study
+from seismag.explain.occlusion import Occlusion, list_occlusions, occlude
+from seismag.explain.replacement import draw_donors, predict_windows
+from seismag.explain.sanity import MIN_CLUSTERS
+from seismag.explain.sanity_study import Examined, check_attribution
+from seismag.explain.windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
+from seismag.parallel import Progress, silent
+from seismag.spectrogram.bands import BANDS_MHZ
+from seismag.training.checkpoint import UNKNOWN
+from seismag.training.inference import predict_with_embeddings
+from seismag.training.run import UNKNOWN_TRAINING
+
+CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
+STUDY_FACTOR = 4  # windows of the occlusion: so many times the pictures, at least ``plan.study_least``
+REPEATS = 1  # draws of donors, another one for each window: more windows lower the error sooner than more draws
+NO_COMPONENTS = (
+    "Grad-CAM is one map over all channels and cannot tell H, D and Z apart; the occlusion of components can."
+)
+EXCHANGE = (
+    "Cells are replaced by those of another window of the same station, drawn by seed from another event or quiet "
+    "block: measured values of that sensor, never a constant. What the model reads from the station alone is not lost."
+)
+
+
+@dataclass(frozen=True)
+class ExplainedWindow:
+    """One picture.
+
+    Attributes:
+        facts: its row of explanation.json.
+        power_db: (3, F, T), dB re 1 nT^2/Hz, NaN masked.
+        maps: by task (F, T), in units of the class score.
+    """
+
+    facts: dict[str, Any]
+    power_db: NDArray[np.float32]
+    maps: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The study: its JSON document, and what the figures need beside it.
+
+    Attributes:
+        document: content of explanation.json.
+        windows: the pictures.
+        frequency_hz: (F,).
+        time_s: (T,) from the start of a window.
+        log_rows: the rows of the store are spaced by their logarithm.
+        view: of the embeddings; None where there are too few windows.
+    """
+
+    document: dict[str, Any]
+    windows: list[ExplainedWindow]
+    frequency_hz: NDArray[np.float64]
+    time_s: NDArray[np.float64]
+    log_rows: bool
+    view: EmbeddingView | None
+
+
+def explain_model(
+    subject: Subject, plan: ExplanationPlan, spec: EvaluateConfig, progress: Progress = silent
+) -> Explanation:
+    """Explain a model on windows that its training has not seen.
+
+    Args:
+        subject: model and store, of ``open_subject``.
+        plan: how many pictures, by which method.
+        spec: bootstrap, confidence and seed.
+        progress: called with stage, done, total.
+
+    Raises:
+        DataError: no station has two windows, or the control does not fit the model.
+    """
+    rng = np.random.default_rng([spec.seed, 61])
+    drawn = draw_windows(subject, plan.samples, max(STUDY_FACTOR * plan.samples, plan.study_least), rng)
+    pictures = np.arange(drawn.n_pictures)
+    progress("attribution", 0, 1)
+    found = attribute_windows(subject.loaded, drawn.windows.of(pictures), plan.method)
+    progress("attribution", 1, 1)
+    importance, features, skill = _band_importance(subject, drawn, spec, rng, progress)
+    sanity = check_attribution(Examined(subject, drawn, found, features), plan, spec, progress)
+    view, embeddings = _view_embeddings(subject, spec, progress)
+    windows = _explained_windows(drawn, found)
+    document = {
+        **_provenance(subject, plan.method, spec),
+        "n_windows": len(windows), "n_study_windows": len(drawn.rows), "n_unseen_windows": drawn.n_unseen,
+        "feature_map": list(found[TASKS[0]].coarse.shape[1:]),
+        "attribution_limits": {task: _colour_limit([w.maps[task] for w in windows]) for task in TASKS},
+        "skill": skill,
+        "sanity": sanity,
+        "band_importance": importance,
+        "windows": [window.facts for window in windows],
+        "embeddings": embeddings,
+        "notes": [NO_COMPONENTS, EXCHANGE],
+    }  # fmt: skip
+    document["warnings"] = _warnings(subject, drawn, document, plan)
+    log_rows = subject.store.attributes["preprocessing"].get("frequency_rows") == "log"
+    return Explanation(document, windows, subject.store.frequency_hz, subject.store.time_s, log_rows, view)
+
+
+def _band_importance(
+    subject: Subject, drawn: DrawnWindows, spec: EvaluateConfig, rng: np.random.Generator, progress: Progress
+) -> tuple[dict[str, Any], NDArray[np.float32], dict[str, Any]]:
+    """Band importance, and on the way the pooled features and the skill of the model in these windows."""
+    magnitude, azimuth, features = predict_windows(subject.loaded, drawn.windows)
+    plain = {"magnitude": magnitude, "azimuth": azimuth}
+    station, group = drawn.rows["station"].to_numpy(), drawn.rows["split_group"].to_numpy()
+    donors = np.stack([draw_donors(station, group, rng) for _ in range(REPEATS)])
+    parts = list_occlusions(subject.store.frequency_hz)
+    said = occlude(subject.loaded, drawn.windows, parts, donors, progress)
+    occluded = [{"magnitude": entry.magnitude, "azimuth": entry.azimuth} for entry in said]
+    drops = measure_importance(drawn.rows, plain, occluded, spec)
+    importance = {
+        "n_windows": len(drawn.rows), "n_groups": int(drawn.rows["split_group"].nunique()), "repeats": REPEATS,
+        "confidence": spec.confidence, "replaced_by": EXCHANGE,
+        "units": {"log_score": "nat", "balanced_accuracy": "1"},
+        "parts": [_describe_part(part, drop) for part, drop in zip(parts, drops, strict=True)],
+    }  # fmt: skip
+    return importance, features, skill_of_study(drawn.rows, plain, spec)
+
+
+def _describe_part(part: Occlusion, drops: dict[str, Any]) -> dict[str, Any]:
+    low_mhz, high_mhz = BANDS_MHZ.get(part.band, (None, None))
+    limits = {"low_mhz": low_mhz, "high_mhz": None if high_mhz == np.inf else high_mhz}
+    return {"band": part.band, "component": part.component, **limits, "rows": int(part.rows.sum()), **drops}
+
+
+def _view_embeddings(
+    subject: Subject, spec: EvaluateConfig, progress: Progress
+) -> tuple[EmbeddingView | None, dict[str, Any]]:
+    progress("embeddings", 0, 1)
+    kept = _kept_embeddings(subject)
+    if kept is None:
+        rng = np.random.default_rng([spec.seed, 62])
+        some = np.sort(rng.permutation(subject.indices)[:MAX_ROWS])
+        table, features = predict_with_embeddings(subject.loaded, subject.store, some)
+        kept, source = (table["sample_id"], features), "predicted now"
+    else:
+        source = "embeddings.npy of the run, role test"
+    sample_ids, features = kept
+    rows = subject.store.samples.set_index("sample_id").loc[list(sample_ids)].reset_index()
+    try:
+        view = view_embeddings(features, rows, spec.seed)
+    except DataError as error:
+        return None, {"undefined": str(error), "source": source}
+    progress("embeddings", 1, 1)
+    return view, {**view.summary, "source": source, "n_unseen_windows": len(subject.indices)}
+
+
+def _kept_embeddings(subject: Subject) -> tuple[pd.Series, NDArray[np.float32]] | None:
+    """Those that the run wrote beside its predictions, of the unseen windows; None where they are not there."""
+    if subject.run is None:
+        return None
+    table_path, array_path = subject.run / "predictions.parquet", subject.run / "embeddings.npy"
+    same_data = subject.loaded.card["dataset_id"] == subject.store.attributes["dataset_id"]
+    if not (same_data and table_path.is_file() and array_path.is_file()):
+        return None
+    table, features = pd.read_parquet(table_path, columns=["sample_id", "role"]), np.load(array_path)
+    unseen = set(subject.store.samples["sample_id"].iloc[subject.indices])
+    chosen = ((table["role"] == "test") & table["sample_id"].isin(unseen)).to_numpy()
+    if len(features) != len(table) or not chosen.any():
+        return None
+    return table.loc[chosen, "sample_id"], features[chosen]
+
+
+def _explained_windows(drawn: DrawnWindows, found: dict[str, Attribution]) -> list[ExplainedWindow]:
+    size = drawn.windows.power_db.shape[2:]
+    maps = {task: attribution.on_grid(size[0], size[1]) for task, attribution in found.items()}
+    result = []
+    for place in range(drawn.n_pictures):
+        row = drawn.rows.iloc[place]
+        facts: dict[str, Any] = {
+            "sample_id": row["sample_id"], "station": row["station"],
+            "start_utc": f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}", "split_group": row["split_group"],
+            "origin": row.get("origin", "observed"), "file": f"windows/{_file_name(str(row['sample_id']))}.png",
+        }  # fmt: skip
+        for task, attribution in found.items():
+            facts[f"y_{task}"] = row[f"y_{task}"]
+            facts[f"predicted_{task}"] = CLASSES[task][attribution.target[place]]
+            facts[f"p_{task}"] = float(attribution.probability[place])
+            facts[f"largest_attribution_{task}"] = float(maps[task][place].max())
+        power_db = drawn.windows.power_db[place].astype(np.float32)
+        result.append(ExplainedWindow(facts, power_db, {task: maps[task][place] for task in maps}))
+    return result
+
+
+def _file_name(sample_id: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in sample_id)
+
+
+def _colour_limit(maps: list[NDArray[np.float32]]) -> float:
+    """One for all windows: what 1 % of the cells exceed. 0 where every map is empty."""
+    return float(np.quantile(np.stack(maps), 0.99))
+
+
+def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[str, Any]:
+    card, attributes = subject.loaded.card, subject.store.attributes
+    return {
+        "model_run_id": card["run_id"], "model_path": str(subject.loaded.path), "model_sha256": card["sha256"],
+        "backbone": card.get("backbone"), "fold": card.get("fold"), "split_name": card.get("split_name"),
+        "dataset_id": attributes["dataset_id"], "store": str(subject.store.path),
+        "data_origin": sorted({str(origin) for origin in subject.store.samples.get("origin", [])}),
+        "method": method, "seed": spec.seed, "bootstrap": spec.bootstrap, "confidence": spec.confidence,
+        "seismag_version": __version__, "created_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }  # fmt: skip
+
+
+def _warnings(subject: Subject, drawn: DrawnWindows, document: dict[str, Any], plan: ExplanationPlan) -> list[str]:
+    warnings = []
+    if subject.loaded.card.get("training_data") == UNKNOWN:
+        warnings.append(UNKNOWN_TRAINING)
+    if document["data_origin"] == ["simulated"]:
+        warnings.append("the data are simulated: what is found there was planted, or not, on purpose")
+    blind = [task for task, entry in document["skill"].items() if not entry["shown"]]
+    if blind:
+        warnings.append(
+            f"no skill is shown in {', '.join(blind)} on these windows (balanced accuracy against a constant answer): "
+            "there the maps explain noise"
+        )
+    warnings += _skill_of_run(subject)
+    failed = [result["name"] for result in document["sanity"] if result["verdict"] == "fail"]
+    if failed:
+        warnings.append(f"sanity tests failed ({', '.join(failed)}): the maps are not to be read as explanations")
+    n_groups = document["band_importance"]["n_groups"]
+    if n_groups < MIN_CLUSTERS:
+        warnings.append(
+            f"{n_groups} groups (events, quiet blocks): intervals of fewer than {MIN_CLUSTERS} are too narrow"
+        )
+    if len(document["windows"]) < plan.samples:
+        warnings.append(f"{plan.samples} windows were asked for, {len(document['windows'])} can be explained")
+    if drawn.without_donor:
+        warnings.append(
+            f"{drawn.without_donor} drawn windows were left out: their station has no other one to exchange"
+        )
+    return warnings
+
+
+def _skill_of_run(subject: Subject) -> list[str]:
+    """What metrics.json of the run says of the skill above rules without the field."""
+    path = None if subject.run is None else subject.run / "metrics.json"
+    if path is None or not path.is_file():
+        return []
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        entries = {task: metrics[task]["skill_above_best_baseline"]["log_score"]["low"] for task in CLASSES}
+    except (OSError, ValueError, KeyError, TypeError):
+        return [f"{path}: holds no skill above the best baseline, so what these maps explain is open"]
+    blind = [task for task, low in entries.items() if low is None or low <= 0]
+    if not blind:
+        return []
+    return [f"metrics.json of the run shows no skill above rules without the field in {', '.join(blind)} (log score)"]

@@ -1,0 +1,159 @@
+"""The files of an explanation: its JSON, its figures, and one page that holds all of them without a request."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from seismag.domain import UsageError
+from seismag.explain.compute import Explanation
+from seismag.explain.embedding import draw_embedding_view
+from seismag.explain.figure import METHOD_NAMES, draw_importance, draw_sanity, draw_window
+from seismag.files import write_json_atomic, write_text_atomic
+from seismag.parallel import Progress, silent
+from seismag.spectrogram.bands import BAND_LABELS
+from seismag.text import interval, number
+
+PAGE, DOCUMENT = "gallery.html", "explanation.json"
+IMPORTANCE, SANITY, VIEW, VIEW_TABLE = "band_importance.png", "sanity.png", "embedding_view.png", "embedding_view.csv"
+WINDOWS = "windows"
+_WORDS = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the folder, before the work is done.
+
+    Raises:
+        UsageError: it cannot be made or written into.
+    """
+    try:
+        (out / WINDOWS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be made ({error.strerror}). Choose another folder.") from error
+    if not os.access(out / WINDOWS, os.W_OK):
+        raise UsageError(f"--out {out}: cannot be written into. Choose another folder.")
+
+
+def write_explanation(explanation: Explanation, out: Path, progress: Progress = silent) -> Path:
+    """Write everything; pictures of an earlier explanation in this folder are removed.
+
+    Args:
+        explanation: the study.
+        out: a folder.
+        progress: called with stage, done, total.
+
+    Returns:
+        The page.
+    """
+    prepare_folder(out)
+    _remove_earlier(out)
+    document = explanation.document
+    for done, window in enumerate(explanation.windows):
+        progress("pictures", done, len(explanation.windows))
+        draw_window(window, explanation, out / window.facts["file"])
+    progress("pictures", len(explanation.windows), len(explanation.windows))
+    draw_importance(document, out / IMPORTANCE)
+    draw_sanity(document, out / SANITY)
+    if explanation.view is not None:
+        explanation.view.table.to_csv(out / VIEW_TABLE, index=False)
+        draw_embedding_view(explanation.view, out / VIEW)
+    write_json_atomic(out / DOCUMENT, document)
+    write_text_atomic(out / PAGE, render_gallery(document, out))
+    return out / PAGE
+
+
+def render_gallery(document: dict[str, Any], folder: Path) -> str:
+    """Give the page as text; the figures are read from the folder and held in it."""
+    environment = Environment(
+        loader=PackageLoader("seismag.explain"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals.update(number=number, interval=interval, band=BAND_LABELS.__getitem__)
+    environment.globals["picture"] = lambda name: _data_uri(folder / name)
+    return environment.get_template("page.html.j2").render(
+        document=document,
+        method=METHOD_NAMES[document["method"]],
+        has_view=(folder / VIEW).is_file(),
+        names={"importance": IMPORTANCE, "sanity": SANITY, "view": VIEW, "table": VIEW_TABLE},
+        words=_WORDS,
+        conclusion=conclusion(document),
+        strongest=strongest_parts(document),
+    )
+
+
+def conclusion(document: dict[str, Any]) -> dict[str, str]:
+    """Say in one sentence whether the maps may be read."""
+    counts = Counter(result["verdict"] for result in document["sanity"])
+    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict])
+    if counts["fail"]:
+        return {"verdict": "fail", "text": f"Do not read these maps as explanations: sanity tests {said}."}
+    blind = [task for task, entry in document["skill"].items() if not entry["shown"]]
+    if {"magnitude", "detection"} <= set(blind):
+        text = f"The model shows no skill in these windows, so the maps explain noise (sanity tests {said})."
+        return {"verdict": "undecided", "text": text}
+    if counts["undecided"]:
+        return {
+            "verdict": "undecided",
+            "text": f"Whether the maps can be believed is partly open: sanity tests {said}.",
+        }
+    return {
+        "verdict": "pass",
+        "text": f"No sanity test failed ({said}): the maps follow the model. Whether the model follows the Earth "
+        "is for the audit to say, not for a map.",
+    }
+
+
+def strongest_parts(document: dict[str, Any], n: int = 3) -> list[dict[str, Any]]:
+    """The bands of one component whose exchange costs detection most log score, with an interval above 0."""
+    parts = [
+        part
+        for part in document["band_importance"]["parts"]
+        if part["band"] != "all" and part["component"] != "all" and (part["detection"]["log_score"]["low"] or 0) > 0
+    ]
+    return sorted(parts, key=lambda part: -part["detection"]["log_score"]["value"])[:n]
+
+
+def format_explanation(document: dict[str, Any]) -> str:
+    """Summary for a terminal."""
+    lines = [
+        f"{document['model_run_id']}: {METHOD_NAMES[document['method']]} of {document['n_windows']} windows that its "
+        f"training has not seen, of {document['n_unseen_windows']}",
+        "",
+        "sanity of the maps",
+        *(f"  {result['verdict']:10} {result['sentence']}" for result in document["sanity"]),
+        "",
+        "loss of detection's log score where a part is exchanged (nat), "
+        f"{document['band_importance']['n_windows']} windows",
+    ]
+    for part in document["band_importance"]["parts"]:
+        if part["component"] == "all" or part["band"] == "all":
+            name = f"{BAND_LABELS[part['band']]}, {part['component']}"
+            lines.append(f"  {name:18}{interval(part['detection']['log_score'])}")
+    probes = document["embeddings"].get("probes", {})
+    for name, probe in probes.items():
+        if probe["balanced_accuracy"] is not None:
+            lines.append(
+                f"features tell {name.replace('_', ' ')} with balanced accuracy {number(probe['balanced_accuracy'])} "
+                f"(shuffled {number(probe['shuffled'])})"
+            )
+    return "\n".join([*lines, "", *(f"note: {text}" for text in (*document["warnings"], *document["notes"]))])
+
+
+def _remove_earlier(out: Path) -> None:
+    try:
+        earlier = json.loads((out / DOCUMENT).read_text(encoding="utf-8"))["windows"]
+        names = [Path(row["file"]).name for row in earlier]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in (*(f"{WINDOWS}/{name}" for name in names), VIEW, VIEW_TABLE):
+        (out / name).unlink(missing_ok=True)
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

@@ -1,0 +1,156 @@
+"""What is wrong with rows of the earlier metadata tables: one reason and one sentence a row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from seismag.domain import MINIMUM_MAGNITUDE, azimuth_classes, magnitude_classes
+from seismag.legacy.metadata import name_facts, numbers
+
+AUGMENTED, CORRUPTED, IDENTICAL = "augmented_copy", "corrupted_azimuth", "identical_image"
+# An azimuth cannot follow the magnitude: chance reaches neither the rank correlation nor its probability.
+FOLLOWS_WINDOWS, FOLLOWS_RHO, FOLLOWS_P = 12, 0.8, 1e-4
+CONSTANT_WINDOWS = 5  # event windows of one azimuth to the last digit, at two stations or more
+
+
+def row_faults(rows: pd.DataFrame) -> pd.DataFrame:
+    """Find rows that cannot be used whatever is allowed: the first reason of each.
+
+    Args:
+        rows: of ``read_metadata``.
+
+    Returns:
+        reason, detail; None where there is none; index as ``rows``.
+    """
+    faults = pd.DataFrame({"reason": None, "detail": None}, index=rows.index, dtype=object)
+
+    def mark(where: NDArray[np.bool_] | pd.Series, reason: str, detail: list[str] | str) -> None:
+        new = np.asarray(where, dtype=bool) & faults["reason"].isna().to_numpy()
+        sentences = np.full(len(rows), detail, dtype=object) if isinstance(detail, str) else np.array(detail, object)
+        faults.loc[new, "reason"] = reason
+        faults.loc[new, "detail"] = sentences[new]
+
+    mark(rows.assign(paths=rows["paths"].map(tuple)).drop(columns="table").duplicated(), "repeated_row",
+         "the same row stands in the tables before")  # fmt: skip
+    mark(rows["station"].isna(), "no_station", "the row names no station")
+    mark(rows["start_utc"].isna(), "bad_time", "date or hour is missing or cannot be read")
+    mark(rows["name"].isna(), "no_file_name", "the row names no picture")
+    once = faults["reason"].isna()
+    twice = rows.loc[once, "paths"].map(tuple).duplicated(keep=False).reindex(rows.index, fill_value=False)
+    mark(twice, "contradicting_rows", "another row names the same picture and says something else")
+    no_class = rows["magnitude_class"].isna() | rows["azimuth_class"].isna()
+    mark(no_class, "class_missing", "the row lacks a class")
+    normal = (rows["magnitude_class"] == "Normal").to_numpy()
+    mark(normal != (rows["azimuth_class"] == "Normal").to_numpy(), "contradicting_classes",
+         [f"magnitude class {m}, azimuth class {a}" for m, a in zip(rows["magnitude_class"], rows["azimuth_class"],
+                                                                    strict=True)])  # fmt: skip
+    mark(*_magnitude_faults(rows, normal))
+    mark(*_name_faults(rows))
+    return faults
+
+
+def azimuth_faults(rows: pd.DataFrame) -> pd.Series:
+    """Say for each row why its azimuth cannot be a direction to an epicentre; None: nothing speaks against it.
+
+    Rows by themselves: Normal with an azimuth; an event without one in degrees, outside 0 to 360, or of another class
+    than its degrees. Rows together: one azimuth for every event; an azimuth that follows the magnitude, which is how
+    another column (a distance, an index) shows that stands in its place.
+
+    Args:
+        rows: of ``read_metadata``, usable by ``row_faults``.
+    """
+    text = rows["azimuth_text"]
+    degrees = numbers(text)
+    normal = (rows["magnitude_class"] == "Normal").to_numpy()
+    faults = pd.Series([None] * len(rows), index=rows.index, dtype=object)
+
+    def mark(where: NDArray[np.bool_] | pd.Series, sentences: list[str] | str) -> None:
+        new = np.asarray(where, dtype=bool) & faults.isna().to_numpy()
+        detail = np.full(len(rows), sentences, object) if isinstance(sentences, str) else np.array(sentences, object)
+        faults[new] = detail[new]
+
+    mark(normal & degrees.notna(), [f"Normal, but azimuth {value}" for value in text])
+    mark(~normal & text.isna(), "no azimuth in degrees, so the class cannot be checked")
+    mark(~normal & degrees.isna(), [f"azimuth {value!r} is no number" for value in text])
+    mark(~normal & ~degrees.between(0, 360), [f"azimuth {value} lies outside 0 to 360 degrees" for value in text])
+    sound = ~normal & faults.isna().to_numpy()
+    classes = np.full(len(rows), "", dtype=object)
+    classes[sound] = azimuth_classes(degrees.to_numpy()[sound])
+    mark(sound & (classes != rows["azimuth_class"].to_numpy()), [
+        f"azimuth {value} degrees is {right}, not {stated}"
+        for value, right, stated in zip(text, classes, rows["azimuth_class"], strict=True)
+    ])  # fmt: skip
+    events = rows.assign(degrees=degrees, magnitude=numbers(rows["magnitude_text"]))[~normal & degrees.notna()]
+    for where, sentence in (_constant(events), *_following(events)):
+        mark(rows.index.isin(where), sentence)
+    return faults
+
+
+def _constant(events: pd.DataFrame) -> tuple[pd.Index, str]:
+    windows = events.drop_duplicates(["station", "start_utc"])
+    if len(windows) < CONSTANT_WINDOWS or windows["degrees"].nunique() > 1 or windows["station"].nunique() < 2:
+        return events.index[:0], ""
+    value = windows["degrees"].iloc[0]
+    return (
+        events.index,
+        f"azimuth {value:g} for all {len(windows)} event windows at {windows['station'].nunique()} stations",
+    )
+
+
+def _following(events: pd.DataFrame) -> list[tuple[pd.Index, str]]:
+    """Find sets of rows whose azimuth follows the magnitude: those with decimals, the whole numbers, or all.
+
+    A set is judged by its windows, copies counted once. Rows of its dates and its range of values are taken with it:
+    a value like 5.0 of the same origin shows no decimals.
+    """
+    found = []
+    whole = (events["degrees"] % 1 == 0).to_numpy()
+    for chosen, kind in ((~whole, "with decimals"), (whole, "in whole degrees"), (np.full(len(events), True), "")):
+        rows = events[chosen]
+        windows = rows.drop_duplicates(["station", "start_utc"]).dropna(subset="magnitude")
+        if len(windows) < FOLLOWS_WINDOWS or windows["degrees"].nunique() < 3 or windows["magnitude"].nunique() < 3:
+            continue
+        test = spearmanr(windows["degrees"], windows["magnitude"])
+        if abs(test.statistic) < FOLLOWS_RHO or test.pvalue > FOLLOWS_P:
+            continue
+        low, high = rows["degrees"].min(), rows["degrees"].max()
+        days = rows["start_utc"].dt.floor("D")
+        of_kind = events["degrees"].between(low, high) & events["start_utc"].dt.floor("D").between(
+            days.min(), days.max()
+        )
+        sentence = (
+            f"the azimuths {kind + ' ' if kind else ''}({low:g} to {high:g}) follow the magnitude (rank correlation "
+            f"{test.statistic:.2f}, {len(windows)} windows): another quantity in the column azimuth"
+        )
+        found.append((events.index[of_kind], sentence))
+    return found
+
+
+def _magnitude_faults(rows: pd.DataFrame, normal: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str, list[str]]:
+    magnitude = numbers(rows["magnitude_text"]).to_numpy()
+    classes = np.full(len(rows), "below 4", dtype=object)
+    binned = magnitude >= MINIMUM_MAGNITUDE
+    classes[binned] = magnitude_classes(magnitude[binned])
+    stated = np.where(normal, np.isfinite(magnitude), classes != rows["magnitude_class"].to_numpy())
+    wrong = np.isfinite(magnitude) & stated.astype(bool)
+    details = [
+        f"magnitude {text} is {right}, not {name}"
+        for text, right, name in zip(rows["magnitude_text"], classes, rows["magnitude_class"], strict=True)
+    ]
+    return wrong, "contradicting_magnitude", details
+
+
+def _name_faults(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], str, list[str]]:
+    """Rows whose picture is named, in the earlier system's form, for another station or time."""
+    details = []
+    for name, station, start in zip(rows["name"], rows["station"], rows["start_utc"], strict=True):
+        stated = name_facts(str(name))
+        here = (station, f"{start:%Y-%m-%d}", start.hour) if pd.notna(start) else None
+        if stated is None or here is None or (stated[:2] == here[:2] and stated[2] in (None, here[2])):
+            details.append("")
+        else:
+            details.append(f"the row says {here[0]} {here[1]} {here[2]:02d} h, the name {name}")
+    return np.array([text != "" for text in details], dtype=bool), "name_mismatch", details

@@ -1,0 +1,1 @@
+"""Models at rest: registry, fetching, and predictions for files and stores."""

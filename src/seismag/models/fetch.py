@@ -1,0 +1,311 @@
+"""Bringing a model and its card from a path or a web server: the sum compared, whole or not at all, resumable."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import re
+import shutil
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from seismag import __version__
+from seismag.cards import card_path, write_card
+from seismag.domain import SeismagError, UsageError
+from seismag.files import file_sha256, full_disk_explained, write_json_atomic
+from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
+from seismag.parallel import Progress, silent
+
+FOLDER = Path("models")
+TIMEOUT_S = 30.0
+_BLOCK_BYTES = 1 << 18
+_CARD_BYTES = 16 << 20  # the largest card that is read
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+_PARTIAL = ".partial"  # NAME.pth.partial grows; NAME.pth.partial.json says from where
+
+
+def fetch_model(
+    source: str | None, out: Path | None = None, sha256: str | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """Copy or download a model and the card beside it.
+
+    The sum must be known beforehand: from ``sha256``, or from the card. A file without card that holds a seismag
+    checkpoint gets the card inside it; other weights stay without one.
+
+    Args:
+        source: a path (of a run folder: its best model), or a URL of http or https.
+        out: file or existing folder; None: ``models/`` and the name of the source.
+        sha256: 64 hexadecimal digits.
+        progress: called with stage, bytes done, bytes in all.
+
+    Returns:
+        file, source, bytes, sha256, fetched (False: it was here already), resumed_at (bytes), card, run_id.
+
+    Raises:
+        UsageError: no source, no sum, another file of that name is here.
+        SeismagError: the source cannot be had, broke off (a second call goes on), has another sum, or is no model.
+    """
+    if not source:
+        raise UsageError(f"no SOURCE given. seismag ships no weights: {WHERE_MODELS_COME_FROM}")
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise UsageError(f"--sha256 {sha256}: a sum has 64 hexadecimal digits.")
+    is_url = "://" in source
+    if is_url and urllib.parse.urlsplit(source).scheme not in ("http", "https"):
+        raise UsageError(f"{shown(source)}: only http and https are fetched. Copy the file here and name its path.")
+    local = None if is_url else model_file(Path(source))
+    if local is not None and not local.is_file():
+        raise SeismagError(f"{source}: no such file. {WHERE_MODELS_COME_FROM}")
+    target = _target(source if local is None else local.name, out, is_url)
+    card = _remote_card(source) if local is None else _local_card(local)
+    expected = _expected_sum(source, sha256, card)
+    facts = {"file": str(target), "source": shown(source), "sha256": expected}
+    if target.is_file():
+        return facts | _already_here(target, expected, card)
+    if card_path(target).exists():
+        raise UsageError(f"{card_path(target)}: a card of another model is here. Choose another --out, or remove it.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + _PARTIAL)
+        with full_disk_explained(str(target)):
+            resumed_at = download(source, partial, progress) if local is None else _copy(local, partial)
+            card = _check(partial, source, expected, card)
+            if card is not None:
+                write_card(target, {**card, "fetched_from": shown(source)}, content=partial)
+            partial.replace(target)
+            _forget(partial)
+    except OSError as error:
+        raise SeismagError(f"{target}: cannot be written ({error.strerror or error}). Choose another --out.") from error
+    return (
+        facts | {"bytes": target.stat().st_size, "fetched": True, "resumed_at": resumed_at} | _card_facts(card, target)
+    )
+
+
+def describe_fetch(result: dict[str, Any]) -> str:
+    """Lines for a terminal: what is here now, and whether it can be used."""
+    how = "was here already, the sum is right" if not result["fetched"] else f"from {result['source']}"
+    if result["resumed_at"]:
+        how += f", resumed at byte {result['resumed_at']}"
+    lines = [
+        f"model       {result['file']} ({result['bytes']} bytes)",
+        f"            {how}",
+        f"sha256      {result['sha256']}, compared",
+        f"card        {result['card'] or 'none: not a seismag checkpoint'}",
+    ]
+    if result["card"] is None:
+        lines.append("            Weights of an earlier system become one by 'seismag models import-legacy'.")
+    return "\n".join(lines)
+
+
+def download(url: str, partial: Path, progress: Progress = silent) -> int:
+    """Download into ``partial``, going on behind what it holds from the same URL.
+
+    Returns:
+        The byte at which it went on; 0: from the start.
+
+    Raises:
+        SeismagError: the server refuses, cannot be reached, or the connection broke; what came is kept.
+    """
+    state = _read_state(partial)
+    have = partial.stat().st_size if partial.is_file() and state.get("url") == shown(url) else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and state.get("validator"):
+        headers["If-Range"] = state["validator"]  # a file that changed is sent whole
+    try:
+        with _open(url, headers) as response:
+            start, total = _range_of(response)
+            if start not in (0, have):
+                raise SeismagError(f"{shown(url)}: the server sent another range. Remove {partial} and try again.")
+            have = start  # 0: the server does not resume, or the file changed
+            write_json_atomic(_state_path(partial), {"url": shown(url), "validator": _validator(response)})
+            done = _receive(response, partial, have, total, progress)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing lies behind what is here: whole already, or of a longer file before
+            return have
+        raise SeismagError(_http_message(url, error)) from error
+    except _NETWORK_ERRORS as error:
+        raise SeismagError(_broken(url, partial, _reason(error))) from error
+    if total is not None and done != total:
+        raise SeismagError(_broken(url, partial, f"{done} of {total} bytes came"))
+    return have
+
+
+def shown(source: str) -> str:
+    """Write a URL without user, password and query, which may hold secrets; a path as it is."""
+    if "://" not in source:
+        return source
+    parts = urllib.parse.urlsplit(source)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _target(name: str, out: Path | None, is_url: bool) -> Path:
+    if is_url:
+        name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(name).path)).name
+    target = FOLDER / name if out is None else out / name if out.is_dir() else out
+    if target.suffix != ".pth":
+        raise UsageError(f"{target}: a model's file ends in .pth. Name it with --out models/NAME.pth.")
+    return target
+
+
+def _expected_sum(source: str, sha256: str | None, card: dict[str, Any] | None) -> str:
+    stated = None if card is None else str(card["sha256"]).lower()
+    given = None if sha256 is None else sha256.lower()
+    if given is None and stated is None:
+        raise UsageError(
+            f"{shown(source)}: no card (.json) lies beside it, so its sum is unknown. Give --sha256 SUM, from whoever "
+            "made the file."
+        )
+    if given is not None and stated is not None and given != stated:
+        raise SeismagError(
+            f"{shown(source)}: --sha256 is {given[:12]}..., the card beside it says {stated[:12]}.... One of them is "
+            "of another file."
+        )
+    return given or stated or ""
+
+
+def _already_here(target: Path, expected: str, card: dict[str, Any] | None) -> dict[str, Any]:
+    if file_sha256(target) != expected:
+        raise UsageError(f"{target}: another file of this name is here. Choose another --out, or remove it.")
+    beside = card_path(target)
+    if beside.is_file():
+        card = _parse_card(beside.read_bytes(), str(beside))
+    elif card is not None:
+        write_card(target, card)
+    return {"bytes": target.stat().st_size, "fetched": False, "resumed_at": 0} | _card_facts(card, target)
+
+
+def _card_facts(card: dict[str, Any] | None, target: Path) -> dict[str, Any]:
+    if card is None:
+        return {"card": None, "run_id": None}
+    return {"card": str(card_path(target)), "run_id": card.get("run_id")}
+
+
+def _copy(source: Path, partial: Path) -> int:
+    shutil.copyfile(source, partial)
+    return 0
+
+
+def _check(partial: Path, source: str, expected: str, card: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Compare sum and content; gives the card, from inside the file where none lay beside it."""
+    from seismag.training.checkpoint import card_within
+
+    found = file_sha256(partial)
+    try:
+        if found != expected:
+            raise SeismagError(
+                f"{shown(source)}: its sha256 is {found[:12]}..., not {expected[:12]}... as asked: damaged on the way, "
+                "or another file. Nothing was kept; fetch it again."
+            )
+        within = card_within(partial)
+        if card is not None and within is None:
+            raise SeismagError(f"{shown(source)}: not a seismag checkpoint, although a card lies beside it.")
+    except SeismagError:
+        partial.unlink()
+        _forget(partial)
+        raise
+    return card if card is not None else within
+
+
+def _local_card(source: Path) -> dict[str, Any] | None:
+    beside = card_path(source)
+    return _parse_card(beside.read_bytes(), str(beside)) if beside.is_file() else None
+
+
+def _remote_card(url: str) -> dict[str, Any] | None:
+    parts = urllib.parse.urlsplit(url)
+    beside = urllib.parse.urlunsplit(parts._replace(path=str(PurePosixPath(parts.path).with_suffix(".json"))))
+    try:
+        with _open(beside, {}) as response:
+            return _parse_card(response.read(_CARD_BYTES), shown(beside))
+    except urllib.error.HTTPError as error:
+        if error.code in (403, 404, 410):
+            return None
+        raise SeismagError(_http_message(beside, error)) from error
+    except _NETWORK_ERRORS as error:
+        raise SeismagError(_broken(url, None, _reason(error))) from error
+
+
+def _parse_card(content: bytes, name: str) -> dict[str, Any]:
+    try:
+        card = json.loads(content)
+    except ValueError:
+        card = None
+    if not isinstance(card, dict) or not re.fullmatch(r"[0-9a-fA-F]{64}", str(card.get("sha256", ""))):
+        raise SeismagError(f"{name}: not a card (JSON with a sha256). Ask for the card that was made with the model.")
+    return card
+
+
+def _open(url: str, headers: dict[str, str]) -> Any:
+    parts = urllib.parse.urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    plain = urllib.parse.urlunsplit(parts._replace(netloc=host))
+    request = urllib.request.Request(plain, headers={"User-Agent": f"seismag/{__version__}", **headers})
+    if user:  # urllib would take it for a part of the host's name; not handed on to where the host sends us
+        secret = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {secret}")
+    return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+
+
+def _range_of(response: Any) -> tuple[int, int | None]:
+    """First byte that the server sends, and the size of the whole file (None: not stated)."""
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if response.status == 206 and match:
+        return int(match[1]), None if match[2] == "*" else int(match[2])
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdigit() else None
+
+
+def _receive(response: Any, partial: Path, have: int, total: int | None, progress: Progress) -> int:
+    done = have
+    with partial.open("ab" if have else "wb") as file:
+        while block := response.read(_BLOCK_BYTES):
+            file.write(block)
+            done += len(block)
+            if total:
+                progress("download, bytes", done, total)
+    return done
+
+
+def _validator(response: Any) -> str | None:
+    tag = response.headers.get("ETag")
+    if tag and not tag.startswith("W/"):  # If-Range takes strong ones only
+        return str(tag)
+    moment = response.headers.get("Last-Modified")
+    return str(moment) if moment else None
+
+
+def _state_path(partial: Path) -> Path:
+    return partial.with_name(partial.name + ".json")
+
+
+def _read_state(partial: Path) -> dict[str, Any]:
+    try:
+        state = json.loads(_state_path(partial).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _forget(partial: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        _state_path(partial).unlink()
+
+
+def _http_message(url: str, error: urllib.error.HTTPError) -> str:
+    return f"{shown(url)}: the server answers {error.code} {error.reason}. Check the address."
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or error) or type(error).__name__
+
+
+def _broken(url: str, partial: Path | None, why: str) -> str:
+    have = partial.stat().st_size if partial is not None and partial.is_file() else 0
+    if not have:
+        return f"{shown(url)}: cannot be reached ({why}). Check the address and the network."
+    return f"{shown(url)}: the connection broke ({why}); {have} bytes are kept. Run the same command again to go on."

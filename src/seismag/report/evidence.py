@@ -1,0 +1,301 @@
+"""What is recorded of a run or of a cross-validation: the documents that a report may quote, and nothing else.
+
+| document | holds |
+|---|---|
+| metrics.json | scores, baselines, skill, calibration, alarms, as judged |
+| runs.json | ``runs``: of each run its provenance, resolved config, card of its model, and history in short |
+| data.json | counts of the store: windows, classes, clusters, stations, rejected windows by reason |
+| mcc.json | Matthews correlation from the confusion matrices, pooled and fold by fold, with the recorded intervals |
+| certificate.json | of the split |
+| crossval.json | folds, means and deviations; of a cross-validation only |
+| audit.json, recovery.json, explanation.json | where the commands of that name have been run |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seismag.cards import read_card
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, SeismagError, UsageError
+from seismag.files import file_sha256
+from seismag.report.consistency import require_consistent, require_same_skill
+from seismag.report.quotation import Quoter
+from seismag.runs import Run
+from seismag.scoring.metrics import mcc
+from seismag.scoring.predictions import TASK_CLASSES, read_predictions
+from seismag.training.checkpoint import is_image
+from seismag.training.finished import final_results, require_files, runs_behind, store_of
+from seismag.windows.store import REJECTED_FILE, Store
+
+EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json
+_WAY_OUT = {
+    "audit.json": "seismag audit --predictions {path}/predictions.parquet --data {store} --out {path}/audit",
+    "recovery.json": (
+        "seismag recover --model MODEL --archive ARCHIVE --data {store} --catalog CATALOG --out {path}/recovery"
+    ),
+    "explanation.json": "seismag explain --model MODEL --data {store} --out {path}/explanation",
+    "crossval.json": "seismag crossval --config CONFIG --data {store}",
+    "certificate.json": "the folder splits/ of the run, moved beside its runs folder",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of one run, or of one cross-validation.
+
+    Attributes:
+        subject: run id; of a cross-validation the name of its folder.
+        kind: ``run`` or ``crossval``.
+        path: its folder.
+        documents: by file name.
+        runs: the runs behind it, by fold.
+        store: what was predicted.
+        missing: documents that do not exist, and the command that makes each.
+        folders: of audit.json, recovery.json, explanation.json, where their pictures lie.
+    """
+
+    subject: str
+    kind: str
+    path: Path
+    documents: dict[str, Any]
+    runs: tuple[Run, ...]
+    store: Store
+    missing: dict[str, str]
+    folders: dict[str, Path]
+
+    @property
+    def quoter(self) -> Quoter:
+        """Quotes the documents."""
+        return Quoter(self.subject, self.documents)
+
+
+def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] = ()) -> Evidence:
+    """Read what is recorded of a run folder, or of the folder that ``seismag crossval`` wrote.
+
+    Args:
+        path: the folder.
+        data: its store; None: the one that its configuration names.
+        extras: further folders with audit.json, recovery.json or explanation.json of this subject.
+
+    Raises:
+        UsageError: neither a run nor a cross-validation.
+        DataError: unfinished, without predictions or metrics, or its store is not the one that was predicted.
+    """
+    path = Path(path)
+    crossval = final_results(path)
+    require_files(path, ["metrics.json"], crossval is not None)
+    subject = path.resolve().name
+    read_predictions(path / "predictions.parquet")  # whole, and fit to be judged
+    metrics = _read(path / "metrics.json")
+    runs = runs_behind(path, None if crossval is None else metrics["run_ids"])
+    store = store_of(runs[0], metrics["dataset_id"], data)
+    if is_image(store.attributes["preprocessing"]):
+        raise UsageError(
+            f"{store.path}: holds pictures of an earlier system, without the axes and rules that a report tells of. "
+            "Report a run on a store that was prepared from recordings."
+        )
+    documents: dict[str, Any] = {
+        "metrics.json": metrics,
+        "runs.json": {"runs": [_run_document(run) for run in runs]},
+        "data.json": data_document(store),
+    }
+    if crossval is not None:
+        documents["crossval.json"] = crossval
+    folds = {} if crossval is None else {run.run_id: _read(run.path / "metrics.json") for run in runs}
+    documents["mcc.json"] = mcc_document(metrics, folds)
+    certificate = _certificate(path, runs[0])
+    if certificate is not None:
+        documents["certificate.json"] = certificate
+    others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
+    if "audit.json" in others:
+        require_same_skill(others["audit.json"], metrics, folders["audit.json"] / "audit.json")
+    documents |= others
+    places = {"path": path, "store": store.path}
+    missing = {name: way.format(**places) for name, way in _WAY_OUT.items() if name not in documents}
+    kind = "run" if crossval is None else "crossval"
+    return Evidence(subject, kind, path, documents, runs, store, missing, folders)
+
+
+def data_document(store: Store) -> dict[str, Any]:
+    """Count what a store holds; the content of data.json."""
+    samples, attributes = store.samples, store.attributes
+    events = samples[samples["magnitude_class"] != "Normal"]
+    rejected = _rejected(store.path)
+    return {
+        "dataset_id": attributes["dataset_id"],
+        "origin": sorted(set(samples["origin"].astype(str))),
+        "config": attributes.get("config"),
+        "inputs": attributes.get("inputs"),
+        "windows": len(samples),
+        "stations": sorted(samples["station"].astype(str).unique()),
+        "first_start_utc": f"{samples['start_utc'].min():%Y-%m-%d}",
+        "last_start_utc": f"{samples['start_utc'].max():%Y-%m-%d}",
+        "events": int(events["event_id"].nunique()),
+        "event_groups": int(events["split_group"].nunique()),
+        "normal_groups": int(samples.loc[samples["magnitude_class"] == "Normal", "split_group"].nunique()),
+        "mainshock_windows": int(events["is_mainshock"].sum()) if "is_mainshock" in events else None,
+        "magnitude_edges": list(MAGNITUDE_EDGES),
+        "magnitude_windows": _counts(samples["magnitude_class"], MAGNITUDE_CLASSES),
+        "azimuth_windows": _counts(samples["azimuth_class"], AZIMUTH_CLASSES),
+        "magnitude_groups": _groups(samples, "magnitude_class", MAGNITUDE_CLASSES),
+        "azimuth_groups": _groups(samples, "azimuth_class", AZIMUTH_CLASSES),
+        "by_station": {
+            str(station): {"windows": len(rows), "events": int((rows["magnitude_class"] != "Normal").sum())}
+            for station, rows in samples.groupby("station")
+        },
+        "grid": {
+            "frequencies": len(store.frequency_hz), "times": len(store.time_s),
+            "lowest_mhz": 1000 * float(store.frequency_hz[0]), "highest_mhz": 1000 * float(store.frequency_hz[-1]),
+        },
+        "rejected": None if rejected is None else len(rejected),
+        "rejected_by_reason": None if rejected is None else _sizes(rejected["reason"]),
+    }  # fmt: skip
+
+
+def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Compute the Matthews correlation from the confusion matrices; the content of MCC_ANALYSIS.json.
+
+    Args:
+        metrics: metrics.json. folds: of each run of a cross-validation its own metrics.json, by run id.
+
+    Raises:
+        DataError: a recorded value is not that of its recorded matrix.
+
+    Source: Gorodkin (2004), doi:10.1016/j.compbiolchem.2004.09.006, for more than two classes.
+    """
+    return {
+        "computed_from": "confusion matrices of metrics.json (rows true, columns predicted), intervals by group",
+        "run_ids": metrics["run_ids"],
+        "role": metrics["role"],
+        "events": metrics["events"],
+        "confidence": metrics["confidence"],
+        **_mcc_of_tasks(metrics, "metrics.json"),
+        "folds": {run_id: _mcc_of_tasks(fold, f"metrics.json of {run_id}") for run_id, fold in folds.items()},
+    }
+
+
+def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What ``require_consistent`` has found to agree, once more from the matrices."""
+    require_consistent(metrics, name)
+    found = {}
+    for task in TASK_CLASSES:
+        recorded, confusion = metrics[task]["mcc"], metrics[task]["confusion"]
+        value = None if recorded["value"] is None else float(mcc(np.asarray(confusion, dtype=np.float64)))
+        found[task] = {"classes": metrics[task]["classes"], "confusion": confusion, "mcc": {**recorded, "value": value}}
+    return found
+
+
+def _run_document(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "provenance": run.provenance(),
+        "config": run.config().model_dump(mode="json"),
+        "card": read_card(run.best_model),
+        "history": history_document(run.path / "history.csv"),
+    }
+
+
+def history_document(path: Path) -> dict[str, Any]:
+    """Put the history of a training in short: its epochs, and the one whose weights were kept.
+
+    Raises:
+        DataError: the file is missing, or has no epoch.
+    """
+    try:
+        history = pd.read_csv(path)
+        best = int(history["val_loss"].idxmin())
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: the history of the training cannot be read ({error}). Train again.") from error
+    rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in history.to_dict("records")]
+    return {
+        "epochs": len(rows),
+        "best": rows[best],
+        "last": rows[-1],
+        "seconds": float(history["seconds"].sum()) if "seconds" in history else None,
+    }
+
+
+def _certificate(path: Path, run: Run) -> dict[str, Any] | None:
+    """The split's certificate, where one with the sum that the run states lies beside the runs or here."""
+    wanted = run.provenance().get("split_certificate_sha256")
+    name = f"{run.config().split.name}.json"
+    roots = (run.path.parent.parent, path.resolve().parent, Path.cwd())
+    places = [root / "splits" / name for root in roots]
+    place = next((place for place in places if place.is_file() and file_sha256(place) == wanted), None)
+    return None if place is None else _read(place)
+
+
+def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any], dict[str, Path]]:
+    found, places = {}, {}
+    for folder in folders:
+        if folder not in _own(folders) and not any((folder / f"{name}.json").is_file() for name in EXTRAS):
+            raise UsageError(f"--with {folder}: holds none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
+        for name in EXTRAS:
+            file = folder / f"{name}.json"
+            if file.is_file():
+                found[file.name] = _read(file)
+                _require_of_runs(file, found[file.name], run_ids)
+                places[file.name] = folder
+    return found, places
+
+
+def _own(folders: Sequence[Path]) -> Sequence[Path]:
+    """The subject's own folders, which need not be there; those that were named must."""
+    return folders[: len(EXTRAS)]
+
+
+def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str]) -> None:
+    """Refuse a document of other runs.
+
+    Raises:
+        DataError: names whose it is.
+    """
+    subject = document.get("subject")
+    stated = (subject.get("run_ids") if isinstance(subject, Mapping) else None) or [
+        *(document[key] for key in ("run_id", "model_run_id") if isinstance(document.get(key), str)),
+        *(model["run_id"] for model in document.get("models", [])),
+    ]
+    if not stated:
+        raise DataError(f"{file}: does not say of which run it is. Make it again of this run's predictions or model.")
+    if strange := sorted(set(stated) - run_ids):
+        raise DataError(
+            f"{file}: is of {strange[0]}, not of {', '.join(sorted(run_ids))}. Name the folder of this run."
+        )
+
+
+def _rejected(store: Path) -> pd.DataFrame | None:
+    try:
+        return pd.read_csv(store / REJECTED_FILE, usecols=["station", "reason"])
+    except (OSError, ValueError):
+        return None  # an imported store has none; data.json then says null
+
+
+def _counts(column: pd.Series, names: Sequence[str]) -> dict[str, int]:
+    return {name: int((column == name).sum()) for name in names}
+
+
+def _groups(samples: pd.DataFrame, column: str, names: Sequence[str]) -> dict[str, int]:
+    return {name: int(samples.loc[samples[column] == name, "split_group"].nunique()) for name in names}
+
+
+def _sizes(column: pd.Series) -> dict[str, int]:
+    return {str(name): int(n) for name, n in column.value_counts().items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SeismagError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}). Make it again.") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: not a document of seismag. Make it again.")
+    return document

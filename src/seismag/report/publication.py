@@ -1,0 +1,278 @@
+"""The stage of the report: from recorded results to a folder of texts, tables, figures, a PDF and a page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from seismag.compare.compute import compare_runs, describe_cost
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.files import write_json_atomic, write_text_atomic
+from seismag.models.architecture import describe_model
+from seismag.report.evidence import Evidence, read_evidence
+from seismag.report.figures import draw_report_figures
+from seismag.report.findings import find
+from seismag.report.page import write_page
+from seismag.report.quotation import Documents, Problem, check_html, check_markdown
+from seismag.report.result_tables import make_tables
+from seismag.report.tables import write_tables
+from seismag.report.texts import Texts
+from seismag.report.typeset import write_pdf
+from seismag.training.tried import list_configurations
+
+MARK = "publication.json"  # a folder with it is ours, and its content may be replaced
+SOURCES = "sources"
+TEXTS = {
+    "MANUSCRIPT_DRAFT.md": "the manuscript; `manuscript.pdf` is typeset from it",
+    "ABSTRACT.md": "its abstract",
+    "METHODOLOGY.md": "what was done, with the rules of the split",
+    "MODEL_ARCHITECTURE.md": "the model, block by block",
+    "TRAINING_REPORT.md": "each training run",
+    "COMPARISON_WITH_OTHER_MODELS.md": "paired differences, size and speed; what earlier systems claimed",
+    "MODEL_CARD.md": "for what the model is, and for what not",
+    "DATASHEET.md": "the data set: composition, collection, what was left out",
+    "REFORMS.md": "the REFORMS checklist, answered from the record",
+    "CONFIGURATIONS_TRIED.md": "every run on this data set",
+}
+_FILES = {
+    "manuscript.pdf": "the manuscript, typeset",
+    "report.html": "all of it on one page with interactive figures; needs no network",
+    "MCC_ANALYSIS.json": "Matthews correlation from the confusion matrices",
+    "references.bib": "what the texts cite",
+    "tables": "the tables as CSV and LaTeX, with the source of each cell",
+    "figures": "the figures as PNG and PDF",
+    SOURCES: "the documents that the numbers are quoted from",
+}
+_PACKAGES = {"markdown_it": "markdown-it-py", "plotly": "Plotly", "typst": "typst"}
+_WORK = ".seismag_report"  # within the folder: what a report writes until it is finished
+_OURS = {*TEXTS, *_FILES, "README.md", "manuscript.typ", MARK, _WORK}
+
+
+def write_publication(
+    runs: Sequence[Path],
+    out: Path,
+    data: Path | None = None,
+    extras: Sequence[Path] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Write the publication of the first run; the others are compared with it.
+
+    Args:
+        runs: folders of runs or of cross-validations, on one data set, by one split.
+        out: folder; an earlier publication in it is replaced, once the new one is finished.
+        data: the store; None: the one that the run names.
+        extras: folders with audit.json, recovery.json or explanation.json of the first run.
+        say: called with lines for people.
+
+    Returns:
+        Plain values for JSON: out, subject, conclusion, outcomes (by task), files, not_drawn, not_recorded (reason or
+        command by name), seconds are the caller's.
+
+    Raises:
+        UsageError: ``out`` holds something else. DataError: a run cannot be reported, or runs cannot be compared.
+        MissingNumberError: a number that a text needs is not recorded.
+    """
+    if not runs:
+        raise UsageError("No RUN given. Name a run folder (experiments_convnext/RUN) or loeo_convnext_results.")
+    require_packages()
+    evidence = read_evidence(runs[0], data, extras)
+    with _workplace(out) as work:
+        summary = _write(runs, evidence, data, work, say)
+        files = sorted([MARK, *(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file())])
+        summary = {"out": str(out), **summary, "files": files}
+        write_json_atomic(work / MARK, summary)
+    return summary
+
+
+def _write(
+    runs: Sequence[Path], evidence: Evidence, data: Path | None, out: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Write all files into an empty folder; give the summary, less where they lie."""
+    say("comparison")
+    first = evidence.runs[0]
+    more = {
+        "architecture.json": describe_model(first.best_model),
+        "comparison.json": (
+            compare_runs(runs, first.config().evaluate, data=data) if len(runs) > 1 else describe_cost(runs[0])
+        ),
+        "configurations.json": list_configurations(first.path.parent, evidence.documents["metrics.json"]["dataset_id"]),
+        "published_claims.json": json.loads(_shipped("published_claims.json")),
+    }
+    evidence = _recorded(evidence, more, out)
+    findings = find(evidence.quoter)
+    say(f"{evidence.subject}: {', '.join(f'{task} {finding.outcome}' for task, finding in findings.items())}")
+    say("figures")
+    figures = draw_report_figures(evidence, out)
+    tables = make_tables(evidence.quoter, findings)
+    texts = Texts(evidence, findings, tables, figures)
+    say("tables and texts")
+    write_tables(list(tables.values()), out / "tables")
+    written = {name: texts.render(name) for name in TEXTS}
+    not_drawn = {name: drawn.reason for name, drawn in figures.items() if drawn.file is None}
+    written["README.md"] = texts.render("README.md", contents={**TEXTS, **_FILES}, not_drawn=not_drawn)
+    for name, text in written.items():
+        write_text_atomic(out / name, text)
+    write_json_atomic(out / "MCC_ANALYSIS.json", evidence.documents["mcc.json"])
+    write_text_atomic(out / "references.bib", _shipped("templates/references.bib"))
+    say("page and PDF")
+    write_pdf(written["MANUSCRIPT_DRAFT.md"], texts.title, out)
+    order = ["ABSTRACT.md", *(name for name in written if name not in ("ABSTRACT.md", "README.md"))]
+    write_page(texts.title, evidence, {name: written[name] for name in order}, figures, out / "report.html")
+    require_sources(out)
+    return {
+        "subject": evidence.subject,
+        "title": texts.title,
+        "conclusion": texts.conclusion,
+        "outcomes": {task: finding.outcome for task, finding in findings.items()},
+        "not_drawn": not_drawn,
+        "not_recorded": evidence.missing,
+    }
+
+
+def require_packages() -> None:
+    """Ask for the packages of a report before the work.
+
+    Raises:
+        SeismagError: names those that are not installed.
+    """
+    if gone := [name for package, name in _PACKAGES.items() if find_spec(package) is None]:
+        raise SeismagError(f"A report needs {' and '.join(gone)}: pip install 'seismag[report]'.")
+
+
+def describe_publication(summary: Mapping[str, Any]) -> str:
+    """Lines for a terminal: what was found, where to look, what is missing."""
+    lines = [f"title       {summary['title']}"]
+    lines += [
+        f"{'outcome' if k == 0 else '':<12}{task}: {outcome}"
+        for k, (task, outcome) in enumerate(summary["outcomes"].items())
+    ]
+    lines += [
+        f"page        {summary['out']}/report.html",
+        f"manuscript  {summary['out']}/manuscript.pdf, MANUSCRIPT_DRAFT.md",
+    ]
+    lines += [f"not drawn   {name}: {reason}" for name, reason in summary["not_drawn"].items()]
+    lines += [f"missing     {name}; made by: {command}" for name, command in summary["not_recorded"].items()]
+    return "\n".join([*lines, f"all in      {summary['out']} ({len(summary['files'])} files)"])
+
+
+@contextmanager
+def _workplace(out: Path) -> Iterator[Path]:
+    """Give an empty folder within ``out``; at the end its content takes the place of an earlier publication.
+
+    Where the report fails or is interrupted, the earlier one stays as it was.
+
+    Raises:
+        UsageError: something else is in ``out``. DataError: it cannot be written.
+    """
+    _require_ours(out)
+    work, new = out / _WORK, not out.exists()
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    try:
+        yield work
+        _put_in_place(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if new and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _require_ours(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: a file. Name a folder.")
+    names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    if names - {_WORK} and MARK not in names:
+        raise UsageError(f"--out {out}: holds files that no report made. Choose another folder, or move them.")
+    if strange := sorted(names - _OURS):
+        raise UsageError(
+            f"--out {out}: holds {strange[0]}, which no report made, and a report replaces the whole folder. "
+            "Choose another folder, or move it."
+        )
+
+
+def _put_in_place(work: Path, out: Path) -> None:
+    """Remove the earlier publication, and put the finished one there; its mark is the last."""
+    try:
+        for entry in list(out.iterdir()):
+            if entry.name not in (MARK, _WORK):
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        for entry in sorted(work.iterdir(), key=lambda entry: entry.name == MARK):
+            entry.replace(out / entry.name)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> DataError:
+    return DataError(f"--out {out}: cannot be written ({error.strerror}). Choose another folder.")
+
+
+def check_folder(folder: Path) -> list[tuple[str, Problem]]:
+    """Compare every number of a publication with the documents in its ``sources/``.
+
+    Looked at are the Markdown texts, report.html and MCC_ANALYSIS.json; not words, pictures, tables/ and the PDF.
+
+    Returns:
+        File and problem; empty where all is well.
+
+    Raises:
+        DataError: the folder is no finished publication, or a file of it is gone.
+    """
+    again = f"'seismag report RUN --out {folder}' makes one."
+    if not (folder / MARK).is_file() or not (folder / SOURCES).is_dir():
+        raise DataError(f"{folder}: not a publication. {again}")
+    names = json.loads((folder / MARK).read_text("utf-8")).get("files")
+    if not names:
+        raise DataError(f"{folder}: an unfinished publication. {again}")
+    if gone := [name for name in names if not (folder / name).is_file()]:
+        raise DataError(f"{folder}: {gone[0]} is gone (and {len(gone) - 1} more). {again}")
+    return _problems(folder)
+
+
+def _problems(folder: Path) -> list[tuple[str, Problem]]:
+    documents: Documents = {
+        subject.name: {path.name: json.loads(path.read_text("utf-8")) for path in subject.glob("*.json")}
+        for subject in (folder / SOURCES).iterdir()
+    }
+    problems = []
+    for path in sorted(folder.glob("*.md")):
+        problems += [(path.name, problem) for problem in check_markdown(path.read_text("utf-8"), documents)]
+    for path in sorted(folder.glob("*.html")):
+        problems += [(path.name, problem) for problem in check_html(path.read_text("utf-8"), documents)]
+    analysis = json.loads((folder / "MCC_ANALYSIS.json").read_text("utf-8"))
+    if analysis not in [recorded.get("mcc.json") for recorded in documents.values()]:
+        problems.append(("MCC_ANALYSIS.json", Problem("Matthews correlation", f"differs from mcc.json in {SOURCES}/")))
+    return problems
+
+
+def require_sources(folder: Path) -> None:
+    """End with an error where a number of a publication is not what its source says.
+
+    Raises:
+        DataError: names the first, and how many there are.
+    """
+    if problems := _problems(folder):
+        name, first = problems[0]
+        raise DataError(f"{name}: {first.shown}: {first.reason} (and {len(problems) - 1} more).")
+
+
+def _shipped(name: str) -> str:
+    return files("seismag.report").joinpath(name).read_text("utf-8")
+
+
+def _recorded(evidence: Evidence, more: Mapping[str, Any], out: Path) -> Evidence:
+    """Write the documents beside the texts, and quote what was written."""
+    folder = out / SOURCES / evidence.subject
+    documents = {**evidence.documents, **more}
+    for name, document in documents.items():
+        write_json_atomic(folder / name, document)
+    return replace(evidence, documents={name: json.loads((folder / name).read_text("utf-8")) for name in documents})

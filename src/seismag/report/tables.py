@@ -1,0 +1,134 @@
+"""Tables of recorded numbers, each written three times: in the text, as CSV and as LaTeX, with the source of each cell.
+
+In CSV a cell that is quoted brings a second column, ``<column>_source``; in LaTeX the sources of a row follow it as a
+comment.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seismag.files import write_text_atomic
+from seismag.report.quotation import Quoter, without_sources, without_tags
+
+_LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+          "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}  # fmt: skip
+_PARTS = ("value", "low", "high")
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A cell that is quoted from a document; ``interval``: value, low and high below the pointer."""
+
+    document: str
+    pointer: str
+    form: str = ".3f"
+    interval: bool = False
+
+
+Cell = str | Quote
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells below a header.
+
+    Attributes:
+        name: of its files, without suffix.
+        caption: in Markdown, one or two sentences, with sources where it quotes.
+        columns: header, units in brackets.
+        rows: as long as the header.
+        quoter: of the subject that the cells quote.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    quoter: Quoter
+
+    def markdown(self) -> str:
+        """Write as a pipe table; the first column is text, the others stand to the right."""
+        lines = [
+            "| " + " | ".join(self.columns) + " |",
+            "| :-- " + "| --: " * (len(self.columns) - 1) + "|",
+            *("| " + " | ".join(self._quoted(cell) for cell in row) + " |" for row in self.rows),
+        ]
+        return "\n".join(lines)
+
+    def csv(self) -> str:
+        """Write the recorded values in full; after each quoted column one with its source."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        kinds = [self._kind(column) for column in range(len(self.columns))]
+        header: list[str] = []
+        for name, kind in zip(self.columns, kinds, strict=True):
+            header += _csv_names(name, kind)
+        writer.writerow(header)
+        for row in self.rows:
+            values: list[object] = []
+            for cell, kind in zip(row, kinds, strict=True):
+                values += self._csv_cells(cell, kind)
+            writer.writerow(values)
+        return file.getvalue()
+
+    def latex(self) -> str:
+        """Write as a table environment for the package booktabs."""
+        lines = [
+            r"\begin{table}", rf"\caption{{{_latex(without_sources(self.caption))}}}", rf"\label{{tab:{self.name}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}", r"\toprule",
+            " & ".join(map(_latex, self.columns)) + r" \\", r"\midrule",
+        ]  # fmt: skip
+        for row in self.rows:
+            lines.append(" & ".join(_latex(without_sources(self._quoted(cell))) for cell in row) + r" \\")
+            sources = [f"{c.document}#{c.pointer} {c.form}" for c in row if isinstance(c, Quote)]
+            if sources:
+                lines.append(f"% src: {self.quoter.subject}: " + "; ".join(sources))
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+    def _quoted(self, cell: Cell) -> str:
+        if isinstance(cell, str):
+            return without_tags(cell.replace("|", "/"))
+        quote = self.quoter.interval if cell.interval else self.quoter.number
+        return quote(cell.document, cell.pointer, cell.form)
+
+    def _kind(self, column: int) -> str:
+        cells = [row[column] for row in self.rows]
+        if any(isinstance(cell, Quote) and cell.interval for cell in cells):
+            return "interval"
+        return "number" if any(isinstance(cell, Quote) for cell in cells) else "text"
+
+    def _csv_cells(self, cell: Cell, kind: str) -> list[object]:
+        width = len(_csv_names("", kind))
+        if isinstance(cell, str):
+            return [cell, *[""] * (width - 1)]
+        source = f"{self.quoter.subject} {cell.document}#{cell.pointer}"
+        if not cell.interval:
+            value = self.quoter.value(cell.document, cell.pointer)
+            shown = len(value) if cell.form == "len" else value
+            return [shown, *[""] * (width - 2), source]
+        return [*(self.quoter.value(cell.document, f"{cell.pointer}/{part}") for part in _PARTS), source]
+
+
+def write_tables(tables: Sequence[Table], folder: Path) -> None:
+    """Write each table as ``NAME.csv`` and ``NAME.tex``."""
+    for table in tables:
+        write_text_atomic(folder / f"{table.name}.csv", table.csv())
+        write_text_atomic(folder / f"{table.name}.tex", table.latex())
+
+
+def _csv_names(name: str, kind: str) -> list[str]:
+    if kind == "text":
+        return [name]
+    parts = [name, f"{name} low", f"{name} high"] if kind == "interval" else [name]
+    return [*parts, f"{name} source"]
+
+
+def _latex(text: str) -> str:
+    return re.sub(r"[&%$#_{}~^\\]", lambda match: _LATEX[match[0]], text.replace("`", "").replace("\u00a0", " "))

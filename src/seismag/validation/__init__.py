@@ -1,1 +1,0 @@
-"""Studies: they run learning and judge it by evaluation."""

@@ -1,0 +1,146 @@
+"""Files and page of an explanation, and the command that makes them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from fixtures.browser import open_page
+from fixtures.explained_study import write_untrained_run
+from fixtures.study_store import make_store
+from seismag.cli import app
+from seismag.config import EvaluateConfig
+from seismag.domain import UsageError
+from seismag.explain import page as gallery
+from seismag.explain.compute import Explanation, explain_model
+from seismag.explain.figure import _edges, draw_sanity
+from seismag.explain.page import conclusion, prepare_folder, render_gallery, strongest_parts, write_explanation
+from seismag.explain.windows import ExplanationPlan, open_subject
+
+SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_windows() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEISMAG_SMALL", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gallery")
+
+
+@pytest.fixture(scope="module")
+def subject_paths(folder: Path) -> tuple[Path, Path]:
+    store = make_store(folder / "store")
+    return write_untrained_run(store, folder / "runs").path, store
+
+
+@pytest.fixture(scope="module")
+def study(subject_paths: tuple[Path, Path]) -> Explanation:
+    return explain_model(open_subject(*subject_paths), ExplanationPlan(3, study_least=12), SPEC)
+
+
+@pytest.fixture(scope="module")
+def page(study: Explanation, folder: Path) -> Path:
+    return write_explanation(study, folder / "out")
+
+
+def test_every_file_that_is_named_is_there_and_no_picture_is_empty(page: Path, study: Explanation) -> None:
+    out = page.parent
+    document = json.loads((out / "explanation.json").read_text())
+    assert len(document["windows"]) == 3
+    pictures = [*(window["file"] for window in document["windows"]), "band_importance.png", "sanity.png"]
+    for name in (*pictures, "embedding_view.png"):
+        with Image.open(out / name) as image:
+            assert image.width >= 850
+            assert len(image.convert("L").getcolors()) > 50, name
+    table = pd.read_csv(out / "embedding_view.csv")
+    assert study.view is not None
+    assert len(table) == document["embeddings"]["n_drawn"] == len(study.view.table)
+
+
+def test_the_page_opens_without_an_error_and_asks_nobody(page: Path) -> None:
+    visit = open_page(page, "[...document.images].map(image => image.naturalWidth > 0)")
+    assert visit.errors == []
+    assert visit.requests == []
+    assert visit.answer == [True] * 6  # sanity, importance, embeddings, three windows
+    assert "cannot tell H, D and Z apart" in page.read_text(encoding="utf-8")
+
+
+def test_a_second_explanation_leaves_no_picture_of_the_first(
+    study: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("draw_importance", "draw_sanity", "draw_embedding_view"):
+        monkeypatch.setattr(gallery, name, lambda _, path: path.write_bytes(b"a picture"))
+    write_explanation(study, tmp_path)
+    (tmp_path / "windows" / "mine.png").write_bytes(b"not ours")
+    fewer = copy.copy(study.document) | {"windows": study.document["windows"][:1]}
+    write_explanation(Explanation(**(vars(study) | {"document": fewer, "windows": study.windows[:1]})), tmp_path)
+    names = {path.name for path in (tmp_path / "windows").iterdir()}
+    assert names == {Path(study.windows[0].facts["file"]).name, "mine.png"}
+
+
+def test_a_failed_sanity_test_comes_first_on_the_page(study: Explanation, page: Path) -> None:
+    document = copy.deepcopy(study.document)
+    document["sanity"][0] |= {"verdict": "fail", "sentence": "the maps ignore <the weights>"}
+    assert conclusion(document)["verdict"] == "fail"
+    text = render_gallery(document, page.parent)
+    assert "Do not read these maps as explanations: sanity tests" in text
+    assert "&lt;the weights&gt;" in text
+    for entry in document["sanity"]:
+        entry["verdict"] = "pass"
+    for entry in document["skill"].values():
+        entry["shown"] = False
+    assert "explain noise" in conclusion(document)["text"]
+    for entry in document["skill"].values():
+        entry["shown"] = True
+    assert conclusion(document)["verdict"] == "pass"
+
+
+def test_parts_are_named_only_where_their_interval_is_above_zero(study: Explanation) -> None:
+    document = copy.deepcopy(study.document)
+    for part in document["band_importance"]["parts"]:
+        part["detection"]["log_score"] = {"value": 0.3, "low": -0.1, "high": 0.7}
+    assert strongest_parts(document) == []
+    document["band_importance"]["parts"][0]["detection"]["log_score"]["low"] = 0.1
+    assert [part["component"] for part in strongest_parts(document)] == ["H"]
+
+
+def test_undefined_correlations_are_drawn_as_gaps(study: Explanation, tmp_path: Path) -> None:
+    document = copy.deepcopy(study.document)
+    for result in document["sanity"]:
+        for stage in result["details"].get("stages", []):
+            stage["correlation"] = None
+    draw_sanity(document, tmp_path / "sanity.png")
+    assert (tmp_path / "sanity.png").stat().st_size > 5000
+
+
+def test_the_borders_of_cells_lie_half_way_between_their_middles() -> None:
+    np.testing.assert_allclose(_edges(np.array([1.0, 3.0, 5.0]), logarithmic=False), [0, 2, 4, 6])
+    np.testing.assert_allclose(_edges(np.array([1.0, 4.0]), logarithmic=True), [0.5, 2.0, 8.0])
+
+
+def test_the_command_writes_into_the_run_folder_and_prints_one_document(subject_paths: tuple[Path, Path]) -> None:
+    run, store = subject_paths
+    arguments = ["explain", "--model", str(run / "best_model.pth"), "--data", str(store), "--samples", "2", "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--set", "evaluate.bootstrap=100"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["n_windows"] == 2
+    assert (run / "explanation" / "gallery.html").is_file()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--out .*file: cannot be made"):
+        prepare_folder(tmp_path / "file")

@@ -1,0 +1,146 @@
+"""What a report may quote of a run and of a cross-validation, and what stands in its way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import matthews_corrcoef
+
+from fixtures.finished_study import make_crossval
+from fixtures.study_store import make_store
+from seismag.domain import DataError, UsageError
+from seismag.report.evidence import Evidence, read_evidence
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+@pytest.fixture(scope="module")
+def evidence(run: Path) -> Evidence:
+    return read_evidence(run)
+
+
+@pytest.fixture(scope="module")
+def crossval(folder: Path) -> Evidence:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return read_evidence(make_crossval(folder))
+
+
+def test_run_is_known_by_its_id(evidence: Evidence, run: Path) -> None:
+    assert (evidence.kind, evidence.subject) == ("run", run.name)
+    assert set(evidence.documents) == {"metrics.json", "runs.json", "data.json", "mcc.json", "certificate.json"}
+
+
+def test_what_was_not_run_is_missing_with_its_command(evidence: Evidence) -> None:
+    assert set(evidence.missing) == {"audit.json", "recovery.json", "explanation.json", "crossval.json"}
+    assert str(evidence.path / "predictions.parquet") in evidence.missing["audit.json"]
+
+
+def test_counts_of_the_store(evidence: Evidence) -> None:
+    data = evidence.documents["data.json"]
+    assert (data["windows"], data["events"], data["event_groups"], data["normal_groups"]) == (192, 24, 24, 24)
+    assert data["magnitude_windows"] == {"Normal": 96, "Moderate": 32, "Medium": 32, "Large": 32}
+    assert sum(data["azimuth_windows"].values()) == 192
+    assert data["by_station"] == {"GTO": {"windows": 192, "events": 96}}
+    assert data["grid"]["lowest_mhz"] == pytest.approx(1000 / 120)
+
+
+def test_history_in_short_names_the_kept_epoch(evidence: Evidence) -> None:
+    run = evidence.documents["runs.json"]["runs"][0]
+    assert run["history"]["epochs"] == run["history"]["best"]["epoch"] == 1
+    assert run["history"]["best"]["val_loss"] == pytest.approx(run["card"]["val_loss"])
+
+
+def test_mcc_is_that_of_the_confusion_matrix(crossval: Evidence) -> None:
+    entry = crossval.documents["mcc.json"]["magnitude"]
+    rows, columns = np.indices((4, 4)).reshape(2, -1)
+    counts = np.array(entry["confusion"], dtype=int).ravel()
+    expected = matthews_corrcoef(np.repeat(rows, counts), np.repeat(columns, counts))
+    assert entry["mcc"]["value"] == pytest.approx(expected, abs=1e-12)
+    assert entry["mcc"]["low"] <= entry["mcc"]["value"] <= entry["mcc"]["high"]
+
+
+def test_crossval_has_the_mcc_of_each_fold(crossval: Evidence) -> None:
+    assert crossval.kind == "crossval"
+    folds = crossval.documents["mcc.json"]["folds"]
+    assert list(folds) == crossval.documents["metrics.json"]["run_ids"]
+    assert len(folds) == crossval.documents["crossval.json"]["n_folds"] == 2
+
+
+def test_changed_mcc_is_refused(copy: Path) -> None:
+    metrics = json.loads((copy / "metrics.json").read_text())
+    metrics["azimuth"]["mcc"]["value"] += 0.01
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(DataError, match=r"azimuth.mcc is .* its confusion matrix gives"):
+        read_evidence(copy)
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "metrics.json"])
+def test_run_without_results_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(DataError, match=f"has no {name}, so there is nothing to report.*seismag train --resume"):
+        read_evidence(copy)
+
+
+def test_crossval_without_results_names_the_command_that_makes_them(copy: Path) -> None:
+    (copy / "loeo_convnext_final_results.json").write_text("{}")
+    (copy / "metrics.json").unlink()
+    with pytest.raises(DataError, match=r"has no metrics\.json.*seismag crossval"):
+        read_evidence(copy)
+
+
+def test_another_store_is_refused(run: Path, tmp_path: Path) -> None:
+    other = make_store(tmp_path / "other", dataset_id="two")
+    with pytest.raises(DataError, match=r"is data set two, the predictions of .* are of one"):
+        read_evidence(run, data=other)
+
+
+def test_absent_store_is_named(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--data names a store that is not there"):
+        read_evidence(run, data=tmp_path / "nowhere")
+
+
+def test_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"neither a run .* nor a finished cross-validation"):
+        read_evidence(tmp_path)
+    with pytest.raises(UsageError, match="no such folder"):
+        read_evidence(tmp_path / "nowhere")
+
+
+def test_lost_fold_is_named(crossval: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = Path(shutil.copytree(crossval.path, tmp_path / crossval.path.name))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="Move the run folders beside it"):
+        read_evidence(moved)
+
+
+def test_documents_of_other_folders_are_found(evidence: Evidence, tmp_path: Path) -> None:
+    audit = {"gate": "pass", "tests": [], "subject": {"run_ids": [evidence.subject]}}
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    found = read_evidence(evidence.path, extras=[tmp_path])
+    assert found.documents["audit.json"]["gate"] == "pass"
+    assert "audit.json" not in found.missing
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"gate": "pass", "subject": {"run_ids": ["other_1"]}}, "is of other_1, not of"),
+        ({"gate": "pass", "subject": {"kind": "store"}}, "does not say of which run it is"),
+    ],
+)
+def test_document_of_another_run_is_refused(
+    evidence: Evidence, tmp_path: Path, document: dict[str, object], words: str
+) -> None:
+    (tmp_path / "audit.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=words):
+        read_evidence(evidence.path, extras=[tmp_path])
+
+
+def test_named_folder_without_documents_is_refused(evidence: Evidence, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds none of audit.json, recovery.json, explanation.json"):
+        read_evidence(evidence.path, extras=[tmp_path])

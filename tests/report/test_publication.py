@@ -1,0 +1,394 @@
+"""The publication of a run: every number has its source, a missing one ends it, and the text follows the result."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fixtures.finished_study import make_crossval, make_run, settings
+from fixtures.study_store import make_store
+from seismag.cli import app
+from seismag.compare.compute import compare_runs
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.report import publication as module
+from seismag.report.evidence import read_evidence
+from seismag.report.publication import MARK, TEXTS, check_folder, write_publication
+from seismag.report.quotation import MissingNumberError, without_sources
+from seismag.report.typeset import write_pdf
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+@pytest.fixture(scope="module")
+def publication(folder: Path, run: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_publication([run], folder / "publication")
+    return folder / "publication"
+
+
+@pytest.fixture(scope="module")
+def comparison(run: Path, folder: Path) -> dict[str, Any]:
+    return compare_runs([run], settings().evaluate, data=folder / "store", latency=None)
+
+
+def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(module, "draw_report_figures", lambda *_: {})
+    for name in ("write_pdf", "write_page"):
+        patch.setattr(module, name, lambda *_: None)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures, PDF and page out, where a test reads nothing but texts."""
+    leave_out_pictures(monkeypatch)
+
+
+@pytest.fixture
+def texts_only(comparison: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, with the comparison of the one run made once."""
+    leave_out_pictures(monkeypatch)
+    monkeypatch.setattr(module, "compare_runs", lambda *_, **__: comparison)
+
+
+def change_metrics(run: Path, change: Any) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    change(metrics)
+    (run / "metrics.json").write_text(json.dumps(metrics))
+
+
+def text_of(publication: Path, name: str) -> str:
+    return without_sources((publication / name).read_text())
+
+
+def test_everything_that_was_promised_is_there(publication: Path) -> None:
+    promised = [*TEXTS, "README.md", "MCC_ANALYSIS.json", "references.bib", "manuscript.pdf", "report.html", MARK]
+    assert [name for name in promised if not (publication / name).is_file()] == []
+    assert (publication / "manuscript.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_every_number_has_its_source(publication: Path) -> None:
+    assert check_folder(publication) == []
+    quoted = sum(path.read_text().count("<!-- src:") for path in publication.glob("*.md"))
+    assert quoted > 300
+
+
+def test_changed_number_in_a_text_is_found(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "changed"))
+    text = (other / "ABSTRACT.md").read_text()
+    (other / "ABSTRACT.md").write_text(text.replace("192<!-- src", "193<!-- src", 1))
+    (name, problem), *others = check_folder(other)
+    assert (name, problem.shown, others) == ("ABSTRACT.md", "193", [])
+    assert problem.reason.endswith("is 192")
+
+
+def test_changed_record_is_found(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "changed"))
+    record = next((other / "sources").glob("*/data.json"))
+    record.write_text(record.read_text().replace('"windows": 192', '"windows": 191', 1))
+    assert {problem.shown for _, problem in check_folder(other)} == {"192"}
+
+
+@pytest.mark.usefixtures("texts_only")
+@pytest.mark.parametrize(
+    ("section", "name"), [("detection", "mcc"), ("azimuth", "macro_f1"), ("magnitude", "skill_above_best_baseline")]
+)
+def test_removed_metric_ends_the_report_with_its_name(copy: Path, tmp_path: Path, section: str, name: str) -> None:
+    change_metrics(copy, lambda metrics: metrics[section].pop(name))
+    with pytest.raises((MissingNumberError, DataError), match=rf"{section}[./]{name}"):
+        write_publication([copy], tmp_path / "out")
+    assert not (tmp_path / "out" / "MANUSCRIPT_DRAFT.md").exists()
+
+
+def set_skill(metrics: dict[str, Any], low: float, value: float, high: float, groups: int = 20) -> None:
+    metrics["n_event_groups"] = metrics["n_normal_groups"] = groups
+    """Change a skill, and the score that it is the difference of."""
+    entry = metrics["detection"]["skill_above_best_baseline"]["auc_within_station"]
+    rule = metrics["detection"]["baselines"][entry["baseline"]]["auc_within_station"]
+    metrics["detection"]["auc_within_station"]["value"] = rule + value
+    entry.update(low=low, value=value, high=high)
+
+
+@pytest.mark.usefixtures("texts_only")
+@pytest.mark.parametrize(
+    ("numbers", "groups", "words", "absent"),
+    [
+        (
+            (-0.1, 0.01, 0.08),
+            20,
+            ["Detection shows no skill", "null result", "more than +0.080 is excluded"],
+            "shows skill:",
+        ),
+        (
+            (0.05, 0.2, 0.3),
+            20,
+            ["Detection shows skill", "+0.200 [+0.050, +0.300]", "not a sufficient one"],
+            "excluded",
+        ),
+        ((-0.3, -0.2, -0.1), 20, ["Detection is worse than the best rule", "null result"], "shows skill:"),
+        ((0.05, 0.2, 0.3), 4, ["Detection cannot be decided", "More earthquakes are needed"], "excluded"),
+    ],
+)
+def test_text_follows_the_result(
+    copy: Path, tmp_path: Path, numbers: tuple[float, float, float], groups: int, words: list[str], absent: str
+) -> None:
+    low, value, high = numbers
+    change_metrics(copy, lambda metrics: set_skill(metrics, low, value, high, groups))
+    write_publication([copy], tmp_path / "out")
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert [word for word in words if word not in abstract] == []
+    about_detection = abstract[abstract.index("Detection ") : abstract.index("Magnitude ")]
+    assert absent not in about_detection
+    title = abstract.splitlines()[0]
+    assert ("No skill" in title) == ("null result" in words[-1] or "null result" in words[1])
+    assert title.endswith("(simulated data)")
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_interval_above_zero_that_the_audit_does_not_accept_is_no_limit(copy: Path, tmp_path: Path) -> None:
+    change_metrics(copy, lambda metrics: set_skill(metrics, 0.1, 0.2, 0.4))
+    test = {
+        "name": "skill_above_no_signal",
+        "verdict": "no_skill",
+        "sentence": "No.",
+        "statistic": 0.2,
+        "p_value": 0.04,
+    }
+    audit = {"gate": "pass", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1,
+             "subject": {"run_ids": [copy.name]}}  # fmt: skip
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    write_publication([copy], tmp_path / "out", extras=[tmp_path])
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert "the interval lies above zero, but the test of the audit" in abstract
+    assert "+0.400 is excluded" not in abstract
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_naive_run_never_has_skill(folder: Path, tmp_path: Path) -> None:
+    naive = make_run(folder, "naive", run_name="naive").path
+    change_metrics(naive, lambda metrics: set_skill(metrics, 0.3, 0.4, 0.5))
+    summary = write_publication([naive], tmp_path / "out")
+    assert set(summary["outcomes"].values()) == {"naive"}
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert "For comparison only" in abstract
+    assert "shows skill" not in abstract
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_failed_gate_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
+    test = {"name": "duplicates", "verdict": "fail", "sentence": "3 copies.", "statistic": 3.0, "p_value": None}
+    audit = {"gate": "fail", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1,
+             "subject": {"run_ids": [run.name]}}  # fmt: skip
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    summary = write_publication([run], tmp_path / "out", extras=[tmp_path])
+    assert summary["conclusion"] == "faulty"
+    abstract = text_of(tmp_path / "out", "ABSTRACT.md")
+    assert "The audit's gate failed" in abstract
+    assert "Nothing is concluded" in abstract
+    assert "3 copies." in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_explanation_is_quoted_with_its_doubts(run: Path, tmp_path: Path) -> None:
+    drop = {"log_score": {"value": 0.2, "low": 0.1, "high": 0.3}}
+    part = {"band": "Pc3", "component": "all", **dict.fromkeys(("detection", "magnitude", "azimuth"), drop)}
+    explanation = {
+        "model_run_id": run.name, "method": "gradcam", "n_windows": 8, "n_study_windows": 80,
+        "sanity": [{"name": "random_weights", "verdict": "fail", "sentence": "The maps correlate at 0.93."}],
+        "warnings": ["the maps are not to be read as explanations"],
+        "band_importance": {"parts": [part]},
+        "windows": [{"y_magnitude": "Large", "file": "windows/a.png"}],
+    }  # fmt: skip
+    (tmp_path / "explanation.json").write_text(json.dumps(explanation))
+    summary = write_publication([run], tmp_path / "out", extras=[tmp_path])
+    manuscript = text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+    assert "`random_weights` (fail): The maps correlate at 0.93." in manuscript
+    assert "| Pc3, all | +0.200 [+0.100, +0.300] |" in manuscript
+    assert "explanation.json" not in summary["not_recorded"]
+
+
+def test_mcc_analysis_is_computed_from_the_matrices(publication: Path, run: Path) -> None:
+    document = json.loads((publication / "MCC_ANALYSIS.json").read_text())
+    assert document["azimuth"]["confusion"] == json.loads((run / "metrics.json").read_text())["azimuth"]["confusion"]
+    assert {"value", "low", "high", "n"} <= set(document["azimuth"]["mcc"])
+
+
+def test_tables_name_the_source_of_each_cell(publication: Path, run: Path) -> None:
+    with (publication / "tables" / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    record = json.loads((run / "metrics.json").read_text())
+    assert [row["task"] for row in rows] == ["detection", "magnitude", "azimuth"]
+    for row in rows:
+        assert float(row["MCC"]) == record[row["task"]]["mcc"]["value"]
+        assert row["MCC source"] == f"{run.name} metrics.json#/{row['task']}/mcc"
+    latex = (publication / "tables" / "scores.tex").read_text()
+    assert latex.count("% src:") == 3
+    assert re.search(r"detection & [-+\d.]+ \[", latex)
+
+
+def test_manuscript_cites_only_what_is_in_the_bibliography(publication: Path) -> None:
+    keys = set(re.findall(r"@\w+\{([\w-]+),", (publication / "references.bib").read_text()))
+    cited = set(re.findall(r"@([a-z][\w-]+)", (publication / "MANUSCRIPT_DRAFT.md").read_text()))
+    assert cited
+    assert cited <= keys
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_crossval_is_reported_with_its_folds(folder: Path, tmp_path: Path) -> None:
+    results = make_crossval(folder)
+    summary = write_publication([results], tmp_path / "out")
+    assert summary["subject"] == "loeo_convnext_results"
+    manuscript = text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+    assert "All 2 folds were trained" in manuscript
+    assert "| fold `2` |" in manuscript
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_several_runs_are_compared_in_identical_folds(folder: Path, run: Path, tmp_path: Path) -> None:
+    other = make_run(folder, run_name="other", learning_rate=3e-3).path
+    write_publication([run, other], tmp_path / "out")
+    text = text_of(tmp_path / "out", "COMPARISON_WITH_OTHER_MODELS.md")
+    assert "Differences are paired" in text
+    assert f"| `{other.name}` |" in text
+    record = json.loads((tmp_path / "out" / "sources" / run.name / "comparison.json").read_text())
+    assert [model["id"] for model in record["models"]] == [run.name, other.name]
+    tried = text_of(tmp_path / "out", "CONFIGURATIONS_TRIED.md")
+    assert "`train.learning_rate=0.003`" in tried
+    assert check_folder(tmp_path / "out") == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_runs_of_different_data_sets_are_not_compared(folder: Path, run: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    make_store(elsewhere / "store", dataset_id="two")
+    other = make_run(elsewhere, run_name="other").path
+    with pytest.raises(SeismagError, match="data set"):
+        write_publication([run, other], tmp_path / "out", data=folder / "store")
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_second_report_replaces_the_first(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_publication([run], out)
+    (out / "tables" / "stale.csv").write_text("x")
+    write_publication([run], out)
+    assert not (out / "tables" / "stale.csv").exists()
+    assert check_folder(out) == []
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_report_that_fails_leaves_the_earlier_one_as_it_was(run: Path, copy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_publication([run], out)
+    manuscript = out / "MANUSCRIPT_DRAFT.md"
+    manuscript.write_text(manuscript.read_text().replace("Authors, affiliations", "J. Doe, affiliations", 1))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    change_metrics(copy, lambda metrics: metrics["azimuth"].pop("brier"))
+    for place in (out, tmp_path / "new"):
+        with pytest.raises(MissingNumberError, match=r"azimuth\.brier"):
+            write_publication([copy], place)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_interrupted_report_leaves_nothing_behind(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_tables", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_publication([run], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tags_in_recorded_words_are_shown_and_not_obeyed(copy: Path, tmp_path: Path) -> None:
+    words = '<script>document.title = "changed"</script> <img src=x onerror=alert()> where p < 0.05'
+    change_metrics(copy, lambda metrics: metrics["warnings"].append(words))
+    write_publication([copy], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script>document.title" not in page
+    assert "<img src=x" not in page
+    assert "&lt; script>document.title" in page.replace("&gt;", ">")
+    assert "where p < 0.05" in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_file_of_somebody_else_beside_a_report_is_not_removed(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_publication([run], out)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds notes\.txt, which no report made"):
+        write_publication([run], out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_folder_that_is_not_whole_is_not_found_good(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "other"))
+    (other / "ABSTRACT.md").unlink()
+    with pytest.raises(DataError, match=r"ABSTRACT\.md is gone"):
+        check_folder(other)
+    (other / MARK).write_text('{"unfinished": true}')
+    with pytest.raises(DataError, match="unfinished"):
+        check_folder(other)
+
+
+def test_changed_analysis_of_the_correlation_is_found(publication: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(publication, tmp_path / "changed"))
+    document = json.loads((other / "MCC_ANALYSIS.json").read_text())
+    document["detection"]["mcc"]["value"] = 0.99
+    (other / "MCC_ANALYSIS.json").write_text(json.dumps(document))
+    assert [name for name, _ in check_folder(other)] == ["MCC_ANALYSIS.json"]
+
+
+def test_foreign_folder_is_not_touched(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("mine")
+    with pytest.raises(UsageError, match="holds files that no report made"):
+        write_publication([run], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_out_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"a file\. Name a folder"):
+        write_publication([run], tmp_path / "file")
+    with pytest.raises(DataError, match=r"cannot be written \(.*\). Choose another folder"):
+        write_publication([run], tmp_path / "file" / "out")
+
+
+def test_missing_package_is_named_before_the_work(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name in ("typst", "plotly") else object())
+    with pytest.raises(SeismagError, match=r"needs Plotly and typst: pip install 'seismag\[report\]'"):
+        write_publication([run], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_typst_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "typst", None)
+    with pytest.raises(SeismagError, match=r"needs typst: pip install 'seismag\[report\]'"):
+        write_pdf("# Title", "Title", tmp_path)
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_command_prints_the_outcome_and_what_is_missing(run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "outcome     detection:" in result.output
+    assert "missing     audit.json; made by: seismag audit --predictions" in result.output
+
+
+@pytest.mark.usefixtures("texts_only")
+def test_command_writes_json_alone(run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "out"), "--json"])
+    document = json.loads(result.stdout)
+    assert document["subject"] == read_evidence(run).subject
+    assert set(document["outcomes"]) == {"detection", "magnitude", "azimuth"}
