@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from seismag.cli_options import ConfigOption, JsonOption, SetOption, WorkersOption
-from seismag.terminal import log_to_stderr, make_progress, print_json
+from seismag.cli.options import ConfigOption, JsonOption, SetOption, WorkersOption
+from seismag.cli.terminal import log_to_stderr, make_progress, print_json
 
 log = logging.getLogger(__name__)
 studies_app = typer.Typer(rich_markup_mode=None)

@@ -172,7 +172,7 @@ def test_the_next_command_after_simulate_prepares_by_the_rules_of_the_scenario(t
     """Without its configuration the controls of a trap would be matched, and the trap gone."""
     out, scenario = (
         tmp_path / "an archive",
-        Path(__file__).resolve().parents[1] / "configs/scenarios/trap_quiet_days.yaml",
+        Path(__file__).resolve().parents[2] / "configs/scenarios/trap_quiet_days.yaml",
     )
     settings = ("--set", "simulate.days=1", "--set", "simulate.stations=[GTO]", "--set", "data.horizon_h=24")
     result = run("simulate", "--config", scenario, "--out", out, *settings)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from seismag.cli_options import JsonOption
-from seismag.terminal import make_progress, print_json
+from seismag.cli.options import JsonOption
+from seismag.cli.terminal import make_progress, print_json
 
 models_app = typer.Typer(
     help="Models and their cards: list, verify, fetch, promote, import.",

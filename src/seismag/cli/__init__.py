@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from seismag.cli_models import models_app
-from seismag.cli_options import ConfigOption, JsonOption, SetOption, WorkersOption
-from seismag.cli_studies import studies_app
-from seismag.terminal import log_to_stderr, make_progress, print_json
+from seismag.cli.models import models_app
+from seismag.cli.options import ConfigOption, JsonOption, SetOption, WorkersOption
+from seismag.cli.studies import studies_app
+from seismag.cli.terminal import log_to_stderr, make_progress, print_json
 
 app = typer.Typer(
     name="seismag",
@@ -50,7 +50,7 @@ def demo(
     from seismag.config import load_config
 
     settings = load_config(config, overrides)
-    from seismag.delivery.demo import run_demo
+    from seismag.cli.demo import run_demo
 
     log_to_stderr()
     stream = sys.stderr if as_json else sys.stdout

@@ -16,7 +16,7 @@ import pytest
 from seismag.recordings import read_recording
 from seismag.report.publication import check_folder
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {**os.environ, "SEISMAG_SMALL": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 

@@ -10,8 +10,8 @@ import pytest
 import zarr
 
 from seismag.audit.integrity import gate, judge
+from seismag.cli import demo
 from seismag.config import Config, DataConfig, build_config
-from seismag.delivery import demo
 from seismag.domain import UsageError
 from seismag.estimate import CheckResult
 from seismag.runs import Run

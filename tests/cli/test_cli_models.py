@@ -14,7 +14,7 @@ import pytest
 
 from seismag.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Finished(NamedTuple):

@@ -1,1 +1,0 @@
-"""What leaves the project: the demonstration, later reports, model cards and the service."""
