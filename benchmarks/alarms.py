@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from seismag.alarms.molchan import AlarmRows, alarm_levels, area_skill, area_tail, draw_chance, tail_share
+from seismag.alarms.molchan import AlarmRows, alarm_levels, area_skill, area_tail, draw_chance, tail_fraction
 
 STATIONS, STEPS, BLOCK_STEPS = 6, 730 * 4, 27 * 4
 
@@ -92,7 +92,7 @@ def main() -> None:
             measure = rows.ordinary.astype(float)
             area = area_skill(alarm_levels(rows.score, measure, rows.fold), rows.event_weight())
             chance = draw_chance(rows, measure, np.array([0.2]), arguments.draws, rng)
-            struck += [tail_share(chance.area, area) <= 0.05, area_tail(area, rows.n_events) <= 0.05]
+            struck += [tail_fraction(chance.area, area) <= 0.05, area_tail(area, rows.n_events) <= 0.05]
             seen.append(area - chance.area.mean())
             moved.append(chance.area.std())
         shares = struck / arguments.tables

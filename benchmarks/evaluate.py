@@ -64,13 +64,13 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
     return table
 
 
-def judge(path: Path, replicates: int) -> None:
+def close_verdicts(path: Path, replicates: int) -> None:
     """Judge a table as the command line does; prints seconds and the largest memory in MB."""
     from seismag.config import EvaluateConfig
-    from seismag.scoring.study import judge_table
+    from seismag.scoring.study import evaluate_table
 
     clock = time.process_time()
-    metrics = judge_table(path, EvaluateConfig(bootstrap=replicates), None)
+    metrics = evaluate_table(path, EvaluateConfig(bootstrap=replicates), None)
     seconds = time.process_time() - clock
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{seconds} {memory_mb} {metrics['n']}")
@@ -104,8 +104,8 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1_000_000, help="Windows of the large table.")
     asked = parser.parse_args()
-    if asked.judge is not None:
-        judge(asked.judge, asked.replicates)
+    if asked.close_verdicts is not None:
+        close_verdicts(asked.close_verdicts, asked.replicates)
         return
     print("10,000 replicates, one core                             seconds   limit")
     for n_groups in (1_250, 10_000):

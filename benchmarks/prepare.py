@@ -109,7 +109,7 @@ def steps(archive: Path, out: Path) -> dict[str, float]:
         station = stations[recording.station]
         day = recording.start_utc.astype("datetime64[D]")
         held = archives.cut_day([recording], station, day)
-        timed("survey: judge the day", archives.judge_day, held, station, day, SPEC)
+        timed("survey: judge the day", archives.assess_stored_day, held, station, day, SPEC)
         masked = timed("look for jumps and stuck values again", mask_artefacts, held.field_nt, SPEC)
         power = timed(
             "power (segments, trend, taper, rfft)", power_spectrogram, archives.split_windows(masked, SPEC), SPEC

@@ -29,7 +29,7 @@ from seismag.archive.indices import read_index
 from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, SplitConfig
 from seismag.domain import UsageError
-from seismag.splits import certify, draw_split, require_usable_folds
+from seismag.splits import assign_split, report_split, require_usable_folds
 from seismag.windows.controls import choose_controls
 from seismag.windows.labels import label_windows
 
@@ -74,8 +74,8 @@ def describe_split(name: str, samples: pd.DataFrame, changes: dict[str, Any]) ->
     """Draw and certify one split and print its line."""
     spec = SplitConfig(**{"method": name, **changes})
     clock = time.perf_counter()
-    split = draw_split(samples, spec, REACH_H)
-    certificate = certify(samples, split, spec, REACH_H)
+    split = assign_split(samples, spec, REACH_H)
+    certificate = report_split(samples, split, spec, REACH_H)
     seconds = time.perf_counter() - clock
     folds = certificate["folds"]
     usable = "yes"
@@ -132,7 +132,7 @@ def main() -> None:
     found = {name: describe_split(name, samples, changes) for name, changes in SPLITS.items()}
     regions = found["region"]["regions"]
     print(f"\nregions: {', '.join(regions)}")
-    shared = share_on_days_of_other_folds(events, draw_split(samples, SplitConfig(), REACH_H))
+    shared = share_on_days_of_other_folds(events, assign_split(samples, SplitConfig(), REACH_H))
     print("\nagainst the numbers that the project began with")
     print(f"  clusters                                                        {len(clusters):>6}   778")
     print(f"  event windows in one chain by clusters and UTC days, %          {100 * with_days:>6.1f}   97")

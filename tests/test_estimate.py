@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seismag.audit.integrity import gate, judge
+from seismag.audit.integrity import close_verdicts, gate
 from seismag.estimate import CheckResult
 
 
@@ -13,25 +13,25 @@ def _test(name: str, p: float | None, **more) -> CheckResult:
 
 def test_holm_by_hand():
     # sorted 0.002, 0.004, 0.03: times 3, 2, 1 = 0.006, 0.008, 0.03
-    closed = judge([_test("a", 0.03), _test("b", 0.002), _test("c", 0.004)], 0.01)
+    closed = close_verdicts([_test("a", 0.03), _test("b", 0.002), _test("c", 0.004)], 0.01)
     assert [r.details["adjusted_p"] for r in closed] == pytest.approx([0.03, 0.006, 0.008])
     assert [r.verdict for r in closed] == ["pass", "fail", "fail"]
     assert gate(closed) == "fail"
 
 
 def test_a_small_p_without_a_material_effect_passes():
-    closed = judge([_test("a", 1e-9, material=False)], 0.01)
+    closed = close_verdicts([_test("a", 1e-9, material=False)], 0.01)
     assert closed[0].verdict == "pass"
     assert gate(closed) == "pass"
 
 
 def test_a_test_that_does_not_gate_is_a_note_and_uses_none_of_the_error():
-    closed = judge([_test("a", 1e-9, gates=False), _test("b", 0.009)], 0.01)
+    closed = close_verdicts([_test("a", 1e-9, gates=False), _test("b", 0.009)], 0.01)
     assert [r.verdict for r in closed] == ["note", "fail"]
 
 
 def test_a_test_without_p_is_undecided_and_its_own_verdict_stays():
-    closed = judge([_test("a", None), _test("copies", None, verdict="fail")], 0.01)
+    closed = close_verdicts([_test("a", None), _test("copies", None, verdict="fail")], 0.01)
     assert [r.verdict for r in closed] == ["undecided", "fail"]
 
 
@@ -43,6 +43,7 @@ def test_the_gate_refuses_open_verdicts():
 def test_family_wise_error_is_that_declared():
     rng = np.random.default_rng(4)
     failed = sum(
-        gate(judge([_test(str(i), p) for i, p in enumerate(row)], 0.05)) == "fail" for row in rng.random((2000, 8))
+        gate(close_verdicts([_test(str(i), p) for i, p in enumerate(row)], 0.05)) == "fail"
+        for row in rng.random((2000, 8))
     )
     assert 0.035 < failed / 2000 < 0.065  # independent tests: 1 - (1 - 0.05/8)^8 = 0.049

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+TimeArray = NDArray[np.datetime64]
 IndexArray = NDArray[np.integer[Any]]
 
 

@@ -22,7 +22,7 @@ class CheckResult:
         placebo_rate: how often p <= 0.05 came of data in which nothing is wrong by construction.
         material: the effect is large enough to matter; a small p alone fails no gate.
         gates: whether a failure fails the audit.
-        verdict: None until ``judge`` closes it; tests without chance (copies, overlaps) bring their own.
+        verdict: None until ``close_verdicts`` closes it; tests without chance (copies, overlaps) bring their own.
         details: more numbers, ready for JSON.
     """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from seismag.alarms.study import judge_alarms
+from seismag.alarms.study import evaluate_alarms
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 
@@ -35,7 +35,7 @@ def test_the_command_prints_one_document_and_writes_its_files(tmp_path: Path, ma
 def test_a_table_without_earthquakes_is_refused_by_name(tmp_path: Path, make_table: MakeTable) -> None:
     make_table(n_events=0).to_parquet(tmp_path / "quiet.parquet")
     with pytest.raises(DataError, match=r"quiet\.parquet: No window with an earthquake is judged"):
-        judge_alarms(tmp_path / "quiet.parquet", None, CONFIG, tmp_path / "out")
+        evaluate_alarms(tmp_path / "quiet.parquet", None, CONFIG, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -43,4 +43,4 @@ def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path, make_tabl
     make_table().to_parquet(tmp_path / "predictions.parquet")
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="Choose another --out"):
-        judge_alarms(tmp_path / "predictions.parquet", None, CONFIG, tmp_path / "file" / "out")
+        evaluate_alarms(tmp_path / "predictions.parquet", None, CONFIG, tmp_path / "file" / "out")

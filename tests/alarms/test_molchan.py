@@ -18,7 +18,7 @@ from seismag.alarms.molchan import (
     gain,
     information_gain_nat,
     miss_rate,
-    tail_share,
+    tail_fraction,
 )
 
 
@@ -180,7 +180,7 @@ def test_moved_events_give_uniform_p_where_alarms_say_nothing(covers: bool) -> N
         levels = alarm_levels(rows.score, measure, rows.fold)
         area = area_skill(levels, rows.event_weight())
         drawn = draw_chance(rows, measure, np.array([0.2]), 59, rng)
-        p_values.append(tail_share(drawn.area, area))
+        p_values.append(tail_fraction(drawn.area, area))
         deviations.append((area - drawn.area.mean()) / drawn.area.std())
     assert kstest(p_values, "uniform").pvalue > 0.01
     assert 0.8 < np.std(deviations) < 1.25
@@ -200,7 +200,7 @@ def test_alarms_that_know_the_station_alone_show_no_skill_beyond_moved_events(rn
     drawn = draw_chance(rows, np.ones(len(rows.score)), np.array([0.2]), 99, rng)
     assert area > 0.7
     assert area_tail(area, rows.n_events) < 1e-3
-    assert tail_share(drawn.area, area) > 0.05
+    assert tail_fraction(drawn.area, area) > 0.05
 
 
 def test_alarms_before_earthquakes_are_beyond_every_draw(rng: np.random.Generator) -> None:
@@ -210,7 +210,7 @@ def test_alarms_before_earthquakes_are_beyond_every_draw(rng: np.random.Generato
     rows = AlarmRows(seen, rows.fold, rows.station, rows.start_h, rows.event, rows.ordinary, rows.block)
     area = area_skill(alarm_levels(seen, measure, rows.fold), rows.event_weight())
     drawn = draw_chance(rows, measure, np.array([0.2]), 99, rng)
-    assert tail_share(drawn.area, area) == 0.01
+    assert tail_fraction(drawn.area, area) == 0.01
 
 
 def test_the_same_seed_gives_the_same_draws() -> None:

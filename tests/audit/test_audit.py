@@ -17,7 +17,7 @@ from seismag.audit.compute import audit_predictions, audit_store, audit_table
 from seismag.cli import app
 from seismag.config import SplitConfig, load_config
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.splits import draw_split
+from seismag.splits import assign_split
 from seismag.training.tried import count_configurations
 
 FEW = ["audit.permutations=999", "audit.placebos=20", "audit.partitions=4"]
@@ -187,7 +187,7 @@ def predictions_of(store: Path, split: pd.DataFrame, knows: bool) -> pd.DataFram
 def test_skill_is_found_in_predictions_that_have_it_and_not_by_chance(
     store: Path, tmp_path: Path, knows: bool, verdict: str
 ) -> None:
-    split = draw_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
+    split = assign_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
     predictions_of(store, split, knows).to_parquet(tmp_path / "predictions.parquet")
     split.to_parquet(tmp_path / "split.parquet")
     config = load_config(None, [*FEW, f"train.runs_dir={tmp_path / 'none'}"])
@@ -201,7 +201,7 @@ def test_skill_is_found_in_predictions_that_have_it_and_not_by_chance(
 
 @pytest.mark.parametrize("command", ["audit", "evaluate", "alarms"])
 def test_a_window_that_the_store_does_not_know_is_named(store: Path, tmp_path: Path, command: str) -> None:
-    split = draw_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
+    split = assign_split(pd.read_parquet(store / "samples.parquet"), SplitConfig(n_folds=3), 49.0)
     table = predictions_of(store, split, knows=True)
     table.assign(sample_id=["elsewhere", *table["sample_id"][1:]]).to_parquet(tmp_path / "predictions.parquet")
     arguments = [command, "--predictions", str(tmp_path / "predictions.parquet"), "--data", str(store)]

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from seismag.audit.figure import bar_chart, interval_plot
-from seismag.audit.integrity import gate, judge
-from seismag.audit.page import conclusion, render_verdict, write_verdict
+from seismag.audit.integrity import close_verdicts, gate
+from seismag.audit.page import conclusion, render_audit_page, write_audit_page
 from seismag.domain import DataError
 from seismag.estimate import CheckResult
 from seismag.text import number
@@ -20,7 +20,7 @@ CONSTANTS = {"95", "0.05", "0"}  # of the texts of the page: width of the band, 
 
 
 def audit_of(*results, **facts):
-    tests = judge(results, 0.01)
+    tests = close_verdicts(results, 0.01)
     return {"gate": gate(tests), "tests": [test.as_dict() for test in tests],
             "baselines": {"station": {"accuracy": 0.963, "balanced_accuracy": 0.714},
                           "era": {"accuracy": None, "balanced_accuracy": None}},
@@ -97,7 +97,7 @@ def numbers_in(document) -> set[str]:
 
 def test_every_number_on_the_page_is_one_of_the_json():
     audit, metrics = audit_of(FAULT, FINE, COPIES), metrics_of()
-    page = render_verdict(audit, metrics=metrics, alarms=ALARMS, recovery=RECOVERY, claim="97.53 % accuracy")
+    page = render_audit_page(audit, metrics=metrics, alarms=ALARMS, recovery=RECOVERY, claim="97.53 % accuracy")
     written = set(re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", read(page).text))
     counts = {str(sum(test["verdict"] == verdict for test in audit["tests"])) for verdict in ("pass", "fail")}
     known = numbers_in([audit, metrics, ALARMS, RECOVERY, "97.53"]) | counts | CONSTANTS
@@ -106,7 +106,7 @@ def test_every_number_on_the_page_is_one_of_the_json():
 
 
 def test_the_page_asks_for_nothing_and_runs_nothing(tmp_path):
-    page = write_verdict(audit_of(FAULT), tmp_path / "new" / "folder", metrics=metrics_of()).read_text()
+    page = write_audit_page(audit_of(FAULT), tmp_path / "new" / "folder", metrics=metrics_of()).read_text()
     seen = read(page)
     assert seen.links == []
     assert not {"script", "img", "link", "iframe", "object", "embed", "base", "form"} & set(seen.tags)
@@ -120,14 +120,14 @@ def test_whatever_a_table_holds_is_text_on_the_page():
     audit = audit_of(
         hostile, subject={HOSTILE: HOSTILE}, baselines={HOSTILE: {"accuracy": 0.5, "balanced_accuracy": 0.5}}
     )
-    page = render_verdict(audit, metrics=metrics_of(), recovery={"sentence": HOSTILE}, claim=HOSTILE)
+    page = render_audit_page(audit, metrics=metrics_of(), recovery={"sentence": HOSTILE}, claim=HOSTILE)
     seen = read(page)
     assert not {"script", "img"} & set(seen.tags)
     assert seen.text.count("alert('x')") >= 5
 
 
 def test_failed_tests_come_first_and_a_failed_gate_forbids_conclusions():
-    seen = read(render_verdict(audit_of(FINE, FAULT, COPIES), metrics=metrics_of())).text
+    seen = read(render_audit_page(audit_of(FINE, FAULT, COPIES), metrics=metrics_of())).text
     assert "The gate fails." in seen
     assert "nothing may be concluded from any score" in seen
     assert seen.index("class by station") < seen.index("duplicates") < seen.index("clock")
@@ -137,7 +137,7 @@ def test_failed_tests_come_first_and_a_failed_gate_forbids_conclusions():
 
 @pytest.mark.parametrize(("low", "words"), [(0.331, "skill remains above"), (-0.02, "no skill is shown above")])
 def test_a_passed_gate_lets_the_interval_of_skill_speak(low, words):
-    seen = read(render_verdict(audit_of(FINE), metrics=metrics_of(low))).text
+    seen = read(render_audit_page(audit_of(FINE), metrics=metrics_of(low))).text
     assert "The gate passes." in seen
     assert words in seen
 
@@ -153,7 +153,7 @@ def test_too_few_groups_are_not_called_an_absence_of_skill():
 
 
 def test_parts_that_are_missing_are_said_to_be_missing():
-    seen = read(render_verdict({"gate": "pass", "tests": []})).text
+    seen = read(render_audit_page({"gate": "pass", "tests": []})).text
     for words in (
         "No test was made, so nothing can be said", "subject not given", "No claim in words was given",
         "No score was given", "No rule without the field was tried", "no predictions were judged (seismag evaluate)",
@@ -165,7 +165,9 @@ def test_parts_that_are_missing_are_said_to_be_missing():
 
 def test_undefined_numbers_are_words():
     metrics = metrics_of(None)
-    seen = read(render_verdict(audit_of(FINE), metrics=metrics, alarms={"power": None, "undefined": "no events"})).text
+    seen = read(
+        render_audit_page(audit_of(FINE), metrics=metrics, alarms={"power": None, "undefined": "no events"})
+    ).text
     assert "0.381 (no interval)" in seen
     assert "Not given: no events." in seen
     assert "undefined" in seen  # the bar of era
@@ -173,20 +175,20 @@ def test_undefined_numbers_are_words():
 
 
 def test_the_page_takes_a_file_or_a_folder(tmp_path):
-    assert write_verdict(audit_of(FINE), tmp_path / "mine.html") == tmp_path / "mine.html"
-    assert write_verdict(audit_of(FINE), tmp_path) == tmp_path / "audit.html"
+    assert write_audit_page(audit_of(FINE), tmp_path / "mine.html") == tmp_path / "mine.html"
+    assert write_audit_page(audit_of(FINE), tmp_path) == tmp_path / "audit.html"
 
 
 def test_the_same_json_gives_the_same_page():
     audit = json.loads(json.dumps(audit_of(FAULT, FINE)))
-    assert render_verdict(audit) == render_verdict(audit_of(FAULT, FINE))
+    assert render_audit_page(audit) == render_audit_page(audit_of(FAULT, FINE))
 
 
 def test_an_audit_without_gate_or_with_an_open_verdict_is_refused():
     with pytest.raises(DataError, match="audit: has no gate and no tests"):
-        render_verdict({})
+        render_audit_page({})
     with pytest.raises(DataError, match=r"unknown verdict of clock \(None\)"):
-        render_verdict({"gate": "pass", "tests": [FINE.as_dict()]})
+        render_audit_page({"gate": "pass", "tests": [FINE.as_dict()]})
 
 
 def test_bars_are_as_long_as_their_values():

@@ -11,8 +11,8 @@ import pytest
 from fixtures.study_store import make_store
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.scoring.study import judge_table
-from seismag.training.run import judge_table_of_store
+from seismag.scoring.study import evaluate_table
+from seismag.training.run import evaluate_table_in_store
 from seismag.windows.store import open_store
 
 CONFIG = EvaluateConfig(bootstrap=100)
@@ -42,8 +42,8 @@ def build_table(store_path: Path) -> pd.DataFrame:
 
 def test_the_store_says_which_events_are_mainshocks(store_path: Path, tmp_path: Path) -> None:
     build_table(store_path).to_parquet(tmp_path / "p.parquet")
-    alone = judge_table(tmp_path / "p.parquet", CONFIG, None)
-    beside = judge_table_of_store(tmp_path / "p.parquet", store_path, CONFIG, None)
+    alone = evaluate_table(tmp_path / "p.parquet", CONFIG, None)
+    beside = evaluate_table_in_store(tmp_path / "p.parquet", store_path, CONFIG, None)
     assert (alone["events"], alone["n_events"], alone["all_events"]) == ("all", 24, None)
     assert (beside["events"], beside["n_events"], beside["all_events"]["n_events"]) == ("mainshocks", 16, 24)
 
@@ -53,4 +53,4 @@ def test_a_window_that_the_store_does_not_know_is_named(store_path: Path, tmp_pa
     table.loc[0, "sample_id"] = "XXX-2001-01-01T00"
     table.to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(DataError, match=r"1 of 192 windows .* not in the .*XXX-2001-01-01T00"):
-        judge_table_of_store(tmp_path / "p.csv", store_path, CONFIG, None)
+        evaluate_table_in_store(tmp_path / "p.csv", store_path, CONFIG, None)

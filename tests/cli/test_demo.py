@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import zarr
 
-from seismag.audit.integrity import gate, judge
+from seismag.audit.integrity import close_verdicts, gate
 from seismag.cli import demo
 from seismag.config import Config, DataConfig, build_config
 from seismag.domain import UsageError
@@ -82,7 +82,7 @@ def test_what_a_demonstration_left_is_replaced(config, monkeypatch):
 
 def test_the_audit_of_a_demonstration_is_a_verdict_a_sentence_and_the_place_of_the_page(config, monkeypatch):
     skill = CheckResult("skill_above_no_signal", "Six event groups.", verdict="undecided")
-    tests = judge([skill, CheckResult("clock", "Fine.", p_value=0.4, gates=True)], 0.01)
+    tests = close_verdicts([skill, CheckResult("clock", "Fine.", p_value=0.4, gates=True)], 0.01)
     document = {
         "gate": gate(tests), "tests": [test.as_dict() for test in tests], "baselines": {}, "columns": {}, "notes": [],
         "configurations_tried": 1, "family_wise_error": 0.01,

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.band_reader import COMPONENT, ROWS, make_band_reader, make_windows
 from seismag.explain.occlusion import list_occlusions, occlude
-from seismag.explain.replacement import Windows, draw_donors, predict_windows
+from seismag.explain.replacement import Windows, choose_replacements, predict_windows
 from seismag.training.scaling import Scaling
 
 SCALING = Scaling(np.zeros((3, 4), np.float32), np.ones((3, 4), np.float32))
@@ -49,7 +49,7 @@ def test_a_donor_is_another_window_of_the_station_and_of_another_event_where_the
     station = np.array(["A", "A", "A", "B", "B", "C"])
     group = np.array(["1", "1", "2", "3", "3", "4"])
     for _ in range(20):
-        donors = draw_donors(station, group, rng)
+        donors = choose_replacements(station, group, rng)
         assert donors[0] == donors[1] == 2  # the only other event of A
         assert donors[2] in (0, 1)
         assert (donors[3], donors[4]) == (4, 3)  # the same event, but there is no other

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from fixtures.legacy_pictures import event, normal, sound_rows, write_table
-from seismag.legacy.defects import azimuth_faults, row_faults
+from seismag.legacy.defects import azimuth_defects, row_defects
 from seismag.legacy.metadata import read_metadata
 
 
@@ -24,8 +24,8 @@ def read(tmp_path: Path) -> Any:
 
 def test_a_sound_table_has_no_fault(read):
     rows = read(sound_rows())
-    assert row_faults(rows)["reason"].isna().all()
-    assert azimuth_faults(rows).isna().all()
+    assert row_defects(rows)["reason"].isna().all()
+    assert azimuth_defects(rows).isna().all()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_sound_table_has_no_fault(read):
     ],
 )
 def test_an_azimuth_that_cannot_be_a_direction_is_named(row, sentence, read):
-    faults = azimuth_faults(read([*sound_rows(), row]))
+    faults = azimuth_defects(read([*sound_rows(), row]))
     assert faults.iloc[-1] == sentence
     assert faults.iloc[:-1].isna().all()
 
@@ -51,21 +51,21 @@ def test_an_azimuth_that_cannot_be_a_direction_is_named(row, sentence, read):
 @pytest.mark.parametrize(("azimuth", "name"), [(0, "N"), (22.4, "N"), (22.5, "NE"), (337.5, "N"), (360, "N")])
 def test_borders_of_sectors_agree_with_ours(azimuth, name, read):
     rows = read([event("KPY", "2021-05-01", 3, azimuth, 5.2, azimuth_class=name)])
-    assert azimuth_faults(rows).isna().all()
+    assert azimuth_defects(rows).isna().all()
 
 
 def test_one_azimuth_for_every_event_is_no_azimuth(read):
     rows = [
         event(station, f"2021-05-{day:02d}", 3, 4.0, 5.0 + day / 10) for day in (1, 4, 8) for station in ("SCN", "KPY")
     ]
-    faults = azimuth_faults(read([*rows, normal("TRD", "2021-05-01", 3)]))
+    faults = azimuth_defects(read([*rows, normal("TRD", "2021-05-01", 3)]))
     assert faults.iloc[:-1].eq("azimuth 4 for all 6 event windows at 2 stations").all()
     assert faults.isna().iloc[-1]
 
 
 def test_one_azimuth_at_one_station_may_be_a_swarm(read):
     rows = [event("SCN", f"2021-05-{day:02d}", 3, 4.0, 5.0) for day in range(1, 8)]
-    assert azimuth_faults(read(rows)).isna().all()
+    assert azimuth_defects(read(rows)).isna().all()
 
 
 def _shifted(n: int) -> list[dict[str, Any]]:
@@ -89,13 +89,13 @@ def _shifted(n: int) -> list[dict[str, Any]]:
 def test_an_azimuth_that_follows_the_magnitude_is_another_quantity(read):
     rows = _shifted(24)
     rows[5]["azimuth"] = "4.0"  # of the same origin, but shows no decimals
-    faults = azimuth_faults(read([*sound_rows(), *rows]))
+    faults = azimuth_defects(read([*sound_rows(), *rows]))
     assert faults.iloc[36:].str.contains(r"with decimals \(2\.0.*follow the magnitude").all()
     assert faults.iloc[:36].isna().all()
 
 
 def test_a_few_azimuths_that_follow_by_chance_are_kept(read):
-    assert azimuth_faults(read(_shifted(6))).isna().all()
+    assert azimuth_defects(read(_shifted(6))).isna().all()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -105,7 +105,7 @@ def test_azimuths_drawn_at_random_are_kept(seed, read):
         event("SCN", f"2021-{1 + n // 28:02d}-{1 + n % 28:02d}", 3, round(float(rng.uniform(0, 360)), 3),
               round(float(rng.uniform(4, 6.5)), 1)) for n in range(60)
     ]  # fmt: skip
-    assert azimuth_faults(read(rows)).isna().all()
+    assert azimuth_defects(read(rows)).isna().all()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_azimuths_drawn_at_random_are_kept(seed, read):
     ],
 )
 def test_a_row_that_contradicts_itself_has_a_reason(change, reason, read):
-    faults = row_faults(
+    faults = row_defects(
         read([event("SCN", "2021-05-01", 3, 47.0, 5.2), event("SCN", "2021-06-01", 3, 47.0, 5.2) | change])
     )
     assert faults["reason"].tolist() == [None, reason]
@@ -130,16 +130,16 @@ def test_a_row_that_contradicts_itself_has_a_reason(change, reason, read):
 
 def test_a_repeated_row_counts_once_and_a_contradicting_one_not_at_all(read):
     first, second = event("SCN", "2021-05-01", 3, 47.0, 5.2), event("SCN", "2021-06-01", 3, 47.0, 5.2)
-    faults = row_faults(read([first, second, first, second | {"azimuth": 50.0}]))
+    faults = row_defects(read([first, second, first, second | {"azimuth": 50.0}]))
     assert faults["reason"].tolist() == [None, "contradicting_rows", "repeated_row", "contradicting_rows"]
 
 
 @pytest.mark.real
 def test_most_northern_azimuths_of_the_published_table_are_another_column(real_data):
     rows, _, _ = read_metadata(real_data / "published_tables" / "benchmark_test.csv")
-    assert row_faults(rows)["reason"].isna().all()
+    assert row_defects(rows)["reason"].isna().all()
     assert rows["augmented"].notna().sum() == 123
-    faults = azimuth_faults(rows)
+    faults = azimuth_defects(rows)
     follows = faults.str.contains("follow the magnitude", na=False)
     assert (follows.sum(), faults.notna().sum()) == (76, 77)
     assert set(rows.loc[follows, "azimuth_class"]) == {"N"}

@@ -23,7 +23,7 @@ from fixtures.legacy_pictures import (
 from seismag.config import SplitConfig
 from seismag.domain import DataError, UsageError
 from seismag.legacy import prepare_legacy
-from seismag.splits import certify, draw_split
+from seismag.splits import assign_split, report_split
 from seismag.windows.inspect import describe_store, inspect_store
 from seismag.windows.store import open_store
 
@@ -72,8 +72,8 @@ def test_one_date_is_one_group_at_every_station(tmp_path):
     assert groups[pd.Timestamp("2021-01-01").date()] == ["event:2021-01-01"]
     assert store.samples.loc[store.samples["station"] == "TRD", "split_group"].str.startswith("normal:").all()
     spec = SplitConfig(n_folds=4)
-    split = draw_split(store.samples, spec, 25.0)
-    certificate = certify(store.samples, split, spec, 25.0)
+    split = assign_split(store.samples, spec, 25.0)
+    certificate = report_split(store.samples, split, spec, 25.0)
     assert not any(certificate["proof"].values())
     assert "UTC date across stations" in certificate["rules"]["groups"]
 

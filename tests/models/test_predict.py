@@ -27,7 +27,7 @@ from seismag.models.predict import (
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.runs import create_run
-from seismag.scoring.study import judge_table
+from seismag.scoring.study import evaluate_table
 from seismag.spectrogram.compute import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
 from seismag.training.checkpoint import build_card, load_checkpoint, save_checkpoint
 from seismag.training.inference import predict_power
@@ -241,5 +241,5 @@ def test_judging_a_table_shows_progress(tmp_path):
     for task, classes in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
         rows = rows.assign(**{f"p_{task}_{name}": 1 / len(classes) for name in classes})
     rows.to_parquet(tmp_path / "p.parquet")
-    judge_table(tmp_path / "p.parquet", EvaluateConfig(bootstrap=100), None, lambda *call: calls.append(call))
+    evaluate_table(tmp_path / "p.parquet", EvaluateConfig(bootstrap=100), None, lambda *call: calls.append(call))
     assert calls == [("scores", 0, 1), ("scores", 1, 1)]

@@ -26,7 +26,7 @@ from seismag.scoring.classical.spectra import BANDS_HZ, at_night, average_spectr
 from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
 from seismag.scoring.predictions import probability_columns
 from seismag.spectrogram.compute import make_grid, power_and_phasors
-from seismag.training.run import judge_predictions
+from seismag.training.run import evaluate_in_store
 from seismag.windows import store as stores
 
 SPEC = DataConfig(window_h=6, frequency_rows="log", n_log_rows=24, step_s=600, cross_spectra=True)
@@ -369,7 +369,7 @@ def test_no_array_reaches_a_no_signal_rule_and_classical_methods_are_no_rivals(
         planted.time_s, planted.attributes,
     )  # fmt: skip
     config = EvaluateConfig(bootstrap=100)
-    one, other = (judge_predictions(store, table, split, config)["detection"] for store in (planted, swapped))
+    one, other = (evaluate_in_store(store, table, split, config)["detection"] for store in (planted, swapped))
     for name in BASELINES:
         if name in one["baselines"]:
             assert one["baselines"][name] == other["baselines"][name]

@@ -9,7 +9,7 @@ from crepes import ConformalClassifier
 
 from seismag.config import EvaluateConfig
 from seismag.scoring.clusters import find_clusters
-from seismag.scoring.conformal import conformal_sets, conformal_threshold, judge_sets
+from seismag.scoring.conformal import conformal_sets, conformal_threshold, score_sets
 from seismag.scoring.predictions import probability_columns
 
 CONFIG = EvaluateConfig(bootstrap=200, coverage=0.9)
@@ -49,7 +49,7 @@ def test_the_threshold_says_what_the_p_values_of_crepes_say(n: int, coverage: fl
 
 def test_sets_cover_as_promised_at_each_station_where_windows_are_exchangeable() -> None:
     rows, validation = build_rows(4000, 1), build_rows(2000, 2)
-    result = judge_sets("detection", rows, validation, find_clusters(rows), CONFIG)
+    result = score_sets("detection", rows, validation, find_clusters(rows), CONFIG)
     assert [entry["station"] for entry in result["by_station"]] == ["EASY", "HARD"]
     for entry in result["by_station"]:
         # 1000 windows calibrate: standard error 0.0095, and 0.0067 of the 2000 judged
@@ -67,14 +67,14 @@ def test_a_station_that_validation_does_not_know_gets_every_class() -> None:
     hard = (rows["station"] == "HARD").to_numpy()
     assert sets[hard].all()
     assert (behind[hard] == 0).all()
-    result = judge_sets("magnitude", rows, validation, find_clusters(rows), CONFIG)
+    result = score_sets("magnitude", rows, validation, find_clusters(rows), CONFIG)
     assert "0 calibration windows (in a fold) exclude nothing" in result["by_station"][1]["note"]
     assert any("at 1 of 2 stations: HARD" in sentence for sentence in result["warnings"])
 
 
 def test_windows_outside_the_period_of_validation_have_no_promise() -> None:
     rows, validation = build_rows(300, 1, "2022-01-01"), build_rows(300, 2)
-    result = judge_sets("detection", rows, validation, find_clusters(rows), CONFIG)
+    result = score_sets("detection", rows, validation, find_clusters(rows), CONFIG)
     assert any("100 % of the judged windows lie outside the period" in sentence for sentence in result["warnings"])
 
 
@@ -82,5 +82,5 @@ def test_a_coverage_that_is_missed_is_said() -> None:
     rows, validation = build_rows(2000, 1), build_rows(1000, 2)
     columns = probability_columns("magnitude")
     rows[columns] = rows[columns].to_numpy()[:, [2, 1, 0, 3]]  # the model has turned round
-    result = judge_sets("detection", rows, validation, find_clusters(rows), CONFIG)
+    result = score_sets("detection", rows, validation, find_clusters(rows), CONFIG)
     assert any("validation and test windows are not exchangeable" in s for s in result["warnings"])

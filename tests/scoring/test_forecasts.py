@@ -11,7 +11,7 @@ import pytest
 from seismag.domain import DataError
 from seismag.scoring.baselines import ORACLE, baselines_within_table
 from seismag.scoring.clusters import find_truth, sum_task
-from seismag.scoring.forecasts import MODEL, Training, judge_forecasts
+from seismag.scoring.forecasts import MODEL, Training, score_forecasts
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
@@ -22,7 +22,7 @@ MakeTable = Callable[..., pd.DataFrame]
 def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -> None:
     table = make_table()
     truth = find_truth(table)
-    forecasts = judge_forecasts(table, truth, Training())
+    forecasts = score_forecasts(table, truth, Training())
     whole = baselines_within_table(table)
     assert whole["station"].index.tolist() == table["sample_id"].tolist()
     for task in ("magnitude", "azimuth"):
@@ -35,7 +35,7 @@ def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -
 
 def test_every_row_has_the_class_and_log_score_of_every_forecast(make_table: MakeTable) -> None:
     table = make_table()
-    forecasts = judge_forecasts(table, find_truth(table), Training())
+    forecasts = score_forecasts(table, find_truth(table), Training())
     probs = table[probability_columns("magnitude")].to_numpy()
     classes, log_scores = forecasts.classes["magnitude", MODEL], forecasts.log_scores["magnitude", MODEL]
     assert np.array_equal(classes, probs.argmax(axis=1))
@@ -50,7 +50,7 @@ def test_an_extra_forecast_is_shown_but_never_a_rival(make_table: MakeTable) -> 
         columns=probability_columns("detection"),
         index=pd.Index(table["sample_id"]),
     )
-    forecasts = judge_forecasts(table, find_truth(table), Training(extra={"ratio": perfect.sample(frac=1)}))
+    forecasts = score_forecasts(table, find_truth(table), Training(extra={"ratio": perfect.sample(frac=1)}))
     assert forecasts.groups["ratio"] == "classical"
     assert np.trace(forecasts.sums("detection", "ratio").total().cm) == len(table)
     assert "ratio" in forecasts.names("detection")
@@ -58,7 +58,7 @@ def test_an_extra_forecast_is_shown_but_never_a_rival(make_table: MakeTable) -> 
     assert set(forecasts.rivals("detection")) == {"all_normal", "majority", "station", "station_balanced"}
     assert ORACLE not in forecasts.rivals("magnitude")
     with pytest.raises(DataError, match=r"forecast ratio: 1 of 96 windows have none, e\.g\. s0000"):
-        judge_forecasts(table, find_truth(table), Training(extra={"ratio": perfect.iloc[1:]}))
+        score_forecasts(table, find_truth(table), Training(extra={"ratio": perfect.iloc[1:]}))
 
 
 def test_rules_for_mainshocks_are_fitted_without_the_aftershocks_of_the_training_role(make_table: MakeTable) -> None:

@@ -13,7 +13,7 @@ from seismag.domain import DataError
 from seismag.scoring.predictions import (
     PREDICTION_COLUMNS,
     check_predictions,
-    judged_rows,
+    evaluated_rows,
     read_predictions,
     task_probabilities,
     truth_index,
@@ -153,9 +153,9 @@ def test_detection_is_normal_against_the_rest(make_table: MakeTable) -> None:
 def test_test_rows_are_judged_and_validation_rows_only_without_them(make_table: MakeTable) -> None:
     table = make_table()
     both = pd.concat([table, table.assign(role="val")])
-    assert len(judged_rows(both)) == len(table)
-    assert judged_rows(table.assign(role="val"))["role"].unique().tolist() == ["val"]
+    assert len(evaluated_rows(both)) == len(table)
+    assert evaluated_rows(table.assign(role="val"))["role"].unique().tolist() == ["val"]
     with pytest.raises(DataError, match="Training rows are not judged"):
-        judged_rows(table.assign(role="train"))
+        evaluated_rows(table.assign(role="train"))
     with pytest.raises(DataError, match=r"s0000 is judged 2 times in role test \(run run_a fold 1, run run_b fold 1\)"):
-        judged_rows(pd.concat([table, table.assign(run_id="run_b")]))
+        evaluated_rows(pd.concat([table, table.assign(run_id="run_b")]))

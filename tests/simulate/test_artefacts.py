@@ -9,7 +9,7 @@ from scipy import signal
 
 from fixtures.archive_files import CLEAN
 from seismag.archive.quality import assess_day
-from seismag.config import DataConfig, DirtConfig, SimulateConfig
+from seismag.config import ArtefactConfig, DataConfig, SimulateConfig
 from seismag.recordings.frg604rc import encode_day, read
 from seismag.simulate.artefacts import (
     HABIT_H,
@@ -34,7 +34,7 @@ THURSDAY = np.datetime64("2021-03-04")
 
 def simulation(days=30, seed=7, start="2021-03-01", **rates):
     """A configuration in which only the given kinds happen."""
-    return SimulateConfig(days=days, seed=seed, start=start, dirt=DirtConfig(**CLEAN | rates))
+    return SimulateConfig(days=days, seed=seed, start=start, dirt=ArtefactConfig(**CLEAN | rates))
 
 
 @pytest.fixture(scope="module")

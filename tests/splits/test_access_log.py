@@ -10,7 +10,7 @@ import pytest
 
 from seismag.domain import DataError
 from seismag.splits import access_log as sealed_ledger
-from seismag.splits.access_log import FIRST, HEAD_FILE, LEDGER_FILE, append_entry, read_ledger, sealed_state
+from seismag.splits.access_log import FIRST, HEAD_FILE, LEDGER_FILE, append_entry, holdout_state, read_ledger
 
 
 def look(store, purpose: str = "final test") -> dict:
@@ -34,7 +34,7 @@ def test_each_entry_names_the_one_before(store) -> None:
 
 
 def test_a_store_that_no_one_looked_at_has_no_looks(tmp_path) -> None:
-    state = sealed_state(tmp_path)
+    state = holdout_state(tmp_path)
     assert (state["looks"], state["ledger_sha256"], state["history"]) == (0, None, [])
     assert list(tmp_path.iterdir()) == []
 
@@ -42,21 +42,21 @@ def test_a_store_that_no_one_looked_at_has_no_looks(tmp_path) -> None:
 def test_every_look_adjusts_the_p_values_of_all_looks(tmp_path) -> None:
     look(tmp_path)
     append_entry(tmp_path, {"kind": "result", "look": 1, "p_values": {"area_skill": 0.02}})
-    assert sealed_state(tmp_path)["history"][0]["p_values"]["area_skill"] == {"p": 0.02, "adjusted": 0.02}
+    assert holdout_state(tmp_path)["history"][0]["p_values"]["area_skill"] == {"p": 0.02, "adjusted": 0.02}
     look(tmp_path, "again")
-    state = sealed_state(tmp_path)
+    state = holdout_state(tmp_path)
     assert state["looks"] == 2
     assert state["history"][0]["p_values"]["area_skill"]["adjusted"] == 0.04
     assert state["history"][1]["p_values"] is None  # it broke off, and counts
 
 
 def test_an_adjusted_p_is_at_most_one_and_an_undefined_one_stays_so(store) -> None:
-    history = sealed_state(store)["history"]
+    history = holdout_state(store)["history"]
     assert [entry["p_values"]["area_skill"]["adjusted"] for entry in history] == [
         pytest.approx(0.03), pytest.approx(0.12), None,
     ]  # fmt: skip
     append_entry(store, {"kind": "result", "look": 3, "p_values": {"area_skill": 0.5}})
-    assert sealed_state(store)["history"][2]["p_values"]["area_skill"]["adjusted"] == 1.0
+    assert holdout_state(store)["history"][2]["p_values"]["area_skill"]["adjusted"] == 1.0
 
 
 def rewrite(store, change) -> None:

@@ -13,9 +13,9 @@ from seismag.cards import read_card
 from seismag.config import build_config
 from seismag.domain import DataError
 from seismag.models.predict import predict_inputs
-from seismag.splits.holdout import on_sealed_days, sealed_days
+from seismag.splits.holdout import locked_days, on_locked_days
 from seismag.training import run as training_run
-from seismag.training.run import judge_model, run_training
+from seismag.training.run import evaluate_model, run_training
 from seismag.windows.store import open_store
 
 STARTS = pd.to_datetime(["2021-03-01 18:00", "2021-03-02 00:00", "2021-03-03 18:00", "2021-03-04 00:00"])
@@ -24,18 +24,18 @@ SAMPLES = pd.DataFrame({"sample_id": list("abcd"), "start_utc": STARTS})
 
 def test_first_and_last_sealed_day() -> None:
     split = pd.DataFrame({"sample_id": list("abcd") * 2, "role": ["train", "sealed", "sealed", "test"] * 2})
-    assert sealed_days(SAMPLES, split) == ["2021-03-02", "2021-03-03"]
+    assert locked_days(SAMPLES, split) == ["2021-03-02", "2021-03-03"]
 
 
 def test_split_that_seals_nothing_has_no_days() -> None:
     split = pd.DataFrame({"sample_id": list("abcd"), "role": "train"})
-    assert sealed_days(SAMPLES, split) is None
-    assert not on_sealed_days({"sealed_days_utc": None}, SAMPLES).any()
-    assert not on_sealed_days({}, SAMPLES).any()
+    assert locked_days(SAMPLES, split) is None
+    assert not on_locked_days({"sealed_days_utc": None}, SAMPLES).any()
+    assert not on_locked_days({}, SAMPLES).any()
 
 
 def test_windows_that_start_on_sealed_days_are_marked() -> None:
-    assert on_sealed_days({"sealed_days_utc": ["2021-03-02", "2021-03-03"]}, SAMPLES).tolist() == [
+    assert on_locked_days({"sealed_days_utc": ["2021-03-02", "2021-03-03"]}, SAMPLES).tolist() == [
         False,
         True,
         True,
@@ -70,7 +70,7 @@ def test_card_tells_the_sealed_days(study: tuple[Path, Path, Path]) -> None:
 
 @pytest.mark.parametrize("place", [1, 2])
 def test_predict_leaves_sealed_windows_out(study: tuple[Path, Path, Path], place: int) -> None:
-    sealed = on_sealed_days(read_card(study[0]), open_store(study[place]).samples)
+    sealed = on_locked_days(read_card(study[0]), open_store(study[place]).samples)
     entries = predict_inputs(study[0], [study[place]], None)["predictions"]
     assert sealed.any()
     assert [not entry["usable"] for entry in entries] == sealed.tolist()
@@ -82,8 +82,8 @@ def test_predict_leaves_sealed_windows_out(study: tuple[Path, Path, Path], place
 def test_same_windows_under_another_name_stay_sealed(study: tuple[Path, Path, Path]) -> None:
     model, _, again = study
     samples = open_store(again).samples
-    _, predictions = judge_model(model, again, build_config({"evaluate": {"bootstrap": 100}}).evaluate)
-    sealed = set(samples.loc[on_sealed_days(read_card(model), samples), "sample_id"])
+    _, predictions = evaluate_model(model, again, build_config({"evaluate": {"bootstrap": 100}}).evaluate)
+    sealed = set(samples.loc[on_locked_days(read_card(model), samples), "sample_id"])
     assert sealed
     assert not sealed & set(predictions["sample_id"])
 
@@ -94,4 +94,4 @@ def test_store_of_sealed_days_alone_is_refused(
     make_store(tmp_path / "later", dataset_id="later", start="2031-01-01")
     monkeypatch.setattr(training_run, "on_sealed_days", lambda _card, samples: np.ones(len(samples), dtype=bool))
     with pytest.raises(DataError, match=r"every window lies on a day that the study of .* has sealed"):
-        judge_model(study[0], tmp_path / "later", build_config({}).evaluate)
+        evaluate_model(study[0], tmp_path / "later", build_config({}).evaluate)

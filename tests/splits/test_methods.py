@@ -23,7 +23,7 @@ from fixtures.split_tables import (
 )
 from seismag.config import SplitConfig, build_config
 from seismag.domain import DataError, UsageError
-from seismag.splits import NAIVE_WARNING, certify, draw_split, load_or_draw_split, regions_of_stations
+from seismag.splits import NAIVE_WARNING, assign_split, load_or_assign_split, regions_of_stations, report_split
 
 CODES = {"A": "SBG", "B": "GTO", "C": "TND"}  # Sumatra; Sulawesi twice, 214 km apart
 METHODS = ("loeo", "loso", "region", "blocked")
@@ -38,7 +38,7 @@ def placed(samples: pd.DataFrame) -> pd.DataFrame:
 def try_split(samples: pd.DataFrame, spec: SplitConfig) -> pd.DataFrame:
     """Draw a split, or give the example up where there is too little to deal."""
     try:
-        return draw_split(samples, spec, REACH_H)
+        return assign_split(samples, spec, REACH_H)
     except UsageError:
         assume(False)
         raise
@@ -141,8 +141,8 @@ def test_a_split_of_any_method_does_not_depend_on_chance_or_on_the_order_of_rows
     samples = placed(samples)
     spec = spec.model_copy(update={"method": "naive"}) if naive else spec
     split = try_split(samples, spec)
-    pd.testing.assert_frame_equal(split, draw_split(samples, spec, REACH_H))
-    shuffled = draw_split(samples.sample(frac=1.0, random_state=spec.seed, ignore_index=True), spec, REACH_H)
+    pd.testing.assert_frame_equal(split, assign_split(samples, spec, REACH_H))
+    shuffled = assign_split(samples.sample(frac=1.0, random_state=spec.seed, ignore_index=True), spec, REACH_H)
     order = ["fold", "sample_id", "role"]
     pd.testing.assert_frame_equal(
         split.sort_values(order, ignore_index=True), shuffled.sort_values(order, ignore_index=True)
@@ -160,7 +160,7 @@ def test_a_certificate_of_any_method_counts_the_overlaps_of_a_bad_split(
     split = pd.DataFrame(
         {"sample_id": samples["sample_id"], "fold": 1, "role": roles, "split_group": samples["split_group"]}
     )
-    certificate = certify(samples, split, spec.model_copy(update={"sealed_fraction": 0.0}), REACH_H)
+    certificate = report_split(samples, split, spec.model_copy(update={"sealed_fraction": 0.0}), REACH_H)
     found = certificate["folds"][0]["overlaps"]
     expected = sides_by_force(samples, roles_of(split, 1), spec.embargo_d)
     assert found["utc_days"] == expected["utc_days"]
@@ -181,7 +181,7 @@ def test_the_certificate_of_a_drawn_split_finds_nothing_and_says_why_each_window
 ) -> None:
     samples = placed(samples)
     split = try_split(samples, spec)
-    certificate = certify(samples, split, spec, REACH_H)
+    certificate = report_split(samples, split, spec, REACH_H)
     assert not any(certificate["proof"].values())
     assert json.loads(json.dumps(certificate)) == certificate
     for entry in certificate["folds"]:
@@ -216,7 +216,7 @@ def five_stations(per_station: int = 8) -> pd.DataFrame:
 
 def test_each_station_is_a_fold_where_there_are_enough_folds() -> None:
     samples = five_stations()
-    split = draw_split(samples, SplitConfig(method="loso", n_folds=10), REACH_H)
+    split = assign_split(samples, SplitConfig(method="loso", n_folds=10), REACH_H)
     tested = split[split["role"] == "test"].assign(station=lambda t: t["sample_id"].str[:3])
     assert tested.groupby("fold")["station"].unique().map(list).tolist() == [
         ["ALR"],
@@ -229,8 +229,8 @@ def test_each_station_is_a_fold_where_there_are_enough_folds() -> None:
 
 def test_more_stations_than_folds_are_dealt_into_equal_folds() -> None:
     samples = five_stations()
-    certificate = certify(
-        samples, draw_split(samples, (spec := SplitConfig(method="loso", n_folds=2)), REACH_H), spec, 54
+    certificate = report_split(
+        samples, assign_split(samples, (spec := SplitConfig(method="loso", n_folds=2)), REACH_H), spec, 54
     )
     assert sorted(len(entry["test_stations"]) for entry in certificate["folds"]) == [2, 3]
 
@@ -239,7 +239,7 @@ def test_a_cluster_that_the_test_station_shares_leaves_the_training_of_other_sta
     samples = five_stations()
     shared = samples["sample_id"] == "GTO-7"
     samples.loc[shared, "cluster_ids"] = pd.Series([["GTO", "SBG"]], index=samples.index[shared])
-    split = draw_split(samples, SplitConfig(method="loso"), REACH_H)
+    split = assign_split(samples, SplitConfig(method="loso"), REACH_H)
     fold = split.loc[(split["sample_id"] == "SBG-4") & (split["role"] == "test"), "fold"].iloc[0]
     assert roles_of(split, fold)["GTO-7"] == "purged"
     assert roles_of(split, fold)["GTO-6"] in ("train", "val")
@@ -257,7 +257,7 @@ def test_regions_hold_stations_that_lie_within_the_stated_distance() -> None:
 def test_the_certificate_names_the_regions_and_their_folds() -> None:
     samples = five_stations()
     spec = SplitConfig(method="region", region_km=300.0)
-    certificate = certify(samples, draw_split(samples, spec, REACH_H), spec, REACH_H)
+    certificate = report_split(samples, assign_split(samples, spec, REACH_H), spec, REACH_H)
     assert certificate["regions"] == {"ALR": 1, "GTO+TND": 2, "JYP": 3, "SBG": 4}
     assert certificate["rules"]["region_km"] == 300.0
     assert certificate["proof"]["regions"] == certificate["proof"]["stations"] == 0
@@ -274,12 +274,12 @@ def test_positions_of_other_stations_come_from_the_station_file(tmp_path: Path) 
 def test_blocks_of_time_follow_one_another_and_hold_about_as_many_windows() -> None:
     samples = line_of_events(12)
     spec = SplitConfig(method="blocked", n_folds=3, embargo_d=20.0)
-    split = draw_split(samples, spec, REACH_H)
+    split = assign_split(samples, spec, REACH_H)
     tested = split[split["role"] == "test"].merge(samples[["sample_id", "start_utc"]])
     spans = tested.groupby("fold")["start_utc"].agg(["min", "max", "size"])
     assert (spans["min"].to_numpy()[1:] > spans["max"].to_numpy()[:-1]).all()
     assert spans["size"].between(10, 14).all()
-    certificate = certify(samples, split, spec, REACH_H)
+    certificate = report_split(samples, split, spec, REACH_H)
     assert certificate["folds"][1]["test_from_utc"] == str(spans["min"][2].date())
     assert certificate["rules"]["embargo_d"] == 20.0
     assert certificate["counted"]["share_of_test_events_on_a_training_day"] == 0.0
@@ -298,7 +298,7 @@ def test_the_embargo_reaches_as_many_days_as_it_says_for_all_stations(embargo_d:
             "magnitude_class": "Large",
         }
     )
-    split = draw_split(samples, SplitConfig(method="blocked", n_folds=4, embargo_d=embargo_d), REACH_H)
+    split = assign_split(samples, SplitConfig(method="blocked", n_folds=4, embargo_d=embargo_d), REACH_H)
     assert (roles_of(split, 1)["b"] == "purged") is purged
     assert roles_of(split, 1)["c"] != "purged"
 
@@ -306,13 +306,13 @@ def test_the_embargo_reaches_as_many_days_as_it_says_for_all_stations(embargo_d:
 def test_naive_validates_on_its_test_fold_and_certifies_nothing() -> None:
     samples = line_of_events(6)
     spec = SplitConfig(method="naive", n_folds=3)
-    split = draw_split(samples, spec, REACH_H)
+    split = assign_split(samples, spec, REACH_H)
     of_fold = split[split["fold"] == 2]
     assert set(of_fold.loc[of_fold["role"] == "val", "sample_id"]) == set(
         of_fold.loc[of_fold["role"] == "test", "sample_id"]
     )
     assert set(split["role"]) == {"train", "val", "test"}
-    certificate = certify(samples, split, spec, REACH_H)
+    certificate = report_split(samples, split, spec, REACH_H)
     assert certificate["proof"] is None
     assert certificate["warning"] == NAIVE_WARNING
     assert certificate["counted"]["samples"] == len(samples)
@@ -326,16 +326,16 @@ def test_the_last_share_of_the_days_is_sealed_in_all_folds_and_what_touches_it_i
     spec = SplitConfig(n_folds=3, sealed_fraction=0.1)  # 28 days: from 2021-09-05 on
     sealed_spec = spec.model_copy(update={"sealed_fraction": 0.35})  # 97 days: from 2021-06-28 on
     for one, expected in ((spec, {"A-n9"}), (sealed_spec, {"A-n6", "A-n7", "A-n8", "A-n9"})):
-        split = draw_split(samples, one, REACH_H)
+        split = assign_split(samples, one, REACH_H)
         roles = split.groupby("sample_id")["role"].agg(set)
         assert set(roles.index[roles.map(lambda own: own == {"sealed"})]) == expected
-    certificate = certify(samples, split, sealed_spec, REACH_H)
+    certificate = report_split(samples, split, sealed_spec, REACH_H)
     assert certificate["sealed"]["from_utc"] == "2021-06-28"
     assert certificate["sealed"]["n_samples"] == 4
     assert certificate["sealed"]["purged_at_the_border"] == 0
     late = line_of_events(10)
     late.loc[late["sample_id"] == "A-n9", ["split_group", "magnitude_class"]] = ["event:c1", "Large"]
-    roles = draw_split(late, spec, REACH_H).groupby("sample_id")["role"].agg(set)
+    roles = assign_split(late, spec, REACH_H).groupby("sample_id")["role"].agg(set)
     assert roles["A-e1-0"] == roles["A-e1-6"] == {"purged"}
 
 
@@ -343,7 +343,7 @@ def test_the_last_share_of_the_days_is_sealed_in_all_folds_and_what_touches_it_i
 
 
 def load(samples: pd.DataFrame, directory: Path, **settings: object) -> tuple[pd.DataFrame, dict[str, object]]:
-    return load_or_draw_split(samples, SplitConfig(**settings), REACH_H, "data-1", directory)  # type: ignore[arg-type]
+    return load_or_assign_split(samples, SplitConfig(**settings), REACH_H, "data-1", directory)  # type: ignore[arg-type]
 
 
 def test_one_station_cannot_be_left_out(tmp_path: Path) -> None:
@@ -429,4 +429,4 @@ def test_a_seal_that_leaves_no_window_is_refused() -> None:
         }
     )  # fmt: skip
     with pytest.raises(UsageError, match=r"split\.sealed_fraction 0\.4: all 2 windows are sealed"):
-        draw_split(samples, SplitConfig(method="loso", n_folds=2, sealed_fraction=0.4), REACH_H)
+        assign_split(samples, SplitConfig(method="loso", n_folds=2, sealed_fraction=0.4), REACH_H)

@@ -22,7 +22,7 @@ from fixtures.split_tables import (
 )
 from seismag.config import SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.splits import certify, draw_split, load_or_draw_split
+from seismag.splits import assign_split, load_or_assign_split, report_split
 
 
 def roles_of(split: pd.DataFrame, fold: int) -> dict[str, str]:
@@ -35,7 +35,7 @@ def roles_of(split: pd.DataFrame, fold: int) -> dict[str, str]:
 def test_nothing_stands_on_two_sides_of_any_fold(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
     assume(count_clusters(samples) >= n_folds)
     spec = SplitConfig(n_folds=n_folds, seed=seed)
-    split = draw_split(samples, spec, REACH_H)
+    split = assign_split(samples, spec, REACH_H)
     for fold in range(1, n_folds + 1):
         assert not any(overlaps_by_force(samples, roles_of(split, fold)).values())
 
@@ -44,7 +44,7 @@ def test_nothing_stands_on_two_sides_of_any_fold(samples: pd.DataFrame, n_folds:
 @given(samples=sample_tables(), n_folds=st.integers(2, 4))
 def test_each_sample_has_one_role_a_fold_and_each_group_is_tested_once(samples: pd.DataFrame, n_folds: int) -> None:
     assume(count_clusters(samples) >= n_folds)
-    split = draw_split(samples, SplitConfig(n_folds=n_folds), REACH_H)
+    split = assign_split(samples, SplitConfig(n_folds=n_folds), REACH_H)
     assert list(split.columns) == ["sample_id", "fold", "role", "split_group"]
     assert not split.duplicated(["sample_id", "fold"]).any()
     assert len(split) == n_folds * len(samples)
@@ -60,7 +60,7 @@ def test_each_sample_has_one_role_a_fold_and_each_group_is_tested_once(samples: 
 @given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
 def test_only_what_must_leave_is_purged(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
     assume(count_clusters(samples) >= n_folds)
-    split = draw_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
+    split = assign_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
     for fold in range(1, n_folds + 1):
         roles = roles_of(split, fold)
         by_role = {role: {s for s, r in roles.items() if r == role} for role in ("train", "val", "test", "purged")}
@@ -75,7 +75,7 @@ def test_validation_is_empty_only_where_no_class_has_two_groups_left(
     samples: pd.DataFrame, n_folds: int, seed: int
 ) -> None:
     assume(count_clusters(samples) >= n_folds)
-    split = draw_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
+    split = assign_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
     for fold in range(1, n_folds + 1):
         roles = roles_of(split, fold)
         if "val" in roles.values():
@@ -89,7 +89,7 @@ def test_validation_is_empty_only_where_no_class_has_two_groups_left(
 @given(samples=sample_tables(), n_folds=st.integers(2, 6), seed=st.integers(0, 99))
 def test_every_fold_tests_on_an_earthquake_cluster_of_its_own(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
     assume(count_clusters(samples) >= n_folds)
-    split = draw_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
+    split = assign_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
     tested = split[(split["role"] == "test") & split["split_group"].str.startswith("event:")]
     assert set(tested["fold"]) == set(range(1, n_folds + 1))
 
@@ -99,8 +99,8 @@ def test_every_fold_tests_on_an_earthquake_cluster_of_its_own(samples: pd.DataFr
 def test_the_certificate_says_what_brute_force_finds(samples: pd.DataFrame, n_folds: int) -> None:
     assume(count_clusters(samples) >= n_folds)
     spec = SplitConfig(n_folds=n_folds)
-    split = draw_split(samples, spec, REACH_H)
-    certificate = certify(samples, split, spec, REACH_H)
+    split = assign_split(samples, spec, REACH_H)
+    certificate = report_split(samples, split, spec, REACH_H)
     assert certificate["proof"] == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
     assert certificate["n_samples"] == len(samples)
     assert certificate["n_groups"] == samples["split_group"].nunique()
@@ -121,7 +121,7 @@ def test_the_certificate_counts_the_overlaps_of_a_bad_split(samples: pd.DataFram
     split = pd.DataFrame(
         {"sample_id": samples["sample_id"], "fold": 1, "role": roles, "split_group": samples["split_group"]}
     )
-    certificate = certify(samples, split, SplitConfig(n_folds=2), REACH_H)
+    certificate = report_split(samples, split, SplitConfig(n_folds=2), REACH_H)
     found = certificate["proof"] | certificate["counted"]
     expected = overlaps_by_force(samples, roles_of(split, 1))
     assert {key: found[key] for key in expected} == expected
@@ -132,9 +132,9 @@ def test_the_certificate_counts_the_overlaps_of_a_bad_split(samples: pd.DataFram
 def test_a_split_is_the_same_when_drawn_again_and_for_rows_in_another_order(samples: pd.DataFrame, seed: int) -> None:
     assume(count_clusters(samples) >= 3)
     spec = SplitConfig(n_folds=3, seed=seed)
-    split = draw_split(samples, spec, REACH_H)
-    pd.testing.assert_frame_equal(split, draw_split(samples, spec, REACH_H))
-    shuffled = draw_split(samples.sample(frac=1.0, random_state=seed, ignore_index=True), spec, REACH_H)
+    split = assign_split(samples, spec, REACH_H)
+    pd.testing.assert_frame_equal(split, assign_split(samples, spec, REACH_H))
+    shuffled = assign_split(samples.sample(frac=1.0, random_state=seed, ignore_index=True), spec, REACH_H)
     order = ["fold", "sample_id"]
     pd.testing.assert_frame_equal(
         split.sort_values(order, ignore_index=True), shuffled.sort_values(order, ignore_index=True)
@@ -142,17 +142,17 @@ def test_a_split_is_the_same_when_drawn_again_and_for_rows_in_another_order(samp
 
 
 def test_another_seed_draws_another_split() -> None:
-    one, two = (draw_split(line_of_events(), SplitConfig(n_folds=3, seed=seed), REACH_H) for seed in (1, 2))
+    one, two = (assign_split(line_of_events(), SplitConfig(n_folds=3, seed=seed), REACH_H) for seed in (1, 2))
     assert (one["role"] != two["role"]).any()
 
 
 def test_fewer_clusters_than_folds_are_refused_with_both_numbers() -> None:
     with pytest.raises(UsageError, match=r"4 earthquake clusters cannot fill 5 folds.*n_folds"):
-        draw_split(line_of_events(4), SplitConfig(n_folds=5), REACH_H)
+        assign_split(line_of_events(4), SplitConfig(n_folds=5), REACH_H)
 
 
 def test_as_many_clusters_as_folds_give_each_fold_one_of_them() -> None:
-    split = draw_split(line_of_events(10), SplitConfig(n_folds=10), REACH_H)
+    split = assign_split(line_of_events(10), SplitConfig(n_folds=10), REACH_H)
     tested = split[(split["role"] == "test") & split["split_group"].str.startswith("event:")]
     assert sorted(tested["fold"]) == sorted(2 * list(range(1, 11)))
 
@@ -171,7 +171,7 @@ def test_windows_of_a_station_54_h_apart_do_not_stand_on_two_sides(hours: int, p
             "magnitude_class": "Large",
         }
     )
-    split = draw_split(samples, SplitConfig(n_folds=5), REACH_H)
+    split = assign_split(samples, SplitConfig(n_folds=5), REACH_H)
     fold = split.loc[(split["sample_id"] == "A-0") & (split["role"] == "test"), "fold"].iloc[0]
     assert (roles_of(split, fold)["A-1"] == "purged") is purged
 
@@ -184,12 +184,12 @@ SPEC = SplitConfig(n_folds=3, name="mine")
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    load_or_draw_split(line_of_events(), SPEC, REACH_H, "data-1", tmp_path)
+    load_or_assign_split(line_of_events(), SPEC, REACH_H, "data-1", tmp_path)
     return tmp_path
 
 
 def load(directory: Path, spec: SplitConfig = SPEC, reach_h: float = REACH_H, dataset_id: str = "data-1"):
-    return load_or_draw_split(line_of_events(), spec, reach_h, dataset_id, directory)
+    return load_or_assign_split(line_of_events(), spec, reach_h, dataset_id, directory)
 
 
 def rewrite(directory: Path, table: pd.DataFrame) -> None:
@@ -204,7 +204,7 @@ def test_a_stored_split_is_read_back_not_drawn_again(stored: Path) -> None:
     before = (stored / "mine.parquet").stat().st_mtime_ns
     split, certificate = load(stored)
     assert (stored / "mine.parquet").stat().st_mtime_ns == before
-    pd.testing.assert_frame_equal(split, draw_split(line_of_events(), SPEC, REACH_H), check_dtype=False)
+    pd.testing.assert_frame_equal(split, assign_split(line_of_events(), SPEC, REACH_H), check_dtype=False)
     assert certificate == json.loads((stored / "mine.json").read_text())
     assert certificate["proof"] == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
     assert sorted(path.name for path in stored.iterdir()) == ["mine.json", "mine.parquet"]
@@ -307,14 +307,14 @@ def test_a_changed_certificate_is_noticed(key: str, stored: Path) -> None:
 
 @pytest.fixture(scope="module")
 def real_split(bmkg_samples: pd.DataFrame) -> pd.DataFrame:
-    return draw_split(bmkg_samples, SplitConfig(), REACH_H)
+    return assign_split(bmkg_samples, SplitConfig(), REACH_H)
 
 
 @pytest.mark.real
 def test_ten_folds_of_the_real_labels_are_balanced_and_lose_little(
     bmkg_samples: pd.DataFrame, real_split: pd.DataFrame
 ) -> None:
-    certificate = certify(bmkg_samples, real_split, SplitConfig(), REACH_H)
+    certificate = report_split(bmkg_samples, real_split, SplitConfig(), REACH_H)
     assert certificate["n_event_groups"] == pytest.approx(778, rel=0.02)
     assert certificate["largest_group"]["samples"] < 0.03 * len(bmkg_samples)
     for entry in certificate["folds"]:

@@ -108,15 +108,15 @@ def test_label_turns_with_the_source_by_whole_sectors_and_normal_stays() -> None
         for azimuth_deg in (0.0, 22.4, 22.6, 100.0, 181.0, 337.0, 338.0):
             before, after = (azimuth_classes(azimuth_deg + turn)[0] for turn in (0.0, 45.0 * sectors))
             y = np.array([AZIMUTH_CLASSES.index(before)])
-            assert AZIMUTH_CLASSES[augment.turn_azimuth(y, sectors)[0]] == after
-        assert augment.turn_azimuth(np.array([0]), sectors)[0] == 0
+            assert AZIMUTH_CLASSES[augment.rotate_azimuth(y, sectors)[0]] == after
+        assert augment.rotate_azimuth(np.array([0]), sectors)[0] == 0
 
 
 def test_source_towards_the_north_turned_by_two_sectors_points_east(rng: np.random.Generator) -> None:
     power, cross = augment.rotate_field(*spectra(polarised_field(0.0, rng)), 90.0)
     assert power[1].sum() > 5 * power[0].sum()
     assert np.real(cross[2]).sum() > 0  # Z in phase with Y: the source, not its reverse
-    assert AZIMUTH_CLASSES[augment.turn_azimuth(np.array([1]), 2)[0]] == "E"
+    assert AZIMUTH_CLASSES[augment.rotate_azimuth(np.array([1]), 2)[0]] == "E"
 
 
 def test_masked_cell_stays_masked_when_turned(rng: np.random.Generator) -> None:

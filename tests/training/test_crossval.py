@@ -20,7 +20,7 @@ from seismag.splits import NAIVE_WARNING
 from seismag.training import fold_runs
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.crossval import crossval_json, describe_crossval, parse_folds, require_folds, run_crossval
-from seismag.training.run import judge_model
+from seismag.training.run import evaluate_model
 from seismag.windows.store import open_store
 
 MODEL = Path("models/convnext_loeo_best.pth")
@@ -257,7 +257,7 @@ def test_a_naive_run_says_so_wherever_it_is_judged_and_never_becomes_a_model_to_
                  naive.results / "naive_convnext_final_results.json"):  # fmt: skip
         assert NAIVE_WARNING in json.loads(path.read_text())["warnings"]
     with pytest.raises(UsageError, match="naive: for comparison only"):
-        judge_model(run / "best_model.pth", store_path, settings().evaluate)
+        evaluate_model(run / "best_model.pth", store_path, settings().evaluate)
     with pytest.raises(SeismagError, match="naive: for comparison only"):
         promote_model(run, allow_simulated=True, target=tmp_path / "production.pth")
 
@@ -271,7 +271,7 @@ def test_sealed_windows_reach_no_training_and_no_prediction(store_path: Path, he
     assert len(sealed) > 20
     assert not sealed & set(pd.read_parquet(run.predictions)["sample_id"])
     assert not sealed & set(load_checkpoint(run.best_model).trained_on)
-    _, judged = judge_model(run.best_model, store_path, config.evaluate)
+    _, judged = evaluate_model(run.best_model, store_path, config.evaluate)
     assert not sealed & set(judged["sample_id"])
 
 

@@ -11,20 +11,20 @@ import pytest
 from fixtures.study_store import make_store
 from fixtures.training_settings import settings
 from seismag.domain import DataError, UsageError
-from seismag.scoring.predictions import check_predictions, judged_rows
+from seismag.scoring.predictions import check_predictions, evaluated_rows
 from seismag.scoring.text import format_summary
-from seismag.splits import draw_split
+from seismag.splits import assign_split
 from seismag.splits.access_log import LEDGER_FILE, read_ledger
 from seismag.training import holdout as sealed
-from seismag.training.holdout import look, make_folder, open_question, write_look
-from seismag.training.run import judge_model, run_training
+from seismag.training.holdout import look, make_folder, open_question, write_unblinding
+from seismag.training.run import evaluate_model, run_training
 
 SPLIT, EVALUATE = settings().split, settings().evaluate
 
 
 def draw_sealed(samples: pd.DataFrame, spec, reach_h: float) -> pd.DataFrame:
     """The drawn split, whose test windows of the first fold are sealed in all folds."""
-    split = draw_split(samples, spec, reach_h)
+    split = assign_split(samples, spec, reach_h)
     ids = split.loc[(split["fold"] == 1) & (split["role"] == "test"), "sample_id"]
     return split.assign(role=split["role"].mask(split["sample_id"].isin(ids), "sealed"))
 
@@ -90,7 +90,7 @@ def test_a_second_look_is_visible_and_widens_what_is_claimed(question, study) ->
     assert all(entry["adjusted"] == pytest.approx(min(1, 2 * entry["p"])) for entry in p_values)
     assert "Look 2 of 2" in second.metrics["warnings"][0]
     assert "2 looks so far; this is look 2" in format_summary(second.metrics)
-    ordinary, _ = judge_model(study[0].best_model, question.store.path, EVALUATE)
+    ordinary, _ = evaluate_model(study[0].best_model, question.store.path, EVALUATE)
     assert ordinary["sealed"]["looks"] == 2
     assert "look 1, " in format_summary(ordinary)
 
@@ -103,11 +103,11 @@ def test_a_report_before_any_look_says_none(study) -> None:
 
 def test_the_written_table_is_no_test_table(question, tmp_path) -> None:
     make_folder(tmp_path / "out")
-    write_look(look(question, EVALUATE), tmp_path / "out")
+    write_unblinding(look(question, EVALUATE), tmp_path / "out")
     table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     check_predictions(table)
     with pytest.raises(DataError, match="only by `seismag evaluate --sealed`"):
-        judged_rows(table)
+        evaluated_rows(table)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["sealed"]["looks"] == 1
 
 
@@ -142,7 +142,7 @@ def test_a_damaged_ledger_stops_every_report_of_the_store(question, study) -> No
     with pytest.raises(DataError, match="entry 1 was changed"):
         look(question, EVALUATE)
     with pytest.raises(DataError, match="entry 1 was changed"):
-        judge_model(study[0].best_model, question.store.path, EVALUATE)
+        evaluate_model(study[0].best_model, question.store.path, EVALUATE)
 
 
 def test_a_folder_that_cannot_be_made_is_named_before_the_look(tmp_path) -> None:

@@ -16,7 +16,7 @@ from seismag.training.losses import (
     HierarchyLoss,
     MultiTaskLoss,
     TaskLoss,
-    as_shares,
+    as_soft_labels,
     balanced_class_weights,
     class_loss,
     logit_adjustment,
@@ -40,7 +40,7 @@ def test_weights_of_no_sample_are_refused() -> None:
 
 
 def shares(*classes: int, k: int = 2) -> torch.Tensor:
-    return as_shares(torch.tensor(classes), k)
+    return as_soft_labels(torch.tensor(classes), k)
 
 
 # logits ln 3 and 0: probabilities 3/4 and 1/4
@@ -203,7 +203,7 @@ def test_loss_of_a_role_is_the_same_whatever_the_training_loss_is(rng: np.random
 def test_shares_of_one_class_give_the_loss_of_its_index(rng: np.random.Generator) -> None:
     outputs = random_outputs(rng, 16)._replace(cardinal=torch.zeros(16, 4))
     y = torch.from_numpy(Y_MAGNITUDE), torch.from_numpy(Y_AZIMUTH)
-    as_floats = (as_shares(y[0], 4), as_shares(y[1], 9))
+    as_floats = (as_soft_labels(y[0], 4), as_soft_labels(y[1], 9))
     for loss in (make_loss(), make_loss(loss="focal", label_smoothing=0.1, task_weighting="uncertainty")):
         torch.testing.assert_close(loss(outputs, *as_floats), loss(outputs, *y))
         torch.testing.assert_close(loss.of_role(outputs, *as_floats), loss.of_role(outputs, *y))

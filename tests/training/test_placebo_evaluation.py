@@ -12,7 +12,7 @@ from fixtures.training_settings import settings
 from seismag.config import AuditConfig
 from seismag.domain import DataError, UsageError
 from seismag.training.checkpoint import load_checkpoint
-from seismag.training.placebo import apart_from_training, judge_placebo
+from seismag.training.placebo import apart_from_training, evaluate_placebo
 from seismag.training.run import run_training
 from seismag.training.train import refuse_placebo
 from seismag.windows.store import SAMPLES_FILE, open_store
@@ -48,7 +48,7 @@ def as_placebo(path, kind="after_event", exchange=True):
 
 def test_a_model_of_precursors_is_at_chance_on_labels_that_none_explains(model, folder):
     store = as_placebo(make_store(folder / "placebo", seed=3, dataset_id="two", start="2023-01-01"))
-    result = judge_placebo([model], store, FAST)
+    result = evaluate_placebo([model], store, FAST)
     assert result.name == "after_event"
     assert result.p_value > 0.05
     assert 0.3 < result.statistic < 0.7
@@ -59,7 +59,7 @@ def test_a_model_of_precursors_is_at_chance_on_labels_that_none_explains(model, 
 
 def test_a_model_that_knows_more_is_found_out(model, folder):
     store = make_store(folder / "leak", seed=4, dataset_id="three", start="2023-01-01")
-    result = judge_placebo([model], as_placebo(store, "shifted", exchange=False), FAST)
+    result = evaluate_placebo([model], as_placebo(store, "shifted", exchange=False), FAST)
     assert result.name == "shifted_window"
     assert result.p_value == 1 / 1000
     assert result.statistic > 0.9
@@ -75,7 +75,7 @@ def test_windows_near_the_training_are_left_out(model, folder):
     slow = [min(abs(seen - start)) > pd.Timedelta(hours=49) for start in samples["start_utc"]]
     assert apart.tolist() == slow
     assert 0 < apart.sum() < len(apart)
-    result = judge_placebo([model], store, FAST)
+    result = evaluate_placebo([model], store, FAST)
     assert result.name == "wrong_station"
     assert result.details["near_training"] == (~apart).sum()
 
@@ -86,7 +86,7 @@ def test_nothing_left_to_judge_is_said(model, folder):
     samples["start_utc"] = pd.Timestamp(load_checkpoint(model).trained_on[0][4:])
     samples.to_parquet(store / SAMPLES_FILE, index=False)
     with pytest.raises(DataError, match="every window, or one near it, was in the training"):
-        judge_placebo([model], store, FAST)
+        evaluate_placebo([model], store, FAST)
 
 
 def test_names_that_tell_no_time_are_refused(folder):
@@ -97,7 +97,7 @@ def test_names_that_tell_no_time_are_refused(folder):
 
 def test_true_windows_are_no_placebo_windows(model, folder):
     with pytest.raises(UsageError, match=r"holds true windows\. Prepare placebo ones"):
-        judge_placebo([model], make_store(folder / "true", seed=8), FAST)
+        evaluate_placebo([model], make_store(folder / "true", seed=8), FAST)
 
 
 def test_training_on_placebo_windows_is_refused_by_name(folder, monkeypatch):

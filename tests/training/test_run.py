@@ -14,7 +14,7 @@ from seismag.domain import DataError, UsageError
 from seismag.scoring.text import format_summary
 from seismag.training import run as training_run
 from seismag.training.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
-from seismag.training.run import judge_model, run_training, unseen_windows
+from seismag.training.run import evaluate_model, run_training, unseen_windows
 from seismag.windows.store import open_store
 
 
@@ -59,7 +59,9 @@ def test_a_run_folder_holds_what_the_design_lists(run, store_path):
 
 def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, folder):
     copy_checkpoint(run.best_model, folder / "models" / "copy.pth")
-    metrics, predictions = judge_model(folder / "models" / "copy.pth", store_path, settings().evaluate, folder / "out")
+    metrics, predictions = evaluate_model(
+        folder / "models" / "copy.pth", store_path, settings().evaluate, folder / "out"
+    )
     recorded = json.loads((run.path / "metrics.json").read_text())
     assert metrics["magnitude"]["confusion"] == recorded["magnitude"]["confusion"]
     ours = pd.read_parquet(run.predictions)
@@ -69,7 +71,7 @@ def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, fo
 
 
 def test_a_stored_model_is_calibrated_on_the_validation_role_of_its_fold(run, store_path):
-    metrics, _ = judge_model(run.best_model, store_path, settings().evaluate)
+    metrics, _ = evaluate_model(run.best_model, store_path, settings().evaluate)
     recorded = json.loads((run.path / "metrics.json").read_text())
     for task in ("magnitude", "azimuth", "detection"):
         ours, then = metrics[task]["calibration"], recorded[task]["calibration"]
@@ -82,11 +84,11 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_is_predicted(run,
     (tmp_path / "file").touch()
     monkeypatch.setattr(training_run, "predict_with_embeddings", None)
     with pytest.raises(DataError, match=r"file/out: cannot be made \(.*\)\. Choose another --out"):
-        judge_model(run.best_model, store_path, settings().evaluate, tmp_path / "file" / "out")
+        evaluate_model(run.best_model, store_path, settings().evaluate, tmp_path / "file" / "out")
 
 
 def test_a_model_is_never_judged_on_windows_of_its_training(run, store_path):
-    _, predictions = judge_model(run.best_model, store_path, settings().evaluate)
+    _, predictions = evaluate_model(run.best_model, store_path, settings().evaluate)
     predictions = predictions[predictions["role"] == "test"]
     assert not set(predictions["sample_id"]) & set(load_checkpoint(run.best_model).trained_on)
 
@@ -94,11 +96,11 @@ def test_a_model_is_never_judged_on_windows_of_its_training(run, store_path):
 def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path):
     trained = set(load_checkpoint(run.best_model).trained_on)
     other = make_store(tmp_path / "other", seed=1, dataset_id="two")
-    _, predictions = judge_model(run.best_model, other, settings().evaluate)
+    _, predictions = evaluate_model(run.best_model, other, settings().evaluate)
     samples = set(open_store(other).samples["sample_id"])
     assert set(predictions["sample_id"]) == samples - trained  # groups lie ten days apart, and are whole
     later = make_store(tmp_path / "later", seed=1, dataset_id="three", start="2024-01-01")
-    metrics, _ = judge_model(run.best_model, later, settings().evaluate)
+    metrics, _ = evaluate_model(run.best_model, later, settings().evaluate)
     assert metrics["n"] == 2 * CLUSTERS * PER_CLUSTER
     assert "not calibrated, no conformal sets: No rows of the role val in fold 1" in format_summary(metrics)
 

@@ -11,7 +11,7 @@ from seismag.config import EvaluateConfig, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.training.checkpoint import UNKNOWN, save_checkpoint
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.run import judge_model
+from seismag.training.run import evaluate_model
 from seismag.training.scaling import Scaling
 from seismag.windows import store as stores
 
@@ -48,6 +48,6 @@ def test_scores_on_pictures_by_an_imported_model_carry_a_warning(tmp_path: Path)
     }  # fmt: skip
     scaling = Scaling(np.full((3, 32), 127.5, np.float32), np.full((3, 32), 60.0, np.float32))
     save_checkpoint(tmp_path / "m.pth", ConvNeXtMultiTask(config).eval(), scaling, card)
-    metrics, predictions = judge_model(tmp_path / "m.pth", tmp_path / "store", EvaluateConfig.model_validate({}))
+    metrics, predictions = evaluate_model(tmp_path / "m.pth", tmp_path / "store", EvaluateConfig.model_validate({}))
     assert len(predictions) == N
     assert any("training data are unknown" in sentence for sentence in metrics["warnings"])

@@ -14,7 +14,7 @@ from seismag.alarms import power as pw
 from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
-from seismag.scoring.predictions import check_predictions, judged_rows, task_probabilities
+from seismag.scoring.predictions import check_predictions, evaluated_rows, task_probabilities
 
 FEW_EVENTS = 10
 ALARMED_FRACTIONS = (0.05, 0.1, 0.2, 0.5)
@@ -60,7 +60,7 @@ def alarm_summary(
     """
     config = config or EvaluateConfig.model_validate({})
     check_predictions(predictions)
-    judged = add_label_columns(judged_rows(predictions), samples)
+    judged = add_label_columns(evaluated_rows(predictions), samples)
     mainshocks = config.events == "mainshocks" and knows_mainshocks(judged)
     is_event = judged["y_magnitude"] != "Normal"
     if mainshocks:
@@ -238,7 +238,7 @@ def _against(rows: al.AlarmRows, measure: FloatArray, config: EvaluateConfig, dr
         "area_skill": {
             "value": area,
             "null": {"mean": float(chance.area.mean()), "low": float(low), "high": float(high)},
-            "p_moved": al.tail_share(chance.area, area),
+            "p_moved": al.tail_fraction(chance.area, area),
             "p_independent": al.area_tail(area, rows.n_events),
         },
         "at": [_at(rows, levels, measure, replace(chance, tau=tau), float(t)) for t in asked],
@@ -275,7 +275,7 @@ def _at(
         "gain": al.gain(tau, nu),
         "d": 1.0 - nu - tau,
         "information_gain_nat": al.information_gain_nat(tau, nu),
-        "p_moved": al.tail_share(-chance.nu[:, place], -nu),
+        "p_moved": al.tail_fraction(-chance.nu[:, place], -nu),
         "p_independent": al.binomial_tail(hits, rows.n_events, tau),
     }
 

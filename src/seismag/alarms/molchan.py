@@ -243,7 +243,7 @@ def _expected(moves: _Moves, place_levels: Levels, weight: FloatArray, tau: Floa
     return area_skill(levels, place_weight[used]), miss_rate(levels, place_weight[used], tau)
 
 
-def tail_share(drawn: FloatArray, observed: float) -> float:
+def tail_fraction(drawn: FloatArray, observed: float) -> float:
     """p-value, (1 + draws at least as large) / (1 + draws); Phipson & Smyth (2010), doi:10.2202/1544-6115.1585."""
     return float((1 + np.count_nonzero(drawn >= observed - _SAME_PLACE)) / (1 + len(drawn)))
 

@@ -14,7 +14,7 @@ from seismag.scoring.predictions import read_predictions
 from seismag.windows.store import open_store
 
 
-def judge_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:
+def evaluate_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:
     """Read a table, judge it as alarms, and write alarms.json and molchan.png into ``out``.
 
     Args:

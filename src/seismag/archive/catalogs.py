@@ -19,14 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pyproj import Geod
 
 from seismag.archive.coverage import Coverage, coverage_of, lost_month_ends
 from seismag.archive.tables import ZONED_TIME, decode_text, read_payload, read_table
+from seismag.arrays import FloatArray
 from seismag.domain import DataError, UsageError
-
-FloatArray = NDArray[np.float64]
 
 # layout -> our column -> the file's column (lower case, spaces as underscores)
 LAYOUTS = {

@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seismag.arrays import TimeArray
+
 Interval = tuple[np.datetime64, np.datetime64]
-TimeArray = NDArray[np.datetime64]
 
 IMPROBABLE_MONTH = 1e-3  # an empty month less probable than this is a hole, not chance
 IMPROBABLE_EDGE = 1e-6  # stricter: both edges of every hole are tried, and events cluster

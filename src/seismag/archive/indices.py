@@ -14,14 +14,13 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from seismag.archive.coverage import short_time
 from seismag.archive.tables import ZONED_TIME, TextTable, decode_text, read_payload, read_table
+from seismag.arrays import FloatArray, TimeArray
 from seismag.domain import DataError
 
-FloatArray = NDArray[np.float64]
-TimeArray = NDArray[np.datetime64]
 Name = Literal["kp", "dst"]
 
 STEP_H: dict[str, int] = {"kp": 3, "dst": 1}

@@ -113,7 +113,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     error_deg, remark = compare_position(recording, station, path)
     rows = [
         {**row, "day": day, "position_error_deg": error_deg}
-        | judge_day(cut_day([recording], station, day), station, day, spec)
+        | assess_stored_day(cut_day([recording], station, day), station, day, spec)
         for day in days_of(recording)
     ]
     if remark:
@@ -136,7 +136,7 @@ def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[
     return claim.station, claim.days
 
 
-def judge_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:
+def assess_stored_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:
     """Verdict and window shares of a day, as columns of the survey."""
     expected = main_field(station, day, day_data.h_axis_deg)
     quality = assess_day(day_data.field_nt, spec, expected, f"{station.code} {day}")
@@ -266,7 +266,7 @@ def _resolve(
         "sha256": "+".join(merged.sha256),
         "origin": "simulated" if (spans["origin"] == "simulated").any() else "observed",
     }
-    return [{**record, **judge_day(merged, station, day, spec)}, *rows]
+    return [{**record, **assess_stored_day(merged, station, day, spec)}, *rows]
 
 
 def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -> Day:

@@ -20,7 +20,7 @@ from seismag.audit.checks.class_by import (
 )
 from seismag.audit.checks.clock import check_clock
 from seismag.audit.checks.duplicates import check_duplicates
-from seismag.audit.checks.label_nulls import permute_within_station_season, refit_shuffled, slide_labels
+from seismag.audit.checks.label_nulls import permute_within_station_season, refit_shuffled, shift_labels
 from seismag.audit.checks.labels import (
     LabelTable,
     check_azimuth_follows_magnitude,
@@ -37,7 +37,7 @@ from seismag.audit.checks.windows import (
     window_features,
     window_labels,
 )
-from seismag.audit.integrity import gate, judge
+from seismag.audit.integrity import close_verdicts, gate
 from seismag.audit.sources import Sources, find_sources, read_split
 from seismag.audit.table import (
     AuditTable,
@@ -54,10 +54,10 @@ from seismag.estimate import CheckResult
 from seismag.files import write_json_atomic
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
-from seismag.scoring.predictions import judged_rows, read_predictions
-from seismag.splits import draw_split
-from seismag.training.placebo import judge_placebo
-from seismag.training.run import judge_predictions, reach_h
+from seismag.scoring.predictions import evaluated_rows, read_predictions
+from seismag.splits import assign_split
+from seismag.training.placebo import evaluate_placebo
+from seismag.training.run import evaluate_in_store, reach_h
 from seismag.training.tried import count_configurations
 from seismag.windows.store import Store, open_store, store_catalog
 
@@ -89,7 +89,7 @@ class _Findings:
 
     def judged(self, spec: AuditConfig) -> dict[str, Any]:
         """Close all verdicts together."""
-        tests = judge(self.results, spec.family_wise_error)
+        tests = close_verdicts(self.results, spec.family_wise_error)
         return {
             "gate": gate(tests),
             "subject": self.subject,
@@ -178,7 +178,7 @@ def audit_predictions(
     sources = find_sources(path, predictions, config)
     split_path = split_path or sources.split
     split = None if store is None or split_path is None else read_split(split_path, store)
-    rows = _judged(predictions, store, config)
+    rows = _evaluated(predictions, store, config)
     metrics = _metrics(predictions, store, split, config)
     spec = config.audit
     found = _Findings({"kind": "predictions", "path": str(path), "windows": len(rows), "run_ids": metrics["run_ids"]})
@@ -186,7 +186,7 @@ def audit_predictions(
     found.configurations_tried = _configurations_of(found, sources, store, config)
     found.add(check_skill(task, rows, metrics, found.configurations_tried, spec) for task in TASK_SCORES)
     found.add(_prediction_results(predictions, sources, spec))
-    found.add(judge_placebo([run.best_model for run in sources.runs], placebo, spec) for placebo in placebos)
+    found.add(evaluate_placebo([run.best_model for run in sources.runs], placebo, spec) for placebo in placebos)
     if store is None:
         judged = rows.rename(columns={"y_magnitude": "magnitude_class", "y_azimuth": "azimuth_class"})
         _audit_class(found, judged, spec)
@@ -213,9 +213,9 @@ def write_audit(document: dict[str, Any], out: Path) -> None:
     write_json_atomic(out / "audit.json", document)
 
 
-def _judged(predictions: pd.DataFrame, store: Store | None, config: Config) -> pd.DataFrame:
+def _evaluated(predictions: pd.DataFrame, store: Store | None, config: Config) -> pd.DataFrame:
     """The rows of the headline: of mainshocks and Normal windows where that is known and asked for."""
-    rows = add_label_columns(judged_rows(predictions), None if store is None else store.samples)
+    rows = add_label_columns(evaluated_rows(predictions), None if store is None else store.samples)
     if config.evaluate.events == "mainshocks" and knows_mainshocks(rows):
         rows = rows[mainshocks_and_normal(rows)].reset_index(drop=True)
     return rows
@@ -229,12 +229,12 @@ def _metrics(
     spec = config.evaluate.model_copy(update={"bootstrap": replicates})
     if store is None:
         return evaluate_predictions(predictions, config=spec)
-    return judge_predictions(store, predictions, split, spec)
+    return evaluate_in_store(store, predictions, split, spec)
 
 
 def _prediction_results(predictions: pd.DataFrame, sources: Sources, spec: AuditConfig) -> Iterator[CheckResult]:
     """Null tests of the ranking, what embeddings know, and where the directions come from."""
-    yield slide_labels(predictions, spec)
+    yield shift_labels(predictions, spec)
     yield permute_within_station_season(predictions, spec)
     if sources.embeddings is not None:
         yield probe_station(sources.embeddings, predictions, spec)
@@ -277,7 +277,7 @@ def _audit_class(found: _Findings, samples: pd.DataFrame, spec: AuditConfig) -> 
 
 def _draw_split(found: _Findings, store: Store, config: Config) -> pd.DataFrame | None:
     try:
-        split = draw_split(store.samples, config.split, reach_h(store))
+        split = assign_split(store.samples, config.split, reach_h(store))
     except UsageError as error:
         found.notes.append(f"No split was audited: {error}")
         return None

@@ -1,7 +1,7 @@
 """The answer of one test of the audit, and the gate over all of them.
 
-A test that rests on chance leaves its verdict open; ``judge`` closes all of them together, because the more tests
-are asked, the more often one of them is struck by chance. The gate's family-wise error is that of Holm's procedure.
+A check that rests on chance leaves its verdict open; ``close_verdicts`` closes all of them together, because the
+more checks are run, the more often one of them fails by chance. The family-wise error is that of Holm's procedure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from seismag.estimate import CheckResult, Verdict
 from seismag.scoring.metrics import holm
 
 
-def judge(results: Sequence[CheckResult], family_wise_error: float) -> list[CheckResult]:
+def close_verdicts(results: Sequence[CheckResult], family_wise_error: float) -> list[CheckResult]:
     """Close the open verdicts: fail where Holm's procedure rejects and the effect is material, else pass.
 
     Tests that do not gate are judged by their own p and get ``note`` in place of ``fail``. The adjusted p goes into

@@ -29,7 +29,7 @@ _SKILL = "skill_above_best_baseline"
 _WITHOUT_FIELD = ("constant", "no_signal")
 
 
-def write_verdict(
+def write_audit_page(
     audit: dict[str, Any],
     out: Path,
     *,
@@ -56,11 +56,11 @@ def write_verdict(
     """
     page = out if out.suffix == ".html" else out / PAGE
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text_atomic(page, render_verdict(audit, metrics=metrics, alarms=alarms, recovery=recovery, claim=claim))
+    write_text_atomic(page, render_audit_page(audit, metrics=metrics, alarms=alarms, recovery=recovery, claim=claim))
     return page
 
 
-def render_verdict(
+def render_audit_page(
     audit: dict[str, Any],
     *,
     metrics: dict[str, Any] | None = None,
@@ -68,7 +68,7 @@ def render_verdict(
     recovery: dict[str, Any] | None = None,
     claim: str | None = None,
 ) -> str:
-    """Give the page as text; for the arguments see ``write_verdict``."""
+    """Give the page as text; for the arguments see ``write_audit_page``."""
     missing = [key for key in ("gate", "tests") if key not in audit]
     if missing:
         raise DataError(f"audit: has no {' and no '.join(missing)}. Give the content of audit.json (seismag audit).")

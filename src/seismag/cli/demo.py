@@ -10,7 +10,7 @@ from typing import Any
 
 from seismag.archive.survey import SIMULATION_FILE
 from seismag.audit.compute import audit_predictions, write_audit
-from seismag.audit.page import PAGE, conclusion, write_verdict
+from seismag.audit.page import PAGE, conclusion, write_audit_page
 from seismag.audit.text import format_audit
 from seismag.config import Config
 from seismag.domain import UsageError
@@ -21,7 +21,7 @@ from seismag.runs import Run
 from seismag.scoring.text import format_summary
 from seismag.simulate import simulate_archive
 from seismag.training.checkpoint import copy_checkpoint
-from seismag.training.run import SPLITS_DIR, headline, judge_model, run_training
+from seismag.training.run import SPLITS_DIR, evaluate_model, headline, run_training
 from seismag.windows.inputs import read_inputs
 from seismag.windows.prepare import prepare_store
 from seismag.windows.store import SAMPLES_FILE, open_store
@@ -68,7 +68,7 @@ def run_demo(config: Config, workers: int, progress: Progress, say: Callable[[st
     run = run_training(config, store)
     copy_checkpoint(run.best_model, MODEL)
     say("4 of 6  evaluate on the test windows (simulated data: a planted emission, so skill is expected)")
-    metrics, _ = judge_model(MODEL, store, config.evaluate, RESULTS / "evaluation", progress)
+    metrics, _ = evaluate_model(MODEL, store, config.evaluate, RESULTS / "evaluation", progress)
     say(_indent(format_summary(metrics)))
     say("5 of 6  audit: what but a signal could explain it")
     say(_indent(_audit(run, store, config)))
@@ -103,7 +103,7 @@ def _audit(run: Run, store: Path, config: Config) -> str:
     """Audit the predictions of the run, write the page, and say the verdict in a few lines."""
     document, metrics = audit_predictions(run.predictions, store, None, config)
     write_audit(document, AUDIT)
-    page = write_verdict(document, AUDIT, metrics=metrics, alarms=metrics["alarms"])
+    page = write_audit_page(document, AUDIT, metrics=metrics, alarms=metrics["alarms"])
     verdict = format_audit(document).partition("\n")[0]
     return f"{verdict}\n{conclusion(document, metrics)}\npage        {page}"
 

@@ -46,28 +46,28 @@ def evaluate(
     if sealed or purpose is not None:
         if not sealed or not (purpose or "").strip() or model is None or data is None or predictions is not None:
             raise UsageError('The sealed windows: --model FILE --data STORE --sealed --purpose "WHY".')
-        from seismag.training.holdout import look, make_folder, open_question, write_look
+        from seismag.training.holdout import look, make_folder, open_question, write_unblinding
 
         question = open_question(model, data, purpose, settings.split)
         if out is not None:
             make_folder(out)  # before the look is spent
         given = look(question, spec, make_progress())
         if out is not None:
-            write_look(given, out)
+            write_unblinding(given, out)
         metrics = given.metrics
     elif predictions is not None and model is None:
         if data is None:
-            from seismag.scoring.study import judge_table
+            from seismag.scoring.study import evaluate_table
 
-            metrics = judge_table(predictions, spec, out, make_progress())
+            metrics = evaluate_table(predictions, spec, out, make_progress())
         else:
-            from seismag.training.run import judge_table_of_store
+            from seismag.training.run import evaluate_table_in_store
 
-            metrics = judge_table_of_store(predictions, data, spec, out, make_progress())
+            metrics = evaluate_table_in_store(predictions, data, spec, out, make_progress())
     elif model is not None and data is not None and predictions is None:
-        from seismag.training.run import judge_model
+        from seismag.training.run import evaluate_model
 
-        metrics, _ = judge_model(model, data, spec, out, make_progress())
+        metrics, _ = evaluate_model(model, data, spec, out, make_progress())
     else:
         raise UsageError("Give --model FILE and --data STORE, or --predictions TABLE (and perhaps --data STORE).")
     if as_json:
@@ -88,12 +88,12 @@ def alarms(
     as_json: JsonOption = False,
 ) -> None:
     """Judge predictions as alarms: Molchan diagram, gain, and first what so many events can show."""
-    from seismag.alarms.study import judge_alarms
+    from seismag.alarms.study import evaluate_alarms
     from seismag.alarms.text import format_alarms
     from seismag.config import load_config
 
     log_to_stderr()
-    summary = judge_alarms(predictions, data, load_config(config, overrides).evaluate, out)
+    summary = evaluate_alarms(predictions, data, load_config(config, overrides).evaluate, out)
     if as_json:
         print_json(summary)
     else:
@@ -261,11 +261,11 @@ def audit(
         assert data is not None
         document = study.audit_store(data, split, settings)
     if out is not None:
-        from seismag.audit.page import write_verdict
+        from seismag.audit.page import write_audit_page
 
         study.write_audit(document, out)
         alarms = None if metrics is None else metrics.get("alarms")
-        write_verdict(document, out, metrics=metrics, alarms=alarms, claim=claim)
+        write_audit_page(document, out, metrics=metrics, alarms=alarms, claim=claim)
     if as_json:
         print_json(document)
     else:

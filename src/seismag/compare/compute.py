@@ -30,7 +30,7 @@ from seismag.parallel import Progress, silent
 from seismag.runs import git_state
 from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.forecasts import Training
-from seismag.splits import draw_split
+from seismag.splits import assign_split
 from seismag.training.checkpoint import LoadedModel, load_checkpoint
 from seismag.training.finished import store_of
 from seismag.training.run import reach_h
@@ -154,7 +154,7 @@ def _cost(run: ComparedRun, loaded: LoadedModel) -> dict[str, Any]:
 
 def _split_of(run: ComparedRun, store: Store) -> pd.DataFrame:
     """The split, drawn anew, for the rules and the classical methods; its test windows must be those judged."""
-    split = draw_split(store.samples, run.config.split, reach_h(store))
+    split = assign_split(store.samples, run.config.split, reach_h(store))
     role = str(run.rows["role"].iloc[0])
     drawn = split[split["role"] == role]
     known = pd.MultiIndex.from_arrays([drawn["fold"].astype(int), drawn["sample_id"].astype(str)])

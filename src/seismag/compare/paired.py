@@ -19,7 +19,7 @@ from seismag.domain import DataError
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import find_truth, replicate_all
 from seismag.scoring.estimates import FEW_CLUSTERS, SMALLER_IS_BETTER, Scored, number
-from seismag.scoring.forecasts import MODEL, Forecasts, Training, judge_forecasts
+from seismag.scoring.forecasts import MODEL, Forecasts, Training, score_forecasts
 from seismag.scoring.mainshocks import (
     MAINSHOCKS_UNKNOWN,
     add_label_columns,
@@ -57,7 +57,7 @@ def compare_tables(
     each score the best rule that never sees the field.
 
     Args:
-        tables: by name, judged rows as of ``judged_rows``; all of the same windows in the same folds.
+        tables: by name, judged rows as of ``evaluated_rows``; all of the same windows in the same folds.
         training: samples and split of the store, and the classical forecasts.
         config: confidence, seed, replicates (at least ``LEAST_REPLICATES`` are drawn), and which events.
 
@@ -81,7 +81,7 @@ def compare_tables(
     others = {name: _probabilities(aligned[name]) for name in names[1:]}
     extra = {f"{MODEL} {name}": table for name, table in others.items()} | dict(training.extra or {})
     truth = find_truth(rows)
-    forecasts = judge_forecasts(rows, truth, Training(training.samples, training.split, extra), by_row=False)
+    forecasts = score_forecasts(rows, truth, Training(training.samples, training.split, extra), by_row=False)
     replicates = max(config.bootstrap, LEAST_REPLICATES)
     settings = config.model_copy(update={"bootstrap": replicates})
     warnings = [] if chosen or config.events == "all" else [MAINSHOCKS_UNKNOWN]

@@ -12,10 +12,10 @@ import pandas as pd
 from seismag.config import Config
 from seismag.domain import DataError, UsageError
 from seismag.runs import Run
-from seismag.scoring.predictions import judged_rows, read_predictions
+from seismag.scoring.predictions import evaluated_rows, read_predictions
 from seismag.training.finished import final_results, runs_behind
 
-_WAY_OUT = "Models are compared on the same windows in the same folds."
+_REMEDY = "Models are compared on the same windows in the same folds."
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read_compared_runs(paths: Sequence[Path]) -> list[ComparedRun]:
 def _read(path: Path) -> ComparedRun:
     final = final_results(path)
     runs = runs_behind(path, None if final is None else final["run_ids"])
-    rows = judged_rows(read_predictions(path / "predictions.parquet"))
+    rows = evaluated_rows(read_predictions(path / "predictions.parquet"))
     if final is None:
         facts = runs[0].provenance()
         kind, dataset_id, sha256 = "run", facts["dataset_id"], facts["split_certificate_sha256"]
@@ -95,7 +95,7 @@ def _refuse_other_data(reference: ComparedRun, other: ComparedRun) -> None:
     if other.dataset_id != reference.dataset_id:
         raise DataError(
             f"{reference.subject} was trained on data set {reference.dataset_id} ({reference.config.data.store}), "
-            f"{other.subject} on {other.dataset_id} ({other.config.data.store}). {_WAY_OUT} Train both with --data on "
+            f"{other.subject} on {other.dataset_id} ({other.config.data.store}). {_REMEDY} Train both with --data on "
             "one store."
         )
     if other.certificate_sha256 != reference.certificate_sha256:
@@ -103,13 +103,13 @@ def _refuse_other_data(reference: ComparedRun, other: ComparedRun) -> None:
         raise DataError(
             f"{reference.subject} was trained by split {reference.config.split.name} ({names[0]}, certificate "
             f"{reference.certificate_sha256[:8]}), {other.subject} by {other.config.split.name} ({names[1]}, "
-            f"certificate {other.certificate_sha256[:8]}). {_WAY_OUT} Train both with the same section split."
+            f"certificate {other.certificate_sha256[:8]}). {_REMEDY} Train both with the same section split."
         )
     folds = [sorted(int(fold) for fold in run.rows["fold"].unique()) for run in (reference, other)]
     if folds[0] != folds[1]:
         raise DataError(
             f"{reference.subject} was judged on fold {_list(folds[0])}, {other.subject} on fold {_list(folds[1])}. "
-            f"{_WAY_OUT} Train both with the same split.fold, or cross-validate both."
+            f"{_REMEDY} Train both with the same split.fold, or cross-validate both."
         )
 
 

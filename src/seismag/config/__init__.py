@@ -13,16 +13,30 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from seismag.config.data import DataConfig
 from seismag.config.section import Section
-from seismag.config.simulate import DirtConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
+from seismag.config.simulate import ArtefactConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
 from seismag.config.studies import AuditConfig, EvaluateConfig, SplitConfig
 from seismag.config.training import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
 from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
 
 __all__ = [
-    "AuditConfig", "AugmentConfig", "Config", "DataConfig", "DirtConfig", "EarthquakeConfig", "EmissionConfig",
-    "EvaluateConfig", "Expectation", "ModelConfig", "PretrainConfig", "Section", "SimulateConfig", "SplitConfig",
-    "TrainConfig", "build_config", "load_config",
+    "ArtefactConfig",
+    "AuditConfig",
+    "AugmentConfig",
+    "Config",
+    "DataConfig",
+    "EarthquakeConfig",
+    "EmissionConfig",
+    "EvaluateConfig",
+    "Expectation",
+    "ModelConfig",
+    "PretrainConfig",
+    "Section",
+    "SimulateConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "build_config",
+    "load_config",
 ]  # fmt: skip
 
 

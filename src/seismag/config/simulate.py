@@ -82,7 +82,7 @@ class EmissionConfig(Section):
         return self
 
 
-class DirtConfig(Section):
+class ArtefactConfig(Section):
     """What goes wrong at real observatories. Rates are means; every one can be set to 0."""
 
     missing_day_fraction: float = Field(0.03, ge=0, lt=1, description="Days without a file, one by one.")
@@ -126,7 +126,7 @@ class SimulateConfig(Section):
     trap: Trap = Field("none", description="A fault planted on purpose (docs/simulation.md).")
     earthquakes: EarthquakeConfig = Field(default_factory=EarthquakeConfig)  # type: ignore[arg-type]
     emission: EmissionConfig = Field(default_factory=EmissionConfig)  # type: ignore[arg-type]
-    dirt: DirtConfig = Field(default_factory=DirtConfig)  # type: ignore[arg-type]
+    dirt: ArtefactConfig = Field(default_factory=ArtefactConfig)  # type: ignore[arg-type]
 
     @field_validator("start")
     @classmethod

@@ -19,7 +19,7 @@ from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
 from seismag.explain.gradcam import TASKS, Attribution, Method
 from seismag.explain.importance import measure_importance, skill_of_study
 from seismag.explain.occlusion import Occlusion, list_occlusions, occlude
-from seismag.explain.replacement import draw_donors, predict_windows
+from seismag.explain.replacement import choose_replacements, predict_windows
 from seismag.explain.sanity import MIN_CLUSTERS
 from seismag.explain.sanity_study import Examined, check_attribution
 from seismag.explain.windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
@@ -125,7 +125,7 @@ def _band_importance(
     magnitude, azimuth, features = predict_windows(subject.loaded, drawn.windows)
     plain = {"magnitude": magnitude, "azimuth": azimuth}
     station, group = drawn.rows["station"].to_numpy(), drawn.rows["split_group"].to_numpy()
-    donors = np.stack([draw_donors(station, group, rng) for _ in range(REPEATS)])
+    donors = np.stack([choose_replacements(station, group, rng) for _ in range(REPEATS)])
     parts = list_occlusions(subject.store.frequency_hz)
     said = occlude(subject.loaded, drawn.windows, parts, donors, progress)
     occluded = [{"magnitude": entry.magnitude, "azimuth": entry.azimuth} for entry in said]

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from seismag.arrays import IntArray
 from seismag.explain.gradcam import TASKS, Attribution, Method, attribute
 from seismag.explain.replacement import ALL_COMPONENTS, BATCH, Windows, predict_windows
 from seismag.training.checkpoint import LoadedModel
-from seismag.training.dataset import IntArray
 from seismag.training.depth import parameter_depths
 from seismag.training.model import ConvNeXtMultiTask
 

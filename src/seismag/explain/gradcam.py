@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from seismag.arrays import Float32Array
 from seismag.training.heads import Outputs
 from seismag.training.model import ConvNeXtMultiTask
 
 Method = Literal["gradcam", "gradcam++"]
 METHODS: tuple[Method, ...] = ("gradcam", "gradcam++")
 TASKS = ("magnitude", "azimuth")
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Attribution:
         probability: (B,) of that class.
     """
 
-    coarse: Floats
+    coarse: Float32Array
     target: NDArray[np.int64]
     probability: NDArray[np.float64]
 
-    def on_grid(self, n_frequencies: int, n_times: int) -> Floats:
+    def on_grid(self, n_frequencies: int, n_times: int) -> Float32Array:
         """Interpolate to the cells of the spectrogram, (B, F, T), bilinear between centres."""
         maps = torch.from_numpy(self.coarse)[:, None]
         fine = functional.interpolate(maps, (n_frequencies, n_times), mode="bilinear", align_corners=False)

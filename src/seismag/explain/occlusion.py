@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.arrays import FloatArray, IntArray
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES
 from seismag.explain.replacement import ALL_COMPONENTS, BATCH, Windows, predict_windows
 from seismag.parallel import Progress, silent
 from seismag.spectrogram.bands import rows_of_bands
 from seismag.training.checkpoint import LoadedModel
-from seismag.training.dataset import IntArray
-from seismag.training.inference import FloatArray
 
 ALL = "all"
 

@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seismag.arrays import FloatArray, IntArray
 from seismag.spectrogram.compute import PAIRS
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import LoadedModel
-from seismag.training.dataset import IntArray, StoreLike, read_power
-from seismag.training.inference import FloatArray, predict_power, scaling_of
+from seismag.training.dataset import StoreLike, read_power
+from seismag.training.inference import predict_power, scaling_of
 from seismag.training.scaling import Scaling
 
 BATCH = 16
@@ -105,7 +106,7 @@ def predict_windows(loaded: LoadedModel, windows: Windows) -> tuple[FloatArray, 
     return predict_power(loaded, windows.power_db, BATCH, phasors=windows.phasors, scaling=windows.scaling)
 
 
-def draw_donors(station: NDArray[Any], group: NDArray[Any], rng: np.random.Generator) -> IntArray:
+def choose_replacements(station: NDArray[Any], group: NDArray[Any], rng: np.random.Generator) -> IntArray:
     """Draw for each window another one of its station, of another group where there is one.
 
     Windows of one earthquake cluster resemble each other: from one of its own cluster a window would get back much of

@@ -23,7 +23,7 @@ from seismag.explain.controls import (
     trace_curves,
 )
 from seismag.explain.gradcam import TASKS, Attribution
-from seismag.explain.replacement import draw_donors, read_windows
+from seismag.explain.replacement import choose_replacements, read_windows
 from seismag.explain.sanity import (
     area_under,
     check_curves,
@@ -198,7 +198,7 @@ def _label_control(run: Path, examined: Examined, original: _Original) -> list[C
 def _curves(examined: Examined, spec: EvaluateConfig, progress: Progress) -> list[CheckResult]:
     places, drawn, found = examined.places, examined.drawn, examined.found
     rng = np.random.default_rng([spec.seed, 64])
-    donors = draw_donors(drawn.rows["station"].to_numpy(), drawn.rows["split_group"].to_numpy(), rng)[places]
+    donors = choose_replacements(drawn.rows["station"].to_numpy(), drawn.rows["split_group"].to_numpy(), rng)[places]
     some = {task: Attribution(a.coarse[places], a.target[places], a.probability[places]) for task, a in found.items()}
     progress("curves", 0, 1)
     curves = trace_curves(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seismag.domain import MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.explain.gradcam import METHODS, Method
-from seismag.explain.replacement import Windows, draw_donors, read_windows
+from seismag.explain.replacement import Windows, choose_replacements, read_windows
 from seismag.runs import read_run
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, is_image, load_checkpoint
 from seismag.training.inference import scaling_of
@@ -171,7 +171,7 @@ def draw_windows(subject: Subject, n_pictures: int, n_study: int, rng: np.random
     samples = subject.store.samples.iloc[subject.indices]
     order = order_windows(samples, rng)[: max(n_pictures, n_study)]
     chosen = samples.iloc[order]
-    donors = draw_donors(chosen["station"].to_numpy(), chosen["split_group"].to_numpy(), rng)
+    donors = choose_replacements(chosen["station"].to_numpy(), chosen["split_group"].to_numpy(), rng)
     kept = donors >= 0
     if not kept.any():
         raise DataError(

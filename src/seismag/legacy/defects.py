@@ -16,7 +16,7 @@ FOLLOWS_WINDOWS, FOLLOWS_RHO, FOLLOWS_P = 12, 0.8, 1e-4
 CONSTANT_WINDOWS = 5  # event windows of one azimuth to the last digit, at two stations or more
 
 
-def row_faults(rows: pd.DataFrame) -> pd.DataFrame:
+def row_defects(rows: pd.DataFrame) -> pd.DataFrame:
     """Find rows that cannot be used whatever is allowed: the first reason of each.
 
     Args:
@@ -52,7 +52,7 @@ def row_faults(rows: pd.DataFrame) -> pd.DataFrame:
     return faults
 
 
-def azimuth_faults(rows: pd.DataFrame) -> pd.Series:
+def azimuth_defects(rows: pd.DataFrame) -> pd.Series:
     """Say for each row why its azimuth cannot be a direction to an epicentre; None: nothing speaks against it.
 
     Rows by themselves: Normal with an azimuth; an event without one in degrees, outside 0 to 360, or of another class
@@ -60,7 +60,7 @@ def azimuth_faults(rows: pd.DataFrame) -> pd.Series:
     another column (a distance, an index) shows that stands in its place.
 
     Args:
-        rows: of ``read_metadata``, usable by ``row_faults``.
+        rows: of ``read_metadata``, usable by ``row_defects``.
     """
     text = rows["azimuth_text"]
     degrees = numbers(text)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.files import full_disk_explained, short_path
-from seismag.legacy.defects import AUGMENTED, CORRUPTED, IDENTICAL, azimuth_faults, row_faults
+from seismag.legacy.defects import AUGMENTED, CORRUPTED, IDENTICAL, azimuth_defects, row_defects
 from seismag.legacy.metadata import numbers, read_metadata
 from seismag.legacy.picture_files import read_picture, survey_pictures
 from seismag.parallel import Progress, silent
@@ -86,7 +86,7 @@ def prepare_legacy(
         source: folder of the data set, or one of its metadata tables.
         out: a new folder; one that holds the finished store of the same rows and pictures is left as it is.
         allow_augmented: keep augmented and byte-identical copies, marked in the column ``augmented``.
-        allow_corrupted_azimuth: keep rows of corrupted azimuth, marked in ``azimuth_fault``.
+        allow_corrupted_azimuth: keep rows of corrupted azimuth, marked in ``azimuth_defect``.
         progress: called with stage, done, total.
 
     Raises:
@@ -95,7 +95,7 @@ def prepare_legacy(
     """
     out = out.resolve()
     rows, folder, sums = read_metadata(source)
-    rows, faults = _judge(rows, folder, allow_augmented, allow_corrupted_azimuth, progress)
+    rows, faults = _evaluate(rows, folder, allow_augmented, allow_corrupted_azimuth, progress)
     warnings = _warnings(rows, faults, allow_augmented, allow_corrupted_azimuth)
     rejected = _rejected(rows, faults)
     samples = _samples(rows[faults["reason"].isna()].reset_index(drop=True))
@@ -118,13 +118,13 @@ def prepare_legacy(
     )
 
 
-def _judge(
+def _evaluate(
     rows: pd.DataFrame, folder: Path, allow_augmented: bool, allow_azimuth: bool, progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the rows with what is known of their pictures, and the first reason against each (None: none)."""
-    faults = row_faults(rows)
+    faults = row_defects(rows)
     sound = faults["reason"].isna()
-    rows["azimuth_fault"] = azimuth_faults(rows[sound]).reindex(rows.index)
+    rows["azimuth_fault"] = azimuth_defects(rows[sound]).reindex(rows.index)
     if not allow_augmented:
         copies = sound & rows["augmented"].notna()
         faults.loc[copies, "reason"], faults.loc[copies, "detail"] = AUGMENTED, rows.loc[copies, "augmented"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from seismag.arrays import FloatArray
 from seismag.training.checkpoint import LoadedModel
 from seismag.training.frozen import FrozenPart
 
@@ -20,7 +20,6 @@ FLOPS_COUNTED = (
     "torch.utils.flop_counter, one forward pass of one window: convolutions, matrix products and attention; a "
     "multiplication with its addition counts as 2; activations, normalisation and pooling are not counted"
 )
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

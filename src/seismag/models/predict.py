@@ -12,7 +12,7 @@ from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageE
 from seismag.files import atomic_path, write_json_atomic
 from seismag.models.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.parallel import Progress, silent
-from seismag.splits.holdout import WAY_OUT, on_sealed_days
+from seismag.splits.holdout import REMEDY, on_locked_days
 from seismag.training.checkpoint import LoadedModel, load_checkpoint
 from seismag.training.inference import predict_store
 from seismag.training.trailing import no_past_reason
@@ -77,7 +77,7 @@ def require_readable(result: dict[str, Any]) -> None:
 
 def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[dict[str, Any]]:
     store = open_store(path)
-    sealed = on_sealed_days(loaded.card, store.samples)
+    sealed = on_locked_days(loaded.card, store.samples)
     closed = set(store.samples.loc[sealed, "sample_id"])
     table = predict_store(loaded, store, np.flatnonzero(~sealed), progress=progress)
     predicted = {row["sample_id"]: row for row in table.to_dict("records")}
@@ -88,8 +88,8 @@ def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> lis
         row = predicted.get(sample["sample_id"])
         times = {key: f"{sample[key]:%Y-%m-%dT%H:%M:%SZ}" for key in ("start_utc", "end_utc")}
         if row is None:
-            is_sealed = sample["sample_id"] in closed
-            reason = f"sealed: {WAY_OUT}" if is_sealed else no_past_reason(loaded.card["normalisation"])
+            is_locked = sample["sample_id"] in closed
+            reason = f"sealed: {REMEDY}" if is_locked else no_past_reason(loaded.card["normalisation"])
             outcome: dict[str, Any] = {"p_magnitude": None, "p_azimuth": None, "usable": False, "reason": reason}
         else:
             outcome = {

@@ -97,7 +97,7 @@ def _predict_day(
     loaded: LoadedModel, recording: Recording, station: Station, day: np.datetime64, spec: DataConfig
 ) -> list[dict[str, Any]]:
     held = archives.cut_day([recording], station, day)
-    verdict = archives.judge_day(held, station, day, spec)
+    verdict = archives.assess_stored_day(held, station, day, spec)
     windows = split_windows(mask_artefacts(held.field_nt, spec), spec)
     reasons = archives.unusable_windows(verdict, spec)
     usable = np.array([reason == "" for reason in reasons])

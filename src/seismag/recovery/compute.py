@@ -97,7 +97,7 @@ def recover(
     for model in loaded:
         check_preprocessing(model.card, store.attributes["preprocessing"])
     require_same_inputs(store, inputs)
-    judged = pd.concat([_judge(model, store, plan.false_alarms, progress) for model in loaded], ignore_index=True)
+    judged = pd.concat([_evaluate(model, store, plan.false_alarms, progress) for model in loaded], ignore_index=True)
     _require_once(judged)
     normal = judged[judged["y_magnitude"] == "Normal"].set_index("sample_id", drop=False)
     chosen, sites, skipped = _choose(store, inputs, normal["sample_id"], plan, progress)
@@ -205,7 +205,7 @@ def _checkpoint(path: Path) -> Path:
     return read_run(path).best_model if path.is_dir() else path
 
 
-def _judge(loaded: LoadedModel, store: Store, false_alarms: float, progress: Progress) -> pd.DataFrame:
+def _evaluate(loaded: LoadedModel, store: Store, false_alarms: float, progress: Progress) -> pd.DataFrame:
     """Predict the windows that a model has not seen; adds p_event, threshold, alarm."""
     indices, _ = unseen_windows(loaded, store)
     normal = store.samples["magnitude_class"].to_numpy()[indices] == "Normal"

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
+from seismag.arrays import FloatArray
 from seismag.domain import DataError
 
-FloatArray = NDArray[np.float64]
 _SLOPE = (0.5, 40.0)  # of the curve, per decade of SNR
 _BEYOND = 3.0  # decades that the middle of the curve may lie outside the tested SNR
 

@@ -35,7 +35,7 @@ from seismag.training.finished import final_results, require_files, runs_behind,
 from seismag.windows.store import REJECTED_FILE, Store
 
 EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json
-_WAY_OUT = {
+_REMEDY = {
     "audit.json": "seismag audit --predictions {path}/predictions.parquet --data {store} --out {path}/audit",
     "recovery.json": (
         "seismag recover --model MODEL --archive ARCHIVE --data {store} --catalog CATALOG --out {path}/recovery"
@@ -118,7 +118,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
         require_same_skill(others["audit.json"], metrics, folders["audit.json"] / "audit.json")
     documents |= others
     places = {"path": path, "store": store.path}
-    missing = {name: way.format(**places) for name, way in _WAY_OUT.items() if name not in documents}
+    missing = {name: way.format(**places) for name, way in _REMEDY.items() if name not in documents}
     kind = "run" if crossval is None else "crossval"
     return Evidence(subject, kind, path, documents, runs, store, missing, folders)
 

@@ -95,7 +95,7 @@ def calibrate_folds(
     return found, entries
 
 
-def judge_calibration(
+def score_calibration(
     log: dict[str, FloatArray], clusters: Clusters, rivals: dict[str, tuple[TaskSums, TaskSums]], config: EvaluateConfig
 ) -> dict[str, Any]:
     """Compare the log score before and after, and with the best rule without the field.

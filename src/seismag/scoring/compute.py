@@ -12,11 +12,11 @@ from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines import absent_rules
-from seismag.scoring.calibration import METHODS, Calibration, calibrate_folds, judge_calibration
+from seismag.scoring.calibration import METHODS, Calibration, calibrate_folds, score_calibration
 from seismag.scoring.clusters import Clusters, TaskSums, Truth, find_truth
-from seismag.scoring.conformal import judge_sets
+from seismag.scoring.conformal import score_sets
 from seismag.scoring.estimates import FEW_CLUSTERS, SCORES, score_task
-from seismag.scoring.forecasts import Forecasts, Training, judge_forecasts
+from seismag.scoring.forecasts import Forecasts, Training, score_forecasts
 from seismag.scoring.mainshocks import (
     MAINSHOCKS_UNKNOWN,
     add_label_columns,
@@ -26,12 +26,12 @@ from seismag.scoring.mainshocks import (
 from seismag.scoring.predictions import (
     TASK_CLASSES,
     check_predictions,
-    judged_rows,
+    evaluated_rows,
     release_memory,
     rows_by_fold,
     task_probabilities,
 )
-from seismag.scoring.reliability import judge_reliability, stated
+from seismag.scoring.reliability import score_reliability, stated
 from seismag.scoring.subsets import subset_tables
 from seismag.splits import NAIVE_WARNING
 
@@ -71,7 +71,7 @@ def evaluate_predictions(
     """
     config = config or EvaluateConfig.model_validate({})
     check_predictions(predictions)
-    rows = add_label_columns(judged_rows(predictions), samples)
+    rows = add_label_columns(evaluated_rows(predictions), samples)
     validation = predictions[predictions["role"] == "val"] if rows["role"].iloc[0] == "test" else predictions.iloc[:0]
     validation = add_label_columns(validation, samples)
     del predictions  # of a million windows one copy is enough, where the caller keeps none
@@ -84,23 +84,23 @@ def evaluate_predictions(
         "log_score_floor": m.LOG_SCORE_FLOOR,
     }
     if chosen:
-        everything = _judge(rows, validation.iloc[:0], training, config, short=True)
+        everything = _evaluate(rows, validation.iloc[:0], training, config, short=True)
         release_memory()
         rows = rows[mainshocks_and_normal(rows)]
         validation = validation[mainshocks_and_normal(validation)] if "is_mainshock" in validation else validation
-        return common | _judge(rows, validation, training.of_mainshocks(), config) | {"all_events": everything}
-    headline = _judge(rows, validation, training, config)
+        return common | _evaluate(rows, validation, training.of_mainshocks(), config) | {"all_events": everything}
+    headline = _evaluate(rows, validation, training, config)
     if config.events == "mainshocks":
         headline["warnings"].append(MAINSHOCKS_UNKNOWN)
     return common | headline | {"all_events": None}
 
 
-def _judge(
+def _evaluate(
     rows: pd.DataFrame, validation: pd.DataFrame, training: Training, config: EvaluateConfig, short: bool = False
 ) -> dict[str, Any]:
     """Judge one choice of windows; ``short`` leaves out baselines, reliability, calibration, sets and tables."""
     truth = find_truth(rows)
-    forecasts = judge_forecasts(rows, truth, training, by_row=not short)
+    forecasts = score_forecasts(rows, truth, training, by_row=not short)
     release_memory()
     clusters = truth.clusters
     warnings = _table_warnings(rows, clusters) + absent_rules(rows if training.samples is None else training.samples)
@@ -120,7 +120,7 @@ def _judge(
             result[task] = {key: scores[key] for key in _SHORT}
             continue
         _, p, happened = _read_out(task, rows, truth)
-        scores["reliability"] = judge_reliability(task, p, happened, clusters, config)
+        scores["reliability"] = score_reliability(task, p, happened, clusters, config)
         scores |= _after_validation(task, rows, validation, truth, _rivals(task, forecasts, replicates), config)
         if scores["conformal"] is not None:
             warnings += [sentence for sentence in scores["conformal"].pop("warnings") if sentence not in warnings]
@@ -156,9 +156,9 @@ def _after_validation(
         log_scores, p, happened = _read_out(task, rows, truth, [fitted_fold[method] for fitted_fold in found])
         log[method] = clusters.sum(log_scores)
     calibration: dict[str, Any] = {"reason": None, "folds": fitted}
-    calibration |= judge_calibration(log, clusters, rivals, config)
-    calibration["reliability"] = judge_reliability(task, p, happened, clusters, config)  # after the last method
-    return {"calibration": calibration, "conformal": judge_sets(task, rows, validation, truth.clusters, config)}
+    calibration |= score_calibration(log, clusters, rivals, config)
+    calibration["reliability"] = score_reliability(task, p, happened, clusters, config)  # after the last method
+    return {"calibration": calibration, "conformal": score_sets(task, rows, validation, truth.clusters, config)}
 
 
 def _read_out(

@@ -72,7 +72,7 @@ def conformal_sets(
     return sets, behind
 
 
-def judge_sets(
+def score_sets(
     task: str, rows: pd.DataFrame, validation: pd.DataFrame, clusters: Clusters, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Measure coverage and size of the sets, over all and by station."""

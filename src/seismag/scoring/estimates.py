@@ -104,7 +104,7 @@ def skill(
 
     ``p_value`` is the share of replicates in which it is not positive, the table itself counted as one more.
     """
-    best = best_rival(score, scored, rivals)
+    best = best_baseline(score, scored, rivals)
     if best is None:
         return {"value": None, "low": None, "high": None, "p_value": None, "baseline": None}
     sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
@@ -119,7 +119,7 @@ def skill(
     }  # fmt: skip
 
 
-def best_rival(score: str, scored: dict[str, Scored], rivals: list[str]) -> str | None:
+def best_baseline(score: str, scored: dict[str, Scored], rivals: list[str]) -> str | None:
     """The rule with the best score of the table; None where the model has no score or no rule has one."""
     able = [name for name in rivals if not np.isnan(scored[name].point.get(score, np.nan))]
     if not able or np.isnan(scored[MODEL].point[score]):
@@ -195,7 +195,7 @@ def _skill_score(
     score: str, scored: dict[str, Scored], rivals: list[str], known: bool, config: EvaluateConfig
 ) -> dict[str, Any]:
     """1 - score / score of the best rule, for scores of which 0 is perfect."""
-    best = best_rival(score, scored, rivals)
+    best = best_baseline(score, scored, rivals)
     if best is None or not scored[best].point[score] > 0:
         return {"value": None, "low": None, "high": None, "baseline": best}
     drawn = 1 - ratio(scored[MODEL].drawn[score], scored[best].drawn[score])

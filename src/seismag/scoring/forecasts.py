@@ -98,7 +98,7 @@ class Forecasts:
         return ClusterSums(cells, {kind: values.astype(float) for kind, values in self.scores[task, name].items()})
 
 
-def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training, by_row: bool = True) -> Forecasts:
+def score_forecasts(rows: pd.DataFrame, truth: Truth, training: Training, by_row: bool = True) -> Forecasts:
     """Judge the model's columns and every rule on the same rows; ``by_row`` false leaves out ``log_scores``.
 
     Raises:
@@ -109,14 +109,14 @@ def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training, by_row
     judged: dict[Key, int] = {}
     for task in TASK_CLASSES:
         for places in rows_by_fold(rows):
-            _judge(forecasts, (task, MODEL), task_probabilities(rows, task, places), places, by_row)
+            _evaluate(forecasts, (task, MODEL), task_probabilities(rows, task, places), places, by_row)
     for places, tables in _by_fold(rows, training):
         for name, table in tables.items():
             forecasts.groups[name] = EXTRA_GROUP if name in extra else GROUPS.get(name, "no_signal")
             for task in TASK_CLASSES:
                 if probability_columns(task)[0] in table:  # the oracle has no detection
                     key = (task, name)
-                    _judge(forecasts, key, table[probability_columns(task)].to_numpy(dtype=float), places, by_row)
+                    _evaluate(forecasts, key, table[probability_columns(task)].to_numpy(dtype=float), places, by_row)
                     judged[key] = judged.get(key, 0) + len(places)
         release_memory()
     for key, n in judged.items():
@@ -126,7 +126,7 @@ def judge_forecasts(rows: pd.DataFrame, truth: Truth, training: Training, by_row
     return forecasts
 
 
-def _judge(forecasts: Forecasts, key: Key, probs: FloatArray, places: IndexArray, by_row: bool) -> None:
+def _evaluate(forecasts: Forecasts, key: Key, probs: FloatArray, places: IndexArray, by_row: bool) -> None:
     """Add the rows ``places`` of a forecast."""
     task, name = key
     n, part = len(forecasts.truth.stratum), forecasts.truth.part(places)

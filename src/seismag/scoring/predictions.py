@@ -91,7 +91,7 @@ def check_predictions(frame: pd.DataFrame, source: str = "predictions") -> None:
         )
 
 
-def judged_rows(predictions: pd.DataFrame) -> pd.DataFrame:
+def evaluated_rows(predictions: pd.DataFrame) -> pd.DataFrame:
     """Take the rows of the role test, or of val where there is no test, each window once.
 
     Raises:

@@ -30,7 +30,7 @@ def stated(task: str, probs: FloatArray, truth: IndexArray) -> tuple[FloatArray,
     return probs.max(axis=1), probs.argmax(axis=1) == truth
 
 
-def judge_reliability(
+def score_reliability(
     task: str, p: FloatArray, happened: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Compare probabilities with what happened (see ``stated``), in bins of equal mass.

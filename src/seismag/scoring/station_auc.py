@@ -16,7 +16,7 @@ from seismag.scoring.predictions import task_probabilities
 
 LEAST_SLIDE = 0.05  # of the archive: shorter slides leave labels on their own windows
 LEAST_PAIRS = 100  # of an event and a Normal window of one station
-MATERIAL_AUC = 0.03  # above the null's mean
+MINIMUM_AUC_EFFECT = 0.03  # above the null's mean
 PLACEBO_DRAWS = 99
 _SEASON_D = 92
 _CHUNK_CELLS = 4_000_000
@@ -49,7 +49,7 @@ def exchange_labels(name: str, rows: Ranked, stratum: IndexArray, spec: AuditCon
     null = permuted_auc(rows, stratum, spec.permutations, rng)
     placebo = np.empty(spec.placebos)
     for number in range(spec.placebos):
-        other = turn_scores(rows, rng.uniform(LEAST_SLIDE, 1 - LEAST_SLIDE))
+        other = shift_scores(rows, rng.uniform(LEAST_SLIDE, 1 - LEAST_SLIDE))
         placebo[number] = _p_value(station_auc(other), permuted_auc(other, stratum, PLACEBO_DRAWS, rng))
     return summarise(name, station_auc(rows), null, placebo, how)
 
@@ -85,7 +85,7 @@ def replace_labels(rows: Ranked, is_event: NDArray[np.bool_]) -> Ranked:
     return Ranked(rows.station, is_event, rows.rank, rows.unit, rows.season)
 
 
-def turn_scores(rows: Ranked, share: float) -> Ranked:
+def shift_scores(rows: Ranked, share: float) -> Ranked:
     """Turn the scores of each station round in time by a share of its windows."""
     rank = rows.rank.copy()
     for part in _station_slices(rows.station):
@@ -113,7 +113,7 @@ def station_auc(rows: Ranked) -> float:
     return float(pooled_auc(*_station_sums(rows, rows.is_event[None]))[0])
 
 
-def slid_auc(rows: Ranked, slides: FloatArray) -> FloatArray:
+def shifted_auc(rows: Ranked, slides: FloatArray) -> FloatArray:
     """AUC (k,) with the labels of each station turned round by these shares of its windows.
 
     The sums of ranks at all turns of a station are one circular correlation.
@@ -153,7 +153,7 @@ def summarise(name: str, auc: float, null: FloatArray, placebo: FloatArray, how:
         null={"mean": mean, "low": low, "high": high},
         p_value=p_value,
         placebo_rate=float((placebo <= 0.05).mean()),
-        material=auc - mean >= MATERIAL_AUC,
+        material=auc - mean >= MINIMUM_AUC_EFFECT,
         details={"draws": len(null)},
     )
 

@@ -16,7 +16,7 @@ from seismag.scoring.predictions import read_predictions
 from seismag.scoring.subset_figure import draw_reliability, draw_subsets
 
 
-def judge_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
+def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
     """Judge a table of predictions without its store, whoever made it; gives the content of metrics.json.
 
     Args:

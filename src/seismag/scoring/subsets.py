@@ -56,7 +56,7 @@ def subset_tables(
     for place, (table, name, mask) in enumerate(_subsets(rows, truth, config)):
         if mask.any():
             draws = Draws(config, config.seed + place)
-            entry = _judge_subset(np.flatnonzero(mask), rows, truth, forecasts, best, draws)
+            entry = _score_subset(np.flatnonzero(mask), rows, truth, forecasts, best, draws)
             tables[table].append({"subset": name, **entry})
     for table, columns in _NEEDED.items():
         if not any(column in rows and rows[column].notna().any() for column in columns):
@@ -97,7 +97,7 @@ def _beside(chosen: NDArray[np.bool_], event: NDArray[np.bool_]) -> NDArray[np.b
     return (chosen | ~event) if chosen.any() else np.zeros(len(event), dtype=bool)
 
 
-def _judge_subset(
+def _score_subset(
     places: IndexArray, rows: pd.DataFrame, truth: Truth, forecasts: Forecasts, best: Best, draws: Draws
 ) -> dict[str, Any]:
     """The entry of one subset; its clusters are numbered anew, and drawn from the subset's own."""

@@ -129,7 +129,7 @@ def _skill_line(label: str, skill: dict[str, Any], unit: str, few: bool) -> str:
         return f"  skill above no-signal, {label:<18} undefined"
     return (
         f"  skill above no-signal, {label:<18} {_with_interval(skill, '+.3f')}{unit} "
-        f"against {skill['baseline']}: {'too few groups' if few else _verdict(skill)}"
+        f"against {skill['baseline']}: {'too few groups' if few else _conclusion(skill)}"
     )
 
 
@@ -145,7 +145,7 @@ def _with_interval(entry: dict[str, Any], style: str) -> str:
     return f"{entry['value']:{style}} [{entry['low']:{style}}, {entry['high']:{style}}]"
 
 
-def _verdict(skill: dict[str, Any]) -> str:
+def _conclusion(skill: dict[str, Any]) -> str:
     if skill["low"] is None:
         return "not decided"
     if skill["low"] > 0:

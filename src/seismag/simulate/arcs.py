@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from seismag.arrays import FloatArray
 from seismag.windows.criteria import EARTH
-
-FloatArray = NDArray[np.float64]
 
 _TRENCH_DEPTH_KM = 10.0
 _STEP_KM = 20.0  # between the points to which distances are measured

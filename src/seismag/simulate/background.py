@@ -12,13 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from seismag.arrays import FloatArray
+from seismag.recordings.days import DAY_S
 from seismag.simulate.activity import Activity, day_stream
 from seismag.simulate.pulsations import add_pulsations
 from seismag.simulate.sites import Site, floor_density
 from seismag.simulate.slow_field import MINUTES, slow_field
-from seismag.simulate.spectral_model import CONTINUUM, HUMP, LAWS, TRANSFER_FADES_MHZ, Law, level_decades, shape
+from seismag.simulate.spectral_model import (
+    CONTINUUM,
+    HUMP,
+    LAWS,
+    TRANSFER_FADES_MHZ,
+    SpectralModel,
+    level_decades,
+    shape,
+)
 
-DAY_S = 86_400
 FREQUENCY_HZ = np.arange(DAY_S // 2 + 1) / DAY_S
 NATURAL_HZ = 0.25  # above, sensor noise buries the natural field
 SHARED_HZ = 0.1  # above, nothing is coherent between stations
@@ -28,8 +37,6 @@ SMOOTH_MINUTES = 6.0  # nothing modulates faster; a rough envelope would spill t
 KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are made for levels so far apart
 ANCHOR_REACH_KM = 2300.0  # of a source of regional noise
 EARTH_KM = 6371.0
-
-FloatArray = NDArray[np.float64]
 
 
 def simulate_background(site: Site, sensor: Site, index: int, day: int, activity: Activity, seed: int,
@@ -112,7 +119,7 @@ def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
     return field
 
 
-def _amplitude(law: Law, process: int, kp: float, n: int, gain: float) -> NDArray[np.float32]:
+def _amplitude(law: SpectralModel, process: int, kp: float, n: int, gain: float) -> NDArray[np.float32]:
     """Factor (n,) that turns white numbers into the spectrum of the process at its level."""
     density = shape(law, process, FREQUENCY_HZ[:n], kp) * (DAY_S / 4)
     density[0] = 0.0

@@ -11,13 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.archive.catalogs import bounding_box, decluster, read_catalogs
+from seismag.arrays import FloatArray
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.domain import MINIMUM_MAGNITUDE, Station, UsageError
 from seismag.simulate.activity import MARGIN_D
 from seismag.simulate.arcs import distance_to_arcs_km, draw_on_arcs
 from seismag.windows.criteria import EARTH, dobrovolsky_km
-
-FloatArray = NDArray[np.float64]
 
 LEAD_D = 3.0  # around stations no mainshock is earlier in the recordings, so that its lead is recorded
 SPACING_D = 24.0  # between mainshocks of a station: guards of 14 d ahead and 7 d behind leave room for Normal

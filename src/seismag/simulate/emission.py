@@ -15,9 +15,9 @@ from scipy import fft
 
 from seismag.config import EmissionConfig
 from seismag.domain import Station, UsageError
+from seismag.recordings.days import DAY_S
 from seismag.windows.criteria import EARTH, dobrovolsky_km
 
-DAY_S = 86_400
 STRONGEST_NT = 1000.0  # rms amplitude; peaks of several times that still fit into the day files
 WINDOW_H = 6  # truth is written for windows of this length
 EDGE_S = 300  # it swells and fades over this, so that its ends have no other frequencies

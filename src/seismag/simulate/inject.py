@@ -20,6 +20,7 @@ from seismag import __version__
 from seismag.archive.catalogs import read_catalogs
 from seismag.archive.stations import read_stations
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, cut_day, is_simulated, list_files
+from seismag.arrays import FloatArray
 from seismag.config import EmissionConfig, SimulateConfig
 from seismag.domain import DataError, Station, UsageError
 from seismag.files import write_table
@@ -53,7 +54,6 @@ from seismag.simulate.survey import (
 from seismag.simulate.synthetic_archive import write_places
 
 _DAY = np.timedelta64(1, "D")
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.archive.survey import cut_day, judge_day, load_day, unusable_windows
+from seismag.archive.survey import assess_stored_day, cut_day, load_day, unusable_windows
+from seismag.arrays import FloatArray
 from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import DataError, Station, UsageError
 from seismag.recordings import Recording, read_recording
@@ -25,8 +26,6 @@ from seismag.simulate.inject import emission_of_file
 from seismag.simulate.survey import band_power_nt2
 from seismag.spectrogram.artefacts import mask_artefacts
 from seismag.spectrogram.compute import power_and_phasors, power_spectrogram, split_windows, to_decibel
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def _prepare(
 ) -> tuple[NDArray[np.float16], NDArray[np.float16] | None, str]:
     held = cut_day(recordings, target.station, target.day)
     slot = int((target.start_utc - target.day.astype("M8[ms]")) // np.timedelta64(spec.window_h, "h"))
-    reason = unusable_windows(judge_day(held, target.station, target.day, spec), spec)[slot]
+    reason = unusable_windows(assess_stored_day(held, target.station, target.day, spec), spec)[slot]
     field = split_windows(mask_artefacts(held.field_nt, spec), spec)[slot]
     if not spec.cross_spectra:
         return to_decibel(power_spectrogram(field, spec)), None, reason

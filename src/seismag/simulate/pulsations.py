@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.recordings.days import DAY_S
 from seismag.simulate.activity import day_stream
 from seismag.simulate.sites import Site
-
-DAY_S = 86_400
 
 
 @dataclass(frozen=True)

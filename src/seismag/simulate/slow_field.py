@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seismag.archive.quality import main_field
+from seismag.arrays import FloatArray
 from seismag.simulate.activity import day_stream
 from seismag.simulate.sites import Site
 
 MINUTES = 1441  # of a day, both midnights included: the grid of slow quantities
 LAST_MONTH = np.datetime64("2029-12")  # of the main-field model
 _DAY = np.timedelta64(1, "D")
-
-FloatArray = NDArray[np.float64]
 
 
 def slow_field(site: Site, date: np.datetime64, dst: FloatArray, seed: int, day: int) -> FloatArray:

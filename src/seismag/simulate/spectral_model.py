@@ -9,18 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from seismag.arrays import FloatArray
 from seismag.simulate.sites import Site, floor_density
 
 LOWEST_HZ = 1e-4  # the power law is flat below
 TRANSFER_FADES_MHZ = (30.0, 60.0)
 
-FloatArray = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Law:
+class SpectralModel:
     """Mean power density of one component, nT²/Hz, f in mHz, Kp, LT in hours, geomagnetic latitude L.
 
     Continuum 10^B (f/10)^-p1 / (1 + (f/fb)^p2), hump 10^P exp(-x²/2), x = (log10(f/f0) - 0.07 (Kp-2)) / w, with
@@ -41,15 +39,15 @@ class Law:
 
 
 LAWS = (
-    Law(2.13, 2.10, 13.3, 15.2, 0.156, 0.28, (-0.05, -0.37), (0.36, 0.23), (0.19, 0.54), (11.2, 11.8),
+    SpectralModel(2.13, 2.10, 13.3, 15.2, 0.156, 0.28, (-0.05, -0.37), (0.36, 0.23), (0.19, 0.54), (11.2, 11.8),
         ((0.50, 0.48, 1.5), (1.0, 0.96, -0.08))),
-    Law(2.15, 2.17, 16.2, 19.0, 0.164, 0.44, (0.09, -1.64), (0.345, 0.25), (0.28, 0.50), (10.0, 11.6),
+    SpectralModel(2.15, 2.17, 16.2, 19.0, 0.164, 0.44, (0.09, -1.64), (0.345, 0.25), (0.28, 0.50), (10.0, 11.6),
         ((0.95, -0.45, 0.68), (1.11, 0.76, 0.76))),
 )  # fmt: skip
 CONTINUUM, HUMP = 0, 1
 
 
-def shape(law: Law, process: int, frequency_hz: FloatArray, kp: float) -> FloatArray:
+def shape(law: SpectralModel, process: int, frequency_hz: FloatArray, kp: float) -> FloatArray:
     """Frequency dependence of the continuum or the hump at a Kp, 1 at its level."""
     f = np.maximum(frequency_hz, LOWEST_HZ) * 1000
     if process == CONTINUUM:
@@ -61,7 +59,7 @@ def shape(law: Law, process: int, frequency_hz: FloatArray, kp: float) -> FloatA
 
 
 def level_decades(
-    law: Law, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray
+    law: SpectralModel, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray
 ) -> FloatArray:
     """log10 of the level of the continuum or the hump."""
     latitude = abs(dipole_latitude_deg)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from seismag.archive.survey import cut_day, require_one_hertz, station_of
+from seismag.arrays import FloatArray
 from seismag.config import DataConfig
 from seismag.domain import DataError, Station
 from seismag.files import write_table
@@ -34,8 +34,6 @@ _FOREIGN, _SIMULATED = "foreign format", "already simulated"
 _SURVEY_COLUMNS = {
     "path": "str", "format": "str", "why_not": "str", "station": "str", "day": "datetime64[s]", "segments": "object",
 }  # fmt: skip
-
-FloatArray = NDArray[np.float64]
 
 
 def survey_archive(

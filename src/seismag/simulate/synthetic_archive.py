@@ -15,10 +15,11 @@ from seismag.config import SimulateConfig
 from seismag.domain import Station
 from seismag.files import atomic_path, full_disk_explained, write_table
 from seismag.parallel import Progress, open_pool, silent
+from seismag.recordings.days import DAY_S
 from seismag.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
 from seismag.simulate.activity import MARGIN_D, day_stream
 from seismag.simulate.artefacts import cultural_noise, cultural_power, soil
-from seismag.simulate.background import DAY_S, background_power, simulate_background
+from seismag.simulate.background import background_power, simulate_background
 from seismag.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
 from seismag.simulate.out_folder import mark, require_free
 from seismag.simulate.plan import Plan, make_plan

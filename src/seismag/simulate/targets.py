@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from seismag.arrays import FloatArray
 from seismag.config import EmissionConfig
 from seismag.domain import MINIMUM_MAGNITUDE, DataError, magnitude_classes
 from seismag.parallel import Progress
@@ -18,8 +18,6 @@ from seismag.simulate.injected_windows import Target, background_of_day
 from seismag.simulate.survey import reference_nt2
 from seismag.windows.inputs import Inputs, checksums
 from seismag.windows.store import DAYS_FILE, Store, read_table
-
-FloatArray = NDArray[np.float64]
 
 
 def require_same_inputs(store: Store, inputs: Inputs) -> None:

@@ -9,12 +9,19 @@
 - The last share of the time can be sealed: no fold reads it.
 """
 
-from seismag.splits.assign import draw_split
+from seismag.splits.assign import assign_split
 from seismag.splits.folds import regions_of_stations
-from seismag.splits.report import CLAIMS, GROUP_RULE, NAIVE_WARNING, ROLES, certify
-from seismag.splits.stored import load_or_draw_split, require_usable_folds
+from seismag.splits.report import CLAIMS, GROUP_RULE, NAIVE_WARNING, ROLES, report_split
+from seismag.splits.stored import load_or_assign_split, require_usable_folds
 
 __all__ = [
-    "CLAIMS", "GROUP_RULE", "NAIVE_WARNING", "ROLES", "certify", "draw_split", "load_or_draw_split",
-    "regions_of_stations", "require_usable_folds",
+    "CLAIMS",
+    "GROUP_RULE",
+    "NAIVE_WARNING",
+    "ROLES",
+    "assign_split",
+    "load_or_assign_split",
+    "regions_of_stations",
+    "report_split",
+    "require_usable_folds",
 ]  # fmt: skip

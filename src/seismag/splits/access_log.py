@@ -23,7 +23,7 @@ from seismag.files import write_json_atomic
 LEDGER_FILE, HEAD_FILE, LOCK_FILE = "sealed_ledger.jsonl", "sealed_ledger.head.json", "sealed_ledger.lock"
 FIRST = "0" * 64  # what the first entry names as the one before
 RULE = "Bonferroni: each p-value of a look is multiplied by the number of all looks so far, at most 1"
-_WAY_OUT = "No look is given on it. Restore both files from the copy that was made with the data."
+_REMEDY = "No look is given on it. Restore both files from the copy that was made with the data."
 
 
 def read_ledger(store: Path) -> list[dict[str, Any]]:
@@ -40,17 +40,17 @@ def read_ledger(store: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         head = json.loads(head_path.read_text(encoding="utf-8")) if head_path.exists() else {"entries": 0}
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the ledger of sealed looks cannot be read ({error}). {_WAY_OUT}") from error
+        raise DataError(f"{path}: the ledger of sealed looks cannot be read ({error}). {_REMEDY}") from error
     if text and not text.endswith("\n"):
-        raise DataError(f"{path}: its last entry is cut off in the middle. {_WAY_OUT}")
+        raise DataError(f"{path}: its last entry is cut off in the middle. {_REMEDY}")
     entries: list[dict[str, Any]] = []
     before = FIRST
     for number, line in enumerate(text.splitlines(), start=1):
         entry = _parse(line)
         if entry is None or entry.get("hash") != _entry_hash(entry):
-            raise DataError(f"{path}: entry {number} was changed: its sum is not its content's. {_WAY_OUT}")
+            raise DataError(f"{path}: entry {number} was changed: its sum is not its content's. {_REMEDY}")
         if entry.get("previous") != before or entry.get("entry") != number:
-            raise DataError(f"{path}: entry {number} does not follow the one before it: some are missing. {_WAY_OUT}")
+            raise DataError(f"{path}: entry {number} does not follow the one before it: some are missing. {_REMEDY}")
         before = entry["hash"]
         entries.append(entry)
     _check_head(path, entries, head)
@@ -88,7 +88,7 @@ def append_entry(store: Path, facts: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def sealed_state(store: Path) -> dict[str, Any]:
+def holdout_state(store: Path) -> dict[str, Any]:
     """What every report says of the sealed windows: the number of looks, and each look's p-values adjusted for it.
 
     Returns:
@@ -123,14 +123,14 @@ def _adjusted(p_values: dict[str, float | None], looks: int) -> dict[str, dict[s
 def _check_head(path: Path, entries: list[dict[str, Any]], head: Any) -> None:
     stated = head.get("entries") if isinstance(head, dict) else None
     if not isinstance(stated, int) or stated < 0:
-        raise DataError(f"{path.with_name(HEAD_FILE)}: holds no number of entries. {_WAY_OUT}")
+        raise DataError(f"{path.with_name(HEAD_FILE)}: holds no number of entries. {_REMEDY}")
     if len(entries) < stated:
-        raise DataError(f"{path}: holds {len(entries)} entries, but {HEAD_FILE} counts {stated}: cut off. {_WAY_OUT}")
+        raise DataError(f"{path}: holds {len(entries)} entries, but {HEAD_FILE} counts {stated}: cut off. {_REMEDY}")
     if len(entries) > stated + 1:  # one more: the power failed between the two files
         counted = f"counts {stated}" if stated else "is missing"
-        raise DataError(f"{path}: holds {len(entries)} entries, but {HEAD_FILE} {counted}. {_WAY_OUT}")
+        raise DataError(f"{path}: holds {len(entries)} entries, but {HEAD_FILE} {counted}. {_REMEDY}")
     if stated and entries[stated - 1]["hash"] != head.get("hash"):
-        raise DataError(f"{path}: entry {stated} is not the one that {HEAD_FILE} names: rewritten. {_WAY_OUT}")
+        raise DataError(f"{path}: entry {stated} is not the one that {HEAD_FILE} names: rewritten. {_REMEDY}")
 
 
 def _parse(line: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ Roles = NDArray[np.object_]
 _VAL_PLACES = 10  # of the validation stretch of a blocked fold that are compared
 
 
-def draw_split(samples: pd.DataFrame, spec: SplitConfig, reach_h: float) -> pd.DataFrame:
+def assign_split(samples: pd.DataFrame, spec: SplitConfig, reach_h: float) -> pd.DataFrame:
     """Draw all folds of a split.
 
     Args:
@@ -70,7 +70,7 @@ def seal(samples: pd.DataFrame, spec: SplitConfig, reach_h: float) -> Roles:
     role = np.full(len(samples), "", dtype=object)
     if not spec.sealed_fraction:
         return role
-    sealed = utc_days(samples) >= sealed_from(samples, spec)
+    sealed = utc_days(samples) >= locked_from(samples, spec)
     near = touched(samples, sealed, reach_h)
     near |= samples["split_group"].isin(samples.loc[sealed, "split_group"]).to_numpy()
     if spec.method == "blocked":
@@ -80,7 +80,7 @@ def seal(samples: pd.DataFrame, spec: SplitConfig, reach_h: float) -> Roles:
     return role
 
 
-def sealed_from(samples: pd.DataFrame, spec: SplitConfig) -> int:
+def locked_from(samples: pd.DataFrame, spec: SplitConfig) -> int:
     """First sealed UTC day, counted from 1970-01-01: the last ``split.sealed_fraction`` of the days, rounded up."""
     days = utc_days(samples)
     first, end = int(days.min()), int(days.max()) + 1

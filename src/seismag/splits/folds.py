@@ -31,7 +31,7 @@ def folds_of_windows(samples: pd.DataFrame, spec: SplitConfig) -> Folds:
         UsageError: there is not enough of what the method deals into folds.
     """
     if spec.method == "loeo":
-        fold_of = deal_groups(group_table(samples), spec)
+        fold_of = assign_groups(group_table(samples), spec)
         return samples["split_group"].map(fold_of).to_numpy(dtype=np.int64)
     if spec.method == "blocked":
         return _blocks_of_time(samples, spec)
@@ -45,7 +45,7 @@ def folds_of_windows(samples: pd.DataFrame, spec: SplitConfig) -> Folds:
             f"split.method loso leaves stations out, but all windows are of {unit.iloc[0]}. "
             "Prepare more stations, or set split.method=loeo or blocked."
         )
-    return unit.map(_deal_units(unit.value_counts(), spec)).to_numpy(dtype=np.int64)
+    return unit.map(_assign_units(unit.value_counts(), spec)).to_numpy(dtype=np.int64)
 
 
 def group_table(samples: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def group_table(samples: pd.DataFrame) -> pd.DataFrame:
     return table.assign(cluster=table.index.str.removeprefix(EVENT).where(table.index.str.startswith(EVENT), ""))
 
 
-def deal_groups(groups: pd.DataFrame, spec: SplitConfig) -> dict[str, int]:
+def assign_groups(groups: pd.DataFrame, spec: SplitConfig) -> dict[str, int]:
     """Deal groups into folds, class by class, largest first into the emptiest fold (ties: drawn)."""
     n_events = int((groups["cluster"] != "").sum())
     if n_events < spec.n_folds:
@@ -120,7 +120,7 @@ def _distances_km(stations: list[Station]) -> NDArray[np.float64]:
     return (km + km.T) / 2  # symmetric to the last bit
 
 
-def _deal_units(sizes: pd.Series, spec: SplitConfig) -> dict[str, int]:
+def _assign_units(sizes: pd.Series, spec: SplitConfig) -> dict[str, int]:
     """Deal stations or regions into folds: each its own where there are enough folds, else the largest first."""
     rng = np.random.default_rng(spec.seed)
     names = sizes.sort_index().index

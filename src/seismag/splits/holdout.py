@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-WAY_OUT = "'seismag evaluate --sealed' looks at them and keeps a ledger"
+REMEDY = "'seismag evaluate --sealed' looks at them and keeps a ledger"
 
 
-def sealed_days(samples: pd.DataFrame, split: pd.DataFrame) -> list[str] | None:
+def locked_days(samples: pd.DataFrame, split: pd.DataFrame) -> list[str] | None:
     """First and last sealed day (UTC, ISO) of a split; None where it seals none.
 
     Args:
@@ -25,7 +25,7 @@ def sealed_days(samples: pd.DataFrame, split: pd.DataFrame) -> list[str] | None:
     return [f"{starts.min():%Y-%m-%d}", f"{starts.max():%Y-%m-%d}"]
 
 
-def on_sealed_days(card: Mapping[str, Any], samples: pd.DataFrame) -> NDArray[np.bool_]:
+def on_locked_days(card: Mapping[str, Any], samples: pd.DataFrame) -> NDArray[np.bool_]:
     """(n,) windows of any store that start on a day which the model's study has sealed.
 
     The days count, not the store: the same recordings prepared anew are the same windows.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.config import SplitConfig
-from seismag.splits.assign import sealed_from
+from seismag.splits.assign import locked_from
 from seismag.splits.exclusions import (
     EVENT,
     Mask,
@@ -43,7 +43,7 @@ _SIDES = (
 _TESTED = _SIDES[:2]  # between which stations, regions and the embargo are held apart
 
 
-def certify(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig, reach_h: float) -> dict[str, Any]:
+def report_split(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig, reach_h: float) -> dict[str, Any]:
     """Count what a split holds and prove that nothing stands on two sides.
 
     Every proof is recomputed from the tables, not taken from the way the split was drawn.
@@ -205,7 +205,7 @@ def _describe_sealed(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConf
     roles_by_sample = split.groupby("sample_id")["role"].agg(lambda roles: (roles == "purged").all())
     return {
         "fraction": spec.sealed_fraction,
-        "from_utc": _date(sealed_from(samples, spec)),
+        "from_utc": _date(locked_from(samples, spec)),
         "n_samples": len(ids),
         "n_event_groups": int(groups[groups.str.startswith(EVENT)].nunique()),
         "purged_at_the_border": int(roles_by_sample.sum()),

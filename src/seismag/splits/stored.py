@@ -12,11 +12,11 @@ import pandas as pd
 from seismag.config import SplitConfig
 from seismag.domain import DataError, UsageError
 from seismag.files import write_json_atomic
-from seismag.splits.assign import draw_split
-from seismag.splits.report import ROLES, certify
+from seismag.splits.assign import assign_split
+from seismag.splits.report import ROLES, report_split
 
 
-def load_or_draw_split(
+def load_or_assign_split(
     samples: pd.DataFrame, spec: SplitConfig, reach_h: float, dataset_id: str, directory: Path
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read ``directory/NAME.parquet``, or draw, certify and store it when it does not exist yet.
@@ -33,8 +33,8 @@ def load_or_draw_split(
     }
     if table_path.exists() and certificate_path.exists():
         return _read_split(table_path, certificate_path, samples, spec, rules)
-    split = draw_split(samples, spec, reach_h)
-    certificate = {**certify(samples, split, spec, reach_h), "made_for": rules}
+    split = assign_split(samples, spec, reach_h)
+    certificate = {**report_split(samples, split, spec, reach_h), "made_for": rules}
     if any((certificate["proof"] or {}).values()):
         raise DataError(f"split {spec.name}: the purge left overlaps: {certificate['proof']}. Please report this.")
     require_usable_folds(samples, split, spec)
@@ -92,7 +92,7 @@ def _read_split(
         raise DataError(f"{table_path}: differs from its certificate. {way_out}")
     if not _is_complete(samples, split, spec):
         raise DataError(f"{table_path}: does not give each sample its group and one role in each fold. {way_out}")
-    found = certify(samples, split, spec, rules["reach_h"])
+    found = report_split(samples, split, spec, rules["reach_h"])
     if any((found["proof"] or {}).values()):
         raise DataError(f"{table_path}: windows overlap between roles, so it proves nothing. {way_out}")
     stated = {key: certificate[key] for key in certificate if key not in ("made_for", "table_sha256")}

@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.arrays import Float32Array, IntArray
 from seismag.config import AugmentConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.spectrogram.compute import PAIRS
 from seismag.training.channels import power_of_decibel
 
-Floats = NDArray[np.float32]
 Complexes = NDArray[np.complex64]
-IntArray = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 SECTOR_DEG = 45.0
@@ -49,7 +48,7 @@ def batch_generator(seed: int, epoch: int, first_index: int) -> np.random.Genera
 
 def augment_spectra(
     power_db: NDArray[Any], phasors: NDArray[Any] | None, spec: AugmentConfig, rng: np.random.Generator
-) -> tuple[Floats, Floats | None, int]:
+) -> tuple[Float32Array, Float32Array | None, int]:
     """Rotate, disturb, shift and amplify one window.
 
     Args:
@@ -87,7 +86,7 @@ def augment_spectra(
     return power_db, phasors, sectors
 
 
-def rotate_field(power: Floats, cross: Complexes, angle_deg: float) -> tuple[Floats, Complexes]:
+def rotate_field(power: Float32Array, cross: Complexes, angle_deg: float) -> tuple[Float32Array, Complexes]:
     """Turn the horizontal field, and with it its source, clockwise seen from above (from X over Y).
 
     X' = c X - s Y, Y' = s X + c Y, with c and s cosine and sine of the angle; a source at azimuth a then lies at
@@ -115,7 +114,7 @@ def rotate_field(power: Floats, cross: Complexes, angle_deg: float) -> tuple[Flo
     return np.stack(turned), np.stack(crossed)
 
 
-def turn_azimuth(y_azimuth: IntArray, sectors: IntArray | int) -> IntArray:
+def rotate_azimuth(y_azimuth: IntArray, sectors: IntArray | int) -> IntArray:
     """Move azimuth classes clockwise by whole sectors; Normal has no azimuth and stays.
 
     The field turns by multiples of 45 degrees only: whatever the azimuth within its sector, the class then moves by
@@ -125,8 +124,8 @@ def turn_azimuth(y_azimuth: IntArray, sectors: IntArray | int) -> IntArray:
 
 
 def add_noise(
-    power: Floats, cross: Complexes | None, snr_db: float, rng: np.random.Generator
-) -> tuple[Floats, Complexes | None]:
+    power: Float32Array, cross: Complexes | None, snr_db: float, rng: np.random.Generator
+) -> tuple[Float32Array, Complexes | None]:
     """Add sensor noise, independent between components, at a signal-to-noise ratio that holds in every row.
 
     The spectrum of Gaussian noise is complex Gaussian: its power in one segment is exponential (chi-squared with two
@@ -152,7 +151,7 @@ def add_noise(
     return noisy, cross + np.stack([np.conj(noise[a]) * noise[b] for _, a, b in PAIRS])
 
 
-def shift_in_time(values: Floats, columns: int) -> Floats:
+def shift_in_time(values: Float32Array, columns: int) -> Float32Array:
     """Move (..., T) to later columns, to earlier ones if negative; what comes in at the edge is masked (NaN)."""
     result = np.full_like(values, np.nan)
     size = values.shape[-1]
@@ -216,8 +215,8 @@ def grid_mask(n_rows: int, n_columns: int, cells: int, ratio: float, rng: np.ran
 
 
 def mix_batch(
-    x: Floats, labels: tuple[IntArray, IntArray], spec: AugmentConfig, rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats]:
+    x: Float32Array, labels: tuple[IntArray, IntArray], spec: AugmentConfig, rng: np.random.Generator
+) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Mix each window of a batch with another one by MixUp or CutMix; both tasks are mixed in the same shares.
 
     Where both are on, each batch takes one of them, either with probability 1/2.
@@ -246,14 +245,14 @@ def mix_batch(
     return mixed, blend(magnitude, magnitude[partner], share), blend(azimuth, azimuth[partner], share)
 
 
-def one_hot(y: IntArray, n_classes: int) -> Floats:
+def one_hot(y: IntArray, n_classes: int) -> Float32Array:
     """Write class indices (B,) as shares (B, k)."""
     result = np.zeros((len(y), n_classes), dtype=np.float32)
     result[np.arange(len(y)), y] = 1.0
     return result
 
 
-def blend(values: Floats, others: Floats, share: float) -> Floats:
+def blend(values: Float32Array, others: Float32Array, share: float) -> Float32Array:
     """MixUp: share * values + (1 - share) * others.
 
     Source: Zhang et al. (2018), arXiv:1710.09412. On scaled dB: what is mixed is the view, not the field.
@@ -261,7 +260,9 @@ def blend(values: Floats, others: Floats, share: float) -> Floats:
     return np.float32(share) * values + np.float32(1.0 - share) * others
 
 
-def cut_and_paste(x: Floats, others: Floats, share: float, rng: np.random.Generator) -> tuple[Floats, float]:
+def cut_and_paste(
+    x: Float32Array, others: Float32Array, share: float, rng: np.random.Generator
+) -> tuple[Float32Array, float]:
     """CutMix: replace a box of (B, C, F, T) by the same rows and columns of other windows.
 
     Args:
@@ -285,7 +286,7 @@ def cut_and_paste(x: Floats, others: Floats, share: float, rng: np.random.Genera
     return mixed, 1.0 - pasted / (x.shape[-2] * x.shape[-1])
 
 
-def _cross_of(power_db: Floats, phasors: Floats | None) -> Complexes | None:
+def _cross_of(power_db: Float32Array, phasors: Float32Array | None) -> Complexes | None:
     """Cross-spectra (3, F, T) in nT^2/Hz: phasor * sqrt(P_a P_b)."""
     if phasors is None:
         return None
@@ -294,7 +295,7 @@ def _cross_of(power_db: Floats, phasors: Floats | None) -> Complexes | None:
     return np.stack([unit[pair] * (amplitude[a] * amplitude[b]) for pair, (_, a, b) in enumerate(PAIRS)])
 
 
-def _decibel_and_phasors(power: Floats, cross: Complexes | None) -> tuple[Floats, Floats | None]:
+def _decibel_and_phasors(power: Float32Array, cross: Complexes | None) -> tuple[Float32Array, Float32Array | None]:
     """Inverse of ``power_of_decibel`` and ``_cross_of``; a phasor longer than 1 (by rounding) is cut to 1."""
     power = np.maximum(power, _POWER_FLOOR)  # NaN stays NaN
     power_db = np.float32(10) * np.log10(power)

@@ -22,14 +22,14 @@ from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_if_asked
 from seismag.scoring.study import draw_figures, make_folder
 from seismag.scoring.text import format_summary
-from seismag.splits import NAIVE_WARNING, load_or_draw_split
+from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.training.checkpoint import UNKNOWN, copy_checkpoint
 from seismag.training.crossval_results import describe_folds, final_document, fold_document
 from seismag.training.fold_runs import FoldTask, find_run, fold_config, train_folds
 from seismag.training.run import (
     SPLITS_DIR,
     UNKNOWN_TRAINING,
-    judge_predictions,
+    evaluate_in_store,
     reach_h,
     require_samples,
 )
@@ -93,7 +93,7 @@ def run_crossval(
         SeismagError: data, split or settings are of no use; a failing fold is part of the result instead.
     """
     store = require_samples(open_store(store_path))
-    split, certificate = load_or_draw_split(
+    split, certificate = load_or_assign_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
     numbers = sorted(int(fold) for fold in split["fold"].unique())
@@ -117,7 +117,7 @@ def run_crossval(
     results = out or Path(f"{config.split.method}_convnext_results")
     make_folder(results)  # before the hours of training, not after them
     runs, failed = _train(tasks, chosen, workers, scheduler, progress)
-    documents = {fold: _judge_fold(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
+    documents = {fold: _score_fold(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
     _remove_other_studies(results, documents)
     for fold, document in documents.items():
         write_json_atomic(results / f"fold_{fold}.json", document)
@@ -218,21 +218,21 @@ def _train(
     return dict(sorted(runs.items())), failed
 
 
-def _judge_fold(
+def _score_fold(
     fold: int, run: Run, store: Store, split: pd.DataFrame, config: Config, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """The document of a fold; its run's metrics hold where they were computed by the same section evaluate."""
     if run.config().evaluate == config.evaluate:
         metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     else:
-        metrics = judge_predictions(store, pd.read_parquet(run.predictions), split, config.evaluate)
+        metrics = evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
     return fold_document(fold, metrics, facts)
 
 
 def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path) -> dict[str, Any]:
     """Write the joint table with its embeddings, judge its test windows, and draw the figures."""
     table = pd.concat([pd.read_parquet(run.predictions) for run in runs], ignore_index=True)
-    metrics = judge_predictions(store, table, split, config.evaluate)
+    metrics = evaluate_in_store(store, table, split, config.evaluate)
     if any(read_card(run.best_model).get("training_data") == UNKNOWN for run in runs):
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
     with atomic_path(results / "embeddings.npy") as temporary:

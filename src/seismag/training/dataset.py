@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from seismag.arrays import IntArray
 from seismag.config import AugmentConfig, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.training import augmentation as augment
@@ -21,7 +22,6 @@ from seismag.training.channels import coherency_channels, input_channels, requir
 from seismag.training.scaling import Scaling
 from seismag.windows.store import read_samples
 
-IntArray = NDArray[np.int64]
 Sample = tuple[Tensor, Tensor, Tensor]
 Draw = int | tuple[int, int]  # a position, or an epoch and a position
 
@@ -229,7 +229,7 @@ class SpectrogramDataset(Dataset[Sample]):
         """
         if not self.augment.rotate:
             return self.y_azimuth
-        return np.concatenate([augment.turn_azimuth(self.y_azimuth, sectors) for sectors in range(augment.N_SECTORS)])
+        return np.concatenate([augment.rotate_azimuth(self.y_azimuth, sectors) for sectors in range(augment.N_SECTORS)])
 
     @property
     def _augments_windows(self) -> bool:
@@ -248,7 +248,7 @@ class SpectrogramDataset(Dataset[Sample]):
         ]
         sectors = np.array([part[2] for part in parts], dtype=np.int64)
         changed = None if phasors is None else np.stack([part[1] for part in parts if part[1] is not None])
-        return np.stack([part[0] for part in parts]), changed, (labels[0], augment.turn_azimuth(labels[1], sectors))
+        return np.stack([part[0] for part in parts]), changed, (labels[0], augment.rotate_azimuth(labels[1], sectors))
 
     def _preload(self) -> None:
         arrays = self._open()

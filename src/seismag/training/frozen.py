@@ -18,7 +18,7 @@ from seismag.training.depth import cut_before_last_stage
 from seismag.training.directional import directional_statistics
 from seismag.training.model import ConvNeXtMultiTask, FrozenFeatures
 
-KeptSample = tuple[Tensor, Tensor, Tensor, Tensor]
+CachedSample = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class FrozenPart:
@@ -59,7 +59,7 @@ class FrozenPart:
         return features, directional_statistics(x).flatten(1)
 
 
-class KeptFeatures(Dataset[KeptSample]):
+class CachedFeatures(Dataset[CachedSample]):
     """Features of the frozen part with the labels of their windows, in memory."""
 
     def __init__(self, features: Tensor, statistics: Tensor, labels: tuple[Tensor, Tensor]) -> None:
@@ -70,13 +70,13 @@ class KeptFeatures(Dataset[KeptSample]):
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, position: Draw) -> KeptSample:
+    def __getitem__(self, position: Draw) -> CachedSample:
         """Features, directional statistics and the two class indices of one window."""
         place = position[1] if isinstance(position, tuple) else position
         return self.features[place], self.statistics[place], self.labels[0][place], self.labels[1][place]
 
 
-def keep_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainConfig) -> KeptFeatures:
+def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainConfig) -> CachedFeatures:
     """Compute what the frozen part says of each window, on a GPU where there is one.
 
     Args:
@@ -103,4 +103,4 @@ def keep_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainCo
         kept.append((features, statistics))
     part.model.cpu().train()
     labels = (torch.from_numpy(np.asarray(windows.y_magnitude)), torch.from_numpy(np.asarray(windows.y_azimuth)))
-    return KeptFeatures(torch.cat([f for f, _ in kept]), torch.cat([s for _, s in kept]), labels)
+    return CachedFeatures(torch.cat([f for f, _ in kept]), torch.cat([s for _, s in kept]), labels)

@@ -61,7 +61,7 @@ class RunWriter(Callback):
         record = history[-1]
         # best before latest: a crash in between repeats the epoch, and writes the same best model again
         if is_best:
-            with pl_module.judged_weights():
+            with pl_module.evaluated_weights():
                 save_checkpoint(
                     self.run.best_model, pl_module.model, pl_module.scaling, pl_module.card, pl_module.trained_on
                 )

@@ -20,8 +20,8 @@ from seismag.parallel import Progress, silent
 from seismag.runs import git_state
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.study import draw_figures
-from seismag.splits import draw_split
-from seismag.splits.access_log import append_entry, read_ledger, sealed_state
+from seismag.splits import assign_split
+from seismag.splits.access_log import append_entry, holdout_state, read_ledger
 from seismag.training.channels import require_cross
 from seismag.training.checkpoint import UNKNOWN, LoadedModel, check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_with_embeddings
@@ -32,7 +32,7 @@ SEALED = "sealed"
 
 
 @dataclass(frozen=True)
-class SealedQuestion:
+class HoldoutQuestion:
     """What is to be looked at, and why; nothing of it has been looked at yet.
 
     Attributes:
@@ -54,7 +54,7 @@ class SealedQuestion:
 
 
 @dataclass(frozen=True)
-class Look:
+class Unblinding:
     """What a look gives: metrics with the key ``sealed``, and predictions (role sealed) with their embeddings."""
 
     metrics: dict[str, Any]
@@ -62,7 +62,7 @@ class Look:
     embeddings: NDArray[np.float32]
 
 
-def open_question(model: Path, store_path: Path, purpose: str | None, spec: SplitConfig) -> SealedQuestion:
+def open_question(model: Path, store_path: Path, purpose: str | None, spec: SplitConfig) -> HoldoutQuestion:
     """Make ready a look at the sealed windows of a store; nothing is recorded or predicted.
 
     Args:
@@ -81,8 +81,8 @@ def open_question(model: Path, store_path: Path, purpose: str | None, spec: Spli
     store, loaded = open_store(store_path), load_checkpoint(model)
     own = loaded.card["dataset_id"] == store.attributes["dataset_id"]
     spec = SplitConfig(**loaded.card["split"]) if own else spec
-    split = draw_split(store.samples, spec, reach_h(store))
-    question = SealedQuestion(loaded, store, split[split["fold"] == spec.fold], purpose.strip())
+    split = assign_split(store.samples, spec, reach_h(store))
+    question = HoldoutQuestion(loaded, store, split[split["fold"] == spec.fold], purpose.strip())
     if question.sealed_ids.empty:
         raise UsageError(
             f"{store_path}: no window is sealed in the split of {'the model' if own else 'this command'}. "
@@ -94,12 +94,12 @@ def open_question(model: Path, store_path: Path, purpose: str | None, spec: Spli
     return question
 
 
-def look(question: SealedQuestion, config: EvaluateConfig, progress: Progress = silent) -> Look:
+def look(question: HoldoutQuestion, config: EvaluateConfig, progress: Progress = silent) -> Unblinding:
     """Record a look, then predict and judge the sealed windows, then record its p-values.
 
     The entry is on the disk before the first window is predicted, so a look that breaks off counts as well.
     Intervals are given at the confidence 1 - (1 - confidence) / K and p-values are multiplied by K, the number of
-    looks at this store so far; ``sealed_state`` gives the earlier ones again, adjusted anew.
+    looks at this store so far; ``holdout_state`` gives the earlier ones again, adjusted anew.
 
     Args:
         question: from ``open_question``.
@@ -115,17 +115,17 @@ def look(question: SealedQuestion, config: EvaluateConfig, progress: Progress = 
     # judged as a test role; the table that is written says sealed, so that no later evaluation takes it for a test
     predictions, embeddings = predict_with_embeddings(question.loaded, store, positions, "test", progress=progress)
     predictions["fold"] = split["fold"].iloc[0]
-    looks = sealed_state(store.path)["looks"]
+    looks = holdout_state(store.path)["looks"]
     strict = config.model_copy(update={"confidence": 1 - (1 - config.confidence) / looks})
     metrics = evaluate_predictions(predictions, store.samples, split, strict)
     metrics["role"] = SEALED
     metrics["alarms"] = alarm_summary(predictions, store.samples, config)
     append_entry(store.path, {"kind": "result", "look": number, "p_values": _p_values(metrics["alarms"], config)})
-    metrics["sealed"] = {**sealed_state(store.path), "this_look": number, "purpose": question.purpose}
+    metrics["sealed"] = {**holdout_state(store.path), "this_look": number, "purpose": question.purpose}
     if looks > 1:
         sentence = f"Look {number} of {looks} at the sealed windows: intervals and p-values are adjusted for {looks}."
         metrics["warnings"] = [sentence, *metrics["warnings"]]
-    return Look(metrics, predictions.assign(role=SEALED), embeddings)
+    return Unblinding(metrics, predictions.assign(role=SEALED), embeddings)
 
 
 def make_folder(out: Path) -> None:
@@ -140,7 +140,7 @@ def make_folder(out: Path) -> None:
         raise UsageError(f"{out}: cannot be made ({error.strerror}). Choose another --out.") from error
 
 
-def write_look(given: Look, out: Path) -> None:
+def write_unblinding(given: Unblinding, out: Path) -> None:
     """Write metrics.json, predictions.parquet, embeddings.npy and figures into a folder that is there."""
     given.predictions.to_parquet(out / "predictions.parquet", index=False)
     np.save(out / "embeddings.npy", given.embeddings)
@@ -148,7 +148,7 @@ def write_look(given: Look, out: Path) -> None:
     draw_figures(given.metrics, out)
 
 
-def _require_unseen(question: SealedQuestion) -> None:
+def _require_unseen(question: HoldoutQuestion) -> None:
     ids = question.sealed_ids
     if question.loaded.card.get("training_data") == UNKNOWN:
         raise DataError(
@@ -163,7 +163,7 @@ def _require_unseen(question: SealedQuestion) -> None:
         )
 
 
-def _record_look(question: SealedQuestion) -> int:
+def _record_look(question: HoldoutQuestion) -> int:
     """Write the look down; returns its number, from 1."""
     loaded, store = question.loaded, question.store
     ids = sorted(question.sealed_ids)

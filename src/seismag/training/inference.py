@@ -9,17 +9,17 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from seismag.arrays import FloatArray, IntArray
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.files import atomic_path
 from seismag.parallel import Progress, silent
 from seismag.runs import Run
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
-from seismag.training.dataset import IntArray, StoreLike, class_indices, read_power, role_indices
+from seismag.training.dataset import StoreLike, class_indices, read_power, role_indices
 from seismag.training.scaling import Scaling
 from seismag.training.trailing import no_past_reason, past_windows, trailing_scaling
 
-FloatArray = NDArray[np.float64]
 PREDICTED_ROLES = ("val", "test")
 _SAMPLE_COLUMNS = ("sample_id", "split_group", "station", "start_utc", "event_id")
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seismag.arrays import IntArray
 from seismag.config import Config
 from seismag.domain import MAGNITUDE_CLASSES, SeismagError
-from seismag.training.dataset import IntArray, SpectrogramDataset, StoreLike, iterate_power
+from seismag.training.dataset import SpectrogramDataset, StoreLike, iterate_power
 from seismag.training.scaling import Scaling, fit_scaling
 from seismag.training.trailing import past_windows, trailing_scaling
 

@@ -71,7 +71,7 @@ class Training(lightning.LightningModule):
         self.history: list[EpochRecord] = []
         self.val_scores: EpochRecord = {}
         self._val_batches: list[tuple[Tensor, ...]] = []
-        self._judging = ExitStack()
+        self._evaluating = ExitStack()
 
     def configure_optimizers(self) -> Any:
         # of the model, and of the loss where it learns the tasks' weights
@@ -114,13 +114,13 @@ class Training(lightning.LightningModule):
             self.average.update(self.model)
 
     @contextmanager
-    def judged_weights(self) -> Iterator[None]:
+    def evaluated_weights(self) -> Iterator[None]:
         """Give the model the weights that validation judges and predictions use: the average where there is one."""
         with nullcontext() if self.average is None else self.average.in_place_of(self.model):
             yield
 
     def on_validation_epoch_start(self) -> None:
-        self._judging.enter_context(self.judged_weights())
+        self._evaluating.enter_context(self.evaluated_weights())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         *inputs, y_magnitude, y_azimuth = batch
@@ -128,7 +128,7 @@ class Training(lightning.LightningModule):
         self._val_batches.append((outputs.magnitude, outputs.azimuth, y_magnitude, y_azimuth))
 
     def on_validation_epoch_end(self) -> None:
-        self._judging.close()
+        self._evaluating.close()
         parts = [torch.cat(parts) for parts in zip(*self._val_batches, strict=True)]
         self._val_batches.clear()
         magnitude, azimuth, y_magnitude, y_azimuth = _of_all_processes(parts)
@@ -156,7 +156,7 @@ class Training(lightning.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        with self.judged_weights():
+        with self.evaluated_weights():
             content = checkpoint_content(self.model, self.scaling, self.card, self.trained_on)
             if self.average is not None and self.average.steps:  # the file is written after the block
                 content["model"] = {name: tensor.clone() for name, tensor in content["model"].items()}

@@ -10,15 +10,12 @@ import math
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from seismag.arrays import FloatArray, IntArray
 from seismag.config import TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.training.heads import LONE_PARAMETER_SCALE, N_CARDINALS, Outputs
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _SMALLEST_MISS = 1e-12  # of 1 - p: the focal factor has no derivative at 0 for an exponent below 1
 
@@ -67,7 +64,7 @@ def logit_adjustment(y_true: IntArray, n_classes: int, tau: float) -> FloatArray
     return tau * np.log(np.where(frequencies > 0, frequencies, frequencies.max()))
 
 
-def as_shares(y_true: Tensor, n_classes: int) -> Tensor:
+def as_soft_labels(y_true: Tensor, n_classes: int) -> Tensor:
     """Class indices (B,) as shares (B, k), one of them 1; shares are handed back as they are."""
     if y_true.is_floating_point():
         return y_true
@@ -128,14 +125,14 @@ class TaskLoss(nn.Module):
 
     def forward(self, scores: Tensor, y_true: Tensor) -> Tensor:
         """Loss (B,) of scores (B, k) and labels (B,) or (B, k)."""
-        shares = as_shares(y_true, self.n_classes)
+        shares = as_soft_labels(y_true, self.n_classes)
         if self.smoothing:
             shares = (1 - self.smoothing) * shares + self.smoothing * shares.sum(dim=1, keepdim=True) * self.smooth
         return class_loss(scores.float() + self.offsets, shares, self.weights, self.gamma)
 
     def of_role(self, scores: Tensor, y_true: Tensor) -> Tensor:
         """Weighted mean of -ln p over a whole role, whatever the form of the training loss; a scalar."""
-        shares = as_shares(y_true, self.n_classes).double()
+        shares = as_soft_labels(y_true, self.n_classes).double()
         weights = self.role_weights.double()
         return class_loss(scores, shares, weights).sum() / (weights * shares).sum()
 
@@ -228,7 +225,7 @@ class HierarchyLoss(nn.Module):
     def forward(self, scores: Tensor, y_azimuth: Tensor) -> Tensor:
         """Loss (B,) of azimuth scores (B, 9) and labels (B,) or (B, 9)."""
         log_p = scores.float().log_softmax(dim=1)
-        shares = as_shares(y_azimuth, len(AZIMUTH_CLASSES))
+        shares = as_soft_labels(y_azimuth, len(AZIMUTH_CLASSES))
         cardinal = log_p[:, 1:].unflatten(1, (N_CARDINALS, 2)).logsumexp(dim=2)  # (B, 4)
         of_cardinal = shares[:, 1:].unflatten(1, (N_CARDINALS, 2)).sum(dim=2)
         event = torch.stack([log_p[:, 0], cardinal.logsumexp(dim=1)], dim=1)  # (B, 2)

@@ -33,7 +33,7 @@ _WINDOWS = {
 _SAMPLE_ID = re.compile(r"^(?P<station>.+)-(?P<start>\d{4}-\d{2}-\d{2}T\d{2}.*)$")
 
 
-def judge_placebo(
+def evaluate_placebo(
     models: Sequence[Path], placebo_store: Path, spec: AuditConfig, progress: Progress = silent
 ) -> CheckResult:
     """Ask whether models rank placebo windows better than chance.

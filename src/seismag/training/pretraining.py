@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from seismag.arrays import IntArray
 from seismag.cards import write_card
 from seismag.config import Config, ModelConfig, PretrainConfig
 from seismag.domain import SeismagError, UsageError
@@ -37,7 +38,7 @@ from seismag.spectrogram.compute import PAIRS
 from seismag.training.backbones import create_backbone
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import FORMAT, build_card, read_content
-from seismag.training.dataset import Draw, EpochDraws, IntArray, StoreLike, iterate_power, read_power, role_indices
+from seismag.training.dataset import Draw, EpochDraws, StoreLike, iterate_power, read_power, role_indices
 from seismag.training.fit import plain_interrupt, quiet_lightning, require_precision
 from seismag.training.memory import memory_shortage_named
 from seismag.training.model import ConvNeXtMultiTask

@@ -21,12 +21,12 @@ from seismag.runs import Run, create_run, read_run, shrink_if_asked, tracked
 from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_training_curves
-from seismag.scoring.predictions import judged_rows, read_predictions
+from seismag.scoring.predictions import evaluated_rows, read_predictions
 from seismag.scoring.study import draw_figures, make_folder, write_metrics
-from seismag.splits import NAIVE_WARNING, draw_split, load_or_draw_split
-from seismag.splits.access_log import sealed_state
+from seismag.splits import NAIVE_WARNING, assign_split, load_or_assign_split
+from seismag.splits.access_log import holdout_state
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
-from seismag.splits.holdout import WAY_OUT, on_sealed_days
+from seismag.splits.holdout import REMEDY, on_locked_days
 from seismag.training.checkpoint import UNKNOWN, LoadedModel, is_image, load_checkpoint, record_metrics
 from seismag.training.dataset import role_indices
 from seismag.training.inference import predict_roles, predict_with_embeddings
@@ -59,9 +59,9 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     if small:
         log.warning(small)
     store = require_samples(open_store(store_path))
-    sealed_state(store.path)  # a damaged ledger of sealed looks is found before the work, not after it
+    holdout_state(store.path)  # a damaged ledger of sealed looks is found before the work, not after it
     refuse_placebo(store)
-    split, certificate = load_or_draw_split(
+    split, certificate = load_or_assign_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
     _say_split(certificate, config.split.fold)
@@ -78,7 +78,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
             pretrain_model(store, split, config, run, resume=resume is not None)
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
-        metrics = judge_predictions(store, predictions, split, config.evaluate)
+        metrics = evaluate_in_store(store, predictions, split, config.evaluate)
         if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
             metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
@@ -88,7 +88,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     return run
 
 
-def judge_model(
+def evaluate_model(
     model: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Predict with a stored model and judge it on windows that its training has not seen.
@@ -110,7 +110,7 @@ def judge_model(
         DataError: no window is unseen, or ``out`` cannot be made.
     """
     store = require_samples(open_store(store_path))
-    sealed_state(store.path)  # as above
+    holdout_state(store.path)  # as above
     loaded = load_checkpoint(model)
     indices, split = unseen_windows(loaded, store)
     if out is not None:
@@ -121,7 +121,7 @@ def judge_model(
         predictions = pd.concat([validation, predictions], ignore_index=True)
         embeddings = np.concatenate([of_validation, embeddings])
     progress("scores", 0, 1)
-    metrics = judge_predictions(store, predictions, split, config)
+    metrics = evaluate_in_store(store, predictions, split, config)
     progress("scores", 1, 1)
     if loaded.card.get("training_data") == UNKNOWN:
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
@@ -133,7 +133,7 @@ def judge_model(
     return metrics, predictions
 
 
-def judge_predictions(
+def evaluate_in_store(
     store: Store, predictions: pd.DataFrame, split: pd.DataFrame | None, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Judge predictions of a store's windows beside the baselines and the classical methods, and as alarms.
@@ -142,13 +142,13 @@ def judge_predictions(
         The content of metrics.json; ``classical`` holds the sentences on the classical methods, ``sealed`` how often
         sealed windows of the store were looked at.
     """
-    classical = classical_forecasts(store, judged_rows(predictions), split)
+    classical = classical_forecasts(store, evaluated_rows(predictions), split)
     metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables)
     alarms = alarm_summary(predictions, store.samples, config)
-    return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": sealed_state(store.path)}
+    return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path)}
 
 
-def judge_table_of_store(
+def evaluate_table_in_store(
     path: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
     """Judge a table of predictions beside the store that its windows come from; gives the content of metrics.json.
@@ -162,7 +162,7 @@ def judge_table_of_store(
         make_folder(out)
     predictions = read_predictions(path)
     progress("scores", 0, 1)
-    metrics = judge_predictions(open_store(store_path), predictions, None, config)
+    metrics = evaluate_in_store(open_store(store_path), predictions, None, config)
     progress("scores", 1, 1)
     if out is not None:
         write_metrics(metrics, out)
@@ -194,7 +194,7 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
                 f"{loaded.path}: {NAIVE_WARNING} What it claims stands in metrics.json of its run "
                 f"{loaded.card['run_id']}; judge it on another store, or train with split.method=loeo."
             )
-        split = draw_split(samples, spec, reach_h(store))
+        split = assign_split(samples, spec, reach_h(store))
         test = split.loc[(split["fold"] == spec.fold) & (split["role"] == "test"), "sample_id"]
         if not test[test.isin(loaded.trained_on)].empty:
             raise DataError(
@@ -202,13 +202,13 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame
                 "version of seismag. Train again, or judge its run's predictions.parquet with --predictions."
             )
         return samples.index[samples["sample_id"].isin(test)].to_numpy(), split
-    sealed = on_sealed_days(loaded.card, samples)
+    sealed = on_locked_days(loaded.card, samples)
     if sealed.all():
         raise DataError(
-            f"{store.path}: every window lies on a day that the study of {loaded.path} has sealed; {WAY_OUT}."
+            f"{store.path}: every window lies on a day that the study of {loaded.path} has sealed; {REMEDY}."
         )
     if sealed.any():
-        log.warning("left out: %d windows on days that the study of this model has sealed; %s", sealed.sum(), WAY_OUT)
+        log.warning("left out: %d windows on days that the study of this model has sealed; %s", sealed.sum(), REMEDY)
     seen = samples["sample_id"].isin(loaded.trained_on).to_numpy()
     related = seen | _related_to_training(loaded, store, seen) if loaded.trained_on else seen
     if (related | sealed).all():

@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.arrays import IntArray
 from seismag.config import TrainConfig
-from seismag.training.dataset import IntArray, StoreLike, iterate_power
+from seismag.training.dataset import StoreLike, iterate_power
 from seismag.training.scaling import MIN_STD_DB, Scaling
 
 MAD_TO_STD = 1.4826  # of a normal distribution

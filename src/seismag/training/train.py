@@ -13,14 +13,15 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
+from seismag.arrays import IntArray
 from seismag.config import Config, TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.runs import Run, update_provenance
-from seismag.splits.holdout import sealed_days
+from seismag.splits.holdout import locked_days
 from seismag.training.checkpoint import build_card, check_architecture, read_content
-from seismag.training.dataset import EpochDraws, IntArray, SpectrogramDataset, StoreLike, role_indices
+from seismag.training.dataset import EpochDraws, SpectrogramDataset, StoreLike, role_indices
 from seismag.training.fit import fit, require_precision
-from seismag.training.frozen import FrozenPart, keep_features
+from seismag.training.frozen import FrozenPart, compute_features
 from seismag.training.history import EpochRecord, is_finished
 from seismag.training.initial import HELD_ROLES, InitialWeights, read_initial, take_weights, unknown_training
 from seismag.training.inputs import RoleInputs, make_role_inputs
@@ -122,7 +123,7 @@ def train_model(
             history = list(read_content(run.latest_checkpoint)[0]["history"])
         else:
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
-            facts = {"sealed_days_utc": sealed_days(store.samples, split)}
+            facts = {"sealed_days_utc": locked_days(store.samples, split)}
             start = _Start(checkpoint, initial, tuple(map(str, seen)), facts)
             history = _run_epochs(store, inputs, config, run, start, _bar_wanted(progress), on_epoch)
     best = min(history, key=lambda record: record["val_loss"])
@@ -158,7 +159,10 @@ def _run_epochs(
         loss = MultiTaskLoss(inputs.train.y_magnitude, inputs.train.y_azimuth_drawn, config.train)
         roles: tuple[Any, Any] = (inputs.train, inputs.val)
         if frozen is not None and config.train.keeps_features:
-            roles = (keep_features(frozen, inputs.train, config.train), keep_features(frozen, inputs.val, config.train))
+            roles = (
+                compute_features(frozen, inputs.train, config.train),
+                compute_features(frozen, inputs.val, config.train),
+            )
         first_epoch = len(start.checkpoint["history"]) if start.checkpoint else 0
         loaders = _loaders(*roles, config.train, first_epoch)
         card, trained_on = build_card(store, config, run) | start.facts, start.seen

@@ -49,7 +49,7 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
                 "backbone": (settings.get("model") or {}).get("backbone"),
                 "differs_from_first": [f"{row['key']}={row['value']}" for row in setting_differences(first, settings)],
                 "val_loss": _best_loss(folder / "history.csv"),
-                "detection": _judged(folder / "metrics.json"),
+                "detection": _evaluated(folder / "metrics.json"),
             }
         )
     return {
@@ -119,7 +119,7 @@ def _best_loss(path: Path) -> float | None:
         return None  # it failed before its first epoch
 
 
-def _judged(path: Path) -> dict[str, Any] | None:
+def _evaluated(path: Path) -> dict[str, Any] | None:
     try:
         detection = json.loads(path.read_text(encoding="utf-8"))["detection"]
         return {

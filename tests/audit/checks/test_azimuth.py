@@ -10,8 +10,8 @@ from seismag.audit.checks.azimuth import (
     cell_recall,
     check_azimuth_collapse,
     check_symmetry_ceiling,
-    confusion_shares,
-    entropy_share,
+    confusion_fractions,
+    entropy_fraction,
 )
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 
@@ -44,18 +44,18 @@ def make_predictions(truth: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
 
 
 def test_entropy_by_hand():
-    assert entropy_share(np.arange(8)) == pytest.approx(1.0)
-    assert entropy_share(np.zeros(5, dtype=int)) == 0.0
-    assert entropy_share(np.array([0, 4])) == pytest.approx(1 / 3)  # one bit of three
+    assert entropy_fraction(np.arange(8)) == pytest.approx(1.0)
+    assert entropy_fraction(np.zeros(5, dtype=int)) == 0.0
+    assert entropy_fraction(np.array([0, 4])) == pytest.approx(1 / 3)  # one bit of three
 
 
 def test_images_of_a_direction_by_hand():
     # NE (1): reverse SW (5), mirrors NW (7, in the meridian) and SE (3, in the parallel)
-    shares = [confusion_shares(np.array([1]), np.array([p])) for p in range(8)]
+    shares = [confusion_fractions(np.array([1]), np.array([p])) for p in range(8)]
     kinds = ["".join(k[0] for k, v in s.items() if v) for s in shares]
     assert kinds == ["", "r", "", "m", "", "r", "", "m"]
     # N (0): its mirror in the parallel is its reverse S (4), its mirror in the meridian is itself
-    assert confusion_shares(np.array([0, 0]), np.array([0, 4])) == {"right": 0.5, "reverse": 0.5, "mirror": 0.0}
+    assert confusion_fractions(np.array([0, 0]), np.array([0, 4])) == {"right": 0.5, "reverse": 0.5, "mirror": 0.0}
 
 
 def test_recall_over_cells_by_hand():

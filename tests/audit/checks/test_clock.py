@@ -9,7 +9,7 @@ from seismag.audit.checks.clock import (
     check_clock,
     largest_change,
     null_of_largest,
-    set_back,
+    shift_clock,
     wave_hour,
 )
 
@@ -50,8 +50,8 @@ def test_setting_back_is_a_shift_of_the_hours(rng):
     assert (round(found), split) == (7, 9)
     assert score > 20
     late = np.arange(20) >= 9
-    assert set_back(sums)[~late] == pytest.approx(sums[~late])
-    assert set_back(sums)[late] == pytest.approx(sums_of(local_h[late] - found, power[late]))
+    assert shift_clock(sums)[~late] == pytest.approx(sums[~late])
+    assert shift_clock(sums)[late] == pytest.approx(sums_of(local_h[late] - found, power[late]))
 
 
 def test_p_is_uniform_where_the_clock_is_right(rng):

@@ -7,14 +7,14 @@ from sklearn.metrics import roc_auc_score
 
 from fixtures.geomagnetic_store import FAST, make_field, make_samples, make_store
 from fixtures.null_predictions import make_predictions
-from seismag.audit.checks.label_nulls import permute_within_station_season, refit_auc, refit_shuffled, slide_labels
+from seismag.audit.checks.label_nulls import permute_within_station_season, refit_auc, refit_shuffled, shift_labels
 from seismag.audit.checks.reference_model import folds_of
 from seismag.scoring.station_auc import (
     _permuted_units,
     permuted_auc,
     rank_windows,
     replace_labels,
-    slid_auc,
+    shifted_auc,
     station_auc,
 )
 
@@ -55,7 +55,7 @@ def test_slides_are_those_of_a_slow_turn_of_the_labels(samples, rng):
             here = np.flatnonzero(rows.station == number)
             label[here] = np.roll(label[here], int(slide * len(here)))
         slow.append(station_auc(replace_labels(rows, label)))
-    assert slid_auc(rows, slides) == pytest.approx(slow)
+    assert shifted_auc(rows, slides) == pytest.approx(slow)
     assert slow[0] == pytest.approx(station_auc(rows))
 
 
@@ -73,7 +73,7 @@ def test_groups_exchange_labels_as_a_whole_and_within_their_stratum(samples, rng
     assert units[list(range(50))].nunique(axis=1).min() == 2  # and each group gets either label
 
 
-@pytest.mark.parametrize("test", [slide_labels, permute_within_station_season])
+@pytest.mark.parametrize("test", [shift_labels, permute_within_station_season])
 def test_a_ranking_that_knows_the_events_beats_every_null(samples, rng, test):
     p_event = np.clip(0.3 + 0.3 * is_event(samples) + rng.normal(0, 0.1, len(samples)), 0, 1)
     result = test(make_predictions(samples, p_event), FAST)
@@ -84,7 +84,7 @@ def test_a_ranking_that_knows_the_events_beats_every_null(samples, rng, test):
     assert result.placebo_rate <= 0.25
 
 
-@pytest.mark.parametrize("test", [slide_labels, permute_within_station_season])
+@pytest.mark.parametrize("test", [shift_labels, permute_within_station_season])
 def test_a_ranking_that_knows_only_the_station_is_at_chance(samples, rng, test):
     p_event = np.where(samples["station"] == "GTO", 0.8, 0.2) + rng.uniform(0, 0.01, len(samples))
     result = test(make_predictions(samples, p_event), FAST)
@@ -99,13 +99,13 @@ def test_a_slow_change_that_knows_no_event_is_at_chance_for_slides(samples):
         noise = np.random.default_rng(seed).normal(size=len(samples))
         slow = np.convolve(noise, np.ones(8), "same")
         ordered = samples.sort_values(["station", "start_utc"])
-        p_values.append(slide_labels(make_predictions(ordered, 1 / (1 + np.exp(-slow))), FAST).p_value)
+        p_values.append(shift_labels(make_predictions(ordered, 1 / (1 + np.exp(-slow))), FAST).p_value)
     assert np.mean(np.array(p_values) <= 0.1) <= 0.3
 
 
 def test_too_few_pairs_are_undecided(samples):
     few = samples[samples["station"] == "GTO"].sort_values("start_utc").iloc[:10]
-    result = slide_labels(make_predictions(few, np.full(len(few), 0.5)), FAST)
+    result = shift_labels(make_predictions(few, np.full(len(few), 0.5)), FAST)
     assert result.p_value is None
     assert "100 are needed" in result.sentence
 

@@ -14,7 +14,7 @@ from seismag.audit.checks.permutation import (
     out_of_fold,
 )
 from seismag.audit.checks.permutation import (
-    test_codes as ask_codes,
+    compare_codes as ask_codes,
 )
 
 

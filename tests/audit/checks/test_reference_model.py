@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from fixtures.geomagnetic_store import make_field, make_samples, make_store
-from seismag.audit.checks.reference_model import band_features, field_features, folds_of, set_against_station
+from seismag.audit.checks.reference_model import band_features, field_features, folds_of, standardise_by_station
 from seismag.domain import DataError
 from seismag.scoring.linear_probe import RIDGE, out_of_fold_scores
 
@@ -50,7 +50,7 @@ def test_a_store_without_a_band_is_refused(rng):
 
 def test_features_are_set_against_their_station(rng):
     values = rng.normal(size=(40, 2)) + np.repeat([[0, 5], [9, 1]], 20, axis=0)
-    result = set_against_station(values, np.repeat(["GTO", "ALR"], 20))
+    result = standardise_by_station(values, np.repeat(["GTO", "ALR"], 20))
     assert result[:20].mean(axis=0) == pytest.approx([0, 0], abs=1e-12)
     assert result[20:].std(axis=0) == pytest.approx([1, 1])
 

@@ -24,7 +24,7 @@ from seismag.scoring.baselines.inputs import (
     fit_encoder,
     rule_inputs,
 )
-from seismag.scoring.baselines.logistic import hold_back
+from seismag.scoring.baselines.logistic import shrink_towards
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.metrics import balanced_accuracy, confusion_matrix, log_score
 from seismag.scoring.predictions import probability_columns
@@ -287,15 +287,15 @@ def test_hats_of_a_number_sum_to_one_and_are_constant_beyond_the_training() -> N
 
 def test_held_back_wholly_a_rule_gives_the_frequencies_and_not_at_all_itself() -> None:
     probs, overall = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0.6, 0.4])
-    assert hold_back(np.log(probs), overall, 0.0) == pytest.approx(np.tile(overall, (2, 1)))
-    assert hold_back(np.log(probs), overall, 1.0) == pytest.approx(probs)
+    assert shrink_towards(np.log(probs), overall, 0.0) == pytest.approx(np.tile(overall, (2, 1)))
+    assert shrink_towards(np.log(probs), overall, 1.0) == pytest.approx(probs)
     # half way: odds are the geometric mean, sqrt(9 x 1.5) : 1
-    assert hold_back(np.log(probs), overall, 0.5)[0, 0] == pytest.approx(13.5**0.5 / (1 + 13.5**0.5))
+    assert shrink_towards(np.log(probs), overall, 0.5)[0, 0] == pytest.approx(13.5**0.5 / (1 + 13.5**0.5))
 
 
 def test_a_rule_that_says_nothing_leaves_exact_ties_when_balanced() -> None:
     overall = np.array([0.1, 0.2, 0.7])
-    balanced = prior_balanced(hold_back(np.log(np.full((1, 3), 1 / 3)), overall, 0.0), overall)
+    balanced = prior_balanced(shrink_towards(np.log(np.full((1, 3), 1 / 3)), overall, 0.0), overall)
     assert balanced[0, 0] == balanced[0, 1] == balanced[0, 2]
 
 

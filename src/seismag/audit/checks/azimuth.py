@@ -21,12 +21,12 @@ from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES
 from seismag.estimate import CheckResult
 from seismag.scoring.metrics import balanced_accuracy, bootstrap_sums, cluster_confusion
-from seismag.scoring.predictions import judged_rows, task_probabilities, truth_index
+from seismag.scoring.predictions import evaluated_rows, task_probabilities, truth_index
 
 DIRECTIONS = AZIMUTH_CLASSES[1:]
 POWER_CAP, INDUCED_CAP = 0.375, 0.5
 LEAST_EVENT_WINDOWS, LEAST_GROUPS = 40, 10
-MATERIAL_SHARE = 0.15  # of the commonest prediction, above that of the truth
+MINIMUM_FRACTION = 0.15  # of the commonest prediction, above that of the truth
 LEAST_CELL = 5  # windows of a station and direction, for a recall within the station
 
 
@@ -55,7 +55,7 @@ def check_azimuth_collapse(predictions: pd.DataFrame, spec: AuditConfig) -> Chec
     placebo = _shares_of_drawn_directions(np.bincount(place), by_group.sum(axis=0), spec.placebos, rng)
     placebo_p = (1 + (null[None] >= placebo[:, None]).sum(axis=1)) / (1 + len(null))
     of_truth, commonest = float(np.bincount(truth).max() / len(truth)), DIRECTIONS[int(np.bincount(predicted).argmax())]
-    spread = {name: entropy_share(values) for name, values in (("predicted", predicted), ("truth", truth))}
+    spread = {name: entropy_fraction(values) for name, values in (("predicted", predicted), ("truth", truth))}
     return CheckResult(
         name="azimuth_collapse",
         sentence=(
@@ -69,7 +69,7 @@ def check_azimuth_collapse(predictions: pd.DataFrame, spec: AuditConfig) -> Chec
               "high": float(np.quantile(null, 0.975))},
         p_value=p_value,
         placebo_rate=float((placebo_p <= 0.05).mean()),
-        material=share - of_truth >= MATERIAL_SHARE,
+        material=share - of_truth >= MINIMUM_FRACTION,
         details={"entropy": spread, "commonest": commonest,
                  "predicted": _counts(predicted), "truth": _counts(truth)},
     )  # fmt: skip
@@ -101,7 +101,7 @@ def check_symmetry_ceiling(predictions: pd.DataFrame, model_input: str, spec: Au
     apart = pd.factorize(group * (1 + events["station"].max()) + events["station"].to_numpy())[0]
     placebo = _recall_at_ceiling(cell, apart, spec.placebos, rng)  # or at each station apart
     placebo_p = (1 + (null[None] >= placebo[:, None]).sum(axis=1)) / (1 + len(null))
-    shares = confusion_shares(truth, predicted)
+    shares = confusion_fractions(truth, predicted)
     details: dict[str, Any] = {
         "input": model_input, "power_cap": POWER_CAP, "induced_cap": INDUCED_CAP, "cells": n_cells, **shares,
         "balanced_accuracy": float(balanced_accuracy(_confusion(truth, predicted))),
@@ -122,14 +122,14 @@ def check_symmetry_ceiling(predictions: pd.DataFrame, model_input: str, spec: Au
     )  # fmt: skip
 
 
-def entropy_share(direction: IndexArray) -> float:
+def entropy_fraction(direction: IndexArray) -> float:
     """Shannon entropy of the directions, as a share of that of eight equal ones."""
     share = np.bincount(direction, minlength=len(DIRECTIONS)) / len(direction)
     filled = share[share > 0]
     return float(-(filled * np.log(filled)).sum() / np.log(len(DIRECTIONS)) + 0.0)
 
 
-def confusion_shares(truth: IndexArray, predicted: IndexArray) -> dict[str, float]:
+def confusion_fractions(truth: IndexArray, predicted: IndexArray) -> dict[str, float]:
     """Share of event windows given the right direction, its reverse, its mirror image in the meridian or the parallel.
 
     Directions are numbered from N clockwise. A direction on an axis is one of its own images; what is right counts as
@@ -154,7 +154,7 @@ def cell_recall(cell: IndexArray, hit: FloatArray) -> tuple[float, int]:
 
 def _event_windows(predictions: pd.DataFrame) -> pd.DataFrame | str:
     """Truth and prediction (0 to 7, from N clockwise), station and group of the event windows; or why not."""
-    judged = judged_rows(predictions)
+    judged = evaluated_rows(predictions)
     events = judged[judged["y_azimuth"] != "Normal"].reset_index(drop=True)
     table = pd.DataFrame({
         "truth": truth_index(events["y_magnitude"], events["y_azimuth"], "azimuth") - 1,

@@ -22,16 +22,16 @@ from seismag.audit.checks.permutation import (
     Index,
     NullTest,
     Scores,
+    compare_codes,
     cross_codes,
     draw_folds,
     out_of_fold,
-    test_codes,
 )
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 
 # of accuracy or balanced accuracy over their means where the class is shuffled, below which a small p fails no gate
-MATERIAL_GAIN = 0.03
+MINIMUM_GAIN = 0.03
 N_BINS = 6
 MAX_ERAS, MIN_ERA_DAYS = 8, 54.0  # an era holds at least two of the 27-day blocks of Normal windows
 _MIN_ROWS = 10
@@ -140,7 +140,7 @@ def check_class_by(family: str, features: Sequence[Feature], data: Labelled, nam
     codes = {feature.name: feature.code for feature in features}
     if 2 <= len(codes) <= 3:
         codes[" and ".join(codes)] = cross_codes(*codes.values())
-    found = test_codes(codes, data.labels, data.draws(name))
+    found = compare_codes(codes, data.labels, data.draws(name))
     sentence = f"{found.strongest} alone predicts the class out of fold with {_against_null(found, 'between groups')}."
     for feature in features:
         sentence += _places_text(feature, data)
@@ -155,7 +155,7 @@ def check_skill_above_station(station: Feature, others: Sequence[Feature], data:
     name = "skill_above_station"
     labels = dataclasses.replace(data.labels, stratum=station.code)
     codes = {f.name: cross_codes(station.code, f.code) for f in others}
-    found = test_codes(codes, labels, data.draws(name))
+    found = compare_codes(codes, labels, data.draws(name))
     table = pd.crosstab(station.code, data.labels.y).to_numpy()
     varied = int(((table > 0).sum(axis=1) > 1).sum())
     alone = data.scores(station.code)
@@ -181,7 +181,7 @@ def _result(name: str, sentence: str, found: NullTest, gates: bool, **details: f
         null=found.interval(),
         p_value=found.p_value,
         placebo_rate=found.placebo_rate,
-        material=found.accuracy_gain >= MATERIAL_GAIN,
+        material=found.accuracy_gain >= MINIMUM_GAIN,
         gates=gates,
         details={
             "column": found.strongest,

@@ -33,7 +33,7 @@ BLOCK_D = 5  # storms last days: the unit that is put in another order
 LEAST_WINDOWS, LEAST_BLOCKS = 40, 15  # of a station, to be asked
 LEAST_SIDE_BLOCKS = 6  # on either side of a change
 SEASONAL_H = 1.0  # by which the wave's hour may move without a fault
-MATERIAL_H = 3.0
+MINIMUM_SHIFT_H = 3.0
 PLAIN_ERRORS = 4.0  # of a change that is no chance
 MIDDAY_H, BY_DAY_H = 11.0, 5.0  # local hour of the peak, and how far from it is still by day
 LARGEST_ERROR_H = 2.0  # of a station's hour; beyond, its daily wave is too weak to ask
@@ -108,7 +108,7 @@ def check_clock(store: Store, spec: AuditConfig) -> CheckResult:
               "high": float(np.quantile(null, 0.975))},
         p_value=min(1.0, 2 * min(p_change, p_daytime)),
         placebo_rate=placebo_rate,
-        material=shift_h >= MATERIAL_H or p_daytime < p_change,
+        material=shift_h >= MINIMUM_SHIFT_H or p_daytime < p_change,
         gates=True,
         details=details,
     )  # fmt: skip
@@ -174,7 +174,7 @@ def null_of_largest(stations: list[StationDays], draws: int, rng: np.random.Gene
     """Draw the largest change of any station with the blocks of each, set to one hour, in another order: (draws,)."""
     largest = np.full(draws, -np.inf)
     for days in stations:
-        sums = set_back(days.sums)
+        sums = shift_clock(days.sums)
         chunk = max(1, _CHUNK_CELLS // sums.size)
         for first in range(0, draws, chunk):
             part = slice(first, min(first + chunk, draws))
@@ -183,13 +183,13 @@ def null_of_largest(stations: list[StationDays], draws: int, rng: np.random.Gene
     return largest
 
 
-def set_back(sums: FloatArray) -> FloatArray:
+def shift_clock(sums: FloatArray) -> FloatArray:
     """Turn the hours after the largest change back by it, where it is 3 h or more and beyond four standard errors.
 
     Smaller ones come by chance, and a null without them would be too narrow. sums: (b, 10) as in ``StationDays``.
     """
     score, shift_h, split = largest_change(sums)
-    if abs(shift_h) < MATERIAL_H or score < PLAIN_ERRORS:
+    if abs(shift_h) < MINIMUM_SHIFT_H or score < PLAIN_ERRORS:
         return sums
     u, v = np.cos(_HOUR * shift_h), np.sin(_HOUR * shift_h)
     n, c, s, y, cc, ss, cs, cy, sy, yy = sums[split:].T
@@ -340,9 +340,9 @@ def _sentence(details: dict[str, Any], changed: str, odd: str, n_stations: int) 
     others = [
         f"{code} {entry['largest_shift_h']:+.1f} h"
         for code, entry in stations.items()
-        if code != changed and abs(entry["largest_shift_h"]) >= MATERIAL_H and entry["score"] > 3
+        if code != changed and abs(entry["largest_shift_h"]) >= MINIMUM_SHIFT_H and entry["score"] > 3
     ]
-    if others and abs(stations[changed]["largest_shift_h"]) >= MATERIAL_H:
+    if others and abs(stations[changed]["largest_shift_h"]) >= MINIMUM_SHIFT_H:
         text += f"; also {', '.join(others)}"
     text += f". Furthest from midday peaks {odd}, at {stations[odd]['peak_local_h']:.1f} h local time"
     if details["p_daytime"] < 0.01:

@@ -25,11 +25,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray, IndexArray
-from seismag.audit.checks.reference_model import field_features, folds_of, set_against_station
+from seismag.audit.checks.reference_model import field_features, folds_of, standardise_by_station
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.linear_probe import out_of_fold_scores
-from seismag.scoring.predictions import judged_rows
+from seismag.scoring.predictions import evaluated_rows
 from seismag.scoring.station_auc import (
     _CHUNK_CELLS,
     PLACEBO_DRAWS,
@@ -42,7 +42,7 @@ from seismag.scoring.station_auc import (
     pooled_auc,
     rank_windows,
     replace_labels,
-    slid_auc,
+    shifted_auc,
     station_auc,
     summarise,
     too_few_pairs,
@@ -52,24 +52,24 @@ from seismag.windows.store import LEGACY_IMAGE, Store
 REFITS = 999
 
 
-def slide_labels(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
+def shift_labels(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
     """Compare P(Event) with labels that slid along time (``time_slide``, a note)."""
-    rows = rank_windows(judged_rows(predictions))
+    rows = rank_windows(evaluated_rows(predictions))
     if refusal := too_few_pairs("time_slide", rows):
         return refusal
     rng = np.random.default_rng([spec.seed, 31])
-    null = slid_auc(rows, _slides(spec.permutations, rng))
+    null = shifted_auc(rows, _slides(spec.permutations, rng))
     placebo = np.empty(spec.placebos)
     for number in range(spec.placebos):
         other = replace_labels(rows, _permuted_units(rows, rows.station, 1, rng)[0])
-        draws = slid_auc(other, _slides(PLACEBO_DRAWS, rng))
+        draws = shifted_auc(other, _slides(PLACEBO_DRAWS, rng))
         placebo[number] = _p_value(station_auc(other), draws)
     return summarise("time_slide", station_auc(rows), null, placebo, "the labels slide along time")
 
 
 def permute_within_station_season(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
     """Compare P(Event) with labels exchanged between groups of one station and season (``station_season``, a note)."""
-    rows = rank_windows(judged_rows(predictions))
+    rows = rank_windows(evaluated_rows(predictions))
     stratum = rows.station * 4 + rows.season
     how = "groups of one station and season exchange labels"
     return exchange_labels("station_season", rows, stratum, spec, how)
@@ -90,7 +90,7 @@ def refit_shuffled(store: Store, split: pd.DataFrame | None, spec: AuditConfig) 
     if store.attributes.get("origin") == LEGACY_IMAGE:
         return CheckResult(name, "The store holds pictures, whose levels are no power: the field is not described.")
     described = field_features(store)
-    values = set_against_station(described.values, store.samples["station"].to_numpy())
+    values = standardise_by_station(described.values, store.samples["station"].to_numpy())
     known = np.asarray(np.isfinite(values).all(axis=1))
     order = np.lexsort((store.samples["start_utc"], store.samples["station"]))
     order = order[known[order]]

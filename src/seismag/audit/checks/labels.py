@@ -18,7 +18,7 @@ from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, azimuth_classes, 
 from seismag.estimate import CheckResult
 
 NORMAL = "Normal"
-MATERIAL_RANK_CORRELATION = 0.5
+MINIMUM_RANK_CORRELATION = 0.5
 AZIMUTH_TOLERANCE_DEG = 2.0  # coordinates rounded to 0.1 degree move an azimuth by this at 300 km
 _MIN_EVENTS = 12  # of a class, below which a rank correlation is not asked
 _MAX_STARTS = 6
@@ -116,11 +116,11 @@ def check_azimuth_follows_magnitude(table: LabelTable, spec: AuditConfig) -> Che
         "azimuth_follows_magnitude",
         f"In class {class_name}, azimuth and magnitude have the rank correlation {rho:.2f} over {int(rows.sum())} of "
         f"{in_class} rows, from {day} on ({n_events} earthquakes), the strongest of all classes"
-        + (": these azimuths are made of magnitudes." if abs(rho) >= MATERIAL_RANK_CORRELATION else "."),
+        + (": these azimuths are made of magnitudes." if abs(rho) >= MINIMUM_RANK_CORRELATION else "."),
         statistic=rho,
         statistic_name="rank correlation of azimuth and magnitude within a class",
         p_value=float((1 + (largest >= best - 1e-9).sum()) / (1 + len(largest))),
-        material=abs(rho) >= MATERIAL_RANK_CORRELATION,
+        material=abs(rho) >= MINIMUM_RANK_CORRELATION,
         gates=True,
         details={"class": class_name, "rows": int(rows.sum()), "first_day": day, "draws": len(largest)},
     )

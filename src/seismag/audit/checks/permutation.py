@@ -140,7 +140,7 @@ def out_of_fold(code: Index, labels: GroupedLabels, folds: Index) -> Scores:
     return _mean_scores(counter, counter.own[None])
 
 
-def test_codes(codes: Mapping[str, Index], labels: GroupedLabels, draws: Draws) -> NullTest:
+def compare_codes(codes: Mapping[str, Index], labels: GroupedLabels, draws: Draws) -> NullTest:
     """Ask whether any of some codes tells more of the class than it does of a shuffled class.
 
     The same shuffles serve all codes; each is standardised by its null, and the largest counts (Westfall & Young).

@@ -32,7 +32,7 @@ CLOSE_D = 1.0
 CLOSE_KM, FAR_KM = 33.0, 165.0  # of one coordinate: within a sequence, and beyond nearly every one
 MOST_EVENTS = 1500
 LEAST_PAIRS = 3  # within a day and close in a coordinate; fewer cannot tell a slip from chance
-MATERIAL_EXCESS, MATERIAL_SHARE = 0.5, 0.1
+MINIMUM_EXCESS, MINIMUM_FRACTION = 0.5, 0.1
 AGREEMENT_KM, AGREEMENT_SHARE = 2.0, 0.01  # between stations: rounding, and 1 % of the distance for other ellipsoids
 PLACEBO_SCATTER_KM = 8.0
 LONGITUDE_TOLERANCE_DEG = 0.3  # of local_hour against the station table
@@ -102,7 +102,7 @@ def check_positions(samples: pd.DataFrame, spec: AuditConfig, catalog: pd.DataFr
               "high": float(np.quantile(null, 0.975))},
         p_value=p_value,
         placebo_rate=_placebo_rate(place_km, origin_d, both, null, spec.placebos, rng),
-        material=_is_material(single, float(null.mean()), both),
+        material=_is_above_minimum(single, float(null.mean()), both),
         gates=True,
         details=details,
     )  # fmt: skip
@@ -220,9 +220,9 @@ def _single(place_km: FloatArray, one: IndexArray, other: IndexArray) -> int:
     return int(agreement(place_km, one, other)[1:].sum())
 
 
-def _is_material(count: int, expected: float, both: int) -> bool:
+def _is_above_minimum(count: int, expected: float, both: int) -> bool:
     """Whether the excess is more than half of what chance brings, three pairs, and a tenth of the true sequences'."""
-    return count - expected > max(MATERIAL_EXCESS * expected, LEAST_PAIRS - 1, MATERIAL_SHARE * both)
+    return count - expected > max(MINIMUM_EXCESS * expected, LEAST_PAIRS - 1, MINIMUM_FRACTION * both)
 
 
 def _placebo_rate(

@@ -84,7 +84,7 @@ def band_features(power_db: NDArray[Any], rows: dict[str, NDArray[np.bool_]]) ->
     return features
 
 
-def set_against_station(values: FloatArray, station: NDArray[Any]) -> FloatArray:
+def standardise_by_station(values: FloatArray, station: NDArray[Any]) -> FloatArray:
     """Centre each feature on its station and divide by the station's deviation, without any label; NaN: one window."""
     result = np.full_like(values, np.nan)
     for rows in pd.Series(range(len(station))).groupby(np.asarray(station)).indices.values():

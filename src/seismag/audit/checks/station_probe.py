@@ -19,11 +19,11 @@ from seismag.config import AuditConfig
 from seismag.domain import DataError
 from seismag.estimate import CheckResult
 from seismag.scoring.linear_probe import PROBE_DIMENSIONS, probe_accuracy
-from seismag.scoring.predictions import judged_rows
+from seismag.scoring.predictions import evaluated_rows
 from seismag.scoring.station_auc import rank_windows, station_auc, too_few_pairs
 
 DRAWS = 199
-MATERIAL_ACCURACY = 0.1  # balanced, above the null's mean
+MINIMUM_ACCURACY_EFFECT = 0.1  # balanced, above the null's mean
 
 
 def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
@@ -47,7 +47,7 @@ def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, s
         )
     if not np.isfinite(embeddings).all():
         raise DataError("embeddings: a value is not finite. Predict again; a model that diverged has no embeddings.")
-    judged = judged_rows(predictions)
+    judged = evaluated_rows(predictions)
     place = predictions.index.get_indexer(predictions.index[predictions["role"] == judged["role"].iloc[0]])
     station, names = pd.factorize(judged["station"], sort=True)
     group = pd.factorize(judged["split_group"])[0]
@@ -84,6 +84,6 @@ def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, s
               "high": float(np.quantile(null, 0.975))},
         p_value=p_value,
         placebo_rate=float((placebo_p <= 0.05).mean()),
-        material=bool(found[0] - null.mean() >= MATERIAL_ACCURACY),
+        material=bool(found[0] - null.mean() >= MINIMUM_ACCURACY_EFFECT),
         details={"stations": len(names), "windows": len(judged), "auc_within_station": within, "draws": draws},
     )  # fmt: skip

@@ -37,7 +37,7 @@ class FittedRule:
     Attributes:
         logistic: None where training holds one class only, or no feature.
         overall: (k,) class frequencies of training.
-        share: see ``hold_back``.
+        share: see ``shrink_towards``.
     """
 
     logistic: LogisticRegression | None
@@ -46,7 +46,7 @@ class FittedRule:
 
     def predict(self, features: FloatArray) -> FloatArray:
         """Probabilities (n, k), held back."""
-        return hold_back(self.log_probs(features), self.overall, self.share)
+        return shrink_towards(self.log_probs(features), self.overall, self.share)
 
     def log_probs(self, features: FloatArray) -> FloatArray:
         """(n, k); classes that training lacks keep their smoothed frequency."""
@@ -106,10 +106,10 @@ def fit_rule(features: FloatArray, truth: IndexArray, groups: IndexArray, n_clas
         groups: (n,) numbers of the groups that count as one observation each.
         n_classes: k.
     """
-    return replace(_fit(features, truth, groups, n_classes), share=_choose_share(features, truth, groups, n_classes))
+    return replace(_fit(features, truth, groups, n_classes), share=_choose_fraction(features, truth, groups, n_classes))
 
 
-def hold_back(log_probs: FloatArray, overall: FloatArray, share: float) -> FloatArray:
+def shrink_towards(log_probs: FloatArray, overall: FloatArray, share: float) -> FloatArray:
     """Move probabilities towards the overall frequencies in logits: q^(1 - share) p^share, normalised.
 
     Args:
@@ -133,8 +133,8 @@ def _fit(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes:
     return FittedRule(logistic.fit(features, truth), overall)
 
 
-def _choose_share(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> float:
-    """The share of ``hold_back`` with the best log score on groups that were left out of the training windows."""
+def _choose_fraction(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> float:
+    """The share of ``shrink_towards`` with the best log score on groups that were left out of the training windows."""
     thin = _every_kth(len(truth), _INNER_ROWS)
     features, truth, groups = features[thin], truth[thin], groups[thin]
     n_folds = min(_INNER_FOLDS, len(np.unique(groups)))
@@ -146,7 +146,7 @@ def _choose_share(features: FloatArray, truth: IndexArray, groups: IndexArray, n
         parts.append((model.log_probs(features[left_out]), model.overall, truth[left_out]))
 
     def loss(share: float) -> float:
-        return -sum(float(row_log_scores(hold_back(log_probs, q, share), y).sum()) for log_probs, q, y in parts)
+        return -sum(float(row_log_scores(shrink_towards(log_probs, q, share), y).sum()) for log_probs, q, y in parts)
 
     best = float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.01}).x)
     return best if loss(best) < loss(0.0) else 0.0
