@@ -76,7 +76,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         day, head = Path(scratch) / "day.png", Path(scratch) / "page.png"
-        command = [sys.executable, "-m", "seismag.cli", "inspect", str(arguments.archive), "--plot", str(day)]
+        command = [sys.executable, "-m", "seismag", "inspect", str(arguments.archive), "--plot", str(day)]
         subprocess.run(command, check=True, capture_output=True)
         sources = {"day": day}
         if photograph(arguments.publication / "report.html", head):

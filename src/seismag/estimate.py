@@ -10,6 +10,30 @@ Verdict = Literal["pass", "fail", "note", "undecided", "skill", "no_skill"]
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A number with its interval and what it rests on.
+
+    Attributes:
+        value: None where it is undefined.
+        low, high: ends of the interval; None where there is none.
+        n: rows, or independent groups, that it was computed from.
+
+    Example:
+        >>> Estimate(0.25, 0.1, 0.4, n=120).to_json()
+        {'value': 0.25, 'low': 0.1, 'high': 0.4, 'n': 120}
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """The keys of every score in metrics.json."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """One test of the audit.
 

@@ -22,7 +22,7 @@ CONFIG = EvaluateConfig.model_validate({"bootstrap": 100})
 def test_the_command_prints_one_document_and_writes_its_files(tmp_path: Path, make_table: MakeTable) -> None:
     make_table().to_parquet(tmp_path / "predictions.parquet")
     done = subprocess.run(
-        [sys.executable, "-m", "seismag.cli", "alarms", "--predictions", tmp_path / "predictions.parquet",
+        [sys.executable, "-m", "seismag", "alarms", "--predictions", tmp_path / "predictions.parquet",
          "--out", tmp_path / "out", "--set", "evaluate.bootstrap=100", "--json"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip

@@ -397,7 +397,3 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     print(f"seismag: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()
