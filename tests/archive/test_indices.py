@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.counting import count_lines
 from seismag.archive.indices import SpaceWeatherIndex, read_index
 from seismag.domain import DataError
 
@@ -172,12 +172,10 @@ def test_extremes_agree_with_a_loop(values: list[float], windows: list[tuple[int
         np.testing.assert_array_equal(found, expected)
 
 
-def test_all_windows_of_24_stations_take_less_than_a_second(rng: np.random.Generator) -> None:
+def test_all_windows_of_24_stations_are_looked_up_without_a_loop(rng: np.random.Generator) -> None:
     index = make_index(list(rng.uniform(0, 9, 23_000)))
     starts = index.start_utc + rng.integers(0, 60_000, 230_088) * HOUR
-    begun = time.perf_counter()
-    index.maximum(starts, starts + 6 * HOUR)
-    assert time.perf_counter() - begun < 1.0
+    assert count_lines(lambda: index.maximum(starts, starts + 6 * HOUR)) < 1000
 
 
 KP_FILES = ["kp_2018_2026.csv.gz", "GFZ_Potsdam_Kp.csv.gz", "SW-All.csv.gz"]

@@ -217,6 +217,6 @@ def test_a_folder_that_is_no_store_is_an_error(tmp_path):
 
 def test_the_command_prints_one_json_document_and_nothing_else(day):
     done = subprocess.run([sys.executable, "-m", "seismag", "inspect", str(day[0]), "--json"],
-                          capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+                          capture_output=True, text=True, check=False)  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert set(json.loads(done.stdout)) >= FILE_KEYS

@@ -200,8 +200,8 @@ def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     for process in multiprocessing.active_children():
-        process.join(timeout=5)
-        assert process.exitcode is not None
+        process.join()
+        assert process.exitcode != 0  # not by the end of its sleep
 
 
 def test_resuming_in_several_processes_is_noted_once(
