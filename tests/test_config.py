@@ -1,12 +1,11 @@
 """The configuration: files, inheritance, overrides, and what is refused with which words."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from pydantic import ValidationError
 
+from fixtures.commands import run_seismag
 from seismag.config import Config, build_config, load_config
 from seismag.config.tree import parse_yaml
 from seismag.domain import UsageError
@@ -104,8 +103,7 @@ def test_all_problems_are_told_at_once():
 
 
 def test_the_command_exits_with_2_and_no_traceback():
-    command = [sys.executable, "-m", "seismag", "simulate", "--out", "/nonexistent/x", "--set", "simulate.dayz=1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_seismag("simulate", "--out", "/nonexistent/x", "--set", "simulate.dayz=1")
     assert done.returncode == 2
     assert done.stderr == "seismag: simulate.dayz: not a known key; did you mean days?\n"
     assert done.stdout == ""

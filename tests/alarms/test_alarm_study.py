@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from fixtures.commands import run_seismag
 from seismag.alarms.study import evaluate_alarms
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
@@ -21,10 +20,9 @@ CONFIG = EvaluateConfig.model_validate({"bootstrap": 100})
 
 def test_the_command_prints_one_document_and_writes_its_files(tmp_path: Path, make_table: MakeTable) -> None:
     make_table().to_parquet(tmp_path / "predictions.parquet")
-    done = subprocess.run(
-        [sys.executable, "-m", "seismag", "alarms", "--predictions", tmp_path / "predictions.parquet",
-         "--out", tmp_path / "out", "--set", "evaluate.bootstrap=100", "--json"],
-        capture_output=True, text=True, check=True,
+    done = run_seismag(
+        "alarms", "--predictions", tmp_path / "predictions.parquet", "--out", tmp_path / "out",
+        "--set", "evaluate.bootstrap=100", "--json",
     )  # fmt: skip
     printed = json.loads(done.stdout)
     assert printed == json.loads((tmp_path / "out" / "alarms.json").read_text())

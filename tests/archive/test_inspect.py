@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from fixtures.archive_files import (
     write_days,
     write_iaga,
 )
+from fixtures.commands import run_seismag
 from seismag.archive.inspect import describe_recording, inspect_recording
 from seismag.archive.quality import main_field
 from seismag.domain import DataError
@@ -216,7 +215,6 @@ def test_a_folder_that_is_no_store_is_an_error(tmp_path):
 
 
 def test_the_command_prints_one_json_document_and_nothing_else(day):
-    done = subprocess.run([sys.executable, "-m", "seismag", "inspect", str(day[0]), "--json"],
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = run_seismag("inspect", day[0], "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert set(json.loads(done.stdout)) >= FILE_KEYS

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from seismag.cli import main
+from fixtures.commands import run_script
+from fixtures.commands import run_seismag as run
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Finished(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture(autouse=True)
@@ -29,32 +19,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Run the command line in this process (an interpreter of its own costs a second each)."""
-
-    def run_main(*arguments: object) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["seismag", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGINT)
-        with pytest.raises(SystemExit) as end:
-            main()
-        signal.signal(signal.SIGINT, before)
-        written = capsys.readouterr()
-        return Finished(int(end.value.code or 0), written.out, written.err)
-
-    return run_main
-
-
-def test_list_prints_one_json_document_and_nothing_else(run):
+def test_list_prints_one_json_document_and_nothing_else():
     result = run("models", "list", "--json")
-    assert (json.loads(result.stdout), result.stderr, result.code) == ({"models": []}, "", 0)
+    assert (json.loads(result.stdout), result.stderr, result.returncode) == ({"models": []}, "", 0)
     assert "make demo" in run("models", "list").stdout
 
 
-def test_a_failed_verification_is_printed_and_ends_with_status_1(run, tmp_path):
+def test_a_failed_verification_is_printed_and_ends_with_status_1(tmp_path):
     (tmp_path / "m.pth").write_bytes(b"no model")
     result = run("models", "verify", "m.pth", "--json")
-    assert result.code == 1
+    assert result.returncode == 1
     (entry,) = json.loads(result.stdout)["models"]
     assert not entry["ok"]
     assert result.stderr == "seismag: 1 of 1 models failed the check: m.pth.\n"
@@ -63,7 +37,7 @@ def test_a_failed_verification_is_printed_and_ends_with_status_1(run, tmp_path):
 def test_the_script_of_earlier_systems_says_where_models_come_from():
     script = ROOT / "scripts" / "download_models.py"
     assert len(script.read_text().splitlines()) <= 10
-    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    result = run_script(script)
     assert result.returncode == 2
     assert all(way in result.stderr for way in ("make demo", "seismag train", "models fetch"))
     assert "Traceback" not in result.stderr
@@ -83,9 +57,9 @@ def test_the_script_of_earlier_systems_says_where_models_come_from():
         (["prepare", "--legacy", "x", "--out", "y"], 1, "x: no such folder"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_a_status(arguments, code, message, run):
+def test_a_mistake_is_one_sentence_and_a_status(arguments, code, message):
     result = run(*arguments)
-    assert result.code == code
+    assert result.returncode == code
     assert message in result.stderr
     assert result.stderr.startswith("seismag: ")
     assert "Traceback" not in result.stderr

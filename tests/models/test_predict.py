@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.commands import run_seismag as run
 from seismag.archive.quality import main_field
 from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, EvaluateConfig, build_config
@@ -206,11 +205,6 @@ def test_a_table_without_any_window_has_its_columns(model, tmp_path):
 def test_an_unknown_ending_names_those_that_work():
     with pytest.raises(UsageError, match=r"--out t\.xlsx: end it in \.csv, \.parquet or \.json"):
         require_ending(Path("t.xlsx"))
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from seismag.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_command_checks_the_ending_before_it_loads_the_model():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,15 +60,6 @@ def test_a_history_without_losses_is_refused(tmp_path: Path) -> None:
         draw_training_curves(tmp_path / "h.csv", tmp_path / "curve.png")
     with pytest.raises(DataError, match="cannot be read"):
         draw_training_curves(tmp_path / "absent.csv", tmp_path / "curve.png")
-
-
-def test_evaluation_loads_neither_torch_nor_pyplot() -> None:
-    code = (
-        "import sys, seismag.scoring.figure, seismag.scoring.compute;"
-        "print([name for name in ('torch', 'matplotlib.pyplot') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_of_a_rule_and_its_balanced_form_the_better_one_is_drawn() -> None:
