@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
-from seismag.data import catalogs
 
+from seismag.archive import catalogs
 from seismag.archive.catalogs import COLUMNS, bounding_box, cluster_window, decluster, read_catalogs
 from seismag.domain import DataError
 

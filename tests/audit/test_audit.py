@@ -121,7 +121,8 @@ def test_the_command_prints_the_report_and_ends_with_3_where_the_gate_fails(tmp_
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--table", "t.csv"], ["--data", "s", "--label", "x"], ["--data", "s", "--placebo", "p"]]
+    "arguments",
+    [[], ["--table", "t.csv"], ["--data", "s", "--label", "x"], ["--data", "s", "--set", "audit.placebo=[p]"]],
 )
 def test_options_that_do_not_belong_together_are_refused(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, ["audit", *arguments])

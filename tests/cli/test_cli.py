@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from seismag.validation import training_run
 
 from fixtures.commands import run_seismag as run
 from seismag.config import load_config
 from seismag.domain import SeismagError
 from seismag.recordings.frg604rc import encode_day
+from seismag.training import run as training_run
 
 SEISMAG = [sys.executable, "-c", "from seismag.cli import main; main()"]
 VERBS = ["demo", "simulate", "prepare", "inspect", "train", "predict", "evaluate", "alarms", "models"]
@@ -93,9 +93,10 @@ def test_a_plot_of_an_unknown_ending_is_refused_before_anything_is_read(name, tm
         (["train", "--data", "no-such-store"], 1, "no such store"),
         (["train", "--config", "no-such.yaml"], 2, "cannot be read"),
         (["evaluate"], 2, "--predictions"),
-        (["evaluate", "--sealed", "--purpose", "final"], 2, "--model FILE --data STORE --sealed"),
-        (["evaluate", "--model", "m.pth", "--data", "d", "--purpose", "final"], 2, "--sealed --purpose"),
-        (["evaluate", "--model", "m.pth", "--data", "d", "--sealed"], 2, "--purpose"),
+        (["unblind", "--model", "m.pth", "--data", "d"], 2, "--purpose"),
+        (["unblind", "--model", "m.pth", "--data", "d", "--purpose", " "], 2, "--purpose is empty"),
+        (["simulate", "--out", "x", "--workers", "none"], 2, "--workers none: give a number of processes"),
+        (["config", "nothing"], 2, "nothing: no such section; there are data, split"),
         (["alarms", "--predictions", "none.csv"], 1, "no such file"),
         (["evaluate", "--model", "none.pth", "--data", "none"], 1, "no such store"),
         (["predict", "x", "--model", "none.pth"], 1, "no such model"),
@@ -132,7 +133,7 @@ def test_injection_inspection_and_picture_of_an_archive(archive_of_a_day, tmp_pa
     out = tmp_path / "out"
     settings = ("simulate.earthquakes.catalog=" + str(tmp_path / "quakes.csv"), "simulate.emission.snr=100")
     arguments = [part for setting in settings for part in ("--set", setting)]
-    result = run("simulate", "--inject", archive_of_a_day, "--out", out, *arguments, "--json")
+    result = run("inject", archive_of_a_day, "--out", out, *arguments, "--json")
     assert result.returncode == 0, result.stderr
     assert "inject: 1 of 1" in result.stderr
     facts = json.loads(result.stdout)
@@ -181,14 +182,12 @@ def test_the_next_command_after_simulate_prepares_by_the_rules_of_the_scenario(t
 
 
 def test_injection_without_a_catalogue_or_an_event_writes_nothing(archive_of_a_day, tmp_path):
-    result = run(
-        "simulate", "--inject", archive_of_a_day, "--out", tmp_path / "out", "--set", "simulate.emission.snr=1"
-    )
+    result = run("inject", archive_of_a_day, "--out", tmp_path / "out", "--set", "simulate.emission.snr=1")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "--inject needs real earthquakes" in result.stderr
+    assert "inject needs real earthquakes" in result.stderr
     (tmp_path / "quakes.csv").write_text((tmp_path / "quakes.csv").read_text().replace("2025", "2015"))
     result = run(
-        "simulate", "--inject", archive_of_a_day, "--out", tmp_path / "out", "--set", "simulate.emission.snr=1",
+        "inject", archive_of_a_day, "--out", tmp_path / "out", "--set", "simulate.emission.snr=1",
         "--set", f"simulate.earthquakes.catalog={tmp_path / 'quakes.csv'}",
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (1, "")

@@ -44,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_figures() -> Iterator[None]:
     """Figures are not looked at here."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("crossval.draw_figures", "training_run.draw_figures", "training_run.draw_training_curves"):
-            patch.setattr(f"seismag.validation.{name}", lambda *_: None)
+        for name in ("crossval.draw_figures", "run.draw_figures", "run.draw_training_curves"):
+            patch.setattr(f"seismag.training.{name}", lambda *_: None)
         yield
 
 

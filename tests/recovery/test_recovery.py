@@ -158,7 +158,8 @@ def test_the_command_writes_table_figure_and_one_json_document(model, store_path
     archive = inputs.archive
     arguments = ["recover", "--model", str(model), "--archive", str(archive), "--data", str(store_path),
                  "--stations", str(archive / "stations.csv"), "--catalog", str(archive / "catalogue.csv"),
-                 "--snr", "10,1", "--windows", "3", "--false-alarms", "0.1", "--json",
+                 "--set", "recover.snr=[10.0,1.0]", "--set", "recover.windows=3", "--set",
+                 "recover.false_alarm_fraction=0.1", "--json",
                  "--out", str(folder / "out")]  # fmt: skip
     result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
     report = json.loads(result.stdout)
@@ -211,10 +212,8 @@ def test_files_of_formats_that_cannot_be_written_are_counted_and_named(model, st
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"snr": (0.0, 1.0)}, "--snr 0,1: each is a ratio of powers above 0"),
-        ({"snr": (-3.0,)}, "--snr -3: each is a ratio"),
-        ({"false_alarms": 1.5}, "--false-alarms 1.5: a share between 0 and 1"),
-        ({"windows": 0}, "--windows 0: at least 1"),
+        ({"snr": (0.0, 1.0)}, r"recover\.snr \[0\.0, 1\.0\]: each is a ratio of powers above 0"),
+        ({"snr": (-3.0,)}, r"recover\.snr \[-3\.0\]: each is a ratio"),
     ],
 )
 def test_an_impossible_plan_is_refused_with_the_limit(wrong, message):

@@ -248,7 +248,9 @@ KILLED = """
     from pathlib import Path
     import numpy as np
     from seismag.config import DataConfig
-    from seismag.data import inputs, prepare as stage, store as stores
+    from seismag.windows import inputs
+    from seismag.windows import prepare as stage
+    from seismag.windows import store as stores
     stage.SURVEY_FILES, stores.SHARD_SAMPLES = 5, 16
     archive, out, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     spec = DataConfig.model_validate_json(sys.argv[4])

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from seismag.config.data import DataConfig
 from seismag.config.section import Section
 from seismag.config.simulate import ArtefactConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
-from seismag.config.studies import AuditConfig, EvaluateConfig, SplitConfig
+from seismag.config.studies import AuditConfig, EvaluateConfig, RecoverConfig, SplitConfig
 from seismag.config.training import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
 from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
@@ -31,6 +31,7 @@ __all__ = [
     "Expectation",
     "ModelConfig",
     "PretrainConfig",
+    "RecoverConfig",
     "Section",
     "SimulateConfig",
     "SplitConfig",
@@ -50,6 +51,7 @@ class Config(Section):
     augment: AugmentConfig = Field(default_factory=AugmentConfig)  # type: ignore[arg-type]
     pretrain: PretrainConfig = Field(default_factory=PretrainConfig)  # type: ignore[arg-type]
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)  # type: ignore[arg-type]
+    recover: RecoverConfig = Field(default_factory=RecoverConfig)  # type: ignore[arg-type]
     audit: AuditConfig = Field(default_factory=AuditConfig)  # type: ignore[arg-type]
     simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
     expect: list[Expectation] = Field(default_factory=list, description="Of a scenario; nothing computes with it.")

@@ -65,6 +65,18 @@ class EvaluateConfig(Section):
     seed: int = Field(20260205, ge=0)
 
 
+class RecoverConfig(Section):
+    """The injection-recovery test (``seismag recover``)."""
+
+    snr: list[float] = Field(
+        [0.1, 0.3, 1.0, 3.0, 10.0, 30.0], description="Injected power over the quiet background of the station."
+    )
+    windows: int = Field(200, ge=1, description="Control windows that get emissions, of all models together.")
+    false_alarm_fraction: float = Field(
+        0.05, gt=0, lt=1, description="Fraction of control windows that may exceed the detection threshold."
+    )
+
+
 class AuditConfig(Section):
     """The questions of ``seismag audit``."""
 
@@ -74,5 +86,8 @@ class AuditConfig(Section):
     permutations: int = Field(9999, ge=999, description="Draws of each null; the smallest p is 1 / (draws + 1).")
     partitions: int = Field(20, ge=1, description="Seeded partitions into folds that an accuracy is averaged over.")
     folds: int = Field(10, ge=2, description="Folds of a partition, by group.")
+    features: list[str] = Field([], description="Of a table: columns that must not predict the class; []: by kind.")
+    placebo: list[str] = Field([], description="Of predictions: stores of placebo windows, predicted by their models.")
+    claim: str | None = Field(None, description="What is claimed; the audit report quotes it.")
     placebos: int = Field(200, ge=20, description="Data sets without a fault on which each test is tried.")
     seed: int = Field(20260205, ge=0)

@@ -33,10 +33,6 @@ class RecoveryPlan:
         wrong = [value for value in self.snr if not 0 < value < math.inf]
         if wrong or not self.snr:
             raise UsageError(
-                f"--snr {','.join(f'{value:g}' for value in self.snr)}: each is a ratio of powers above 0, e.g. "
-                "--snr 0.3,1,3,10. The windows without an emission are there in any case."
+                f"recover.snr {list(self.snr)}: each is a ratio of powers above 0, e.g. [0.3, 1, 3, 10]. Windows "
+                "without an emission are there in any case."
             )
-        if not 0 < self.false_alarms < 1:
-            raise UsageError(f"--false-alarms {self.false_alarms:g}: a share between 0 and 1, e.g. 0.05.")
-        if self.windows < 1:
-            raise UsageError(f"--windows {self.windows}: at least 1.")
