@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.legacy.weights import import_legacy, torchvision_name
 from seismag.models.predict_files import predict_recording
-from seismag.training import torch_compat  # noqa: F401  before torchvision
 from seismag.training.checkpoint import check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_power
 
