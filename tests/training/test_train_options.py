@@ -22,8 +22,9 @@ from seismag.config import Config, build_config
 from seismag.config.tree import read_config_tree
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import Run, create_run
-from seismag.training import processes
+from seismag.training import fit, processes
 from seismag.training.checkpoint import load_checkpoint
+from seismag.training.fit import has_native_bfloat16, resolve_precision
 from seismag.training.train import train_model
 
 QUIET = {"head_dropout": 0.0, "head_dropout_inner": 0.0, "backbone": "test_convnext"}
@@ -222,6 +223,56 @@ def test_float16_without_a_gpu_is_refused(
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"train\.precision 16-mixed needs a GPU.*bf16-mixed"):
         train(store, split, changed(config, precision="16-mixed"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "32-true"),
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16-mixed"),
+        ({"amx_bf16": True}, "bf16-mixed"),
+        ({"neon": True, "bf16": True}, "bf16-mixed"),
+        ({}, "32-true"),
+    ],
+)
+def test_automatic_precision_is_bfloat16_where_the_processor_has_it(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], precision: str
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    config = changed(config, precision="auto")
+    run = create_run(tmp_path, "trial", config)
+    assert resolve_precision(config, run).train.precision == precision
+    assert run.provenance()["precision"] == precision
+    assert run.config().train.precision == "auto"
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_automatic_precision_follows_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": not native})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native and not including_emulation)
+    assert has_native_bfloat16() is native
+
+
+def test_run_that_goes_on_elsewhere_keeps_the_precision_that_it_began_with(
+    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "has_native_bfloat16", lambda: True)
+    config = changed(config, {"model": QUIET}, precision="auto", epochs=1)
+    run, history = train(store, split, config, tmp_path / "auto")
+    _, bfloat16 = train(store, split, changed(config, precision="bf16-mixed"), tmp_path / "bf16")
+    _, float32 = train(store, split, changed(config, precision="32-true"), tmp_path / "plain")
+    assert history["train_loss"].tolist() == bfloat16["train_loss"].tolist() != float32["train_loss"].tolist()
+    assert run.provenance()["precision"] == "bf16-mixed"
+
+    monkeypatch.setattr(fit, "has_native_bfloat16", lambda: False)
+    train_model(store, split, config, run, resume=True, progress=False)
+    assert run.provenance()["precision"] == "bf16-mixed"
+    with pytest.raises(UsageError, match=r"train\.precision '32-true' now, 'auto' before"):
+        train_model(store, split, changed(config, precision="32-true"), run, resume=True, progress=False)
+    assert run.provenance()["precision"] == "bf16-mixed"
 
 
 def test_two_processes_train_like_one_with_batches_twice_as_large(

@@ -102,7 +102,9 @@ class TrainConfig(Section):
     resize: list[list[int]] = Field(
         [], description="[[epoch, cells], ...]: from this epoch on, average training windows over cells x cells."
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = Field(
+        "32-true", description="auto: bf16-mixed where processor or GPU computes in bfloat16 itself, else 32-true."
+    )
     compile: bool = Field(False, description="Compile the training step (torch.compile); pays off in long runs.")
     devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU; each takes batch_size windows a step.")
     num_workers: int = Field(0, ge=0, description="Data-loader processes.")

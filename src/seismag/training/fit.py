@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,12 +17,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from seismag.config import TrainConfig
+from seismag.config import Config, TrainConfig
 from seismag.domain import SeismagError, UsageError
-from seismag.runs import Run
+from seismag.runs import Run, update_provenance
 from seismag.training.history import EpochRecord, RunWriter
 from seismag.training.loop import Training
 from seismag.training.memory import memory_shortage_named
+from seismag.training.processes import in_group
 
 _EXPECTED_WARNINGS = (
     ".*does not have many workers.*",  # a small preloaded set is fastest without
@@ -34,16 +35,37 @@ _EXPECTED_WARNINGS = (
 )
 
 
-def require_precision(precision: str) -> None:
-    """Refuse float16 on a CPU, where Lightning would train in bfloat16 instead.
+_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # x86-64, the same, ARM64
+
+
+def resolve_precision(config: Config, run: Run) -> Config:
+    """Replace ``train.precision: auto`` by the precision of this machine, and record the precision of the run.
+
+    A run that goes on keeps the precision it began with, on any machine.
 
     Raises:
-        UsageError: there is no GPU for it.
+        UsageError: float16 without a GPU, where Lightning would train in bfloat16 instead.
     """
+    precision: str = config.train.precision
     if precision == "16-mixed" and not torch.accelerator.is_available():
         raise UsageError(
             "train.precision 16-mixed needs a GPU, and there is none. Set train.precision=bf16-mixed, or 32-true."
         )
+    if precision == "auto":
+        precision = run.provenance().get("precision") or ("bf16-mixed" if has_native_bfloat16() else "32-true")
+    if not in_group():
+        update_provenance(run, precision=precision)
+    return config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
+
+
+def has_native_bfloat16() -> bool:
+    """Whether the device that trains computes in bfloat16 itself; elsewhere it is emulated, at half the speed."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if torch.accelerator.is_available():
+        return False  # other accelerators have not been measured
+    flags: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
+    return any(flags.get(name, False) for name in _BFLOAT16_FLAGS)
 
 
 def fit(
@@ -69,7 +91,7 @@ def fit(
             callbacks=callbacks,
             devices=config.devices,
             max_epochs=config.epochs,
-            precision=config.precision,
+            precision=config.precision,  # type: ignore[arg-type]  # auto is resolved
             gradient_clip_val=config.gradient_clip,
             accumulate_grad_batches=config.accumulate,
             plugins=[LightningEnvironment()],  # the processes of train.devices, also inside a batch system

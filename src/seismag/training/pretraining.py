@@ -39,7 +39,7 @@ from seismag.training.backbones import create_backbone
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import FORMAT, build_card, read_content
 from seismag.training.dataset import Draw, EpochDraws, StoreLike, iterate_power, read_power, role_indices
-from seismag.training.fit import plain_interrupt, quiet_lightning, require_precision
+from seismag.training.fit import plain_interrupt, quiet_lightning, resolve_precision
 from seismag.training.memory import memory_shortage_named
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.optimiser import learning_rate_factor, parameter_groups
@@ -199,11 +199,11 @@ def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: R
         UsageError: the backbone is no ConvNeXt, the patches are too large, the settings changed on resuming.
         SeismagError: a role is empty, the other store was prepared differently, the loss is not a number.
     """
-    require_precision(config.train.precision)
     target = run.path / PRETRAINED
     if resume and target.exists():
         return target
     _require_settings(config, run, resume)
+    config = resolve_precision(config, run)
     source, indices = windows_to_see(store, split, config)
     role = role_indices(store.samples, split, config.split.fold, "train")
     scaling = fit_scaling(iterate_power(store.power, role))
@@ -359,7 +359,8 @@ def _fit(module: _Pretraining, windows: UnlabelledWindows, run: Run, config: Con
     with quiet_lightning(), plain_interrupt(), memory_shortage_named(batch):
         trainer = lightning.Trainer(
             default_root_dir=run.path, logger=False, callbacks=[_Writer(run)], devices=1,
-            max_epochs=config.pretrain.epochs, precision=config.train.precision,
+            max_epochs=config.pretrain.epochs,
+            precision=config.train.precision,  # type: ignore[arg-type]  # auto is resolved
             gradient_clip_val=config.train.gradient_clip, plugins=[LightningEnvironment()],
             enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
         )  # fmt: skip

@@ -20,7 +20,7 @@ from seismag.runs import Run, update_provenance
 from seismag.splits.holdout import locked_days
 from seismag.training.checkpoint import build_card, check_architecture, read_content
 from seismag.training.dataset import EpochDraws, SpectrogramDataset, StoreLike, role_indices
-from seismag.training.fit import fit, require_precision
+from seismag.training.fit import fit, resolve_precision
 from seismag.training.frozen import FrozenPart, compute_features
 from seismag.training.history import EpochRecord, is_finished
 from seismag.training.initial import HELD_ROLES, InitialWeights, read_initial, take_weights, unknown_training
@@ -97,9 +97,9 @@ def train_model(
     """
     refuse_placebo(store)
     require_devices(config.train.devices)
-    require_precision(config.train.precision)
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
+    resolved = resolve_precision(config, run)
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
     of_fold = split[split["fold"] == config.split.fold]
     held = of_fold[of_fold["role"].isin(HELD_ROLES)].set_index("sample_id")["role"].to_dict()
@@ -125,7 +125,7 @@ def train_model(
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
             facts = {"sealed_days_utc": locked_days(store.samples, split)}
             start = _Start(checkpoint, initial, tuple(map(str, seen)), facts)
-            history = _run_epochs(store, inputs, config, run, start, _bar_wanted(progress), on_epoch)
+            history = _run_epochs(store, inputs, resolved, run, start, _bar_wanted(progress), on_epoch)
     best = min(history, key=lambda record: record["val_loss"])
     stopped_early = len(history) < config.train.epochs
     return TrainingResult(run, pd.DataFrame(history), int(best["epoch"]), best["val_loss"], stopped_early, notes)
