@@ -20,7 +20,7 @@ from seismag.parallel import Progress
 from seismag.runs import Run
 from seismag.scoring.text import format_summary
 from seismag.simulate import simulate_archive
-from seismag.training.checkpoint import copy_checkpoint
+from seismag.training.crossval import DEFAULT_MODEL, update_default_model
 from seismag.training.run import SPLITS_DIR, evaluate_model, headline, run_training
 from seismag.windows.inputs import read_inputs
 from seismag.windows.prepare import prepare_store
@@ -28,7 +28,6 @@ from seismag.windows.store import SAMPLES_FILE, open_store
 
 ARCHIVE = Path("demo/archive")
 RESULTS = Path("demo")
-MODEL = Path("models/convnext_loeo_best.pth")
 AUDIT = RESULTS / "audit"
 
 
@@ -62,15 +61,16 @@ def run_demo(config: Config, workers: int, progress: Progress, say: Callable[[st
     say(_indent(prepared.describe()))
     say(f"3 of 6  train {config.model.backbone}, {config.train.epochs} epochs")
     run = run_training(config, store)
-    copy_checkpoint(run.best_model, MODEL)
+    if (replaced := update_default_model(run.best_model)) is not None:
+        say(f"        {DEFAULT_MODEL} replaces that of {replaced}")
     say("4 of 6  evaluate on the test windows (synthetic data with injected emissions: skill is expected)")
-    metrics, _ = evaluate_model(MODEL, store, config.evaluate, RESULTS / "evaluation", progress)
+    metrics, _ = evaluate_model(DEFAULT_MODEL, store, config.evaluate, RESULTS / "evaluation", progress)
     say(_indent(format_summary(metrics)))
     say("5 of 6  audit: what else could explain the scores")
     say(_indent(_audit(run, store, config)))
     say("6 of 6  predict one day file")
     day_file = sorted(ARCHIVE.glob("*/*.gz"))[-1]
-    predictions = predict_inputs(MODEL, [day_file], ARCHIVE / "stations.csv")
+    predictions = predict_inputs(DEFAULT_MODEL, [day_file], ARCHIVE / "stations.csv")
     write_predictions(predictions, RESULTS / "predictions.csv")
     say(_indent(describe_predictions(predictions)))
     seconds = time.perf_counter() - clock
@@ -101,7 +101,7 @@ def _files(store: Path, run: Run, day_file: Path) -> dict[str, tuple[Path, str]]
         "archive": (ARCHIVE, "day files, stations.csv, catalogue.csv, kp.csv, dst.csv, truth.parquet"),
         "store": (store, "the store: spectrograms, samples.parquet, rejected.csv"),
         "run": (short_path(run.path), "the run: history, predictions, metrics, figures"),
-        "model": (MODEL, "the model, with its model card beside it"),
+        "model": (DEFAULT_MODEL, "the model, with its model card beside it"),
         "evaluation": (RESULTS / "evaluation", "metrics.json and figures"),
         "predictions": (RESULTS / "predictions.csv", f"predictions for {day_file.name}"),
         "audit": (AUDIT / PAGE, "the audit report, beside audit.json"),

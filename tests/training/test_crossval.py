@@ -18,7 +18,7 @@ from seismag.models.registry import promote_model
 from seismag.runs import Run
 from seismag.splits import NAIVE_WARNING
 from seismag.training import fold_runs
-from seismag.training.checkpoint import load_checkpoint
+from seismag.training.checkpoint import copy_checkpoint, load_checkpoint
 from seismag.training.crossval import crossval_json, describe_crossval, parse_folds, require_folds, run_crossval
 from seismag.training.run import evaluate_model
 from seismag.windows.store import open_store
@@ -69,7 +69,7 @@ def test_results_of_all_folds_lie_where_the_design_says(state: Any, here: Path) 
     assert {
         "fold_1.json", "fold_2.json", "fold_3.json", "loeo_convnext_final_results.json", "predictions.parquet",
         "embeddings.npy", "metrics.json", "scores.png", "confusion_magnitude.png", "confusion_azimuth.png",
-        "reliability.png", "subsets.png",
+        "reliability.png", "subsets.png", "best_model.pth", "best_model.json",
     } == names  # fmt: skip
     final = json.loads((here / "loeo_convnext_results/loeo_convnext_final_results.json").read_text())
     keys = {"n_folds", "folds", "magnitude", "azimuth", "skill_above_best_baseline", "split_certificate", "run_ids"}
@@ -111,7 +111,9 @@ def test_the_exported_model_is_the_fold_with_the_lowest_validation_loss(state: A
     losses = {run: read_card(path)["val_loss"] for run, path in models.items()}
     card = read_card(here / MODEL)
     assert card["run_id"] == min(losses, key=lambda run: losses[run])
-    assert state.model == MODEL
+    assert state.model == Path("loeo_convnext_results/best_model.pth")
+    assert card["sha256"] == read_card(here / state.model)["sha256"]
+    assert crossval_json(state)["default_model"] == {"file": str(MODEL), "replaced": None}
 
 
 def test_pooled_skill_comes_first_and_the_places_last(state: Any) -> None:
@@ -120,7 +122,7 @@ def test_pooled_skill_comes_first_and_the_places_last(state: Any) -> None:
     first_score = next(i for i, line in enumerate(lines) if "balanced accuracy" in line)
     assert "skill above no-signal" in lines[first_score]
     assert first_score < 10
-    assert [line.split()[0] for line in lines[-4:]] == ["results", "final", "table", "model"]
+    assert [line.split()[0] for line in lines[-5:]] == ["results", "final", "table", "model", str(MODEL)]
     assert crossval_json(state)["complete"]
     require_folds(state)
 
@@ -137,12 +139,36 @@ def test_other_scores_are_asked_of_the_same_runs(
     monkeypatch.setattr(fold_runs, "run_training", no_training)
     config = settings()
     config = config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"confidence": 0.5})})
+    model = MODEL.read_bytes()
     again = run_crossval(config, store_path, out=tmp_path / "out")
+    assert again.model == tmp_path / "out" / "best_model.pth"
+    assert read_card(again.model)["run_id"] in again.final["run_ids"]
+    assert crossval_json(again)["default_model"] is None
+    assert str(MODEL) not in describe_crossval(again)
+    assert MODEL.read_bytes() == model
     assert again.final["confidence"] == 0.5
     narrow, wide = (s.final["azimuth"]["accuracy"]["pooled"] for s in (again, state))
     assert narrow["value"] == wide["value"]
     assert narrow["high"] - narrow["low"] < wide["high"] - wide["low"]
     assert again.folds[0]["azimuth"]["accuracy"]["mean"] == state.folds[0]["azimuth"]["accuracy"]["mean"]
+
+
+def test_the_default_study_says_whose_model_it_replaces(
+    state: Any, store_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fold_runs, "run_training", no_training)
+    best = read_card(MODEL)["run_id"]
+    other = next(run for run in state.final["run_ids"] if run != best)
+    copy_checkpoint(here / "experiments_convnext" / other / "best_model.pth", MODEL)
+    again = run_crossval(settings(), store_path)
+    assert describe_crossval(again).splitlines()[-1].split(maxsplit=1) == [
+        str(MODEL), f"(a copy; replaces that of run {other})"
+    ]  # fmt: skip
+    assert crossval_json(again)["default_model"]["replaced"] == f"run {other}"
+    assert read_card(MODEL)["run_id"] == best
+    MODEL.write_bytes(b"damaged")
+    assert run_crossval(settings(), store_path).replaced == "an unknown run (no valid card)"
+    assert run_crossval(settings(), store_path).replaced is None
 
 
 @pytest.mark.usefixtures("state")

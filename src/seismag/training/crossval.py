@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.cards import read_card
+from seismag.cards import card_path, read_card
 from seismag.config import Config
-from seismag.domain import DataError, UsageError
+from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import atomic_path, file_sha256, short_path, write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_if_asked
@@ -37,7 +37,8 @@ from seismag.windows.store import Store, open_store
 
 log = logging.getLogger(__name__)
 
-MODELS_DIR = Path("models")
+DEFAULT_MODEL = Path("models/convnext_loeo_best.pth")
+BEST_MODEL = "best_model.pth"  # among the results
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Crossval:
         failed: fold and reason.
         final: the document of all folds, and ``metrics`` of the joint table; None while a fold is not finished.
         model: the best fold's model, where one was exported.
+        updates_default: whether it also became ``models/convnext_loeo_best.pth``.
+        replaced: whose model that was before; None: there was none, or the same.
     """
 
     results: Path
@@ -64,6 +67,8 @@ class Crossval:
     final: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
     model: Path | None = None
+    updates_default: bool = False
+    replaced: str | None = None
 
 
 def run_crossval(
@@ -76,6 +81,9 @@ def run_crossval(
     progress: Progress = silent,
 ) -> Crossval:
     """Train and judge the folds of a split, and export what is finished.
+
+    The best fold's model lies among the results. The default study (leave-one-event-out, without ``out``) also makes it
+    ``models/convnext_loeo_best.pth``.
 
     A fold with a complete run on the same data, by the same split and the same settings is not trained again; an
     interrupted one goes on. Where all folds are finished, their test windows are judged together.
@@ -114,7 +122,7 @@ def run_crossval(
         )
         for fold in numbers
     }  # fmt: skip
-    results = out or Path(f"{config.split.method}_convnext_results")
+    results = out or _default_results(config.split.method)
     make_folder(results)  # before the hours of training, not after them
     runs, failed = _train(tasks, chosen, workers, scheduler, progress)
     documents = {fold: _score_fold(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
@@ -128,8 +136,13 @@ def run_crossval(
     metrics = _pool(list(runs.values()), store, split, config, results)
     final = final_document(state.folds, metrics, facts)
     write_json_atomic(results / _final_name(config.split.method), final)
-    model = _export_best(runs, config.split.method)
-    return replace(state, final=final, metrics=metrics, model=model)
+    state = replace(state, final=final, metrics=metrics)
+    if config.split.method == "naive":
+        return state  # its models stay in their runs
+    model = _export_best(runs, results)
+    if config.split.method != "loeo" or results != _default_results("loeo"):
+        return replace(state, model=model)
+    return replace(state, model=model, updates_default=True, replaced=update_default_model(model))
 
 
 def parse_folds(text: str | None, n_folds: int) -> list[int]:
@@ -169,6 +182,9 @@ def describe_crossval(state: Crossval) -> str:
     if state.model is not None:
         card = read_card(state.model)
         lines.append(f"model       {state.model} (fold {card['fold']}, validation loss {card['val_loss']:.3f})")
+    if state.updates_default:
+        before = "" if state.replaced is None else f"; replaces that of {state.replaced}"
+        lines.append(f"            {DEFAULT_MODEL} (a copy{before})")
     return "\n".join(lines)
 
 
@@ -181,6 +197,7 @@ def crossval_json(state: Crossval) -> dict[str, Any]:
         "failed": {str(fold): reason for fold, reason in sorted(state.failed.items())},
         "results": str(state.results),
         "model": None if state.model is None else str(state.model),
+        "default_model": {"file": str(DEFAULT_MODEL), "replaced": state.replaced} if state.updates_default else None,
     }
 
 
@@ -244,14 +261,27 @@ def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, re
     return metrics
 
 
-def _export_best(runs: dict[int, Run], method: str) -> Path | None:
-    """Copy the model of the fold with the lowest validation loss; test windows have no say. A naive one stays."""
-    if method == "naive":
-        return None
+def update_default_model(source: Path) -> str | None:
+    """Copy a model to ``models/convnext_loeo_best.pth``; gives the run whose model it replaces, None: of none."""
+    replaced = None
+    if DEFAULT_MODEL.is_file() and file_sha256(DEFAULT_MODEL) != file_sha256(source):
+        try:
+            replaced = f"run {read_card(DEFAULT_MODEL)['run_id']}"
+        except (SeismagError, KeyError):
+            replaced = "an unknown run (no valid card)"
+    copy_checkpoint(source, DEFAULT_MODEL)
+    return replaced
+
+
+def _default_results(method: str) -> Path:
+    return Path(f"{method}_convnext_results")
+
+
+def _export_best(runs: dict[int, Run], results: Path) -> Path:
+    """Copy the model of the fold with the lowest validation loss; test windows have no say."""
     best = min(runs, key=lambda fold: (float(read_card(runs[fold].best_model)["val_loss"]), fold))
-    target = MODELS_DIR / f"convnext_{method}_best.pth"
-    copy_checkpoint(runs[best].best_model, target)
-    return target
+    copy_checkpoint(runs[best].best_model, results / BEST_MODEL)
+    return results / BEST_MODEL
 
 
 def _remove_other_studies(results: Path, documents: dict[int, dict[str, Any]]) -> None:
@@ -268,7 +298,7 @@ def _remove_other_studies(results: Path, documents: dict[int, dict[str, Any]]) -
     if not stale:
         return
     log.warning("%s: replaces the results of other runs; those runs stay where they are", short_path(results))
-    joint = ("predictions.parquet", "embeddings.npy", "metrics.json")
+    joint = ("predictions.parquet", "embeddings.npy", "metrics.json", BEST_MODEL, card_path(BEST_MODEL).name)
     for path in [*stale, *(results / name for name in joint), *results.glob("*.png")]:
         path.unlink(missing_ok=True)
 
