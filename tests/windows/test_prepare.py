@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,7 @@ from seismag.archive.survey import list_files
 from seismag.config import DataConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.recordings import read_recording
+from seismag.rejected import describe_no_sample
 from seismag.spectrogram.artefacts import mask_artefacts
 from seismag.spectrogram.compute import power_and_phasors, to_decibel
 from seismag.windows import prepare as stage
@@ -397,17 +400,31 @@ def test_quiet_days_need_kp(archive, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def test_a_store_without_any_sample_says_why(tmp_path):
+def test_windows_that_are_all_rejected_make_no_store(tmp_path):
     """Controls matched to events, and no event: every window is Normal and not needed."""
     write_days(tmp_path / "archive", GTO, [FIRST])
     spec = DataConfig(guard_ahead_d=0, guard_behind_d=0)
-    result, samples, rejected = prepare_days(tmp_path / "archive", tmp_path, spec)
-    assert result.n_samples == len(samples) == 0
-    assert set(rejected["reason"]) == {"not_a_control"}
-    assert any("no event window" in warning for warning in result.warnings)
-    assert "samples     0" in result.describe()
-    assert open_store(result.store).power.shape[0] == 0
-    assert prepare_days(tmp_path / "archive", tmp_path, spec)[0].dataset_id == result.dataset_id
+    sentence = r"no usable window \(4 not_a_control\)\. No window precedes .* data\.controls=all.*rejected\.csv"
+    for _ in range(2):  # the same command again finds the same
+        with pytest.raises(DataError, match=sentence):
+            prepare_days(tmp_path / "archive", tmp_path, spec)
+    assert set(pd.read_csv(tmp_path / "store" / "rejected.csv")["reason"]) == {"not_a_control"}
+    with pytest.raises(DataError, match="preparation was interrupted"):
+        open_store(tmp_path / "store")
+    assert prepare_days(tmp_path / "archive", tmp_path, KEEP_ALL)[0].n_samples == 4  # and the remedy helps
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (["gaps", "guard", "gaps"], r"\(2 gaps, 1 guard\)\. Too many seconds .* data\.max_gap_fraction"),
+        (["catalog_hole"], r"\(1 catalog_hole\)\. The catalogue must cover"),
+        (["bad_line", "bad_line", "kp_missing"], r"\(2 bad_line, 1 kp_missing\)\. .*'seismag inspect FILE'"),
+    ],
+)
+def test_the_remedy_is_that_of_the_most_frequent_reason(reasons, words):
+    rejected = pd.DataFrame({"reason": reasons})
+    assert re.search(words, describe_no_sample(rejected, Path("archive"), Path("rejected.csv")))
 
 
 # ---- a full disk ----

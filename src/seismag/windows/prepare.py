@@ -23,6 +23,7 @@ from seismag.config import DataConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.files import full_disk_explained, short_path, write_table
 from seismag.parallel import Pool, Progress, open_pool, silent
+from seismag.rejected import describe_no_sample
 from seismag.spectrogram.artefacts import mask_artefacts
 from seismag.spectrogram.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
 from seismag.windows import store as stores
@@ -34,7 +35,6 @@ from seismag.windows.placebo import label_placebo_windows
 
 SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
-_MASKED_ROW = ["sample_id", "noise_floor_nt"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def prepare_store(
 
     Raises:
         UsageError: ``out`` holds something else.
-        DataError: the archive holds no usable day.
+        DataError: no window becomes a sample; rejected.csv is written all the same.
         SeismagError: the disk is full.
     """
     if spec.controls == "quiet_days" and inputs.kp is None:
@@ -216,10 +216,7 @@ def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tu
     windows, sparse = _usable_windows(days[days["verdict"] != "refused"], spec)
     rejected = [sparse, _refused_windows(refused, spec), _missing_days(days, spec)]
     if windows.empty:
-        table = _rejected_table(rejected)
-        stores.write_rejected(table, out)
-        found = ", ".join(f"{count} {reason}" for reason, count in table["reason"].value_counts().items())
-        raise DataError(f"{inputs.archive}: no usable window ({found}); {out / stores.REJECTED_FILE} says why.")
+        raise _no_sample(_rejected_table(rejected), inputs, out)
     label = label_windows if spec.placebo == "none" else label_placebo_windows
     labels = choose_controls(
         label(windows, inputs.catalog, inputs.stations, spec, inputs.kp, inputs.dst), spec, inputs.kp
@@ -227,7 +224,15 @@ def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tu
     plan = labels.samples.sort_values(["station", "start_utc"], ignore_index=True)
     paths = windows.assign(path=windows["paths"].str[0])[["station", "start_utc", "path"]]
     unused = labels.rejected.merge(paths, on=["station", "start_utc"], validate="one_to_one")
-    return plan, _rejected_table([*rejected, unused])
+    table = _rejected_table([*rejected, unused])
+    if plan.empty:
+        raise _no_sample(table, inputs, out)
+    return plan, table
+
+
+def _no_sample(rejected: pd.DataFrame, inputs: Inputs, out: Path) -> DataError:
+    stores.write_rejected(rejected, out)
+    return DataError(describe_no_sample(rejected, inputs.archive, short_path(out / stores.REJECTED_FILE)))
 
 
 def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -312,12 +317,7 @@ def _compute(
         if not part.exists()
     ]
     pool.run(_compute_shard, tasks, "spectrograms", progress)
-    tables = [pd.read_parquet(part) for part in parts]
-    return (
-        pd.concat(tables, ignore_index=True)
-        if tables
-        else pd.DataFrame(columns=_MASKED_ROW).astype({"noise_floor_nt": float})
-    )
+    return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
 
 
 def _compute_shard(
@@ -367,8 +367,6 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
                 warnings.append(f"{span}; windows outside are rejected. Give a longer file, or leave it out")
     if inputs.kp is None:
         warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
-    if not facts["samples"] and facts["rejected"].get("not_a_control"):
-        warnings.append("no event window, so no control is needed; --set data.controls=all keeps all Normal windows")
     days = stores.read_table(store.path, stores.DAYS_FILE)
     return Prepared(
         store=store.path,
