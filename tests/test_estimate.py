@@ -35,6 +35,13 @@ def test_a_test_without_p_is_undecided_and_its_own_verdict_stays():
     assert [r.verdict for r in closed] == ["undecided", "fail"]
 
 
+def test_a_p_that_is_no_number_is_undecided_and_leaves_the_others_as_they_are():
+    closed = close_verdicts([_test("a", float("nan")), _test("b", 0.004), _test("c", 0.03)], 0.01)
+    assert [r.verdict for r in closed] == ["undecided", "fail", "pass"]
+    assert [r.details.get("adjusted_p") for r in closed] == [None, pytest.approx(0.008), pytest.approx(0.03)]
+    assert closed[0].p_value is None
+
+
 def test_the_gate_refuses_open_verdicts():
     with pytest.raises(ValueError, match="still open: a"):
         gate([_test("a", 0.5)])

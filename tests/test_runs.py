@@ -130,9 +130,10 @@ def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
 
 def test_json_holds_numpy_numbers_and_null_for_nan(tmp_path: Path) -> None:
     write_json_atomic(
-        tmp_path / "a.json", {"x": np.float32(0.5), "n": np.int64(3), "v": np.array([1.0, np.nan]), 1: ()}
+        tmp_path / "a.json",
+        {"x": np.float32(0.5), "n": np.int64(3), "v": np.array([1.0, np.nan]), 1: (np.float32(np.inf),)},
     )
-    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 0.5, "n": 3, "v": [1.0, None], "1": []}
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 0.5, "n": 3, "v": [1.0, None], "1": [None]}
 
 
 def test_card_holds_the_sum_of_its_file(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from fixtures.study_store import make_store
+from seismag.audit import compute as study
 from seismag.audit.compute import audit_predictions, audit_store, audit_table
 from seismag.cli import app
 from seismag.config import SplitConfig, load_config
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.estimate import CheckResult
 from seismag.splits import assign_split
 from seismag.training.tried import count_configurations
 
@@ -209,6 +211,28 @@ def test_a_window_that_the_store_does_not_know_is_named(store: Path, tmp_path: P
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, DataError)
     assert re.search(r"1 of 192 windows .*are not in the (store|samples), for example elsewhere", str(result.exception))
+
+
+def test_numbers_that_are_none_are_null_in_the_file_and_on_standard_output(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nan = float("nan")
+    odd = CheckResult(
+        "clock", "Nobody can tell.", statistic=np.float64(nan), null={"mean": nan, "low": -np.inf, "high": np.inf},
+        p_value=nan, placebo_rate=np.float32(nan), gates=True, details={"hours": np.array([1.5, nan])},
+    )  # fmt: skip
+    monkeypatch.setattr(study, "check_clock", lambda *_: odd)
+    arguments = ["audit", "--data", str(store), "--out", str(tmp_path), "--json", *(f"--set={entry}" for entry in FEW)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code in (0, 3), result.exception
+    printed = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert printed == json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
+    clock = next(test for test in printed["tests"] if test["name"] == "clock")
+    assert clock["verdict"] == "undecided"
+    assert clock["p_value"] is clock["statistic"] is clock["placebo_rate"] is None
+    assert clock["null"] == {"mean": None, "low": None, "high": None}
+    assert clock["details"] == {"hours": [1.5, None]}
+    assert "Nobody can tell." in (tmp_path / "audit.html").read_text(encoding="utf-8")
 
 
 def test_a_leaking_split_fails_the_gate(store: Path, tmp_path: Path) -> None:

@@ -31,13 +31,13 @@ from seismag.archive.survey import list_files
 from seismag.config import DataConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.recordings import read_recording
-from seismag.rejected import describe_no_sample
 from seismag.spectrogram.artefacts import mask_artefacts
 from seismag.spectrogram.compute import power_and_phasors, to_decibel
 from seismag.windows import prepare as stage
 from seismag.windows import store as stores
 from seismag.windows.inputs import read_inputs
 from seismag.windows.prepare import prepare_store
+from seismag.windows.rejected import describe_no_sample
 from seismag.windows.store import open_store
 
 SPEC = KEEP_ALL.model_copy(update={"cross_spectra": True, "n_bins": 100})  # 100 rows: quicker to write

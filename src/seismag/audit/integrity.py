@@ -7,6 +7,7 @@ more checks are run, the more often one of them fails by chance. The family-wise
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,6 +18,8 @@ from seismag.scoring.metrics import holm
 def close_verdicts(results: Sequence[CheckResult], family_wise_error: float) -> list[CheckResult]:
     """Close the open verdicts: fail where Holm's procedure rejects and the effect is material, else pass.
 
+    A test whose p is NaN stays undecided, like one without p.
+
     Tests that do not gate are judged by their own p and get ``note`` in place of ``fail``. The adjusted p goes into
     ``details["adjusted_p"]``.
 
@@ -26,6 +29,7 @@ def close_verdicts(results: Sequence[CheckResult], family_wise_error: float) -> 
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70.
     """
+    results = [_without_nan(result) for result in results]
     family = {
         i: result.p_value
         for i, result in enumerate(results)
@@ -44,6 +48,11 @@ def gate(results: Sequence[CheckResult]) -> Literal["pass", "fail"]:
     if still_open := [result.name for result in results if result.verdict is None]:
         raise ValueError(f"verdicts still open: {', '.join(still_open)}")
     return "fail" if any(result.gates and result.verdict == "fail" for result in results) else "pass"
+
+
+def _without_nan(result: CheckResult) -> CheckResult:
+    unknown = result.p_value is not None and math.isnan(result.p_value)
+    return dataclasses.replace(result, p_value=None) if unknown else result
 
 
 def _open(result: CheckResult) -> bool:

@@ -86,7 +86,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     if type(error).__name__ == "NoArgsIsHelpError":
         return error.ctx.get_help(), 2  # type: ignore[attr-defined]  # a group without a command
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # usage, found by the command-line library
-        command = error.ctx.command_path if getattr(error, "ctx", None) else "seismag"
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "seismag"
         return f"{error.format_message()} See '{command} --help'.", error.exit_code
     if isinstance(error, MemoryError):
         advice = "Close other programs, or use a smaller store (fewer windows, frequency bins or time frames)."

@@ -23,7 +23,6 @@ from seismag.config import DataConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.files import full_disk_explained, short_path, write_table
 from seismag.parallel import Pool, Progress, open_pool, silent
-from seismag.rejected import describe_no_sample
 from seismag.spectrogram.artefacts import mask_artefacts
 from seismag.spectrogram.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
 from seismag.windows import store as stores
@@ -32,6 +31,7 @@ from seismag.windows.inputs import Inputs, checksums, fingerprint_of
 from seismag.windows.inspect import store_summary
 from seismag.windows.labels import daily_windows, label_windows
 from seismag.windows.placebo import label_placebo_windows
+from seismag.windows.rejected import describe_no_sample
 
 SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
