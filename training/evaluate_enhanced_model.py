@@ -3,7 +3,9 @@
 import sys
 
 if __name__ == "__main__":
-    from seismag.cli import main
-
+    try:
+        from seismag.cli import main
+    except ImportError:
+        sys.exit("seismag is not installed in this Python. Run 'make setup', then 'source .venv/bin/activate'.")
     sys.argv[1:1] = ["evaluate"]
     main()
