@@ -1,8 +1,16 @@
-"""Numbers of recorded results as text."""
+"""Numbers, intervals and tables as text for terminals and pages."""
 
 from __future__ import annotations
 
+import re
+import textwrap
+from collections.abc import Sequence
 from typing import Any
+
+WIDTH = 80  # columns of a terminal
+Cell = str | float | None
+_GAP = "  "
+_NUMBER = re.compile(r"([-+]?[\d.,]+([eE][-+]?\d+)?( ?%)?|-)?")  # an empty cell does not make a column text
 
 
 def number(value: Any) -> str:
@@ -19,3 +27,53 @@ def interval(entry: dict[str, Any]) -> str:
     if entry.get("low") is None or entry.get("high") is None:
         return f"{number(entry.get('value'))} (no interval)"
     return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[Cell]], indent: int = 0, width: int = WIDTH) -> str:
+    """Align rows in columns: numbers to the right, text to the left, with two spaces between the columns.
+
+    Where the table is wider than ``width``, the text of its widest text column is wrapped.
+
+    Args:
+        header: the name of each column; all empty: no header line.
+        rows: as many cells a row. Text stays as it is, numbers are written as by ``number``, None as "-". A column
+            of which every cell is a number, "-" or empty is aligned to the right.
+        indent: spaces before each line.
+        width: largest length of a line.
+
+    Returns:
+        The lines, joined, without a newline at the end.
+
+    Example:
+        >>> print(format_table(["station", "windows", "AUC"], [["LUT", 120, "0.52"], ["KPY", 8, None]]))
+        station  windows   AUC
+        LUT          120  0.52
+        KPY            8     -
+    """
+    written = [
+        ["-" if cell is None else cell if isinstance(cell, str) else number(cell) for cell in row] for row in rows
+    ]
+    columns = list(zip(header, *written, strict=True))
+    is_number = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]
+    sizes = [max(map(len, column)) for column in columns]
+    excess = indent + sum(sizes) + len(_GAP) * (len(sizes) - 1) - width
+    texts = [place for place, is_right in enumerate(is_number) if not is_right]
+    if excess > 0 and texts:
+        widest = max(texts, key=lambda place: sizes[place])
+        sizes[widest] = max(8, sizes[widest] - excess)
+    lines = []
+    for row in ([header] if any(header) else []) + written:
+        parts = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, sizes, strict=True)]
+        for height in range(max(map(len, parts))):
+            cells = [part[height] if height < len(part) else "" for part in parts]
+            aligned = [
+                cell.rjust(size) if is_right else cell.ljust(size)
+                for cell, size, is_right in zip(cells, sizes, is_number, strict=True)
+            ]
+            lines.append((" " * indent + _GAP.join(aligned)).rstrip())
+    return "\n".join(lines)
+
+
+def wrap_text(text: str, indent: int = 0, width: int = WIDTH) -> str:
+    """Break a sentence into lines of at most ``width`` columns; ``indent`` spaces before all but the first."""
+    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
