@@ -3,8 +3,8 @@
     python benchmarks/alarms.py [--tables 150] [--draws 99]
 
 A table has six stations over two years in steps of 6 h; scores follow an autoregression, part of it common to all
-stations. Earthquake clusters of eight windows at one to five stations lie anywhere. Printed is the share of
-tables with p <= 0.05 (aim 0.05) of the area skill with the events moved, and with events taken as independent.
+stations. Earthquake clusters of eight windows at one to five stations lie anywhere. Printed is the fraction of
+tables with p <= 0.05 (aim 0.05) of the area skill with randomised events, and with events taken as independent.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from seismag.alarms.molchan import AlarmRows, alarm_levels, area_skill, area_tail, draw_chance, tail_fraction
+from seismag.alarms.molchan import AlarmRows, alarm_fractions, area_p_value, area_skill, randomise_events, tail_fraction
 
 STATIONS, STEPS, BLOCK_STEPS = 6, 730 * 4, 27 * 4
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of table: what is stored of ordinary time, clusters, memory of the scores, share of common scores."""
+    """One kind of table: stored background time, clusters, memory of the scores, fraction of common scores."""
 
     name: str
     controls: str  # all, sparse (one Normal window an event window, anywhere), blocks (from few 27-day blocks)
@@ -57,9 +57,9 @@ def draw_table(kind: Kind, rng: np.random.Generator) -> AlarmRows:
             event[station, start : start + 8] = cluster
     kept = np.ones(event.shape, dtype=bool) if kind.controls == "all" else (event >= 0) | _controls(kind, event, rng)
     station, step = np.nonzero(kept)
-    ordinary = np.ones(len(step), dtype=bool) if kind.controls == "all" else event[kept] < 0
+    background = np.ones(len(step), dtype=bool) if kind.controls == "all" else event[kept] < 0
     fold = np.zeros(len(step), dtype=int)
-    return AlarmRows(score[kept], fold, station, 6.0 * step, event[kept], ordinary, step // BLOCK_STEPS)
+    return AlarmRows(score[kept], fold, station, 6.0 * step, event[kept], background, step // BLOCK_STEPS)
 
 
 def _controls(kind: Kind, event: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -79,25 +79,23 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=150)
     parser.add_argument("--draws", type=int, default=99)
     arguments = parser.parse_args()
-    print(
-        f"{arguments.tables} tables a kind, {arguments.draws} draws; share with p <= 0.05 (standard error 0.02 at 150)"
-    )
-    print(f"{'kind':<38} events moved  independent  deviation of area: seen, moved, 1/12N")
+    print(f"{arguments.tables} tables a kind, {arguments.draws} draws; fraction with p <= 0.05 (s.e. 0.02 at 150)")
+    print(f"{'kind':<38} randomised    independent  deviation of area: seen, random, 1/12N")
     for kind in KINDS:
         seen, moved = [], []
         struck = np.zeros(2)
         for table in range(arguments.tables):
             rng = np.random.default_rng([20260205, table])
             rows = draw_table(kind, rng)
-            measure = rows.ordinary.astype(float)
-            area = area_skill(alarm_levels(rows.score, measure, rows.fold), rows.event_weight())
-            chance = draw_chance(rows, measure, np.array([0.2]), arguments.draws, rng)
-            struck += [tail_fraction(chance.area, area) <= 0.05, area_tail(area, rows.n_events) <= 0.05]
+            measure = rows.background.astype(float)
+            area = area_skill(alarm_fractions(rows.score, measure, rows.fold), rows.event_weight())
+            chance = randomise_events(rows, measure, np.array([0.2]), arguments.draws, rng)
+            struck += [tail_fraction(chance.area, area) <= 0.05, area_p_value(area, rows.n_events) <= 0.05]
             seen.append(area - chance.area.mean())
             moved.append(chance.area.std())
-        shares = struck / arguments.tables
+        fractions = struck / arguments.tables
         print(
-            f"{kind.name:<38} {shares[0]:12.3f}  {shares[1]:11.3f}  {np.std(seen):25.3f}  {np.mean(moved):5.3f}  "
+            f"{kind.name:<38} {fractions[0]:12.3f}  {fractions[1]:11.3f}  {np.std(seen):25.3f}  {np.mean(moved):5.3f}  "
             f"{np.sqrt(1 / (12 * kind.n_clusters)):5.3f}",
             flush=True,
         )

@@ -32,7 +32,7 @@ def test_the_command_prints_one_document_and_writes_its_files(tmp_path: Path, ma
 
 def test_a_table_without_earthquakes_is_refused_by_name(tmp_path: Path, make_table: MakeTable) -> None:
     make_table(n_events=0).to_parquet(tmp_path / "quiet.parquet")
-    with pytest.raises(DataError, match=r"quiet\.parquet: No window with an earthquake is judged"):
+    with pytest.raises(DataError, match=r"quiet\.parquet: No window with an earthquake is evaluated"):
         evaluate_alarms(tmp_path / "quiet.parquet", None, CONFIG, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

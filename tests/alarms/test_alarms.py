@@ -1,10 +1,11 @@
-"""From a table of predictions to alarms: power first, references, what cannot be judged, and the picture."""
+"""From a table of predictions to alarms: power first, references, tables that are refused, and the figure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,19 @@ import pytest
 from PIL import Image
 
 from seismag.alarms.compute import alarm_summary
-from seismag.alarms.text import draw_molchan, format_alarms
+from seismag.alarms.figure import draw_molchan
+from seismag.alarms.text import format_alarms
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 
 MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig.model_validate({"bootstrap": 200})
+
+
+def summary_of(
+    table: pd.DataFrame, samples: pd.DataFrame | None = None, config: EvaluateConfig = CONFIG
+) -> dict[str, Any]:
+    return alarm_summary(table, samples, config).to_json()
 
 
 def make_samples(table: pd.DataFrame, controls: str = "matched", **columns: object) -> pd.DataFrame:
@@ -26,9 +34,9 @@ def make_samples(table: pd.DataFrame, controls: str = "matched", **columns: obje
     return samples
 
 
-def test_alarms_that_see_the_events_beat_every_reference(make_table: MakeTable) -> None:
+def test_alarms_before_every_event_beat_every_reference(make_table: MakeTable) -> None:
     table = make_table(n_events=20, n_blocks=20, hit=0.6)
-    summary = alarm_summary(table, make_samples(table, past_rate=np.linspace(0.1, 1, len(table))), CONFIG)
+    summary = summary_of(table, make_samples(table, past_rate=np.linspace(0.1, 1, len(table))))
     json.dumps(summary, allow_nan=False)
     for name in ("uniform", "station", "clustering"):
         area = summary["references"][name]["area_skill"]
@@ -38,15 +46,15 @@ def test_alarms_that_see_the_events_beat_every_reference(make_table: MakeTable) 
         assert area["null"]["high"] < 0.75
 
 
-def test_alarms_that_see_nothing_are_at_chance(make_table: MakeTable) -> None:
-    summary = alarm_summary(make_table(n_events=30, n_blocks=30, hit=0.0), config=CONFIG)
+def test_alarms_at_random_are_at_chance(make_table: MakeTable) -> None:
+    summary = summary_of(make_table(n_events=30, n_blocks=30, hit=0.0))
     area = summary["references"]["uniform"]["area_skill"]
     assert area["null"]["low"] < area["value"] < area["null"]["high"]
     assert area["p_moved"] > 0.05
 
 
 def test_gain_d_and_hits_follow_from_tau_and_nu(make_table: MakeTable) -> None:
-    summary = alarm_summary(make_table(n_events=20, n_blocks=20), config=CONFIG)
+    summary = summary_of(make_table(n_events=20, n_blocks=20))
     rows = summary["references"]["uniform"]["at"]
     assert [row["tau_asked"] for row in rows] == [0.05, 0.1, 0.2, 0.5]
     for row in rows:
@@ -68,7 +76,7 @@ def test_past_earthquakes_explain_alarms_that_follow_them(make_table: MakeTable)
     table["p_magnitude_Normal"] = 1 / (1 + rate)
     for name in ("Moderate", "Medium", "Large"):
         table[f"p_magnitude_{name}"] = (1 - table["p_magnitude_Normal"]) / 3
-    summary = alarm_summary(table, make_samples(table, controls="all", past_rate=rate), CONFIG)
+    summary = summary_of(table, make_samples(table, controls="all", past_rate=rate))
     assert summary["tau_measured_on"] == "all windows"
     assert summary["references"]["uniform"]["area_skill"]["value"] > 0.7
     clustering = summary["references"]["clustering"]["area_skill"]
@@ -76,88 +84,89 @@ def test_past_earthquakes_explain_alarms_that_follow_them(make_table: MakeTable)
     assert clustering["p_independent"] > 0.01
 
 
-def test_a_reference_that_is_not_there_says_why(make_table: MakeTable) -> None:
+def test_an_absent_reference_has_a_reason(make_table: MakeTable) -> None:
     table = make_table()
-    absent = alarm_summary(table, config=CONFIG)["references"]["clustering"]["absent"]
+    absent = summary_of(table)["references"]["clustering"]["absent"]
     assert "give the store" in absent
-    absent = alarm_summary(table, make_samples(table), CONFIG)["references"]["clustering"]["absent"]
+    absent = summary_of(table, make_samples(table))["references"]["clustering"]["absent"]
     assert "no column past_rate" in absent
     holes = make_samples(table, past_rate=[np.nan] + [1.0] * (len(table) - 1))
-    assert "missing in 1 of" in alarm_summary(table, holes, CONFIG)["references"]["clustering"]["absent"]
+    assert "missing in 1 of" in summary_of(table, holes)["references"]["clustering"]["absent"]
     zero = make_samples(table, past_rate=0.0)
-    assert "expects nothing" in alarm_summary(table, zero, CONFIG)["references"]["clustering"]["absent"]
+    assert "no earthquake is expected anywhere" in summary_of(table, zero)["references"]["clustering"]["absent"]
 
 
-def test_the_power_does_not_look_at_the_result(make_table: MakeTable) -> None:
+def test_the_power_does_not_depend_on_the_result(make_table: MakeTable) -> None:
     """Only the sizes count: flipping which windows score high leaves the needed events and the smallest gain."""
-    good, bad = (alarm_summary(make_table(hit=hit), config=CONFIG)["power"] for hit in (0.8, 0.0))
+    good, bad = (summary_of(make_table(hit=hit))["power"] for hit in (0.8, 0.0))
     assert good["by_error"]["0.05"]["events_needed"] == {"1.6": 92, "2": 38, "3": 12}
     for key in ("events_needed", "smallest_gain", "smallest_area_skill"):
         assert good["by_error"]["0.01"][key] == bad["by_error"]["0.01"][key]
 
 
 def test_the_power_is_printed_before_the_result(make_table: MakeTable) -> None:
-    text = format_alarms(alarm_summary(make_table(), config=CONFIG))
+    text = format_alarms(summary_of(make_table()))
     assert text.startswith("power, before the result (12 independent events")
-    assert "gain 1.6 from 92 events on" in text
-    assert "with your 12 the smallest gain that can be seen is" in text
-    assert text.index("smallest gain") < text.index("area skill 0.")
+    assert "events needed for gain 1.6" in text
+    assert [line.split()[-2:] for line in text.splitlines() if "for gain 1.6" in line] == [["92", "142"]]
+    assert text.index("smallest gain of 12 events") < text.index("area skill 0.")
     assert "not of real time" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
-def test_too_few_events_are_said_to_be_an_anecdote(make_table: MakeTable) -> None:
-    summary = alarm_summary(make_table(n_events=1), config=CONFIG)
+def test_few_events_are_inconclusive(make_table: MakeTable) -> None:
+    summary = summary_of(make_table(n_events=1))
     assert summary["power"]["by_error"]["0.05"]["smallest_gain"] is None
-    assert any("anecdote" in sentence for sentence in summary["warnings"])
-    assert "even 1 hits of 1 would not be told from chance" in format_alarms(summary)
+    assert any("Inconclusive (1 event clusters; at least 10" in sentence for sentence in summary["warnings"])
+    assert "even 1 hits of 1 are compatible with chance" in format_alarms(summary)
 
 
 @pytest.mark.parametrize(
-    ("sizes", "reason"), [((0, 12), "No window with an earthquake"), ((12, 0), "No Normal window is judged")]
+    ("sizes", "reason"), [((0, 12), "No window with an earthquake"), ((12, 0), "No Normal window is evaluated")]
 )
-def test_one_class_alone_is_named_with_the_way_out(make_table: MakeTable, sizes: tuple[int, int], reason: str) -> None:
-    summary = alarm_summary(make_table(*sizes), config=CONFIG)
+def test_one_class_alone_is_named_with_the_remedy(make_table: MakeTable, sizes: tuple[int, int], reason: str) -> None:
+    summary = summary_of(make_table(*sizes))
     assert reason in summary["undefined"]
     assert "Predict" in summary["undefined"]
     assert summary["references"] == {}
-    assert reason in format_alarms(summary)
+    assert reason in format_alarms(summary).replace("\n", " ")
 
 
 def test_events_at_stations_without_normal_windows_are_left_out_and_counted(make_table: MakeTable) -> None:
     table = make_table()
     normal = table["y_magnitude"] == "Normal"
     table.loc[normal, "station"] = "GTO"
-    summary = alarm_summary(table, config=CONFIG)
+    summary = summary_of(table)
     assert summary["n_left_out"] == int((~normal & (table["station"] != "GTO")).sum())
     assert any("left out" in sentence for sentence in summary["warnings"])
     table.loc[~normal, "station"] = "ALR"
-    assert "None of the 48 event windows lies at a station" in alarm_summary(table, config=CONFIG)["undefined"]
+    assert "None of the 48 event windows lies at a station" in summary_of(table)["undefined"]
 
 
-def test_windows_that_the_store_does_not_hold_are_named(make_table: MakeTable) -> None:
+def test_windows_that_the_store_lacks_are_named(make_table: MakeTable) -> None:
     table = make_table()
     with pytest.raises(DataError, match="1 of 96 windows of the predictions are not in the samples, for example s0000"):
-        alarm_summary(table, make_samples(table.iloc[1:]), CONFIG)
+        summary_of(table, make_samples(table.iloc[1:]))
 
 
 def test_the_molchan_diagram_is_one_column_wide(make_table: MakeTable, tmp_path: Path) -> None:
-    draw_molchan(alarm_summary(make_table(), config=CONFIG), tmp_path / "figures" / "molchan.png")
+    draw_molchan(summary_of(make_table()), tmp_path / "figures" / "molchan.png")
     with Image.open(tmp_path / "figures" / "molchan.png") as image:
         assert image.width == 1050  # 3.5 in at 300 dpi
         assert len(image.convert("RGB").getcolors(100_000)) > 50
 
 
-def test_windows_of_aftershocks_are_no_events_and_no_ordinary_time_of_a_store_of_controls(
+def test_windows_of_aftershocks_are_no_events_and_no_background_time_of_a_store_of_controls(
     make_table: MakeTable,
 ) -> None:
     table = make_table(n_events=12, n_blocks=12)
     is_event = table["y_magnitude"] != "Normal"
     first = is_event & (table.groupby("split_group").cumcount() < 2)
     samples = make_samples(table, is_mainshock=first, is_aftershock=is_event & ~first)
-    summary = alarm_summary(table, samples, CONFIG)
+    summary = summary_of(table, samples)
     assert (summary["events"], summary["n_events"], summary["n_event_windows"]) == ("mainshocks", 12, 24)
     assert summary["n_ordinary_windows"] == 48
     samples.attrs["controls"] = "all"
-    assert alarm_summary(table, samples, CONFIG)["n_ordinary_windows"] == 96
+    assert summary_of(table, samples)["n_ordinary_windows"] == 96
     all_events = EvaluateConfig.model_validate({"bootstrap": 200, "events": "all"})
-    assert alarm_summary(table, samples, all_events)["n_event_windows"] == 48
+    assert summary_of(table, samples, all_events)["n_event_windows"] == 48

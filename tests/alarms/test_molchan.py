@@ -2,115 +2,130 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import comb, factorial
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, kstest
 
 from seismag.alarms.molchan import (
+    AlarmFractions,
     AlarmRows,
-    Levels,
-    alarm_levels,
+    alarm_fractions,
+    area_p_value,
     area_skill,
-    area_tail,
     binomial_bound,
     binomial_tail,
-    draw_chance,
     gain,
     information_gain_nat,
     miss_rate,
+    randomise_events,
     tail_fraction,
 )
 
 
-def make_rows(score, event, ordinary=None, fold=None, station=None, start_h=None, block=None) -> AlarmRows:
+def make_rows(score, event, background=None, fold=None, station=None, start_h=None, block=None) -> AlarmRows:
     n = len(score)
     zeros = np.zeros(n, dtype=int)
     event = np.asarray(event)
     return AlarmRows(
         np.asarray(score, dtype=float), zeros if fold is None else np.asarray(fold),
         zeros if station is None else np.asarray(station), 6.0 * np.arange(n) if start_h is None else start_h, event,
-        event < 0 if ordinary is None else np.asarray(ordinary), np.arange(n) if block is None else np.asarray(block),
+        event < 0 if background is None else np.asarray(background),
+        np.arange(n) if block is None else np.asarray(block),
     )  # fmt: skip
 
 
-def test_levels_by_hand_with_ties_and_weights() -> None:
+def test_alarm_fractions_by_hand_with_ties_and_weights() -> None:
     score, measure = np.array([0.9, 0.5, 0.5, 0.1]), np.array([1.0, 2.0, 0.0, 1.0])
-    levels = alarm_levels(score, measure, np.zeros(4, dtype=int))
-    np.testing.assert_allclose(levels.low, [0, 0.25, 0.25, 0.75])
-    np.testing.assert_allclose(levels.high, [0.25, 0.75, 0.75, 1])
+    fractions = alarm_fractions(score, measure, np.zeros(4, dtype=int))
+    np.testing.assert_allclose(fractions.low, [0, 0.25, 0.25, 0.75])
+    np.testing.assert_allclose(fractions.high, [0.25, 0.75, 0.75, 1])
 
 
-def test_levels_are_the_brute_force_shares_in_each_fold(rng: np.random.Generator) -> None:
+def test_alarm_fractions_are_those_of_brute_force_in_each_fold(rng: np.random.Generator) -> None:
     score, measure, fold = rng.integers(0, 6, 60) / 5, rng.random(60), rng.integers(0, 3, 60)
-    levels = alarm_levels(score, measure, fold)
+    fractions = alarm_fractions(score, measure, fold)
     for i in range(60):
         own = fold == fold[i]
-        assert levels.low[i] == pytest.approx(measure[own & (score > score[i])].sum() / measure[own].sum())
-        assert levels.high[i] == pytest.approx(measure[own & (score >= score[i])].sum() / measure[own].sum())
+        assert fractions.low[i] == pytest.approx(measure[own & (score > score[i])].sum() / measure[own].sum())
+        assert fractions.high[i] == pytest.approx(measure[own & (score >= score[i])].sum() / measure[own].sum())
 
 
 def test_scores_of_different_folds_are_not_compared() -> None:
-    levels = alarm_levels(np.array([0.1, 0.2, 10.0, 20.0]), np.ones(4), np.array([0, 0, 1, 1]))
-    np.testing.assert_allclose(levels.high, [1, 0.5, 1, 0.5])
+    fractions = alarm_fractions(np.array([0.1, 0.2, 10.0, 20.0]), np.ones(4), np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(fractions.high, [1, 0.5, 1, 0.5])
 
 
-def test_a_fold_without_measure_has_no_levels() -> None:
-    assert np.isnan(alarm_levels(np.array([0.1, 0.2]), np.array([1.0, 0.0]), np.array([0, 1])).high[1])
+def test_a_fold_without_measure_has_no_alarm_fractions() -> None:
+    assert np.isnan(alarm_fractions(np.array([0.1, 0.2]), np.array([1.0, 0.0]), np.array([0, 1])).high[1])
 
 
 def test_perfect_alarms_have_area_one_and_reversed_ones_zero() -> None:
     rows = make_rows([5, 6, 1, 2, 3], [0, 1, -1, -1, -1])
     weight = rows.event_weight()
-    measure = rows.ordinary.astype(float)
-    assert area_skill(alarm_levels(rows.score, measure, rows.fold), weight) == 1
-    assert area_skill(alarm_levels(-rows.score, measure, rows.fold), weight) == 0
+    measure = rows.background.astype(float)
+    assert area_skill(alarm_fractions(rows.score, measure, rows.fold), weight) == 1
+    assert area_skill(alarm_fractions(-rows.score, measure, rows.fold), weight) == 0
 
 
 def test_constant_alarms_are_at_chance_whatever_the_order() -> None:
     rows = make_rows(np.ones(20), [0, 1] + 18 * [-1])
-    levels = alarm_levels(rows.score, rows.ordinary.astype(float), rows.fold)
-    assert area_skill(levels, rows.event_weight()) == 0.5
-    np.testing.assert_allclose(miss_rate(levels, rows.event_weight(), np.array([0.0, 0.5, 1.0])), [1, 1, 0])
+    fractions = alarm_fractions(rows.score, rows.background.astype(float), rows.fold)
+    assert area_skill(fractions, rows.event_weight()) == 0.5
+    np.testing.assert_allclose(miss_rate(fractions, rows.event_weight(), np.array([0.0, 0.5, 1.0])), [1, 1, 0])
 
 
 def test_area_skill_is_the_area_above_the_molchan_curve(rng: np.random.Generator) -> None:
     score, event = rng.random(300), np.where(np.arange(300) < 40, np.arange(300) // 4, -1)
     rows = make_rows(score, event)
-    levels = alarm_levels(score, rows.ordinary.astype(float), rows.fold)
+    fractions = alarm_fractions(score, rows.background.astype(float), rows.fold)
     tau = (np.arange(20000) + 0.5) / 20000
-    brute = 1 - miss_rate(levels, rows.event_weight(), tau).mean()
-    assert area_skill(levels, rows.event_weight()) == pytest.approx(brute, abs=1e-3)
+    brute = 1 - miss_rate(fractions, rows.event_weight(), tau).mean()
+    assert area_skill(fractions, rows.event_weight()) == pytest.approx(brute, abs=1e-3)
 
 
 def test_area_skill_of_single_windows_is_the_auc_of_scikit_learn(rng: np.random.Generator) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     score, is_event = rng.integers(0, 30, 200), rng.random(200) < 0.3
     rows = make_rows(score, np.where(is_event, np.arange(200), -1))
-    levels = alarm_levels(rows.score, rows.ordinary.astype(float), rows.fold)
-    assert area_skill(levels, rows.event_weight()) == pytest.approx(metrics.roc_auc_score(is_event, score))
+    fractions = alarm_fractions(rows.score, rows.background.astype(float), rows.fold)
+    assert area_skill(fractions, rows.event_weight()) == pytest.approx(metrics.roc_auc_score(is_event, score))
 
 
-def test_windows_of_an_event_share_its_weight() -> None:
+def test_the_weight_of_an_event_is_divided_among_its_windows() -> None:
     rows = make_rows(np.arange(5), [0, 0, 0, 7, -1])
     np.testing.assert_allclose(rows.event_weight(), [1 / 6, 1 / 6, 1 / 6, 1 / 2, 0])
     assert rows.n_events == 2
 
 
 @pytest.mark.parametrize("n_events", [1, 3, 25])
-def test_area_skill_of_untied_chance_has_the_stated_law(n_events: int, rng: np.random.Generator) -> None:
-    areas = np.array([area_skill(Levels(u, u), np.full(n_events, 1 / n_events)) for u in rng.random((4000, n_events))])
+def test_area_skill_of_untied_chance_has_mean_half_and_variance_one_over_12_n(
+    n_events: int, rng: np.random.Generator
+) -> None:
+    areas = np.array(
+        [area_skill(AlarmFractions(u, u), np.full(n_events, 1 / n_events)) for u in rng.random((4000, n_events))]
+    )
     assert areas.mean() == pytest.approx(0.5, abs=0.02)
     assert areas.var() == pytest.approx(1 / (12 * n_events), rel=0.08)
-    tails = np.array([area_tail(area, n_events) for area in areas])
+    tails = np.array([area_p_value(area, n_events) for area in areas])
     assert kstest(tails, "uniform").pvalue > 0.01
 
 
 def test_area_of_one_event_is_uniform_and_of_two_triangular() -> None:
-    assert area_tail(0.7, 1) == pytest.approx(0.3)
-    assert area_tail(0.75, 2) == pytest.approx(0.125)  # P(u + v >= 1.5) = 0.5^2 / 2
-    assert area_tail(1.0, 20) == pytest.approx(0, abs=1e-12)
-    assert area_tail(0.0, 20) == pytest.approx(1)
-    assert area_tail(0.55, 20) == pytest.approx(area_tail(0.55, 21), abs=0.02)  # exact beside normal
+    assert area_p_value(0.7, 1) == pytest.approx(0.3)
+    assert area_p_value(0.75, 2) == pytest.approx(0.125)  # P(u + v >= 1.5) = 0.5^2 / 2
+    assert area_p_value(1.0, 20) == pytest.approx(0, abs=1e-12)
+    assert area_p_value(0.0, 20) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("n_events", [3, 12, 36])
+def test_the_tail_of_the_area_is_that_of_the_exact_sum_of_irwin_and_hall(n_events: int) -> None:
+    for area in (0.4, 0.6, 0.7, 0.8):
+        below = Fraction(n_events) * (1 - Fraction(area))  # by symmetry; in rational numbers no digit is lost
+        terms = [(-1) ** k * comb(n_events, k) * (below - k) ** n_events for k in range(int(below) + 1)]
+        assert area_p_value(area, n_events) == pytest.approx(float(sum(terms) / factorial(n_events)), rel=1e-6)
 
 
 @pytest.mark.parametrize(("hits", "n", "tau"), [(7, 20, 0.2), (1, 3, 0.5), (0, 5, 0.1), (5, 5, 0.3)])
@@ -118,7 +133,7 @@ def test_the_binomial_tail_is_that_of_scipy(hits: int, n: int, tau: float) -> No
     assert binomial_tail(hits, n, tau) == pytest.approx(binomtest(hits, n, tau, alternative="greater").pvalue)
 
 
-def test_the_binomial_tail_by_hand_and_shares_of_a_hit_rounded_down() -> None:
+def test_the_binomial_tail_by_hand_and_fractional_hits_are_rounded_down() -> None:
     assert binomial_tail(2, 3, 0.5) == pytest.approx(0.5)  # 3/8 + 1/8
     assert binomial_tail(2.9, 3, 0.5) == binomial_tail(2, 3, 0.5)
     assert binomial_tail(3 * (1 - 1 / 3), 3, 0.5) == pytest.approx(0.5)  # 2 hits, whatever the last bit
@@ -171,59 +186,61 @@ def chance_table(rng: np.random.Generator, covers: bool, n_clusters: int = 20) -
 
 
 @pytest.mark.parametrize("covers", [True, False])
-def test_moved_events_give_uniform_p_where_alarms_say_nothing(covers: bool) -> None:
+def test_randomised_events_give_uniform_p_where_alarms_have_no_skill(covers: bool) -> None:
     p_values, deviations = [], []
     for seed in range(100):
         rng = np.random.default_rng(seed)
         rows = chance_table(rng, covers)
-        measure = rows.ordinary.astype(float)
-        levels = alarm_levels(rows.score, measure, rows.fold)
-        area = area_skill(levels, rows.event_weight())
-        drawn = draw_chance(rows, measure, np.array([0.2]), 59, rng)
+        measure = rows.background.astype(float)
+        fractions = alarm_fractions(rows.score, measure, rows.fold)
+        area = area_skill(fractions, rows.event_weight())
+        drawn = randomise_events(rows, measure, np.array([0.2]), 59, rng)
         p_values.append(tail_fraction(drawn.area, area))
         deviations.append((area - drawn.area.mean()) / drawn.area.std())
     assert kstest(p_values, "uniform").pvalue > 0.01
     assert 0.8 < np.std(deviations) < 1.25
 
 
-def test_alarms_that_know_the_station_alone_show_no_skill_beyond_moved_events(rng: np.random.Generator) -> None:
+def test_alarms_that_depend_on_the_station_alone_show_no_skill_beyond_randomised_events(
+    rng: np.random.Generator,
+) -> None:
     rows = chance_table(rng, covers=True)
     busy = rows.station == 0
     kept = busy | (rows.event < 0)  # every earthquake at one station, whose alarms are the strongest
     rows = AlarmRows(*(getattr(rows, name)[kept] for name in AlarmRows.__dataclass_fields__))
     rows = make_rows(
-        rng.random(kept.sum()) + 2 * (rows.station == 0), rows.event, rows.ordinary,
+        rng.random(kept.sum()) + 2 * (rows.station == 0), rows.event, rows.background,
         station=rows.station, start_h=rows.start_h, block=rows.block,
     )  # fmt: skip
-    levels = alarm_levels(rows.score, np.ones(len(rows.score)), rows.fold)
-    area = area_skill(levels, rows.event_weight())
-    drawn = draw_chance(rows, np.ones(len(rows.score)), np.array([0.2]), 99, rng)
+    fractions = alarm_fractions(rows.score, np.ones(len(rows.score)), rows.fold)
+    area = area_skill(fractions, rows.event_weight())
+    drawn = randomise_events(rows, np.ones(len(rows.score)), np.array([0.2]), 99, rng)
     assert area > 0.7
-    assert area_tail(area, rows.n_events) < 1e-3
+    assert area_p_value(area, rows.n_events) < 1e-3
     assert tail_fraction(drawn.area, area) > 0.05
 
 
-def test_alarms_before_earthquakes_are_beyond_every_draw(rng: np.random.Generator) -> None:
+def test_alarms_before_earthquakes_are_beyond_every_randomised_set(rng: np.random.Generator) -> None:
     rows = chance_table(rng, covers=False)
-    measure = rows.ordinary.astype(float)
+    measure = rows.background.astype(float)
     seen = rows.score + 8.0 * (rows.event >= 0)
-    rows = AlarmRows(seen, rows.fold, rows.station, rows.start_h, rows.event, rows.ordinary, rows.block)
-    area = area_skill(alarm_levels(seen, measure, rows.fold), rows.event_weight())
-    drawn = draw_chance(rows, measure, np.array([0.2]), 99, rng)
+    rows = AlarmRows(seen, rows.fold, rows.station, rows.start_h, rows.event, rows.background, rows.block)
+    area = area_skill(alarm_fractions(seen, measure, rows.fold), rows.event_weight())
+    drawn = randomise_events(rows, measure, np.array([0.2]), 99, rng)
     assert tail_fraction(drawn.area, area) == 0.01
 
 
 def test_the_same_seed_gives_the_same_draws() -> None:
     rows = chance_table(np.random.default_rng(3), covers=False)
     first, second = (
-        draw_chance(rows, rows.ordinary.astype(float), np.array([0.1, 0.5]), 5, np.random.default_rng(1))
+        randomise_events(rows, rows.background.astype(float), np.array([0.1, 0.5]), 5, np.random.default_rng(1))
         for _ in range(2)
     )
     np.testing.assert_array_equal(first.area, second.area)
     np.testing.assert_array_equal(first.nu, second.nu)
 
 
-def test_an_event_without_ordinary_time_at_its_station_cannot_be_moved(rng: np.random.Generator) -> None:
+def test_an_event_without_background_time_at_its_station_is_refused(rng: np.random.Generator) -> None:
     rows = make_rows([1, 2, 3], [0, -1, -1], station=[1, 0, 0])
-    with pytest.raises(ValueError, match="no ordinary window"):
-        draw_chance(rows, rows.ordinary.astype(float), np.array([0.2]), 5, rng)
+    with pytest.raises(ValueError, match="no background window"):
+        randomise_events(rows, rows.background.astype(float), np.array([0.2]), 5, rng)

@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 
-from seismag.alarms.molchan import alarm_levels, area_skill, miss_rate
+from seismag.alarms.molchan import alarm_fractions, area_skill, miss_rate
 
 csep = pytest.importorskip("csep")
 
 
 def test_the_molchan_curve_and_its_area_are_those_of_pycsep(rng: np.random.Generator) -> None:
-    """Cells in place of windows, all of them ordinary; an event cell is one event. Its area is floored at 1/2."""
+    """Cells in place of windows, all background time; an event cell is one event. Its area is floored at 1/2."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -31,9 +31,9 @@ def test_the_molchan_curve_and_its_area_are_those_of_pycsep(rng: np.random.Gener
     axes = plot_Molchan_diagram(forecast, CSEPCatalog(data=events, region=region), show=False)
     tau, nu = (np.asarray(values, dtype=float) for values in axes.lines[0].get_data())
 
-    levels = alarm_levels(rate, np.ones(len(rate)), np.zeros(len(rate), dtype=int))
+    fractions = alarm_fractions(rate, np.ones(len(rate)), np.zeros(len(rate), dtype=int))
     weight = np.bincount(cells, minlength=len(rate)) / len(cells)
-    np.testing.assert_allclose(miss_rate(levels, weight, tau), nu, atol=1e-12)
+    np.testing.assert_allclose(miss_rate(fractions, weight, tau), nu, atol=1e-12)
     stated = re.search(r"ASS=([0-9.]+)", axes.lines[0].get_label())
     assert stated is not None
-    assert area_skill(levels, weight) == pytest.approx(float(stated[1]), abs=0.0051)
+    assert area_skill(fractions, weight) == pytest.approx(float(stated[1]), abs=0.0051)

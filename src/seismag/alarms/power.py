@@ -1,6 +1,6 @@
-"""What a study of a given size can see, computed before its result is looked at.
+"""Power of a study from its sizes, computed before its result is evaluated.
 
-An event counts as hit with the probability tau where the alarms say nothing, and gain x tau where they do.
+An event counts as hit with the probability tau under chance, and with gain x tau under the alternative.
 """
 
 from __future__ import annotations
@@ -11,39 +11,85 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binom, norm
 
+from seismag.alarms.molchan import AlarmRows
 from seismag.arrays import FloatArray, IndexArray
+from seismag.config import EvaluateConfig
 
-MOST_EVENTS = 100_000  # searched for; an effect that needs more is not seen by any catalogue
+ERRORS = (0.05, 0.01)  # of a single test, and of the integrity checks of the audit
+GAINS = (1.6, 2.0, 3.0)
+WANTED_POWER = 0.8
+_POWER_ROWS = 20_000_000  # rows times draws, above which there are fewer draws
+_MOST_EVENTS = 100_000  # an effect that needs more is seen by no catalogue
+_AUC = np.array([0.5, 0.52, 0.54, 0.56, 0.58, 0.60, 0.63, 0.66, 0.70, 0.75, 0.80])  # simulated effects
 
 
-def binomial_power(n_events: int, tau: float, gain: float, alpha: float) -> float:
-    """Probability that a gain is seen by the exact one-sided binomial test.
+@dataclass(frozen=True)
+class PowerAtError:
+    """Smallest detectable effects at one error of the test; None: no such effect is detected."""
 
-    The test rejects from the smallest number of hits on that has a probability of at most ``alpha`` under
-    Binomial(n, tau); its power is the probability of as many under Binomial(n, gain tau).
+    events_needed: dict[str, int | None]
+    smallest_gain: float | None
+    smallest_area_skill: float
+    smallest_auc: float | None
+    smallest_balanced_accuracy: float | None
 
-    Args:
-        n_events: independent events.
-        tau: alarmed fraction, between 0 and 1.
-        gain: hit rate over tau, from 1 to 1 / tau.
-        alpha: error of the test.
 
-    Raises:
-        ValueError: tau or alpha not inside (0, 1), or gain x tau above 1.
+@dataclass(frozen=True)
+class StudyPower:
+    """What a table can show with the given power, by error of the test."""
+
+    alarm_fraction: float
+    power: float
+    n_events: int
+    group_correlation: float
+    by_error: dict[str, PowerAtError]
+
+
+def study_power(rows: AlarmRows, config: EvaluateConfig) -> StudyPower:
+    """Detectable effects of a table at 80 % power, from its sizes and groups; labels and scores are not compared.
+
+    Beside sizes it uses the correlation of the scores within a group, of event and Normal windows apart.
     """
-    _require_tau(tau, alpha)
-    if not 0 <= gain * tau <= 1 + 1e-12:
-        raise ValueError(f"gain {gain} at tau {tau}: a hit rate of {gain * tau:.3g} is no probability.")
-    return float(_power(np.array([n_events]), tau, min(1.0, gain * tau), alpha)[0])
+    tau, n = config.alarm_fraction, rows.n_events
+    event = rows.event >= 0
+    normal = ~event
+    groups = GroupedRows(rows.event[event], np.unique(rows.block[normal], return_inverse=True)[1])
+    correlation = max(
+        group_correlation(rows.score[event], groups.event_group),
+        group_correlation(rows.score[normal], groups.normal_group),
+    )
+    draws = int(np.clip(_POWER_ROWS // len(rows.score) // len(_AUC), 100, 400))
+    by_error = {}
+    for alpha in ERRORS:
+        curve = ranking_power(groups, correlation, alpha, np.random.default_rng(config.seed), draws)
+        by_error[f"{alpha:g}"] = PowerAtError(
+            events_needed={f"{g:g}": events_needed(tau, g, alpha) for g in GAINS if g * tau <= 1},
+            smallest_gain=smallest_gain(n, tau, alpha),
+            smallest_area_skill=smallest_area_skill(n, alpha),
+            smallest_auc=smallest_detected(curve.auc, curve.power_auc),
+            smallest_balanced_accuracy=smallest_detected(curve.balanced_accuracy, curve.power_balanced_accuracy),
+        )
+    return StudyPower(tau, WANTED_POWER, n, correlation, by_error)
 
 
 def events_needed(tau: float, gain: float, alpha: float, power: float = 0.8) -> int | None:
-    """Number of independent events from which on a gain is seen with the given power, whatever is added.
+    """Number of independent events from which on the exact binomial test detects a gain with the given power.
 
-    The power of an exact test is a saw: the answer is one more than the last number that falls short.
+    The test rejects from the smallest number of hits that has a probability of at most ``alpha`` under
+    Binomial(n, tau); its power is the probability of as many under Binomial(n, gain tau). The power of an exact test
+    is a saw: the result is one more than the last number that falls short.
+
+    Args:
+        tau: alarm fraction, between 0 and 1.
+        gain: hit rate over tau.
+        alpha: error of the test.
+        power: wanted power.
 
     Returns:
         None where more than 100,000 are needed.
+
+    Raises:
+        ValueError: tau or alpha not inside (0, 1).
     """
     _require_tau(tau, alpha)
     hit_rate = min(1.0, gain * tau)
@@ -53,7 +99,7 @@ def events_needed(tau: float, gain: float, alpha: float, power: float = 0.8) -> 
     spread = norm.isf(alpha) * np.sqrt(tau * (1 - tau)) + norm.isf(1 - power) * np.sqrt(hit_rate * (1 - hit_rate))
     about = (spread / (hit_rate - tau)) ** 2
     last = int(4 * about + 200)
-    if about > MOST_EVENTS:
+    if about > _MOST_EVENTS:
         return None
     sizes = np.arange(1, last + 1)
     short = np.flatnonzero(_power(sizes, tau, hit_rate, alpha) < power)
@@ -61,10 +107,10 @@ def events_needed(tau: float, gain: float, alpha: float, power: float = 0.8) -> 
 
 
 def smallest_gain(n_events: int, tau: float, alpha: float, power: float = 0.8) -> float | None:
-    """Smallest gain that this many independent events show with the given power.
+    """Smallest gain that the exact binomial test detects in this many independent events.
 
     Returns:
-        None where even hits only (gain 1 / tau) would not be told from chance.
+        None where even hits only (gain 1 / tau) are compatible with chance.
     """
     _require_tau(tau, alpha)
     if n_events < 1 or _power(np.array([n_events]), tau, 1.0, alpha)[0] < power:
@@ -75,21 +121,21 @@ def smallest_gain(n_events: int, tau: float, alpha: float, power: float = 0.8) -
 
 
 def smallest_area_skill(n_events: int, alpha: float, power: float = 0.8) -> float:
-    """Smallest area skill score that this many independent events show: 1/2 + (z_alpha + z_power) sqrt(1 / 12N).
+    """Smallest area skill score detected in N independent events: 1/2 + (z_alpha + z_power) sqrt(1 / 12N).
 
-    Source: mean and variance of the score under chance, Zechar & Jordan (2008), doi:10.1111/j.1365-246X.2007.03676.x;
-    a normal approximation with the variance of chance.
+    Source: normal approximation with mean and variance under chance, Zechar & Jordan (2008),
+    doi:10.1111/j.1365-246X.2007.03676.x.
     """
     return float(min(1.0, 0.5 + (norm.isf(alpha) + norm.isf(1 - power)) * np.sqrt(1 / (12 * n_events))))
 
 
 @dataclass(frozen=True)
 class GroupedRows:
-    """How the windows of a table hang together.
+    """Groups of the windows of a table.
 
     Attributes:
-        event_group: (n_event_rows,) number of each event window's cluster, from 0.
-        normal_group: (n_normal_rows,) number of each Normal window's block, from 0.
+        event_group: (n_event_rows,) cluster of each event window, from 0.
+        normal_group: (n_normal_rows,) block of each Normal window, from 0.
     """
 
     event_group: IndexArray
@@ -97,10 +143,10 @@ class GroupedRows:
 
 
 def group_correlation(score: FloatArray, group: IndexArray) -> float:
-    """Share of a score's variance that windows of a group have in common, 0 to 1.
+    """Intraclass correlation of a score: the fraction of its variance common to a group, 0 to 1.
 
-    The estimator of one-way analysis of variance on normal scores (van der Waerden), so that a monotone change of
-    the score changes nothing; 0 where there is one group, or no group of two windows.
+    The estimator of one-way analysis of variance on normal scores (van der Waerden), invariant to monotone changes of
+    the score; 0 where there is one group, or no group of two windows.
 
     Source: Donner (1986), doi:10.2307/1403259.
     """
@@ -120,32 +166,38 @@ def group_correlation(score: FloatArray, group: IndexArray) -> float:
     return float(np.clip(rho, 0.0, 1.0))
 
 
+@dataclass(frozen=True)
+class RankingPower:
+    """Power of a ranking over the simulated effects, (K,) each: AUC and balanced accuracy, and the power of both."""
+
+    auc: FloatArray
+    balanced_accuracy: FloatArray
+    power_auc: FloatArray
+    power_balanced_accuracy: FloatArray
+
+
 def ranking_power(
     rows: GroupedRows, correlation: float, alpha: float, rng: np.random.Generator, draws: int = 400
-) -> dict[str, list[float]]:
-    """Power to see that event windows are ranked above Normal ones, in this table's own groups.
+) -> RankingPower:
+    """Simulate the power to detect that event windows rank above Normal ones, in this table's own groups.
 
-    Scores are normal, with ``correlation`` in common within a group; event windows stand higher by a shift. The
-    tested statistics are the AUC in which each cluster counts once and the balanced accuracy at the best fixed
-    threshold; their critical values come from the draws without shift.
+    Scores are normal, with ``correlation`` within a group; those of event windows are shifted. The test statistics are
+    the AUC in which each cluster counts once and the balanced accuracy at the best fixed threshold; their critical
+    values come from the draws without shift.
 
     Args:
         rows: the groups.
-        correlation: as ``group_correlation`` estimates it.
+        correlation: as estimated by ``group_correlation``.
         alpha: error of the one-sided test.
-        rng: source of the draws.
-        draws: simulated tables.
-
-    Returns:
-        ``auc`` and ``balanced_accuracy`` that the shifts mean for a single pair or window, and the power of both
-        tests: ``power_auc``, ``power_balanced_accuracy``; a list entry for each shift.
+        rng: random numbers.
+        draws: number of simulated tables.
 
     Raises:
         ValueError: there is no event row or no Normal row.
     """
     if not len(rows.event_group) or not len(rows.normal_group):
         raise ValueError("power of a ranking needs event rows and Normal rows")
-    shifts = norm.ppf(np.array([0.5, 0.52, 0.54, 0.56, 0.58, 0.60, 0.63, 0.66, 0.70, 0.75, 0.80])) * np.sqrt(2)
+    shifts = norm.ppf(_AUC) * np.sqrt(2)
     event_index = np.unique(rows.event_group, return_inverse=True)[1]
     sizes = np.bincount(event_index)
     weight = 1.0 / (len(sizes) * sizes[event_index])  # each cluster counts once
@@ -159,24 +211,24 @@ def ranking_power(
         null_balanced[draw] = (weight @ (event > shifts / 2) + specificity) / 2  # same threshold, no shift
     critical_auc = np.quantile(auc[:, 0], 1 - alpha)
     critical_balanced = np.quantile(null_balanced, 1 - alpha, axis=0)
-    return {
-        "auc": norm.cdf(shifts / np.sqrt(2)).tolist(),
-        "balanced_accuracy": norm.cdf(shifts / 2).tolist(),
-        "power_auc": (auc > critical_auc).mean(axis=0).tolist(),
-        "power_balanced_accuracy": (balanced > critical_balanced).mean(axis=0).tolist(),
-    }
+    return RankingPower(
+        auc=norm.cdf(shifts / np.sqrt(2)),
+        balanced_accuracy=norm.cdf(shifts / 2),
+        power_auc=(auc > critical_auc).mean(axis=0),
+        power_balanced_accuracy=(balanced > critical_balanced).mean(axis=0),
+    )
 
 
-def smallest_seen(effect: list[float], power: list[float], wanted: float = 0.8) -> float | None:
-    """Read from a power curve the effect that is seen with the wanted power; None where none of them is."""
-    values, reached = np.asarray(effect), np.maximum.accumulate(np.asarray(power))
+def smallest_detected(effect: FloatArray, power: FloatArray, wanted: float = WANTED_POWER) -> float | None:
+    """Interpolate the effect that a power curve detects with the wanted power; None where none is detected."""
+    reached = np.maximum.accumulate(power)
     if reached[-1] < wanted:
         return None
     after = int(np.flatnonzero(reached >= wanted)[0])
     if after == 0:
-        return float(values[0])
-    share = (wanted - reached[after - 1]) / (reached[after] - reached[after - 1])
-    return float(values[after - 1] + share * (values[after] - values[after - 1]))
+        return float(effect[0])
+    step = (wanted - reached[after - 1]) / (reached[after] - reached[after - 1])
+    return float(effect[after - 1] + step * (effect[after] - effect[after - 1]))
 
 
 def _correlated(group: IndexArray, correlation: float, rng: np.random.Generator) -> FloatArray:

@@ -57,7 +57,8 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     classes = metrics[task]["classes"]
     with mpl.rc_context(STYLE):
-        figure, axes = _new_figure(3.5)
+        figure = new_figure(3.5)
+        axes = figure.subplots()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
         for (row, column), count in np.ndenumerate(counts):
             if not rows[row, 0]:
@@ -86,9 +87,7 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
     tasks = list(TASK_CLASSES)
     forecasts = [["model", *_shown(metrics[task]["baselines"])] for task in tasks]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN_IN, 0.9 + 0.22 * sum(len(names) + 1 for names in forecasts)))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(0.9 + 0.22 * sum(len(names) + 1 for names in forecasts))
         panels = figure.subplots(len(tasks), 1, sharex=True, height_ratios=[len(names) + 0.6 for names in forecasts])
         for axes, task, names in zip(panels, tasks, forecasts, strict=True):
             _draw_score_panel(axes, metrics[task], names)
@@ -120,9 +119,7 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
     with mpl.rc_context(STYLE):
         n_panels = 2 if scores else 1
         rows = sum(-(-len(entries) // 2) for entries in (losses, scores))  # of the legends, two entries a row
-        figure = Figure(figsize=(COLUMN_IN, 1.7 * n_panels + 0.3 + 0.17 * rows))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(1.7 * n_panels + 0.3 + 0.17 * rows)
         panels = np.atleast_1d(figure.subplots(n_panels, 1, sharex=True))
         for axes, entries, label in zip(panels, (losses, scores), ("loss", "score"), strict=False):
             _draw_curves(axes, history, entries)
@@ -219,11 +216,12 @@ def _read_history(path: Path) -> pd.DataFrame:
     return history
 
 
-def _new_figure(height_in: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(COLUMN_IN, height_in))
-    FigureCanvasAgg(figure)  # Agg, whatever display the machine has
+def new_figure(height_in: float, width_in: float = COLUMN_IN) -> Figure:
+    """Make an empty figure with constrained layout; drawn with Agg, whatever display the machine has."""
+    figure = Figure(figsize=(width_in, height_in))
+    FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained")
-    return figure, figure.subplots()
+    return figure
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

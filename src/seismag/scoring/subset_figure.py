@@ -8,10 +8,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from seismag.scoring.figure import BLUE, COLUMN_IN, GREY, ORANGE, STYLE, save_figure
+from seismag.scoring.figure import BLUE, GREY, ORANGE, STYLE, new_figure, save_figure
 
 PAGE_IN = 7.1
 _TASKS = ("detection", "magnitude", "azimuth")
@@ -26,9 +24,7 @@ def draw_reliability(metrics: dict[str, Any], path: str | Path) -> None:
         path: the picture; its suffix chooses the format (png, pdf, svg).
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_IN, 3.6))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(3.6, PAGE_IN)
         panels = figure.subplots(2, 3, sharex=True, height_ratios=[3, 1])
         for (upper, lower), task in zip(panels.T, _TASKS, strict=True):
             _draw_reliability_panel(upper, lower, metrics[task])
@@ -52,9 +48,7 @@ def draw_subsets(metrics: dict[str, Any], path: str | Path) -> None:
     parts = [(label, entries) for label, entries in parts if entries]
     with mpl.rc_context(STYLE):
         rows = sum(len(entries) + 1 for _, entries in parts)
-        figure = Figure(figsize=(COLUMN_IN, 1.0 + 0.17 * rows))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(1.0 + 0.17 * rows)
         heights = [len(entries) + 0.6 for _, entries in parts]
         panels = figure.subplots(len(parts), 2, sharex="col", squeeze=False, height_ratios=heights)
         for (left, right), (label, entries) in zip(panels, parts, strict=True):

@@ -119,7 +119,7 @@ def look(question: HoldoutQuestion, config: EvaluateConfig, progress: Progress =
     strict = config.model_copy(update={"confidence": 1 - (1 - config.confidence) / looks})
     metrics = evaluate_predictions(predictions, store.samples, split, strict)
     metrics["role"] = SEALED
-    metrics["alarms"] = alarm_summary(predictions, store.samples, config)
+    metrics["alarms"] = alarm_summary(predictions, store.samples, config).to_json()
     append_entry(store.path, {"kind": "result", "look": number, "p_values": _p_values(metrics["alarms"], config)})
     metrics["sealed"] = {**holdout_state(store.path), "this_look": number, "purpose": question.purpose}
     if looks > 1:

@@ -144,7 +144,7 @@ def evaluate_in_store(
     """
     classical = classical_forecasts(store, evaluated_rows(predictions), split)
     metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables)
-    alarms = alarm_summary(predictions, store.samples, config)
+    alarms = alarm_summary(predictions, store.samples, config).to_json()
     return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path)}
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from fixtures.drawn_text import Drawing, assert_readable, draw_and_note
 from fixtures.finished_study import make_run
 from fixtures.study_store import make_store
-from seismag.alarms.text import draw_molchan
+from seismag.alarms.figure import draw_molchan
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.models.architecture import describe_model
 from seismag.report.evidence import Evidence, read_evidence

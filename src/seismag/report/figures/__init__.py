@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from seismag.alarms.text import draw_molchan
+from seismag.alarms.figure import draw_molchan
 from seismag.domain import DataError
 from seismag.recovery.figure import draw_recovery
 from seismag.report.evidence import Evidence
