@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from seismag.cli.options import (
     split_names,
 )
 from seismag.cli.terminal import announce, make_progress, print_json, say
+
+if TYPE_CHECKING:
+    from seismag.config import AuditConfig
 
 studies_app = typer.Typer(rich_markup_mode=None)
 PredictionsOption = Annotated[
@@ -88,19 +91,9 @@ def audit(
     audit.claim of the configuration add columns, stores of placebo windows and the claim that the page quotes.
     """
     from seismag.config import load_config
-    from seismag.domain import UsageError
 
     settings = load_config(config, overrides)
-    if (table is None) == (data is None and predictions is None):
-        raise UsageError("Give --table FILE --label COLUMN, or --data STORE, or --predictions TABLE.")
-    if table is not None and label is None:
-        raise UsageError(f"--table {table}: --label COLUMN names the column of the class.")
-    if table is None and not (label is None and groups is None and not settings.audit.features):
-        raise UsageError("--label, --groups and audit.features belong to --table FILE.")
-    if split is not None and data is None:
-        raise UsageError("--split belongs to --data STORE.")
-    if settings.audit.placebo and predictions is None:
-        raise UsageError("audit.placebo belongs to --predictions TABLE, whose models predict the placebo windows.")
+    _require_one_subject(data, predictions, table, label, groups, split, settings.audit)
     announce(f"audit: {table or predictions or data}")
     from seismag.audit import compute
     from seismag.audit.text import format_audit
@@ -255,3 +248,22 @@ def report(
 
     summary = write_publication(runs, out, data, extras or [], lambda line: say(line, as_json=as_json))
     print_json(summary) if as_json else print(describe_publication(summary))
+
+
+def _require_one_subject(
+    data: Path | None, predictions: Path | None, table: Path | None, label: str | None, groups: str | None,
+    split: Path | None, spec: AuditConfig,
+) -> None:  # fmt: skip
+    """Refuse options of ``audit`` that do not belong together."""
+    from seismag.domain import UsageError
+
+    if (table is None) == (data is None and predictions is None):
+        raise UsageError("Give --table FILE --label COLUMN, or --data STORE, or --predictions TABLE.")
+    if table is not None and label is None:
+        raise UsageError(f"--table {table}: --label COLUMN names the column of the class.")
+    if table is None and not (label is None and groups is None and not spec.features):
+        raise UsageError("--label, --groups and audit.features belong to --table FILE.")
+    if split is not None and data is None:
+        raise UsageError("--split belongs to --data STORE.")
+    if spec.placebo and predictions is None:
+        raise UsageError("audit.placebo belongs to --predictions TABLE, whose models predict the placebo windows.")
