@@ -11,8 +11,7 @@ from seismag.config import DataConfig
 from seismag.domain import DataError
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.days import days_of, field_of_day
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import power_spectrogram, split_windows, to_decibel
+from seismag.spectrogram.decibels import window_spectra
 from seismag.windows.export import DB_LIMITS, export_images
 from seismag.windows.store import create_arrays, finish_store, open_store, write_shard
 
@@ -83,8 +82,8 @@ def test_pictures_of_real_days_are_neither_dark_nor_clipped(real_data):
     shares = []
     for path in [real_data / "bmkg" / "S250101.ALR", *sorted((real_data / "usgs_1s_201404").iterdir())]:
         file = read_recording(path)
-        field = mask_artefacts(field_of_day([file], days_of(file)[0]), KEEP_ALL)
-        power_db = to_decibel(power_spectrogram(split_windows(field, KEEP_ALL), KEEP_ALL)).astype(np.float32)
+        field = field_of_day([file], days_of(file)[0])
+        power_db = window_spectra(field, KEEP_ALL).power_db.astype(np.float32)
         values = power_db[np.isfinite(power_db)]
         brightness = (np.median(values) - DB_LIMITS[0]) / (DB_LIMITS[1] - DB_LIMITS[0])
         assert 0.3 < brightness < 0.6, path.name

@@ -13,8 +13,8 @@ from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, UsageError
 from seismag.recordings import Recording
 from seismag.recordings.days import DAY_S, field_of_day
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows, to_decibel
+from seismag.spectrogram.compute import make_grid
+from seismag.spectrogram.decibels import window_spectra
 
 # dB re 1 nT²/Hz. A drawn day has a logarithmic frequency axis, so the strong low rows fill half of it.
 DAY_LIMITS = (-50.0, 40.0)
@@ -54,8 +54,7 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path, planted: pd.Dat
     field = field_of_day([recording], day)
     if not np.isfinite(field).any():
         raise DataError(f"{recording.station or path} {day}: no value to draw.", "all_missing")
-    windows = split_windows(mask_artefacts(field, spec), spec)
-    power_db = to_decibel(power_spectrogram(windows, spec)).astype(np.float32)
+    power_db = window_spectra(field, spec).power_db.astype(np.float32)
     grid = make_grid(spec)
     figure = Figure(figsize=(7.2, 7.6), layout="constrained")
     axes = figure.subplots(6, 1, sharex=True, height_ratios=[1, 1.5] * 3)

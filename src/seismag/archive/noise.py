@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from seismag.config import DataConfig
 from seismag.recordings import Recording
 from seismag.recordings.days import days_of, field_of_day
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows
+from seismag.spectrogram.compute import make_grid
+from seismag.spectrogram.decibels import window_spectra
 
 NOISE_BAND_HZ = (0.1, 0.5)  # mostly sensor noise on a quiet day
 
@@ -43,7 +43,7 @@ def noise_band_hz(frequency_hz: NDArray[np.float64]) -> tuple[float, float] | No
 def noise_floor_of(recording: Recording, spec: DataConfig) -> float:
     """Median noise floor, nT, of the windows of a recording at 1 Hz; NaN where no window has an unmasked column."""
     floors = [
-        noise_floor_nt(power_spectrogram(split_windows(mask_artefacts(field, spec), spec), spec), spec)
+        noise_floor_nt(window_spectra(field, spec).power, spec)
         for field in (field_of_day([recording], day) for day in days_of(recording))
     ]
     found = np.concatenate(floors)

@@ -20,7 +20,7 @@ from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, Station
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
-from seismag.recordings.days import days_of, field_of_day
+from seismag.recordings.days import days_of, field_of_day, require_one_hertz
 from seismag.spectrogram.artefacts import blank_artefacts
 from seismag.spectrogram.compute import bridge_short_gaps, masked_columns, split_windows
 
@@ -101,7 +101,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
         origin = "simulated" if is_simulated(archive) else recording.origin
         row |= {"sha256": recording.sha256, "format": recording.format, "origin": origin}
         station = station_of(recording, path, archive, stations)
-        require_one_hertz(recording, path)
+        require_one_hertz(recording, path.name)
     except DataError as error:
         detail = str(error).replace(str(path), str(row["path"]))  # a store is the same whatever the folder
         row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
@@ -297,20 +297,6 @@ def station_of(recording: Recording, path: Path, archive: Path, stations: dict[s
 def folder_of(path: Path, archive: Path) -> str:
     """Name of the folder right below the archive that holds a file, upper case; "" for a file at the top."""
     return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
-
-
-def require_one_hertz(recording: Recording, path: Path) -> None:
-    """Refuse a recording whose samples do not lie on whole seconds.
-
-    Raises:
-        DataError: another rate, or samples between seconds.
-    """
-    if abs(recording.rate_hz - 1.0) > 1e-9:
-        raise DataError(
-            f"{path.name}: {recording.rate_hz:.6g} samples/s, windows need 1 per second.", "wrong_sampling_rate"
-        )
-    if recording.start_utc.astype("M8[s]") != recording.start_utc:
-        raise DataError(f"{path.name}: samples lie between whole seconds ({recording.start_utc}Z).", "off_grid")
 
 
 def compare_position(recording: Recording, station: Station, path: Path) -> tuple[float, str]:

@@ -13,9 +13,8 @@ from seismag.config import DataConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
-from seismag.recordings.days import days_of
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import power_and_phasors, power_spectrogram, split_windows, to_decibel
+from seismag.recordings.days import days_of, require_one_hertz
+from seismag.spectrogram.decibels import window_spectra
 from seismag.training.checkpoint import LoadedModel, is_image
 from seismag.training.inference import predict_power
 from seismag.windows.labels import daily_windows
@@ -41,7 +40,7 @@ def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Stati
     spec = _spec_of(loaded)
     _require_no_past(loaded)
     recording = read_recording(path)
-    archives.require_one_hertz(recording, path)
+    require_one_hertz(recording, path.name)
     station = _station(recording, path, stations)
     days = days_of(recording)
     return [entry for day in days for entry in _predict_day(loaded, recording, station, day, spec)]
@@ -98,15 +97,10 @@ def _predict_day(
 ) -> list[dict[str, Any]]:
     held = archives.cut_day([recording], station, day)
     verdict = archives.assess_stored_day(held, station, day, spec)
-    windows = split_windows(mask_artefacts(held.field_nt, spec), spec)
     reasons = archives.unusable_windows(verdict, spec)
     usable = np.array([reason == "" for reason in reasons])
-    if loaded.model.config.input == "power_cross":
-        power, cross = power_and_phasors(windows[usable], spec)
-        phasors = cross.astype(np.float16)  # as the store holds them
-    else:
-        power, phasors = power_spectrogram(windows[usable], spec), None
-    magnitude, azimuth, _ = predict_power(loaded, to_decibel(power), phasors=phasors)
+    spectra = window_spectra(held.field_nt, spec, usable, cross=loaded.model.config.input == "power_cross")
+    magnitude, azimuth, _ = predict_power(loaded, spectra.power_db, phasors=spectra.phasors)
     row = np.cumsum(usable) - 1
     length = np.timedelta64(spec.window_h, "h")
     entries = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.domain import DataError
 from seismag.recordings import Recording
 
 DAY_S = 86_400
@@ -31,3 +32,19 @@ def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.
             part = recording.field_nt[:, low - offset : high - offset]
             np.copyto(field[:, low:high], part, where=np.isfinite(part))
     return field
+
+
+def require_one_hertz(recording: Recording, name: str) -> None:
+    """Refuse a recording whose samples do not lie on whole seconds.
+
+    Args:
+        recording: any.
+        name: of the file, for the message.
+
+    Raises:
+        DataError: another rate, or samples between seconds.
+    """
+    if abs(recording.rate_hz - 1.0) > 1e-9:
+        raise DataError(f"{name}: {recording.rate_hz:.6g} samples/s, windows need 1 per second.", "wrong_sampling_rate")
+    if recording.start_utc.astype("M8[s]") != recording.start_utc:
+        raise DataError(f"{name}: samples lie between whole seconds ({recording.start_utc}Z).", "off_grid")

@@ -24,8 +24,7 @@ from seismag.recordings.additions import add_to_file
 from seismag.simulate.emission import Emission, plan_emissions
 from seismag.simulate.inject import emission_of_file
 from seismag.simulate.survey import band_power_nt2
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import power_and_phasors, power_spectrogram, split_windows, to_decibel
+from seismag.spectrogram.decibels import window_spectra
 
 
 @dataclass(frozen=True)
@@ -159,8 +158,5 @@ def _prepare(
     held = cut_day(recordings, target.station, target.day)
     slot = int((target.start_utc - target.day.astype("M8[ms]")) // np.timedelta64(spec.window_h, "h"))
     reason = unusable_windows(assess_stored_day(held, target.station, target.day, spec), spec)[slot]
-    field = split_windows(mask_artefacts(held.field_nt, spec), spec)[slot]
-    if not spec.cross_spectra:
-        return to_decibel(power_spectrogram(field, spec)), None, reason
-    power, phasors = power_and_phasors(field, spec)
-    return to_decibel(power), phasors.astype(np.float16), reason
+    spectra = window_spectra(held.field_nt, spec, slice(slot, slot + 1), cross=spec.cross_spectra)
+    return spectra.power_db[0], None if spectra.phasors is None else spectra.phasors[0], reason

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seismag.archive.survey import cut_day, require_one_hertz, station_of
+from seismag.archive.survey import cut_day, station_of
 from seismag.arrays import FloatArray
 from seismag.config import DataConfig
 from seismag.domain import DataError, Station
@@ -20,10 +20,10 @@ from seismag.parallel import Pool, Progress
 from seismag.recordings import format_of, read_recording
 from seismag.recordings.additions import WRITABLE
 from seismag.recordings.compression import read_head
-from seismag.recordings.days import days_of
+from seismag.recordings.days import days_of, require_one_hertz
 from seismag.simulate.emission import WINDOW_H
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import make_grid, power_spectrogram, split_windows
+from seismag.spectrogram.compute import make_grid
+from seismag.spectrogram.decibels import window_spectra
 
 TASK_FILES = 8
 _GRID = DataConfig.model_validate(  # of the background: up to 490 mHz
@@ -84,7 +84,7 @@ def _survey_file(
             return [row | {"why_not": _SIMULATED}]
         row["station"] = recording.station
         station = station_of(recording, path, archive, stations)
-        require_one_hertz(recording, path)
+        require_one_hertz(recording, path.name)
     except DataError as error:
         return [row | {"why_not": error.reason}]
     if np.isnan(recording.field_nt).all(axis=1).any():
@@ -152,7 +152,7 @@ def band_power_nt2(field_nt: FloatArray, band_hz: tuple[float, float]) -> FloatA
     fine = np.linspace(*band_hz, 200)
     shares = np.stack([np.interp(fine, frequency, row) for row in np.eye(frequency.size)])
     width_hz = np.trapezoid(shares, fine, axis=1)  # (F,) linear between the rows
-    power = power_spectrogram(split_windows(mask_artefacts(field_nt, _GRID), _GRID), _GRID)[:, :2]
+    power = window_spectra(field_nt, _GRID).power[:, :2]
     return np.einsum("wcft,f->wt", power.astype(np.float64), width_hz)
 
 

@@ -45,10 +45,10 @@ class Grid:
 
 
 @lru_cache(maxsize=8)
-def make_grid(spec: DataConfig) -> Grid:
-    """Lay out the rows and columns of a window at 1 Hz."""
-    samples = spec.window_h * 3600
-    starts = np.arange(0, samples - spec.segment_s + 1, spec.step_s)
+def make_grid(spec: DataConfig, samples: int | None = None) -> Grid:
+    """Lay out the frequency bins and time frames of a stretch of ``samples`` at 1 Hz; default: of a window."""
+    length = spec.window_h * 3600 if samples is None else samples
+    starts = np.arange(0, length - spec.segment_s + 1, spec.step_s)
     bins = np.arange(1, spec.n_bins + 1)
     if spec.frequency_rows == "linear":
         bands = np.arange(spec.n_bins + 1)
@@ -100,7 +100,7 @@ def masked_columns(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
     Returns:
         (..., T) True where the segment holds at least one NaN.
     """
-    grid = make_grid(spec)
+    grid = make_grid(spec, field_nt.shape[-1])
     if not np.isnan(np.sum(field_nt)):
         return np.zeros((*field_nt.shape[:-1], len(grid.starts)), dtype=bool)
     missing = np.isnan(field_nt)
@@ -110,22 +110,22 @@ def masked_columns(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
 
 
 def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float32]:
-    """Estimate the power of windows, component by component.
+    """Estimate the power of windows, component by component; ``seismag.spectrogram.decibels`` cleans them first.
 
     Args:
-        field_nt: (..., C, n) field in nT at 1 Hz, n = window_h * 3600; NaN missing.
-        spec: segment, step, rows.
+        field_nt: (..., C, n) field in nT at 1 Hz; NaN missing.
+        spec: segment, hop, frequency bins.
 
     Returns:
-        (..., C, R, T) one-sided power spectral density in nT²/Hz; NaN in masked columns.
+        (..., C, F, T) one-sided power spectral density in nT²/Hz; NaN in masked time frames.
 
     Raises:
-        ValueError: the number of samples is not that of a window.
+        ValueError: there are fewer samples than in a segment.
 
     Source: Welch (1967), doi:10.1109/TAU.1967.1161901, without averaging over time.
     """
     channels, mask = _channels(field_nt, spec)
-    grid = make_grid(spec)
+    grid = make_grid(spec, field_nt.shape[-1])
     power = np.empty((len(channels), len(grid.starts), len(grid.frequency_hz)), np.float32)
     for channel, rows in zip(channels, power, strict=True):
         rows[:] = _power(_segment_spectra(channel, spec), grid)
@@ -152,7 +152,7 @@ def power_and_phasors(
     """
     power = power_spectrogram(field_nt, spec)
     channels, mask = _channels(field_nt, spec)
-    grid = make_grid(spec)
+    grid = make_grid(spec, field_nt.shape[-1])
     shape = (len(channels) // 3, len(PAIRS), 2, len(grid.starts), len(grid.frequency_hz))
     phasors = np.empty(shape, np.float32)
     columns = power.swapaxes(-1, -2).reshape(-1, 3, *shape[-2:])  # (N, 3, T, R)
@@ -182,8 +182,8 @@ def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
 
 def _channels(field_nt: NDArray[np.float64], spec: DataConfig) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Flatten to (N, n) without NaN, and the mask (N, T) of the columns that a NaN touches, or None."""
-    if field_nt.shape[-1] != spec.window_h * 3600:
-        raise ValueError(f"a window holds {spec.window_h * 3600} samples at 1 Hz, not {field_nt.shape[-1]}")
+    if field_nt.shape[-1] < spec.segment_s:
+        raise ValueError(f"{field_nt.shape[-1]} samples at 1 Hz are fewer than those of a segment ({spec.segment_s})")
     channels = field_nt.reshape(-1, field_nt.shape[-1])
     if not np.isnan(np.sum(channels)):
         return channels, None
@@ -234,5 +234,5 @@ def _average_rows(values: Any, grid: Grid) -> Any:
 
 
 def split_windows(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
-    """Cut a day (3, 86400) into its windows (W, 3, n), without copying."""
-    return field_nt.reshape(3, 24 // spec.window_h, spec.window_h * 3600).swapaxes(0, 1)
+    """Cut whole windows (3, W n), usually a day, into (W, 3, n), without copying."""
+    return field_nt.reshape(3, -1, spec.window_h * 3600).swapaxes(0, 1)

@@ -23,8 +23,8 @@ from seismag.config import DataConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.files import full_disk_explained, short_path, write_table
 from seismag.parallel import Pool, Progress, open_pool, silent
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
+from seismag.spectrogram.compute import make_grid
+from seismag.spectrogram.decibels import window_spectra
 from seismag.windows import store as stores
 from seismag.windows.controls import choose_controls
 from seismag.windows.inputs import Inputs, checksums, fingerprint_of
@@ -336,13 +336,11 @@ def _compute_shard(
             raise DataError(f"{code} {date}: the day file changed while the store was made. Run the command again.")
         starts = rows["start_utc"].to_numpy()[positions].astype("datetime64[h]")
         slots = (starts - date.astype("datetime64[h]")).astype(int) // spec.window_h
-        field = split_windows(mask_artefacts(held.field_nt, spec), spec)[slots]
-        if phasors is None:
-            power = power_spectrogram(field, spec)
-        else:
-            power, phasors[positions] = power_and_phasors(field, spec)
-        power_db[positions] = to_decibel(power)
-        noise[positions] = noise_floor_nt(power, spec)
+        spectra = window_spectra(held.field_nt, spec, slots, cross=spec.cross_spectra)
+        power_db[positions] = spectra.power_db
+        noise[positions] = noise_floor_nt(spectra.power, spec)
+        if phasors is not None and spectra.phasors is not None:
+            phasors[positions] = spectra.phasors
     stores.write_shard(out, first, power_db, phasors)
     write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
 

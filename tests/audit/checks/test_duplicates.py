@@ -16,8 +16,7 @@ from seismag.audit.checks.duplicates import (
 )
 from seismag.config import DataConfig
 from seismag.recordings import read_recording
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import power_spectrogram, split_windows, to_decibel
+from seismag.spectrogram.decibels import window_spectra
 
 
 @pytest.fixture
@@ -123,8 +122,7 @@ def test_two_instruments_side_by_side_are_no_copies(real_data: Path):
     """Boulder's observatory and test instruments on one day: one field, two sensors."""
     spec = DataConfig()
     files = [real_data / f"usgs_1s_201404/{code}20140407vsec.sec.gz" for code in ("bou", "bdt")]
-    days = [split_windows(mask_artefacts(read_recording(path).field_nt, spec), spec) for path in files]
-    scatter = [cell_scatter(to_decibel(power_spectrogram(day, spec))) for day in days]
+    scatter = [cell_scatter(window_spectra(read_recording(path).field_nt, spec).power_db) for path in files]
     together = [scatter_correlation(a, b) for a, b in zip(*scatter, strict=True)]
     assert 0.05 < max(together) < 0.25
     assert max(scatter_correlation(a[:, 149:], b[:, 149:]) for a, b in zip(*scatter, strict=True)) < 0.05
