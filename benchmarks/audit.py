@@ -1,4 +1,4 @@
-"""Does the audit name each trap, leave clean data alone, and find a planted signal?
+"""Does the audit find each injected fault scenario, pass clean data, and find an injected signal?
 
     python benchmarks/audit.py [--parts scenarios nulls tables naive] [--work build/audit] [--out audit.json]
 
@@ -60,9 +60,9 @@ from seismag.windows.store import (  # noqa: E402
 )
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-TRAPS = [path.stem for path in sorted((CONFIGS / "scenarios").glob("trap_*.yaml"))]
+FAULT_SCENARIOS = [path.stem for path in sorted((CONFIGS / "scenarios").glob("fault_*.yaml"))]
 COARSE = ["data.step_s=600", "data.frequency_rows=log", "data.n_log_rows=48"]  # 34 x 36: a fold trains in half a minute
-TRAINED = ["null", "planted_weak", "planted_strong"]
+TRAINED = ["null", "injected_weak", "injected_strong"]
 FIRST_NULL_SEED = 101  # the checks' constants were chosen on archives of the seeds below
 TRAINING = [
     "model.backbone=convnext_atto", "model.head_width=128", "model.head_dropout=0.2", "model.head_dropout_inner=0.1",
@@ -319,7 +319,7 @@ def main() -> None:
     result: dict[str, Any] = {"code": git_state(Path(__file__)), "family_wise_error": ERROR}
     lines: list[str] = []
     if "scenarios" in arguments.parts:
-        result["scenarios"] = run_rows(scenario_row, [*TRAINED, *TRAPS], work, arguments.workers)
+        result["scenarios"] = run_rows(scenario_row, [*TRAINED, *FAULT_SCENARIOS], work, arguments.workers)
         lines += scenario_lines(result["scenarios"])
     if "nulls" in arguments.parts:
         seeds = range(FIRST_NULL_SEED, FIRST_NULL_SEED + arguments.archives)

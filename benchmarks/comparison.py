@@ -1,6 +1,6 @@
 """Which backbone is worth its cost? Four models in identical folds, beside the classical methods.
 
-    python benchmarks/comparison.py --store planted_strong.zarr [--epochs 6] [--folds 2] [--models convnext_tiny vgg16]
+    python benchmarks/comparison.py --store injected_strong.zarr [--epochs 6] [--folds 2] [--models convnext_tiny vgg16]
         [--set train.batch_size=64 ...] [--work build/comparison] [--small]
 
 Trains each configuration of ``configs/`` by ``seismag crossval`` in the same folds (a finished one is not trained

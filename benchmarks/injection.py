@@ -52,7 +52,7 @@ def runs_of(work: Path, archive: str, inputs: str, folds: tuple[int, ...]) -> li
 
 def study(work: Path, trained_on: str, archive: str, inputs: str, windows: int) -> dict[str, Any]:
     """Recover planted emissions with both folds of a model."""
-    scenario = "planted_strong" if archive == "strong" else "null"
+    scenario = "injected_strong" if archive == "strong" else "null"
     simulate = load_config(Path(__file__).parents[1] / "configs" / "scenarios" / f"{scenario}.yaml").simulate
     folder = work / archive
     given = read_inputs(

@@ -55,7 +55,7 @@ from seismag.windows.store import Store, open_store, read_samples  # noqa: E402
 
 Floats = NDArray[np.float64]
 SCENARIOS = Path(__file__).resolve().parents[1] / "configs" / "scenarios"
-ARCHIVES = {"null": "null", "weak": "planted_weak", "strong": "planted_strong"}
+ARCHIVES = {"null": "null", "weak": "injected_weak", "strong": "injected_strong"}
 DIRECTIONS = list(AZIMUTH_CLASSES[1:])
 CHANCE = 1 / len(DIRECTIONS)
 CAPS = {"power": 0.5, "power_cross": 1.0}  # with Z in quadrature power cannot tell a source from its reverse

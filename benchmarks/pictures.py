@@ -1,8 +1,9 @@
 """The pictures of README.md, made by the code: from a publication, an archive and a browser.
 
     python benchmarks/audit.py --parts scenarios --work WORK
-    (cd WORK/study-planted_weak && seismag report loeo_convnext_results)
-    python benchmarks/pictures.py --publication WORK/study-planted_weak/publication_convnext --archive WORK/planted_weak
+    (cd WORK/study-injected_weak && seismag report loeo_convnext_results)
+    python benchmarks/pictures.py --publication WORK/study-injected_weak/publication_convnext \\
+        --archive WORK/injected_weak
 
 writes docs/pictures: a day of the archive, the map, the scores beside rules, the Molchan diagram, the architecture, a
 window with its attribution where the publication has one, and the head of report.html where Chromium is found. All

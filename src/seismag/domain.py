@@ -1,4 +1,4 @@
-"""The nouns of the field: stations, earthquakes, classes, and the errors that a user meets.
+"""Stations, classes of magnitude and azimuth, and the errors that a user meets.
 
 Times are UTC and naive (``datetime64``); intervals are ``[start, end)``; azimuths are degrees
 clockwise from geographic north, from the station to the epicentre.
@@ -17,24 +17,24 @@ AZIMUTH_CENTRES_DEG = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)  # of
 COMPONENTS = ("H", "D", "Z")
 
 MINIMUM_MAGNITUDE = 4.0
-MAGNITUDE_EDGES = (MINIMUM_MAGNITUDE, 5.0, 6.0)  # lower ends of the classes from Moderate on
+MAGNITUDE_EDGES = (MINIMUM_MAGNITUDE, 5.0, 6.0)  # lower edges of the classes from Moderate on
 _SECTOR_DEG = 45.0
 
 
 class SeismagError(Exception):
-    """Something a user can act on: the message names the thing, the value, the limit, the way out."""
+    """An error that a user can act on: the message states the object, the value, the limit and the remedy."""
 
     exit_code = 1
 
 
 class UsageError(SeismagError):
-    """The command or the configuration asks for something impossible."""
+    """An option or a setting that is impossible."""
 
     exit_code = 2
 
 
 class DataError(SeismagError):
-    """A file does not hold what it should. ``reason`` is a short word for tables of rejections."""
+    """A file without the expected content. ``reason`` is a short word for tables of rejections."""
 
     def __init__(self, message: str, reason: str = "unreadable") -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class Station:
 
 
 def magnitude_classes(magnitude: ArrayLike) -> NDArray[np.str_]:
-    """Name the class of each magnitude: Moderate [4, 5), Medium [5, 6), Large [6, inf).
+    """Return the class of each magnitude: Moderate [4, 5), Medium [5, 6), Large [6, inf).
 
     Raises:
         ValueError: a magnitude is missing or below 4.0, so that it has no class.
@@ -66,7 +66,7 @@ def magnitude_classes(magnitude: ArrayLike) -> NDArray[np.str_]:
 
 
 def azimuth_classes(azimuth_deg: ArrayLike) -> NDArray[np.str_]:
-    """Name the 45-degree sector of each azimuth; N is [337.5, 22.5), NE [22.5, 67.5), ...
+    """Return the 45-degree sector of each azimuth: N is [337.5, 22.5), NE [22.5, 67.5), ...
 
     Raises:
         ValueError: an azimuth is not a finite number.

@@ -44,7 +44,7 @@ def archive(tmp_path):
 def simulated(archive):
     (archive / "simulation.json").write_text(
         json.dumps(
-            {"simulate": {"seed": 7, "trap": "clock", "emission": {"snr": 30.0, "low_mhz": 10.0, "high_mhz": 40.0}}}
+            {"simulate": {"seed": 7, "defect": "clock", "emission": {"snr": 30.0, "low_mhz": 10.0, "high_mhz": 40.0}}}
         )
     )
     (archive / "catalogue.csv").write_text("event_id\na\nb\n")
@@ -71,15 +71,15 @@ def test_files_days_formats_and_origins_are_counted(archive):
     assert "1 files name no station or no day" in text
 
 
-def test_the_scenario_and_the_planted_emissions_are_told(archive):
+def test_the_scenario_and_the_injected_emissions_are_listed(archive):
     facts = json.loads(json.dumps(archive_summary(simulated(archive)), allow_nan=False))
     assert facts["origin"] == {"simulated": 5}
     assert (facts["emissions"], facts["emission_windows"], facts["events"]) == (3, 5, 2)
     assert facts["emission_stations"] == {"ALR": 1, "GTO": 2}
     assert facts["simulation"]["simulate"]["seed"] == 7
     text = describe_archive(facts)
-    assert "scenario    seed 7, trap clock, emission SNR 30 at M 5 and 100 km" in text
-    assert "planted     3 emissions in 5 windows, 10-40 mHz, SNR 3 (median): 1 ALR, 2 GTO" in text
+    assert "scenario    seed 7, defect clock, emission SNR 30 at M 5 and 100 km" in text
+    assert "injected    3 emissions in 5 windows, 10-40 mHz, SNR 3 (median): 1 ALR, 2 GTO" in text
 
 
 def test_tables_that_cannot_be_read_are_named(archive):
@@ -101,15 +101,15 @@ def test_a_store_is_told_from_an_archive_by_its_content(archive, tmp_path):
 
 
 def test_the_first_day_is_chosen_and_the_first_with_an_emission_before_it(archive):
-    recording, planted = choose_day(archive, None, None)
-    assert (recording.station, recording.start_utc, planted) == ("GTO", FIRST, None)
-    recording, planted = choose_day(simulated(archive), None, None)
+    recording, injected = choose_day(archive, None, None)
+    assert (recording.station, recording.start_utc, injected) == ("GTO", FIRST, None)
+    recording, injected = choose_day(simulated(archive), None, None)
     assert (recording.station, recording.start_utc) == ("ALR", FIRST + 1)
-    assert set(planted["station"]) == {"ALR"}
-    recording, planted = choose_day(archive, "gto", None)
-    assert (recording.station, recording.start_utc, len(planted)) == ("GTO", FIRST + 1, 3)
-    recording, planted = choose_day(archive, None, "2021-03-03")
-    assert (recording.station, len(planted)) == ("GTO", 0)
+    assert set(injected["station"]) == {"ALR"}
+    recording, injected = choose_day(archive, "gto", None)
+    assert (recording.station, recording.start_utc, len(injected)) == ("GTO", FIRST + 1, 3)
+    recording, injected = choose_day(archive, None, "2021-03-03")
+    assert (recording.station, len(injected)) == ("GTO", 0)
 
 
 def test_a_day_in_several_files_is_put_together(tmp_path):
@@ -135,9 +135,9 @@ def test_a_station_or_day_that_is_not_there_is_answered_with_what_is(archive):
 
 def test_the_emission_is_marked_in_the_picture(archive, tmp_path):
     """Its orange shade and frame lie between 12 and 24 hours, in the right half of every panel."""
-    recording, planted = choose_day(simulated(archive), "ALR", None)
-    draw_day(recording, KEEP_ALL, tmp_path / "with.png", planted)
-    draw_day(recording, KEEP_ALL, tmp_path / "without.png", planted.iloc[:0])
+    recording, injected = choose_day(simulated(archive), "ALR", None)
+    draw_day(recording, KEEP_ALL, tmp_path / "with.png", injected)
+    draw_day(recording, KEEP_ALL, tmp_path / "without.png", injected.iloc[:0])
 
     def orange(name):
         pixels = np.asarray(Image.open(tmp_path / name).convert("RGB")).astype(int)

@@ -142,7 +142,7 @@ def test_injection_inspection_and_picture_of_an_archive(archive_of_a_day, tmp_pa
     assert facts["size_mb"] == pytest.approx(1.473, abs=0.001)
     assert json.loads(run("inspect", out / "ALR" / "S250101.ALR", "--json").stdout)["origin"] == "simulated"
     result = run("inspect", out, "--plot", tmp_path / "day.png", "--station", "ALR", "--day", "2025-01-01")
-    assert "planted     1 emissions in 3 windows" in result.stdout
+    assert "injected    1 emissions in 3 windows" in result.stdout
     assert (tmp_path / "day.png").stat().st_size > 50_000
     assert json.loads(run("inspect", out, "--json").stdout)["simulation"]["injected"] is True
 
@@ -155,7 +155,7 @@ def test_a_simulation_prints_one_json_document(tmp_path):
         "--set",
         "simulate.stations=[GTO]",
         "--set",
-        "simulate.dirt.missing_day_fraction=0",
+        "simulate.artefacts.missing_day_fraction=0",
     ]
     result = run("simulate", "--out", out, *settings, "--json")
     facts = json.loads(result.stdout)
@@ -169,7 +169,7 @@ def test_the_next_command_after_simulate_prepares_by_the_rules_of_the_scenario(t
     """Without its configuration the controls of a trap would be matched, and the trap gone."""
     out, scenario = (
         tmp_path / "an archive",
-        Path(__file__).resolve().parents[2] / "configs/scenarios/trap_quiet_days.yaml",
+        Path(__file__).resolve().parents[2] / "configs/scenarios/fault_quiet_days.yaml",
     )
     settings = ("--set", "simulate.days=1", "--set", "simulate.stations=[GTO]", "--set", "data.horizon_h=24")
     result = run("simulate", "--config", scenario, "--out", out, *settings)

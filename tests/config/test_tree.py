@@ -21,8 +21,8 @@ def test_an_extended_file_is_merged_section_by_section_at_every_depth(tmp_path):
 
 
 def test_an_override_reaches_a_nested_section():
-    spec = load_config(None, ["simulate.emission.snr=3", "simulate.dirt.gaps_per_day=0"]).simulate
-    assert (spec.emission.snr, spec.dirt.gaps_per_day) == (3.0, 0.0)
+    spec = load_config(None, ["simulate.emission.snr=3", "simulate.artefacts.gaps_per_day=0"]).simulate
+    assert (spec.emission.snr, spec.artefacts.gaps_per_day) == (3.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 def inputs(folder):
     quakes = {"per_station_year": 150.0, "min_magnitude": 5.0}
     simulate_archive(
-        SimulateConfig(days=12, stations=["GTO", "ALR"], dirt=CLEAN, earthquakes=quakes), folder / "archive"
+        SimulateConfig(days=12, stations=["GTO", "ALR"], artefacts=CLEAN, earthquakes=quakes), folder / "archive"
     )
     return read_inputs(
         folder / "archive", folder / "archive/stations.csv", [folder / "archive/catalogue.csv"], None, None

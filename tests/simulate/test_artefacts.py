@@ -1,4 +1,4 @@
-"""Each kind of dirt alone, found by the code that judges real days; streams that do not depend on each other."""
+"""Each kind of artefact alone is found by the code that assesses real days; random streams are independent."""
 
 import datetime as dt
 from functools import partial
@@ -10,14 +10,14 @@ from scipy import signal
 from fixtures.archive_files import CLEAN
 from seismag.archive.quality import assess_day
 from seismag.config import ArtefactConfig, DataConfig, SimulateConfig
-from seismag.recordings.frg604rc import encode_day, read
+from seismag.recordings.frg604rc import FRG604RC, encode_day
 from seismag.simulate.artefacts import (
     HABIT_H,
     HABIT_POWER,
     RELEVEL_NT,
+    add_artefacts,
     cultural_noise,
     plan_history,
-    soil,
     traffic_level_nt2_hz,
 )
 from seismag.spectrogram.artefacts import FLAT_S, find_artefacts, flat_runs
@@ -34,7 +34,7 @@ THURSDAY = np.datetime64("2021-03-04")
 
 def simulation(days=30, seed=7, start="2021-03-01", **rates):
     """A configuration in which only the given kinds happen."""
-    return SimulateConfig(days=days, seed=seed, start=start, dirt=ArtefactConfig(**CLEAN | rates))
+    return SimulateConfig(days=days, seed=seed, start=start, artefacts=ArtefactConfig(**CLEAN | rates))
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,12 @@ def natural():
 
 def soiled(natural, spec, station=0):
     history = plan_history(spec, station)
-    return [soil(natural, spec, history, station, day) for day in range(spec.days)]
+    return [add_artefacts(natural, spec, history, station, day) for day in range(spec.days)]
 
 
 def through_a_file(field_nt):
     payload = encode_day("ALR", dt.date(2025, 1, 1), -8.1, 124.6, field_nt, omit_missing_blocks=True)
-    return read(payload, "S250101.ALR", "").field_nt
+    return FRG604RC.read(payload, "S250101.ALR", "").field_nt
 
 
 def assert_poisson(count, mean):
@@ -72,7 +72,7 @@ def test_with_every_rate_at_zero_nothing_happens(natural):
     assert not history.baseline_nt.any()
     assert not history.clock_error_s.any()
     assert not history.changed.any()
-    result = soil(natural, spec, history, 0, 3)
+    result = add_artefacts(natural, spec, history, 0, 3)
     assert result is not natural
     assert result.tobytes() == natural.tobytes()
     assert all(cultural_noise(spec, station, THURSDAY, 124.6) is None for station in range(20))
@@ -220,7 +220,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_order(natural):
     forward = [field.tobytes() for field in soiled(natural, spec)]
     again = plan_history(spec, 0)
     for day in (7, 0, 11, 3):
-        assert soil(natural, spec, again, 0, day).tobytes() == forward[day]
+        assert add_artefacts(natural, spec, again, 0, day).tobytes() == forward[day]
     assert len(set(forward)) == 12
     assert soiled(natural, spec, station=1)[0].tobytes() != forward[0]
     assert soiled(natural, simulation(days=12, seed=8, **ALL))[0].tobytes() != forward[0]

@@ -34,7 +34,7 @@ from seismag.simulate.sites import floor_density, make_site
 from seismag.simulate.spectral_model import (
     CONTINUUM,
     HUMP,
-    LAWS,
+    SPECTRAL_MODELS,
     level_decades,
     natural_density,
     quiet_band_power,
@@ -88,8 +88,8 @@ def expected_power(site, kp, low, high, local_h):
 def test_band_power_is_that_of_the_law(steady, kp, code, low, high):
     """Within 6 %, of which chance has 2 %."""
     measured = band_power(read_days(steady[kp], code), low, high).mean(axis=1)
-    law = expected_power(site_of(steady[kp], code), kp, low, high, np.arange(0, 24, 0.25))
-    np.testing.assert_allclose(measured / law, 1, atol=0.06)
+    model = expected_power(site_of(steady[kp], code), kp, low, high, np.arange(0, 24, 0.25))
+    np.testing.assert_allclose(measured / model, 1, atol=0.06)
 
 
 def test_power_rises_with_kp_and_latitude_as_the_law_says(steady):
@@ -105,14 +105,14 @@ def test_power_rises_with_kp_and_latitude_as_the_law_says(steady):
 
 def test_constants_of_the_law_by_hand():
     """At Kp 2, 48 degrees and the mean hour H of the continuum is 10^-0.05 nT²/Hz at 10 mHz before the break."""
-    law = LAWS[0]
-    level = level_decades(law, CONTINUUM, 48.0, np.array([2.0]), np.array([law.peak_h[CONTINUUM] + 6]))
+    model = SPECTRAL_MODELS[0]
+    level = level_decades(model, CONTINUUM, 48.0, np.array([2.0]), np.array([model.peak_h[CONTINUUM] + 6]))
     assert level[0] == pytest.approx(-0.05 + 0.48 * np.exp(-16), abs=1e-6)
     f = np.array([0.010])
-    assert shape(law, CONTINUUM, f, 2.0)[0] == pytest.approx(1 / (1 + (10 / 13.3) ** 2.10))
-    assert shape(law, HUMP, np.array([0.0152]), 2.0)[0] == pytest.approx(1)
+    assert shape(model, CONTINUUM, f, 2.0)[0] == pytest.approx(1 / (1 + (10 / 13.3) ** 2.10))
+    assert shape(model, HUMP, np.array([0.0152]), 2.0)[0] == pytest.approx(1)
     centre = 0.0152 * 10 ** (0.07 * 3)  # the hump moves up with Kp
-    assert shape(law, HUMP, np.array([centre]), 5.0)[0] == pytest.approx(1)
+    assert shape(model, HUMP, np.array([centre]), 5.0)[0] == pytest.approx(1)
 
 
 def test_quiet_band_power_is_the_density_at_kp_2_over_the_band():
@@ -130,9 +130,9 @@ def test_hours_of_a_day_have_the_power_of_their_local_time(steady):
     ratios, laws = [], []
     for begin in range(0, 24, 3):
         hours = (local_h >= begin) & (local_h < begin + 3)
-        law = expected_power(site, 5, 10, 45, begin + np.arange(0.125, 3, 0.25))[:2]
-        ratios.append(power[:, hours].mean(axis=1) / law)
-        laws.append(law[0])
+        model = expected_power(site, 5, 10, 45, begin + np.arange(0.125, 3, 0.25))[:2]
+        ratios.append(power[:, hours].mean(axis=1) / model)
+        laws.append(model[0])
     np.testing.assert_allclose(ratios, 1, atol=0.2)
     assert max(laws) > 3 * min(laws)
 
@@ -244,10 +244,10 @@ def write_places_and_shipped(path):
 
 
 def test_traffic_noise_joins_without_a_step_at_midnight(tmp_path):
-    dirt = configuration().dirt.model_copy(update={"cultural_noise": 3.0}).model_dump()
-    spec = configuration(days=5, stations=["GTO"], dirt=dirt, earthquakes=NO_EVENTS)
+    artefacts = configuration().artefacts.model_copy(update={"cultural_noise": 3.0}).model_dump()
+    spec = configuration(days=5, stations=["GTO"], artefacts=artefacts, earthquakes=NO_EVENTS)
     seed = next(s for s in range(50) if traffic_level_nt2_hz(spec.model_copy(update={"seed": s}), 0).any())
-    archive = simulate(tmp_path / "a", days=5, stations=["GTO"], dirt=dirt, earthquakes=NO_EVENTS, seed=seed)
+    archive = simulate(tmp_path / "a", days=5, stations=["GTO"], artefacts=artefacts, earthquakes=NO_EVENTS, seed=seed)
     assert_no_step(read_days(archive, "GTO"), seed)
 
 

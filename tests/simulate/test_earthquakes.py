@@ -17,9 +17,9 @@ from seismag.archive.stations import read_stations
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.domain import DataError, Station, UsageError, azimuth_classes
 from seismag.simulate import earthquakes as module
-from seismag.simulate.arcs import ARCS, distance_to_arcs_km, draw_on_arcs, slab_depth_km
+from seismag.simulate.arcs import ARCS, distance_to_arcs_km, sample_on_arcs, slab_depth_km
 from seismag.simulate.earthquakes import (
-    COLUMNS,
+    EARTHQUAKE_COLUMNS,
     LEAD_D,
     MARGIN_D,
     SPACING_D,
@@ -57,15 +57,15 @@ def seen_from(station: Station, events: pd.DataFrame) -> tuple[Any, Any]:
     return np.mod(azimuth, 360), np.asarray(distance_m) / 1000
 
 
-def reached(events: pd.DataFrame, stations: list[Station], share: float = 1.0) -> np.ndarray:
+def reached(events: pd.DataFrame, stations: list[Station], fraction: float = 1.0) -> np.ndarray:
     """In range of a station: the slow way, without a first look at the latitudes."""
-    radius = share * dobrovolsky_km(events["magnitude"].to_numpy())
+    radius = fraction * dobrovolsky_km(events["magnitude"].to_numpy())
     return np.any([seen_from(station, events)[1] <= radius for station in stations], axis=0)
 
 
 def write(events: pd.DataFrame, path: Path) -> Path:
     text = [f"{t}Z" for t in np.datetime_as_string(events["origin_utc"].to_numpy())]
-    events.assign(origin_utc=text)[COLUMNS[:6]].to_csv(path, index=False)
+    events.assign(origin_utc=text)[EARTHQUAKE_COLUMNS[:6]].to_csv(path, index=False)
     return path
 
 
@@ -104,8 +104,8 @@ def test_simulated_magnitudes_have_the_b_value_and_the_limits_asked_for() -> Non
 def test_omori_delays_follow_the_integral_of_the_rate() -> None:
     """With p = 2 and c = 1 d, half have come after 1 d (1 - 1/(1+t)); none at 0; numerically for p = 1.2."""
     assert omori_delay_d(np.array([0.0, 0.5, 0.75]), 1.0, 2.0) == pytest.approx([0, 1, 3])
-    share = np.array([0.1, 0.5, 0.8])
-    for delay, expected in zip(omori_delay_d(share, 0.05, 1.2), share, strict=True):
+    fraction = np.array([0.1, 0.5, 0.8])
+    for delay, expected in zip(omori_delay_d(fraction, 0.05, 1.2), fraction, strict=True):
         t = np.linspace(0, delay, 2_000_001)
         assert np.trapezoid((t + 0.05) ** -1.2, t) * 0.2 * 0.05**0.2 == pytest.approx(expected, rel=1e-3)
     assert omori_delay_d(np.array([0.999]), 0.05, 1.001)[0] == np.inf
@@ -257,8 +257,8 @@ def test_arcs_give_stations_different_priors_of_azimuth() -> None:
     assert (table.sum(axis=1) >= 20).all()  # Tanjung Redeb is far from the arcs
     for row in table:
         assert stats.chi2_contingency(np.array([row + 1, table.sum(axis=0) - row + 1])).pvalue < 0.01
-    shares = table / table.sum(axis=1, keepdims=True)
-    assert np.median(shares.max(axis=1)) > 0.25  # against 0.125 where all sectors are alike
+    weights = table / table.sum(axis=1, keepdims=True)
+    assert np.median(weights.max(axis=1)) > 0.25  # against 0.125 where all sectors are alike
     assert len(set(most.values())) >= 5
     assert most["YOG"] in ("S", "SE", "SW")  # the Java trench
     assert most["KPY"] in ("S", "SW", "W")  # the Sumatran one
@@ -266,7 +266,7 @@ def test_arcs_give_stations_different_priors_of_azimuth() -> None:
 
 
 def test_epicentres_on_arcs_lie_behind_their_trench_and_deeper_away_from_it(rng: np.random.Generator) -> None:
-    longitude, latitude, depth_km = draw_on_arcs(3_000, rng)
+    longitude, latitude, depth_km = sample_on_arcs(3_000, rng)
     away_km = distance_to_arcs_km(longitude, latitude)
     assert away_km.max() <= 310
     assert depth_km.min() >= 5
@@ -299,7 +299,9 @@ def test_catalogue_is_read_back_without_a_hole_around_all_stations(tmp_path: Pat
     assert catalog.coverage.holes == []
     assert catalog.warnings == []
     assert catalog.dropped == {}
-    pd.testing.assert_frame_equal(catalog.events[COLUMNS[:6]], events[COLUMNS[:6]], check_dtype=False)
+    pd.testing.assert_frame_equal(
+        catalog.events[EARTHQUAKE_COLUMNS[:6]], events[EARTHQUAKE_COLUMNS[:6]], check_dtype=False
+    )
     start, end = catalog_span(quakes)
     assert catalog.coverage.covers(start, end - np.timedelta64(1, "ms")).all()
     assert all_inside(catalog.events, stations)
@@ -324,7 +326,7 @@ def test_stations_anywhere_lie_in_the_area_of_a_short_catalogue(places: list[tup
 
 def test_ids_are_unique_in_order_of_time_and_parents_are_among_them() -> None:
     events = simulate_earthquakes(spec(days=400, per_station_year=100.0, quiet_until=0.4), list(SHIPPED.values()))
-    assert list(events.columns) == COLUMNS
+    assert list(events.columns) == EARTHQUAKE_COLUMNS
     assert events["event_id"].tolist() == [f"sim{i:05d}" for i in range(len(events))]
     assert events["origin_utc"].dtype == "datetime64[ms]"
     assert events["origin_utc"].is_monotonic_increasing
@@ -361,14 +363,14 @@ def test_nothing_in_range_precedes_quiet_until_and_no_aftershock_survives_its_pa
             bad.add(event)
     kept = whole[~whole["event_id"].isin(bad)]
     assert (kept["origin_utc"] >= border).sum() < (whole["origin_utc"] >= border).sum()  # late aftershocks went too
-    pd.testing.assert_frame_equal(kept[COLUMNS[1:6]].reset_index(drop=True), quiet[COLUMNS[1:6]])
+    pd.testing.assert_frame_equal(kept[EARTHQUAKE_COLUMNS[1:6]].reset_index(drop=True), quiet[EARTHQUAKE_COLUMNS[1:6]])
 
 
 def test_in_range_agrees_with_the_slow_way() -> None:
     stations = list(SHIPPED.values())
     events = simulate_earthquakes(spec(geometry="arcs", per_year=2000.0), stations)
-    for share in (0.5, 1.0):
-        assert (in_range(events, stations, share) == reached(events, stations, share)).all()
+    for fraction in (0.5, 1.0):
+        assert (in_range(events, stations, fraction) == reached(events, stations, fraction)).all()
 
 
 def test_descendants_are_followed_through_all_generations() -> None:
@@ -406,13 +408,13 @@ def own_catalogue(tmp_path: Path) -> str:
     rows = [(f"b{i}", day, -20.0 + 30 * (i % 2), 95.0 + 45 * (i // 2 % 2), 10.0, 4.1) for i, day in enumerate(days)]
     for name, day, magnitude in (("fore", 150, 4.5), ("main", 151, 6.0), ("after", 153, 5.0), ("later", 330, 5.0)):
         rows.append((name, days[day] + np.timedelta64(1, "h"), -7.8, 112.7, 10.0, magnitude))
-    return str(write(pd.DataFrame(rows, columns=COLUMNS[:6]), tmp_path / "own.csv"))
+    return str(write(pd.DataFrame(rows, columns=EARTHQUAKE_COLUMNS[:6]), tmp_path / "own.csv"))
 
 
 def test_real_catalogue_is_cut_to_the_recordings_and_margins_with_mainshocks_as_parents(own_catalogue: str) -> None:
     quakes = spec(days=90, start="2021-05-01", catalog=own_catalogue)
     events = earthquakes(quakes, TRT)
-    assert list(events.columns) == COLUMNS
+    assert list(events.columns) == EARTHQUAKE_COLUMNS
     assert len(events) == 90 + 60 + 3  # a day is a row; "later" is out
     assert events["origin_utc"].iloc[0] == pd.Timestamp("2021-04-01")
     assert events["origin_utc"].iloc[-1] == pd.Timestamp("2021-08-28")

@@ -41,19 +41,19 @@ def archives(folder, emission, events=EVENTS, days=DAYS, **settings):
     """The field with and without emissions, and the truth: (3, n), (3, n), table."""
     catalog = write_events(folder / "own.csv", GTO, events)
     common = {"days": days, "stations": ["GTO"], "earthquakes": {"catalog": catalog}} | settings
-    planted = simulate(folder / "planted", emission=emission, **common)
+    injected = simulate(folder / "planted", emission=emission, **common)
     null = simulate(folder / "null", **common)
-    return read_days(planted, "GTO"), read_days(null, "GTO"), pd.read_parquet(planted / "truth.parquet")
+    return read_days(injected, "GTO"), read_days(null, "GTO"), pd.read_parquet(injected / "truth.parquet")
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
+def injected(tmp_path_factory):
     return archives(tmp_path_factory.mktemp("planted"), EMISSION)
 
 
 @pytest.fixture(scope="module")
-def added(planted):
-    return planted[0] - planted[1]
+def added(injected):
+    return injected[0] - injected[1]
 
 
 def interval(event, margin_s=0):
@@ -130,8 +130,8 @@ def test_it_goes_on_over_midnight_without_a_step(added):
             crossed += 1
             assert (change[:, midnight - 1] < near.max(axis=1)).all()
             power = np.abs(segment_spectra(added[:, midnight - 300 : midnight + 300])[:, 0]) ** 2
-            share = (power @ band_width_hz(8, 42)) / (power @ band_width_hz(0, 500))
-            assert (share > 0.99).all()
+            fraction = (power @ band_width_hz(8, 42)) / (power @ band_width_hz(0, 500))
+            assert (fraction > 0.99).all()
     assert crossed >= 3
 
 
@@ -166,11 +166,11 @@ def opposite(tmp_path_factory):
 
 def test_power_alone_cannot_tell_a_source_from_its_reverse(opposite):
     """Emissions differ by their sign: power is equal, and with the background within what chance allows."""
-    there, back = (planted - null for planted, null, _ in opposite)
+    there, back = (injected - null for injected, null, _ in opposite)
     np.testing.assert_allclose(there[:2], -back[:2], atol=0.021)
     np.testing.assert_allclose(there[2], back[2], atol=0.021)
     seconds = interval((2.0,), 600)
-    powers = [band_power(planted[:, seconds], 12, 38).mean(axis=1) for planted, _, _ in opposite]
+    powers = [band_power(injected[:, seconds], 12, 38).mean(axis=1) for injected, _, _ in opposite]
     np.testing.assert_allclose(powers[0] / powers[1], 1, atol=0.04)
 
 
@@ -178,8 +178,8 @@ def test_cross_spectra_with_z_change_their_sign_with_the_source(opposite):
     """ZX and ZY, averaged over the band, as they stand in the files; XY does not."""
     band = band_width_hz(12, 38) > 0
     crosses = []
-    for planted, _, _ in opposite:
-        x, y, z = segment_spectra(planted[:, interval((2.0,), 600)])[..., band].reshape(3, -1)
+    for injected, _, _ in opposite:
+        x, y, z = segment_spectra(injected[:, interval((2.0,), 600)])[..., band].reshape(3, -1)
         crosses.append(np.array([np.vdot(z, x), np.vdot(z, y), np.vdot(x, y)]) / x.size)
     (zx, zy, xy), (zx_back, zy_back, xy_back) = crosses
     for there, back in ((zx, zx_back), (zy, zy_back)):
@@ -198,9 +198,9 @@ def test_modulation_has_its_depth_and_period_and_keeps_the_power(tmp_path):
     emission = EMISSION | {
         "modulation_depth": 0.8, "modulation_period_min": 90.0, "duration_h": 40.0, "lead_h": 44.0, "snr": 200.0
     }  # fmt: skip
-    planted, null, _ = archives(tmp_path, emission, [(2.0, 5.0, 100.0, 60.0)], days=2)
+    injected, null, _ = archives(tmp_path, emission, [(2.0, 5.0, 100.0, 60.0)], days=2)
     start = (48 - 44) * 3600
-    h, d, _ = (planted - null)[:, start + 600 : start + 40 * 3600 - 600]
+    h, d, _ = (injected - null)[:, start + 600 : start + 40 * 3600 - 600]
     power = (h**2 + d**2).reshape(-1, 300).mean(axis=1)
     assert power.mean() == pytest.approx(200 * reference(), rel=0.08)
     amplitude = np.sqrt(power)
@@ -216,9 +216,9 @@ def test_modulation_has_its_depth_and_period_and_keeps_the_power(tmp_path):
 # ---- truth ----
 
 
-def test_truth_holds_the_ratio_that_is_measured(planted):
+def test_truth_holds_the_ratio_that_is_measured(injected):
     """Power of the emission, of the background and their ratio in each window, from the files with and without."""
-    field, null, truth = planted
+    field, null, truth = injected
     assert len(truth) > 12
     errors = []
     for row in truth.itertuples():
@@ -233,8 +233,8 @@ def test_truth_holds_the_ratio_that_is_measured(planted):
     assert np.mean(errors) == pytest.approx(-0.03, abs=0.08)  # packets add 3 % to the background, chance has 4 %
 
 
-def test_truth_states_windows_events_and_lead_times(planted):
-    truth = planted[2]
+def test_truth_states_windows_events_and_lead_times(injected):
+    truth = injected[2]
     for number, event in enumerate(EVENTS):
         rows = truth[truth["event_id"] == f"e{number}"]
         origin = (pd.Timestamp(FIRST) + pd.Timedelta(days=event[0])).round("ms")
@@ -249,12 +249,12 @@ def test_truth_states_windows_events_and_lead_times(planted):
 
 
 def test_truth_counts_traffic_noise_to_the_background(tmp_path):
-    dirt = configuration().dirt.model_copy(update={"cultural_noise": 5.0})
-    settings = {"days": 3, "stations": ["GTO"], "dirt": dirt.model_dump()}
+    artefacts = configuration().artefacts.model_copy(update={"cultural_noise": 5.0})
+    settings = {"days": 3, "stations": ["GTO"], "artefacts": artefacts.model_dump()}
     spec = configuration(**settings)
     loud = max(range(30), key=lambda seed: traffic_level_nt2_hz(spec.model_copy(update={"seed": seed}), 0)[1])
     field, null, truth = archives(tmp_path, EMISSION, [(2.9, 5.0, 100.0, 60.0)], seed=loud, **settings)
-    quiet = make_plan(configuration(**settings | {"dirt": spec.dirt.model_copy(update={"cultural_noise": 0.0})
+    quiet = make_plan(configuration(**settings | {"artefacts": spec.artefacts.model_copy(update={"cultural_noise": 0.0})
                                                   .model_dump()}, seed=loud, emission=EMISSION,
                                     earthquakes={"catalog": str(tmp_path / "own.csv")}))  # fmt: skip
     assert (truth["background_nt2"] > 1.5 * truth_table(quiet)["background_nt2"]).any()

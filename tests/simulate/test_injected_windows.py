@@ -57,14 +57,14 @@ def target(archive, store):
     return Target(row["sample_id"], GTO, start, end, (path,), row["source_sha256"])
 
 
-def planted(target, spec, seed=3):
+def injected(target, spec, seed=3):
     event = events_in_range(EVENT, GTO)
     return emission_over(target, event, 1e-3, spec, window_stream(seed, target.sample_id))
 
 
 def test_twins_are_the_windows_that_prepare_makes_without_and_with_the_emission(archive, store, target, tmp_path):
     spec = emission()
-    source = planted(target, spec)
+    source = injected(target, spec)
     twins = make_twins(target, source, [0.25, 1.0], SPEC, (spec, 3))
     np.testing.assert_array_equal(twins.power_db[0], store.power[1])
     np.testing.assert_array_equal(twins.phasors[0], store.cross[1])
@@ -82,7 +82,7 @@ def test_twins_are_the_windows_that_prepare_makes_without_and_with_the_emission(
 
 def test_power_in_the_band_rises_by_the_strength_asked_for(target):
     spec = emission(low_mhz=20, high_mhz=40)
-    source = planted(target, spec)
+    source = injected(target, spec)
     twins = make_twins(target, source, [0.5], SPEC, (spec, 3))
     frequency_hz = np.arange(1, 225) / 600
     inside = (frequency_hz >= 0.018) & (frequency_hz <= 0.042)
@@ -94,19 +94,19 @@ def test_power_in_the_band_rises_by_the_strength_asked_for(target):
 
 def test_a_long_emission_covers_the_window_and_a_short_one_lies_in_its_middle(target):
     for number in range(20):
-        long = planted(target, emission(lead_h=30, duration_h=20), seed=number)
+        long = injected(target, emission(lead_h=30, duration_h=20), seed=number)
         assert long.start_utc <= target.start_utc
         assert long.end_utc >= target.end_utc
         assert long.origin_utc - long.start_utc == np.timedelta64(30, "h")
-    short = planted(target, emission(lead_h=30, duration_h=2))
+    short = injected(target, emission(lead_h=30, duration_h=2))
     assert short.start_utc - target.start_utc == target.end_utc - short.end_utc == np.timedelta64(2, "h")
 
 
 def test_strength_follows_the_law_of_magnitude_and_distance(target):
     spec = emission(magnitude_exponent=1.0, distance_exponent=2.0)
-    source = planted(target, spec)
-    law = 10 ** (1.0 * 0.5) / (source.distance_km / 100) ** 2
-    assert source.power_nt2 == pytest.approx(100 * 1e-3 * law)
+    source = injected(target, spec)
+    model = 10 ** (1.0 * 0.5) / (source.distance_km / 100) ** 2
+    assert source.power_nt2 == pytest.approx(100 * 1e-3 * model)
 
 
 def test_the_background_of_a_window_is_that_of_its_own_segments(target):

@@ -1,4 +1,4 @@
-"""What is decided before the first day: stations, days, traps; and refusals of what cannot be simulated."""
+"""What is decided before the first day: stations, days, defects; and refusals of what cannot be simulated."""
 
 import itertools
 
@@ -24,7 +24,7 @@ from seismag.config import build_config
 from seismag.domain import DataError, UsageError
 from seismag.recordings import read_recording
 from seismag.simulate.emission import events_in_range
-from seismag.simulate.plan import CHANGED_NOISE, COPIED_SHARE, STUDY_OTHERS, make_plan
+from seismag.simulate.plan import CHANGED_SENSOR_NOISE, COPIED_FRACTION, STUDY_OTHERS, make_plan
 from seismag.simulate.synthetic_archive import COLUMN_SHIFT, simulate_day, true_day, truth_table
 from seismag.windows.inputs import read_inputs
 from seismag.windows.prepare import prepare_store
@@ -70,19 +70,19 @@ def test_a_study_holds_the_days_before_events_and_three_times_as_many_others():
 
 
 def test_missing_days_of_a_study_stay_missing():
-    dirt = configuration().dirt.model_copy(update={"missing_day_fraction": 0.5}).model_dump()
-    plan = make_plan(configuration(days=200, collected="study", dirt=dirt))
+    artefacts = configuration().artefacts.model_copy(update={"missing_day_fraction": 0.5}).model_dump()
+    plan = make_plan(configuration(days=200, collected="study", artefacts=artefacts))
     for row, history in zip(plan.written, plan.histories, strict=True):
         assert not (row & history.missing).any()
 
 
-# ---- traps ----
+# ---- defects ----
 
 
-def test_the_trap_clock_shifts_the_second_half_to_local_time(tmp_path):
+def test_the_fault_clock_shifts_the_second_half_to_local_time(tmp_path):
     """Every second station; ALR at 124.6 degrees east: eight hours ahead, so 8 h of the day before come first."""
-    archive = simulate(tmp_path / "a", days=4, stations=["GTO", "ALR"], trap="clock")
-    plan = make_plan(configuration(days=4, stations=["GTO", "ALR"], trap="clock"))
+    archive = simulate(tmp_path / "a", days=4, stations=["GTO", "ALR"], defect="clock")
+    plan = make_plan(configuration(days=4, stations=["GTO", "ALR"], defect="clock"))
     np.testing.assert_array_equal(plan.clock_offset_s, [[0, 0, 0, 0], [0, 0, 28_800, 28_800]])
     true = np.concatenate([true_day(plan, 1, day) for day in range(4)], axis=1)
     field = read_days(archive, "ALR")
@@ -96,7 +96,7 @@ def test_the_trap_clock_shifts_the_second_half_to_local_time(tmp_path):
 @pytest.mark.parametrize("longitude_h", [-7, 8])
 def test_a_clock_can_be_behind_and_ahead(tmp_path, longitude_h):
     (tmp_path / "s.csv").write_text(f"code,latitude_deg,longitude_deg\nXYZ,10,{longitude_h * 15}\n")
-    spec = configuration(days=2, stations=["XYZ"], station_file=str(tmp_path / "s.csv"), trap="clock")
+    spec = configuration(days=2, stations=["XYZ"], station_file=str(tmp_path / "s.csv"), defect="clock")
     plan = make_plan(spec)
     assert plan.clock_offset_s[0, 1] == 3600 * longitude_h
     true = np.concatenate([true_day(plan, 0, day) for day in range(3)], axis=1)
@@ -105,9 +105,9 @@ def test_a_clock_can_be_behind_and_ahead(tmp_path, longitude_h):
 
 
 def test_a_clock_that_is_ahead_does_not_stop_the_first_day():
-    dirt = configuration().dirt.model_copy(update={"clock_error_s": 5.0}).model_dump()
+    artefacts = configuration().artefacts.model_copy(update={"clock_error_s": 5.0}).model_dump()
     for seed in range(20):
-        plan = make_plan(configuration(days=1, stations=["GTO"], dirt=dirt, seed=seed))
+        plan = make_plan(configuration(days=1, stations=["GTO"], artefacts=artefacts, seed=seed))
         if (offset := int(plan.clock_offset_s[0, 0])) > 0:
             day = simulate_day(plan, 0, 0)
             np.testing.assert_array_equal(day[:, offset:], true_day(plan, 0, 0)[:, :-offset])
@@ -115,18 +115,18 @@ def test_a_clock_that_is_ahead_does_not_stop_the_first_day():
     pytest.fail("no clock ahead in 20 seeds")
 
 
-def test_the_trap_duplicates_copies_days_before_events(tmp_path):
+def test_the_fault_duplicates_copies_days_before_events(tmp_path):
     settings = {
         "days": 16,
         "stations": ["GTO"],
-        "trap": "duplicates",
+        "defect": "duplicates",
         "earthquakes": {"per_station_year": 100.0},
     }
     archive = simulate(tmp_path / "a", **settings)
     plan = make_plan(configuration(**settings))
     copies = np.flatnonzero(plan.source_day[0] != np.arange(16))
     before = days_with_a_window_before(plan, 0)
-    assert max(2, int(COPIED_SHARE * len(before))) <= len(copies) <= 1.5 * COPIED_SHARE * len(before)
+    assert max(2, int(COPIED_FRACTION * len(before))) <= len(copies) <= 1.5 * COPIED_FRACTION * len(before)
     fields = [read_recording(path).field_nt for path in day_files(archive, "GTO")]
     for day in copies:
         source = plan.source_day[0, day]
@@ -139,7 +139,7 @@ def test_the_trap_duplicates_copies_days_before_events(tmp_path):
 
 def test_copied_days_have_no_truth_of_their_own():
     settings = {
-        "days": 16, "stations": ["GTO"], "trap": "duplicates", "emission": {"snr": 5.0},
+        "days": 16, "stations": ["GTO"], "defect": "duplicates", "emission": {"snr": 5.0},
         "earthquakes": {"per_station_year": 100.0},
     }  # fmt: skip
     plan = make_plan(configuration(**settings))
@@ -148,8 +148,8 @@ def test_copied_days_have_no_truth_of_their_own():
     assert all(plan.source_day[0, day] == day for day in days)
 
 
-def test_the_trap_positions_moves_longitudes_against_the_other_columns(tmp_path):
-    wrong = simulate(tmp_path / "wrong", days=2, stations=["GTO"], trap="positions")
+def test_the_defect_positions_moves_longitudes_against_the_other_columns(tmp_path):
+    wrong = simulate(tmp_path / "wrong", days=2, stations=["GTO"], defect="positions")
     right = simulate(tmp_path / "right", days=2, stations=["GTO"])
     tables = [pd.read_csv(folder / "catalogue.csv") for folder in (wrong, right)]
     others = [column for column in tables[0] if column != "longitude_deg"]
@@ -162,8 +162,8 @@ def test_the_trap_positions_moves_longitudes_against_the_other_columns(tmp_path)
     assert all(ours[name] == theirs[name] for name in theirs if name.startswith("GTO"))
 
 
-def test_every_file_of_the_trap_decoder_is_refused(tmp_path):
-    archive = simulate(tmp_path / "a", days=2, stations=["GTO", "ALR"], trap="decoder")
+def test_every_file_of_the_fault_decoder_is_refused(tmp_path):
+    archive = simulate(tmp_path / "a", days=2, stations=["GTO", "ALR"], defect="decoder")
     for path in day_files(archive):
         recording = read_recording(path)
         station = read_stations()[recording.station]
@@ -178,11 +178,13 @@ def test_every_file_of_the_trap_decoder_is_refused(tmp_path):
 
 def test_a_change_of_instrument_makes_the_second_half_noisier(tmp_path):
     """By a factor of 6 where sensor noise alone is left, 250 to 400 mHz; rounding adds 1.7e-5 nT²/Hz to both."""
-    dirt = configuration().dirt.model_copy(update={"instrument_change": True}).model_dump()
-    archive = simulate(tmp_path / "a", days=4, stations=["GTO"], dirt=dirt, kp=flat_kp(tmp_path / "k.csv", 1.0, 4))
+    artefacts = configuration().artefacts.model_copy(update={"instrument_change": True}).model_dump()
+    archive = simulate(
+        tmp_path / "a", days=4, stations=["GTO"], artefacts=artefacts, kp=flat_kp(tmp_path / "k.csv", 1.0, 4)
+    )
     power = band_power(read_days(archive, "GTO"), 250, 400) - 0.150 * 0.01**2 / 6
     first, second = power[:, : 2 * 144].mean(axis=1), power[:, 2 * 144 :].mean(axis=1)
-    np.testing.assert_allclose(second / first, CHANGED_NOISE, rtol=0.04)
+    np.testing.assert_allclose(second / first, CHANGED_SENSOR_NOISE, rtol=0.04)
 
 
 def test_nothing_in_range_comes_before_quiet_until():
@@ -219,17 +221,17 @@ def refuse(match, **settings):
         ("emission.duration_h", 0, "greater than 0, not 0"),
         ("emission.modulation_depth", 1.5, "less than or equal to 1, not 1.5"),
         ("emission.modulation_period_min", 1, "greater than or equal to 2, not 1"),
-        ("dirt.gaps_per_day", -0.5, "greater than or equal to 0, not -0.5"),
-        ("dirt.missing_day_fraction", 1, "less than 1, not 1"),
+        ("artefacts.gaps_per_day", -0.5, "greater than or equal to 0, not -0.5"),
+        ("artefacts.missing_day_fraction", 1, "less than 1, not 1"),
         ("earthquakes.per_year", 1e12, "less than or equal to 100000, not"),
         ("earthquakes.b_value", 50, "less than or equal to 3, not 50"),
         ("emission.lead_h", 1e13, "less than or equal to 8784, not"),
         ("emission.duration_h", 1e13, "less than or equal to 8784, not"),
         ("emission.z_ratio", 1e6, "less than or equal to 10, not"),
-        ("dirt.spikes_per_day", 1e12, "less than or equal to 86400, not"),
-        ("dirt.relevels_per_year", 1e30, "less than or equal to 10000, not"),
-        ("dirt.drift_nt_per_day", 1e7, "less than or equal to 1000, not"),
-        ("dirt.clock_error_s", 1e6, "less than or equal to 86400, not 1000000"),
+        ("artefacts.spikes_per_day", 1e12, "less than or equal to 86400, not"),
+        ("artefacts.relevels_per_year", 1e30, "less than or equal to 10000, not"),
+        ("artefacts.drift_nt_per_day", 1e7, "less than or equal to 1000, not"),
+        ("artefacts.clock_error_s", 1e6, "less than or equal to 86400, not 1000000"),
     ],
 )
 def test_impossible_numbers_are_refused_with_key_value_and_limit(key, value, limit):
@@ -243,7 +245,7 @@ def test_impossible_numbers_are_refused_with_key_value_and_limit(key, value, lim
         ({"days": 0}, r"simulate\.days: .*greater than or equal to 1, not 0"),
         ({"start": "2021-02-30"}, r"simulate\.start: .*day is out of range"),
         ({"stations": []}, r"simulate\.stations: .*at least 1 item"),
-        ({"trap": "mine"}, r"simulate\.trap: .*'clock'"),
+        ({"defect": "mine"}, r"simulate\.defect: .*'clock'"),
         ({"emission": {"low_mhz": 40.0, "high_mhz": 10.0}}, r"high_mhz is 10.0, not above low_mhz 40.0\. Swap them\?"),
         ({"emission": {"low_mhz": 10.0, "high_mhz": 10.05}}, r"band 10.0 to 10.05 mHz is narrower than 0.1 .*Widen it"),
         (

@@ -21,8 +21,8 @@ from seismag.windows.store import open_store, read_table
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "configs" / "scenarios"
 NAMES = {
-    "null", "planted_strong", "planted_weak", "trap_other_stations", "trap_quiet_days", "trap_instrument_change",
-    "trap_clock", "trap_duplicates", "trap_azimuth_column", "trap_decoder", "bmkg_2018_2023",
+    "null", "injected_strong", "injected_weak", "fault_other_stations", "fault_quiet_days", "fault_instrument_change",
+    "fault_clock", "fault_duplicates", "fault_azimuth_column", "fault_decoder", "bmkg_2018_2023",
 }  # fmt: skip
 TINY = ["simulate.days=24", "simulate.stations=[GTO, ALR]", "simulate.earthquakes.per_year=900"]
 
@@ -44,9 +44,9 @@ def prepare(archive: Path, config, out: Path):
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_scenario_is_a_valid_configuration_in_both_sizes(name, size):
     config = load_config(FOLDER / f"{name}.yaml", [f"size={size}"])
-    planted = name.startswith("planted")
-    assert (config.simulate.emission.snr > 0) == planted
-    assert bool(config.expect) == (planted or name.startswith("trap"))
+    injected = name.startswith("injected")
+    assert (config.simulate.emission.snr > 0) == injected
+    assert bool(config.expect) == (injected or name.startswith("fault"))
     assert config.simulate.days == {"small": 300, "full": 1095}[size] or name == "bmkg_2018_2023"
 
 
@@ -55,8 +55,8 @@ def test_the_folder_holds_these_scenarios_and_no_other():
 
 
 def test_an_unknown_scenario_names_the_known_ones():
-    with pytest.raises(UsageError, match=r"trap_moon\.yaml: cannot be read .*In .*scenarios: .*trap_clock\.yaml"):
-        load_config(FOLDER / "trap_moon.yaml")
+    with pytest.raises(UsageError, match=r"fault_moon\.yaml: cannot be read .*In .*scenarios: .*fault_clock\.yaml"):
+        load_config(FOLDER / "fault_moon.yaml")
 
 
 def test_an_unknown_size_names_the_known_ones():
@@ -77,10 +77,10 @@ def test_the_large_null_has_the_size_of_the_published_data_set():
 
 def test_nothing_downstream_knows_the_scenario_its_truth_or_its_origin(tmp_path):
     """Stripped of every mark, and moved, an archive gives the same windows, labels and spectra."""
-    config = tiny("planted_strong", tmp_path / "planted_strong", "simulate.earthquakes.per_station_year=40")
-    marked = prepare(tmp_path / "planted_strong", config, tmp_path / "a")
+    config = tiny("injected_strong", tmp_path / "injected_strong", "simulate.earthquakes.per_station_year=40")
+    marked = prepare(tmp_path / "injected_strong", config, tmp_path / "a")
     plain = tmp_path / "plain"
-    (tmp_path / "planted_strong").rename(plain)
+    (tmp_path / "injected_strong").rename(plain)
     (plain / "simulation.json").unlink()
     (plain / "truth.parquet").unlink()
     for path in plain.glob("*/*.gz"):
@@ -101,7 +101,7 @@ def test_nothing_downstream_knows_the_scenario_its_truth_or_its_origin(tmp_path)
 
 
 def test_what_a_wrong_decoder_left_is_refused_on_every_day(tmp_path):
-    config = tiny("trap_decoder", tmp_path / "archive", "simulate.days=6")
+    config = tiny("fault_decoder", tmp_path / "archive", "simulate.days=6")
     assert [expectation.prepare for expectation in config.expect] == ["implausible"]
     with pytest.raises(DataError, match="no usable window"):
         prepare(tmp_path / "archive", config, tmp_path / "store")
@@ -110,7 +110,7 @@ def test_what_a_wrong_decoder_left_is_refused_on_every_day(tmp_path):
 
 
 def test_the_control_rules_stand_in_the_part_prepare():
-    config = load_config(FOLDER / "trap_other_stations.yaml")
+    config = load_config(FOLDER / "fault_other_stations.yaml")
     assert config.data.controls == "other_stations"
-    assert load_config(FOLDER / "trap_quiet_days.yaml").data.controls == "quiet_days"
+    assert load_config(FOLDER / "fault_quiet_days.yaml").data.controls == "quiet_days"
     assert load_config(FOLDER / "null.yaml").data.controls == "matched"

@@ -27,9 +27,9 @@ def test_daily_variation_is_one_of_daytime_and_larger_in_local_summer():
 def test_main_field_drifts_through_a_month_to_the_next():
     site = make_site(BOU, 7, 0)
     quiet = np.zeros(1441)
-    for day, share in ((0, 0.0), (15, 15 / 31), (30, 30 / 31)):
+    for day, fraction in ((0, 0.0), (15, 15 / 31), (30, 30 / 31)):
         slow = slow_field(site, FIRST + day, quiet, 7, day)
         sq = module._daily_variation(site, FIRST + day)[:, :1] * module._day_factor(7, day)
         march, april = (np.array(main_field(site.station, np.datetime64(m)).hdz) for m in ("2021-03", "2021-04"))
-        expected = march * (1 - share) + april * share + site.bias_nt
+        expected = march * (1 - fraction) + april * fraction + site.bias_nt
         np.testing.assert_allclose(slow[:, 0] - sq[:, 0], expected, atol=1e-6)

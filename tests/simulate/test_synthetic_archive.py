@@ -23,7 +23,7 @@ from seismag.domain import UsageError
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_SIMULATED
 from seismag.simulate.activity import make_activity
-from seismag.simulate.artefacts import soil
+from seismag.simulate.artefacts import add_artefacts
 from seismag.simulate.background import _modulation
 from seismag.simulate.earthquakes import earthquakes
 from seismag.simulate.emission import events_in_range
@@ -38,7 +38,7 @@ SOILED = {"days": 6, "stations": ["GTO", "ALR"], "emission": {"snr": 20.0}, "ear
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Six days of two stations with emissions and with dirt as it comes."""
+    """Six days of two stations with emissions and the default artefacts."""
     return simulate_archive(SimulateConfig(**SOILED), tmp_path_factory.mktemp("sim") / "archive")
 
 
@@ -134,13 +134,13 @@ def test_nothing_but_the_archive_and_its_truth_is_written(archive):
         "ALR", "GTO", "stations.csv", "catalogue.csv", "kp.csv", "dst.csv", "truth.parquet", "simulation.json"
     }  # fmt: skip
     for table in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv"):
-        assert not re.search("emission|snr|trap|parent", (archive / table).read_text())
+        assert not re.search("emission|snr|defect|parent", (archive / table).read_text())
 
 
 def test_missing_days_have_no_file(tmp_path):
-    dirt = configuration().dirt.model_copy(update={"missing_day_fraction": 0.4}).model_dump()
-    out = simulate(tmp_path / "a", days=8, stations=["GTO"], dirt=dirt)
-    plan = make_plan(configuration(days=8, stations=["GTO"], dirt=dirt))
+    artefacts = configuration().artefacts.model_copy(update={"missing_day_fraction": 0.4}).model_dump()
+    out = simulate(tmp_path / "a", days=8, stations=["GTO"], artefacts=artefacts)
+    plan = make_plan(configuration(days=8, stations=["GTO"], artefacts=artefacts))
     expected = [f"S{(FIRST + int(day)).astype(object):%y%m%d}.GTO.gz" for day in np.flatnonzero(plan.written[0])]
     assert 0 < len(expected) < 8
     assert [path.name for path in day_files(out)] == expected
@@ -151,7 +151,7 @@ def test_missing_days_have_no_file(tmp_path):
 
 def test_without_emissions_the_files_do_not_depend_on_the_earthquakes(tmp_path):
     """Rates, sizes, ranges and emissions' other settings change; not one byte of a day file does."""
-    base = {"days": 3, "stations": ["GTO", "ALR"], "dirt": {}}
+    base = {"days": 3, "stations": ["GTO", "ALR"], "artefacts": {}}
     ours = contents(simulate(tmp_path / "a", **base))
     other = contents(
         simulate(
@@ -233,12 +233,12 @@ def test_no_two_things_draw_from_one_stream(monkeypatch):
     monkeypatch.setattr(np.random, "default_rng", watched)
     for geometry in ("uniform", "arcs"):
         spec = SimulateConfig(
-            seed=977, days=3, stations=["GTO", "ALR"], emission={"snr": 1.0}, trap="duplicates", collected="study",
+            seed=977, days=3, stations=["GTO", "ALR"], emission={"snr": 1.0}, defect="duplicates", collected="study",
             earthquakes={"geometry": geometry, "per_station_year": 200.0, "per_year": 2000.0},
         )  # fmt: skip
         plan = make_plan(spec)
         for index, day in itertools.product((0, 1), (0, 1, 2)):
-            soil(simulate_day(plan, index, day), spec, plan.histories[index], index, day)
+            add_artefacts(simulate_day(plan, index, day), spec, plan.histories[index], index, day)
     shared = {key: places for key, places in used.items() if len(places) > 1}
     mainshocks = (977, 2)  # around stations, or on arcs: never both
     assert {key: places for key, places in shared.items() if key != mainshocks} == {}

@@ -11,7 +11,7 @@ import pytest
 from fixtures.archive_files import GTO
 from seismag.domain import DataError
 from seismag.simulate.injected_windows import Target
-from seismag.simulate.targets import draw_earthquake, find_targets, require_same_inputs, spread_over_days
+from seismag.simulate.targets import find_targets, require_same_inputs, sample_earthquake, spread_over_days
 from seismag.windows.inputs import Inputs
 
 
@@ -35,7 +35,7 @@ def test_another_seed_chooses_other_windows():
 
 def test_large_earthquakes_are_drawn_as_often_as_the_many_moderate_ones(rng):
     events = pd.DataFrame({"event_id": np.arange(101), "magnitude": [4.5] * 100 + [6.5]})
-    drawn = [draw_earthquake(events, rng)["magnitude"].iloc[0] for _ in range(400)]
+    drawn = [sample_earthquake(events, rng)["magnitude"].iloc[0] for _ in range(400)]
     assert 0.4 < np.mean(np.array(drawn) == 6.5) < 0.6
 
 
@@ -57,5 +57,5 @@ def test_windows_of_files_that_cannot_be_changed_are_counted_by_format(tmp_path)
 
 def test_a_store_of_pictures_has_no_files_to_plant_in(tmp_path):
     store = SimpleNamespace(path=tmp_path, attributes={"inputs": {"metadata": "abc"}})
-    with pytest.raises(DataError, match="was not made of day files"):
+    with pytest.raises(DataError, match="was not prepared from day files"):
         require_same_inputs(store, Inputs(tmp_path, {}, None, None, None))

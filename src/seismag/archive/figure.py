@@ -1,4 +1,4 @@
-"""Pictures of the field: a day with its spectrograms, and RGB images of windows for those who want images."""
+"""Figure of a day: H, D and Z with their spectrograms."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from seismag.recordings.days import DAY_S, field_of_day
 from seismag.spectrogram.compute import make_grid
 from seismag.spectrogram.decibels import window_spectra
 
-# dB re 1 nT²/Hz. A drawn day has a logarithmic frequency axis, so the strong low rows fill half of it.
+# dB re 1 nT²/Hz. The frequency axis is logarithmic, so the strong low frequencies fill half of it.
 DAY_LIMITS = (-50.0, 40.0)
-ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".eps", ".tif", ".tiff", ".webp")  # of a drawn day
-_PLANTED_COLOR = "#E69F00"  # orange of Okabe and Ito, told from viridis by every eye
+ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".eps", ".tif", ".tiff", ".webp")  # of a figure
+_PLANTED_COLOR = "#E69F00"  # orange of Okabe and Ito, distinct from viridis in colour-blind vision, too
 _PLANTED_LINES = 5
 
 
-def require_ending(path: Path) -> Path:
-    """Give back the path of a picture that ``draw_day`` can write.
+def require_figure_ending(path: Path) -> Path:
+    """Return the path of a figure that ``draw_day`` can write.
 
     Raises:
         UsageError: another ending.
@@ -34,17 +34,17 @@ def require_ending(path: Path) -> Path:
     return path
 
 
-def draw_day(recording: Recording, spec: DataConfig, path: Path, planted: pd.DataFrame | None = None) -> None:
-    """Draw the first UTC day of a recording at 1 Hz: three components and their spectrograms.
+def draw_day(recording: Recording, spec: DataConfig, path: Path, injected: pd.DataFrame | None = None) -> None:
+    """Plot the first UTC day of a recording at 1 Hz: three components and their spectrograms.
 
     Args:
-        recording: what to draw.
+        recording: at 1 Hz.
         spec: the grid.
-        path: of the picture.
-        planted: rows of truth.parquet on that day, marked in time and frequency.
+        path: of the figure.
+        injected: rows of truth.parquet on that day, marked in time and frequency.
 
     Raises:
-        DataError: the recording is not sampled at 1 Hz, or holds no value.
+        DataError: the recording is not sampled at 1 Hz, or contains no value.
     """
     if abs(recording.rate_hz - 1.0) > 1e-9:
         raise DataError(f"{path}: spectrograms need 1 sample per second, the recording has {recording.rate_hz:.6g}.")
@@ -59,7 +59,7 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path, planted: pd.Dat
     figure = Figure(figsize=(7.2, 7.6), layout="constrained")
     axes = figure.subplots(6, 1, sharex=True, height_ratios=[1, 1.5] * 3)
     hours = np.arange(DAY_S) / 3600
-    simulated = recording.origin == "simulated" or planted is not None
+    simulated = recording.origin == "simulated" or injected is not None
     image = None
     for index, name in enumerate(COMPONENTS):
         trace, picture = axes[2 * index], axes[2 * index + 1]
@@ -68,8 +68,8 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path, planted: pd.Dat
         trace.set_ylabel(f"{name} {-level:+.0f}, nT".replace("-", "−"), fontsize=8)
         image = _draw_windows(picture, power_db[:, index], grid.frequency_hz, grid.time_s, spec)
         picture.set_ylabel(f"{name}, mHz", fontsize=8)
-    if planted is not None and len(planted):
-        _mark_emissions(axes, planted, day)
+    if injected is not None and len(injected):
+        _mark_emissions(axes, injected, day)
     for axis in axes:
         axis.tick_params(labelsize=8)
     axes[-1].set_xlim(0, 24)
@@ -82,14 +82,14 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path, planted: pd.Dat
     title = f"{recording.station or '?'}  {day}  ({recording.format}{', simulated' if simulated else ''})"
     figure.suptitle(title, fontsize=10)
     legend = "grey: no estimate (gap, or border of a window)"
-    if planted is not None and len(planted):
-        legend = f"orange: planted emission; {legend}"
+    if injected is not None and len(injected):
+        legend = f"orange: injected emission; {legend}"
     figure.supxlabel(legend, x=0.99, ha="right", fontsize=8, color="0.35")
     figure.savefig(path, dpi=150)
 
 
 def _draw_windows(axes: Any, power_db: NDArray[np.float32], frequency_hz: Any, time_s: Any, spec: DataConfig) -> Any:
-    """Draw the windows of one component side by side; masked columns stay grey."""
+    """Plot the windows of one component side by side; masked time frames stay grey."""
     axes.set_facecolor("0.75")
     mesh = None
     for number, window in enumerate(power_db):
@@ -104,13 +104,13 @@ def _draw_windows(axes: Any, power_db: NDArray[np.float32], frequency_hz: Any, t
     return mesh
 
 
-def _mark_emissions(axes: Any, planted: pd.DataFrame, day: np.datetime64) -> None:
-    """Shade the time of each emission behind the traces and frame its band in the spectrograms; write what it is."""
+def _mark_emissions(axes: Any, injected: pd.DataFrame, day: np.datetime64) -> None:
+    """Shade the time of each emission, frame its band in the spectrograms, and describe it in the title."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
     lines = []
-    emissions = list(planted.groupby("event_id", sort=False))
+    emissions = list(injected.groupby("event_id", sort=False))
     for number, (event_id, rows) in enumerate(emissions, start=1):
         begin, end = (
             (np.datetime64(moment, "ms") - day.astype("M8[ms]")) / np.timedelta64(1, "h")
@@ -142,6 +142,6 @@ def _describe_emission(event_id: str, rows: pd.DataFrame) -> str:
     ratios = dict.fromkeys(f"{v:.0f}" if v >= 10 else f"{v:.2g}" for v in ([] if known.empty else sorted(known)))
     snr = " to ".join([*ratios][:: max(len(ratios) - 1, 1)]) or "unknown"  # the smallest and the largest
     return (
-        f"planted before M {first['magnitude']:.1f} ({event_id}), {first['distance_km']:.0f} km away at azimuth "
+        f"injected before M {first['magnitude']:.1f} ({event_id}), {first['distance_km']:.0f} km away at azimuth "
         f"{first['azimuth_deg']:.0f}°: {first['low_mhz']:g}–{first['high_mhz']:g} mHz, SNR {snr}"
     )

@@ -1,4 +1,4 @@
-"""What an archive of recordings holds, by names and headers: no sample is read, so a large one is listed at once."""
+"""The contents of an archive by file names and headers; no sample is read, so large archives are listed quickly."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _SHOWN_STATIONS = 30
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A file of an archive and what it claims.
+    """A file of an archive, by its name and header.
 
     Attributes:
         path: relative to the archive.
         size: bytes.
         format: "" unknown.
         station: by name, header or folder; "" unknown.
-        days: empty where unknown; of a longer file that does not name its days only the first.
-        marked: it says that seismag made or changed it.
+        days: empty where unknown; only the first of a longer file without days in its name.
+        marked: as made or changed by seismag.
     """
 
     path: str
@@ -45,10 +45,10 @@ class ListedFile:
 
 
 def list_recordings(archive: Path) -> list[ListedFile]:
-    """List the files of an archive with what their names and first bytes claim.
+    """List the files of an archive by their names and first bytes.
 
     Raises:
-        DataError: the folder holds no file.
+        DataError: the folder contains no file.
     """
     listed = []
     for path in list_files(archive):
@@ -60,10 +60,10 @@ def list_recordings(archive: Path) -> list[ListedFile]:
 
 
 def archive_summary(archive: Path) -> dict[str, Any]:
-    """Count what an archive holds: the keys of ``seismag inspect DIR --json`` (docs/data-formats.md).
+    """Summarise an archive: the keys of ``seismag inspect DIR --json`` (docs/data-formats.md).
 
     Raises:
-        DataError: the folder holds no file, or its tables are damaged.
+        DataError: the folder contains no file, or its tables are damaged.
     """
     files = list_recordings(archive)
     simulation = _read_simulation(archive)
@@ -88,7 +88,7 @@ def archive_summary(archive: Path) -> dict[str, Any]:
 
 
 def describe_archive(facts: dict[str, Any]) -> str:
-    """Lines for a terminal: what an archive holds."""
+    """Return lines for a terminal."""
     formats = ", ".join(f"{count} {name}" for name, count in facts["formats"].items())
     origin = ", ".join(f"{count} {name}" for name, count in facts["origin"].items())
     lines = [
@@ -97,7 +97,7 @@ def describe_archive(facts: dict[str, Any]) -> str:
         f"origin      {origin}",
     ]
     if facts["unclear"]:
-        lines.append(f"            {facts['unclear']} files name no station or no day")
+        lines.append(f"            {facts['unclear']} files without station or day")
     for number, (code, entry) in enumerate(facts["stations"].items()):
         if number == _SHOWN_STATIONS:
             lines.append(f"            and {len(facts['stations']) - _SHOWN_STATIONS} more")
@@ -109,11 +109,11 @@ def describe_archive(facts: dict[str, Any]) -> str:
 
 
 def describe_simulation(facts: dict[str, Any], options: list[str]) -> str:
-    """Lines for a terminal after ``seismag simulate``: what was written, and the next command.
+    """Return lines for a terminal after ``seismag simulate``, with the next command.
 
     Args:
         facts: of ``archive_summary``.
-        options: of the next command, by which ``prepare`` gets the settings of the scenario.
+        options: of the next command, the settings of the scenario.
     """
     out = facts["archive"]
     command = ["seismag", "prepare", "--archive", out, "--stations", f"{out}/stations.csv"]
@@ -124,18 +124,18 @@ def describe_simulation(facts: dict[str, Any], options: list[str]) -> str:
 
 
 def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Recording, pd.DataFrame | None]:
-    """Choose a day of an archive to be drawn and read it.
+    """Choose a day of an archive to plot, and read it.
 
     Args:
         archive: its folder.
-        station: code; None: the first one that fits.
-        day: UTC date; None: the first one with a planted emission, else the first one.
+        station: code; None: the first one.
+        day: UTC date; None: the first one with an injected emission, else the first one.
 
     Returns:
         The day as one recording, and the rows of truth.parquet that touch it (None: no such table).
 
     Raises:
-        UsageError: ``day`` is no date, or the archive has no such station.
+        UsageError: ``day`` is not a date, or the archive has no such station.
         DataError: no file of that day, or it cannot be read.
     """
     wanted = _parse_day(day)
@@ -152,8 +152,8 @@ def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Rec
         span = f"its days run from {known[0]} to {known[-1]}" if known else "no file names its day"
         raise DataError(f"{archive}: no file of {station or 'any station'}{f' on {wanted}' if day else ''}; {span}.")
     truth = read_truth(archive)
-    planted = set() if truth is None else set(zip(truth["start_utc"].to_numpy("M8[D]"), truth["station"], strict=True))
-    date, code = min([key for key in fitting if key in planted] or fitting)
+    injected = set() if truth is None else set(zip(truth["start_utc"].to_numpy("M8[D]"), truth["station"], strict=True))
+    date, code = min([key for key in fitting if key in injected] or fitting)
     recordings = [read_recording(archive / path) for path in holders[date, code]]
     merged = recordings[0]
     if abs(merged.rate_hz - 1.0) <= 1e-9:
@@ -164,7 +164,7 @@ def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Rec
 
 
 def read_truth(archive: Path) -> pd.DataFrame | None:
-    """Read the planted emissions of an archive; None where it has no truth.parquet.
+    """Read the injected emissions of an archive; None where it has no truth.parquet.
 
     Raises:
         DataError: the table cannot be read.
@@ -200,7 +200,7 @@ def _describe_scenario(facts: dict[str, Any]) -> list[str]:
             )
     elif scenario is not None:
         lines.append(
-            f"scenario    seed {settings.get('seed')}, trap {settings.get('trap')}, emission SNR "
+            f"scenario    seed {settings.get('seed')}, defect {settings.get('defect')}, emission SNR "
             f"{emission.get('snr', 0):g} at M 5 and 100 km"
         )
     if (scenario or {}).get("complete") is False:
@@ -210,7 +210,7 @@ def _describe_scenario(facts: dict[str, Any]) -> list[str]:
     if facts["emissions"] is not None:
         where = ", ".join(f"{count} {code}" for code, count in facts["emission_stations"].items()) or "none"
         snr = "" if facts["snr_median"] is None else f", {band}, SNR {facts['snr_median']:.3g} (median)"
-        lines.append(f"planted     {facts['emissions']} emissions in {facts['emission_windows']} windows{snr}: {where}")
+        lines.append(f"injected    {facts['emissions']} emissions in {facts['emission_windows']} windows{snr}: {where}")
     return lines
 
 

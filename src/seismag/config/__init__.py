@@ -1,11 +1,9 @@
-"""The one schema of a configuration file; every section is named like the code that takes it.
-
-``load_config(path, overrides)`` reads a file (``seismag.config.tree``) and refuses what it does not know.
-"""
+"""The schema of a configuration file; each section is named like the code that uses it."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +52,14 @@ class Config(Section):
     recover: RecoverConfig = Field(default_factory=RecoverConfig)  # type: ignore[arg-type]
     audit: AuditConfig = Field(default_factory=AuditConfig)  # type: ignore[arg-type]
     simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
-    expect: list[Expectation] = Field(default_factory=list, description="Of a scenario; nothing computes with it.")
+    expect: list[Expectation] = Field(default_factory=list, description="Expected outcome; not used by any command.")
 
     @model_validator(mode="after")
     def _check_rotation(self) -> Config:
         if self.augment.rotate and self.model.input != "power_cross":
             raise ValueError(
-                f"augment.rotate is true, but model.input is {self.model.input}: turning the field takes the phase "
-                "between its components. Set model.input=power_cross (on a store prepared with "
+                f"augment.rotate is true, but model.input is {self.model.input}: a rotation needs the phase between "
+                "components. Set model.input=power_cross (on a store prepared with "
                 "data.cross_spectra=true), or augment.rotate=false."
             )
         return self
@@ -72,32 +70,32 @@ class Config(Section):
         if self.split.method == "blocked" and trailing and self.split.embargo_d < self.train.trailing_days:
             days = self.train.trailing_days
             raise ValueError(
-                f"split.embargo_d is {self.split.embargo_d:g}, but windows are scaled by the {days:g} days before them "
-                "(train.trailing_days), so that training and test would share those days. "
+                f"split.embargo_d is {self.split.embargo_d:g}, but windows are normalised by the {days:g} days before "
+                "them (train.trailing_days), so those days would be in training and test. "
                 f"Set split.embargo_d={days:g} or more, or lower train.trailing_days."
             )
         return self
 
     @model_validator(mode="after")
-    def _check_start(self) -> Config:
+    def _check_initial_weights(self) -> Config:
         if self.train.keeps_features and self.augment.is_on:
             raise ValueError(
-                f"train.scope {self.train.scope} computes what the frozen backbone says once, but the section augment "
-                "changes the windows in each epoch. Set train.cache_features=false, or leave augment out."
+                f"train.scope {self.train.scope} computes the outputs of the frozen backbone once, but the section "
+                "augment changes the windows in each epoch. Set train.cache_features=false, or omit augment."
             )
         if self.train.init_from is not None and self.model.pretrained:
             raise ValueError(
-                "train.init_from and model.pretrained both say where the weights start. Set model.pretrained=false, "
+                "train.init_from and model.pretrained both set the initial weights. Set model.pretrained=false, "
                 "or train.init_from=null."
             )
         if self.pretrain.epochs and (self.train.init_from is not None or self.model.pretrained):
             raise ValueError(
-                "pretrain.epochs, train.init_from and model.pretrained each say where the weights start. Keep one."
+                "pretrain.epochs, train.init_from and model.pretrained each set the initial weights. Keep one."
             )
         start_given = self.train.init_from is not None or self.model.pretrained or self.pretrain.epochs > 0
         if self.train.scope != "all" and not start_given:
             raise ValueError(
-                f"train.scope {self.train.scope} keeps the backbone as it starts, which is at random. Name a "
+                f"train.scope {self.train.scope} keeps the initial backbone, whose weights are random. Name a "
                 "checkpoint (train.init_from), or set model.pretrained=true, pretrain.epochs or train.scope=all."
             )
         return self
@@ -111,32 +109,31 @@ def load_config(path: str | Path | None = None, overrides: list[str] | None = No
         overrides: entries ``section.key=value``, the value in YAML.
 
     Raises:
-        UsageError: the file is missing, not YAML, or holds an unknown key or an impossible value.
+        UsageError: the file is missing, not YAML, or contains an unknown key or an impossible value.
     """
     return build_config(read_config_tree(Path(path) if path is not None else None, overrides or []))
 
 
-def build_config(tree: dict[str, Any]) -> Config:
-    """Turn nested dictionaries into a Config.
+def build_config(tree: Mapping[str, object]) -> Config:
+    """Validate nested dictionaries.
 
     Raises:
-        UsageError: one sentence a problem, each naming key, value and the way out.
+        UsageError: one sentence for each error, with key, value and remedy.
     """
     try:
-        return Config.model_validate(_floats_where_asked(tree))
+        return Config.model_validate(_with_floats(tree, Config))
     except ValidationError as error:
         raise UsageError("\n".join(_sentence(entry) for entry in error.errors())) from None
 
 
-def _floats_where_asked(tree: dict[str, Any], schema: type[BaseModel] | None = None) -> dict[str, Any]:
-    """Write whole numbers as floats where the schema asks for a float (JSON and YAML write 1 for 1.0)."""
-    fields = (schema or Config).model_fields
-    result: dict[str, Any] = {}
+def _with_floats(tree: Mapping[str, object], schema: type[BaseModel]) -> dict[str, object]:
+    """Convert whole numbers to floats where the schema has a float (JSON and YAML write 1 for 1.0)."""
+    result: dict[str, object] = {}
     for key, value in tree.items():
-        asked = fields[key].annotation if key in fields else None
-        if isinstance(value, dict) and isinstance(asked, type) and issubclass(asked, BaseModel):
-            result[key] = _floats_where_asked(value, asked)
-        elif type(value) is int and asked in (float, float | None):
+        wanted = schema.model_fields[key].annotation if key in schema.model_fields else None
+        if isinstance(value, dict) and isinstance(wanted, type) and issubclass(wanted, BaseModel):
+            result[key] = _with_floats(value, wanted)
+        elif type(value) is int and wanted in (float, float | None):
             result[key] = float(value)
         else:
             result[key] = value
@@ -148,7 +145,9 @@ def _sentence(entry: Any) -> str:
     name = ".".join(location)
     if entry["type"] == "extra_forbidden":
         return f"{name}: not a known key" + _suggestion(location)
-    if entry["type"] == "value_error" and isinstance(entry["input"], dict):  # of a whole section: it names its keys
+    if entry["type"] == "value_error" and isinstance(
+        entry["input"], dict
+    ):  # of a whole section: the message names the keys
         return str(entry["ctx"]["error"])
     return f"{name}: {entry['msg'][0].lower()}{entry['msg'][1:]}, not {entry['input']!r}."
 

@@ -1,4 +1,4 @@
-"""What every part of the configuration has in common."""
+"""The base class of all sections of a configuration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, unknown keys refused, no silent conversion, no infinite number."""
+    """A section: immutable, no unknown key, no conversion of types, no infinite number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""The sections of studies: who is judged, how, and what an audit asks (split, evaluate, audit)."""
+"""The sections split, evaluate and audit."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from seismag.config.section import Section
 
 
 class SplitConfig(Section):
-    """Who trains, who validates, who tests."""
+    """Assignment of windows to training, validation and test."""
 
     name: str = Field(
-        "loeo", pattern=r"^[A-Za-z0-9_-]+$", description="splits/NAME.parquet holds the split; default: the method."
+        "loeo", pattern=r"^[A-Za-z0-9_-]+$", description="Name of the file splits/NAME.parquet; default: the method."
     )
     method: Literal["loeo", "loso", "region", "blocked", "naive"] = Field(
         "loeo",
-        description="What a fold leaves out: loeo earthquake clusters, loso stations, region groups of stations, "
-        "blocked a stretch of time, all purged. naive: random windows, epoch chosen on the test fold, for comparison.",
+        description="Left out by a fold: earthquake clusters (loeo), stations (loso), groups of stations (region), a "
+        "period (blocked). naive: random windows, epoch chosen on the test fold, for comparison.",
     )
-    n_folds: int = Field(10, ge=2, description="loso, region: at most so many; fewer where there are fewer stations.")
-    fold: int = Field(1, ge=1, description="The fold that a single run tests on, from 1.")
-    val_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share of the training groups that validates.")
-    embargo_d: float = Field(45.0, ge=0, description="blocked: days around a test block in which no station trains.")
-    region_km: float = Field(600.0, gt=0, description="region: largest distance between two stations of one, km.")
-    station_file: str | None = Field(None, description="region: positions; null: the shipped BMKG stations.")
+    n_folds: int = Field(10, ge=2, description="Number of folds; loso, region: at most the number of stations.")
+    fold: int = Field(1, ge=1, description="Test fold of a single run, from 1.")
+    val_fraction: float = Field(0.15, gt=0, lt=0.5, description="Fraction of the training groups for validation.")
+    embargo_d: float = Field(45.0, ge=0, description="blocked: days without training windows around a test block.")
+    region_km: float = Field(600.0, gt=0, description="region: largest distance between two stations of a region, km.")
+    station_file: str | None = Field(None, description="region: station table; null: the stations of BMKG.")
     sealed_fraction: float = Field(
-        0.0, ge=0, lt=0.5, description="Share of the time span, the last, that no fold trains, validates or tests on."
+        0.0, ge=0, lt=0.5, description="Locked hold-out set: the last fraction of the time span, left out of all folds."
     )
     seed: int = Field(20260205, ge=0)
 
@@ -48,19 +48,19 @@ class SplitConfig(Section):
 class EvaluateConfig(Section):
     """Scores and their intervals."""
 
-    bootstrap: int = Field(1000, ge=100, description="Replicates of the bootstrap by event cluster.")
+    bootstrap: int = Field(1000, ge=100, description="Replicates of the bootstrap by cluster.")
     confidence: float = Field(0.95, gt=0, lt=1)
     events: Literal["mainshocks", "all"] = Field(
-        "mainshocks", description="Event windows of the headline: those that point at a mainshock, or all."
+        "mainshocks", description="Event windows of the main scores: those before a mainshock, or all."
     )
-    reliability_bins: int = Field(10, ge=2, description="Bins of equal mass of reliability diagrams and ECE.")
-    coverage: float = Field(0.9, gt=0, lt=1, description="Probability with which a conformal set holds the truth.")
-    distance_km: float = Field(500.0, gt=0, description="Fixed radius among the distance rules of the tables.")
+    reliability_bins: int = Field(10, ge=2, description="Bins of equal count of reliability diagrams and ECE.")
+    coverage: float = Field(0.9, gt=0, lt=1, description="Nominal coverage of conformal prediction sets.")
+    distance_km: float = Field(500.0, gt=0, description="Radius of the tables by fixed distance, km.")
     alarm_fraction: float = Field(
         0.2,
         gt=0,
         lt=1,
-        description="Share of ordinary time that alarms may take: tau of the power and of the sealed test.",
+        description="Alarm fraction tau of the power and of the test on the locked hold-out set.",
     )
     seed: int = Field(20260205, ge=0)
 
@@ -78,16 +78,16 @@ class RecoverConfig(Section):
 
 
 class AuditConfig(Section):
-    """The questions of ``seismag audit``."""
+    """The checks of ``seismag audit``."""
 
     family_wise_error: float = Field(
-        0.01, gt=0, lt=0.5, description="Probability that the gate fails a study in which nothing is wrong."
+        0.01, gt=0, lt=0.5, description="Probability that a valid study fails the integrity checks."
     )
-    permutations: int = Field(9999, ge=999, description="Draws of each null; the smallest p is 1 / (draws + 1).")
-    partitions: int = Field(20, ge=1, description="Seeded partitions into folds that an accuracy is averaged over.")
+    permutations: int = Field(9999, ge=999, description="Permutations of each null; the smallest p is 1 / (n + 1).")
+    partitions: int = Field(20, ge=1, description="Partitions into folds that an accuracy is averaged over.")
     folds: int = Field(10, ge=2, description="Folds of a partition, by group.")
     features: list[str] = Field([], description="Of a table: columns that must not predict the class; []: by kind.")
     placebo: list[str] = Field([], description="Of predictions: stores of placebo windows, predicted by their models.")
     claim: str | None = Field(None, description="What is claimed; the audit report quotes it.")
-    placebos: int = Field(200, ge=20, description="Data sets without a fault on which each test is tried.")
+    placebos: int = Field(200, ge=20, description="Data sets without a defect, for the placebo rate.")
     seed: int = Field(20260205, ge=0)

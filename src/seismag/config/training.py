@@ -1,4 +1,4 @@
-"""The sections of models and training: model, train, augment, pretrain."""
+"""The sections model, train, augment and pretrain."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class ModelConfig(Section):
     backbone: str = Field("convnext_tiny", description="A timm model name.")
     pretrained: bool = Field(False, description="Start from timm's ImageNet weights (needs its hub or cache).")
     attention: Literal["none", "cbam"] = Field(
-        "none", description="cbam: weigh channels, then places, of the last feature map before pooling."
+        "none", description="cbam: channel and spatial attention on the last feature map before pooling."
     )
     directional_features: bool = Field(
         False, description="Add band means of the H/D and Z power ratios and of the coherency to the pooled features."
     )
     detection_head: bool = Field(
-        False, description="One head decides event or Normal for both tasks, so that they agree on p(Normal)."
+        False, description="One head for event or Normal in both tasks, so that p(Normal) is the same."
     )
     magnitude_head: Literal["softmax", "ordinal"] = Field(
         "softmax", description="ordinal: cumulative logits over Moderate < Medium < Large, given an event."
@@ -35,8 +35,8 @@ class ModelConfig(Section):
     input: Literal["power", "power_cross"] = Field(
         "power", description="power: H, D, Z; power_cross: also the coherency of XY, ZX, ZY, real and imaginary part."
     )
-    coherency_columns: int = Field(5, ge=1, description="Columns that a cross-spectrum is averaged over; odd.")
-    coherency_rows: int = Field(3, ge=1, description="Rows that a cross-spectrum is averaged over; odd.")
+    coherency_columns: int = Field(5, ge=1, description="Time frames that a cross-spectrum is averaged over; odd.")
+    coherency_rows: int = Field(3, ge=1, description="Frequency bins that a cross-spectrum is averaged over; odd.")
 
     @field_validator("coherency_columns", "coherency_rows")
     @classmethod
@@ -47,7 +47,7 @@ class ModelConfig(Section):
 
     @property
     def n_channels(self) -> int:
-        """Channels of the network's input."""
+        """Channels of the input."""
         return {"power": 3, "power_cross": 9}[self.input]
 
 
@@ -64,7 +64,7 @@ class TrainConfig(Section):
     gradient_clip: float = Field(1.0, gt=0)
     azimuth_weight: float = Field(0.5, ge=0, description="L = L_magnitude + azimuth_weight * L_azimuth.")
     task_weighting: Literal["fixed", "uncertainty"] = Field(
-        "fixed", description="uncertainty: both weights are learnt, from 1 and azimuth_weight on."
+        "fixed", description="uncertainty: both weights are learnt; initial values 1 and azimuth_weight."
     )
     class_weights: Literal["balanced", "none"] = "balanced"
     loss: Literal["cross_entropy", "focal", "logit_adjusted"] = Field(
@@ -72,40 +72,40 @@ class TrainConfig(Section):
     )
     focal_gamma: float = Field(2.0, ge=0, description="focal: exponent of (1 - p); 0 is cross-entropy.")
     logit_adjustment_tau: float = Field(1.0, ge=0, description="logit_adjusted: factor of the log class frequency.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label spread over the classes.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Fraction of each label spread over the classes.")
     hierarchy_weight: float = Field(
-        0.5, ge=0, description="Azimuth hierarchical: weight of the losses of event and of quadrant beside the class."
+        0.5, ge=0, description="azimuth_head hierarchical: weight of the losses of event and quadrant."
     )
     patience: int = Field(10, ge=1, description="Epochs without a better validation loss before stopping.")
     normalisation: Literal["training", "trailing"] = Field(
         "training",
-        description="training: mean and deviation of each row over the training role; "
-        "trailing: median and MAD of the station's windows before each window.",
+        description="training: mean and deviation of each frequency bin over the training set; "
+        "trailing: median and MAD of the windows of the station before each window.",
     )
-    trailing_days: float = Field(45.0, gt=0, description="trailing: how far back the windows may start, days.")
-    trailing_min: int = Field(20, ge=2, description="trailing: a window with fewer windows before it is left out.")
-    init_from: str | None = Field(None, description="Checkpoint or run folder whose weights are the start.")
-    reinit_heads: bool = Field(False, description="init_from: take the backbone alone; the rest starts at random.")
+    trailing_days: float = Field(45.0, gt=0, description="trailing: longest time before the window, days.")
+    trailing_min: int = Field(20, ge=2, description="trailing: windows with fewer windows before them are left out.")
+    init_from: str | None = Field(None, description="Checkpoint or run folder with the initial weights.")
+    reinit_heads: bool = Field(False, description="init_from: the backbone alone; the heads start at random.")
     layer_decay: float = Field(
-        1.0, gt=0, le=1, description="Factor of the learning rate from each stage of the backbone to the one before."
+        1.0, gt=0, le=1, description="Factor of the learning rate from one stage of the backbone to the previous one."
     )
     scope: Literal["all", "last_stage", "heads"] = Field(
-        "all", description="What is trained; the rest of the backbone stays as init_from or pretrained gives it."
+        "all", description="Trained part of the model; the rest keeps the weights of init_from or pretrained."
     )
     cache_features: bool = Field(
-        True, description="scope last_stage, heads: compute what the frozen part says once, not in each epoch."
+        True, description="scope last_stage, heads: compute the outputs of the frozen part once, not in each epoch."
     )
     ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="Moving average of the weights, which is what is judged and kept; 0: off."
+        0.0, ge=0, lt=1, description="Decay of the moving average of the weights that is validated and kept; 0: off."
     )
-    accumulate: int = Field(1, ge=1, description="Batches whose gradients make one step.")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are summed in one step.")
     resize: list[list[int]] = Field(
-        [], description="[[epoch, cells], ...]: from this epoch on, average training windows over cells x cells."
+        [], description="[[epoch, n], ...]: from this epoch on, average training windows over n x n bins."
     )
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = Field(
         "32-true", description="auto: bf16-mixed where processor or GPU computes in bfloat16 itself, else 32-true."
     )
-    compile: bool = Field(False, description="Compile the training step (torch.compile); pays off in long runs.")
+    compile: bool = Field(False, description="Compile the training step (torch.compile); for long runs.")
     devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU; each takes batch_size windows a step.")
     num_workers: int = Field(0, ge=0, description="Data-loader processes.")
     seed: int = Field(20260205, ge=0)
@@ -116,16 +116,16 @@ class TrainConfig(Section):
         pairs = all(len(entry) == 2 and min(entry) >= 1 for entry in value)
         epochs = [entry[0] for entry in value]
         if not pairs or epochs != sorted(set(epochs)):
-            raise ValueError("must be pairs [epoch, cells], both from 1 on, epochs rising, such as [[1, 4], [10, 1]]")
+            raise ValueError("must be pairs [epoch, n], both from 1 on, epochs ascending, such as [[1, 4], [10, 1]]")
         return value
 
     def cells_at(self, epoch: int) -> int:
-        """Side of the squares that training windows are averaged over in an epoch, from 1."""
+        """Side, in bins, of the squares that training windows are averaged over in an epoch, from 1."""
         return next((cells for first, cells in reversed(self.resize) if epoch >= first), 1)
 
     @property
     def keeps_features(self) -> bool:
-        """Whether what the frozen part of the backbone says is computed once."""
+        """Whether the outputs of the frozen part are computed once."""
         return self.scope != "all" and self.cache_features
 
     @model_validator(mode="after")
@@ -134,12 +134,12 @@ class TrainConfig(Section):
             raise ValueError("train.reinit_heads is true, but there is no train.init_from to take a backbone from.")
         if self.keeps_features and self.resize:
             raise ValueError(
-                f"train.scope {self.scope} keeps what the frozen backbone says of the full grid, but train.resize "
+                f"train.scope {self.scope} caches outputs of the frozen backbone on the full grid, but train.resize "
                 "changes the grid. Set train.resize=[], or train.cache_features=false."
             )
         if self.keeps_features and self.compile:
             raise ValueError(
-                f"train.scope {self.scope} leaves little to compile when features are kept. Set train.compile=false, "
+                f"train.scope {self.scope} leaves little to compile with cached features. Set train.compile=false, "
                 "or train.cache_features=false."
             )
         return self
@@ -160,36 +160,38 @@ class TrainConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Random changes of training windows, in the order in which they happen; all off by default."""
+    """Random changes of training windows, in this order; all off by default."""
 
     rotate: bool = Field(
-        False, description="Turn the horizontal field by a random multiple of 45 degrees, and the azimuth with it."
+        False, description="Rotate H and D by a random multiple of 45 degrees, and the azimuth with them."
     )
-    noise_probability: float = Field(0.0, ge=0, le=1, description="Share of windows that get noise.")
-    noise_snr_low_db: float = Field(10.0, description="Lowest signal-to-noise ratio of each row, dB.")
-    noise_snr_high_db: float = Field(30.0, description="Highest signal-to-noise ratio of each row, dB.")
-    shift_columns: int = Field(0, ge=0, description="Largest shift in time, columns; what comes in is masked.")
-    gain_db: float = Field(0.0, ge=0, description="Largest change of the level of all components together, dB.")
-    time_masks: int = Field(0, ge=0, description="Bands of columns masked in each window.")
-    time_mask_columns: int = Field(32, ge=1, description="Widest of these, columns.")
-    frequency_masks: int = Field(0, ge=0, description="Bands of rows masked in each window.")
-    frequency_mask_rows: int = Field(32, ge=1, description="Widest of these, rows.")
-    gridmask_probability: float = Field(0.0, ge=0, le=1, description="Share of windows masked by a grid of squares.")
-    gridmask_ratio: float = Field(0.25, gt=0, lt=1, description="Share of the cells that the grid masks.")
-    gridmask_min_cells: int = Field(32, ge=2, description="Smallest period of the grid, rows and columns.")
-    gridmask_max_cells: int = Field(64, ge=2, description="Largest period of the grid, rows and columns.")
-    mix_probability: float = Field(1.0, gt=0, le=1, description="Share of batches that MixUp or CutMix mixes.")
-    mixup_alpha: float = Field(0.0, ge=0, description="MixUp: shares are drawn from Beta(alpha, alpha); 0: off.")
-    cutmix_alpha: float = Field(0.0, ge=0, description="CutMix: areas are drawn from Beta(alpha, alpha); 0: off.")
+    noise_probability: float = Field(0.0, ge=0, le=1, description="Probability that noise is added to a window.")
+    noise_snr_low_db: float = Field(10.0, description="Lowest signal-to-noise ratio of a frequency bin, dB.")
+    noise_snr_high_db: float = Field(30.0, description="Highest signal-to-noise ratio of a frequency bin, dB.")
+    shift_columns: int = Field(0, ge=0, description="Largest shift in time, frames; the new ones are masked.")
+    gain_db: float = Field(0.0, ge=0, description="Largest change of the level of all components, dB.")
+    time_masks: int = Field(0, ge=0, description="Number of time masks in each window.")
+    time_mask_columns: int = Field(32, ge=1, description="Widest time mask, frames.")
+    frequency_masks: int = Field(0, ge=0, description="Number of frequency masks in each window.")
+    frequency_mask_rows: int = Field(32, ge=1, description="Widest frequency mask, bins.")
+    gridmask_probability: float = Field(
+        0.0, ge=0, le=1, description="Probability that a grid of squares masks a window."
+    )
+    gridmask_ratio: float = Field(0.25, gt=0, lt=1, description="Fraction of the bins that the grid masks.")
+    gridmask_min_cells: int = Field(32, ge=2, description="Smallest period of the grid, bins.")
+    gridmask_max_cells: int = Field(64, ge=2, description="Largest period of the grid, bins.")
+    mix_probability: float = Field(1.0, gt=0, le=1, description="Probability that a batch is mixed by MixUp or CutMix.")
+    mixup_alpha: float = Field(0.0, ge=0, description="MixUp: weights from Beta(alpha, alpha); 0: off.")
+    cutmix_alpha: float = Field(0.0, ge=0, description="CutMix: areas from Beta(alpha, alpha); 0: off.")
 
     @property
     def mixes(self) -> bool:
-        """Whether labels are shares of classes instead of classes."""
+        """Whether labels are soft."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0
 
     @property
     def masks(self) -> bool:
-        """Whether cells are masked."""
+        """Whether bins are masked."""
         return self.time_masks > 0 or self.frequency_masks > 0 or self.gridmask_probability > 0
 
     @property
@@ -199,7 +201,7 @@ class AugmentConfig(Section):
 
     @property
     def changes_spectra(self) -> bool:
-        """Whether power and cross-spectra themselves change, so that nothing computed of them can be kept."""
+        """Whether power or cross-spectra change, so that nothing computed from them can be cached."""
         return self.rotate or self.shift_columns > 0 or self.noise_probability > 0 or self.gain_db > 0
 
     @model_validator(mode="after")
@@ -216,21 +218,21 @@ class AugmentConfig(Section):
 
 
 class PretrainConfig(Section):
-    """Self-supervised first phase of a run: masked reconstruction, without labels; ConvNeXt only."""
+    """Self-supervised pretraining: masked reconstruction, without labels; ConvNeXt only."""
 
     epochs: int = Field(0, ge=0, description="0: none.")
     store: str | None = Field(
         None,
-        description="Store of unlabelled windows, those near validation or test left out; null: training role.",
+        description="Store of unlabelled windows, without those near validation or test; null: the training set.",
     )
-    mask_ratio: float = Field(0.6, gt=0, lt=1, description="Share of the patches that is masked.")
+    mask_ratio: float = Field(0.6, gt=0, lt=1, description="Fraction of masked patches.")
     patch_rows: int | None = Field(
         None,
         ge=1,
-        description="Height of a patch, rows; null: the largest of 32, 16, 8, 4 that leaves four patches a side. A "
-        "multiple of 4 fits the backbone's stem.",
+        description="Height of a patch, frequency bins; null: the largest of 32, 16, 8, 4 with four patches a side. "
+        "Multiples of 4 fit the stem of the backbone.",
     )
-    patch_columns: int | None = Field(None, ge=1, description="Width of a patch, columns; null: as patch_rows.")
+    patch_columns: int | None = Field(None, ge=1, description="Width of a patch, time frames; null: as patch_rows.")
     decoder_width: int = Field(256, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)

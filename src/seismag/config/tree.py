@@ -1,4 +1,4 @@
-"""From configuration files and the command line to one tree of plain values; the schema is in ``seismag.config``.
+"""Reads configuration files and overrides into one tree of plain values, before it is validated.
 
 YAML or JSON; one level of ``extends:``; ``sizes:`` and ``--set size=NAME``; ``prepare:``, another name for keys of
 ``data:``; ``--set section.key=value``.
@@ -47,11 +47,11 @@ def parse_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
-def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, Any]:
-    """Read a configuration file (None: nothing) and lay size, then overrides, over it.
+def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, object]:
+    """Read a configuration file (None: nothing), and apply the chosen size, then the overrides.
 
     Raises:
-        UsageError: the file is missing or not YAML, an unknown size, an override of another form.
+        UsageError: the file is missing or not YAML, an unknown size, a malformed override.
     """
     tree = _choose_size(_read_tree(path) if path is not None else {}, overrides)
     for entry in overrides:
@@ -60,8 +60,8 @@ def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, Any]:
     return _fold_prepare(tree)
 
 
-def _fold_prepare(tree: dict[str, Any]) -> dict[str, Any]:
-    """Read the part ``prepare:`` of a scenario as keys of ``data:``, the section that ``prepare`` takes."""
+def _fold_prepare(tree: dict[str, object]) -> dict[str, object]:
+    """Move the keys of ``prepare:`` in a scenario to ``data:``."""
     prepare = tree.pop("prepare", None)
     if prepare is None:
         return tree
@@ -74,13 +74,13 @@ def _fold_prepare(tree: dict[str, Any]) -> dict[str, Any]:
     return {**tree, "data": {**data, **prepare}}
 
 
-def _read_tree(path: Path, inherited: bool = False) -> dict[str, Any]:
+def _read_tree(path: Path, inherited: bool = False) -> dict[str, object]:
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        beside = sorted(file.name for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        way_out = f"In {path.parent}: {', '.join(beside)}." if beside else "Name an existing configuration."
-        raise UsageError(f"{path}: cannot be read ({error.strerror}). {way_out}") from error
+        known = sorted(file.name for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        remedy = f"In {path.parent}: {', '.join(known)}." if known else "Name an existing configuration."
+        raise UsageError(f"{path}: cannot be read ({error.strerror}). {remedy}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not a text file in UTF-8.") from error
     except yaml.YAMLError as error:
@@ -97,34 +97,33 @@ def _read_tree(path: Path, inherited: bool = False) -> dict[str, Any]:
     return _merge(_read_tree(path.parent / str(parent), inherited=True), tree)
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Lay one tree over another, section by section."""
+def _merge(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
+    """Merge two trees, section by section; values of ``above`` replace those of ``below``."""
     merged = dict(below)
     for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        lower = merged.get(key)
+        merged[key] = _merge(lower, value) if isinstance(lower, dict) and isinstance(value, dict) else value
     return merged
 
 
-def _choose_size(tree: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Lay the chosen one of ``sizes:`` over the tree; ``--set size=NAME`` chooses, the first one is the default."""
+def _choose_size(tree: dict[str, object], overrides: list[str]) -> dict[str, object]:
+    """Merge the chosen one of ``sizes:`` into the tree: that of ``--set size=NAME``, default the first."""
     sizes = tree.pop("sizes", None)
-    asked = [entry.partition("=")[2].strip() for entry in overrides if entry.partition("=")[0].strip() == "size"]
-    asked = asked or [str(tree.pop("size"))] if "size" in tree or asked else []
-    tree.pop("size", None)
+    chosen = [str(tree.pop("size"))] if "size" in tree else []
+    chosen += [entry.partition("=")[2].strip() for entry in overrides if entry.partition("=")[0].strip() == "size"]
     if sizes is None:
-        if asked:
-            raise UsageError(f"size={asked[-1]}: this configuration has no sizes to choose from.")
+        if chosen:
+            raise UsageError(f"size={chosen[-1]}: this configuration has no sizes to choose from.")
         return tree
     if not isinstance(sizes, dict) or not sizes or not all(isinstance(part, dict) for part in sizes.values()):
         raise UsageError("sizes: must be a mapping of names to sections.")
-    size = asked[-1] if asked else next(iter(sizes))
+    size = chosen[-1] if chosen else next(iter(sizes))
     if size not in sizes:
         raise UsageError(f"size={size}: not a size of this configuration. Known sizes: {', '.join(sizes)}.")
     return _merge(tree, sizes[size])
 
 
-def _apply_override(tree: dict[str, Any], entry: str) -> None:
+def _apply_override(tree: dict[str, object], entry: str) -> None:
     key, equals, text = entry.partition("=")
     *sections, name = key.strip().split(".")
     if not (equals and sections and name and all(sections)):
@@ -134,7 +133,8 @@ def _apply_override(tree: dict[str, Any], entry: str) -> None:
     except yaml.YAMLError:
         raise UsageError(f"--set {entry}: the value is not valid YAML.") from None
     for section in sections:
-        parent, tree = tree, tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise UsageError(f"{section}: must be a mapping of keys, not {parent[section]!r}.")
+        below = tree.setdefault(section, {})
+        if not isinstance(below, dict):
+            raise UsageError(f"{section}: must be a mapping of keys, not {below!r}.")
+        tree = below
     tree[name] = value

@@ -27,12 +27,12 @@ from seismag.runs import read_run
 from seismag.simulate.injected_windows import Target, Twins, emission_over, make_twins, window_stream
 from seismag.simulate.survey import mean_between
 from seismag.simulate.targets import (
-    draw_earthquake,
     events_at_stations,
     find_targets,
     measure_backgrounds,
     reference_of,
     require_same_inputs,
+    sample_earthquake,
     spread_over_days,
 )
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
@@ -242,7 +242,7 @@ def _plant(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan:
     """Plant each strength in one window and predict it; gives a row for each."""
     rng = window_stream(plan.seed, target.sample_id)
     strongest = plan.emission.model_copy(update={"snr": plan.snr[-1]})
-    emission = emission_over(target, draw_earthquake(site.events, rng), site.reference_nt2, strongest, rng)
+    emission = emission_over(target, sample_earthquake(site.events, rng), site.reference_nt2, strongest, rng)
     relative = [snr / plan.snr[-1] for snr in plan.snr]
     twins = make_twins(target, emission, relative, DataConfig(**store.attributes["config"]), (strongest, plan.seed))
     place = int(np.flatnonzero(store.samples["sample_id"] == target.sample_id)[0])

@@ -1,4 +1,4 @@
-"""Space weather of the simulated time: Kp and Dst, drawn or followed from files."""
+"""Kp and Dst of the simulated time, simulated or read from files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ RING_CURRENT_H = 12.0  # decay time
 
 
 def day_stream(seed: int, *what: int, day: int) -> np.random.Generator:
-    """Give the generator of one thing on one day, which is counted from the recordings' start.
+    """Return the random generator of one process on one day, counted from the start of the recordings.
 
-    Days before it are asked for as well: a clock that is ahead stamps them as the first. Numbers must be
-    non-negative, and numpy gives [a] and [a, 0] the same stream.
+    Days before the start are needed where a clock is ahead, so the margin is added: numbers must be non-negative.
+    numpy gives [a] and [a, 0] the same stream.
     """
     return np.random.default_rng([seed, *what, day + MARGIN_D])
 
@@ -50,7 +50,7 @@ class Activity:
 
 
 def make_activity(spec: SimulateConfig) -> Activity:
-    """Draw Kp and Dst, or take them from the files that the configuration names.
+    """Simulate Kp and Dst, or read them from the files that the configuration names.
 
     Raises:
         UsageError: a file does not cover the recordings and 30 days on either side.
@@ -61,7 +61,7 @@ def make_activity(spec: SimulateConfig) -> Activity:
 
 
 def simulate_kp(spec: SimulateConfig) -> NDArray[np.float64]:
-    """Draw three-hourly Kp: slow wandering, streams that return every 27 days, and storms."""
+    """Simulate three-hourly Kp: a red-noise part, streams that return every 27 days, and storms."""
     rng = np.random.default_rng([spec.seed, 3])
     n = (spec.days + 2 * MARGIN_D) * 8
     wandering = signal.lfilter([0.44], [1, -0.9], rng.standard_normal(n))

@@ -1,8 +1,8 @@
-"""The subduction arcs of Indonesia, coarse, as places for simulated earthquakes.
+"""The subduction arcs of Indonesia as epicentres of simulated earthquakes.
 
-Trenches, and fronts of thrust belts, are polylines read off maps to about half a degree: good enough to give
-each station its own prior of azimuths, not to study the slabs. For the plate boundaries themselves see Bird
-(2003), doi:10.1029/2001GC000252, and for the slabs Hayes et al. (2018), doi:10.1126/science.aat4723.
+Trenches and fronts of thrust belts are polylines accurate to about half a degree: each station gets its own prior of
+azimuths. Plate boundaries: Bird (2003), doi:10.1029/2001GC000252; slabs: Hayes et al. (2018),
+doi:10.1126/science.aat4723.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Arc:
         slab_side: on which side of the line, followed in order, the slab lies: +1 right, -1 left.
         width_km: earthquakes lie up to this far behind the trench.
         dip_deg: of the slab.
-        rate: share of the mainshocks; only the ratios count.
+        rate: relative number of mainshocks.
     """
 
     name: str
@@ -93,8 +93,8 @@ def slab_depth_km(distance_km: FloatArray, dip_deg: FloatArray) -> FloatArray:
     return depth
 
 
-def draw_on_arcs(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Draw places along the arcs: uniform along each, most of them in the shallow third of its slab.
+def sample_on_arcs(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sample epicentres: uniform along each arc, most of them in the shallow third of its slab.
 
     Returns:
         Longitude and latitude in degrees, depth in km; (n,) each.
@@ -117,7 +117,7 @@ def draw_on_arcs(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArr
 
 
 def distance_to_arcs_km(longitude_deg: FloatArray, latitude_deg: FloatArray) -> FloatArray:
-    """Measure the distance of each place to the nearest trench, km, to within a few km; (n,) for (n,)."""
+    """Return the distance (n,) of each place from the nearest trench, km, to within a few km."""
     points = []
     for arc in ARCS:
         for longitude, latitude, azimuth, length_km in zip(*_segments(arc), strict=True):

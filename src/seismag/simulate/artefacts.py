@@ -1,7 +1,7 @@
-"""What goes wrong at real observatories: outages, gaps, jumps, drift, stuck sensors, new baselines, clocks, traffic.
+"""Instrument artefacts, outages and cultural noise: gaps, jumps, drift, stuck sensors, new baselines, clocks, traffic.
 
-Everything is a function of (seed, station index, day): days can be made in any order and by any number of
-workers. Each kind draws from a stream of its own, so that changing one rate leaves the other kinds as they were.
+All are functions of (seed, station index, day), so days can be simulated in any order and by any number of workers.
+Each kind has a random stream of its own: changing one rate leaves the other kinds unchanged.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from seismag.config import SimulateConfig
 from seismag.recordings.days import DAY_S
 
 RELEVEL_NT = 150.0  # largest change of a component's baseline
-SPIKE_NT = (12.0, 300.0)  # the lower ends lie above JUMP_NT, so that every jump can be seen
+SPIKE_NT = (12.0, 300.0)  # the lower limits lie above JUMP_NT, so that every jump is detectable
 STEP_NT = (12.0, 100.0)
-SPIKE_IN_ALL_SHARE = 1 / 3  # the others hit one component
-DEAD_ALL_DAY_SHARE = 1 / 2  # the others begin within the day
+SPIKE_IN_ALL_FRACTION = 1 / 3  # the others hit one component
+DEAD_ALL_DAY_FRACTION = 1 / 2  # the others begin within the day
 GAP_MEDIAN_S = 40.0
 GAP_SIGMA = 1.2  # of the logarithm of a gap's length
 GAP_LONGEST_S = 4 * 3600
 
-NOISY_SHARE = 1 / 3  # of the stations
+NOISY_FRACTION = 1 / 3  # of the stations
 TRAFFIC_NT2_HZ = (1e-3, 3e-2)  # power of D at 50 mHz, mean of a working day; Fredericksburg: 7e-3 to 1e-2 in daytime
-TRAFFIC_COMPONENTS = (0.2, 1.0, 0.2)  # power of H, D, Z as shares of it
+TRAFFIC_COMPONENTS = (0.2, 1.0, 0.2)  # power of H, D, Z relative to that of D
 TRAFFIC_HZ = 0.05
 TRAFFIC_FLAT_HZ = 0.02  # below this the power density is constant
 TRAFFIC_SLOPE = -2.3
-HABIT_H = (0.0, 5.0, 7.0, 12.0, 17.0, 22.0, 24.0)  # local hours ...
-HABIT_POWER = (0.01, 0.01, 1.0, 0.5, 1.0, 0.01, 0.01)  # ... and the power, of the largest
+HABIT_H = (0.0, 5.0, 7.0, 12.0, 17.0, 22.0, 24.0)  # local hours
+HABIT_POWER = (0.01, 0.01, 1.0, 0.5, 1.0, 0.01, 0.01)  # power at these hours, relative to the largest
 SUNDAY_POWER = 1 / 3
 
 _YEAR_D = 365.25
@@ -41,17 +41,17 @@ _KINDS = (
     "missing days", "missing blocks", "block lengths", "relevels", "clock",
     "drift", "spikes", "steps", "dead component", "gaps", "traffic level", "traffic",
 )  # fmt: skip
-_DAY_SHARE = np.arange(DAY_S) / DAY_S
+_DAY_FRACTION = np.arange(DAY_S) / DAY_S
 
 
 @dataclass(frozen=True)
 class StationHistory:
-    """What is planned once for a station over the whole archive, day by day.
+    """Outages, baselines and clock errors of a station over the whole archive.
 
     Attributes:
         missing: (days,) days without a file.
         baseline_nt: (days, 3) offset of H, D, Z since the first day.
-        clock_error_s: (days,) error of the clock, whole seconds as the format stamps whole seconds; one a month.
+        clock_error_s: (days,) error of the clock, whole seconds as in the file format, constant within a month.
         changed: (days,) whether the other instrument is in use.
     """
 
@@ -62,65 +62,63 @@ class StationHistory:
 
 
 def plan_history(spec: SimulateConfig, station_index: int) -> StationHistory:
-    """Draw the outages, baselines and clock errors of a station.
+    """Sample the outages, baselines and clock errors of a station.
 
     Args:
-        spec: first day, number of days, seed, and the rates in ``dirt``.
-        station_index: place of the station in ``spec.stations``.
+        spec: first day, number of days, seed, and the rates in ``artefacts``.
+        station_index: index of the station in ``spec.stations``.
     """
     middle = spec.days // 2
     return StationHistory(
         missing=_missing_days(spec, station_index),
         baseline_nt=_baseline_nt(spec, station_index),
         clock_error_s=_clock_error_s(spec, station_index),
-        changed=(np.arange(spec.days) >= middle) & spec.dirt.instrument_change,
+        changed=(np.arange(spec.days) >= middle) & spec.artefacts.instrument_change,
     )
 
 
-def soil(
+def add_artefacts(
     field_nt: NDArray[np.float64], spec: SimulateConfig, history: StationHistory, station_index: int, day_index: int
 ) -> NDArray[np.float64]:
-    """Do to a clean day what happens to real ones; the last step before the file is written.
-
-    In this order: baseline, drift, spikes, steps, a stuck component, gaps.
+    """Add artefacts to a clean day: baseline, drift, spikes, steps, a stuck component, gaps, in this order.
 
     Args:
-        field_nt: (3, 86400) H, D, Z in nT, with the sensor's noise; it is left as it is.
-        spec: seed and rates in ``dirt``.
+        field_nt: (3, 86400) H, D, Z in nT, with the sensor's noise; not changed.
+        spec: seed and rates in ``artefacts``.
         history: of the station, from ``plan_history``.
-        station_index: place of the station in ``spec.stations``.
+        station_index: index of the station in ``spec.stations``.
         day_index: days since ``spec.start``.
 
     Returns:
         (3, 86400) in nT; NaN: missing.
     """
-    dirt = spec.dirt
+    artefacts = spec.artefacts
 
     def rng(kind: str) -> np.random.Generator:
         return _generator(spec, station_index, kind, day_index)
 
     result = np.array(field_nt, dtype=np.float64)
-    _shift(result, history.baseline_nt[day_index], rng("drift").normal(0.0, dirt.drift_nt_per_day, 3))
-    _add_spikes(result, dirt.spikes_per_day, rng("spikes"))
-    _add_steps(result, dirt.steps_per_day, rng("steps"))
-    _stick_component(result, dirt.dead_component_fraction, rng("dead component"))
-    _cut_gaps(result, dirt.gaps_per_day, rng("gaps"))
+    _shift(result, history.baseline_nt[day_index], rng("drift").normal(0.0, artefacts.drift_nt_per_day, 3))
+    _add_spikes(result, artefacts.spikes_per_day, rng("spikes"))
+    _add_steps(result, artefacts.steps_per_day, rng("steps"))
+    _stick_component(result, artefacts.dead_component_fraction, rng("dead component"))
+    _cut_gaps(result, artefacts.gaps_per_day, rng("gaps"))
     return result
 
 
 def cultural_noise(
     spec: SimulateConfig, station_index: int, day: np.datetime64, longitude_deg: float
 ) -> NDArray[np.float32] | None:
-    """Make the noise of traffic and railways on one UTC day: loud in local daytime, a third on local Sundays.
+    """Simulate the noise of traffic and railways on one UTC day: strong in local daytime, a third on local Sundays.
 
     Args:
-        spec: seed and scale (``dirt.cultural_noise``).
-        station_index: place of the station in ``spec.stations``.
+        spec: seed and scale (``artefacts.cultural_noise``).
+        station_index: index of the station in ``spec.stations``.
         day: UTC date.
         longitude_deg: gives the local solar time.
 
     Returns:
-        (3, 86400) H, D, Z in nT, to be added to the field; None where there is none.
+        (3, 86400) H, D, Z in nT, to be added to the recording; None where there is none.
     """
     level = traffic_level_nt2_hz(spec, station_index)
     if not level.any():
@@ -132,7 +130,7 @@ def cultural_noise(
     for component, power in zip(spectrum, level, strict=True):
         component *= shape * np.float32(np.sqrt(power))
     noise: NDArray[np.float32] = fft.irfft(spectrum, n=DAY_S, axis=-1, overwrite_x=True)
-    noise -= noise[:, :1].copy()  # a day is periodic: it begins and ends at 0, and days join without a step
+    noise -= noise[:, :1].copy()  # periodic: a day begins and ends at 0, so days join without a step
     minutes = noise.reshape(3, -1, 60)
     minutes *= np.sqrt(_traffic_habit(date, longitude_deg), dtype=np.float32)[:, None]
     return noise
@@ -150,11 +148,11 @@ def cultural_power(
 
 
 def traffic_level_nt2_hz(spec: SimulateConfig, station_index: int) -> NDArray[np.float64]:
-    """Power density of the traffic noise of a station at 50 mHz, mean of a working day: (3,) H, D, Z; zero: none."""
+    """Power density (3,) of the traffic noise of H, D, Z at 50 mHz, mean of a working day; zero: none."""
     rng = _generator(spec, station_index, "traffic level")
-    noisy = rng.random() < NOISY_SHARE
+    noisy = rng.random() < NOISY_FRACTION
     level: NDArray[np.float64] = _log_uniform(rng, TRAFFIC_NT2_HZ, 1) * np.array(TRAFFIC_COMPONENTS)
-    return level * (noisy * spec.dirt.cultural_noise)
+    return level * (noisy * spec.artefacts.cultural_noise)
 
 
 def _generator(spec: SimulateConfig, station_index: int, kind: str, *index: int) -> np.random.Generator:
@@ -165,12 +163,12 @@ def _generator(spec: SimulateConfig, station_index: int, kind: str, *index: int)
 def _missing_days(spec: SimulateConfig, station_index: int) -> NDArray[np.bool_]:
     """Single days, and blocks that begin within the archive."""
     single = _generator(spec, station_index, "missing days").random(spec.days)
-    missing: NDArray[np.bool_] = single < spec.dirt.missing_day_fraction
+    missing: NDArray[np.bool_] = single < spec.artefacts.missing_day_fraction
     begins = _generator(spec, station_index, "missing blocks").poisson(
-        spec.dirt.missing_blocks_per_year / _YEAR_D, spec.days
+        spec.artefacts.missing_blocks_per_year / _YEAR_D, spec.days
     )
     starts = np.repeat(np.arange(spec.days), begins)
-    mean_d = max(1.0, spec.dirt.missing_block_days)
+    mean_d = max(1.0, spec.artefacts.missing_block_days)
     lengths = _generator(spec, station_index, "block lengths").geometric(1 / mean_d, starts.size)
     for start, length in zip(starts, lengths, strict=True):
         missing[start : start + length] = True
@@ -179,7 +177,7 @@ def _missing_days(spec: SimulateConfig, station_index: int) -> NDArray[np.bool_]
 
 def _baseline_nt(spec: SimulateConfig, station_index: int) -> NDArray[np.float64]:
     rng = _generator(spec, station_index, "relevels")
-    changes = rng.poisson(spec.dirt.relevels_per_year / _YEAR_D, spec.days)
+    changes = rng.poisson(spec.artefacts.relevels_per_year / _YEAR_D, spec.days)
     days = np.repeat(np.arange(spec.days), changes)
     change_nt = np.zeros((spec.days, 3))
     np.add.at(change_nt, days, rng.uniform(-RELEVEL_NT, RELEVEL_NT, (days.size, 3)))
@@ -191,14 +189,14 @@ def _clock_error_s(spec: SimulateConfig, station_index: int) -> NDArray[np.int64
     months = days.astype("datetime64[M]").astype(np.int64)
     months -= months[0]
     rng = _generator(spec, station_index, "clock")
-    errors = np.rint(rng.normal(0.0, spec.dirt.clock_error_s, months[-1] + 1)).astype(np.int64)
+    errors = np.rint(rng.normal(0.0, spec.artefacts.clock_error_s, months[-1] + 1)).astype(np.int64)
     return errors[months]
 
 
 def _shift(result: NDArray[np.float64], level_nt: NDArray[np.float64], drift_nt: NDArray[np.float64]) -> None:
     for component, level, drift in zip(result, level_nt, drift_nt, strict=True):
         if drift:
-            component += drift * _DAY_SHARE
+            component += drift * _DAY_FRACTION
         if level:
             component += level
 
@@ -206,7 +204,7 @@ def _shift(result: NDArray[np.float64], level_nt: NDArray[np.float64], drift_nt:
 def _add_spikes(result: NDArray[np.float64], per_day: float, rng: np.random.Generator) -> None:
     count = rng.poisson(per_day)
     seconds = rng.integers(0, DAY_S, count)
-    in_all = rng.random(count) < SPIKE_IN_ALL_SHARE
+    in_all = rng.random(count) < SPIKE_IN_ALL_FRACTION
     hit = in_all[:, None] | (rng.integers(0, 3, count)[:, None] == np.arange(3))
     np.add.at(result.T, seconds, _signed(rng, SPIKE_NT, (count, 3)) * hit)
 
@@ -224,7 +222,7 @@ def _stick_component(result: NDArray[np.float64], fraction: float, rng: np.rando
     if rng.random() >= fraction:
         return
     component = rng.integers(0, 3)
-    start = 0 if rng.random() < DEAD_ALL_DAY_SHARE else rng.integers(0, DAY_S)
+    start = 0 if rng.random() < DEAD_ALL_DAY_FRACTION else rng.integers(0, DAY_S)
     result[component, start:] = result[component, start]
 
 
@@ -252,7 +250,7 @@ def _traffic_amplitude() -> NDArray[np.float32]:
     frequency = fft.rfftfreq(DAY_S, 1.0)
     density = (np.maximum(frequency, TRAFFIC_FLAT_HZ) / TRAFFIC_HZ) ** TRAFFIC_SLOPE
     density[0] = 0.0
-    # one-sided density at 1 Hz: S = 2 E|X|² / n, and E|X|² is shared by the two parts
+    # one-sided density at 1 Hz: S = 2 E|X|² / n, half of E|X|² in each part
     return np.sqrt(density * DAY_S / 4).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
-"""The natural field of one day at one station, at 1 Hz: main field, Sq, ring current, and coloured noise by law.
+"""The natural field of one day at one station at 1 Hz: main field, Sq, ring current, and noise of a spectral model.
 
-Noise is Gaussian, partly shared by the stations, times a slow modulation that makes it burst as real days do; Z
-follows by induction. Every draw has a stream of its own (``seed, what, where, day``), so a day can be made alone.
+Noise is Gaussian, partly common to the stations, times a slow modulation that gives bursts as on real days; Z follows
+by induction. Each process has its own random stream (``seed, process, place, day``), so a day can be simulated alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seismag.simulate.slow_field import MINUTES, slow_field
 from seismag.simulate.spectral_model import (
     CONTINUUM,
     HUMP,
-    LAWS,
+    SPECTRAL_MODELS,
     TRANSFER_FADES_MHZ,
     SpectralModel,
     level_decades,
@@ -30,11 +30,11 @@ from seismag.simulate.spectral_model import (
 
 FREQUENCY_HZ = np.arange(DAY_S // 2 + 1) / DAY_S
 NATURAL_HZ = 0.25  # above, sensor noise buries the natural field
-SHARED_HZ = 0.1  # above, nothing is coherent between stations
+SHARED_HZ = 0.1  # above, no noise is coherent between stations
 MODULATION_DB = ((4.5, 120.0), (4.0, 20.0))  # standard deviation of the power and decay time in minutes
 MODULATION_SHARED = (0.6, 0.8)  # of its variance, common to all stations
-SMOOTH_MINUTES = 6.0  # nothing modulates faster; a rough envelope would spill the strong low frequencies upwards
-KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are made for levels so far apart
+SMOOTH_MINUTES = 6.0  # shortest; a rough envelope would spread the strong low frequencies upwards
+KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are computed for levels so far apart
 ANCHOR_REACH_KM = 2300.0  # of a source of regional noise
 EARTH_KM = 6371.0
 
@@ -44,13 +44,13 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     """Simulate the natural field and the sensor's noise of one day.
 
     Args:
-        site: the place.
-        sensor: the same place with the sensor of that day (its noise).
-        index: place of the station in the network.
+        site: the station.
+        sensor: the same station with the sensor noise of that day.
+        index: of the station in the network.
         day: since the recordings' start.
         activity: Kp and Dst.
         seed: of the simulation.
-        first: first day of the recordings.
+        first: day of the recordings.
 
     Returns:
         (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.
@@ -67,21 +67,21 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     floor[:, 0] = 0.0
     white = _normals(day_stream(seed, 16, index, day=day), 3, FREQUENCY_HZ.size)
     noise = fft.irfft(white * floor.astype(np.float32), n=DAY_S, axis=-1)
-    field += noise - noise[:, :1]  # days join without a step, as in _noise
+    field += noise - noise[:, :1]  # as in _noise
     return field
 
 
 def background_power(site: Site, day: int, activity: Activity, seed: int,
                      band_hz: tuple[float, float]) -> FloatArray:  # fmt: skip
-    """Expected horizontal power in a band, minute by minute with that day's modulation: (1440,) in nT²."""
+    """Expected horizontal power (1440,) in a band, nT², minute by minute with the modulation of that day."""
     kp = activity.kp_at(np.arange(float(MINUTES)) * 60 + day * DAY_S)
     frequency = np.linspace(*band_hz, 200)
     total = np.full(MINUTES, np.trapezoid(floor_density(site, frequency)[:2].sum(axis=0), frequency))
     envelopes = _envelopes(site, day, kp, seed)
-    for component, law in enumerate(LAWS):
+    for component, model in enumerate(SPECTRAL_MODELS):
         for process in (CONTINUUM, HUMP):
             levels = _kp_levels(kp) if process == HUMP else np.array([kp.mean()])
-            densities = np.stack([shape(law, process, frequency, float(level)) for level in levels])
+            densities = np.stack([shape(model, process, frequency, float(level)) for level in levels])
             mixed = (_weights(levels, kp).T @ np.sqrt(densities)) ** 2  # waves of one origin: amplitudes add
             total += np.trapezoid(mixed, frequency) * (site.gain[component] * envelopes[component][process]) ** 2
     return total[:-1]
@@ -102,54 +102,54 @@ def _noise(site: Site, day: int, kp: FloatArray, seed: int) -> FloatArray:
         levels = _kp_levels(kp) if process == HUMP else np.array([kp.mean()])
         for level, weight in zip(levels, _weights(levels, kp), strict=True):
             h, d = (
-                w * _amplitude(law, process, level, n, float(gain))
-                for w, law, gain in zip(white, LAWS, site.gain, strict=True)
+                w * _amplitude(model, process, level, n, float(gain))
+                for w, model, gain in zip(white, SPECTRAL_MODELS, site.gain, strict=True)
             )
             both = np.hypot(
-                _amplitude(LAWS[0], process, level, n, float(site.gain[0])),
-                _amplitude(LAWS[1], process, level, n, float(site.gain[1])) * ratio,
+                _amplitude(SPECTRAL_MODELS[0], process, level, n, float(site.gain[0])),
+                _amplitude(SPECTRAL_MODELS[1], process, level, n, float(site.gain[1])) * ratio,
             )
             rest = np.float32(np.sqrt(site.z_own)) * both * own[2]
             z = fade * (np.complex64(site.z_from_h) * h + np.complex64(site.z_from_d) * ratio * d + rest)
             waves = fft.irfft(np.stack([h, d, z]), n=DAY_S, axis=-1)
-            waves -= waves[:, :1]  # a day is periodic: it begins and ends at 0, and days join without a step
+            waves -= waves[:, :1]  # periodic: a day begins and ends at 0, so days join without a step
             for component, wave in enumerate(waves):
                 envelope = envelopes[1 if component == 1 else 0][process] * weight
                 field[component] += wave * np.interp(each, grid, envelope)
     return field
 
 
-def _amplitude(law: SpectralModel, process: int, kp: float, n: int, gain: float) -> NDArray[np.float32]:
-    """Factor (n,) that turns white numbers into the spectrum of the process at its level."""
-    density = shape(law, process, FREQUENCY_HZ[:n], kp) * (DAY_S / 4)
+def _amplitude(model: SpectralModel, process: int, kp: float, n: int, gain: float) -> NDArray[np.float32]:
+    """Factor (n,) from a white spectrum to that of the process."""
+    density = shape(model, process, FREQUENCY_HZ[:n], kp) * (DAY_S / 4)
     density[0] = 0.0
     return (np.sqrt(density) * gain).astype(np.float32)
 
 
 def _kp_levels(kp: FloatArray) -> FloatArray:
-    """Levels of Kp that span a day."""
+    """Values of Kp that span a day."""
     low, high = float(kp.min()), float(kp.max())
     count = 1 + int(np.ceil((high - low) / KP_STEP)) if high - low > KP_STEP / 2 else 1
     return np.linspace(low, high, count) if count > 1 else np.array([kp.mean()])
 
 
 def _weights(levels: FloatArray, kp: FloatArray) -> FloatArray:
-    """Share (levels, 1441) of each level's wave, linear in Kp between neighbours."""
+    """Weight (levels, 1441) of each level, linear in Kp between neighbours."""
     if levels.size == 1:
         return np.ones((1, kp.size))
     return np.stack([np.interp(kp, levels, row) for row in np.eye(levels.size)])
 
 
 def _envelopes(site: Site, day: int, kp: FloatArray, seed: int) -> list[list[FloatArray]]:
-    """Amplitude (1441,) of H and D, of continuum and hump: the law's level times the modulation, mean power kept."""
+    """Amplitude (1441,) of continuum and hump, of H and D: level of the model times the modulation, mean power kept."""
     local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
     modulation = [_modulation(site, process, day, seed) for process in (CONTINUUM, HUMP)]
     return [
         [
-            10 ** (level_decades(law, process, site.dipole_latitude_deg, kp, local_h) / 2) * modulation[process]
+            10 ** (level_decades(model, process, site.dipole_latitude_deg, kp, local_h) / 2) * modulation[process]
             for process in (CONTINUUM, HUMP)
         ]
-        for law in LAWS
+        for model in SPECTRAL_MODELS
     ]
 
 
@@ -178,9 +178,9 @@ def _wander(stream: tuple[int, ...], day: int, minutes: float) -> FloatArray:
 def _partly_shared(
     site: Site, component: int, process: int, day: int, seed: int, own: NDArray[np.complex64]
 ) -> NDArray[np.complex64]:
-    """White spectrum of unit variance: parts common to all and to the region, the rest the station's own."""
+    """White spectrum of unit variance: parts common to all stations and to the region, the rest local."""
     n = int(SHARED_HZ * DAY_S)
-    common, regional = _shares(component)
+    common, regional = _coherent_fractions(component)
     result = own.copy()
     result[:n] *= np.sqrt(1 - common - regional).astype(np.float32)
     if component == 0:
@@ -193,8 +193,8 @@ def _partly_shared(
 
 
 @lru_cache(maxsize=2)
-def _shares(component: int) -> tuple[FloatArray, FloatArray]:
-    """Shares of the power, by frequency, that are common to all stations and to the region."""
+def _coherent_fractions(component: int) -> tuple[FloatArray, FloatArray]:
+    """Fractions of the power, by frequency, that are common to all stations and to the region."""
     frequency = FREQUENCY_HZ[: int(SHARED_HZ * DAY_S)] * 1000
     at_mhz = (5.0, 12.0, 45.0, 70.0)
     common, regional = (
@@ -211,12 +211,12 @@ def _shared_noise(seed: int, anchor: int, component: int, process: int, day: int
 
 @lru_cache(maxsize=256)
 def _anchor_weights(latitude_deg: float, longitude_deg: float) -> tuple[tuple[int, float], ...]:
-    """Weights, of unit sum of squares, of the sources of regional noise near a place."""
+    """Weights, of unit sum of squares, of the sources of regional noise near a station."""
     number = np.arange(96)
     sine = 1 - (2 * number + 1) / 96  # evenly over the sphere: a golden spiral
-    turn = np.radians(number * 137.50776405)
+    angle = np.radians(number * 137.50776405)
     latitude, longitude = np.radians((latitude_deg, longitude_deg))
-    cosine = sine * np.sin(latitude) + np.sqrt(1 - sine**2) * np.cos(latitude) * np.cos(turn - longitude)
+    cosine = sine * np.sin(latitude) + np.sqrt(1 - sine**2) * np.cos(latitude) * np.cos(angle - longitude)
     distance = EARTH_KM * np.arccos(np.clip(cosine, -1, 1))
     weight = np.exp(-((distance / ANCHOR_REACH_KM) ** 2))
     near = np.flatnonzero(weight > 0.03)

@@ -1,7 +1,7 @@
-"""The earthquakes of a simulated archive: mainshocks, aftershocks and a distant background, or a real catalogue.
+"""Earthquakes of a synthetic archive: mainshocks, aftershocks and a distant background, or a real catalogue.
 
-Magnitudes follow Gutenberg and Richter, aftershocks a branching process (ETAS). Mainshocks lie around the
-stations, every azimuth alike, or along Indonesia's arcs, so that each station has a prior of its own.
+Magnitudes follow Gutenberg and Richter, aftershocks a branching process (ETAS). Mainshocks lie around the stations
+with uniform azimuths, or along the arcs of Indonesia, so that each station has its own prior.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from seismag.arrays import FloatArray
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.domain import MINIMUM_MAGNITUDE, Station, UsageError
 from seismag.simulate.activity import MARGIN_D
-from seismag.simulate.arcs import distance_to_arcs_km, draw_on_arcs
+from seismag.simulate.arcs import distance_to_arcs_km, sample_on_arcs
 from seismag.windows.criteria import EARTH, dobrovolsky_km
 
-LEAD_D = 3.0  # around stations no mainshock is earlier in the recordings, so that its lead is recorded
-SPACING_D = 24.0  # between mainshocks of a station: guards of 14 d ahead and 7 d behind leave room for Normal
-COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude", "parent_id"]
+LEAD_D = 3.0  # first mainshock around a station, days after the recordings begin, so that its lead time is recorded
+SPACING_D = 24.0  # between mainshocks of a station: exclusion intervals of 14 d and 7 d leave room for Normal windows
+EARTHQUAKE_COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude", "parent_id"]
 
 _YEAR_D = 365.25
 _NEAREST_KM = 5.0
-_FARTHEST_SHARE = 0.7  # of the Dobrovolsky radius
+_FARTHEST_FRACTION = 0.7  # of the Dobrovolsky radius
 _SHALLOW_KM = (10.0, 60.0)
 _ALPHA_OVER_B = 0.8  # below 1, so that small events dominate triggering
 _KERNEL_Q = 1.8  # decay of the spatial kernel: its density falls as distance^-3.6
@@ -39,22 +39,22 @@ _DAY_MS = 86_400_000
 
 
 def earthquakes(spec: SimulateConfig, stations: list[Station]) -> pd.DataFrame:
-    """Give the archive's earthquakes: of ``spec.earthquakes.catalog`` where it is named, else simulated."""
+    """Return the earthquakes of an archive: read from ``spec.earthquakes.catalog`` where given, else simulated."""
     choose = simulate_earthquakes if spec.earthquakes.catalog is None else read_earthquakes
     return choose(spec, stations)
 
 
 def catalog_span(spec: SimulateConfig) -> tuple[np.datetime64, np.datetime64]:
-    """First and last moment, ``[start, end)``, of the catalogue: the recordings and a margin at both ends."""
+    """Return the interval ``[start, end)`` of the catalogue: that of the recordings with a margin on both sides."""
     first = np.datetime64(spec.start, "ms")
     return first - np.timedelta64(MARGIN_D, "D"), first + np.timedelta64(spec.days + MARGIN_D, "D")
 
 
 def simulate_earthquakes(spec: SimulateConfig, stations: list[Station]) -> pd.DataFrame:
-    """Simulate the catalogue over the recordings and ``MARGIN_D`` days beyond; the same seed, the same table.
+    """Simulate the catalogue over the recordings and ``MARGIN_D`` days on either side.
 
-    With ``quiet_until``, an event in range of a station (Dobrovolsky) before that share of the recordings
-    is left out with all its descendants.
+    With ``quiet_until``, an event in range of a station (Dobrovolsky) before that fraction of the recordings is left
+    out with all its descendants.
 
     Returns:
         event_id, origin_utc (datetime64[ms], ascending), latitude_deg, longitude_deg, depth_km, magnitude,
@@ -77,9 +77,9 @@ def simulate_earthquakes(spec: SimulateConfig, stations: list[Station]) -> pd.Da
 
 
 def read_earthquakes(spec: SimulateConfig, stations: list[Station]) -> pd.DataFrame:
-    """Read the real catalogue of ``spec.earthquakes.catalog`` over the recordings and ``MARGIN_D`` days beyond.
+    """Read the catalogue ``spec.earthquakes.catalog`` over the recordings and ``MARGIN_D`` days on either side.
 
-    Clusters are those of the rows kept, as ``prepare`` finds them: parent_id is the mainshock of the cluster.
+    Clusters are those of ``prepare``, among the rows kept: parent_id is the mainshock of the cluster.
 
     Returns:
         As ``simulate_earthquakes``, with the catalogue's own ids.
@@ -117,13 +117,13 @@ def read_earthquakes(spec: SimulateConfig, stations: list[Station]) -> pd.DataFr
 
 
 def with_parents(events: pd.DataFrame) -> pd.DataFrame:
-    """Give rows of a real catalogue their parent_id, as in ``simulate_earthquakes``: the mainshock of the cluster."""
+    """Add parent_id to a real catalogue: the mainshock of the cluster, "" for a mainshock."""
     clusters = decluster(events)
-    return events.assign(parent_id=clusters["cluster_id"].mask(clusters["is_mainshock"], ""))[COLUMNS]
+    return events.assign(parent_id=clusters["cluster_id"].mask(clusters["is_mainshock"], ""))[EARTHQUAKE_COLUMNS]
 
 
 def gutenberg_richter(b_value: float, smallest: float, largest: float) -> tuple[FloatArray, FloatArray]:
-    """Give the magnitudes of the truncated law, to one decimal, and the probability of each.
+    """Return the magnitudes of the truncated distribution, to one decimal, and the probability of each.
 
     Raises:
         UsageError: no magnitude to one decimal lies between the limits.
@@ -141,9 +141,9 @@ def gutenberg_richter(b_value: float, smallest: float, largest: float) -> tuple[
 
 
 def direct_aftershocks(magnitude: FloatArray, quakes: EarthquakeConfig) -> FloatArray:
-    """Expected number of direct aftershocks: A 10^(alpha (M - 4)), whose mean over the law is ``branching_ratio``.
+    """Return the expected number of direct aftershocks, A 10^(alpha (M - 4)), with the mean ``branching_ratio``.
 
-    Below 1 that mean makes clusters end (subcritical). The law is that of ETAS events, M 4.0 to max_magnitude.
+    The mean is over the magnitudes of ETAS events, M 4.0 to max_magnitude. Below 1 clusters end (subcritical).
 
     Source: Ogata (1988), doi:10.1080/01621459.1988.10478560; the branching ratio as in Helmstetter and
     Sornette (2002), doi:10.1029/2001JB001580.
@@ -155,28 +155,28 @@ def direct_aftershocks(magnitude: FloatArray, quakes: EarthquakeConfig) -> Float
     return expected
 
 
-def omori_delay_d(share: FloatArray, c_d: float, p: float) -> FloatArray:
-    """Time after the parent, days, by which this share of its direct aftershocks has come.
+def omori_delay_d(fraction: FloatArray, c_d: float, p: float) -> FloatArray:
+    """Return the time after the parent, days, by which a fraction of its direct aftershocks has occurred.
 
     The inverse of 1 - (1 + t/c)^(1 - p), the integral of the rate (t + c)^-p with p > 1; inf where it overflows.
 
     Source: Utsu, Ogata and Matsu'ura (1995), doi:10.4294/jpe1952.43.1.
     """
     with np.errstate(over="ignore"):
-        delay: FloatArray = c_d * np.expm1(np.log1p(-share) / (1 - p))
+        delay: FloatArray = c_d * np.expm1(np.log1p(-fraction) / (1 - p))
     return delay
 
 
 def rupture_length_km(magnitude: FloatArray) -> FloatArray:
-    """Subsurface rupture length, 10^(-2.44 + 0.59 M) km, all slip types.
+    """Return the subsurface rupture length, 10^(-2.44 + 0.59 M) km, all slip types.
 
     Source: Wells and Coppersmith (1994), table 2A, doi:10.1785/BSSA0840040974.
     """
     return np.power(10.0, -2.44 + 0.59 * magnitude)
 
 
-def aftershock_distance_km(share: FloatArray, parent_magnitude: FloatArray) -> FloatArray:
-    """Epicentral distance from the parent, km, within which this share of its direct aftershocks lies.
+def aftershock_distance_km(fraction: FloatArray, parent_magnitude: FloatArray) -> FloatArray:
+    """Return the epicentral distance from the parent, km, within which a fraction of its direct aftershocks lies.
 
     The inverse of 1 - (1 + r²/d²)^(1 - q), the integral over the plane of (r² + d²)^-q, cut at r = 10 d. Its
     scale d is half the rupture length, and at least 2 km, the error of an epicentre; q = 1.8.
@@ -184,25 +184,25 @@ def aftershock_distance_km(share: FloatArray, parent_magnitude: FloatArray) -> F
     Source: Ogata and Zhuang (2006), doi:10.1016/j.tecto.2005.10.016 (the form; d and q are our choice).
     """
     scale_km = np.maximum(rupture_length_km(parent_magnitude) / 2, 2.0)
-    reached = -np.expm1((1 - _KERNEL_Q) * np.log1p(_KERNEL_END**2))  # share of the uncut law within the cut
-    distance: FloatArray = scale_km * np.sqrt(np.expm1(np.log1p(-share * reached) / (1 - _KERNEL_Q)))
+    reached = -np.expm1((1 - _KERNEL_Q) * np.log1p(_KERNEL_END**2))  # fraction within the limit
+    distance: FloatArray = scale_km * np.sqrt(np.expm1(np.log1p(-fraction * reached) / (1 - _KERNEL_Q)))
     return distance
 
 
 def spaced_times(n: int, length: float, gap: float, rng: np.random.Generator) -> FloatArray:
-    """Draw n times in [0, length), ascending and at least ``gap`` apart, else uniform.
+    """Sample n times in [0, length), ascending and at least ``gap`` apart, else uniform.
 
-    Where n do not fit so, nine tenths of the even spacing is kept, so that the hour stays random.
+    Where n do not fit, the gap is nine tenths of the even spacing, so that the hour stays random.
     """
     if n > 1 and (n - 1) * gap > length:
         gap = 0.9 * length / (n - 1)
     return np.sort(rng.uniform(0, length - max(n - 1, 0) * gap, n)) + gap * np.arange(n)
 
 
-def in_range(events: pd.DataFrame, stations: list[Station], share: float = 1.0) -> NDArray[np.bool_]:
-    """Say for each event whether a station lies within ``share`` Dobrovolsky radii of its epicentre."""
+def in_range(events: pd.DataFrame, stations: list[Station], fraction: float = 1.0) -> NDArray[np.bool_]:
+    """Mark the events with a station within ``fraction`` Dobrovolsky radii of the epicentre."""
     longitude, latitude, magnitude = (events[c].to_numpy() for c in ("longitude_deg", "latitude_deg", "magnitude"))
-    reach_km = share * dobrovolsky_km(magnitude)
+    reach_km = fraction * dobrovolsky_km(magnitude)
     found = np.zeros(len(events), dtype=bool)
     for station in stations:
         near = np.abs(latitude - station.latitude_deg) * _SHORTEST_DEGREE_KM <= reach_km
@@ -213,7 +213,7 @@ def in_range(events: pd.DataFrame, stations: list[Station], share: float = 1.0) 
 
 
 def with_descendants(chosen: NDArray[np.bool_], parent: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Add to the chosen rows all that descend from them; ``parent`` is a row, -1 for none."""
+    """Add all descendants of the chosen rows; ``parent`` is the index of a row, -1 for none."""
     family = chosen.copy()
     while (new := ~family & (parent >= 0) & family[parent]).any():
         family |= new
@@ -230,7 +230,7 @@ def _mainshocks_around_stations(spec: SimulateConfig, stations: list[Station]) -
         n = int(rng.poisson(quakes.per_station_year * length_d / _YEAR_D))
         origin_d = MARGIN_D + LEAD_D + spaced_times(n, length_d, SPACING_D, rng)
         magnitude = rng.choice(values, n, p=probability)
-        farthest_km = np.maximum(_FARTHEST_SHARE * dobrovolsky_km(magnitude), _NEAREST_KM)
+        farthest_km = np.maximum(_FARTHEST_FRACTION * dobrovolsky_km(magnitude), _NEAREST_KM)
         distance_km = np.sqrt(rng.uniform(_NEAREST_KM**2, farthest_km**2))
         here = np.full(n, station.longitude_deg), np.full(n, station.latitude_deg)
         longitude, latitude, _ = EARTH.fwd(*here, rng.uniform(0, 360, n), distance_km * 1000)
@@ -252,12 +252,12 @@ def _mainshocks_on_arcs(spec: SimulateConfig, stations: list[Station]) -> pd.Dat
     length_d = spec.days + 2.0 * MARGIN_D
     n = int(rng.poisson(quakes.per_year * length_d / _YEAR_D))
     values, probability = gutenberg_richter(quakes.b_value, quakes.min_magnitude, quakes.max_magnitude)
-    longitude, latitude, depth_km = draw_on_arcs(n, rng)
+    longitude, latitude, depth_km = sample_on_arcs(n, rng)
     return _rows(rng.uniform(0, length_d, n), longitude, latitude, depth_km, rng.choice(values, n, p=probability))
 
 
 def _add_aftershocks(mainshocks: pd.DataFrame, spec: SimulateConfig) -> pd.DataFrame:
-    """Let each generation trigger the next, until one stays empty; events after the catalogue's end are lost."""
+    """Simulate generation after generation until one is empty; events after the end of the catalogue are left out."""
     quakes = spec.earthquakes
     rng = np.random.default_rng([spec.seed, 2, 1])
     values, probability = gutenberg_richter(quakes.b_value, MINIMUM_MAGNITUDE, quakes.max_magnitude)
@@ -281,7 +281,7 @@ def _add_aftershocks(mainshocks: pd.DataFrame, spec: SimulateConfig) -> pd.DataF
 
 
 def _background(spec: SimulateConfig, stations: list[Station]) -> pd.DataFrame:
-    """Small events out of range of every station, so that the catalogue has no hole; two corners hold all stations."""
+    """Small events out of range of all stations, so that the catalogue has no hole; two at the corners of its area."""
     rng = np.random.default_rng([spec.seed, 2, 2])
     places = np.array([(s.longitude_deg, s.latitude_deg) for s in stations])
     limit = np.array([179.9999, 89.0])
@@ -306,10 +306,7 @@ def _rows(
     origin_d: FloatArray, longitude_deg: FloatArray, latitude_deg: FloatArray, depth_km: FloatArray,
     magnitude: FloatArray, parent: NDArray[np.int64] | int = -1,
 ) -> pd.DataFrame:  # fmt: skip
-    """Events before they are numbered, rounded as in a catalogue before anyone asks for their range.
-
-    origin_d counts days from the catalogue's start; parent is a row (-1: none).
-    """
+    """Events without id, rounded as in a catalogue; origin_d in days from its start, parent a row (-1: none)."""
     return pd.DataFrame(
         {
             "origin_d": origin_d,
@@ -323,7 +320,7 @@ def _rows(
 
 
 def _number(events: pd.DataFrame, dropped: NDArray[np.bool_], start: np.datetime64) -> pd.DataFrame:
-    """Sort the events by time, and name them and their parents."""
+    """Sort the events by time, and assign ids to them and their parents."""
     rows = np.flatnonzero(~dropped)
     rows = rows[np.argsort(events["origin_d"].to_numpy()[rows], kind="stable")]
     event_id = np.full(len(events), "", dtype=object)
@@ -342,4 +339,4 @@ def _number(events: pd.DataFrame, dropped: NDArray[np.bool_], start: np.datetime
             "magnitude": kept["magnitude"].to_numpy(),
             "parent_id": np.where(parent[rows] >= 0, event_id[parent[rows]], ""),
         }
-    )[COLUMNS]
+    )[EARTHQUAKE_COLUMNS]

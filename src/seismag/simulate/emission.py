@@ -1,7 +1,7 @@
-"""Precursors planted on purpose: a band-limited emission, linearly polarised towards the epicentre.
+"""The injected precursor: a band-limited emission, linearly polarised towards the epicentre.
 
-Its Z leads the horizontal field along the azimuth by a quarter period. So power cannot tell the source from its
-reverse, and the phases of the cross-spectra can. It is not induced: no part of its Z is in phase.
+Its Z leads the horizontal field along the azimuth by a quarter period. Power alone does not distinguish an azimuth from
+its reverse, the phases of the cross-spectra do. It is not induced: no part of Z is in phase.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from seismag.domain import Station, UsageError
 from seismag.recordings.days import DAY_S
 from seismag.windows.criteria import EARTH, dobrovolsky_km
 
-STRONGEST_NT = 1000.0  # rms amplitude; peaks of several times that still fit into the day files
+STRONGEST_NT = 1000.0  # rms amplitude; several times that still fits into the day files
 WINDOW_H = 6  # truth is written for windows of this length
-EDGE_S = 300  # it swells and fades over this, so that its ends have no other frequencies
+EDGE_S = 300  # length of the taper at both ends, which keeps the emission within its band
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Emission:
     """One precursor at one station.
 
     Attributes:
-        station, event_id: where, and of which earthquake.
-        magnitude, distance_km: of that earthquake from the station.
+        station, event_id: codes of the station and the earthquake.
+        magnitude, distance_km: of the earthquake, and its distance from the station.
         azimuth_deg: station to epicentre, from geographic north.
-        origin_utc: of that earthquake.
+        origin_utc: of the earthquake.
         start_utc, end_utc: of the emission.
         power_nt2: mean power of its horizontal field in the band.
     """
@@ -48,7 +48,7 @@ class Emission:
 
 
 def events_in_range(events: pd.DataFrame, station: Station) -> pd.DataFrame:
-    """Keep the events within the Dobrovolsky radius of a station; adds distance_km and azimuth_deg."""
+    """Return the events within the Dobrovolsky radius of a station, with distance_km and azimuth_deg."""
     n = len(events)
     azimuth, _, metres = EARTH.inv(
         np.full(n, station.longitude_deg), np.full(n, station.latitude_deg),
@@ -61,16 +61,16 @@ def events_in_range(events: pd.DataFrame, station: Station) -> pd.DataFrame:
 def plan_emissions(
     spec: EmissionConfig, events: pd.DataFrame, station: Station, reference_nt2: float
 ) -> list[Emission]:
-    """Give an earthquake in range of a station its precursor.
+    """Return the precursors of the earthquakes in range of a station.
 
     Args:
-        spec: section ``simulate.emission``; snr 0 plants none.
+        spec: section ``simulate.emission``; none where snr is 0.
         events: the catalogue, with parent_id ("" for a mainshock).
-        station: the place.
+        station: the position.
         reference_nt2: horizontal background in the band at Kp 2, to which ``snr`` refers.
 
     Raises:
-        UsageError: an emission would be stronger than any magnetometer's range allows.
+        UsageError: an emission would exceed the range of magnetometers.
     """
     if spec.snr == 0:
         return []
@@ -115,20 +115,20 @@ def add_emission(
     Args:
         field_nt: (3, 86400) H, D, Z of the day.
         day: UTC date.
-        emission: what to add.
+        emission: to be added.
         h_axis_deg: azimuth of the H axis from geographic north.
         spec: band, Z, modulation.
-        rng: draws the waveform.
-        rng_before: drew that of the day before, from which this one takes over without a step at midnight.
+        rng: generator of the waveform.
+        rng_before: generator of the day before; its waveform fades out after midnight, so that there is no step.
     """
     envelope = emission_envelope(day, emission, spec)
     if not envelope.any():
         return
     waves = _waveform(spec, rng)
     if envelope[0] > 0:
-        turn = np.pi / 2 * np.arange(EDGE_S) / EDGE_S
-        before = _waveform(spec, rng_before)[:, :EDGE_S]  # periodic: how yesterday's goes on
-        waves[:, :EDGE_S] = np.sin(turn) * waves[:, :EDGE_S] + np.cos(turn) * before
+        phase = np.pi / 2 * np.arange(EDGE_S) / EDGE_S
+        before = _waveform(spec, rng_before)[:, :EDGE_S]  # periodic: the continuation of yesterday's
+        waves[:, :EDGE_S] = np.sin(phase) * waves[:, :EDGE_S] + np.cos(phase) * before
     along, quadrature = waves * envelope
     angle = np.radians(emission.azimuth_deg - h_axis_deg)
     field_nt[0] += np.cos(angle) * along
@@ -137,7 +137,7 @@ def add_emission(
 
 
 def _waveform(spec: EmissionConfig, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Noise of unit variance in the band, and the same a quarter period ahead: (2, 86400), periodic."""
+    """Periodic noise (2, 86400) of unit variance in the band, and the same a quarter period ahead."""
     frequency = fft.rfftfreq(DAY_S, 1.0)
     band = (frequency >= spec.low_mhz / 1000) & (frequency < spec.high_mhz / 1000)
     spectrum = np.zeros(frequency.size, complex)
@@ -148,7 +148,7 @@ def _waveform(spec: EmissionConfig, rng: np.random.Generator) -> NDArray[np.floa
 
 
 def emission_envelope(day: np.datetime64, emission: Emission, spec: EmissionConfig) -> NDArray[np.float64]:
-    """Rms amplitude (86400,) of the horizontal emission on a day, nT; zero outside its interval."""
+    """Return the rms amplitude (86400,) of the horizontal emission on a day, nT; zero outside its interval."""
     since = (day.astype("datetime64[ms]") - emission.start_utc) / np.timedelta64(1, "s") + np.arange(DAY_S)
     until = (emission.end_utc - emission.start_utc) / np.timedelta64(1, "s") - since
     inside = (since >= 0) & (until > 0)
@@ -164,10 +164,10 @@ def emission_envelope(day: np.datetime64, emission: Emission, spec: EmissionConf
 def window_truth(
     emission: Emission, day: np.datetime64, background_nt2: NDArray[np.float64], spec: EmissionConfig
 ) -> list[dict[str, object]]:
-    """Rows of ``truth.parquet``: each window of a day that an emission touches.
+    """Return the rows of ``truth.parquet``: one for each window of a day that an emission touches.
 
     Args:
-        emission: at the station of the background.
+        emission: at the same station as the background.
         day: UTC date.
         background_nt2: (1440,) horizontal background in the band, minute by minute.
         spec: band and modulation.

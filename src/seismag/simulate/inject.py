@@ -1,7 +1,7 @@
-"""Emissions planted in real recordings: an archive of the same files, changed by the emissions and by nothing else.
+"""``seismag inject``: emissions injected into real recordings, in an archive of otherwise identical files.
 
-``simulate.emission.snr`` refers to a station's own background (``seismag.simulate.survey``): one number a station,
-as in a simulated archive, so a storm does not raise an emission.
+``simulate.emission.snr`` refers to one background value of each station (``seismag.simulate.survey``), as in a
+synthetic archive, so a storm does not raise an emission.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ _DAY = np.timedelta64(1, "D")
 
 @dataclass(frozen=True)
 class Job:
-    """A file to be written: with the emissions that fall on it, or copied where none does.
+    """A file to be written with its emissions, or copied where it has none.
 
     Attributes:
         path: relative to the archive.
-        station: whose file it is; None where the file cannot be used.
+        station: of the file; None where the file cannot be used.
         emissions: to be added.
         background_nt2: (4,) mean horizontal power in the band of each window, by day.
     """
@@ -76,21 +76,21 @@ class Job:
 def inject_archive(
     spec: SimulateConfig, archive: Path, out: Path, workers: int = 1, progress: Progress = silent
 ) -> Path:
-    """Write an archive of real recordings with an emission before the earthquakes of ``earthquakes.catalog``.
+    """Write an archive of real recordings with an emission before each earthquake of ``earthquakes.catalog``.
 
-    Files that cannot be used (unreadable, not 1 Hz, of a station that is not listed, without one component) and
-    files on which no emission falls are copied byte for byte.
+    Files that cannot be used (unreadable, not 1 Hz, station not listed, a component missing) and files without an
+    emission are copied byte for byte.
 
     Args:
-        spec: section ``simulate``; ``seed``, ``station_file``, ``emission`` and ``earthquakes.catalog`` count.
+        spec: section ``simulate``; ``seed``, ``station_file``, ``emission`` and ``earthquakes.catalog`` are used.
         archive: folder with ``<STATION>/<recordings>``.
-        out: folder, created; must be empty, or left unfinished by the same call.
+        out: folder, created; must be empty, or contain the unfinished result of the same call.
         workers: processes.
         progress: called with stage, done, total.
 
     Raises:
         UsageError: no catalogue, no emission, or a folder that cannot be used.
-        DataError: files of formats that cannot be written, or that are simulated already; nothing to inject.
+        DataError: files in formats that cannot be written, or already simulated; nothing to inject.
     """
     _require_settings(spec)
     settings: dict[str, object] = {
@@ -135,9 +135,9 @@ def inject_archive(
 def emission_of_file(
     recording: Recording, station: Station, emissions: tuple[Emission, ...], spec: EmissionConfig, seed: int
 ) -> FloatArray:
-    """Give the field (3, n) of emissions at the samples of a recording, nT.
+    """Return the emissions (3, n) at the samples of a recording, nT.
 
-    The waveform depends on seed, station, earthquake and day: two files that hold the same seconds get the same.
+    The waveform depends on seed, station, earthquake and day, so two files with the same seconds get the same values.
     """
     added = np.zeros((3, recording.samples))
     for day in days_of(recording):
@@ -154,21 +154,21 @@ def emission_of_file(
 
 def _stream(seed: int, emission: Emission, day: np.datetime64) -> np.random.Generator:
     names = (zlib.crc32(text.encode()) for text in (emission.station, emission.event_id))
-    since_1800 = int((day - np.datetime64("1800-01-01")) // _DAY)  # streams are numbered from 0 up
+    since_1800 = int((day - np.datetime64("1800-01-01")) // _DAY)  # stream numbers must not be negative
     return np.random.default_rng([seed, 6, *names, since_1800])
 
 
 def _require_settings(spec: SimulateConfig) -> None:
     if spec.earthquakes.catalog is None:
         raise UsageError(
-            "--inject needs real earthquakes: name a catalogue, --set simulate.earthquakes.catalog=FILE (a file of "
-            "'seismag fetch-catalog', for instance)."
+            "inject needs real earthquakes: name a catalogue with --catalog FILE (for example a file of "
+            "'seismag fetch catalog')."
         )
     if spec.emission.snr == 0:
-        raise UsageError("--inject: simulate.emission.snr is 0, so nothing would be injected. Set it above 0.")
+        raise UsageError("simulate.emission.snr is 0, so nothing would be injected. Set it above 0.")
     if spec.emission.low_mhz < LOWEST_MHZ:
         raise UsageError(
-            f"--inject: simulate.emission.low_mhz is {spec.emission.low_mhz:g}; the background is measured from "
+            f"simulate.emission.low_mhz is {spec.emission.low_mhz:g}; the background is measured from "
             f"{LOWEST_MHZ:.2f} mHz on. Raise it."
         )
 
@@ -179,12 +179,12 @@ def _require_apart(archive: Path, out: Path) -> None:
     if is_simulated(archive):
         raise DataError(
             f"{archive}: is simulated itself ({SIMULATION_FILE}), and its own truth would be lost. Name real "
-            "recordings, or plant emissions with simulate.emission and without --inject."
+            "recordings, or add emissions with 'seismag simulate --set simulate.emission.snr=...'."
         )
 
 
 def _events(spec: SimulateConfig, days: NDArray[np.datetime64]) -> pd.DataFrame:
-    """Rows of the catalogue over the recordings, 30 days on either side and the lead time, with parent_id."""
+    """Read the catalogue over the recordings, 30 days on either side and the lead time; adds parent_id."""
     events = read_catalogs([str(spec.earthquakes.catalog)]).events
     margin = np.timedelta64(MARGIN_D, "D")
     lead = np.timedelta64(round(spec.emission.lead_h), "h")
@@ -237,7 +237,7 @@ def _nothing_in_range(spec: SimulateConfig, archive: Path, usable: pd.DataFrame)
 def _write_files(
     pool: Pool, jobs: list[Job], archive: Path, out: Path, spec: SimulateConfig, folder: Path, progress: Progress
 ) -> tuple[pd.DataFrame, int]:
-    """Write every file; gives the truth and the number of files that changed."""
+    """Write all files; returns the truth table and the number of files that changed."""
     parts = [folder / f"truth{first:08d}.parquet" for first in range(0, len(jobs), TASK_FILES)]
     tasks = [
         (jobs[number * TASK_FILES : (number + 1) * TASK_FILES], archive, out, spec, part)
@@ -257,7 +257,7 @@ def _write_part(jobs: list[Job], archive: Path, out: Path, spec: SimulateConfig,
 
 
 def _write_file(job: Job, archive: Path, out: Path, spec: SimulateConfig) -> list[dict[str, object]]:
-    """Write one file; gives the rows of truth.parquet of what was added to it, each with the path."""
+    """Write one file; returns the rows of truth.parquet of its emissions, each with the path."""
     source, target = archive / job.path, out / job.path
     target.parent.mkdir(parents=True, exist_ok=True)
     if job.station is None or not job.emissions:
@@ -279,12 +279,12 @@ def _write_file(job: Job, archive: Path, out: Path, spec: SimulateConfig) -> lis
 def _differs_within(
     differs: NDArray[np.bool_], recording: Recording, emission: Emission, row: dict[str, object], spec: EmissionConfig
 ) -> bool:
-    """Tell whether a sample of a window, within the emission, reads otherwise than before."""
+    """Return whether any sample of a window within the emission changed."""
     start = np.datetime64(str(row["start_utc"]), "ms")
     day = start.astype("M8[D]")
-    heard = emission_envelope(day, emission, spec) > 0
+    emitting = emission_envelope(day, emission, spec) > 0
     shift = int((recording.start_utc - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
     first = int((start - day.astype("M8[ms]")) // np.timedelta64(1000, "ms"))
-    seconds = np.flatnonzero(heard[first : first + WINDOW_H * 3600]) + first - shift
+    seconds = np.flatnonzero(emitting[first : first + WINDOW_H * 3600]) + first - shift
     seconds = seconds[(seconds >= 0) & (seconds < differs.size)]
     return bool(differs[seconds].any())

@@ -1,7 +1,7 @@
-"""Emissions planted in single windows: the files of a day prepared again as ``prepare`` does, with and without.
+"""Emissions injected into single windows: the day files are prepared as in ``prepare``, with and without an emission.
 
-Nothing is written. The bytes of the day file are changed in memory (``seismag.recordings.additions``), so an
-emission meets the rounding, the gaps, the artefacts and the quality rules that a real one would meet.
+No file is written. The bytes of the day file are changed in memory (``seismag.recordings.additions``), so rounding,
+gaps, artefacts and quality rules affect an injected emission as they would a real one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from seismag.spectrogram.decibels import window_spectra
 
 @dataclass(frozen=True)
 class Target:
-    """A window that an emission is planted in.
+    """A window into which an emission is injected.
 
     Attributes:
         sample_id: in the store.
-        station: where.
+        station: of the window.
         start_utc, end_utc: of the window, within one UTC day.
         paths: the files of that day.
         sha256: of these files, as the store's samples.parquet has it.
@@ -54,7 +54,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Twins:
-    """One window without an emission (place 0) and with it, at several strengths.
+    """One window without an emission (index 0) and with it, at several strengths.
 
     Attributes:
         power_db: (1 + S, 3, F, T) float16, as in a store.
@@ -68,15 +68,15 @@ class Twins:
 
 
 def window_stream(seed: int, sample_id: str) -> np.random.Generator:
-    """Give the generator of everything that is drawn for one window."""
+    """Return the random generator of one window."""
     return np.random.default_rng([seed, 21, zlib.crc32(sample_id.encode())])
 
 
 def background_of_day(target: Target, band_hz: tuple[float, float]) -> FloatArray:
-    """Horizontal power in a band, nT², in the 600 s segments of the target's day; NaN where unknown.
+    """Return the horizontal power in a band, nT², in the 600 s segments of the day of a target; NaN where unknown.
 
     Raises:
-        DataError: a file is missing, cannot be read, or is not the one that the store was made of.
+        DataError: a file is missing, cannot be read, or differs from that of the store.
     """
     absent = [path for path in target.paths if not path.is_file()]
     if absent:
@@ -102,21 +102,21 @@ def emission_over(
         target: the window.
         event: one row of the catalogue, in range of the station.
         reference_nt2: background of the station, to which ``spec.snr`` refers.
-        spec: section ``simulate.emission``; its law gives the strength at this magnitude and distance.
-        rng: draws which part of the emission the window sees.
+        spec: section ``simulate.emission``; its exponents give the strength at this magnitude and distance.
+        rng: chooses the part of the emission that the window contains.
 
     Raises:
-        UsageError: an emission stronger than a magnetometer's range.
+        UsageError: an emission would exceed the range of magnetometers.
     """
     lead, duration = (np.timedelta64(round(h * 3600), "s") for h in (spec.lead_h, spec.duration_h))
     start, end = target.start_utc.astype("M8[s]"), target.end_utc.astype("M8[s]")
     first, last = end + lead - duration, start + lead  # origins with which the emission covers the window
-    if first >= last:  # shorter than the window: in its middle
+    if first >= last:  # shorter than the window: in the middle of it
         origin = start + (end - start) // 2 + lead - duration // 2
     else:
         origin = first + np.timedelta64(int(rng.integers(int((last - first) / np.timedelta64(1, "s")) + 1)), "s")
-    law = spec.model_copy(update={"mainshocks_only": False})
-    planned = plan_emissions(law, event.assign(origin_utc=origin), target.station, reference_nt2)
+    settings = spec.model_copy(update={"mainshocks_only": False})
+    planned = plan_emissions(settings, event.assign(origin_utc=origin), target.station, reference_nt2)
     if len(planned) != 1:
         raise UsageError(f"{target.sample_id}: {event['event_id'].iloc[0]} has no emission there (out of range).")
     return planned[0]
@@ -130,12 +130,12 @@ def make_twins(
     Args:
         target: the window.
         emission: its power counts as 1.
-        relative: (S,) powers to plant, relative to it.
+        relative: (S,) powers to inject, relative to it.
         spec: section ``data`` of the store.
         waves: section ``simulate.emission`` and the seed of the waveform.
 
     Raises:
-        DataError: a file cannot be changed so: its sum exceeds the format, or it cannot be read.
+        DataError: a file cannot be read, or the changed values exceed the range of its format.
     """
     recordings = [read_recording(path) for path in target.paths]
     added = [emission_of_file(recording, target.station, (emission,), *waves) for recording in recordings]

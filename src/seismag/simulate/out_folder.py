@@ -1,8 +1,4 @@
-"""The folder that ``seismag simulate`` writes to: empty, or left unfinished by the same command.
-
-``simulation.json`` is written first, with ``"complete": false``, so that whatever is there is marked as simulated; the
-last thing written says true.
-"""
+"""The folder of a synthetic archive: ``simulation.json`` marks it as simulated, and as complete at the end."""
 
 from __future__ import annotations
 
@@ -16,11 +12,11 @@ from seismag.files import write_json_atomic
 
 
 def require_free(out: Path, settings: dict[str, Any]) -> None:
-    """Refuse a folder that holds something, unless the same command was interrupted there.
+    """Refuse a folder that is not empty, unless the same command was interrupted there.
 
     Args:
         out: the folder; need not exist.
-        settings: entries that simulation.json has when it is of the same command.
+        settings: entries of simulation.json that identify the command.
 
     Raises:
         UsageError: the folder is not empty, or is a file.
@@ -38,7 +34,7 @@ def require_free(out: Path, settings: dict[str, Any]) -> None:
 
 
 def mark(out: Path, facts: dict[str, Any], *, complete: bool) -> None:
-    """Write ``simulation.json``, and the folder where there is none yet."""
+    """Write ``simulation.json``; creates the folder."""
     write_json_atomic(out / SIMULATION_FILE, {"complete": complete, **facts})
 
 

@@ -1,6 +1,6 @@
-"""Everything that is decided before the first day is simulated: earthquakes, activity, sites, dirt, precursors.
+"""The plan of a synthetic archive: earthquakes, activity, sites, artefacts and precursors.
 
-The plan follows from the configuration alone, so every worker makes it for itself and days can be made in any order.
+The plan follows from the configuration alone, so each worker computes it itself and days can be simulated in any order.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from seismag.simulate.emission import Emission, events_in_range, plan_emissions
 from seismag.simulate.sites import Site, make_site, noisier
 from seismag.simulate.spectral_model import quiet_band_power
 
-CHANGED_NOISE = 6.0  # power of the sensor noise after a change of instrument
-COPIED_SHARE = 0.4  # of the days before events, with the trap "duplicates"
+CHANGED_SENSOR_NOISE = 6.0  # power of the sensor noise after a change of instrument
+COPIED_FRACTION = 0.4  # of the days before events, with the defect "duplicates"
 STUDY_REACH_D = 2  # a study collects this many days before an event
-STUDY_OTHERS = 3  # ... and so many other days for each of them
+STUDY_OTHERS = 3  # other days for each of them
 HIGHEST_LATITUDE_DEG = 89.5
 _DAY = np.timedelta64(1, "D")
 
@@ -38,14 +38,14 @@ class Plan:
     Attributes:
         spec: section ``simulate``.
         first: first day.
-        sites, sensors: places, and the same places with the sensor in use after a change of instrument.
+        sites, sensors: stations, and the same stations with the sensor used after a change of instrument.
         activity: Kp and Dst.
         events: the catalogue, with parent_id.
         histories: outages, baselines and clocks, by station.
         emissions: precursors, by station.
         written: (stations, days) whether the day has a file.
-        source_day: (stations, days) the day whose field the file holds; another one where a file is a copy.
-        clock_offset_s: (stations, days) by which the file's time stamps are ahead.
+        source_day: (stations, days) the day whose samples the file contains; another one where a file is a copy.
+        clock_offset_s: (stations, days) by which the time stamps are ahead.
     """
 
     spec: SimulateConfig
@@ -62,10 +62,10 @@ class Plan:
 
 
 def make_plan(spec: SimulateConfig) -> Plan:
-    """Decide everything; the same configuration gives the same plan.
+    """Compute the plan of a configuration.
 
     Raises:
-        UsageError: a station is unknown or does not fit the file format, or a setting is impossible.
+        UsageError: a station is unknown or its code does not fit the file format, or a setting is impossible.
         DataError: a catalogue or index file cannot be read.
     """
     return _make_plan(spec.model_dump_json())
@@ -89,7 +89,7 @@ def _make_plan(document: str) -> Plan:
         spec=spec,
         first=first,
         sites=sites,
-        sensors=[noisier(site, CHANGED_NOISE) for site in sites],
+        sensors=[noisier(site, CHANGED_SENSOR_NOISE) for site in sites],
         activity=make_activity(spec),
         events=events,
         histories=histories,
@@ -142,7 +142,7 @@ def _days_before_events(events: pd.DataFrame, station: Station, first: np.dateti
 
 
 def _study_days(before: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
-    """Days that a study collects: those before events, and others drawn at random."""
+    """Days that a study collects: those before events, and others at random."""
     chosen = before.copy()
     for index, row in enumerate(before):
         others = np.flatnonzero(~row)
@@ -152,13 +152,13 @@ def _study_days(before: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
 
 
 def _source_days(before: NDArray[np.bool_], spec: SimulateConfig) -> NDArray[np.int64]:
-    """Day whose field each file holds; with the trap ``duplicates`` files before events are copies of others."""
+    """Day whose samples each file contains; with the defect ``duplicates`` files before events are copies of others."""
     source = np.tile(np.arange(spec.days), (len(before), 1))
-    if spec.trap == "duplicates":
+    if spec.defect == "duplicates":
         for index, row in enumerate(before):
             days = np.flatnonzero(row)
             rng = np.random.default_rng([spec.seed, 18, index])
-            copies = rng.choice(days, int(COPIED_SHARE * days.size), replace=False)
+            copies = rng.choice(days, int(COPIED_FRACTION * days.size), replace=False)
             kept = np.setdiff1d(days, copies)
             if kept.size:
                 source[index, copies] = rng.choice(kept, copies.size)
@@ -166,9 +166,9 @@ def _source_days(before: NDArray[np.bool_], spec: SimulateConfig) -> NDArray[np.
 
 
 def _clock_offsets(stations: list[Station], histories: list[StationHistory], spec: SimulateConfig) -> NDArray[np.int64]:
-    """Seconds by which time stamps are ahead; with the trap ``clock`` every second station turns to local time."""
+    """Seconds by which time stamps are ahead; with the defect ``clock`` every second station uses local time."""
     offset = np.stack([history.clock_error_s for history in histories]).astype(np.int64)
-    if spec.trap == "clock":
+    if spec.defect == "clock":
         for index, station in enumerate(stations):
             if index % 2 or len(stations) == 1:
                 offset[index, spec.days // 2 :] += 3600 * round(station.longitude_deg / 15)

@@ -1,6 +1,6 @@
-"""Wave packets with hours of their own: Pc4 and Pc5 by day, Pi2 by night, seen by all stations at once.
+"""Pulsations: wave packets of Pc4 and Pc5 by day and Pi2 by night, at all stations at once.
 
-The Pc3-4 hump of the background is continuous; packets add the single trains that an observer names.
+The Pc3-4 hump of the background is continuous; packets add the single trains that observers report.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Family:
     Attributes:
         per_day: mean number over the globe.
         band_mhz, minutes: range of frequency and of length.
-        local_h, width_h: hour of the largest amplitude, and the width of the habit.
+        local_h, width_h: local hour of the largest amplitude, and the width of its distribution.
         amplitude_nt: of H at Kp 2 and 20 degrees.
         d_over_h: amplitude of D over H; D leads by a quarter period before that hour and lags after it.
-        damped: begins at once and decays, instead of swelling and fading.
+        damped: sudden onset and decay, instead of a symmetric envelope.
     """
 
     per_day: float

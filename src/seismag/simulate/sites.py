@@ -1,7 +1,7 @@
-"""What a place and its instrument do to the field: induction into Z, sensor noise, traffic, swell.
+"""Response and noise of a station: induction into Z, sensor noise, traffic, swell.
 
-Constants of twelve real observatories were measured on their 1 Hz days (docs/simulation.md); other stations
-get constants drawn from the seed, alike in size.
+Constants of twelve observatories were measured on their 1 Hz days (docs/simulation.md); those of other stations are
+sampled with the seed, of similar size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seismag.archive.quality import main_field
 from seismag.domain import Station
 
-CELL_DEG = 0.2  # stations within one cell see the same field
+CELL_DEG = 0.2  # stations within one cell record the same natural field
 GEOMAGNETIC_POLE = (80.65, -72.68)  # latitude and longitude of the dipole axis, IGRF-13, 2020
 NOISE_SLOPE = 0.7  # power of a fluxgate's pink noise falls with frequency to this exponent
 TYPICAL_D_OVER_H = 0.6  # power of D over H, 10-45 mHz, for the own part of Z
@@ -28,14 +28,14 @@ class Site:
     Attributes:
         station: position.
         dipole_latitude_deg: geomagnetic latitude.
-        gain: (2,) amplitude of the natural variation of H and D over the network's law.
+        gain: (2,) amplitude of the natural variation of H and D relative to the spectral model.
         z_from_h, z_from_d: complex transfer Z = a H + b D at positive frequencies.
-        z_fade: factor that the transfer reaches at 60 mHz and beyond, from 1 at 30 mHz.
-        z_own: power of Z that follows neither, as a share of the power of H and D together.
+        z_fade: factor of the transfer from 60 mHz on; 1 up to 30 mHz.
+        z_own: power of Z that follows neither, as a fraction of the power of H and D together.
         pink, white: sensor noise, pink (f / 100 mHz)^-0.7 + white.
         traffic: traffic noise, traffic (max(f, 20 mHz) / 50 mHz)^-2.3.
         swell: hump of ocean swell around 235 mHz.
-        bias_nt: constant crustal field over the main field.
+        bias_nt: constant crustal field added to the main field.
     """
 
     station: Station
@@ -53,7 +53,7 @@ class Site:
 
     @property
     def cell(self) -> tuple[int, int]:
-        """Place in whole cells, non-negative: the stream of the local part of the field."""
+        """Indices of the cell, non-negative: they name the random stream of the local noise."""
         place = (self.station.latitude_deg + 90.0) / CELL_DEG, (self.station.longitude_deg + 360.0) / CELL_DEG
         return round(place[0]), round(place[1])
 
@@ -81,7 +81,7 @@ _MEASURED: dict[str, tuple[tuple[float, ...], ...]] = {
 
 
 def dipole_latitude_deg(latitude_deg: float, longitude_deg: float) -> float:
-    """Give the latitude relative to the axis of the geomagnetic dipole, degrees."""
+    """Return the latitude relative to the axis of the geomagnetic dipole, degrees."""
     pole_latitude, pole_longitude = np.radians(GEOMAGNETIC_POLE)
     latitude, longitude = np.radians((latitude_deg, longitude_deg))
     sine = np.sin(latitude) * np.sin(pole_latitude)
@@ -90,12 +90,12 @@ def dipole_latitude_deg(latitude_deg: float, longitude_deg: float) -> float:
 
 
 def make_site(station: Station, seed: int, index: int) -> Site:
-    """Give the constants of a station: measured where it is a known observatory, else drawn.
+    """Return the constants of a station: measured for a known observatory, else sampled.
 
     Args:
-        station: its code decides whether it is known.
+        station: known by its code.
         seed: of the simulation.
-        index: place of the station in the network.
+        index: of the station in the network.
     """
     rng = np.random.default_rng([seed, 1, index])
     bias = rng.normal(0.0, (150.0, 60.0, 200.0))
@@ -109,20 +109,20 @@ def make_site(station: Station, seed: int, index: int) -> Site:
         fade = 0.75 if station.code == "ALR" else 1.0
         return Site(station, latitude, gain, a, b, fade, z_own, noises[0], noises[1], noises[2], noises[3], bias)
     gain = 10 ** rng.normal(0.0, 0.03, 2)
-    coast = rng.choice([0.0, 180.0])  # Z follows H, or its reverse, by the side on which the sea lies
+    coast = rng.choice([0.0, 180.0])  # Z follows H or -H, by the side on which the sea lies
     a = cmath.rect(min(0.65, 0.25 * np.exp(rng.normal(0, 0.5))), np.radians(coast + rng.normal(0, 15)))
     b = cmath.rect(min(0.4, 0.12 * np.exp(rng.normal(0, 0.5))), np.radians(rng.choice([0.0, 180.0])))
-    drawn = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
-    return Site(station, latitude, gain, a, b, 0.75, 0.02, drawn, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
+    noise = np.exp(rng.normal(np.log(3.2e-4), 0.3, 3))
+    return Site(station, latitude, gain, a, b, 0.75, 0.02, noise, np.full(3, 0.2e-4), np.zeros(3), np.zeros(3), bias)
 
 
 def noisier(site: Site, factor: float) -> Site:
-    """Give the same place with another sensor, whose noise has ``factor`` times the power."""
+    """Return the same station with another sensor, whose noise has ``factor`` times the power."""
     return Site(**{**vars(site), "pink": site.pink * factor, "white": site.white * factor})
 
 
 def floor_density(site: Site, frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power density (3, F) in nT²/Hz of everything that is not the natural field."""
+    """Return the power density (3, F) of sensor noise, traffic and swell, nT²/Hz."""
     f = np.maximum(frequency_hz, 1e-5)[None]
     pink = site.pink[:, None] * (f / 0.1) ** -NOISE_SLOPE
     traffic = site.traffic[:, None] * (np.maximum(f, 0.02) / 0.05) ** -2.3
@@ -132,7 +132,7 @@ def floor_density(site: Site, frequency_hz: NDArray[np.float64]) -> NDArray[np.f
 
 
 def _own_part(a: complex, b: complex, z_power: float) -> tuple[float, complex, complex]:
-    """Share of Z that follows neither H nor D; the transfer is scaled where it alone would exceed the power seen."""
+    """Power of Z that follows neither H nor D, and the transfer, scaled where it would exceed the measured power."""
     follows = (abs(a) ** 2 + TYPICAL_D_OVER_H * abs(b) ** 2) / (1 + TYPICAL_D_OVER_H)
     scale = min(1.0, float(np.sqrt(z_power / follows)))
     return max(0.0, z_power - follows * scale**2), a * scale, b * scale

@@ -1,4 +1,4 @@
-"""What changes within hours: main field, daily variation Sq, ring current."""
+"""Slow parts of the natural field: main field, daily variation Sq, ring current."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def slow_field(site: Site, date: np.datetime64, dst: FloatArray, seed: int, day:
     """Main field, daily variation and ring current (3, 1441), nT."""
     month = date.astype("datetime64[M]")
     begin, end = month.astype("datetime64[D]"), (month + 1).astype("datetime64[D]")
-    share = ((date - begin) / _DAY + np.arange(MINUTES) / 1440) / ((end - begin) / _DAY)
+    fraction = ((date - begin) / _DAY + np.arange(MINUTES) / 1440) / ((end - begin) / _DAY)
     now, then = (main_field(site.station, m.astype("datetime64[D]")) for m in (month, min(month + 1, LAST_MONTH)))
     latitude = np.radians(site.dipole_latitude_deg)
     sq = _daily_variation(site, date) * np.linspace(_day_factor(seed, day), _day_factor(seed, day + 1), MINUTES)
-    field = np.outer(now.hdz, 1 - share) + np.outer(then.hdz, share) + site.bias_nt[:, None] + sq
+    field = np.outer(now.hdz, 1 - fraction) + np.outer(then.hdz, fraction) + site.bias_nt[:, None] + sq
     field[0] += dst * np.cos(latitude)
     field[2] -= 0.36 * dst * np.sin(latitude)  # external dipole and 27 % induced, opposite in Z
     return field
@@ -33,7 +33,7 @@ def _day_factor(seed: int, day: int) -> float:
 
 
 def _daily_variation(site: Site, date: np.datetime64) -> FloatArray:
-    """Sq (3, 1441), nT: flat by night, its size by latitude as seen on quiet days, larger in local summer."""
+    """Sq (3, 1441), nT: flat by night, amplitude by latitude as observed on quiet days, larger in local summer."""
     local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
     latitude = site.dipole_latitude_deg
     year_day = (date - np.datetime64("2000-01-01")) / _DAY + np.arange(MINUTES) / 1440

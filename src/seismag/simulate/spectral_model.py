@@ -1,7 +1,7 @@
-"""The mean power density of the natural field, by geomagnetic latitude, Kp and local time.
+"""Spectral model of the natural field: mean power density by geomagnetic latitude, Kp and local time.
 
-A power law and the Pc3-4 hump, for H and D; Z follows by induction. The constants were fitted to the 1 Hz days of nine
-observatories (docs/simulation.md).
+A continuum plus the Pc3-4 hump for H and D; Z follows by induction. The constants were fitted to
+the 1 Hz days of nine observatories (docs/simulation.md).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from seismag.arrays import FloatArray
 from seismag.simulate.sites import Site, floor_density
 
-LOWEST_HZ = 1e-4  # the power law is flat below
+LOWEST_HZ = 1e-4  # the continuum is flat below
 TRANSFER_FADES_MHZ = (30.0, 60.0)
 
 
@@ -38,7 +38,7 @@ class SpectralModel:
     latitude: tuple[tuple[float, float, float], tuple[float, float, float]]  # (L/48)² - 1, exp(-(L/12)²), beyond 57
 
 
-LAWS = (
+SPECTRAL_MODELS = (
     SpectralModel(2.13, 2.10, 13.3, 15.2, 0.156, 0.28, (-0.05, -0.37), (0.36, 0.23), (0.19, 0.54), (11.2, 11.8),
         ((0.50, 0.48, 1.5), (1.0, 0.96, -0.08))),
     SpectralModel(2.15, 2.17, 16.2, 19.0, 0.164, 0.44, (0.09, -1.64), (0.345, 0.25), (0.28, 0.50), (10.0, 11.6),
@@ -47,30 +47,30 @@ LAWS = (
 CONTINUUM, HUMP = 0, 1
 
 
-def shape(law: SpectralModel, process: int, frequency_hz: FloatArray, kp: float) -> FloatArray:
+def shape(model: SpectralModel, process: int, frequency_hz: FloatArray, kp: float) -> FloatArray:
     """Frequency dependence of the continuum or the hump at a Kp, 1 at its level."""
     f = np.maximum(frequency_hz, LOWEST_HZ) * 1000
     if process == CONTINUUM:
-        continuum: FloatArray = (f / 10) ** -law.p1 / (1 + (f / law.break_mhz) ** law.p2)
+        continuum: FloatArray = (f / 10) ** -model.p1 / (1 + (f / model.break_mhz) ** model.p2)
         return continuum
-    x = (np.log10(f / law.hump_mhz) - 0.07 * (kp - 2)) / law.hump_width
+    x = (np.log10(f / model.hump_mhz) - 0.07 * (kp - 2)) / model.hump_width
     hump: FloatArray = np.exp(-0.5 * x**2)
     return hump
 
 
 def level_decades(
-    law: SpectralModel, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray
+    model: SpectralModel, process: int, dipole_latitude_deg: float, kp: FloatArray, local_h: FloatArray
 ) -> FloatArray:
     """log10 of the level of the continuum or the hump."""
     latitude = abs(dipole_latitude_deg)
     beyond = max(0.0, latitude - 57) / 8
-    quadratic, equatorial, auroral = law.latitude[process]
-    base = law.level[process] + quadratic * ((latitude / 48) ** 2 - 1) + equatorial * np.exp(-((latitude / 12) ** 2))
+    quadratic, equatorial, auroral = model.latitude[process]
+    base = model.level[process] + quadratic * ((latitude / 48) ** 2 - 1) + equatorial * np.exp(-((latitude / 12) ** 2))
     hour = 2 * np.pi / 24
     result: FloatArray = (
-        base + auroral * beyond + law.by_kp[process] * (kp - 2)
-        + law.by_hour[process] * np.cos(hour * (local_h - law.peak_h[process]))
-        + law.dawn * beyond * np.cos(hour * (local_h - 5.5))
+        base + auroral * beyond + model.by_kp[process] * (kp - 2)
+        + model.by_hour[process] * np.cos(hour * (local_h - model.peak_h[process]))
+        + model.dawn * beyond * np.cos(hour * (local_h - 5.5))
     )  # fmt: skip
     return result
 
@@ -78,11 +78,11 @@ def level_decades(
 def natural_density(site: Site, frequency_hz: FloatArray, kp: float, local_h: FloatArray) -> FloatArray:
     """Mean power density (3, F) of the natural field over the local hours given, nT²/Hz; Z by induction."""
     horizontal = []
-    for component, law in enumerate(LAWS):
+    for component, model in enumerate(SPECTRAL_MODELS):
         total = np.zeros(frequency_hz.shape)
         for process in (CONTINUUM, HUMP):
-            levels = level_decades(law, process, site.dipole_latitude_deg, np.full(local_h.shape, kp), local_h)
-            total += np.mean(10**levels) * shape(law, process, frequency_hz, kp)
+            levels = level_decades(model, process, site.dipole_latitude_deg, np.full(local_h.shape, kp), local_h)
+            total += np.mean(10**levels) * shape(model, process, frequency_hz, kp)
         horizontal.append(total * site.gain[component] ** 2)
     h, d = horizontal
     fade = np.interp(frequency_hz * 1000, TRANSFER_FADES_MHZ, (1.0, site.z_fade)) ** 2

@@ -1,7 +1,7 @@
-"""What the recordings of an archive are before an emission is planted: which files serve, and their background.
+"""The survey before an injection: which files of an archive can be used, and the background of each station.
 
-The background of a station is the horizontal power in the band, measured in half-overlapping segments of 600 s over all
-its days in the archive; the reference is the median of the quietest half of them.
+The background is the horizontal power in the band, measured in half-overlapping segments of 600 s over all days of a
+station; the reference is the median of the quietest half of the segments.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ def survey_archive(
     pool: Pool, files: list[Path], archive: Path, stations: dict[str, Station], band_hz: tuple[float, float],
     folder: Path, progress: Progress,
 ) -> pd.DataFrame:  # fmt: skip
-    """Read every file once: a row for each day in it with its segments, or a row that says why it is not used.
+    """Read each file once: one row for each day, or one row with the reason why the file is not used.
 
     Args:
-        pool: reads them.
+        pool: workers.
         files: of the archive.
         archive: the folder.
-        stations: those that are listed.
-        band_hz: edges of the emission's band.
-        folder: takes the parts of the table.
+        stations: listed stations by code.
+        band_hz: edges of the band of the emission.
+        folder: for the parts of the table.
         progress: called with stage, done, total.
 
     Returns:
-        path (relative to the archive), format, why_not ("" where the file serves), station, day, segments (of
-        ``band_power_nt2``, one after the other).
+        path (relative to the archive), format, why_not ("" where the file is used), station, day, segments (of
+        ``band_power_nt2``, flattened).
     """
     parts = [folder / f"survey{first:08d}.parquet" for first in range(0, len(files), TASK_FILES)]
     tasks = [
@@ -97,12 +97,12 @@ def _survey_file(
 
 
 def refuse_files(survey: pd.DataFrame, archive: Path) -> None:
-    """Refuse an archive with files that cannot be written back.
+    """Refuse an archive with files of a format that cannot be written, or already simulated.
 
     Raises:
-        DataError: there are some, of a foreign format or simulated already.
+        DataError: there are such files.
     """
-    for word, what, way_out in (
+    for word, what, remedy in (
         (_FOREIGN, "of formats that cannot be written", f"Convert them to {' or '.join(WRITABLE)}, or take them out"),
         (_SIMULATED, "simulated or injected already", "Take the original files"),
     ):
@@ -110,14 +110,14 @@ def refuse_files(survey: pd.DataFrame, archive: Path) -> None:
         if len(rows):
             names = ", ".join(f"{row.path} ({row.format})" for row in rows.head(5).itertuples())
             more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-            raise DataError(f"{archive}: {len(rows)} files are {what}: {names}{more}. {way_out}; nothing was written.")
+            raise DataError(f"{archive}: {len(rows)} files are {what}: {names}{more}. {remedy}; nothing was written.")
 
 
 def require_usable(survey: pd.DataFrame, archive: Path) -> None:
-    """Refuse an archive in which nothing can be planted.
+    """Refuse an archive without any file into which an emission can be injected.
 
     Raises:
-        DataError: no file serves.
+        DataError: there is none.
     """
     if (survey["why_not"] == "").any():
         return
@@ -128,42 +128,42 @@ def require_usable(survey: pd.DataFrame, archive: Path) -> None:
 
 
 def unlisted_stations(survey: pd.DataFrame) -> list[str]:
-    """Codes of the files that are not used because their station is not in the station file."""
+    """Return the codes of files that are not used because their station is not in the station file."""
     return sorted(survey.loc[survey["why_not"] == "unknown_station", "station"].dropna().unique())
 
 
 def segments_of(usable: pd.DataFrame, code: str) -> FloatArray:
-    """Horizontal power in the band, nT², of all segments of a station; NaN where unknown."""
+    """Return the horizontal power in the band, nT², of all segments of a station; NaN where unknown."""
     rows = usable.loc[usable["station"] == code, "segments"]
     return np.concatenate([np.asarray(row, dtype=float) for row in rows])
 
 
 def band_power_nt2(field_nt: FloatArray, band_hz: tuple[float, float]) -> FloatArray:
-    """Measure the horizontal power in a band, window by window and segment by segment.
+    """Measure the horizontal power in a band by window and segment.
 
     Args:
         field_nt: (3, 86400) H, D, Z of a day, NaN missing.
-        band_hz: its edges.
+        band_hz: edges of the band.
 
     Returns:
         (4, T) in nT², H and D together; NaN where a gap, a jump or a stuck value touches the segment.
     """
     frequency = make_grid(_GRID).frequency_hz
     fine = np.linspace(*band_hz, 200)
-    shares = np.stack([np.interp(fine, frequency, row) for row in np.eye(frequency.size)])
-    width_hz = np.trapezoid(shares, fine, axis=1)  # (F,) linear between the rows
+    weights = np.stack([np.interp(fine, frequency, row) for row in np.eye(frequency.size)])
+    width_hz = np.trapezoid(weights, fine, axis=1)  # (F,) linear between frequency bins
     power = window_spectra(field_nt, _GRID).power[:, :2]
     return np.einsum("wcft,f->wt", power.astype(np.float64), width_hz)
 
 
 def reference_nt2(segments_nt2: FloatArray) -> float:
-    """Median of the quietest half of a station's segments, nT²; NaN where there is none."""
+    """Return the median of the quietest half of the segments of a station, nT²; NaN where there is none."""
     known = np.sort(segments_nt2[np.isfinite(segments_nt2)])
     return float(np.median(known[: (known.size + 1) // 2])) if known.size else np.nan
 
 
 def window_means(parts: list[FloatArray]) -> FloatArray:
-    """Mean (4,) over the known segments of each window, from the files that hold the day; NaN where none is known."""
+    """Return the mean (4,) over the known segments of each window of a day; NaN where none is known."""
     segments = np.concatenate(parts, axis=1)
     known = np.isfinite(segments)
     total = np.where(known, segments, 0.0).sum(axis=1)
@@ -171,7 +171,7 @@ def window_means(parts: list[FloatArray]) -> FloatArray:
 
 
 def mean_between(segments_nt2: FloatArray, start_utc: np.datetime64, end_utc: np.datetime64) -> float:
-    """Mean of the known segments of a day (4 T,) that lie within a window of it; NaN where there is none."""
+    """Return the mean of the known segments of a day (4 T,) within a window of it; NaN where there is none."""
     slot_s = WINDOW_H * 3600
     starts = np.concatenate([slot * slot_s + make_grid(_GRID).starts for slot in range(24 // WINDOW_H)])
     first, last = ((time - start_utc.astype("M8[D]")) / np.timedelta64(1, "s") for time in (start_utc, end_utc))

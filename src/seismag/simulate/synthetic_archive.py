@@ -1,4 +1,4 @@
-"""``seismag simulate``: writes an archive in real formats, day by day, with its truth beside it."""
+"""``seismag simulate``: a synthetic archive in real formats, with its ground truth."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from seismag.parallel import Progress, open_pool, silent
 from seismag.recordings.days import DAY_S
 from seismag.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
 from seismag.simulate.activity import MARGIN_D, day_stream
-from seismag.simulate.artefacts import cultural_noise, cultural_power, soil
+from seismag.simulate.artefacts import add_artefacts, cultural_noise, cultural_power
 from seismag.simulate.background import background_power, simulate_background
 from seismag.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
 from seismag.simulate.out_folder import mark, require_free
 from seismag.simulate.plan import Plan, make_plan
 
-TASK_DAYS = 4  # of all stations: neighbours share the regional noise, which is kept for a day
-COLUMN_SHIFT = 7  # rows by which the longitudes are off with the trap "positions"
+TASK_DAYS = 4  # of all stations: neighbours have the regional noise in common, which is cached for a day
+COLUMN_SHIFT = 7  # rows by which the longitudes are displaced with the defect "positions"
 DECODER_BASELINES_NT = (38_000.0, 0.0, 32_000.0)  # that a wrong decoder adds, Z with the wrong sign
 CATALOGUE_COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude"]
 
@@ -35,12 +35,12 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
 
     Args:
         spec: section ``simulate``.
-        out: folder, created; must be empty, or left unfinished by the same call: then the days that are there stay.
+        out: folder, created; must be empty, or contain the unfinished result of the same call, whose days are kept.
         workers: processes.
         progress: called with stage, done, total.
 
     Raises:
-        UsageError: the folder is not empty, or the configuration asks for something impossible.
+        UsageError: the folder is not empty, or a setting is impossible.
         DataError: a catalogue or index file cannot be read.
     """
     plan = make_plan(spec)
@@ -56,11 +56,11 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
 
 
 def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
-    """Simulate what a station's clock calls a day, before dirt.
+    """Simulate a day by the clock of a station, without artefacts.
 
     Args:
-        plan: what to simulate.
-        index: place of the station.
+        plan: of the archive.
+        index: of the station.
         day: since the first day.
 
     Returns:
@@ -75,7 +75,7 @@ def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
 
 
 def true_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
-    """Simulate the field at a station on a day, by a right clock: background, traffic, precursors, sensor noise."""
+    """Simulate a UTC day of a station: background, traffic, precursors, sensor noise."""
     spec, site = plan.spec, plan.sites[index]
     changed = bool(plan.histories[index].changed[min(max(day, 0), spec.days - 1)])
     sensor = plan.sensors[index] if changed else site
@@ -104,20 +104,20 @@ def _write_day(plan: Plan, index: int, day: int, out: Path) -> None:
     station = plan.sites[index].station
     date = (plan.first + day).astype(object)  # datetime.date
     path = out / station.code / f"S{date:%y%m%d}.{station.code}.gz"
-    if path.exists():  # of an interrupted run; files appear whole
+    if path.exists():  # from an interrupted run; files appear complete
         return
-    source = int(plan.source_day[index, day])  # another day where the file is a copy under this date
-    field = soil(simulate_day(plan, index, source), plan.spec, plan.histories[index], index, source)
+    source = int(plan.source_day[index, day])  # another day where the file is a copy
+    field = add_artefacts(simulate_day(plan, index, source), plan.spec, plan.histories[index], index, source)
     place = (station.code, date, station.latitude_deg, station.longitude_deg)
     payload = encode_day(*place, field, mark=MARK_SIMULATED)
-    if plan.spec.trap == "decoder":
+    if plan.spec.defect == "decoder":
         payload = encode_day(*place, _decode_wrongly(payload), mark=MARK_SIMULATED)
     with atomic_path(path) as temporary:
         temporary.write_bytes(igzip.compress(payload, compresslevel=1, mtime=0))
 
 
 def _decode_wrongly(payload: bytes) -> NDArray[np.float64]:
-    """Read a day file as an earlier program did: int16 after a 32-byte header, plus invented baselines."""
+    """Decode a day file wrongly: int16 after a 32-byte header, plus invented baselines."""
     counts = np.frombuffer(payload, "<i2", count=3 * DAY_S, offset=HEADER_BYTES + 2).reshape(DAY_S, 3).T
     return counts * 0.1 + np.array(DECODER_BASELINES_NT)[:, None]
 
@@ -132,7 +132,7 @@ def write_places(stations: list[Station], events: pd.DataFrame, out: Path) -> No
 
 def _write_tables(plan: Plan, out: Path) -> None:
     events = plan.events
-    if plan.spec.trap == "positions":  # a column moved against the others, as a spreadsheet does
+    if plan.spec.defect == "positions":  # a column displaced against the others, as in a spreadsheet
         events = events.assign(longitude_deg=np.roll(events["longitude_deg"].to_numpy(), COLUMN_SHIFT))
     write_places([site.station for site in plan.sites], events, out)
     start = plan.first.astype("datetime64[s]") - np.timedelta64(MARGIN_D, "D")
@@ -144,9 +144,9 @@ def _write_tables(plan: Plan, out: Path) -> None:
 
 
 def truth_table(plan: Plan) -> pd.DataFrame:
-    """Give one row for each recorded 6-hour window and each emission in it: columns of docs/data-formats.md.
+    """Return one row for each recorded 6-hour window and emission; columns of docs/data-formats.md.
 
-    Files that are copies of another day have no row: they do not hold what was emitted on theirs.
+    Files that are copies of another day have no row.
     """
     spec, rows = plan.spec, []
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000

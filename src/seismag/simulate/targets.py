@@ -1,4 +1,4 @@
-"""Where emissions can be planted: windows of a store with their files, earthquakes in range, and the background."""
+"""Windows of a store into which emissions can be injected: their files, earthquakes in range, and the background."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from seismag.windows.store import DAYS_FILE, Store, read_table
 
 
 def require_same_inputs(store: Store, inputs: Inputs) -> None:
-    """Refuse inputs that a store was not made of: its labels, or its windows, would be others.
+    """Refuse inputs other than those that a store was prepared from.
 
     Raises:
-        DataError: pictures of an earlier system, or names each input that differs.
+        DataError: pictures of an earlier system, or inputs that differ.
     """
-    made_of = store.attributes.get("inputs")
-    if not isinstance(made_of, dict) or "catalogs" not in made_of:
+    prepared_from = store.attributes.get("inputs")
+    if not isinstance(prepared_from, dict) or "catalogs" not in prepared_from:
         raise DataError(
-            f"{store.path}: was not made of day files by 'seismag prepare', so nothing can be planted in its windows. "
-            "Prepare a store with --archive."
+            f"{store.path}: was not prepared from day files, so nothing can be injected into its windows. "
+            "Prepare a store with 'seismag prepare --archive DIR'."
         )
     given = checksums(inputs)
     if inputs.kp is None:
-        made_of = {**made_of, "kp": None}
+        prepared_from = {**prepared_from, "kp": None}
     if inputs.dst is None:
-        made_of = {**made_of, "dst": None}
-    differ = [name for name in given if given[name] != made_of.get(name)]
+        prepared_from = {**prepared_from, "dst": None}
+    differ = [name for name in given if given[name] != prepared_from.get(name)]
     if differ:
         options = {"stations": "--stations", "catalogs": "--catalog", "kp": "--kp", "dst": "--dst"}
         raise DataError(
@@ -47,7 +47,7 @@ def require_same_inputs(store: Store, inputs: Inputs) -> None:
 
 
 def find_targets(store: Store, inputs: Inputs, sample_ids: pd.Series) -> tuple[list[Target], dict[str, int]]:
-    """Find the files of windows; windows in formats that cannot be changed are counted by ``format_<name>`` instead."""
+    """Find the files of windows; counts windows in formats that cannot be changed, by ``format_<name>``."""
     days = read_table(store.path, DAYS_FILE)
     days = days[days["day"].notna() & (days["verdict"] != "refused")].drop_duplicates(["station", "day"])
     files = {(row.station, np.datetime64(row.day, "D")): row for row in days.itertuples()}
@@ -56,18 +56,18 @@ def find_targets(store: Store, inputs: Inputs, sample_ids: pd.Series) -> tuple[l
     skipped: dict[str, int] = {}
     for row in rows.itertuples():
         start, end = (np.datetime64(time, "ms") for time in (row.start_utc, row.end_utc))
-        held = files[row.station, start.astype("M8[D]")]
-        if held.format not in WRITABLE:
-            skipped[f"format_{held.format}"] = skipped.get(f"format_{held.format}", 0) + 1
+        file = files[row.station, start.astype("M8[D]")]
+        if file.format not in WRITABLE:
+            skipped[f"format_{file.format}"] = skipped.get(f"format_{file.format}", 0) + 1
             continue
-        paths = tuple(inputs.archive / path for path in held.paths)
+        paths = tuple(inputs.archive / path for path in file.paths)
         station = inputs.stations[row.station]
         targets.append(Target(row.sample_id, station, start, end, paths, row.source_sha256))
     return targets, skipped
 
 
 def events_at_stations(inputs: Inputs, emission: EmissionConfig, targets: Sequence[Target]) -> dict[str, pd.DataFrame]:
-    """Earthquakes of the catalogue from M 4 on that would have an emission, by station."""
+    """Return the earthquakes of the catalogue from M 4 on that would have an emission, by station."""
     events = with_parents(inputs.catalog.events)
     if emission.mainshocks_only:
         events = events[events["parent_id"] == ""]
@@ -87,22 +87,22 @@ def measure_backgrounds(targets: Sequence[Target], emission: EmissionConfig, pro
 
 
 def spread_over_days(targets: Sequence[Target], count: int, seed: int) -> list[Target]:
-    """Choose windows at random, a second one of a UTC day only when every day has given one."""
+    """Choose windows at random, a second one of a UTC day only after one of each day."""
     order = np.random.default_rng([seed, 20]).permutation(len(targets))
     days = pd.Series([targets[place].day for place in order])
-    turn = days.groupby(days).cumcount().to_numpy()
-    first = order[np.argsort(turn, kind="stable")][:count]
+    rank = days.groupby(days).cumcount().to_numpy()
+    first = order[np.argsort(rank, kind="stable")][:count]
     return [targets[place] for place in sorted(first)]
 
 
 def reference_of(targets: Sequence[Target], backgrounds: Sequence[FloatArray], code: str) -> float:
-    """Give the background of a station, nT²: the median of the quietest half of its segments; NaN where unknown."""
+    """Return the background of a station, nT²: the median of the quietest half of its segments; NaN where unknown."""
     parts = [part for target, part in zip(targets, backgrounds, strict=True) if target.station.code == code]
     return reference_nt2(np.concatenate([*parts, []]))
 
 
-def draw_earthquake(events: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw a row of a catalogue: the magnitude class first, each alike, so that large ones are not rare."""
+def sample_earthquake(events: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Sample a row of a catalogue: first the magnitude class, uniformly, so that large ones are not rare."""
     classes = magnitude_classes(events["magnitude"].to_numpy())
     rows = np.flatnonzero(classes == rng.choice(np.unique(classes)))
     return events.iloc[[int(rng.choice(rows))]]
