@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from seismag.archive import catalogs
-from seismag.archive.catalogs import COLUMNS, bounding_box, cluster_window, decluster, read_catalogs
+from seismag.archive.catalogs import CATALOG_COLUMNS, bounding_box, cluster_window, decluster, read_catalogs
 from seismag.domain import DataError
 
 OURS = "event_id,origin_utc,latitude_deg,longitude_deg,depth_km,magnitude,magnitude_type,place\n"
@@ -54,7 +54,7 @@ GOOD = "a1,2021-01-01T00:00:00Z,-1.5,120,10,5.5,Mw,Palu"
 )
 def test_every_layout_gives_the_same_event(tmp_path: Path, text: str) -> None:
     events = read_catalogs([write(tmp_path, text)]).events
-    assert list(events.columns) == COLUMNS
+    assert list(events.columns) == CATALOG_COLUMNS
     assert events["origin_utc"].dtype == "datetime64[ms]"
     assert events.iloc[0].tolist() == ["a1", pd.Timestamp("2021-01-01"), -1.5, 120.0, 10.0, 5.5, "Mw", "Palu"]
 
@@ -405,7 +405,7 @@ def test_real_catalogues_agree_with_a_slow_reader(
     found = list(
         zip(
             events["origin_utc"].to_numpy().astype("int64").tolist(),
-            *(events[column].tolist() for column in ("event_id", *COLUMNS[2:6])),
+            *(events[column].tolist() for column in ("event_id", *CATALOG_COLUMNS[2:6])),
             strict=True,
         )
     )

@@ -6,13 +6,13 @@ import pytest
 from PIL import Image
 
 from fixtures.archive_files import FIRST, GTO, KEEP_ALL, quiet_day
-from seismag.archive.figure import ENDINGS, draw_day, require_ending
+from seismag.archive.figure import ENDINGS, draw_day, require_figure_ending
 from seismag.config import DataConfig
 from seismag.domain import DataError
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.days import days_of, field_of_day
 from seismag.spectrogram.decibels import window_spectra
-from seismag.windows.export import DB_LIMITS, export_images
+from seismag.windows.export import IMAGE_DB_LIMITS, export_images
 from seismag.windows.store import create_arrays, finish_store, open_store, write_shard
 
 
@@ -29,7 +29,7 @@ def images(tmp_path_factory):
     """Four samples: a ramp in H, a constant of -5 dB in D among other levels, Z beyond the limits, masked columns."""
     folder = tmp_path_factory.mktemp("images")
     power = np.full((4, 3, 224, 224), -5.0, np.float16)
-    power[0, 0] = np.linspace(*DB_LIMITS, 224)[:, None]  # rises with frequency
+    power[0, 0] = np.linspace(*IMAGE_DB_LIMITS, 224)[:, None]  # rises with frequency
     power[1, 0], power[1, 2] = 8.0, -45.0  # other levels in other components, as another class may have
     power[2, 2, :, :100], power[2, 2, :, 100:] = -90.0, 80.0
     power[3, 1, :, 50:60] = np.nan
@@ -70,7 +70,7 @@ def test_red_is_h_green_is_d_blue_is_z_and_high_frequencies_are_on_top(images):
 
 def test_the_same_power_has_the_same_brightness_in_every_picture(images):
     folder, ids, _ = images
-    expected = int((-5 - DB_LIMITS[0]) / (DB_LIMITS[1] - DB_LIMITS[0]) * 254 + 1)
+    expected = int((-5 - IMAGE_DB_LIMITS[0]) / (IMAGE_DB_LIMITS[1] - IMAGE_DB_LIMITS[0]) * 254 + 1)
     greens = [pixels(folder / f"{name}.png")[:, :, 1] for name in ids]
     for green in greens:
         assert set(np.unique(green)) <= {0, expected}
@@ -85,9 +85,9 @@ def test_pictures_of_real_days_are_neither_dark_nor_clipped(real_data):
         field = field_of_day([file], days_of(file)[0])
         power_db = window_spectra(field, KEEP_ALL).power_db.astype(np.float32)
         values = power_db[np.isfinite(power_db)]
-        brightness = (np.median(values) - DB_LIMITS[0]) / (DB_LIMITS[1] - DB_LIMITS[0])
+        brightness = (np.median(values) - IMAGE_DB_LIMITS[0]) / (IMAGE_DB_LIMITS[1] - IMAGE_DB_LIMITS[0])
         assert 0.3 < brightness < 0.6, path.name
-        shares.append([(values < DB_LIMITS[0]).mean(), (values > DB_LIMITS[1]).mean()])
+        shares.append([(values < IMAGE_DB_LIMITS[0]).mean(), (values > IMAGE_DB_LIMITS[1]).mean()])
         assert max(shares[-1]) < 0.04, path.name
     assert len(shares) == 19
     assert np.mean(shares, axis=0) == pytest.approx([0.0023, 0.0060], abs=0.0005)
@@ -115,8 +115,8 @@ def test_the_metadata_lists_every_picture_with_its_limits(images):
     table = pd.read_csv(folder / "metadata.csv")
     assert table["file"].tolist() == [f"{name}.png" for name in ids]
     assert all((folder / name).is_file() for name in table["file"])
-    assert set(table["db_low"]) == {DB_LIMITS[0]}
-    assert set(table["db_high"]) == {DB_LIMITS[1]}
+    assert set(table["db_low"]) == {IMAGE_DB_LIMITS[0]}
+    assert set(table["db_high"]) == {IMAGE_DB_LIMITS[1]}
     assert table["magnitude_class"].tolist() == ["Normal", "Moderate", "Medium", "Large"]
     assert table["start_utc"].tolist()[0].startswith("2021-03-01T00:00:00")
 
@@ -146,7 +146,7 @@ def test_part_of_a_day_with_other_power_and_a_dead_component_gives_another_pictu
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_that_is_offered_works(ending, tmp_path):
-    path = require_ending(tmp_path / f"day{ending}")
+    path = require_figure_ending(tmp_path / f"day{ending}")
     field = np.full((3, 86_400), np.nan)
     field[:, :30_000] = quiet_day(GTO, FIRST)[:, :30_000]
     draw_day(recording(field), KEEP_ALL.model_copy(update={"n_bins": 20}), path)

@@ -13,7 +13,7 @@ from seismag.domain import Station
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import BLOCK_BYTES
 from seismag.spectrogram.artefacts import FLAT_S, find_artefacts, flat_runs, mask_artefacts
-from seismag.spectrogram.compute import masked_columns
+from seismag.spectrogram.compute import masked_frames
 
 SPEC = DataConfig()
 DAY = np.datetime64("2025-01-01")
@@ -36,7 +36,7 @@ def assess(field, expected):
 def columns_of(field):
     """Masked columns of the four windows of a day: {component: [column of the day, ...]}."""
     windows = mask_artefacts(field, SPEC).reshape(3, 4, 21_600)
-    masked = masked_columns(windows, SPEC)
+    masked = masked_frames(windows, SPEC)
     return {c: [(int(w), int(t)) for w, t in zip(*np.nonzero(masked[c]), strict=True)] for c in range(3)}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seismag.archive.stations import read_stations
-from seismag.archive.tables import read_table
+from seismag.archive.tables import split_text
 from seismag.domain import DataError, Station
 
 
@@ -117,6 +117,6 @@ def test_another_encoding_a_missing_file_and_a_cut_gzip_are_refused(tmp_path: Pa
 
 
 def test_lines_are_counted_over_quoted_line_breaks(tmp_path: Path) -> None:
-    table = read_table('a,b\n"1\n2",3\n\n4,5\n', tmp_path)
+    table = split_text('a,b\n"1\n2",3\n\n4,5\n', tmp_path)
     assert table.rows == [["1\n2", "3"], ["4", "5"]]
     assert table.lines == [3, 5]

@@ -107,7 +107,7 @@ def test_the_request_states_time_region_and_magnitude(service: EventService, tmp
 @pytest.mark.parametrize(
     ("status", "body", "message"),
     [
-        (204, b"", r"M >= 4: the service has no such event\. Ask for a longer time"),
+        (204, b"", r"M >= 4: the service has no such event\. Request a longer time"),
         (400, b"Bad starttime", r"does not accept the request \(.*Bad starttime.*\)\. Check the times"),
         (
             400,

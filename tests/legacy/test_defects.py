@@ -39,13 +39,13 @@ def test_a_sound_table_has_no_fault(read):
             event("KPY", "2021-05-01", 3, 5.0, 5.2) | {"azimuth": ""},
             "no azimuth in degrees, so the class cannot be checked",
         ),
-        (event("KPY", "2021-05-01", 3, 5.0, 5.2) | {"azimuth": "north"}, "azimuth 'north' is no number"),
+        (event("KPY", "2021-05-01", 3, 5.0, 5.2) | {"azimuth": "north"}, "azimuth 'north' is not a number"),
     ],
 )
 def test_an_azimuth_that_cannot_be_a_direction_is_named(row, sentence, read):
-    faults = azimuth_defects(read([*sound_rows(), row]))
-    assert faults.iloc[-1] == sentence
-    assert faults.iloc[:-1].isna().all()
+    defects = azimuth_defects(read([*sound_rows(), row]))
+    assert defects.iloc[-1] == sentence
+    assert defects.iloc[:-1].isna().all()
 
 
 @pytest.mark.parametrize(("azimuth", "name"), [(0, "N"), (22.4, "N"), (22.5, "NE"), (337.5, "N"), (360, "N")])
@@ -58,9 +58,9 @@ def test_one_azimuth_for_every_event_is_no_azimuth(read):
     rows = [
         event(station, f"2021-05-{day:02d}", 3, 4.0, 5.0 + day / 10) for day in (1, 4, 8) for station in ("SCN", "KPY")
     ]
-    faults = azimuth_defects(read([*rows, normal("TRD", "2021-05-01", 3)]))
-    assert faults.iloc[:-1].eq("azimuth 4 for all 6 event windows at 2 stations").all()
-    assert faults.isna().iloc[-1]
+    defects = azimuth_defects(read([*rows, normal("TRD", "2021-05-01", 3)]))
+    assert defects.iloc[:-1].eq("azimuth 4 for all 6 event windows at 2 stations").all()
+    assert defects.isna().iloc[-1]
 
 
 def test_one_azimuth_at_one_station_may_be_a_swarm(read):
@@ -89,9 +89,9 @@ def _shifted(n: int) -> list[dict[str, Any]]:
 def test_an_azimuth_that_follows_the_magnitude_is_another_quantity(read):
     rows = _shifted(24)
     rows[5]["azimuth"] = "4.0"  # of the same origin, but shows no decimals
-    faults = azimuth_defects(read([*sound_rows(), *rows]))
-    assert faults.iloc[36:].str.contains(r"with decimals \(2\.0.*follow the magnitude").all()
-    assert faults.iloc[:36].isna().all()
+    defects = azimuth_defects(read([*sound_rows(), *rows]))
+    assert defects.iloc[36:].str.contains(r"with decimals \(2\.0.*are correlated with the magnitude").all()
+    assert defects.iloc[:36].isna().all()
 
 
 def test_a_few_azimuths_that_follow_by_chance_are_kept(read):
@@ -122,16 +122,16 @@ def test_azimuths_drawn_at_random_are_kept(seed, read):
     ],
 )
 def test_a_row_that_contradicts_itself_has_a_reason(change, reason, read):
-    faults = row_defects(
+    defects = row_defects(
         read([event("SCN", "2021-05-01", 3, 47.0, 5.2), event("SCN", "2021-06-01", 3, 47.0, 5.2) | change])
     )
-    assert faults["reason"].tolist() == [None, reason]
+    assert defects["reason"].tolist() == [None, reason]
 
 
 def test_a_repeated_row_counts_once_and_a_contradicting_one_not_at_all(read):
     first, second = event("SCN", "2021-05-01", 3, 47.0, 5.2), event("SCN", "2021-06-01", 3, 47.0, 5.2)
-    faults = row_defects(read([first, second, first, second | {"azimuth": 50.0}]))
-    assert faults["reason"].tolist() == [None, "contradicting_rows", "repeated_row", "contradicting_rows"]
+    defects = row_defects(read([first, second, first, second | {"azimuth": 50.0}]))
+    assert defects["reason"].tolist() == [None, "contradicting_rows", "repeated_row", "contradicting_rows"]
 
 
 @pytest.mark.real
@@ -139,8 +139,8 @@ def test_most_northern_azimuths_of_the_published_table_are_another_column(real_d
     rows, _, _ = read_metadata(real_data / "published_tables" / "benchmark_test.csv")
     assert row_defects(rows)["reason"].isna().all()
     assert rows["augmented"].notna().sum() == 123
-    faults = azimuth_defects(rows)
-    follows = faults.str.contains("follow the magnitude", na=False)
-    assert (follows.sum(), faults.notna().sum()) == (76, 77)
+    defects = azimuth_defects(rows)
+    follows = defects.str.contains("are correlated with the magnitude", na=False)
+    assert (follows.sum(), defects.notna().sum()) == (76, 77)
     assert set(rows.loc[follows, "azimuth_class"]) == {"N"}
     assert (rows["azimuth_class"] == "N").sum() == 78

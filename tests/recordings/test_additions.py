@@ -103,7 +103,7 @@ def test_doubled_blocks_stay_identical(day):
 
 
 def test_a_sum_beyond_24_bits_is_refused(day):
-    with pytest.raises(DataError, match=r"S250101.ALR: the sum exceeds ±83886\.06 nT"):
+    with pytest.raises(DataError, match=r"S250101.ALR: a value exceeds ±83886\.06 nT"):
         add_to_file(day, DAY, decode_recording(day, DAY), np.full((3, 86_400), 60_000.0))
 
 
@@ -208,7 +208,7 @@ def test_an_addition_that_would_turn_the_axis_is_refused():
     path = Path("day.sec")
     added = np.zeros((3, N))
     added[1] = 20.0
-    with pytest.raises(DataError, match=r"day.sec: nothing can be added .* \(H axis 9 degrees, then 10\)\. Take this"):
+    with pytest.raises(DataError, match=r"day.sec: cannot be changed .* \(H axis 9 degrees, then 10\)\. Take this"):
         add_to_file(raw, path, decode_recording(raw, path), added)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from seismag.domain import DataError
-from seismag.recordings import read_recording
-from seismag.recordings.cdf import detect, read
+from seismag.recordings import cdf, read_recording
 
 cdflib = pytest.importorskip("cdflib")
 from cdflib.cdfwrite import CDF  # noqa: E402
@@ -89,7 +88,7 @@ def magpy_cdf(tmp_path, components="HEZ", units=("nT", "nT", "nT"), times=None, 
 
 def refused(payload: bytes, name: str = "day.cdf") -> DataError:
     with pytest.raises(DataError) as caught:
-        read(payload, name, "")
+        cdf.CDF.read(payload, name, "")
     assert str(caught.value).startswith(name)
     return caught.value
 
@@ -100,8 +99,8 @@ XYZ = {"X": ([20_000.0, 20_001.0, 99_999.0], "nT"), "Y": ([3_000.0] * 3, "nT"), 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_imag_cdf_file_is_read_with_its_fill_value_as_nan(tmp_path, compressed):
     payload = imag_cdf(tmp_path, XYZ, compressed=compressed)
-    assert detect(payload[:4096])
-    recording = read(payload, "day.cdf", "abc")
+    assert cdf.CDF.detect(payload[:4096])
+    recording = cdf.CDF.read(payload, "day.cdf", "abc")
     np.testing.assert_array_equal(recording.field_nt, [[20_000, 20_001, np.nan], [3_000] * 3, [47_000] * 3])
     assert (recording.format, recording.station, recording.rate_hz) == ("ImagCDF", "BOU", 1.0)
     assert recording.start_utc == np.datetime64("2014-04-07T00:00:00.000")
@@ -112,18 +111,18 @@ def test_an_imag_cdf_file_is_read_with_its_fill_value_as_nan(tmp_path, compresse
 @pytest.mark.parametrize(("unit", "value"), [("Degrees of arc", 9.3), ("degrees", 9.3), ("Minutes of arc", 558.0)])
 def test_the_units_of_d_decide_how_it_is_turned_to_nt(tmp_path, unit, value):
     payload = imag_cdf(tmp_path, {"H": ([20_000.0] * 2, "nT"), "D": ([value] * 2, unit), "Z": ([47_000.0] * 2, "nT")})
-    recording = read(payload, "day.cdf", "")
+    recording = cdf.CDF.read(payload, "day.cdf", "")
     assert recording.h_axis_deg == 9.0
     np.testing.assert_allclose(recording.field_nt[1], 20_000 * np.sin(np.radians(0.3)))
 
 
 def test_scalar_elements_beside_the_vector_are_left_aside(tmp_path):
     payload = imag_cdf(tmp_path, {**XYZ, "S": ([51_000.0] * 3, "nT")})
-    assert read(payload, "day.cdf", "").samples == 3
+    assert cdf.CDF.read(payload, "day.cdf", "").samples == 3
 
 
 def test_a_missing_time_is_nan(tmp_path):
-    recording = read(imag_cdf(tmp_path, XYZ, times=np.delete(tt2000("2014-04-07", 4), 1)), "day.cdf", "")
+    recording = cdf.CDF.read(imag_cdf(tmp_path, XYZ, times=np.delete(tt2000("2014-04-07", 4), 1)), "day.cdf", "")
     assert recording.samples == 4
     assert np.isnan(recording.field_nt[:, 1]).all()
 
@@ -132,7 +131,7 @@ def test_a_missing_time_is_nan(tmp_path):
     "start", ["2001-06-01", "2008-12-31T23:59:50", "2016-12-31T23:59:00", "2024-02-29T12:00:00.500"]
 )
 def test_leap_seconds_are_taken_out_of_tt2000(tmp_path, start):
-    recording = read(magpy_cdf(tmp_path, times=tt2000(start, 3)), "day.cdf", "")
+    recording = cdf.CDF.read(magpy_cdf(tmp_path, times=tt2000(start, 3)), "day.cdf", "")
     assert recording.start_utc == np.datetime64(start, "ms")
     assert recording.rate_hz == 1.0
 
@@ -141,7 +140,7 @@ def test_a_leap_second_makes_no_gap(tmp_path):
     """TT2000 counts it: 2016-12-31T23:59:59 and 2017-01-01T00:00:00 are two seconds apart."""
     times = tt2000("2016-12-31T23:59:55", 10)
     assert set(np.diff(times)) == {1_000_000_000, 2_000_000_000}
-    recording = read(magpy_cdf(tmp_path, times=times), "day.cdf", "")
+    recording = cdf.CDF.read(magpy_cdf(tmp_path, times=times), "day.cdf", "")
     assert recording.samples == 10
     assert np.isfinite(recording.field_nt).all()
 
@@ -150,7 +149,7 @@ def test_cdf_epoch_counts_milliseconds_from_the_year_zero(tmp_path):
     """0000-01-01 is 719,528 days before 1970-01-01."""
     days = (dt.date(2017, 11, 2) - dt.date(1970, 1, 1)).days + 719_528
     times = days * 86_400_000.0 + np.arange(5) * 1000.0
-    recording = read(magpy_cdf(tmp_path, times=times, kind=EPOCH), "day.cdf", "")
+    recording = cdf.CDF.read(magpy_cdf(tmp_path, times=times, kind=EPOCH), "day.cdf", "")
     assert recording.start_utc == np.datetime64("2017-11-02T00:00:00.000")
     assert recording.rate_hz == 1.0
 
@@ -161,24 +160,26 @@ def test_times_that_are_no_dates_are_refused(tmp_path):
 
 
 def test_magpy_components_are_named_by_data_components(tmp_path):
-    variation = read(magpy_cdf(tmp_path), "day.cdf", "")
+    variation = cdf.CDF.read(magpy_cdf(tmp_path), "day.cdf", "")
     assert (variation.format, variation.station) == ("MagPyCDF", "WIC")
     np.testing.assert_array_equal(variation.field_nt[:, 0], [100, 200, 300])
     assert np.isnan(variation.h_axis_deg)
-    assert read(magpy_cdf(tmp_path, "XYZ"), "day.cdf", "").h_axis_deg == 0.0
+    assert cdf.CDF.read(magpy_cdf(tmp_path, "XYZ"), "day.cdf", "").h_axis_deg == 0.0
 
 
 def test_magpy_components_without_a_name_are_the_sensors_own(tmp_path):
-    recording = read(magpy_cdf(tmp_path, ""), "day.cdf", "")
+    recording = cdf.CDF.read(magpy_cdf(tmp_path, ""), "day.cdf", "")
     assert np.isnan(recording.h_axis_deg)
     assert any("DataComponents" in sentence for sentence in recording.metadata["warnings"])
 
 
 def test_positions_in_metres_give_way_to_the_stations(tmp_path):
     metres = {"DataAcquisitionLatitude": "310086.6051", "DataAcquisitionLongitude": "-34833.41399"}
-    recording = read(magpy_cdf(tmp_path, **metres, StationLatitude="47.930", StationLongitude="15.865"), "day.cdf", "")
+    recording = cdf.CDF.read(
+        magpy_cdf(tmp_path, **metres, StationLatitude="47.930", StationLongitude="15.865"), "day.cdf", ""
+    )
     assert (recording.latitude_deg, recording.longitude_deg) == (47.93, 15.865)
-    assert np.isnan(read(magpy_cdf(tmp_path, **metres), "day.cdf", "").latitude_deg)
+    assert np.isnan(cdf.CDF.read(magpy_cdf(tmp_path, **metres), "day.cdf", "").latitude_deg)
 
 
 def test_other_units_than_nt_are_refused(tmp_path):
@@ -207,7 +208,7 @@ def test_a_cut_file_is_refused_and_never_filled_with_zeros(tmp_path, kept, compr
 
 def test_the_file_name_must_not_contradict(tmp_path):
     payload = imag_cdf(tmp_path, XYZ)
-    assert read(payload, "bou_20140407_000000_PT1S_4.cdf", "").station == "BOU"
+    assert cdf.CDF.read(payload, "bou_20140407_000000_PT1S_4.cdf", "").station == "BOU"
     assert refused(payload, "gua_20140407_000000_PT1S_4.cdf").reason == "name_mismatch"
 
 

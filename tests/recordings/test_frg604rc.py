@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from seismag.domain import DataError
-from seismag.recordings import frg604rc, read_recording
-from seismag.recordings.frg604rc import BLOCK_BYTES, HEADER_BYTES, RECORD_BYTES, TRAILER, encode_day, read
+from seismag.recordings import read_recording
+from seismag.recordings.frg604rc import BLOCK_BYTES, FRG604RC, HEADER_BYTES, RECORD_BYTES, TRAILER, encode_day
 
 DATE = dt.date(2025, 1, 1)
 NAME = "S250101.ALR"
@@ -32,7 +32,7 @@ def payload(field_nt):
 
 def refused(payload: bytes, name: str = NAME) -> DataError:
     with pytest.raises(DataError) as caught:
-        read(payload, name, "")
+        FRG604RC.read(payload, name, "")
     assert name in str(caught.value)
     return caught.value
 
@@ -42,7 +42,7 @@ def blocks_of(payload: bytes) -> list[bytes]:
 
 
 def test_a_written_day_comes_back_exactly(payload, field_nt):
-    recording = read(payload, NAME, "abc")
+    recording = FRG604RC.read(payload, NAME, "abc")
     np.testing.assert_array_equal(recording.field_nt, field_nt)
     assert recording.field_nt.flags.c_contiguous
     assert (recording.station, recording.rate_hz, recording.format) == ("ALR", 1.0, "FRG-604RC")
@@ -79,7 +79,7 @@ def test_housekeeping_survives(field_nt):
     payload = encode_day(
         "ALR", DATE, 0.5, 120.0, field_nt, tilt=(1.5, -2.0), temperature_degc=(31.25, 40.5), battery_v=13.4
     )
-    metadata = read(payload, NAME, "").metadata
+    metadata = FRG604RC.read(payload, NAME, "").metadata
     assert metadata["tilt"] == [1.5, -2.0]
     assert metadata["temperature_degc"] == [31.25, 40.5]
     assert metadata["battery_min_v"] == pytest.approx(13.4)
@@ -88,20 +88,20 @@ def test_housekeeping_survives(field_nt):
 def test_values_are_rounded_to_the_nearest_count():
     field = np.full((3, 86_400), 37_639.314_9)
     field[1] = 0.29  # 29 x 0.01 is 0.29000000000000004: the reader must divide
-    recording = read(encode_day("ALR", DATE, -8, 124, field), NAME, "")
+    recording = FRG604RC.read(encode_day("ALR", DATE, -8, 124, field), NAME, "")
     assert recording.field_nt[0, 0] == 37_639.31
     assert recording.field_nt[1, 0] == 0.29
 
 
 def test_a_day_without_any_sample_is_a_recording_of_nan():
-    recording = read(encode_day("ALR", DATE, -8, 124, np.full((3, 86_400), np.nan)), NAME, "")
+    recording = FRG604RC.read(encode_day("ALR", DATE, -8, 124, np.full((3, 86_400), np.nan)), NAME, "")
     assert recording.samples == 86_400
     assert np.isnan(recording.field_nt).all()
 
 
 def test_blocks_are_placed_by_their_time_and_not_by_position(payload, field_nt, rng):
     shuffled = [blocks_of(payload)[k] for k in rng.permutation(144)]
-    recording = read(b"".join(shuffled) + TRAILER, NAME, "")
+    recording = FRG604RC.read(b"".join(shuffled) + TRAILER, NAME, "")
     np.testing.assert_array_equal(recording.field_nt, field_nt)
     assert any("out of order" in sentence for sentence in recording.metadata["warnings"])
 
@@ -109,7 +109,7 @@ def test_blocks_are_placed_by_their_time_and_not_by_position(payload, field_nt, 
 def test_a_missing_block_is_ten_minutes_of_nan(payload, field_nt):
     blocks = blocks_of(payload)
     del blocks[5]
-    recording = read(b"".join(blocks) + TRAILER, NAME, "")
+    recording = FRG604RC.read(b"".join(blocks) + TRAILER, NAME, "")
     expected = field_nt.copy()
     expected[:, 3000:3600] = np.nan
     np.testing.assert_array_equal(recording.field_nt, expected)
@@ -122,12 +122,12 @@ def test_the_writer_can_leave_out_blocks_that_hold_nothing(field_nt):
     field[:, 600:1800] = np.nan
     payload = encode_day("ALR", DATE, -8, 124, field, omit_missing_blocks=True)
     assert len(payload) == 142 * BLOCK_BYTES + 3
-    np.testing.assert_array_equal(read(payload, NAME, "").field_nt, field)
+    np.testing.assert_array_equal(FRG604RC.read(payload, NAME, "").field_nt, field)
 
 
 def test_an_identical_double_is_kept_once(payload, field_nt):
     blocks = blocks_of(payload)
-    recording = read(b"".join([*blocks, blocks[3], blocks[3]]) + TRAILER, NAME, "")
+    recording = FRG604RC.read(b"".join([*blocks, blocks[3], blocks[3]]) + TRAILER, NAME, "")
     np.testing.assert_array_equal(recording.field_nt, field_nt)
     assert any("2 blocks are doubled" in sentence for sentence in recording.metadata["warnings"])
 
@@ -155,7 +155,7 @@ def test_a_cut_trailer_is_refused(payload, kept):
 
 
 def test_a_file_that_ends_with_a_block_is_read_with_a_warning(payload, field_nt):
-    recording = read(payload[: 20 * BLOCK_BYTES], NAME, "")
+    recording = FRG604RC.read(payload[: 20 * BLOCK_BYTES], NAME, "")
     np.testing.assert_array_equal(recording.field_nt[:, :12_000], field_nt[:, :12_000])
     assert np.isnan(recording.field_nt[:, 12_000:]).all()
     assert "trailer" in recording.metadata["warnings"][0]
@@ -194,20 +194,20 @@ def test_a_file_name_that_says_otherwise_is_refused(payload, name):
 
 @pytest.mark.parametrize("name", ["s250101.alr", "S250101.ALR.gz", "download.bin", "2025-01-01_GTO.dat"])
 def test_other_file_names_are_not_looked_at(payload, name):
-    assert read(payload, name, "").station == "ALR"
+    assert FRG604RC.read(payload, name, "").station == "ALR"
 
 
 @pytest.mark.parametrize("position", [(0, 0), (95_000_000, 1_243_541_98), (-8_086_650, 1_900_000_000), (8_990_000, 1)])
 def test_an_impossible_position_is_nan_with_a_warning(payload, position):
     blocks = [block[:18] + struct.pack("<ii", *position) + block[26:] for block in blocks_of(payload)]
-    recording = read(b"".join(blocks) + TRAILER, NAME, "")
+    recording = FRG604RC.read(b"".join(blocks) + TRAILER, NAME, "")
     assert np.isnan([recording.latitude_deg, recording.longitude_deg]).all()
     assert "position" in recording.metadata["warnings"][0]
 
 
 @pytest.mark.parametrize("position", [(-8.1444, 124.5903), (0.5, -179.9999), (89.99999, -0.25), (-0.0001, 180.0)])
 def test_positions_come_back_to_a_tenth_of_an_arc_second(position):
-    recording = read(encode_day("ALR", DATE, *position, np.zeros((3, 86_400))), NAME, "")
+    recording = FRG604RC.read(encode_day("ALR", DATE, *position, np.zeros((3, 86_400))), NAME, "")
     assert (recording.latitude_deg, recording.longitude_deg) == pytest.approx(position, abs=1e-6)
 
 
@@ -238,12 +238,12 @@ def test_the_writer_refuses_what_does_not_fit(change, message):
 
 
 def test_detection_takes_the_header_and_never_text(payload):
-    assert frg604rc.detect(payload[:4096])
-    assert frg604rc.detect(b"\x00\x30ALR\x19\x01\x01\x00\x00\x08bC.\x00")
-    assert not frg604rc.detect(payload[:9])
-    assert not frg604rc.detect(b"")
-    assert not frg604rc.detect(b" 0ALR\x0a\x0a\x0d\x0a\x0aplain text with odd line ends")
-    assert not frg604rc.detect(b"\x00\x30ALR\x19\x0d\x01\x00\x00\x08bC.\x00")
+    assert FRG604RC.detect(payload[:4096])
+    assert FRG604RC.detect(b"\x00\x30ALR\x19\x01\x01\x00\x00\x08bC.\x00")
+    assert not FRG604RC.detect(payload[:9])
+    assert not FRG604RC.detect(b"")
+    assert not FRG604RC.detect(b" 0ALR\x0a\x0a\x0d\x0a\x0aplain text with odd line ends")
+    assert not FRG604RC.detect(b"\x00\x30ALR\x19\x0d\x01\x00\x00\x08bC.\x00")
 
 
 def test_read_recording_knows_the_format_by_content(tmp_path, payload, field_nt):

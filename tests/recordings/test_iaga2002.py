@@ -7,7 +7,7 @@ import pytest
 
 from seismag.domain import DataError
 from seismag.recordings import read_recording
-from seismag.recordings.iaga2002 import detect, read
+from seismag.recordings.iaga2002 import IAGA2002
 
 HEADER = {
     "Format": "IAGA-2002",
@@ -41,12 +41,12 @@ def text(lines=None, columns="ABCX ABCY ABCZ ABCF", comments=(), newline="\n", e
 
 
 def parse(*arguments, name: str = "day.sec", **keywords):
-    return read(text(*arguments, **keywords), name, "")
+    return IAGA2002.read(text(*arguments, **keywords), name, "")
 
 
 def refused(payload: bytes, name: str = "day.sec") -> DataError:
     with pytest.raises(DataError) as caught:
-        read(payload, name, "")
+        IAGA2002.read(payload, name, "")
     assert str(caught.value).startswith(name)
     return caught.value
 
@@ -80,8 +80,8 @@ ODD_FORMS = {
 
 @pytest.mark.parametrize("payload", ODD_FORMS.values(), ids=ODD_FORMS.keys())
 def test_harmless_deviations_change_nothing(payload):
-    assert detect(payload)
-    np.testing.assert_array_equal(read(payload, "day.sec", "").field_nt, parse().field_nt)
+    assert IAGA2002.detect(payload)
+    np.testing.assert_array_equal(IAGA2002.read(payload, "day.sec", "").field_nt, parse().field_nt)
 
 
 def test_a_file_of_one_line_takes_its_rate_from_the_header():
@@ -152,7 +152,7 @@ def test_contradicting_doubled_lines_are_refused():
 
 def test_a_wrong_day_of_year_is_said():
     recording = parse([row.replace(" 097 ", " 098 ") for row in LINES])
-    assert recording.metadata["warnings"] == ["10 lines state a day of the year that is not their date's."]
+    assert recording.metadata["warnings"] == ["10 lines have a day of year that contradicts their date."]
 
 
 def test_time_runs_on_over_midnight_and_leap_day():
@@ -189,7 +189,7 @@ def test_minutes_are_known_by_their_stamps_whatever_the_header_says(stated):
 
 def test_a_header_that_lies_about_the_rate_is_said():
     lines = [line(f"00:{minute:02d}:00.000", 1, 2, 3, 4) for minute in range(5)]
-    assert "header speaks of one sample in 1 s" in parse(lines).metadata["warnings"][0]
+    assert "One sample in 1 s in the header" in parse(lines).metadata["warnings"][0]
 
 
 @pytest.mark.parametrize("stated", ["1-hour", ""])

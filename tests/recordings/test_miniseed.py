@@ -6,7 +6,7 @@ import pytest
 
 from seismag.domain import DataError
 from seismag.recordings import read_recording
-from seismag.recordings.miniseed import detect, read
+from seismag.recordings.miniseed import MINISEED
 
 obspy = pytest.importorskip("obspy")
 
@@ -30,15 +30,15 @@ def three(letters="UVW", prefix="LF", **keywords):
 
 def refused(payload: bytes) -> DataError:
     with pytest.raises(DataError) as caught:
-        read(payload, "day.mseed", "")
+        MINISEED.read(payload, "day.mseed", "")
     assert str(caught.value).startswith("day.mseed")
     return caught.value
 
 
 def test_three_channels_become_a_recording():
     payload = packed(*three())
-    assert detect(payload[:4096])
-    recording = read(payload, "day.mseed", "abc")
+    assert MINISEED.detect(payload[:4096])
+    recording = MINISEED.read(payload, "day.mseed", "abc")
     np.testing.assert_array_equal(recording.field_nt[:, 5], [105, 205, 305])
     assert (recording.station, recording.rate_hz, recording.format) == ("LLO", 1.0, "miniSEED")
     assert recording.start_utc == np.datetime64("2020-01-06T00:00:00.000")
@@ -48,13 +48,13 @@ def test_three_channels_become_a_recording():
 
 @pytest.mark.parametrize(("letters", "axis"), [("XYZ", 0.0), ("NEZ", 0.0), ("HEZ", np.nan), ("UVW", np.nan)])
 def test_the_last_letter_of_the_channel_decides(letters, axis):
-    recording = read(packed(*reversed(three(letters)), trace("LFF", np.full(300, 51_000.0))), "day.mseed", "")
+    recording = MINISEED.read(packed(*reversed(three(letters)), trace("LFF", np.full(300, 51_000.0))), "day.mseed", "")
     np.testing.assert_array_equal(recording.field_nt[:, 0], [100, 200, 300])
     np.testing.assert_equal(recording.h_axis_deg, axis)
 
 
 def test_ten_samples_a_second_stay_ten():
-    recording = read(packed(*three(rate_hz=10.0, start=0.9)), "day.mseed", "")
+    recording = MINISEED.read(packed(*three(rate_hz=10.0, start=0.9)), "day.mseed", "")
     assert recording.rate_hz == 10.0
     assert recording.start_utc == np.datetime64("2020-01-06T00:00:00.900")
 
@@ -62,13 +62,13 @@ def test_ten_samples_a_second_stay_ten():
 def test_a_gap_in_one_channel_is_nan_in_that_channel():
     values = np.arange(300.0)
     payload = packed(*three()[:2], trace("LFW", values[:100]), trace("LFW", values[150:], start=150))
-    recording = read(payload, "day.mseed", "")
+    recording = MINISEED.read(payload, "day.mseed", "")
     np.testing.assert_array_equal(recording.field_nt[2], np.where((values >= 100) & (values < 150), np.nan, values))
     assert any("50 of 300 samples missing" in sentence for sentence in recording.metadata["warnings"])
 
 
 def test_channels_of_different_length_share_the_longest_span():
-    recording = read(packed(*three()[:2], trace("LFW", np.arange(400.0), start=-50)), "day.mseed", "")
+    recording = MINISEED.read(packed(*three()[:2], trace("LFW", np.arange(400.0), start=-50)), "day.mseed", "")
     assert recording.samples == 400
     assert recording.start_utc == np.datetime64("2020-01-05T23:59:10.000")
     assert np.isnan(recording.field_nt[0, :50]).all()
@@ -77,7 +77,7 @@ def test_channels_of_different_length_share_the_longest_span():
 def test_an_identical_overlap_is_kept_once():
     values = np.arange(300.0)
     payload = packed(*three()[:2], trace("LFW", values[:200]), trace("LFW", values[150:], start=150))
-    recording = read(payload, "day.mseed", "")
+    recording = MINISEED.read(payload, "day.mseed", "")
     np.testing.assert_array_equal(recording.field_nt[2], values)
     assert any("50 samples twice" in sentence for sentence in recording.metadata["warnings"])
 
@@ -123,7 +123,7 @@ def test_a_file_cut_in_a_record_loses_no_more_than_that_record():
     payload = packed(*three())
     for kept in (100, 700, len(payload) - 100):
         try:
-            recording = read(payload[:kept], "day.mseed", "")
+            recording = MINISEED.read(payload[:kept], "day.mseed", "")
         except DataError:
             continue
         known = recording.field_nt[0][np.isfinite(recording.field_nt[0])]
@@ -131,10 +131,10 @@ def test_a_file_cut_in_a_record_loses_no_more_than_that_record():
 
 
 def test_detection_takes_record_headers_and_no_other_text():
-    assert detect(b"000001D LLO  R0U  NT\x07\xe4")
-    assert not detect(b"000001 LLO plain text")
-    assert not detect(b"2014-04-07 00:00:00.000 097")
-    assert not detect(b"")
+    assert MINISEED.detect(b"000001D LLO  R0U  NT\x07\xe4")
+    assert not MINISEED.detect(b"000001 LLO plain text")
+    assert not MINISEED.detect(b"2014-04-07 00:00:00.000 097")
+    assert not MINISEED.detect(b"")
 
 
 def test_read_recording_knows_the_format_by_content(tmp_path):

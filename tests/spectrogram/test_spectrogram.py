@@ -8,7 +8,7 @@ from seismag.config import DataConfig
 from seismag.spectrogram.compute import (
     bridge_short_gaps,
     make_grid,
-    masked_columns,
+    masked_frames,
     power_and_phasors,
     power_spectrogram,
     to_decibel,
@@ -123,14 +123,14 @@ def test_a_gap_masks_exactly_the_columns_that_it_touches(field_nt):
     missing = np.isnan(power_spectrogram(field, SPEC))
     assert not missing[[0, 2]].any()
     np.testing.assert_array_equal(missing[1], np.broadcast_to(expected, (224, 224)))
-    np.testing.assert_array_equal(masked_columns(field, SPEC)[1], expected)
+    np.testing.assert_array_equal(masked_frames(field, SPEC)[1], expected)
 
 
 @pytest.mark.parametrize(("sample", "columns"), [(0, [0]), (94, [0, 1]), (21_561, [223]), (21_562, []), (21_599, [])])
 def test_the_borders_of_a_segment_belong_to_it(sample, columns):
     field = np.zeros((3, N))
     field[0, sample] = np.nan
-    assert np.flatnonzero(masked_columns(field, SPEC)[0]).tolist() == columns
+    assert np.flatnonzero(masked_frames(field, SPEC)[0]).tolist() == columns
 
 
 def test_a_gap_changes_nothing_in_other_columns_and_components(field_nt, power):
@@ -138,7 +138,7 @@ def test_a_gap_changes_nothing_in_other_columns_and_components(field_nt, power):
     field[1, 9_000:9_064] = np.nan
     field[2, :3] = np.nan
     gapped = power_spectrogram(field, SPEC)
-    untouched = ~masked_columns(field, SPEC)
+    untouched = ~masked_frames(field, SPEC)
     for component in range(3):
         np.testing.assert_array_equal(
             gapped[component][:, untouched[component]], power[component][:, untouched[component]]
@@ -268,7 +268,7 @@ def test_phasors_are_masked_where_either_component_is(field_nt):
     field = field_nt.copy()
     field[1, 9_000:9_064] = np.nan  # D
     _, phasors = power_and_phasors(field, SPEC)
-    touched = masked_columns(field, SPEC)[1]
+    touched = masked_frames(field, SPEC)[1]
     for index, has_d in enumerate((True, False, True)):  # XY, ZX, ZY
         expected = touched if has_d else np.zeros_like(touched)
         np.testing.assert_array_equal(np.isnan(phasors[index]).all(axis=(0, 1)), expected)

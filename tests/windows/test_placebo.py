@@ -11,7 +11,7 @@ from seismag.archive.stations import read_stations
 from seismag.config import DataConfig
 from seismag.domain import UsageError
 from seismag.windows.labels import Labels, label_windows
-from seismag.windows.placebo import exchange_places, label_placebo_windows, move_in_time
+from seismag.windows.placebo import label_placebo_windows, move_in_time, swap_positions
 from seismag.windows.store import open_store, placebo_of
 
 ORIGIN = np.datetime64("2021-03-20T15:00", "ms")
@@ -109,18 +109,18 @@ def test_no_station_keeps_its_place_and_the_same_seed_gives_the_same_exchange():
     stations = read_stations()
     used = sorted(stations)
     for seed in range(20):
-        places = exchange_places(stations, used, seed)
+        places = swap_positions(stations, used, seed)
         moved = [(places[code].latitude_deg, places[code].longitude_deg) for code in used]
         own = [(stations[code].latitude_deg, stations[code].longitude_deg) for code in used]
         assert all(a != b for a, b in zip(moved, own, strict=True))
         assert sorted(moved) == sorted(own)
-        assert places == exchange_places(stations, used, seed)
+        assert places == swap_positions(stations, used, seed)
     assert [places[code].code for code in used] == used
 
 
 def test_one_station_cannot_be_exchanged():
     with pytest.raises(UsageError, match=r"only GTO\. Use after_event or shifted"):
-        exchange_places(STATIONS, ["GTO"], 1)
+        swap_positions(STATIONS, ["GTO"], 1)
 
 
 def test_a_catalogue_moves_with_its_coverage():

@@ -1,1 +1,1 @@
-"""What an archive holds: stations, catalogues, indices, and each day of recordings with its quality."""
+"""The contents of an archive: stations, catalogues, indices, and recordings with their quality."""

@@ -1,4 +1,4 @@
-"""Earthquake catalogues: four CSV layouts and QuakeML into one table, and its clusters.
+"""Earthquake catalogues: four CSV layouts and QuakeML are read into one table; earthquake clusters.
 
 CSV layouts, recognised by their columns: BMKG's yearly download (``event_id, datetime, ...``) and its web
 export (``Event ID, Date time, ...``), both in UTC by the format; USGS (``time, ..., mag, magType, ..., id``);
@@ -22,7 +22,7 @@ import pandas as pd
 from pyproj import Geod
 
 from seismag.archive.coverage import Coverage, coverage_of, lost_month_ends
-from seismag.archive.tables import ZONED_TIME, decode_text, read_payload, read_table
+from seismag.archive.tables import ZONED_TIME, decode_text, read_payload, split_text
 from seismag.arrays import FloatArray
 from seismag.domain import DataError, UsageError
 
@@ -46,9 +46,9 @@ LAYOUTS = {
         "magnitude_type": "magnitude_type", "place": "place", "type": "type",
     },
 }  # fmt: skip
-_UTC_BY_FORMAT = ("bmkg", "bmkg_web")  # if they have their event_id column, so that they are BMKG's own
+_UTC_BY_FORMAT = ("bmkg", "bmkg_web")  # with the column event_id of BMKG
 _NEEDED = ("origin_utc", "latitude_deg", "longitude_deg", "magnitude")
-COLUMNS = [
+CATALOG_COLUMNS = [
     "event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude", "magnitude_type", "place",
 ]  # fmt: skip
 _NUMBERS = ("latitude_deg", "longitude_deg", "depth_km", "magnitude")
@@ -64,7 +64,7 @@ class Catalog:
     Attributes:
         events: event_id, origin_utc (naive UTC, ms), latitude_deg, longitude_deg, depth_km (NaN: unknown),
             magnitude, magnitude_type and place ("": unknown); sorted by origin_utc, event_id; index 0..n-1.
-        coverage: when the merged table counts as complete (``coverage_of``).
+        coverage: time for which the merged table is complete (``coverage_of``).
         dropped: reason -> number of rows left out.
         sources: file name -> sha256 of the file on disk.
         warnings: sentences for the user.
@@ -89,13 +89,13 @@ class BoundingBox(NamedTuple):
 def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
     """Read one or several catalogue files and merge them.
 
-    Rows are dropped, and counted in ``dropped`` by reason, if they are no earthquake (explosion,
-    eruption), lack time, position or magnitude, hold an impossible value, or repeat an event_id (the
-    first is kept). Rows of different id that look like one earthquake are kept and give a warning.
+    Rows are dropped, and counted in ``dropped`` by reason, if they are not earthquakes (explosion, eruption), have no
+    time, position or magnitude, contain an impossible value, or repeat an event_id (the first is kept). Rows with
+    different ids that look like one earthquake are kept with a warning.
 
     Raises:
-        DataError: a file is missing, empty, not a catalogue, has times without a zone where its format
-            does not say UTC, or holds no usable row.
+        DataError: a file is missing, empty, not a catalogue, has times without a zone in a format that does not
+            define UTC, or contains no usable row.
     """
     if not paths:
         raise DataError("No catalogue file is named. Give at least one.")
@@ -114,14 +114,14 @@ def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
     if repeated.any():
         dropped["duplicate event_id"] += int(repeated.sum())
         notes += _contradictions(merged[merged["event_id"].duplicated(keep=False)])
-    events: pd.DataFrame = merged[~repeated].sort_values(["origin_utc", "event_id"], ignore_index=True)[COLUMNS]
+    events: pd.DataFrame = merged[~repeated].sort_values(["origin_utc", "event_id"], ignore_index=True)[CATALOG_COLUMNS]
     coverage, coverage_notes = coverage_of(events["origin_utc"].to_numpy())
     notes += coverage_notes + _warnings(events, coverage)
     return Catalog(events, coverage, dict(sorted(dropped.items())), sources, notes)
 
 
 def _read_csv(payload: bytes, path: Path) -> pd.DataFrame:
-    table = read_table(decode_text(payload, path), path)
+    table = split_text(decode_text(payload, path), path)
     layout = next(
         (name for name, fields in LAYOUTS.items() if all(fields[column] in table.columns for column in _NEEDED)), None
     )
@@ -171,13 +171,13 @@ def _read_quakeml(payload: bytes, path: Path) -> pd.DataFrame:
         raise DataError(f'{path}: reading QuakeML needs ObsPy. Run: pip install "seismag[obspy]"') from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # ObsPy warns of each odd number; such rows are counted as dropped
+            warnings.simplefilter("ignore")  # of odd numbers; such rows are counted as dropped
             found = read_events(io.BytesIO(payload), format="QUAKEML")
     except Exception as error:  # ObsPy raises plain Exception for broken XML
         raise DataError(f"{path}: broken QuakeML ({' '.join(str(error).split())}). Download it again.") from error
     if not len(found):
         raise DataError(
-            f"{path}: QuakeML without an event. Ask for a longer time or a smaller magnitude.", "empty_file"
+            f"{path}: QuakeML without an event. Request a longer time or a smaller magnitude.", "empty_file"
         )
     return pd.DataFrame([_quakeml_row(event) for event in found]).astype({"origin_utc": "datetime64[ms]"})
 
@@ -208,7 +208,7 @@ def _float(value: Any) -> float:
 
 
 def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> pd.DataFrame:
-    """Leave out what is no usable earthquake, add up why, and give an id to rows without one."""
+    """Leave out unusable rows, count the reasons, and assign an id to rows without one."""
     kind = rows["type"].str.strip().str.lower()
     latitude, longitude, depth, magnitude = (rows[column].to_numpy() for column in _NUMBERS)
     reasons = np.where(kind.isin(["", "earthquake"]), "", "type: " + kind).astype(object)
@@ -232,7 +232,7 @@ def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> pd.Da
     kept["longitude_deg"] = kept["longitude_deg"].mask(kept["longitude_deg"] >= 180.0, kept["longitude_deg"] - 360.0)
     nameless = kept["event_id"].str.strip() == ""
     kept.loc[nameless, "event_id"] = [
-        _hashed_id(*row) for row in kept.loc[nameless, COLUMNS[1:4]].itertuples(index=False)
+        _hashed_id(*row) for row in kept.loc[nameless, CATALOG_COLUMNS[1:4]].itertuples(index=False)
     ]
     return kept
 
@@ -261,14 +261,14 @@ def _warnings(events: pd.DataFrame, coverage: Coverage) -> list[str]:
     if pairs:
         notes.append(
             f"{pairs} pairs of rows have different ids but agree within 1 s, 0.05 degrees and 0.05 of magnitude; "
-            f"both are kept. If the files are of two agencies, let them not overlap in time."
+            f"both are kept. If the files are of two agencies, avoid an overlap in time."
         )
     lost = lost_month_ends(events["origin_utc"].to_numpy(), coverage)
     if lost:
         notes.append(
             f"no event on the last day of {len(lost)} months ({lost[0][0]:.10} the first), though other days have "
             f"{len(events) / max(events['origin_utc'].dt.normalize().nunique(), 1):.1f} on average: the download lost "
-            f"them. They count as covered; windows that look ahead into such a day may miss their earthquake."
+            f"them. They count as covered; windows before such a day may miss their earthquake."
         )
     smallest = events["magnitude"].min()
     if smallest >= _MODERATE_TOP:
@@ -293,7 +293,7 @@ def _count_near_duplicates(events: pd.DataFrame) -> int:
 
 
 def bounding_box(events: pd.DataFrame) -> BoundingBox:
-    """Give the smallest box of latitudes and longitudes that holds all epicentres."""
+    """Return the smallest box of latitudes and longitudes that contains all epicentres."""
     latitude, longitude = events["latitude_deg"], events["longitude_deg"]
     return BoundingBox(*(float(value) for value in (latitude.min(), latitude.max(), longitude.min(), longitude.max())))
 
@@ -315,7 +315,7 @@ def parse_box(text: str) -> BoundingBox:
 
 
 def cluster_window(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give the reach of an earthquake's cluster, in km and in days, as a function of its magnitude.
+    """Return the size of the cluster of an earthquake, in km and in days, by its magnitude.
 
     Source: Gardner and Knopoff (1974), BSSA 64(5), 1363, in the form of van Stiphout et al. (2012),
     doi:10.5078/corssa-52382934.
@@ -328,14 +328,14 @@ def cluster_window(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
 def decluster(events: pd.DataFrame, foreshock_fraction: float = 1.0) -> pd.DataFrame:
     """Group earthquakes into clusters by the windows of Gardner and Knopoff.
 
-    In the order of falling magnitude (ties: the earlier first), each event that is not yet in a cluster
-    becomes a mainshock and takes all events not yet taken whose epicentre lies within ``distance_km``
-    (geodesic) and whose origin lies from ``foreshock_fraction * time_d`` before to ``time_d`` after it.
+    In the order of decreasing magnitude (ties: the earlier first), each event that is not yet in a cluster becomes a
+    mainshock. Its cluster consists of all events not yet in a cluster with an epicentre within ``distance_km``
+    (geodesic) and an origin from ``foreshock_fraction * time_d`` before to ``time_d`` after it.
 
     Args:
         events: with event_id, origin_utc, latitude_deg, longitude_deg, magnitude; in any order.
-        foreshock_fraction: length of the window before the mainshock, as a share of the one after it,
-            in [0, 1]. The default 1 is the one behind the cluster counts of docs/method.md.
+        foreshock_fraction: length of the window before the mainshock relative to the one after it, in [0, 1]. The
+            default 1 is that of docs/method.md.
 
     Returns:
         cluster_id (event_id of the mainshock) and is_mainshock, with the index of ``events``.

@@ -1,7 +1,7 @@
-"""Intervals of time known to be complete, and where a table of events has holes.
+"""Intervals for which a catalogue is complete, and its holes.
 
-A missing earthquake looks like quiet: a window may only be called Normal, or be given a label, where
-the catalogue really speaks. So holes are derived from the rows themselves, not from the file's name.
+A missing earthquake looks like quiet: a window gets a label, Normal included, only where the catalogue is complete.
+Holes are derived from the rows, not from file names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IMPROBABLE_EDGE = 1e-6  # stricter: both edges of every hole are tried, and even
 _MONTH_D = 30.44
 _DAY = np.timedelta64(1, "D")
 _MIN_EXPECTED_AT_MONTH_ENDS = 10.0
-_LOST_SHARE = 0.1  # of the expected events: below, the last days of months were lost
+_LOST_FRACTION = 0.1  # of the expected events: below, the last days of months were lost
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Coverage:
             raise ValueError("intervals of a coverage are sorted and disjoint, each [start, end) with start <= end")
 
     def covers(self, starts: ArrayLike, ends: ArrayLike) -> NDArray[np.bool_]:
-        """Say for each ``[start, end)`` whether it lies wholly inside one interval (NaT: it does not)."""
+        """Mark each ``[start, end)`` that lies within one interval (NaT: False)."""
         first = np.atleast_1d(np.asarray(starts, dtype="datetime64[ms]"))
         last = np.atleast_1d(np.asarray(ends, dtype="datetime64[ms]"))
         if not self.intervals:
@@ -57,11 +57,11 @@ class Coverage:
         return [(left[1], right[0]) for left, right in pairwise(self.intervals)]
 
     def describe_holes(self) -> list[str]:
-        """Write the holes for people, for example ``2022-01-01 .. 2023-01-01`` (end excluded)."""
+        """Return the holes as text, for example ``2022-01-01 .. 2023-01-01`` (end excluded)."""
         return [f"{short_time(start)} .. {short_time(end)}" for start, end in self.holes]
 
     def without(self, holes: list[Interval]) -> Coverage:
-        """Cut holes out of the intervals; what is left empty disappears. A hole of no length cuts nothing."""
+        """Remove holes from the intervals, and intervals that are empty then. A hole of no length changes nothing."""
         intervals = list(self.intervals)
         for start, end in (hole for hole in holes if hole[0] < hole[1]):
             pieces = [
@@ -75,21 +75,20 @@ class Coverage:
 
 
 def short_time(time: np.datetime64) -> str:
-    """Write a time as its date, with hours and minutes only where it is not midnight."""
+    """Return a time as its date, with hours and minutes only where it is not midnight."""
     midnight = time == time.astype("datetime64[D]")
     return str(np.datetime_as_string(time, unit="D" if midnight else "m"))
 
 
 def coverage_of(origin_utc: TimeArray) -> tuple[Coverage, list[str]]:
-    """Derive from the times of a catalogue's rows when it is complete.
+    """Derive the coverage of a catalogue from the times of its rows.
 
-    It begins at 00:00 UTC of the first row's day and ends at the last row. A whole calendar month
-    (UTC) strictly between them without a row is a hole if chance hardly explains it: with r the median
-    count of the months that have rows, exp(-r) < 1e-3 (Poisson). Otherwise the catalogue is sparse by
-    nature (M>=6 only, say): the month stays covered and a warning names it. A hole grows to the last
-    row before it, and to 00:00 UTC of the first row's day after it, where the silence in between has a
-    probability below 1e-6 at that rate: so a file that ends early in a month, merged with one that begins
-    a year later, does not cover the rest of the month.
+    It begins at 00:00 UTC of the day of the first row and ends at the last row. A whole calendar month (UTC) between
+    them without a row is a hole if chance is improbable: exp(-r) < 1e-3 (Poisson), r the median count of the months
+    with rows. Otherwise the catalogue is sparse (M >= 6 only, for example): the month is covered, with a warning. A
+    hole is extended to the last row before it, and to 00:00 UTC of the day of the first row after it, if the gap in
+    between has a probability below 1e-6 at that rate. So a file that ends early in a month, merged with one that
+    begins a year later, does not cover the rest of the month.
 
     Args:
         origin_utc: (n,) datetime64, sorted, not empty.
@@ -130,15 +129,15 @@ def _widen(hole: Interval, times: TimeArray, rate_per_d: float) -> Interval:
 
 
 def lost_month_ends(origin_utc: TimeArray, coverage: Coverage) -> list[Interval]:
-    """Find the fault of a download by months whose end was taken as 00:00 of the last day.
+    """Find the last days that a download by months has lost, if it ended each month at 00:00 of the last day.
 
     Args:
         origin_utc: (n,) datetime64, sorted, not empty.
-        coverage: when the catalogue counts as complete.
+        coverage: of the catalogue.
 
     Returns:
-        The empty last days ``[00:00, 24:00)`` of covered months, if all last days together hold less than
-        a tenth of the events that the other days make expect (and at least 10 are expected); else nothing.
+        The empty last days ``[00:00, 24:00)`` of covered months, if all last days together contain less than a tenth
+        of the events expected from the other days (and at least 10 are expected); else nothing.
     """
     days = np.arange(origin_utc[0].astype("datetime64[D]"), origin_utc[-1].astype("datetime64[D]"))
     days = days[coverage.covers(days, days + _DAY)]
@@ -149,7 +148,7 @@ def lost_month_ends(origin_utc: TimeArray, coverage: Coverage) -> list[Interval]
     if not last.any() or last.all():
         return []
     expected = counts[~last].mean() * last.sum()
-    if expected < _MIN_EXPECTED_AT_MONTH_ENDS or counts[last].sum() > _LOST_SHARE * expected:
+    if expected < _MIN_EXPECTED_AT_MONTH_ENDS or counts[last].sum() > _LOST_FRACTION * expected:
         return []
     empty = days[last & (counts == 0)].astype("datetime64[ms]")
     return [(day, day + _DAY) for day in empty]

@@ -1,6 +1,6 @@
-"""Kp and Dst on their regular grids, from the formats in which they are published.
+"""Kp and Dst on their regular grids, from their published formats.
 
-Read by content: Kp as one value a row (``Date_Time_UTC, Kp_Index`` or ``time_utc, kp``), one day a row
+Recognised by content: Kp as one value a row (``Date_Time_UTC, Kp_Index`` or ``time_utc, kp``), one day a row
 (``Date, K_00 .. K_21``) or CelesTrak's SW-All.csv; Dst as WDC format, IAGA-2002, or ``time_utc, dst_nt``.
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from seismag.archive.coverage import short_time
-from seismag.archive.tables import ZONED_TIME, TextTable, decode_text, read_payload, read_table
+from seismag.archive.tables import ZONED_TIME, TextTable, decode_text, read_payload, split_text
 from seismag.arrays import FloatArray, TimeArray
 from seismag.domain import DataError
 
@@ -45,7 +45,7 @@ class SpaceWeatherIndex:
         name: "kp" (3-hourly, 0..9 in thirds) or "dst" (hourly, nT).
         start_utc: start of the first interval, datetime64[ms].
         step_h: length of an interval in hours.
-        values: (n,) float64; value i holds for ``[start_utc + i step, start_utc + (i + 1) step)``; NaN: missing.
+        values: (n,) float64; value i is that of ``[start_utc + i step, start_utc + (i + 1) step)``; NaN: missing.
         sha256: of the file on disk.
         warnings: sentences for the user.
     """
@@ -66,15 +66,15 @@ class SpaceWeatherIndex:
 
     @property
     def missing_fraction(self) -> float:
-        """Share of the grid without a value."""
+        """Fraction of the grid without a value."""
         return float(np.isnan(self.values).mean())
 
     def maximum(self, starts: ArrayLike, ends: ArrayLike) -> FloatArray:
-        """Give the largest value of the intervals that overlap ``[start, end)``; NaN if one of them is missing."""
+        """Return the largest value of the intervals that overlap ``[start, end)``; NaN if one of them is missing."""
         return self._extreme(starts, ends, np.maximum)
 
     def minimum(self, starts: ArrayLike, ends: ArrayLike) -> FloatArray:
-        """Give the smallest value of the intervals that overlap ``[start, end)``; NaN if one of them is missing."""
+        """Return the smallest value of the intervals that overlap ``[start, end)``; NaN if one of them is missing."""
         return self._extreme(starts, ends, np.minimum)
 
     def _extreme(self, starts: ArrayLike, ends: ArrayLike, choose: np.ufunc) -> FloatArray:
@@ -87,7 +87,7 @@ class SpaceWeatherIndex:
         inside = (first >= 0) & (last <= self.values.size)
         result = np.full(inside.shape, np.nan)
         first, length = first[inside], (last - first)[inside]
-        # Sparse table: level k holds the extreme of 2^k values from each place on; two of them span any range.
+        # Sparse table: entry i of level k is the extreme of 2^k values from i on; two of them span any range.
         level, table = np.log2(np.maximum(length, 1)).astype(int), self.values
         found = np.full(first.shape, np.nan)
         for power in range(int(level.max(initial=-1)) + 1):
@@ -102,7 +102,7 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
     """Read Kp or Dst from one file, plain or gzip.
 
     Fill values (-1 for Kp, 9999 and the like) become NaN; values repeated for one time are kept once;
-    predicted values of CelesTrak are left out. Kp is brought to exact thirds.
+    predicted values of CelesTrak are left out. Kp is rounded to exact thirds.
 
     Args:
         path: the file.
@@ -120,7 +120,7 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
     values = _mask_and_check(times, values, name, path)
     if name == "kp":
         values, off = _to_thirds(values)
-        notes += [f"{off} Kp values are no thirds of a unit: predicted, averaged or simulated?"] if off else []
+        notes += [f"{off} Kp values are not thirds of a unit: predicted, averaged or simulated?"] if off else []
     start, grid = _to_grid(times, values, name, path)
     return SpaceWeatherIndex(name, start, STEP_H[name], grid, sha256, notes)
 
@@ -130,7 +130,7 @@ def _title(name: str) -> str:
 
 
 def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[str]]:
-    """Recognise the format and give what is in it: name, times, values, notes."""
+    """Recognise the format; returns name, times, values and warnings."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     if re.search(r"K-index values|K9-limit", text[:1000]):
         raise DataError(
@@ -144,7 +144,7 @@ def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[
         return "dst", *_read_wdc(text, path)
     if re.match(r"\s*Format\s+IAGA-?2002", first, re.IGNORECASE) or re.match(r"DATE\s+TIME\s+DOY\s", first):
         return "dst", *_read_iaga2002(text, path)
-    table = read_table(text, path)
+    table = split_text(text, path)
     if table.find("kp1") is not None:
         return "kp", *_read_days(table, [f"kp{i}" for i in range(1, 9)], 0.1, path)
     if table.find("k_00") is not None:
@@ -162,11 +162,11 @@ def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[
 
 
 def _cell_columns(table: TextTable, places: list[int], path: Path) -> list[list[str]]:
-    """Give the cells of some columns; a row that is too short means a cut file."""
+    """Return the cells of some columns; a row that is too short means a truncated file."""
     for row, line in zip(table.rows, table.lines, strict=True):
         if len(row) < len(table.columns):
             raise DataError(
-                f"{path}: line {line} has {len(row)} cells, the header {len(table.columns)}: the file is cut. "
+                f"{path}: line {line} has {len(row)} cells, the header {len(table.columns)}: the file is truncated. "
                 f"Copy it again from its source."
             )
     return [[row[place] for row in table.rows] for place in places]
@@ -209,7 +209,7 @@ def _check_times(times: pd.Series, lines: list[int], stamps: list[str], path: Pa
 def _read_days(
     table: TextTable, names: list[str], factor: float, path: Path
 ) -> tuple[TimeArray, FloatArray, list[str]]:
-    """Read one day a row, eight Kp values each; times are UTC by the format."""
+    """Read one day in each row, with eight values of Kp; the format defines UTC."""
     places = [table.find(name) for name in ["date", *names]]
     if None in places:
         raise DataError(f"{path}: a table of daily Kp without all of the columns date, {', '.join(names)}.")
@@ -257,7 +257,7 @@ def _read_wdc(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
 
 
 def _read_iaga2002(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
-    """Read hourly Dst in IAGA-2002, also many months one after the other; a header can be cut or repeated."""
+    """Read hourly Dst in IAGA-2002, also several months in one file; headers may be truncated or repeated."""
     stamps, cells, lines = [], [], []
     kinds, kind = Counter[str](), "of unstated status"
     for number, line in enumerate(text.splitlines(), 1):
@@ -281,7 +281,7 @@ def _read_iaga2002(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[s
 
 
 def _unsettled(hours: dict[str, int]) -> list[str]:
-    """Warn of hours that the data centre has not called final."""
+    """Warn of hours that are not final."""
     return [
         f"{n} of {sum(hours.values())} hours of Dst are {kind}, not final."
         for kind, n in sorted(hours.items())
@@ -299,7 +299,7 @@ def _mask_and_check(times: TimeArray, values: FloatArray, name: Name, path: Path
             f"({wrong.size} values). Correct them, or leave them empty."
         )
     if np.isnan(masked).all():
-        raise DataError(f"{path}: holds no value of {name}. Copy it again from its source.", "empty_file")
+        raise DataError(f"{path}: contains no value of {name}. Copy it again from its source.", "empty_file")
     return masked
 
 

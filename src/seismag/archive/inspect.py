@@ -1,4 +1,4 @@
-"""What is in a recording or a store: facts and a verdict as plain values, ready for JSON or a terminal."""
+"""The contents of one recording, with an assessment, for JSON or a terminal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from seismag.spectrogram.compute import make_grid
 
 
 def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig) -> dict[str, Any]:
-    """Read one recording and judge it.
+    """Read and assess one recording.
 
     Returns:
         The keys of ``seismag inspect FILE --json``: station, times, rate_hz, samples, format, components with
-        median, extremes and missing samples, plausible (None: cannot be judged), verdict, reasons.
+        median, extremes and missing samples, plausible (None: cannot be assessed), verdict, reasons.
 
     Raises:
         DataError: the file cannot be read.
@@ -62,7 +62,7 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
 
 
 def expected_field(recording: Recording, stations: dict[str, Station]) -> MainField | None:
-    """Main field in a recording's frame: by the station list, else by the file's own position, else None."""
+    """Return the main field in the frame of a recording: at the listed position, else that in the file, else None."""
     station = stations.get(recording.station)
     if station is None:
         if not np.isfinite([recording.latitude_deg, recording.longitude_deg]).all():
@@ -72,7 +72,7 @@ def expected_field(recording: Recording, stations: dict[str, Station]) -> MainFi
 
 
 def describe_recording(facts: dict[str, Any]) -> str:
-    """Lines for a terminal: what the file holds, and the verdict."""
+    """Return lines for a terminal."""
     plausible = {True: "fits the main field", False: "DOES NOT FIT the main field", None: "level cannot be checked"}
     lines = [
         f"file        {facts['file']} ({facts['format']}{', SIMULATED' if facts['origin'] == 'simulated' else ''})",

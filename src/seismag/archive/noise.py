@@ -1,4 +1,4 @@
-"""The noise floor: what is left above 100 mHz in the quietest columns, mostly noise of the sensor."""
+"""The noise floor: amplitude above 100 mHz in the quietest time frames, mostly sensor noise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOISE_BAND_HZ = (0.1, 0.5)  # mostly sensor noise on a quiet day
 
 
 def noise_floor_nt(power: NDArray[np.float32], spec: DataConfig) -> NDArray[np.float64]:
-    """Amplitude in the band above 100 mHz in the quietest tenth of a window, mean of the components.
+    """Return the amplitude above 100 mHz in the quietest tenth of a window, mean of the components.
 
     Args:
         power: (..., 3, F, T) in nT²/Hz, NaN masked.
@@ -35,13 +35,13 @@ def noise_floor_nt(power: NDArray[np.float32], spec: DataConfig) -> NDArray[np.f
 
 
 def noise_band_hz(frequency_hz: NDArray[np.float64]) -> tuple[float, float] | None:
-    """First and last row of the noise floor, Hz; None where the rows end below."""
+    """Return the lowest and highest frequency of the noise floor, Hz; None where all bins lie below."""
     band = frequency_hz[_rows(frequency_hz)]
     return (float(band[0]), float(band[-1])) if band.size else None
 
 
 def noise_floor_of(recording: Recording, spec: DataConfig) -> float:
-    """Median noise floor, nT, of the windows of a recording at 1 Hz; NaN where no window has an unmasked column."""
+    """Return the median noise floor, nT, of the windows of a recording at 1 Hz; NaN where all frames are masked."""
     floors = [
         noise_floor_nt(window_spectra(field, spec).power, spec)
         for field in (field_of_day([recording], day) for day in days_of(recording))
@@ -56,6 +56,6 @@ def _rows(frequency_hz: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def describe_noise_band(facts: dict[str, Any]) -> str:
-    """Say which band the noise floor is of."""
+    """Return the band of the noise floor in words."""
     low, high = (1000 * edge for edge in facts["noise_band_hz"])
-    return f"at {low:.0f}-{high:.0f} mHz in the quietest tenth of the columns"
+    return f"at {low:.0f}-{high:.0f} mHz in the quietest tenth of the time frames"

@@ -1,8 +1,7 @@
-"""Is a day of field data what it claims to be? Gaps, artefacts, and the main field as a plausibility check.
+"""Quality of a day of recordings: gaps, artefacts, and the main field as a plausibility check.
 
-A wrong decoder, a wrong unit or a swapped component gives numbers that look like a field but are not
-the Earth's at that station. So the day's median H, D, Z are compared with the International Geomagnetic
-Reference Field, sign included, and a day that does not fit is refused.
+A wrong decoder, a wrong unit or swapped components give plausible-looking numbers. So the medians of H, D and Z are
+compared, sign included, with the International Geomagnetic Reference Field, and a day that disagrees is refused.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from seismag.domain import COMPONENTS, Station
 from seismag.spectrogram.artefacts import FLAT_S, JUMP_NT, Artefacts, find_artefacts, finite_median, usual_change
 from seismag.spectrogram.compute import bridge_short_gaps
 
-NO_BASELINE = 0.05  # a total field below this share of the main field: variations without a baseline
+NO_BASELINE = 0.05  # a total field below this fraction of the main field: variations without a baseline
 
 
 @dataclass(frozen=True)
 class MainField:
-    """Main field at a place and time in a sensor's frame, nT, and the declination in degrees."""
+    """Main field at a place and time in the frame of a sensor, nT, and the declination in degrees."""
 
     h_nt: float
     d_nt: float
@@ -43,17 +42,17 @@ _NO_ARTEFACTS = Artefacts(*(np.empty((0, width), dtype=np.int64) for width in (2
 
 @dataclass(frozen=True)
 class DayQuality:
-    """Verdict on one stretch of data of one station.
+    """Assessment of one stretch of data of one station.
 
     Attributes:
         verdict: "good", "usable" (with remarks) or "refused".
-        plausible: True or False by the main field; None where it cannot be judged.
+        plausible: True or False by the main field; None where it cannot be assessed.
         reasons: sentences, empty when good.
         median_nt, min_nt, max_nt: (3,), NaN where everything is missing.
         missing: (3,) samples without a value.
         spikes, steps: counts over the three components.
         flat_s: (3,) longest stuck stretch of at least 600 s, s; 0: none.
-        artefacts: the jumps and stuck stretches, looked for after short gaps are bridged.
+        artefacts: jumps and stuck stretches, after short gaps are bridged.
     """
 
     verdict: str
@@ -74,7 +73,7 @@ def main_field(station: Station, day: np.datetime64, h_axis_deg: float = np.nan)
 
     Args:
         station: position.
-        day: any time; the field is taken at the middle of its month (it changes by some nT a month).
+        day: any time; the middle of its month is used (the main field changes by some nT a month).
         h_axis_deg: azimuth of the H axis from geographic north; NaN: magnetic north.
 
     Source: IGRF-14 coefficients as shipped with ppigrf; the model: Alken et al. (2021) on IGRF-13,
@@ -106,14 +105,14 @@ def _igrf(longitude: float, latitude: float, elevation_m: float, year: int, mont
 def assess_day(
     field_nt: NDArray[np.float64], spec: DataConfig, expected: MainField | None, where: str, rate_hz: float = 1.0
 ) -> DayQuality:
-    """Judge one stretch of data (usually a day).
+    """Assess one stretch of data (usually a day).
 
     Args:
         field_nt: (3, n), NaN missing.
         spec: tolerance of the main-field check.
         expected: main field in the frame of the data; None where the position is unknown.
         where: station and day, for the sentences.
-        rate_hz: samples per second; jumps and stuck values are looked for at 1 Hz only.
+        rate_hz: samples per second; jumps and stuck values are searched at 1 Hz only.
     """
     missing = np.isnan(field_nt).sum(axis=1)
     reasons: list[str] = []
@@ -132,12 +131,12 @@ def assess_day(
     if sentence:
         reasons.append(sentence)
     if missing.any():
-        share = missing.max() / field_nt.shape[1]
-        reasons.append(f"{where}: {missing.max() / rate_hz:.0f} s missing ({share:.2%}).")
+        fraction = missing.max() / field_nt.shape[1]
+        reasons.append(f"{where}: {missing.max() / rate_hz:.0f} s missing ({fraction:.2%}).")
     if rate_hz == 1.0 and (usual := float(np.nanmax(usual_change(field_nt)))) > JUMP_NT:
         plausible = False
         reasons.append(
-            f"{where}: not the Earth's field: it usually changes by {usual:.0f} nT from one second to the next "
+            f"{where}: not the Earth's field: its median change in one second is {usual:.0f} nT "
             f"(limit {JUMP_NT:g} nT). Wrong decoder?"
         )
     artefacts, flat = _NO_ARTEFACTS, np.zeros(3, dtype=np.int64)
@@ -167,11 +166,11 @@ def assess_day(
 def compare_with_main_field(
     median_nt: NDArray[np.float64], spec: DataConfig, expected: MainField | None, where: str
 ) -> tuple[bool | None, str]:
-    """Compare medians with the main field; gives plausible (None: cannot be judged) and a sentence.
+    """Compare medians with the main field; returns plausible (None: cannot be assessed) and a sentence.
 
     Args:
         median_nt: (3,) median H, D, Z, nT.
-        spec: ``main_field_tolerance``, a share of the total field.
+        spec: ``main_field_tolerance``, a fraction of the total field.
         expected: main field in the same frame; None where the position is unknown.
         where: station and day, for the sentence.
     """

@@ -1,8 +1,4 @@
-"""Tables of stations, as they come from spreadsheets, and the reader of delimited text beneath them.
-
-``read_stations()`` gives the shipped 24 stations of BMKG; ``read_stations(path)`` any table with a code,
-a latitude and a longitude.
-"""
+"""Tables of stations: the 24 stations of BMKG, or any table with a code, a latitude and a longitude."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from seismag.archive.tables import decode_text, read_payload, read_table
+from seismag.archive.tables import decode_text, read_payload, split_text
 from seismag.domain import DataError, Station
 
 _CODE = ("code", "kode_stasiun", "kode", "station", "station_code", "stasiun", "iaga", "iaga_code")
@@ -26,24 +22,24 @@ _SAME_PLACE_DEG = 1e-3
 def read_stations(path: str | Path | None = None) -> dict[str, Station]:
     """Read a table of stations.
 
-    Accepts commas, semicolons (then also decimal commas) or tabs, a byte-order mark, stray and
-    non-breaking spaces, blank rows, English or Indonesian column names, and longitudes 0..360. A row
-    repeated with the same place (within 0.001 degrees) is kept once.
+    Accepts commas, semicolons (then also decimal commas) or tabs, a byte-order mark, stray and non-breaking spaces,
+    blank rows, English or Indonesian column names, and longitudes 0..360. A row repeated with the same position
+    (within 0.001 degrees) is kept once.
 
     Args:
-        path: the table; None gives the 24 stations of BMKG that come with the package.
+        path: the table; None: the 24 stations of BMKG.
 
     Returns:
         Stations by code (upper case), in the order of the file; longitudes in [-180, 180).
 
     Raises:
-        DataError: not such a table, empty, a coordinate missing or out of range, or one code at two places.
+        DataError: not such a table, empty, a coordinate missing or out of range, or one code at two positions.
     """
     if path is None:
         with resources.as_file(resources.files("seismag.archive") / "bmkg_stations.csv") as shipped:
             return read_stations(shipped)
     path = Path(path)
-    table = read_table(decode_text(read_payload(path)[0], path), path)
+    table = split_text(decode_text(read_payload(path)[0], path), path)
     code, latitude, longitude = (table.find(*names) for names in (_CODE, _LATITUDE, _LONGITUDE))
     if code is None or latitude is None or longitude is None:
         raise DataError(
@@ -114,7 +110,7 @@ def _add(stations: dict[str, Station], station: Station, where: str) -> None:
     )
     if apart_deg > _SAME_PLACE_DEG:
         raise DataError(
-            f"{where}: station {station.code} is given again at another place "
+            f"{where}: station {station.code} is given again at another position "
             f"({station.latitude_deg:g}, {station.longitude_deg:g} instead of {known.latitude_deg:g}, "
             f"{known.longitude_deg:g}; limit {_SAME_PLACE_DEG:g} degrees). Keep one of the two rows."
         )

@@ -1,7 +1,7 @@
-"""What an archive of recordings holds, day by day: the survey that comes before any choice of windows.
+"""The survey of an archive: each UTC day of each file with its quality, before windows are chosen.
 
-``survey_file`` reads one file and judges each UTC day in it; ``resolve_days`` settles duplicates and days
-spread over several files; ``load_day`` gives the field of a day to whoever computes spectra.
+``survey_file`` reads and assesses one file; ``resolve_days`` resolves duplicates and days spread over several files;
+``load_day`` reads a day.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
 from seismag.recordings.days import days_of, field_of_day, require_one_hertz
 from seismag.spectrogram.artefacts import blank_artefacts
-from seismag.spectrogram.compute import bridge_short_gaps, masked_columns, split_windows
+from seismag.spectrogram.compute import bridge_short_gaps, masked_frames, split_windows
 
 POSITION_TOLERANCE_DEG = 0.5  # between the file's own position and the station list
-SAME_NT = 0.02  # files of one day that differ by more hold different content; formats round to 0.01 nT
+SAME_NT = 0.02  # files of one day that differ by more have different content; formats round to 0.01 nT
 SIMULATION_FILE = "simulation.json"  # marks an archive that seismag simulated
-TRUTH_FILE = "truth.parquet"  # its planted emissions
-_TABLES = (".csv", ".json", ".parquet", ".md", ".yaml")  # at the top of an archive these are not recordings
+TRUTH_FILE = "truth.parquet"  # its injected emissions
+_TABLES = (".csv", ".json", ".parquet", ".md", ".yaml")  # not recordings, at the top of an archive
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Day:
     Attributes:
         field_nt: (3, 86400) at 1 Hz, NaN missing.
         h_axis_deg: azimuth of the H axis from geographic north.
-        h_axis_source: "file", or "main field" where the file does not say.
+        h_axis_source: "file", or "main field" where the file has none.
         sha256: of the files that the day was read from, in order.
     """
 
@@ -49,13 +49,13 @@ class Day:
 
 
 def list_files(archive: Path) -> list[Path]:
-    """List every file below an archive, sorted by relative path; hidden ones and tables at its top are passed over.
+    """List the files below an archive, sorted by relative path, without hidden ones and tables at its top.
 
     Raises:
-        DataError: the folder does not exist or holds no file.
+        DataError: the folder does not exist or contains no file.
     """
     if not archive.is_dir():
-        raise DataError(f"{archive}: no such folder. --archive names the folder that holds <STATION>/<day files>.")
+        raise DataError(f"{archive}: no such folder. --archive names the folder with <STATION>/<day files>.")
     found = [
         path
         for path in archive.rglob("*")
@@ -64,17 +64,17 @@ def list_files(archive: Path) -> list[Path]:
         and not (path.parent == archive and path.suffix.lower() in _TABLES)
     ]
     if not found:
-        raise DataError(f"{archive}: holds no file. --archive names the folder that holds <STATION>/<day files>.")
+        raise DataError(f"{archive}: contains no file. --archive names the folder with <STATION>/<day files>.")
     return sorted(found, key=lambda p: p.relative_to(archive).as_posix())
 
 
 def is_simulated(archive: Path) -> bool:
-    """Tell whether an archive as a whole is marked as simulated; its files may say so each for itself."""
+    """Return whether an archive as a whole is marked as simulated; files have marks of their own."""
     return (archive / SIMULATION_FILE).is_file()
 
 
 def is_unfinished(archive: Path) -> bool:
-    """Tell whether an archive is a simulation that was interrupted."""
+    """Return whether an archive is an interrupted simulation."""
     if not is_simulated(archive):
         return False
     try:
@@ -85,10 +85,10 @@ def is_unfinished(archive: Path) -> bool:
 
 
 def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig) -> list[dict[str, object]]:
-    """Judge one file: a row for each UTC day in it, or rows that say why it cannot be used.
+    """Assess one file: a row for each UTC day in it, or rows with the reason why it cannot be used.
 
-    A file that cannot be used has a row for each day that it claims (``claimed_days``), without ``start_utc``; one
-    row without a day where it claims none.
+    A file that cannot be used has a row without ``start_utc`` for each day of its name or header (``claimed_days``),
+    or one row without a day.
 
     Returns:
         Rows with path, station, day, sha256, origin (missing for a file that cannot be read), verdict, reason (short
@@ -103,7 +103,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
         station = station_of(recording, path, archive, stations)
         require_one_hertz(recording, path.name)
     except DataError as error:
-        detail = str(error).replace(str(path), str(row["path"]))  # a store is the same whatever the folder
+        detail = str(error).replace(str(path), str(row["path"]))  # the store does not depend on the folder
         row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
         code, days = claimed_days(path, recording)
         if (code := code or folder_of(path, archive)) not in stations:
@@ -129,7 +129,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
 
 
 def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[np.datetime64]]:
-    """Station ("" unknown) and days of a file that cannot be used: as read, else by its name or header."""
+    """Return station ("" unknown) and days of a file that cannot be used: as read, else by its name or header."""
     if recording is not None:
         return recording.station, days_of(recording)
     claim = read_claim(path)
@@ -137,13 +137,13 @@ def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[
 
 
 def assess_stored_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:
-    """Verdict and window shares of a day, as columns of the survey."""
+    """Assess a day; returns columns of the survey."""
     expected = main_field(station, day, day_data.h_axis_deg)
     quality = assess_day(day_data.field_nt, spec, expected, f"{station.code} {day}")
     windows = split_windows(day_data.field_nt, spec)
     gaps = np.isnan(windows.sum(axis=1)).mean(axis=-1)
     cleaned = blank_artefacts(bridge_short_gaps(day_data.field_nt, spec.max_interpolated_gap_s), quality.artefacts)
-    masked = masked_columns(split_windows(cleaned, spec), spec).any(axis=1).mean(axis=-1)
+    masked = masked_frames(split_windows(cleaned, spec), spec).any(axis=1).mean(axis=-1)
     return {
         "verdict": quality.verdict,
         "reason": _reason(quality),
@@ -161,15 +161,15 @@ def assess_stored_day(day_data: Day, station: Station, day: np.datetime64, spec:
 
 
 def unusable_windows(verdict: dict[str, object], spec: DataConfig) -> list[str]:
-    """Say for each window of a judged day why it cannot be used ("" where it can)."""
+    """Return for each window of a day the reason why it cannot be used ("" where it can)."""
     if verdict["verdict"] == "refused":
         return [str(verdict["detail"])] * (24 // spec.window_h)
-    shares = zip(verdict["gap_fraction"], verdict["masked_fraction"], strict=True)  # type: ignore[call-overload]
-    return [window_reason(gaps, masked, spec)[1] for gaps, masked in shares]
+    fractions = zip(verdict["gap_fraction"], verdict["masked_fraction"], strict=True)  # type: ignore[call-overload]
+    return [window_reason(gaps, masked, spec)[1] for gaps, masked in fractions]
 
 
 def window_reason(gap_fraction: float, masked_fraction: float, spec: DataConfig) -> tuple[str, str]:
-    """Give the short word and the sentence why a window has too little data; both empty when it has enough."""
+    """Return a word and a sentence on why a window has too little data; both empty where it has enough."""
     if gap_fraction > spec.max_gap_fraction:
         return (
             "gaps",
@@ -177,14 +177,14 @@ def window_reason(gap_fraction: float, masked_fraction: float, spec: DataConfig)
         )
     if masked_fraction > spec.max_masked_fraction:
         return "masked", (
-            f"{masked_fraction:.1%} of its columns touched by a gap, a jump or a stuck value, "
+            f"{masked_fraction:.1%} of its time frames touched by a gap, a jump or a stuck value, "
             f"limit {spec.max_masked_fraction:.0%} (data.max_masked_fraction)"
         )
     return "", ""
 
 
 def load_day(paths: list[Path], station: Station, day: np.datetime64) -> Day:
-    """Read a UTC day of a station from the files that hold it.
+    """Read a UTC day of a station from its files.
 
     Raises:
         DataError: a file can no longer be read.
@@ -193,10 +193,10 @@ def load_day(paths: list[Path], station: Station, day: np.datetime64) -> Day:
 
 
 def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Station], spec: DataConfig) -> pd.DataFrame:
-    """Give each station and day one row: settle duplicates, merge days spread over files.
+    """Reduce the survey to one row for each station and day: resolve duplicates, merge days spread over files.
 
-    Identical copies count once; files that hold different content for the same seconds refuse the day. A file that
-    cannot be used answers for the days that no other file holds.
+    Identical copies count once; a day with different content for the same seconds is refused. A file that cannot be
+    used counts for the days that no other file contains.
 
     Args:
         survey: rows of ``survey_file``; ``path`` relative to ``archive``.
@@ -218,7 +218,7 @@ def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Statio
 
 
 def _settle_claims(survey: pd.DataFrame) -> pd.DataFrame:
-    """Take from unusable files the days that another file holds, or claims first; each keeps one row at least."""
+    """Remove from unusable files the days of other files; each keeps at least one row."""
     claims = survey["day"].notna() & survey["start_utc"].isna()
     ordered = survey.assign(claims=claims).sort_values(["claims", "path"], kind="stable")
     second = ordered["claims"] & ordered.duplicated(["station", "day"])
@@ -237,7 +237,7 @@ def _resolve(
     rows = [
         {
             **row,
-            "day": pd.NaT,  # the windows of the day are those of the file that is kept
+            "day": pd.NaT,  # the day belongs to the file that is kept
             "verdict": "refused",
             "reason": "duplicate_file",
             "detail": f"{row['paths'][0]}: a copy of another file of this day",
@@ -249,11 +249,11 @@ def _resolve(
     spans = unique.sort_values(["start_utc"], kind="stable")
     fields = np.stack([load_day([archive / paths[0]], station, day).field_nt for paths in spans["paths"]])
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # seconds that no file holds
+        warnings.simplefilter("ignore", RuntimeWarning)  # seconds without any file
         differ = np.nanmax(fields, axis=0) - np.nanmin(fields, axis=0) > SAME_NT
     if differ.any():
         names = ", ".join(paths[0] for paths in unique["paths"])
-        detail = f"{station.code} {day}: {names} hold the same seconds with different content. Keep one of them."
+        detail = f"{station.code} {day}: {names} contain the same seconds with different content. Keep one of them."
         first, *others = unique.to_dict("records")
         refusal = {"verdict": "refused", "reason": "duplicate_day", "detail": detail}
         return [*rows, {**first, **refusal}, *({**row, **refusal, "day": pd.NaT} for row in others)]
@@ -270,7 +270,7 @@ def _resolve(
 
 
 def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -> Day:
-    """Lay the samples of recordings onto the seconds of one UTC day; what none of them holds stays NaN."""
+    """Place the samples of recordings on the seconds of one UTC day; NaN where there is none."""
     axis, source = recordings[0].h_axis_deg, "file"
     if np.isnan(axis):
         axis, source = main_field(station, day).declination_deg, "main field"
@@ -278,7 +278,7 @@ def cut_day(recordings: list[Recording], station: Station, day: np.datetime64) -
 
 
 def station_of(recording: Recording, path: Path, archive: Path, stations: dict[str, Station]) -> Station:
-    """Find the station by the file's own code, else by its folder; the two must not contradict each other.
+    """Return the station by the code in the file, else by its folder; the two must not contradict each other.
 
     Raises:
         DataError: ``unknown_station`` or ``name_mismatch``.
@@ -286,21 +286,21 @@ def station_of(recording: Recording, path: Path, archive: Path, stations: dict[s
     folder = folder_of(path, archive)
     code = recording.station or folder
     if not code:
-        raise DataError(f"{path.name}: names no station, and lies in no <STATION> folder.", "unknown_station")
+        raise DataError(f"{path.name}: without station code, and not in a <STATION> folder.", "unknown_station")
     if recording.station and folder in stations and folder != recording.station:
-        raise DataError(f"{path.name}: the file says {recording.station}, its folder {folder}.", "name_mismatch")
+        raise DataError(f"{path.name}: station {recording.station}, but in folder {folder}.", "name_mismatch")
     if code not in stations:
         raise DataError(f"{path.name}: station {code} is not in the station file. Add it there.", "unknown_station")
     return stations[code]
 
 
 def folder_of(path: Path, archive: Path) -> str:
-    """Name of the folder right below the archive that holds a file, upper case; "" for a file at the top."""
+    """Return the name of the folder of a file right below the archive, upper case; "" for a file at the top."""
     return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
 
 
 def compare_position(recording: Recording, station: Station, path: Path) -> tuple[float, str]:
-    """Distance of a file's own position from the station list's, degrees (NaN: it has none); a sentence where large."""
+    """Return the distance of a position in a file from the listed one, degrees (NaN: none); a sentence if large."""
     longitude = (recording.longitude_deg - station.longitude_deg + 180) % 360 - 180
     error_deg = float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
     if error_deg > POSITION_TOLERANCE_DEG:

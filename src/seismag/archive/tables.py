@@ -1,4 +1,4 @@
-"""Text tables as people write them: compressed or not, with a byte-order mark, any separator, stray columns."""
+"""Text tables as users write them: compressed or not, with a byte-order mark, any separator, stray columns."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class TextTable:
     """Delimited text: ``columns`` in lower case with underscores, ``rows`` as stripped text.
 
     Attributes:
-        columns: names of the header line, for example ``kode_stasiun``, ``depth_(km)``.
+        columns: names in the header line, for example ``kode_stasiun``, ``depth_(km)``.
         rows: cells; a row can be shorter or longer than the header. Blank rows are left out.
-        lines: number of the line in the file at which each row ends.
+        lines: line in the file at which each row ends.
         decimal_comma: the delimiter is not the comma, so 1,5 is a number.
     """
 
@@ -35,7 +35,7 @@ class TextTable:
     decimal_comma: bool
 
     def find(self, *names: str) -> int | None:
-        """Give the place of the first of ``names`` that is a column, or None."""
+        """Return the index of the first of ``names`` that is a column, or None."""
         return next((self.columns.index(name) for name in names if name in self.columns), None)
 
 
@@ -43,7 +43,7 @@ def read_payload(path: Path) -> tuple[bytes, str]:
     """Read a file, unpacking gzip by content.
 
     Returns:
-        Its bytes, and the sha256 of the file as it lies on disk.
+        Its bytes, and the sha256 of the file on disk.
 
     Raises:
         DataError: missing, empty, or a damaged gzip file.
@@ -57,7 +57,7 @@ def read_payload(path: Path) -> tuple[bytes, str]:
         try:
             payload = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: damaged or cut gzip file ({error}). Copy it again from its source.") from error
+            raise DataError(f"{path}: damaged or truncated gzip file ({error}). Copy it from its source.") from error
     if not payload.strip(b"\xef\xbb\xbf \t\r\n"):  # the first three: a byte-order mark alone
         raise DataError(f"{path}: the file is empty. Copy it again from its source.", "empty_file")
     return payload, hashlib.sha256(raw).hexdigest()
@@ -77,17 +77,17 @@ def decode_text(payload: bytes, path: Path) -> str:
             f"Save it as CSV in UTF-8."
         ) from error
     if "\0" in text:
-        raise DataError(f"{path}: holds NUL bytes, so this is not a text table. Save it as CSV in UTF-8.")
+        raise DataError(f"{path}: contains NUL bytes, so this is not a text table. Save it as CSV in UTF-8.")
     if text[:512].lstrip().lower().startswith(("<html", "<!doctype html")):
         raise DataError(f"{path}: this is a web page (HTML), not data. Download the file again.")
     return text
 
 
-def read_table(text: str, path: Path) -> TextTable:
+def split_text(text: str, path: Path) -> TextTable:
     """Split delimited text; the delimiter (comma, semicolon or tab) is the commonest in the header line.
 
     Raises:
-        DataError: no header, or a quotation mark that never closes.
+        DataError: no header, or an unclosed quotation mark.
     """
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=header.count)
@@ -102,6 +102,6 @@ def read_table(text: str, path: Path) -> TextTable:
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num}: not readable as CSV ({error}).") from error
     if not rows:
-        raise DataError(f"{path}: holds no row. Copy it again from its source.", "empty_file")
+        raise DataError(f"{path}: contains no row. Copy it again from its source.", "empty_file")
     columns = [re.sub(r"\s+", "_", name.lower()) for name in rows[0]]
     return TextTable(columns, rows[1:], lines[1:], delimiter != ",")

@@ -142,9 +142,9 @@ def inspect(
 
     spec = load_config(config, overrides).data
     if plot is not None:
-        from seismag.archive.figure import require_ending
+        from seismag.archive.figure import require_figure_ending
 
-        require_ending(plot)
+        require_figure_ending(plot)
     is_archive = path.is_dir() and not is_store(path)
     if (station is not None or day is not None) and (plot is None or not is_archive):
         raise UsageError("--station and --day choose the day of an archive that --plot draws.")

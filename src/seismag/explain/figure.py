@@ -21,7 +21,7 @@ from seismag.domain import COMPONENTS
 from seismag.explain.compute import ExplainedWindow, Explanation
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
 from seismag.spectrogram.bands import BAND_LABELS
-from seismag.windows.export import DB_LIMITS
+from seismag.windows.export import IMAGE_DB_LIMITS
 
 PAGE_IN = 7.1
 WINDOW_DPI = 120  # of one picture; a study has tens of them, and the page holds all
@@ -38,7 +38,7 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
     """Draw the power of H, D and Z beside the attribution of both tasks, over UTC and mHz."""
     facts, document = window.facts, explanation.document
     x, y = _hours(explanation, facts["start_utc"]), _edges(explanation.frequency_hz * 1000, explanation.log_rows)
-    limits = DAY_LIMITS if explanation.log_rows else DB_LIMITS
+    limits = DAY_LIMITS if explanation.log_rows else IMAGE_DB_LIMITS
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_IN, 4.6))
         FigureCanvasAgg(figure)

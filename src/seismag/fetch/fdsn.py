@@ -22,12 +22,12 @@ def download_catalog(
     min_magnitude: float = 4.0,
     timeout_s: float = 120.0,
 ) -> Path:
-    """Ask an FDSN event service for ``[start_utc, end_utc)`` and write its answer as QuakeML.
+    """Request ``[start_utc, end_utc)`` from an FDSN event service and write the answer as QuakeML.
 
-    The file appears only when the whole answer has arrived; ``read_catalogs`` reads it.
+    The file appears only when the answer is complete; ``read_catalogs`` reads it.
 
     Args:
-        service: a base URL (``https://earthquake.usgs.gov``) or a name that ObsPy knows (``USGS``, ``GFZ``).
+        service: a base URL (``https://earthquake.usgs.gov``) or a name in ObsPy (``USGS``, ``GFZ``).
         start_utc: ISO 8601, UTC, for example ``2022-01-01``.
         end_utc: likewise.
         path: file to write; an existing one is replaced.
@@ -36,8 +36,8 @@ def download_catalog(
         timeout_s: for each request.
 
     Raises:
-        DataError: ObsPy is missing, a time or the service's name is wrong, the service cannot be reached,
-            refuses, has no event, or answers with something else than QuakeML.
+        DataError: ObsPy is missing, a time or the name of the service is wrong, the service cannot be reached, refuses,
+            has no event, or does not answer in QuakeML.
     """
     try:
         from obspy import UTCDateTime
@@ -45,13 +45,13 @@ def download_catalog(
         from obspy.clients.fdsn.header import FDSNException
     except ImportError as error:
         raise DataError('Downloading a catalogue needs ObsPy. Run: pip install "seismag[obspy]"') from error
-    asked = f"{service}: events {start_utc} .. {end_utc}, M >= {min_magnitude:g}"
+    request = f"{service}: events {start_utc} .. {end_utc}, M >= {min_magnitude:g}"
     try:
         start, end = UTCDateTime(start_utc), UTCDateTime(end_utc)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{asked}: not a time ({error}). Write it as 2022-01-31 or 2022-01-31T06:00:00.") from error
+        raise DataError(f"{request}: not a time ({error}). Write it as 2022-01-31 or 2022-01-31T06:00:00.") from error
     if not start < end:
-        raise DataError(f"{asked}: the start is not before the end. Swap them.")
+        raise DataError(f"{request}: the start is not before the end. Swap them.")
     answer = io.BytesIO()
     try:
         client = Client(service, timeout=timeout_s, _discover_services=False)
@@ -59,21 +59,21 @@ def download_catalog(
             starttime=start, endtime=end, minmagnitude=min_magnitude, filename=answer, **_box_query(region)
         )
     except FDSNException as error:
-        raise DataError(f"{asked}: {_explain(error)}") from error
+        raise DataError(f"{request}: {_explain(error)}") from error
     except ValueError as error:  # ObsPy: unknown name of a provider, or not a URL
         raise DataError(
-            f"{asked}: {' '.join(str(error).split()).rstrip('.')}. Give the base URL of the service."
+            f"{request}: {' '.join(str(error).split()).rstrip('.')}. Give the base URL of the service."
         ) from error
     except (OSError, EOFError, HTTPException) as error:
-        raise DataError(f"{asked}: the answer broke off ({error}). Try again, or ask for a shorter time.") from error
-    _store(answer.getvalue(), Path(path), asked)
+        raise DataError(f"{request}: the answer broke off ({error}). Try again, or request a shorter time.") from error
+    _store(answer.getvalue(), Path(path), request)
     return Path(path)
 
 
-def _store(answer: bytes, path: Path, asked: str) -> None:
+def _store(answer: bytes, path: Path, request: str) -> None:
     if b"quakeml" not in answer[:4096].lower():
         raise DataError(
-            f"{asked}: the answer is not QuakeML, it begins with {answer[:40]!r}. Check the address of the service."
+            f"{request}: the answer is not QuakeML, it begins with {answer[:40]!r}. Check the address of the service."
         )
     part = Path(f"{path}.part")
     try:
@@ -95,10 +95,10 @@ def _box_query(region: BoundingBox | None) -> dict[str, float]:
 
 
 def _explain(error: Any) -> str:
-    """Say what went wrong and the way out, by the service's HTTP status."""
+    """Describe an error and its remedy by the HTTP status."""
     said = " ".join(str(error).split())[:300]
     if error.status_code == 204:
-        return "the service has no such event. Ask for a longer time, a larger region or a smaller magnitude."
+        return "the service has no such event. Request a longer time, a larger region or a smaller magnitude."
     if error.status_code == 413 or (error.status_code == 400 and "exceed" in said.lower()):
         return f"too many events for one request ({said}). Download shorter pieces of time; several files can be read."
     if error.status_code == 400:
@@ -106,5 +106,5 @@ def _explain(error: Any) -> str:
     if error.status_code is not None and error.status_code >= 500:
         return f"the service failed with status {error.status_code} ({said}). Try again later."
     if "timed out" in said.lower():
-        return "no answer in time. Ask for less, raise timeout_s, or try again later."
+        return "no answer in time. Request less, raise timeout_s, or try again later."
     return f"no answer from the service ({said}). Check its address, and that this machine is online."

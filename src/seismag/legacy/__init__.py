@@ -1,7 +1,4 @@
-"""The earlier system's data set, pictures and a metadata table, as a store that says so.
-
-``prepare_legacy`` is the door; ``metadata`` reads the tables, ``faults`` judges their rows, ``pictures`` the files.
-"""
+"""Import of data sets (pictures and metadata tables) and model weights of earlier systems."""
 
 from seismag.legacy.pictures import PreparedImages, prepare_legacy
 

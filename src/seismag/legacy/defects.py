@@ -1,4 +1,4 @@
-"""What is wrong with rows of the earlier metadata tables: one reason and one sentence a row."""
+"""Defects of rows in metadata tables of earlier systems: one reason and one sentence for each row."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from seismag.domain import MINIMUM_MAGNITUDE, azimuth_classes, magnitude_classes
 from seismag.legacy.metadata import name_facts, numbers
 
 AUGMENTED, CORRUPTED, IDENTICAL = "augmented_copy", "corrupted_azimuth", "identical_image"
-# An azimuth cannot follow the magnitude: chance reaches neither the rank correlation nor its probability.
+# Azimuth and magnitude are independent: a rank correlation as large and as improbable as this is no chance.
 FOLLOWS_WINDOWS, FOLLOWS_RHO, FOLLOWS_P = 12, 0.8, 1e-4
-CONSTANT_WINDOWS = 5  # event windows of one azimuth to the last digit, at two stations or more
+CONSTANT_WINDOWS = 5  # event windows with identical azimuth at two stations or more
 
 
 def row_defects(rows: pd.DataFrame) -> pd.DataFrame:
-    """Find rows that cannot be used whatever is allowed: the first reason of each.
+    """Find rows that can never be used, with the first reason of each.
 
     Args:
         rows: of ``read_metadata``.
@@ -25,39 +25,39 @@ def row_defects(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         reason, detail; None where there is none; index as ``rows``.
     """
-    faults = pd.DataFrame({"reason": None, "detail": None}, index=rows.index, dtype=object)
+    defects = pd.DataFrame({"reason": None, "detail": None}, index=rows.index, dtype=object)
 
     def mark(where: NDArray[np.bool_] | pd.Series, reason: str, detail: list[str] | str) -> None:
-        new = np.asarray(where, dtype=bool) & faults["reason"].isna().to_numpy()
+        new = np.asarray(where, dtype=bool) & defects["reason"].isna().to_numpy()
         sentences = np.full(len(rows), detail, dtype=object) if isinstance(detail, str) else np.array(detail, object)
-        faults.loc[new, "reason"] = reason
-        faults.loc[new, "detail"] = sentences[new]
+        defects.loc[new, "reason"] = reason
+        defects.loc[new, "detail"] = sentences[new]
 
     mark(rows.assign(paths=rows["paths"].map(tuple)).drop(columns="table").duplicated(), "repeated_row",
-         "the same row stands in the tables before")  # fmt: skip
-    mark(rows["station"].isna(), "no_station", "the row names no station")
+         "repeats an earlier row")  # fmt: skip
+    mark(rows["station"].isna(), "no_station", "the row has no station")
     mark(rows["start_utc"].isna(), "bad_time", "date or hour is missing or cannot be read")
-    mark(rows["name"].isna(), "no_file_name", "the row names no picture")
-    once = faults["reason"].isna()
+    mark(rows["name"].isna(), "no_file_name", "the row has no picture")
+    once = defects["reason"].isna()
     twice = rows.loc[once, "paths"].map(tuple).duplicated(keep=False).reindex(rows.index, fill_value=False)
-    mark(twice, "contradicting_rows", "another row names the same picture and says something else")
+    mark(twice, "contradicting_rows", "another row has the same picture with other values")
     no_class = rows["magnitude_class"].isna() | rows["azimuth_class"].isna()
     mark(no_class, "class_missing", "the row lacks a class")
     normal = (rows["magnitude_class"] == "Normal").to_numpy()
     mark(normal != (rows["azimuth_class"] == "Normal").to_numpy(), "contradicting_classes",
          [f"magnitude class {m}, azimuth class {a}" for m, a in zip(rows["magnitude_class"], rows["azimuth_class"],
                                                                     strict=True)])  # fmt: skip
-    mark(*_magnitude_faults(rows, normal))
-    mark(*_name_faults(rows))
-    return faults
+    mark(*_magnitude_defects(rows, normal))
+    mark(*_name_defects(rows))
+    return defects
 
 
 def azimuth_defects(rows: pd.DataFrame) -> pd.Series:
-    """Say for each row why its azimuth cannot be a direction to an epicentre; None: nothing speaks against it.
+    """Return for each row why its azimuth cannot be a direction to an epicentre; None where it can.
 
-    Rows by themselves: Normal with an azimuth; an event without one in degrees, outside 0 to 360, or of another class
-    than its degrees. Rows together: one azimuth for every event; an azimuth that follows the magnitude, which is how
-    another column (a distance, an index) shows that stands in its place.
+    Single rows: Normal with an azimuth; an event without degrees, outside 0 to 360, or with a class that contradicts
+    the degrees. All rows: one azimuth for every event; an azimuth correlated with the magnitude, a sign of another
+    column (a distance, an index) in its place.
 
     Args:
         rows: of ``read_metadata``, usable by ``row_defects``.
@@ -65,18 +65,18 @@ def azimuth_defects(rows: pd.DataFrame) -> pd.Series:
     text = rows["azimuth_text"]
     degrees = numbers(text)
     normal = (rows["magnitude_class"] == "Normal").to_numpy()
-    faults = pd.Series([None] * len(rows), index=rows.index, dtype=object)
+    defects = pd.Series([None] * len(rows), index=rows.index, dtype=object)
 
     def mark(where: NDArray[np.bool_] | pd.Series, sentences: list[str] | str) -> None:
-        new = np.asarray(where, dtype=bool) & faults.isna().to_numpy()
+        new = np.asarray(where, dtype=bool) & defects.isna().to_numpy()
         detail = np.full(len(rows), sentences, object) if isinstance(sentences, str) else np.array(sentences, object)
-        faults[new] = detail[new]
+        defects[new] = detail[new]
 
     mark(normal & degrees.notna(), [f"Normal, but azimuth {value}" for value in text])
     mark(~normal & text.isna(), "no azimuth in degrees, so the class cannot be checked")
-    mark(~normal & degrees.isna(), [f"azimuth {value!r} is no number" for value in text])
+    mark(~normal & degrees.isna(), [f"azimuth {value!r} is not a number" for value in text])
     mark(~normal & ~degrees.between(0, 360), [f"azimuth {value} lies outside 0 to 360 degrees" for value in text])
-    sound = ~normal & faults.isna().to_numpy()
+    sound = ~normal & defects.isna().to_numpy()
     classes = np.full(len(rows), "", dtype=object)
     classes[sound] = azimuth_classes(degrees.to_numpy()[sound])
     mark(sound & (classes != rows["azimuth_class"].to_numpy()), [
@@ -86,7 +86,7 @@ def azimuth_defects(rows: pd.DataFrame) -> pd.Series:
     events = rows.assign(degrees=degrees, magnitude=numbers(rows["magnitude_text"]))[~normal & degrees.notna()]
     for where, sentence in (_constant(events), *_following(events)):
         mark(rows.index.isin(where), sentence)
-    return faults
+    return defects
 
 
 def _constant(events: pd.DataFrame) -> tuple[pd.Index, str]:
@@ -101,10 +101,10 @@ def _constant(events: pd.DataFrame) -> tuple[pd.Index, str]:
 
 
 def _following(events: pd.DataFrame) -> list[tuple[pd.Index, str]]:
-    """Find sets of rows whose azimuth follows the magnitude: those with decimals, the whole numbers, or all.
+    """Find sets of rows whose azimuth is correlated with the magnitude: those with decimals, whole numbers, or all.
 
-    A set is judged by its windows, copies counted once. Rows of its dates and its range of values are taken with it:
-    a value like 5.0 of the same origin shows no decimals.
+    The test uses windows, copies counted once. Rows in the same range of dates and values belong to the set: a value
+    like 5.0 of the same origin has no decimals.
     """
     found = []
     whole = (events["degrees"] % 1 == 0).to_numpy()
@@ -122,14 +122,14 @@ def _following(events: pd.DataFrame) -> list[tuple[pd.Index, str]]:
             days.min(), days.max()
         )
         sentence = (
-            f"the azimuths {kind + ' ' if kind else ''}({low:g} to {high:g}) follow the magnitude (rank correlation "
-            f"{test.statistic:.2f}, {len(windows)} windows): another quantity in the column azimuth"
+            f"the azimuths {kind + ' ' if kind else ''}({low:g} to {high:g}) are correlated with the magnitude "
+            f"(rank correlation {test.statistic:.2f}, {len(windows)} windows): another quantity in the column azimuth"
         )
         found.append((events.index[of_kind], sentence))
     return found
 
 
-def _magnitude_faults(rows: pd.DataFrame, normal: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str, list[str]]:
+def _magnitude_defects(rows: pd.DataFrame, normal: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str, list[str]]:
     magnitude = numbers(rows["magnitude_text"]).to_numpy()
     classes = np.full(len(rows), "below 4", dtype=object)
     binned = magnitude >= MINIMUM_MAGNITUDE
@@ -143,8 +143,8 @@ def _magnitude_faults(rows: pd.DataFrame, normal: NDArray[np.bool_]) -> tuple[ND
     return wrong, "contradicting_magnitude", details
 
 
-def _name_faults(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], str, list[str]]:
-    """Rows whose picture is named, in the earlier system's form, for another station or time."""
+def _name_defects(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], str, list[str]]:
+    """Rows whose picture has the name of another station or time."""
     details = []
     for name, station, start in zip(rows["name"], rows["station"], rows["start_utc"], strict=True):
         stated = name_facts(str(name))
@@ -152,5 +152,5 @@ def _name_faults(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], str, list[str]]
         if stated is None or here is None or (stated[:2] == here[:2] and stated[2] in (None, here[2])):
             details.append("")
         else:
-            details.append(f"the row says {here[0]} {here[1]} {here[2]:02d} h, the name {name}")
+            details.append(f"{here[0]} {here[1]} {here[2]:02d} h in the row, {name} in the file name")
     return np.array([text != "" for text in details], dtype=bool), "name_mismatch", details

@@ -1,4 +1,4 @@
-"""The metadata tables of the earlier data set: columns under their many names, one row a picture."""
+"""Reads the metadata tables of earlier data sets: columns under several names, one row for each picture."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from seismag.archive.tables import TextTable, decode_text, read_payload, read_table
+from seismag.archive.tables import TextTable, decode_text, read_payload, split_text
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 
-# The first name is that of the published tables; several may stand in one table, then the first one filled counts.
+# The first name is that of the published tables; of several in one table the first filled one counts.
 SYNONYMS = {
     "station": ("station", "station_code", "kode_stasiun", "stasiun", "sta"),
     "date": ("date", "tanggal", "event_date", "start_utc"),
@@ -44,9 +44,9 @@ def read_metadata(source: Path) -> tuple[pd.DataFrame, Path, dict[str, str]]:
         source: a folder (tables at its top or one level below), or one table.
 
     Returns:
-        The rows, one a picture, in the order of the tables: station, start_utc, seconds (NaT, NaN where unreadable or
-        not stated), azimuth_text, magnitude_text, azimuth_class, magnitude_class (text, None where empty), kp, paths
-        (list), name, augmented (how the row says so, else None), table; the folder; the sum of each table.
+        The rows, one for each picture, in the order of the tables: station, start_utc, seconds (NaT, NaN where not
+        readable), azimuth_text, magnitude_text, azimuth_class, magnitude_class (text, None where empty), kp, paths
+        (list), name, augmented (the entry that marks a copy, else None), table; the folder; the checksum of each table.
 
     Raises:
         DataError: no table with the columns needed, a damaged table, or an unknown class.
@@ -58,7 +58,7 @@ def read_metadata(source: Path) -> tuple[pd.DataFrame, Path, dict[str, str]]:
     parts, sums, lacking = [], {}, []
     for file in files:
         payload, sha256 = read_payload(file)
-        table = read_table(decode_text(payload, file), file)
+        table = split_text(decode_text(payload, file), file)
         missing = [name for name in _REQUIRED if table.find(*SYNONYMS[name]) is None]
         missing += ["filename"] if table.find(*PATHS) is None else []
         if missing:
@@ -77,7 +77,7 @@ def read_metadata(source: Path) -> tuple[pd.DataFrame, Path, dict[str, str]]:
 
 
 def name_facts(name: str) -> tuple[str, str, int | None] | None:
-    """Give station, date (YYYY-MM-DD) and hour that a picture's name states; None: it has another form."""
+    """Return station, date (YYYY-MM-DD) and hour in the name of a picture; None where it has another form."""
     match = _NAME.match(name)
     if match is None:
         return None
@@ -86,7 +86,7 @@ def name_facts(name: str) -> tuple[str, str, int | None] | None:
 
 
 def numbers(text: pd.Series) -> pd.Series:
-    """Numbers of a text column; NaN where there is none."""
+    """Convert a text column to numbers; NaN where there is none."""
     return pd.to_numeric(text, errors="coerce").astype(float)
 
 
@@ -95,7 +95,7 @@ def _rows(table: TextTable, name: str) -> pd.DataFrame:
     cells = pd.DataFrame([(row + [""] * width)[:width] for row in table.rows], columns=range(width), dtype=object)
 
     def column(*names: str) -> pd.Series:
-        """First filled cell among the columns of these names; None where all are empty."""
+        """Return the first filled cell among these columns; None where all are empty."""
         result = pd.Series([None] * len(cells), dtype=object)
         for place in [table.columns.index(entry) for entry in names if entry in table.columns]:
             filled = cells[place].where(~cells[place].str.lower().isin(_MISSING), None)
@@ -126,7 +126,7 @@ def _rows(table: TextTable, name: str) -> pd.DataFrame:
 
 
 def _start(date: pd.Series, hour: pd.Series) -> pd.Series:
-    """Start of the window; NaT where date or hour cannot be read. Without an hour: that of the date, else 0."""
+    """Start of the window; NaT where date or hour cannot be read. Without an hour, that of the date, or 0."""
     text = date.str.replace(r"^(\d{4})(\d{2})(\d{2})$", r"\1-\2-\3", regex=True)
     day = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
     hours = numbers(hour)
@@ -140,7 +140,7 @@ def _clean(paths: tuple[str | None, ...]) -> list[str]:
 
 
 def _augmentation(stated: dict[str, str | None], paths: list[str]) -> str | None:
-    """Say how a row tells that it is an augmented copy; None: it does not."""
+    """Return the entry that marks a row as an augmented copy; None where there is none."""
     for column, value in stated.items():
         if value is None or value.lower() in _NOT_AUGMENTED:
             continue

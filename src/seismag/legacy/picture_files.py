@@ -1,4 +1,4 @@
-"""The picture files of the earlier data set: finding, checking, reading."""
+"""Finds, checks and reads the pictures of earlier data sets."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from PIL import Image
 
 from seismag.parallel import Progress, silent
 
-_FAULT_COLUMNS = ["path", "sha256", "height", "width", "reason", "detail"]
+_PICTURE_COLUMNS = ["path", "sha256", "height", "width", "reason", "detail"]
 
 
 def survey_pictures(rows: pd.DataFrame, folder: Path, progress: Progress = silent) -> pd.DataFrame:
-    """Find the picture of each row and check that it is whole, PNG, RGB and of the commonest size.
+    """Find the picture of each row and check that it is complete, PNG, RGB and of the commonest size.
 
     Args:
-        rows: ``paths`` names the candidates, relative to ``folder``; where none exists the name is looked up anywhere
-            below it.
-        folder: of the data set; nothing outside it is read.
+        rows: ``paths`` are the candidates, relative to ``folder``; where none exists, the name is searched below it.
+        folder: of the data set; no file outside is read.
         progress: called with stage, done, total.
 
     Returns:
-        path (relative), sha256, height, width, reason, detail (None where nothing is wrong); index as ``rows``.
+        path (relative), sha256, height, width, reason, detail (None where there is no defect); index as ``rows``.
     """
     by_name: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
@@ -36,7 +35,7 @@ def survey_pictures(rows: pd.DataFrame, folder: Path, progress: Progress = silen
     for number, paths in enumerate(rows["paths"], start=1):
         found.append(_survey_picture(paths, folder, by_name))
         progress("pictures", number, len(rows))
-    table = pd.DataFrame(found, columns=_FAULT_COLUMNS, index=rows.index, dtype=object)
+    table = pd.DataFrame(found, columns=_PICTURE_COLUMNS, index=rows.index, dtype=object)
     sizes = table.loc[table["reason"].isna(), ["height", "width"]].value_counts()
     if len(sizes) > 1:
         height, width = sizes.index[0]
@@ -50,7 +49,7 @@ def survey_pictures(rows: pd.DataFrame, folder: Path, progress: Progress = silen
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture that ``survey_pictures`` found in order: (3, height, width), row 0 at the top."""
+    """Read a picture without defect: (3, height, width), row 0 at the top."""
     with Image.open(path) as image:
         return np.ascontiguousarray(np.asarray(image)[..., :3].transpose(2, 0, 1))
 
@@ -69,7 +68,7 @@ def _survey_picture(paths: list[str], folder: Path, by_name: dict[str, list[Path
             mode, (width, height) = image.mode, image.size
             if mode != "RGB" and not (mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)):
                 return relative, None, None, None, "wrong_mode", f"mode {mode}, not RGB (or RGBA without transparency)"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's ways to refuse
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # raised by Pillow
         return relative, None, None, None, "unreadable_image", str(error) or type(error).__name__
     return relative, hashlib.sha256(content).hexdigest(), height, width, None, None
 
@@ -84,5 +83,5 @@ def _find(paths: list[str], folder: Path, by_name: dict[str, list[Path]]) -> tup
         return named[0], ""
     if named:
         places = ", ".join(str(path.relative_to(folder).parent) for path in named[:3])
-        return None, f"{Path(paths[0]).name} lies in {len(named)} folders ({places}); the row does not say in which"
-    return None, f"{paths[0]} is not there, nor a picture of this name anywhere in the data set"
+        return None, f"{Path(paths[0]).name} lies in {len(named)} folders ({places}); the row does not name one"
+    return None, f"{paths[0]} does not exist, nor a picture of this name anywhere in the data set"

@@ -1,6 +1,6 @@
-"""From the earlier image data set to a store: read, judge, write.
+"""``seismag legacy pictures``: from an image data set of an earlier system to a store.
 
-The pictures are not power: their scale and axes are unknown, so the store says ``legacy_image`` wherever a model looks.
+The pictures are not power: scale and axes are unknown, so the store is marked ``legacy_image``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from seismag.legacy.picture_files import read_picture, survey_pictures
 from seismag.parallel import Progress, silent
 from seismag.windows import store as stores
 
-WINDOW_H = 6  # where the table does not say, as the earlier system's description does
-HORIZON_H = 24  # an event is known by its day, so windows of a station within a day of another may share it
-GROUP_RULE = (
+_WINDOW_H = 6  # where the table has none, from the description of the earlier system
+_HORIZON_H = 24  # an event is known by its day only, so windows of a station within a day may have the same event
+_GROUP_RULE = (
     "UTC date across stations (the earlier tables know no event, and one earthquake is recorded by several stations); "
     "dates that share a picture are one group"
 )
@@ -44,7 +44,7 @@ _NOT_STATED = {
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """What ``prepare_legacy`` did, for its summary."""
+    """The result of ``prepare_legacy``."""
 
     store: Path
     dataset_id: str
@@ -58,7 +58,7 @@ class PreparedImages:
         return {**asdict(self), "store": str(self.store), "origin": stores.LEGACY_IMAGE}
 
     def describe(self) -> str:
-        """Lines for a terminal: what was made, what was refused and why, what to watch."""
+        """Return lines for a terminal."""
         counts = ", ".join(f"{self.classes[name]} {name}" for name in MAGNITUDE_CLASSES if name in self.classes)
         refused = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items()) or "none"
         return "\n".join(
@@ -80,27 +80,27 @@ def prepare_legacy(
     allow_corrupted_azimuth: bool = False,
     progress: Progress = silent,
 ) -> PreparedImages:
-    """Make a store of the pictures whose rows can be believed.
+    """Make a store of the pictures whose rows have no defect.
 
     Args:
         source: folder of the data set, or one of its metadata tables.
-        out: a new folder; one that holds the finished store of the same rows and pictures is left as it is.
+        out: a new folder; a finished store of the same rows and pictures is not changed.
         allow_augmented: keep augmented and byte-identical copies, marked in the column ``augmented``.
-        allow_corrupted_azimuth: keep rows of corrupted azimuth, marked in ``azimuth_defect``.
+        allow_corrupted_azimuth: keep rows of corrupted azimuth, marked in ``azimuth_fault``.
         progress: called with stage, done, total.
 
     Raises:
-        UsageError: ``out`` holds something else.
+        UsageError: ``out`` contains something else.
         DataError: no metadata table, an unknown class, or no row that can be used.
     """
     out = out.resolve()
     rows, folder, sums = read_metadata(source)
-    rows, faults = _evaluate(rows, folder, allow_augmented, allow_corrupted_azimuth, progress)
-    warnings = _warnings(rows, faults, allow_augmented, allow_corrupted_azimuth)
-    rejected = _rejected(rows, faults)
-    samples = _samples(rows[faults["reason"].isna()].reset_index(drop=True))
+    rows, defects = _evaluate(rows, folder, allow_augmented, allow_corrupted_azimuth, progress)
+    warnings = _warnings(rows, defects, allow_augmented, allow_corrupted_azimuth)
+    rejected = _rejected(rows, defects)
+    samples = _samples(rows[defects["reason"].isna()].reset_index(drop=True))
     if samples.empty:
-        found = ", ".join(f"{count} {reason}" for reason, count in faults["reason"].value_counts().items())
+        found = ", ".join(f"{count} {reason}" for reason, count in defects["reason"].value_counts().items())
         raise DataError(" ".join([f"{source}: no row can be used ({found}).", *warnings]))
     attributes = _attributes(samples, rows, sums, allow_augmented, allow_corrupted_azimuth)
     if not _is_finished(out, attributes["fingerprint"]):
@@ -121,35 +121,35 @@ def prepare_legacy(
 def _evaluate(
     rows: pd.DataFrame, folder: Path, allow_augmented: bool, allow_azimuth: bool, progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give the rows with what is known of their pictures, and the first reason against each (None: none)."""
-    faults = row_defects(rows)
-    sound = faults["reason"].isna()
+    """Return the rows with the properties of their pictures, and the first defect of each (None: none)."""
+    defects = row_defects(rows)
+    sound = defects["reason"].isna()
     rows["azimuth_fault"] = azimuth_defects(rows[sound]).reindex(rows.index)
     if not allow_augmented:
         copies = sound & rows["augmented"].notna()
-        faults.loc[copies, "reason"], faults.loc[copies, "detail"] = AUGMENTED, rows.loc[copies, "augmented"]
+        defects.loc[copies, "reason"], defects.loc[copies, "detail"] = AUGMENTED, rows.loc[copies, "augmented"]
     if not allow_azimuth:
-        corrupted = faults["reason"].isna() & rows["azimuth_fault"].notna()
-        faults.loc[corrupted, "reason"] = CORRUPTED
-        faults.loc[corrupted, "detail"] = rows.loc[corrupted, "azimuth_fault"]
-    left = rows[faults["reason"].isna()]
+        corrupted = defects["reason"].isna() & rows["azimuth_fault"].notna()
+        defects.loc[corrupted, "reason"] = CORRUPTED
+        defects.loc[corrupted, "detail"] = rows.loc[corrupted, "azimuth_fault"]
+    left = rows[defects["reason"].isna()]
     pictures = survey_pictures(left, folder, progress)
-    faults.update(pictures[["reason", "detail"]])
+    defects.update(pictures[["reason", "detail"]])
     rows = rows.join(pictures[["path", "sha256", "height", "width"]])
-    # copies of a picture: an original before those that are marked as augmented
-    order = rows[faults["reason"].isna()].sort_values("augmented", key=lambda c: c.notna(), kind="stable")
+    # copies of a picture: originals before those marked as augmented
+    order = rows[defects["reason"].isna()].sort_values("augmented", key=lambda c: c.notna(), kind="stable")
     first = order.drop_duplicates("sha256").set_index("sha256")["name"]
     again = order.index[order["sha256"].duplicated()]
     sentences = "the same bytes as " + rows.loc[again, "sha256"].map(first).astype(str)
     if allow_augmented:
         rows.loc[again, "augmented"] = rows.loc[again, "augmented"].fillna(sentences)
     else:
-        faults.loc[again, "reason"], faults.loc[again, "detail"] = IDENTICAL, sentences
-    return rows, faults
+        defects.loc[again, "reason"], defects.loc[again, "detail"] = IDENTICAL, sentences
+    return rows, defects
 
 
-def _warnings(rows: pd.DataFrame, faults: pd.DataFrame, allow_augmented: bool, allow_azimuth: bool) -> list[str]:
-    """Say what was refused or kept, how often, with examples, and the way out."""
+def _warnings(rows: pd.DataFrame, defects: pd.DataFrame, allow_augmented: bool, allow_azimuth: bool) -> list[str]:
+    """Describe what was refused or kept, with counts, examples and the option that changes it."""
     sentences = []
     kinds = [
         ((AUGMENTED, IDENTICAL), rows["augmented"], allow_augmented, "augmented copies",
@@ -158,10 +158,10 @@ def _warnings(rows: pd.DataFrame, faults: pd.DataFrame, allow_augmented: bool, a
          "their class is no direction to an epicentre", "--allow-corrupted-azimuth"),
     ]  # fmt: skip
     for reasons, marks, allowed, what, why, option in kinds:
-        concerned = faults["reason"].isna() & marks.notna() if allowed else faults["reason"].isin(reasons)
+        concerned = defects["reason"].isna() & marks.notna() if allowed else defects["reason"].isin(reasons)
         if not concerned.any():
             continue
-        details = marks[concerned] if allowed else faults.loc[concerned, "detail"]
+        details = marks[concerned] if allowed else defects.loc[concerned, "detail"]
         examples: dict[str, str] = {}  # one of each kind
         for name, detail in zip(rows.loc[concerned, "name"], details, strict=True):
             examples.setdefault(detail, f"{name}: {detail}")
@@ -171,12 +171,12 @@ def _warnings(rows: pd.DataFrame, faults: pd.DataFrame, allow_augmented: bool, a
     return sentences
 
 
-def _rejected(rows: pd.DataFrame, faults: pd.DataFrame) -> pd.DataFrame:
-    refused = faults["reason"].notna()
+def _rejected(rows: pd.DataFrame, defects: pd.DataFrame) -> pd.DataFrame:
+    refused = defects["reason"].notna()
     table = rows.loc[refused, ["station", "start_utc"]].assign(
         end_utc=_end(rows[refused]),
-        reason=faults.loc[refused, "reason"],
-        detail=faults.loc[refused, "detail"],
+        reason=defects.loc[refused, "reason"],
+        detail=defects.loc[refused, "detail"],
         path=rows.loc[refused, "path"].fillna(rows.loc[refused, "paths"].map(lambda paths: paths[0] if paths else "")),
         table=rows.loc[refused, "table"],
     )
@@ -189,9 +189,9 @@ def _end(rows: pd.DataFrame) -> pd.Series:
 
 
 def _window_h(rows: pd.DataFrame) -> float:
-    """Length of the windows in hours: the longest that the table states, else that of the description."""
+    """Length of the windows in hours: the longest in the table, else that of the description."""
     longest = rows["seconds"].max()
-    return float(longest) / 3600 if longest > 0 else WINDOW_H
+    return float(longest) / 3600 if longest > 0 else _WINDOW_H
 
 
 def _samples(rows: pd.DataFrame) -> pd.DataFrame:
@@ -230,7 +230,7 @@ def _samples(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _merge_days(day: pd.Series, sha256: pd.Series) -> dict[str, str]:
-    """Name the group of each day: days that share a picture are one, named by the first of them."""
+    """Assign a group to each day, named by its first day; days with a common picture are one group."""
     group = {name: name for name in sorted(day.unique())}
     for _, days in day.groupby(sha256):
         merged = {group[name] for name in days}
@@ -240,7 +240,7 @@ def _merge_days(day: pd.Series, sha256: pd.Series) -> dict[str, str]:
 
 
 def _unique(names: pd.Series) -> pd.Series:
-    """Number the names that occur again: x, x-2, x-3; never a name that is there already."""
+    """Number repeated names: x, x-2, x-3; never a name that exists already."""
     taken: set[str] = set()
     result = []
     for name in names:
@@ -269,13 +269,13 @@ def _attributes(
         "dataset_id": identity[:16],
         "fingerprint": identity,
         "origin": stores.LEGACY_IMAGE,
-        "config": {"window_h": _window_h(rows), "horizon_h": HORIZON_H},
+        "config": {"window_h": _window_h(rows), "horizon_h": _HORIZON_H},
         "preprocessing": stores.image_preprocessing(height, width),
         "components": list(stores.IMAGE_CHANNELS),
         "inputs": {"metadata": sums},
         "allow_augmented": allow_augmented,
         "allow_corrupted_azimuth": allow_azimuth,
-        "group_rule": GROUP_RULE,
+        "group_rule": _GROUP_RULE,
         "range_rule": None,
         "catalog_holes": [],
         "kp_matched": False,
@@ -283,10 +283,10 @@ def _attributes(
 
 
 def _is_finished(out: Path, fingerprint: str) -> bool:
-    """Whether ``out`` holds this very store already.
+    """Return whether ``out`` contains this store already.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: it contains something else.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -298,7 +298,7 @@ def _is_finished(out: Path, fingerprint: str) -> bool:
 
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
-    """Give a folder beside ``out`` that takes its place when the block ends without an error."""
+    """Yield a folder that replaces ``out`` when the block ends without an error."""
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         with full_disk_explained(str(out)):

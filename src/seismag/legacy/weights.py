@@ -1,6 +1,6 @@
-"""Weights of an earlier system (torchvision's ConvNeXt-Tiny with two heads) as a checkpoint of ours.
+"""``seismag legacy weights``: a checkpoint from weights of an earlier system, ConvNeXt-Tiny of torchvision, two heads.
 
-The tensors are mapped name by name; one that has no place here, or a place here that nothing fills, is an error.
+Tensors are mapped by name; a tensor without counterpart, on either side, is an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from seismag.windows.store import IMAGE_CHANNELS, LEGACY_IMAGE, image_preprocess
 
 BACKBONE = "convnext_tiny"
 IMAGE_PIXELS = 224  # height and width of the earlier pictures
-# Mean and deviation of R, G, B in levels of 0 to 1. imagenet: torchvision's own, of the pretrained weights.
+# Mean and deviation of R, G, B in levels of 0 to 1. imagenet: of the pretrained weights of torchvision.
 NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -42,16 +42,16 @@ _BLOCK = {"conv_dw": "block.0", "norm": "block.2", "mlp.fc1": "block.3", "mlp.fc
 def import_legacy(
     source: Path, out: Path, orders: Mapping[str, Sequence[str] | None], normalization: str = "imagenet"
 ) -> dict[str, Any]:
-    """Write ``out`` and its card from weights of an earlier system.
+    """Write ``out`` and its model card from weights of an earlier system.
 
     Args:
         source: a state dict of torchvision's tensor names, plain or under ``model_state_dict``, ``state_dict``, ...
         out: the checkpoint to write.
         orders: by task, the class names in the order of the head's outputs; None: the file says it.
-        normalization: ``imagenet`` or ``unit``; weights do not tell, so the card says that it was assumed.
+        normalization: ``imagenet`` or ``unit``; weights do not tell, so the model card names it as assumed.
 
     Returns:
-        The card.
+        The model card.
 
     Raises:
         UsageError: a class order is missing, or contradicts the file; an unknown normalization.
@@ -65,7 +65,7 @@ def import_legacy(
     )
     content = load_tensors(source, refusal)
     if isinstance(content, Mapping) and content.get("format") == FORMAT:
-        raise UsageError(f"{source}: is a seismag checkpoint already. Use it as it is, with its card.")
+        raise UsageError(f"{source}: is a seismag checkpoint already. Use it as it is, with its model card.")
     state = _state_dict(content, source)
     root, backbone = _map_backbone(state, source)
     heads = _map_heads(state, root, source)
@@ -87,7 +87,7 @@ def import_legacy(
 
 
 def torchvision_name(timm_name: str) -> str:
-    """Name below ``features.`` of the tensor that timm's convnext_tiny calls ``timm_name``."""
+    """Return the name below ``features.`` in torchvision of a tensor of convnext_tiny in timm."""
     if match := re.fullmatch(r"stem\.([01])\.(\w+)", timm_name):
         return f"0.{match[1]}.{match[2]}"
     if match := re.fullmatch(r"stages\.([123])\.downsample\.([01])\.(\w+)", timm_name):
@@ -104,7 +104,7 @@ def _config(**heads: Any) -> ModelConfig:
 
 
 def _state_dict(content: Any, source: Path) -> dict[str, Tensor]:
-    """Find the tensors, wherever they lie, and take wrappers off their names; the file's order is kept."""
+    """Return the tensors of a file in their order, without the wrappers of their names."""
     candidates = [content]
     if isinstance(content, Mapping):
         candidates += [content[key] for key in _STATE_KEYS if isinstance(content.get(key), Mapping)]
@@ -124,7 +124,7 @@ def _unwrapped(name: str) -> str:
 
 
 def _map_backbone(state: dict[str, Tensor], source: Path) -> tuple[str, dict[str, Tensor]]:
-    """Give the prefix of torchvision's ``features`` in the file, and the tensors of our backbone."""
+    """Return the prefix of ``features`` in the file, and the tensors of our backbone."""
     stems = [name for name, tensor in state.items() if name.endswith(_STEM) and tensor.ndim == 4]
     if not stems:
         raise SeismagError(
@@ -161,7 +161,7 @@ def _map_backbone(state: dict[str, Tensor], source: Path) -> tuple[str, dict[str
 
 
 def _map_heads(state: dict[str, Tensor], root: str, source: Path) -> dict[str, list[dict[str, Tensor]]]:
-    """Give LayerNorm, Linear, Linear of each head, as the tensors of our ``nn.Sequential`` need them."""
+    """Return LayerNorm, Linear, Linear of each head, as the tensors of our ``nn.Sequential``."""
     container = root.removesuffix("features.") if root.endswith("features.") else None
     shared: dict[str, Tensor] = {}
     imagenet = False
@@ -236,7 +236,7 @@ def _head(
 
 
 def _named(head: list[dict[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """Places in our Sequential: 0 LayerNorm, 2 Linear, 5 Linear; the others have no weights."""
+    """Indices in our Sequential: 0 LayerNorm, 2 Linear, 5 Linear; the others have no weights."""
     for place, layer in zip((0, 2, 5), head, strict=True):
         for parameter, tensor in layer.items():
             yield f"{place}.{parameter}", tensor
@@ -245,7 +245,7 @@ def _named(head: list[dict[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
 def _class_order(
     content: Any, task: str, word: str, given: Sequence[str] | None, source: Path
 ) -> tuple[list[str], str]:
-    """Give the class names in the order of a head's outputs, and who says so."""
+    """Return the class names in the order of the outputs of a head, and their source."""
     found = {tuple(order) for order in _orders_within(content, word)} if isinstance(content, Mapping) else set()
     if given is not None:
         if found and found != {tuple(given)}:
@@ -258,13 +258,13 @@ def _class_order(
         why = "does not say the order of its classes" if not found else "states several orders of its classes"
         raise UsageError(
             f"{source}: {why} of {task}. Name them in the order of the head's outputs: "
-            f"--classes-{task} {','.join(_TASKS[task][1])} (in your order; a wrong one exchanges the classes)."
+            f"--classes-{task} {','.join(_TASKS[task][1])} (in your order; a wrong one swaps the classes)."
         )
     return list(found.pop()), "from the file"
 
 
 def _orders_within(content: Mapping[Any, Any], word: str, path: str = "", depth: int = 3) -> Iterator[list[str]]:
-    """Find lists of class names, or dictionaries between names and places, under keys that name task and classes."""
+    """Find lists of class names, or dictionaries of names and indices, under keys that name task and classes."""
     for key, value in content.items():
         here = f"{path}.{key}".lower()
         names = value if isinstance(value, (list, tuple)) else []
@@ -353,7 +353,7 @@ def import_legacy_model(
         normalization: how its pictures were scaled.
 
     Returns:
-        The card, and ``file``.
+        The model card, with ``file`` and ``sha256``.
 
     Raises:
         UsageError: ``out`` exists, or has another ending.
@@ -373,7 +373,7 @@ def import_legacy_model(
 
 
 def describe_import(result: Mapping[str, Any]) -> str:
-    """Lines for a terminal: what was made, and what is not known of it."""
+    """Return lines for a terminal."""
     orders = ", ".join(f"{task} {who}" for task, who in result["class_order"].items())
     return "\n".join(
         [
@@ -393,6 +393,6 @@ def require_new_weights_file(out: Path) -> None:
         UsageError: another ending, or it exists.
     """
     if out.suffix != ".pth":
-        raise UsageError(f"--out {out}: end it in .pth; the card gets the same name with .json.")
+        raise UsageError(f"--out {out}: end it in .pth; the model card gets the same name with .json.")
     if out.exists() or card_path(out).exists():
-        raise UsageError(f"--out {out}: exists, or its card does. Choose another name, or remove both.")
+        raise UsageError(f"--out {out}: exists, or its model card does. Choose another name, or remove both.")

@@ -1,24 +1,22 @@
-"""The door to recordings: one call reads any supported file, chosen by its content.
-
-``read_recording(path)`` decompresses (.gz, .zip by content), asks each format whether the first
-bytes are its own, and hands over. A reader is a module with ``detect(head) -> bool`` and
-``read(payload, path, sha256) -> Recording``.
-"""
+"""Readers of recordings: ``read_recording`` recognises compression and format by content."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from types import ModuleType
 
 from seismag.domain import DataError
-from seismag.recordings import cdf, frg604rc, iaga2002, miniseed
+from seismag.recordings.cdf import CDF
 from seismag.recordings.compression import decompress
+from seismag.recordings.frg604rc import FRG604RC
+from seismag.recordings.iaga2002 import IAGA2002
+from seismag.recordings.miniseed import MINISEED
+from seismag.recordings.reader import Reader
 from seismag.recordings.recording import Recording
 
-__all__ = ["Recording", "decode_recording", "format_of", "is_marked", "read_recording"]
+__all__ = ["Recording", "decode_recording", "format_of", "is_marked", "read_recording", "reader_of"]
 
-FORMATS: tuple[ModuleType, ...] = (frg604rc, iaga2002, cdf, miniseed)
+FORMATS = (FRG604RC, IAGA2002, CDF, MINISEED)
 
 
 def read_recording(path: str | Path) -> Recording:
@@ -26,7 +24,7 @@ def read_recording(path: str | Path) -> Recording:
 
     Raises:
         DataError: the file is missing, empty, corrupt, of an unknown format, or contradicts
-            itself; ``reason`` holds a short word for it.
+            itself; ``reason`` is a short word for it.
     """
     path = Path(path)
     try:
@@ -37,34 +35,34 @@ def read_recording(path: str | Path) -> Recording:
 
 
 def decode_recording(raw: bytes, path: Path) -> Recording:
-    """Read one recording from the bytes of the file ``path``; for what it raises see ``read_recording``."""
+    """Read one recording from the bytes of the file ``path``; raises as ``read_recording``."""
     if not raw:
         raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from its source.", "empty_file")
     payload = decompress(raw, path)
     if not payload:
-        raise DataError(f"{path}: the archive holds an empty file. Copy it again from its source.", "empty_file")
+        raise DataError(f"{path}: the archive contains an empty file. Copy it again from its source.", "empty_file")
     sha256 = hashlib.sha256(raw).hexdigest()
-    reader = _reader_of(payload[:4096])
+    reader = reader_of(payload)
     if reader is None:
         raise DataError(f"{path}: {_describe(payload)}", "unknown_format")
-    recording: Recording = reader.read(payload, path, sha256)
-    return recording
+    return reader.read(payload, path, sha256)
 
 
 def format_of(head: bytes) -> str:
-    """Name the format of a file by the first bytes of what is packed in it; "" for none that seismag reads."""
-    reader = _reader_of(head[:4096])
-    return "" if reader is None else str(reader.NAME)
+    """Return the format of a file by its first unpacked bytes; "" for an unknown one."""
+    reader = reader_of(head)
+    return "" if reader is None else reader.name
 
 
 def is_marked(head: bytes) -> bool:
-    """Tell by the same bytes whether the file says that seismag made or changed it."""
-    reader = _reader_of(head[:4096])
-    return reader in (frg604rc, iaga2002) and bool(reader.is_marked(head))
+    """Return whether these bytes mark a file as made or changed by seismag."""
+    reader = reader_of(head)
+    return reader is not None and reader.is_marked(head)
 
 
-def _reader_of(head: bytes) -> ModuleType | None:
-    return next((reader for reader in FORMATS if reader.detect(head)), None)
+def reader_of(head: bytes) -> Reader | None:
+    """Return the reader of a file by its first unpacked bytes."""
+    return next((reader for reader in FORMATS if reader.detect(head[:4096])), None)
 
 
 def _describe(payload: bytes) -> str:

@@ -1,7 +1,7 @@
-"""Add a field to a recording and write it back: the same format, packing and bytes but for the samples changed.
+"""Add a signal to a recording and write it back with the same format, compression and bytes except changed samples.
 
-Only FRG-604RC and IAGA-2002 can be written so. A file whose samples change gets the mark of its format, from
-which ``Recording.origin`` follows; one whose samples do not change is given back as it is.
+Only FRG-604RC and IAGA-2002 can be written. A file whose samples change gets a mark, from which ``Recording.origin``
+follows; a file whose samples do not change is returned as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.domain import DataError
-from seismag.recordings import decode_recording, frg604rc, iaga2002
+from seismag.recordings import decode_recording
 from seismag.recordings.components import add_to_recorded
 from seismag.recordings.compression import decompress, pack_like
 from seismag.recordings.frg604rc import (
@@ -24,15 +24,18 @@ from seismag.recordings.frg604rc import (
     BLOCK_SAMPLES,
     COUNTS_PER_NT,
     DAY_BLOCKS,
+    FRG604RC,
     HEADER_BYTES,
+    MARK_INJECTED,
     MISSING_24BIT,
     RECORD_BYTES,
 )
+from seismag.recordings.iaga2002 import COMMENT_INJECTED, IAGA2002, parse_iaga2002
 from seismag.recordings.recording import Recording
 
-WRITABLE = (frg604rc.NAME, iaga2002.NAME)
+WRITABLE = (FRG604RC.name, IAGA2002.name)
 _TOKEN = re.compile(rb"\S+")
-_NOT_DATA = b"\r\n\t \x1a\0"  # at the end of a line, as the reader sees it
+_NOT_DATA = b"\r\n\t \x1a\0"  # at the end of a line, as in the reader
 _COMMENT_WIDTH = 69  # then comes the bar
 
 
@@ -41,9 +44,9 @@ class Changed:
     """A file to be written.
 
     Attributes:
-        raw: its bytes, packed as before.
-        recording: what a reader finds in them.
-        differs: (n,) samples that read otherwise than before.
+        raw: its bytes, compressed as before.
+        recording: as read from them.
+        differs: (n,) samples that have changed.
     """
 
     raw: bytes
@@ -52,20 +55,20 @@ class Changed:
 
 
 def add_to_file(raw: bytes, path: Path, recording: Recording, added_nt: NDArray[np.float64]) -> Changed:
-    """Add a field to the samples of a file.
+    """Add a signal to the samples of a file.
 
     Args:
-        raw: the file as it lies on disk.
+        raw: the file on disk.
         path: its name.
-        recording: what was read from it, 1 Hz; its format is one of ``WRITABLE``.
+        recording: as read from it, 1 Hz; its format is one of ``WRITABLE``.
         added_nt: (3, n) H, D, Z on the samples of ``recording``, nT.
 
     Raises:
-        DataError: a sum does not fit into its field, or what is read back is not the sum within the rounding of
-            the format.
+        DataError: a value exceeds the range of the format, or the file read back differs from recording + signal by
+            more than the rounding of the format.
     """
     payload = decompress(raw, path)
-    add = _add_to_frg604rc if recording.format == frg604rc.NAME else _add_to_iaga2002
+    add = _add_to_frg604rc if recording.format == FRG604RC.name else _add_to_iaga2002
     new, rounding_nt = add(payload, path, recording.start_utc, added_nt)
     if new == payload:
         return Changed(raw, recording, np.zeros(recording.samples, dtype=bool))
@@ -86,7 +89,7 @@ def _require_sum(
         if float(np.abs(error).max()) <= 1.01 * rounding_nt + 1e-6:
             return
     raise DataError(
-        f"{path}: nothing can be added so that the rest of the file reads as before (H axis {before.h_axis_deg:g} "
+        f"{path}: cannot be changed so that the rest of the file stays the same (H axis {before.h_axis_deg:g} "
         f"degrees, then {after.h_axis_deg:g}). Take this file out of the archive."
     )
 
@@ -94,7 +97,7 @@ def _require_sum(
 def _add_to_frg604rc(
     payload: bytes, path: Path, _start_utc: np.datetime64, added_nt: NDArray[np.float64]
 ) -> tuple[bytes, float]:
-    """Change the counts of H, D, Z; the rest stays byte for byte, but for the mark in every block's header."""
+    """Change the counts of H, D, Z, and the mark in the header of each block; all other bytes stay."""
     data = bytearray(payload)
     n = len(payload) // BLOCK_BYTES
     blocks = np.frombuffer(data, np.uint8, count=n * BLOCK_BYTES).reshape(n, BLOCK_BYTES)
@@ -109,18 +112,18 @@ def _add_to_frg604rc(
         return payload, 0.0
     sums = counts + steps
     if np.any((np.abs(sums) >= MISSING_24BIT) & (steps != 0)):
-        raise DataError(f"{path}: the sum exceeds ±{(MISSING_24BIT - 1) / COUNTS_PER_NT} nT, the limit of 24 bits.")
+        raise DataError(f"{path}: a value exceeds ±{(MISSING_24BIT - 1) / COUNTS_PER_NT} nT, the limit of 24 bits.")
     new = np.ascontiguousarray(sums, "<i4").view(np.uint8).reshape(n, BLOCK_SAMPLES, 3, 4)[..., :3]
     blocks[:, HEADER_BYTES:].reshape(n, BLOCK_SAMPLES, RECORD_BYTES)[..., :9] = new.reshape(n, BLOCK_SAMPLES, 9)
-    blocks[:, 10:18] = np.frombuffer(frg604rc.MARK_INJECTED, np.uint8)
+    blocks[:, 10:18] = np.frombuffer(MARK_INJECTED, np.uint8)
     return bytes(data), 0.5 / COUNTS_PER_NT
 
 
 def _add_to_iaga2002(
     payload: bytes, path: Path, start_utc: np.datetime64, added_nt: NDArray[np.float64]
 ) -> tuple[bytes, float]:
-    """Change the numbers of the field, with their decimals and places; the header gets one more comment."""
-    parts = iaga2002.parse(payload, str(path), [])
+    """Change the numbers, with their decimals and positions; the header gets one more comment."""
+    parts = parse_iaga2002(payload, str(path), [])
     recorded = dict(zip(parts.letters, parts.table.values, strict=True))
     at = (parts.table.times_ms - start_utc.astype("datetime64[ms]").astype(np.int64)) // 1000
     added = added_nt[:, at]
@@ -140,16 +143,16 @@ def _add_to_iaga2002(
     units_nt = _units_nt(recorded, parts.scale.degrees_per_unit, set(sums))
     rounding_nt = sum(
         0.5 * 10.0 ** -decimals[column] * units_nt.get(parts.letters[column], 1.0) for column in columns
-    )  # of the worst sum; each component rounds by less
+    )  # of the largest error; each component rounds by less
     head = payload[: parts.names_at]
-    if not iaga2002.is_marked(head):
+    if not IAGA2002.is_marked(head):
         newline = b"\r\n" if head.endswith(b"\r\n") else b"\n"
-        head += (b" # " + iaga2002.MARK_INJECTED).ljust(_COMMENT_WIDTH) + b"|" + newline
+        head += (b" # " + COMMENT_INJECTED).ljust(_COMMENT_WIDTH) + b"|" + newline
     return head + payload[parts.names_at : parts.table_at] + table, rounding_nt
 
 
 def _with_numbers(line: bytes, columns: int, numbers: dict[int, float], decimals: dict[int, int]) -> bytes:
-    """Replace numbers of a line, each with its decimals and its last character where it was; notes the fewest."""
+    """Replace numbers of a line with the same decimals and alignment; updates the fewest ``decimals``."""
     tokens = list(_TOKEN.finditer(line.rstrip(_NOT_DATA)))[-columns - 1 :]
     pieces = [line[: tokens[0].end()]]
     for column, (before, token) in enumerate(pairwise(tokens)):
@@ -165,7 +168,7 @@ def _with_numbers(line: bytes, columns: int, numbers: dict[int, float], decimals
 
 
 def _units_nt(recorded: dict[str, NDArray[np.float64]], degrees_per_unit: float, letters: set[str]) -> dict[str, float]:
-    """Size in nT of a unit of D where it is an angle; every other element is in nT."""
+    """Size in nT of a unit of D where it is an angle; all other elements are in nT."""
     if "D" not in letters or np.isnan(degrees_per_unit):
         return {}
     return {"D": float(np.radians(degrees_per_unit) * np.nanmax(np.abs(recorded["H"])))}

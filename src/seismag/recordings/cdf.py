@@ -1,9 +1,9 @@
 """CDF files: INTERMAGNET's ImagCDF and the CDF files of MagPy, read with cdflib (extra ``cdf``).
 
-ImagCDF names its variables ``GeomagneticFieldH``, ...; D is absolute and in degrees (or what the
-variable's UNITS say), and ``DEPEND_0`` names the time variable. MagPy names them x, y, z, and the
-global attribute ``DataComponents`` (HEZ, XYZ, HDZ, ...) says what they are; where it is silent they
-are taken for the sensor's own axes. Neither states the azimuth of H for H, E, Z: it is NaN.
+ImagCDF names its variables ``GeomagneticFieldH``, ...; D is absolute and in degrees (or in
+UNITS), and ``DEPEND_0`` names the time variable. MagPy names them x, y, z, and the
+global attribute ``DataComponents`` (HEZ, XYZ, HDZ, ...) defines them; without it they are the axes of
+the sensor. Neither states the azimuth of H for H, E, Z: it is NaN.
 Times in CDF_EPOCH, CDF_EPOCH16 and TT2000 (leap seconds taken out) are rounded to milliseconds.
 
 Sources: INTERMAGNET ImagCDF technical note, version 1.2; MagPy's magpy/lib/magpy_formats.
@@ -32,10 +32,10 @@ from seismag.recordings.components import (
     to_hdz,
 )
 from seismag.recordings.identity import check_file_name, clean_position
+from seismag.recordings.reader import Reader
 from seismag.recordings.recording import Recording
 from seismag.recordings.regular_grid import place_on_grid
 
-NAME = "CDF"
 _FIELD = "GeomagneticField"
 _TIME_TYPES = ("CDF_EPOCH", "CDF_EPOCH16", "CDF_TIME_TT2000")
 _NUMBER_TYPES = ("CDF_DOUBLE", "CDF_REAL8", "CDF_FLOAT", "CDF_REAL4")
@@ -51,12 +51,12 @@ _CDFLIB_ERRORS = (
 )  # fmt: skip
 
 
-def detect(head: bytes) -> bool:
-    """Tell whether a file that begins with ``head`` is a CDF file of version 2.6 or later."""
+def _detect(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is a CDF file of version 2.6 or later."""
     return head.startswith((MAGIC_V3, MAGIC_V2))
 
 
-def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
+def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """Read the vector components of one CDF file.
 
     Args:
@@ -89,7 +89,7 @@ def _import_cdflib(path: str | Path) -> ModuleType:
 
 
 class _Content:
-    """What was taken out of the file, before it is understood."""
+    """Variables and attributes of the file, before they are interpreted."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -122,9 +122,7 @@ class _Content:
         self.attributes = {name: str(values[0]).strip() for name, values in file.globalattsget().items() if values}
         letter_by_name = self._recognise(names)
         if len(letter_by_name) < 3:
-            raise DataError(
-                f"{self.where}: three components of the field are needed, the file has {names}.", "components_missing"
-            )
+            raise DataError(f"{self.where}: three components are needed, the file has {names}.", "components_missing")
         time_names = set()
         for name, letter in letter_by_name.items():
             attributes = file.varattsget(name)
@@ -155,7 +153,7 @@ class _Content:
         self.kind = "MagPyCDF"
         letters = self.attributes.get("DataComponents", "").upper()[:3]
         if letters not in ("XYZ", "HEZ", "HDZ", "UVW"):
-            self.warnings.append(f"DataComponents says {letters!r}: x, y, z were taken for the sensor's own axes.")
+            self.warnings.append(f"DataComponents is {letters!r}: x, y, z were interpreted as the axes of the sensor.")
             letters = "UVW"
         return {name: letter for name, letter in zip("xyz", letters, strict=True) if name in names}
 
@@ -188,7 +186,7 @@ class _Content:
         return recording
 
     def _declination_scale(self) -> DeclinationScale:
-        """Refuse units other than nT; say in which unit D is."""
+        """Return the unit of D; refuse units other than nT of the other elements."""
         for letter, unit in self.units.items():
             if letter != "D" and unit not in ("nt", "nanotesla", ""):
                 raise DataError(f"{self.where}: {letter} is in {unit!r}, nT is needed.", "wrong_units")
@@ -213,7 +211,7 @@ class _Content:
 
 
 def _column(file: Any, name: str, types: tuple[str, ...], where: str) -> NDArray[Any]:
-    """One scalar variable as (n,); refuse what is something else before it is loaded."""
+    """Read one scalar variable as (n,); other shapes are refused before they are loaded."""
     about = file.varinq(name)
     if about.Data_Type_Description not in types or about.Dim_Sizes not in ([], [1]) or about.Num_Elements != 1:
         raise DataError(
@@ -221,7 +219,7 @@ def _column(file: Any, name: str, types: tuple[str, ...], where: str) -> NDArray
             "wrong_kind",
         )
     if about.Last_Rec < 0:
-        raise DataError(f"{where}: variable {name} holds no record.", "no_data")
+        raise DataError(f"{where}: variable {name} contains no record.", "no_data")
     return np.array(file.varget(name)).reshape(-1)
 
 
@@ -250,3 +248,6 @@ def _number(text: str | None) -> float | None:
         return float(text) if text else None
     except ValueError:
         return None
+
+
+CDF = Reader("CDF", _detect, _read)

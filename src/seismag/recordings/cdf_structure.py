@@ -1,9 +1,8 @@
-"""Check the record structure of a CDF file before a library walks it.
+"""Checks the record structure of a CDF file before cdflib reads it.
 
-cdflib trusts lengths, counts and pointers: a cut file comes back filled up with zeros, and a flipped
-bit in a counter keeps it busy for hours. A sound file is a gapless chain of records from the magic
-number to the end of file that it states itself, its counters agree with the
-records found, and its pointers lead to records of the right type.
+cdflib does not check lengths, counts and pointers: a truncated file is filled up with zeros, and a wrong counter can
+take hours. A valid file is a gapless chain of records from the magic number to the stated end of file, its counters
+agree with the records, and its pointers lead to records of the right type.
 
 Source: NASA GSFC, CDF Internal Format Description, version 3.9.
 """

@@ -1,16 +1,14 @@
-"""From what a file records to H, D, Z in nT and the azimuth of the H axis.
-
-Every reader ends here, so that one convention holds for all formats:
+"""Conversion of recorded elements to H, D, Z in nT and the azimuth of the H axis, with one convention for all formats:
 
 * X, Y, Z: H = X, D = Y, the axis points to geographic north (0 degrees).
-* H, E, Z: E is nT along the sensor's east; the axis is the baseline declination where the file gives
-  it, else unknown (NaN).
+* H, E, Z: E is nT along the east axis of the sensor; the H axis is the baseline declination where given,
+  else unknown (NaN).
 * H, D, Z with D an angle. D is *relative* to the baseline declination D0 when the file gives D0 and
   the median of D lies nearer to zero than to D0; then the axis is D0. Otherwise D is *absolute*, and
   the axis is the median of D rounded to whole degrees, so that consecutive days share an axis. With
   d the angle from the axis: H' = H cos d, D' = H sin d.
 * H, D, Z with D in nT: as H, E, Z.
-* U, V, W and unknown orientations: the sensor's own frame, axis NaN, and a warning.
+* U, V, W and unknown orientations: the frame of the sensor, axis NaN, and a warning.
 """
 
 from __future__ import annotations
@@ -29,14 +27,14 @@ _NOT_RECORDED = (88888.0, 88888.8, 88888.88)
 _NINES = (99_999.0, 999_999.0)
 _CDF_MARK = 1e31
 _SMALLEST_MARK = 88_888.0
-_VALUE_LIMIT = 100_000.0  # nT; the field is below 70,000, D below 21,600 minutes of arc
+_VALUE_LIMIT = 100_000.0  # nT; natural fields are below 70,000, D below 21,600 minutes of arc
 _CARTESIAN = ("XYZ", "HEZ", "UVW")
 _BASELINE_FREE_NT = 1000.0  # the total field is nowhere on Earth below 22,000 nT
 
 
 @dataclass(frozen=True)
 class DeclinationScale:
-    """How the file writes D: degrees per unit (NaN: D is in nT) and the baseline declination."""
+    """The unit of D, degrees (NaN: D is in nT), and the baseline declination."""
 
     degrees_per_unit: float = ARCMIN_DEG
     baseline_deg: float = np.nan
@@ -53,29 +51,29 @@ class HorizontalField:
 def to_hdz(
     recorded: Mapping[str, NDArray[np.float64]], scale: DeclinationScale, where: str, warnings: list[str]
 ) -> HorizontalField:
-    """Turn the recorded elements into H, D, Z as the module's docstring says.
+    """Convert recorded elements to H, D, Z by the convention of this module.
 
     Args:
-        recorded: (n,) values by element letter; letters that are not needed are left aside.
-        scale: the meaning of D.
+        recorded: (n,) values by element letter; letters that are not needed are ignored.
+        scale: of D.
         where: the file, for messages.
         warnings: sentences are appended.
 
     Raises:
-        DataError: ``components_missing``, no set of three vector components is there.
+        DataError: ``components_missing``, no set of three vector components.
     """
     for letters in _CARTESIAN:
         if all(letter in recorded for letter in letters):
             field = np.stack([recorded[letter] for letter in letters])
             if letters == "UVW":
-                warnings.append("U, V, W are the sensor's own axes: the direction of H is unknown.")
+                warnings.append("U, V, W are the axes of the sensor: the direction of H is unknown.")
             axis = {"XYZ": 0.0, "HEZ": wrap_deg(scale.baseline_deg), "UVW": np.nan}[letters]
             return HorizontalField(field, axis)
     if all(letter in recorded for letter in "HDZ"):
         return _from_declination(recorded, scale, warnings)
     names = ", ".join(sorted(recorded)) or "none"
     raise DataError(
-        f"{where}: three components of the field are needed (H D Z, H E Z, X Y Z or U V W), the file has {names}.",
+        f"{where}: three components are needed (H D Z, H E Z, X Y Z or U V W), the file has {names}.",
         "components_missing",
     )
 
@@ -108,15 +106,15 @@ def _angle_from_axis(d: NDArray[np.float64], scale: DeclinationScale) -> tuple[f
 def add_to_recorded(
     recorded: Mapping[str, NDArray[np.float64]], scale: DeclinationScale, added_nt: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """Add H, D, Z in nT to recorded elements, so that ``to_hdz`` gives the sum: its inverse.
+    """Add H, D, Z in nT to recorded elements: the inverse of ``to_hdz``.
 
     Args:
-        recorded: (n,) values by element letter, as ``to_hdz`` takes them.
-        scale: the meaning of D.
+        recorded: (n,) values by element letter, as in ``to_hdz``.
+        scale: of D.
         added_nt: (3, n) along the H axis, at right angles to it, and down.
 
     Returns:
-        New values of the three elements that ``to_hdz`` uses; NaN where an element that enters is missing.
+        New values of the three elements that ``to_hdz`` uses; NaN where one is missing.
     """
     for letters in (*_CARTESIAN, *(("HDZ",) if np.isnan(scale.degrees_per_unit) else ())):
         if all(letter in recorded for letter in letters):
@@ -130,7 +128,7 @@ def add_to_recorded(
 
 
 def blank_fill_values(values: NDArray[np.float64], where: str) -> None:
-    """Set the marks of missing samples to NaN in place.
+    """Replace fill values by NaN in place.
 
     INTERMAGNET writes 99999.xx and 999999.xx for missing, 88888.xx for not recorded; CDF -1e31.
 
@@ -139,7 +137,7 @@ def blank_fill_values(values: NDArray[np.float64], where: str) -> None:
         where: the file, for messages.
 
     Raises:
-        DataError: ``impossible_value``, another number beyond 100,000, which no field of this planet has.
+        DataError: ``impossible_value``, another number beyond 100,000.
     """
     for row in np.atleast_2d(values):
         size = np.abs(row)
@@ -156,7 +154,7 @@ def blank_fill_values(values: NDArray[np.float64], where: str) -> None:
 
 
 def wrap_deg(angle_deg: float) -> float:
-    """Bring an angle into [-180, 180); one that lies there already keeps its bits, NaN stays NaN."""
+    """Wrap an angle into [-180, 180); angles within keep their bits, NaN stays NaN."""
     if -180 <= angle_deg < 180:
         return angle_deg
     return float((angle_deg + 180) % 360 - 180)

@@ -1,6 +1,6 @@
-"""Unpack gzip and zip archives, known by their content and not by their name.
+"""Unpack gzip and zip archives, recognised by content.
 
-isal inflates a day file about twice as fast as zlib; both check the archive's CRC-32.
+isal unpacks a day file about twice as fast as zlib; both check the CRC-32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from isal import igzip, igzip_lib, isal_zlib
 from seismag.domain import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
-ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one opens an archive without members
+ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one is an archive without members
 UNPACKED_LIMIT = 1 << 29  # 512 MiB: a day at 10 Hz as text has 62 MB
 _GZIP_WBITS = 31
 _HEAD_BYTES = 1 << 14
@@ -23,16 +23,16 @@ _SUFFIX_OF_COPY = "Copy the file again from its source."
 
 
 def decompress(raw: bytes, path: str | Path) -> bytes:
-    """Return the data inside a gzip or zip archive, or ``raw`` itself where it is neither.
+    """Return the content of a gzip or zip archive, or ``raw`` itself.
 
     Args:
-        raw: the file as it lies on disk.
+        raw: the file on disk.
         path: its name, for messages.
 
     Raises:
         DataError: the archive is corrupt, truncated or encrypted (``corrupt_archive``), other bytes
             follow a gzip (``trailing_garbage``), it unpacks to more than 512 MiB (``too_large``), or a
-            zip holds no or several data files (``empty_archive``, ``several_members``).
+            zip contains no or several data files (``empty_archive``, ``several_members``).
     """
     if raw.startswith(GZIP_MAGIC):
         return _gunzip(raw, path)
@@ -42,7 +42,7 @@ def decompress(raw: bytes, path: str | Path) -> bytes:
 
 
 def read_head(path: Path) -> bytes:
-    """First 16 KiB of a file, unpacked as far as that goes; empty where it cannot be read."""
+    """Return the first 16 KiB of a file, unpacked; empty where it cannot be read."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(_HEAD_BYTES)
@@ -57,11 +57,11 @@ def read_head(path: Path) -> bytes:
 
 
 def pack_like(payload: bytes, raw: bytes) -> bytes:
-    """Pack ``payload`` as ``raw`` is packed: gzip, a zip with the same members, or not at all.
+    """Compress ``payload`` like ``raw``: gzip, a zip with the same members, or not at all.
 
     Args:
         payload: new data.
-        raw: an archive that ``decompress`` accepts, or plain data.
+        raw: an archive as in ``decompress``, or plain data.
     """
     if raw.startswith(GZIP_MAGIC):
         packed: bytes = igzip.compress(payload, compresslevel=3, mtime=0)
@@ -93,7 +93,7 @@ def _gunzip(raw: bytes, path: str | Path) -> bytes:
         if room < 0:
             raise _too_large(path)
         if not stream.eof:
-            raise _corrupt(path, "gzip", "it ends too early")
+            raise _corrupt(path, "gzip", "it is truncated")
         rest = stream.unused_data
     return members[0] if len(members) == 1 else b"".join(members)
 
@@ -105,7 +105,7 @@ def _unzip(raw: bytes, path: str | Path) -> bytes:
             with archive.open(member) as stream:
                 payload = stream.read(UNPACKED_LIMIT + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
-        raise _corrupt(path, "zip", str(error) or "it ends too early") from error
+        raise _corrupt(path, "zip", str(error) or "it is truncated") from error
     if len(payload) > UNPACKED_LIMIT:
         raise _too_large(path)
     if len(payload) != member.file_size:
@@ -116,11 +116,11 @@ def _unzip(raw: bytes, path: str | Path) -> bytes:
 def _single_member(archive: zipfile.ZipFile, path: str | Path) -> zipfile.ZipInfo:
     members = [info for info in archive.infolist() if not _is_litter(info.filename)]
     if not members:
-        raise DataError(f"{path}: the zip archive holds no file.", "empty_archive")
+        raise DataError(f"{path}: the zip archive contains no file.", "empty_archive")
     if len(members) > 1:
         names = ", ".join(info.filename for info in members[:4])
         raise DataError(
-            f"{path}: the zip archive holds {len(members)} files ({names}), one is the limit. Unpack it first.",
+            f"{path}: the zip archive contains {len(members)} files ({names}), one is the limit. Unpack it first.",
             "several_members",
         )
     if members[0].flag_bits & 1:

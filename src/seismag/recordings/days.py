@@ -1,4 +1,4 @@
-"""UTC days of recordings: which ones a recording touches, and its samples laid onto the seconds of one."""
+"""UTC days of recordings, and their samples on the seconds of one day."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _DAY = np.timedelta64(1, "D")
 
 
 def days_of(recording: Recording) -> NDArray[np.datetime64]:
-    """UTC days that a recording touches, in order."""
+    """Return the UTC days that a recording touches, in order."""
     first, last = recording.start_utc.astype("M8[D]"), (recording.end_utc - np.timedelta64(1, "ms")).astype("M8[D]")
     days: NDArray[np.datetime64] = np.arange(first, last + _DAY, _DAY)
     return days
 
 
 def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.float64]:
-    """Field (3, 86400) at 1 Hz of one UTC day; a whole day is not copied."""
+    """Return H, D, Z (3, 86400) of one UTC day at 1 Hz; a single whole day is not copied."""
     first = recordings[0]
     if len(recordings) == 1 and first.start_utc == day and first.samples == DAY_S:
         return first.field_nt

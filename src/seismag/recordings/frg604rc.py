@@ -10,9 +10,9 @@ A block is a 30-byte header and 600 records of 17 bytes; the file ends with the 
     header 27     battery, 0.1 V
 
 Missing: 0x7FFFFF in H, D, Z and 0x7FFF in the 16-bit fields. D is nT eastward, not an angle. The
-header's bytes 0, 1, 10:18, 26, 28 and 29 are not established: they are not read, and written as zero. Files that
-seismag made or changed carry a mark in bytes 10:18; ``metadata["origin"]`` is then ``simulated``.
-The file does not say how H lies to geographic north: ``h_axis_deg`` is NaN.
+header bytes 0, 1, 10:18, 26, 28 and 29 are not established: they are not read, and written as zero. Files made or
+changed by seismag have a mark in bytes 10:18; ``metadata["origin"]`` is then ``simulated``.
+The azimuth of the H axis is not in the file: ``h_axis_deg`` is NaN.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seismag.domain import DataError
+from seismag.recordings.reader import Reader
 from seismag.recordings.recording import Recording
 
-NAME = "FRG-604RC"
 HEADER_BYTES = 30
 RECORD_BYTES = 17
 BLOCK_SAMPLES = 600
@@ -60,17 +60,17 @@ _BLOCK = np.dtype(
 _RECORD = np.dtype([("field", "u1", (3, 3)), ("tilt", "<i2", 2), ("temperature", "<i2", 2)])
 
 
-def detect(head: bytes) -> bool:
-    """Tell whether a file that begins with ``head`` is an FRG-604RC day file."""
+def _detect(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is an FRG-604RC day file."""
     return _is_header(head) and not _is_text(head[:64])
 
 
-def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
-    """Read one UTC day, every block placed by the time in its header.
+def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
+    """Read one UTC day; each block is placed by the time in its header.
 
     Args:
         payload: the unpacked file.
-        path: its name; ``SYYMMDD.STN`` must agree with the header, other names are not looked at.
+        path: its name; ``SYYMMDD.STN`` must agree with the header, other names are not checked.
         sha256: of the file on disk.
 
     Returns:
@@ -96,7 +96,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         start_utc=np.datetime64(date, "ms"),
         rate_hz=1.0,
         field_nt=_day_field(payload, rows, slots),
-        format=NAME,
+        format=FRG604RC.name,
         sha256=sha256,
         latitude_deg=latitude_deg,
         longitude_deg=longitude_deg,
@@ -110,13 +110,13 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     )
 
 
-def is_marked(head: bytes) -> bool:
-    """Tell whether the first block's header says that seismag made or changed the file."""
+def _is_marked(head: bytes) -> bool:
+    """Return whether the header of the first block marks the file as made or changed by seismag."""
     return head[10:18] in _MARKS
 
 
 def day_in_name(name: str) -> tuple[str, NDArray[np.datetime64]] | None:
-    """Station code and UTC day (empty: no date) in a name ``SYYMMDD.STN``; None: another pattern."""
+    """Return station code and UTC day (empty: no date) of a name ``SYYMMDD.STN``; None: another pattern."""
     found = _FILE_NAME.fullmatch(name)
     if found is None:
         return None
@@ -124,8 +124,8 @@ def day_in_name(name: str) -> tuple[str, NDArray[np.datetime64]] | None:
     return code.upper(), _one_day(*map(int, date))
 
 
-def read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
-    """Station code and UTC day (empty: no date) in the first block's header of a file that ``detect`` knows."""
+def _read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
+    """Return station code and UTC day (empty: no date) in the header of the first block."""
     return head[2:5].decode("ascii").upper(), _one_day(*head[5:8])
 
 
@@ -149,7 +149,7 @@ def encode_day(
     omit_missing_blocks: bool = False,
     mark: bytes = b"",
 ) -> bytes:
-    """Write one UTC day in the format of the instrument; ``read`` gives it back to 0.01 nT.
+    """Write one UTC day in the format of the instrument, rounded to 0.01 nT.
 
     Args:
         station: three ASCII letters or digits.
@@ -157,11 +157,11 @@ def encode_day(
         latitude: degrees north.
         longitude: degrees east, -180 to 180.
         field_nt: (3, 86400) H, D, Z in nT; NaN marks a missing second.
-        tilt: IX and IY of the whole day, in the unit of the file.
-        temperature_degc: the two temperatures of the whole day.
+        tilt: IX and IY of the day, in the unit of the file.
+        temperature_degc: the two temperatures of the day.
         battery_v: 0 to 25.5.
-        omit_missing_blocks: leave out the blocks without any sample, as the instrument does when off.
-        mark: ``MARK_SIMULATED`` or ``MARK_INJECTED``; nothing for a file that only changes its format.
+        omit_missing_blocks: leave out blocks without any sample, as an instrument that is off.
+        mark: ``MARK_SIMULATED``, ``MARK_INJECTED``, or none for recorded data.
 
     Raises:
         ValueError: a value does not fit into its field.
@@ -194,7 +194,7 @@ def _is_header(head: bytes) -> bool:
 
 
 def _are_headers(heads: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell which rows (n, 10) can begin a block: a code in letters and digits, a date, a ten-minute mark."""
+    """Mark the rows (n, 10) that can begin a block: a code in letters and digits, a date, a ten-minute mark."""
     year, month, day, hour, minute = heads[:, 5:10].T
     in_range = (year <= 99) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour <= 23)
     valid: NDArray[np.bool_] = in_range & (minute <= 50) & (minute % 10 == 0) & _ALPHANUMERIC[heads[:, 2:5]].all(axis=1)
@@ -206,7 +206,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _count_blocks(payload: bytes, path: Path, warnings: list[str]) -> int:
-    """Number of whole blocks; what lies behind them must be the trailer, or nothing."""
+    """Number of whole blocks; only the trailer, or nothing, may follow them."""
     count, extra = divmod(len(payload), BLOCK_BYTES)
     heads: NDArray[np.uint8] = np.ndarray((count, 10), np.uint8, buffer=payload, strides=(BLOCK_BYTES, 1))
     for index in np.flatnonzero(~_are_headers(heads)):
@@ -221,7 +221,7 @@ def _count_blocks(payload: bytes, path: Path, warnings: list[str]) -> int:
     if count and rest == TRAILER:
         return count
     if count and not rest:
-        warnings.append("The trailer fa f3 20 is missing: the file may be cut at a block's end.")
+        warnings.append("The trailer fa f3 20 is missing: the file may be cut at the end of a block.")
         return count
     if rest.startswith(TRAILER) or count >= DAY_BLOCKS or (extra >= 10 and not _is_header(rest)):
         if TRAILER.startswith(rest):
@@ -280,7 +280,7 @@ def _slots(headers: NDArray[np.void], path: Path) -> NDArray[np.int64]:
 
 
 def _rows_to_keep(payload: bytes, slots: NDArray[np.int64], path: Path, warnings: list[str]) -> NDArray[np.int64]:
-    """File positions of one block per slot, after the doubled ones proved identical."""
+    """File positions of one block per slot; doubled blocks must be identical."""
     if np.any(np.diff(slots) < 0):
         warnings.append("Blocks are out of order; each was placed by the time in its header.")
     kept, first = np.unique(slots, return_index=True)
@@ -304,7 +304,7 @@ def _records(payload: bytes, row: int) -> bytes:
 
 
 def _day_field(payload: bytes, rows: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.float64]:
-    # An int32 read one byte early holds the 24-bit count in its upper bytes; the shift keeps its sign.
+    # An int32 read one byte early contains the 24-bit count in its upper bytes; the shift keeps its sign.
     words: NDArray[np.int32] = np.ndarray(
         (3, slots.size, BLOCK_SAMPLES),
         "<i4",
@@ -380,3 +380,6 @@ def _int16(values: Sequence[float], scale: int) -> NDArray[np.int16]:
     if counts.shape != (2,) or not np.all(np.abs(counts) < MISSING_16BIT):
         raise ValueError(f"{values!r}: two numbers within ±{MISSING_16BIT / scale} are needed")
     return counts.astype("<i2")
+
+
+FRG604RC = Reader("FRG-604RC", _detect, _read, _is_marked, _read_claim)

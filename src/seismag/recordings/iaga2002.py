@@ -1,18 +1,16 @@
-"""IAGA-2002 text files, 1 second and 1 minute, in the dialects that observatories really write.
+"""IAGA-2002 text files, 1 second and 1 minute, as observatories write them.
 
-The table is read by ``iaga2002_table``, placed by its time stamps by ``grid`` and turned into H, D, Z
-by ``components``, whose docstrings hold the conventions. In short: X, Y, Z give an axis of 0 degrees;
-H, E, Z the header's ``# DECBAS``; D of H, D, Z is an angle in minutes of arc (in degrees only where a
-header comment speaks of D in degrees), relative to DECBAS where it lies nearer to zero than to DECBAS.
+X, Y, Z have an axis of 0 degrees; H, E, Z that of ``# DECBAS`` in the header; D of H, D, Z is an angle in minutes of
+arc (in degrees only where a header comment states D in degrees), relative to DECBAS where it lies nearer to zero than
+to DECBAS (``components``).
 
-What the files taught: headers with blank fields, with projected metres for degrees, with a code
-unlike the one in the column names (the header's is kept), with "1-minite"; time stamps at hh:mm:47;
-components that are variations about an unstated offset.
+Real files have headers with blank fields, with projected metres for degrees, with a code unlike the one in the column
+names (the header's is kept), with "1-minite"; time stamps at hh:mm:47; variations about an unstated offset.
 
 A comment ``# seismag: an emission was injected`` marks a file that seismag changed; ``metadata["origin"]`` is
 then ``simulated``.
 
-Source: IAGA-2002 data exchange format, https://www.ngdc.noaa.gov/IAGA/vdat/IAGA2002/iaga2002format.html.
+Source: format IAGA-2002, https://www.ngdc.noaa.gov/IAGA/vdat/IAGA2002/iaga2002format.html.
 """
 
 from __future__ import annotations
@@ -27,8 +25,9 @@ from numpy.typing import NDArray
 
 from seismag.domain import DataError
 from seismag.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
-from seismag.recordings.iaga2002_table import Table, parse_table
-from seismag.recordings.identity import NO_DAYS, check_file_name, clean_position
+from seismag.recordings.iaga2002_table import SampleTable, parse_table
+from seismag.recordings.identity import check_file_name, clean_position
+from seismag.recordings.reader import NO_DAYS, Reader
 from seismag.recordings.recording import Recording
 from seismag.recordings.regular_grid import place_on_grid
 
@@ -42,16 +41,15 @@ _DECBAS = re.compile(r"\bDECBAS\s+([-+]?\d{1,7})\b", re.IGNORECASE)
 _D_IN_DEGREES = re.compile(r"(?:\bD\b|declination)(?:(?!minutes).)*\bdegrees?\b", re.IGNORECASE)
 _VALUE_BEGIN, _VALUE_END = 24, 69  # columns of a header line's value
 _UTF8_BOM = b"\xef\xbb\xbf"
-NAME = "IAGA-2002"
-MARK_INJECTED = b"seismag: an emission was injected"  # in a header comment
+COMMENT_INJECTED = b"seismag: an emission was injected"  # in a header comment
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a file is made of.
+    """The parts of a file.
 
     Attributes:
-        header, comments: its entries by lower-case name, and the comment lines.
+        header, comments: entries by lower-case name, and comment lines.
         station: code ("" none).
         letters: element of each column.
         scale: meaning of D.
@@ -64,17 +62,17 @@ class Parts:
     station: str
     letters: list[str]
     scale: DeclinationScale
-    table: Table
+    table: SampleTable
     names_at: int
     table_at: int
 
 
-def detect(head: bytes) -> bool:
-    """Tell whether a file that begins with ``head`` is an IAGA-2002 file."""
+def _detect(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is an IAGA-2002 file."""
     return _FIRST_LINE.match(head.removeprefix(_UTF8_BOM)) is not None
 
 
-def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
+def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """Read one file, of any length, on the regular grid from its first time stamp.
 
     Args:
@@ -93,7 +91,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     path = Path(path)
     where = str(path)
     warnings: list[str] = []
-    parts = parse(payload, where, warnings)
+    parts = parse_iaga2002(payload, where, warnings)
     header, table = parts.header, parts.table
     step_ms = _declared_step_ms(header.get("data interval type", ""))
     grid = place_on_grid(table.times_ms, table.values, step_ms, where, warnings)
@@ -109,19 +107,19 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         start_utc=grid.start_utc,
         rate_hz=grid.rate_hz,
         field_nt=horizontal.field_nt,
-        format=NAME,
+        format=IAGA2002.name,
         sha256=sha256,
         h_axis_deg=horizontal.h_axis_deg,
         latitude_deg=latitude_deg,
         longitude_deg=longitude_deg,
-        metadata=_metadata(parts, warnings) | ({"origin": "simulated"} if is_marked(payload[: parts.names_at]) else {}),
+        metadata=_metadata(parts, warnings, _is_marked(payload[: parts.names_at])),
     )
     check_file_name(path, recording)
     return recording
 
 
-def parse(payload: bytes, where: str, warnings: list[str]) -> Parts:
-    """Take a file apart, before its samples are placed on a grid; for what it raises see ``read``."""
+def parse_iaga2002(payload: bytes, where: str, warnings: list[str]) -> Parts:
+    """Parse a file, before its samples are placed on a grid; raises as ``read``."""
     names = _COLUMN_NAMES.search(payload)
     if names is None:
         raise DataError(f"{where}: the line of column names (DATE TIME DOY ...) is missing.", "bad_header")
@@ -133,19 +131,19 @@ def parse(payload: bytes, where: str, warnings: list[str]) -> Parts:
     first_line = payload.count(b"\n", 0, names.end()) + 1
     table = parse_table(payload[names.end() :], len(letters), first_line, where)
     if table.wrong_days_of_year:
-        warnings.append(f"{table.wrong_days_of_year} lines state a day of the year that is not their date's.")
+        warnings.append(f"{table.wrong_days_of_year} lines have a day of year that contradicts their date.")
     blank_fill_values(table.values, where)
     scale = _declination_scale(comments)
     return Parts(header, comments, station, letters, scale, table, names.start(), names.end())
 
 
-def is_marked(head: bytes) -> bool:
-    """Tell whether a header says that seismag changed the file."""
-    return any(line.lstrip(b" #").startswith(MARK_INJECTED) for line in head.splitlines())
+def _is_marked(head: bytes) -> bool:
+    """Return whether a header marks the file as changed by seismag."""
+    return any(line.lstrip(b" #").startswith(COMMENT_INJECTED) for line in head.splitlines())
 
 
-def read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
-    """Station code ("" none) and first UTC day (empty: none) of a file that ``detect`` knows."""
+def _read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
+    """Return station code ("" none) and first UTC day (empty: none) of a file."""
     code = _parse_header(head)[0].get("iaga code", "").upper()
     first = _FIRST_DATE.search(head)
     try:
@@ -177,7 +175,7 @@ def _declared_step_ms(interval: str) -> int | None:
 
 
 def _station_and_letters(names: str, header: dict[str, str], where: str, warnings: list[str]) -> tuple[str, list[str]]:
-    """Station code (the header's, else the columns') and the element letter of each column."""
+    """Station code (of the header, else of the columns) and the element letter of each column."""
     tokens = names.replace("|", " ").upper().split()
     code = header.get("iaga code", "").upper()
     letters, prefixes = [], set()
@@ -187,12 +185,12 @@ def _station_and_letters(names: str, header: dict[str, str], where: str, warning
         letters.append(letter)
         prefixes.add(prefix)
     if code in tokens or not tokens:
-        raise _wrong_kind(where)  # the column of an index bears the index's name alone
+        raise _wrong_kind(where)  # the column of an index has the name of the index alone
     if len(set(letters) - {"NUL"}) != len([letter for letter in letters if letter != "NUL"]) or len(prefixes) > 1:
         raise DataError(f"{where}: the columns {' '.join(tokens)} are not those of one station.", "bad_header")
     prefix = prefixes.pop()
     if code and prefix and prefix != code:
-        warnings.append(f"The header's code {code} is not the columns' {prefix}; the header's was kept.")
+        warnings.append(f"Code {code} in the header, {prefix} in the columns; that of the header was kept.")
     if code and not code.isalnum():
         raise DataError(f"{where}: {code!r} is no station code.", "bad_header")
     return code or prefix, letters
@@ -215,13 +213,17 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _metadata(parts: Parts, warnings: list[str]) -> dict[str, Any]:
+def _metadata(parts: Parts, warnings: list[str], marked: bool) -> dict[str, Any]:
     entries = {name.replace(" ", "_"): value for name, value in parts.header.items() if value}
-    return {"header": entries, "comments": parts.comments, "columns": parts.letters, "warnings": warnings}
+    metadata = {"header": entries, "comments": parts.comments, "columns": parts.letters, "warnings": warnings}
+    return metadata | ({"origin": "simulated"} if marked else {})
 
 
 def _wrong_kind(where: str) -> DataError:
     return DataError(
-        f"{where}: an index or an hourly file, not a recording of the field. Give index files with --dst or --kp.",
+        f"{where}: an index or an hourly file, not a recording. Give index files with --dst or --kp.",
         "wrong_kind",
     )
+
+
+IAGA2002 = Reader("IAGA-2002", _detect, _read, _is_marked, _read_claim)

@@ -1,8 +1,7 @@
-"""The table of an IAGA-2002 file: time stamps and numbers from text, fast and strictly.
+"""The table of an IAGA-2002 file: time stamps and numbers.
 
-The format fixes the columns, so a table whose lines all have the same length is read column by
-column as digits. A table that is not so regular goes line by line through one regular expression.
-Both give the same numbers; neither accepts a line that is not entirely understood.
+The format fixes the columns, so a table with lines of equal length is read column by column as digits, others line by
+line with a regular expression. Both give the same numbers; a malformed line is an error.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _NUMBER = re.compile(rb"[-+]?\d+\.\d+")
 
 
 @dataclass(frozen=True)
-class Table:
+class SampleTable:
     """Time stamps (m,) in ms since 1970 and values (k, m), fill values still in place."""
 
     times_ms: NDArray[np.int64]
@@ -38,7 +37,7 @@ class Table:
     wrong_days_of_year: int
 
 
-def parse_table(body: bytes, columns: int, first_line: int, where: str) -> Table:
+def parse_table(body: bytes, columns: int, first_line: int, where: str) -> SampleTable:
     """Parse the lines below the column names.
 
     Args:
@@ -64,7 +63,7 @@ def _padded(content: bytes) -> bytes:
     return b"\n".join(line.ljust(width) for line in lines)
 
 
-def _parse_fixed_width(content: bytes, columns: int) -> Table | None:
+def _parse_fixed_width(content: bytes, columns: int) -> SampleTable | None:
     """Parse lines of one length, or return None as soon as anything is unusual."""
     width = content.find(b"\n") + 1
     if width == 0:
@@ -89,7 +88,7 @@ def _parse_fixed_width(content: bytes, columns: int) -> Table | None:
     for value, (begin, point, end) in zip(values, spans, strict=True):
         if not _fixed_number(text[begin:point], text[point], text[point + 1 : end], value):
             return None
-    return Table(stamps[0], values, stamps[1])
+    return SampleTable(stamps[0], values, stamps[1])
 
 
 def _number_spans(line: bytes, columns: int) -> list[tuple[int, int, int]] | None:
@@ -163,7 +162,7 @@ def _fixed_stamps(rows: NDArray[np.uint8], text: NDArray[np.uint8]) -> tuple[NDA
     return times_ms, int(np.count_nonzero(day_of_year != expected))
 
 
-def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> Table:
+def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> SampleTable:
     lines = body.rstrip(b"\r\n\t \x1a\0").split(b"\n")
     _refuse_cut_line(body, lines, first_line, where)
     times_ms, rows, wrong_days = [], [], 0
@@ -184,7 +183,7 @@ def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> Tabl
         times_ms.append((stamp.toordinal() - _EPOCH_ORDINAL) * _DAY_MS + seconds * 1000 + milli)
         rows.append([float(field) for field in fields])
         wrong_days += int(match[8]) != stamp.timetuple().tm_yday
-    return Table(np.array(times_ms, np.int64), np.array(rows, np.float64).T, wrong_days)
+    return SampleTable(np.array(times_ms, np.int64), np.array(rows, np.float64).T, wrong_days)
 
 
 def _refuse_cut_line(body: bytes, lines: list[bytes], first_line: int, where: str) -> None:

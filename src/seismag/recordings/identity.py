@@ -1,4 +1,4 @@
-"""What a file says of its station, checked: the position, and the code and day in its name."""
+"""Checks of the position of a station, and of the code and day in a file name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from seismag.domain import DataError
 from seismag.recordings.components import wrap_deg
+from seismag.recordings.reader import NO_DAYS
 from seismag.recordings.recording import Recording
 
 # gua20140407vsec.sec.gz, ABG_20260424.iaga2002, BOU201601vmin.min, bou_20140407_000000_PT1S_4.cdf, 20110901v.min
-NO_DAYS = np.empty(0, dtype="datetime64[D]")
 _NAME = re.compile(
     r"(?:(?P<code>[a-z]{3})_?)?(?P<year>(?:18|19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)?(?=[_.vpqadr])",
     re.IGNORECASE,
@@ -24,9 +24,9 @@ def clean_position(latitude: float | None, longitude: float | None, warnings: li
     """Return latitude and longitude in degrees, longitude in [-180, 180); NaN, NaN where unusable.
 
     Args:
-        latitude: as the file states it, None where it is silent.
-        longitude: likewise; 0 to 360 is understood.
-        warnings: gets a sentence for values that are no degrees (projected metres, for instance).
+        latitude: in the file, None where missing.
+        longitude: likewise; 0 to 360 is accepted.
+        warnings: gets a sentence for values that are not degrees (projected metres, for instance).
     """
     if latitude is None or longitude is None:
         return np.nan, np.nan
@@ -50,7 +50,7 @@ def check_file_name(path: Path, recording: Recording) -> None:
     code = (name["code"] or "").upper()
     if code and recording.station and code != recording.station:
         raise DataError(
-            f"{path}: the file says station {recording.station}, its name says {code}. Rename the file.",
+            f"{path}: station {recording.station} in the file, {code} in its name. Rename the file.",
             "name_mismatch",
         )
     days = _days(name)
@@ -63,7 +63,7 @@ def check_file_name(path: Path, recording: Recording) -> None:
 
 
 def days_in_name(name: str) -> tuple[str, NDArray[np.datetime64]]:
-    """Station code ("" none) and UTC days (all of a month; empty: none) in a file name of the usual pattern."""
+    """Return station code ("" none) and UTC days (all of a month; empty: none) in a file name of the usual pattern."""
     found = _NAME.match(name)
     return ("", NO_DAYS) if found is None else ((found["code"] or "").upper(), _days(found))
 
@@ -73,7 +73,7 @@ def _days(name: re.Match[str]) -> NDArray[np.datetime64]:
     try:
         begin = np.datetime64(f"{month}-{name['day']}" if name["day"] else month)
     except ValueError:
-        return NO_DAYS  # eight digits that are no date
+        return NO_DAYS  # eight digits that are not a date
     first, end = begin.astype("M8[D]"), (begin + 1).astype("M8[D]")
     days: NDArray[np.datetime64] = first + np.arange((end - first).astype(int))
     return days

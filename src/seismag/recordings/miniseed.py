@@ -1,13 +1,13 @@
 """miniSEED (version 2) files of magnetometers, read with ObsPy (extra ``obspy``).
 
-The format carries neither units nor an orientation, only a channel code. Its last letter decides:
+The format has no units and no orientation, only a channel code. Its last letter means:
 
 * X, Y, Z or N, E, Z (SEED's orientation codes): geographic north, east, down: ``h_axis_deg`` 0.
 * H, E, Z: along and across the sensor's magnetic north; the axis is NaN.
-* U, V, W: the sensor's own axes; the axis is NaN, with a warning.
-* F, S, G and everything else: not used. D is refused: nothing says whether it is an angle or nT.
+* U, V, W: the axes of the sensor; the axis is NaN, with a warning.
+* F, S, G and all others: not used. D is refused: it may be an angle or nT.
 
-Values are taken for nT. SEED's instrument codes of seismometers and accelerometers (H, L, N, G as the
+Values are assumed to be nT. SEED's instrument codes of seismometers and accelerometers (H, L, N, G as the
 second of three letters) are refused. The rate is left as it is: 10 Hz stays 10 Hz.
 
 Source: FDSN, SEED reference manual 2.4, appendix A.
@@ -28,24 +28,24 @@ from numpy.typing import NDArray
 
 from seismag.domain import DataError
 from seismag.recordings.components import DeclinationScale, blank_fill_values, to_hdz
+from seismag.recordings.reader import Reader
 from seismag.recordings.recording import Recording
 from seismag.recordings.regular_grid import GRID_LIMIT
 
-NAME = "miniSEED"
 _RECORD_HEAD = re.compile(rb"\d{6}[DRQM][ \0][A-Z0-9 ]{5}[A-Z0-9 ]{2}[A-Z0-9 ]{3}[A-Z0-9 ]{2}", re.IGNORECASE)
 _SEISMIC_INSTRUMENTS = "HLNG"
 _RATE_LIMIT_HZ = 1000.0
 _CLOCK_TOLERANCE = 0.05  # of a sample, between the starts of two pieces
-# What ObsPy's reader is known to raise on damaged files; its own errors derive from these.
+# Known errors of ObsPy on damaged files; its own errors derive from these.
 _OBSPY_ERRORS = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error)
 
 
-def detect(head: bytes) -> bool:
-    """Tell whether a file that begins with ``head`` is miniSEED."""
+def _detect(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is miniSEED."""
     return _RECORD_HEAD.match(head) is not None
 
 
-def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
+def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """Read the three components of one station.
 
     Args:
@@ -85,7 +85,7 @@ def read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         start_utc=np.datetime64(round(start_ms), "ms"),
         rate_hz=rate_hz,
         field_nt=horizontal.field_nt,
-        format=NAME,
+        format=MINISEED.name,
         sha256=sha256,
         h_axis_deg=horizontal.h_axis_deg,
         metadata={"channels": sorted({str(trace.id) for trace in traces}), "warnings": warnings},
@@ -110,7 +110,7 @@ def _read_traces(payload: bytes, where: str, warnings: list[str]) -> list[Any]:
     warnings.extend(f"ObsPy: {warning.message}" for warning in caught)
     traces = [trace for trace in traces if len(trace.data)]
     if not traces:
-        raise DataError(f"{where}: the file holds no sample.", "no_data")
+        raise DataError(f"{where}: the file contains no sample.", "no_data")
     return traces
 
 
@@ -151,7 +151,7 @@ def _choose_elements(
     for letters, elements in (("XYZ", "XYZ"), ("NEZ", "XYZ"), ("HEZ", "HEZ"), ("UVW", "UVW")):
         if all(letter in pieces for letter in letters):
             return {element: pieces[letter] for element, letter in zip(elements, letters, strict=True)}
-    hint = " (a channel D may be an angle or nT, the format does not say)" if "D" in pieces else ""
+    hint = " (a channel D may be an angle or nT)" if "D" in pieces else ""
     raise DataError(
         f"{where}: channels ending in X Y Z, N E Z, H E Z or U V W are needed, the file has {sorted(pieces)}{hint}.",
         "components_missing",
@@ -166,7 +166,7 @@ def _join(
     where: str,
     warnings: list[str],
 ) -> NDArray[np.float64]:
-    """Lay the pieces on the common grid; where two overlap they must agree."""
+    """Place the pieces on the common grid; overlapping ones must agree."""
     joined = np.full(length, np.nan)
     overlap = 0
     for piece_ms, values in pieces:
@@ -189,3 +189,6 @@ def _join(
     if missing:
         warnings.append(f"{where} has {missing} of {length} samples missing.")
     return joined
+
+
+MINISEED = Reader("miniSEED", _detect, _read)

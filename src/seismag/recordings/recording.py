@@ -1,4 +1,4 @@
-"""One recording: what every reader gives, whatever the format."""
+"""``Recording``: the result of all readers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Recording:
     """Evenly sampled field of one station.
 
     Attributes:
-        station: code as the file states it, upper case ("" where the format has none).
+        station: code in the file, upper case ("" where the format has none).
         start_utc: time of the first sample, datetime64[ms].
         rate_hz: samples per second (1.0, or 1/60 for minute means).
         field_nt: (3, n) float64, H, D, Z in nT; NaN marks a missing sample. H and D are the
             horizontal field along and at right angles (eastward) to the H axis, Z points down.
         format: "FRG-604RC", "IAGA-2002", "ImagCDF", "MagPyCDF" or "miniSEED".
-        sha256: of the file as it lies on disk.
-        h_axis_deg: azimuth of the H axis from geographic north; NaN where the file does not say.
-        latitude_deg, longitude_deg: the file's own position; NaN where absent.
-        metadata: further header entries, "warnings": a list of sentences, and "origin": "simulated" where the file
-            says that seismag made or changed its samples.
+        sha256: of the file on disk.
+        h_axis_deg: azimuth of the H axis from geographic north; NaN where the file has none.
+        latitude_deg, longitude_deg: position in the file; NaN where absent.
+        metadata: further header entries, "warnings": a list of sentences, and "origin": "simulated" where the file is
+            marked as made or changed by seismag.
     """
 
     station: str
@@ -40,7 +40,7 @@ class Recording:
 
     @property
     def origin(self) -> str:
-        """``simulated`` where the file itself says so, else ``observed``."""
+        """``simulated`` where the file is marked so, else ``observed``."""
         return "simulated" if self.metadata.get("origin") == "simulated" else "observed"
 
     @property
@@ -50,6 +50,6 @@ class Recording:
 
     @property
     def end_utc(self) -> np.datetime64:
-        """Time at which the next sample would fall (the end of the half-open interval)."""
+        """Time of the sample after the last one (end of the half-open interval)."""
         length_ms = round(self.samples / self.rate_hz * 1000)
         return self.start_utc + np.timedelta64(length_ms, "ms")

@@ -1,4 +1,4 @@
-"""Place time-stamped samples on a regular grid, so that a gap is NaN and nothing else is."""
+"""Places time-stamped samples on a regular grid; gaps become NaN."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GRID_LIMIT = 5_000_000  # samples; 5.8 days at 10 Hz. One wrong stamp must not f
 
 
 @dataclass(frozen=True)
-class Grid:
+class GriddedSamples:
     """Samples on a regular grid: ``values`` (k, n), NaN where the file has no sample."""
 
     start_ms: int
@@ -37,16 +37,16 @@ def place_on_grid(
     declared_step_ms: int | None,
     where: str,
     warnings: list[str],
-) -> Grid:
-    """Place samples by their time stamps on the grid that begins at the first one.
+) -> GriddedSamples:
+    """Place samples by their time stamps on the grid from the first one on.
 
     The step is the declared one where the smallest or the commonest step of the stamps confirms it;
-    otherwise the commonest step. Every stamp must lie on the grid.
+    otherwise the commonest step. All stamps must lie on the grid.
 
     Args:
         times_ms: (m,) milliseconds since 1970, in file order.
         values: (k, m), NaN marks a missing sample.
-        declared_step_ms: what the header says, or None.
+        declared_step_ms: step in the header, or None.
         where: the file, for messages.
         warnings: sentences are appended: disorder, doubled stamps, gaps, a wrong header.
 
@@ -55,12 +55,12 @@ def place_on_grid(
             ``no_data``.
     """
     if times_ms.size == 0:
-        raise DataError(f"{where}: the file holds no sample.", "no_data")
+        raise DataError(f"{where}: the file contains no sample.", "no_data")
     times_ms, values = _sorted_once(times_ms, values, where, warnings)
     steps = np.diff(times_ms)
     step_ms = _step(steps, declared_step_ms, where, warnings)
     if np.all(steps == step_ms):
-        return Grid(int(times_ms[0]), step_ms, np.ascontiguousarray(values))
+        return GriddedSamples(int(times_ms[0]), step_ms, np.ascontiguousarray(values))
     slots, off_grid = np.divmod(times_ms - times_ms[0], step_ms)
     if np.any(off_grid):
         first = np.datetime64(int(times_ms[np.flatnonzero(off_grid)[0]]), "ms")
@@ -79,7 +79,7 @@ def place_on_grid(
     placed = np.full((values.shape[0], length), np.nan)
     placed[:, slots] = values
     warnings.append(f"{length - times_ms.size} of {length} time stamps are missing; their samples are NaN.")
-    return Grid(int(times_ms[0]), step_ms, placed)
+    return GriddedSamples(int(times_ms[0]), step_ms, placed)
 
 
 def _sorted_once(
@@ -108,7 +108,7 @@ def _sorted_once(
 def _step(steps: NDArray[np.int64], declared_ms: int | None, where: str, warnings: list[str]) -> int:
     if steps.size == 0:
         if declared_ms is None:
-            raise DataError(f"{where}: a single sample does not tell the sampling rate.", "irregular_sampling")
+            raise DataError(f"{where}: the sampling rate of a single sample is unknown.", "irregular_sampling")
         return declared_ms
     sizes, counts = np.unique(steps, return_counts=True)
     commonest = int(sizes[np.argmax(counts)])
@@ -117,7 +117,7 @@ def _step(steps: NDArray[np.int64], declared_ms: int | None, where: str, warning
     if declared_ms == sizes[0]:
         return declared_ms
     warnings.append(
-        f"The header speaks of one sample in {declared_ms / 1000:g} s, the time stamps of one in "
-        f"{commonest / 1000:g} s; the time stamps count."
+        f"One sample in {declared_ms / 1000:g} s in the header, one in {commonest / 1000:g} s by the time stamps; "
+        f"the time stamps count."
     )
     return commonest

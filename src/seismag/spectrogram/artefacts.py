@@ -1,4 +1,4 @@
-"""Jumps of one second and stuck stretches of a component: found, and blanked before a spectrum is computed."""
+"""Artefacts of a component, jumps of one second and stuck stretches, which are blanked before spectra."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from seismag.config import DataConfig
 from seismag.spectrogram.compute import bridge_short_gaps
 
-JUMP_NT = 10.0  # no natural field changes by more in one second at middle and low latitude
-JUMP_DEVIATIONS = 40.0  # ... and on disturbed auroral days a jump must also exceed this many usual differences
+JUMP_NT = 10.0  # natural variations change by less in one second at middle and low latitude
+JUMP_DEVIATIONS = 40.0  # on disturbed auroral days a jump must also exceed this many median differences
 FLAT_S = 600  # identical values for one whole segment: a dead or stuck component
 LEVEL_S = 30  # seconds on either side that decide whether a jump is a step or a spike
 
 
 @dataclass(frozen=True)
 class Artefacts:
-    """What no field does: jumps of one second, and stretches that do not change.
+    """Jumps of one second, and stretches that do not change.
 
     Attributes:
         spikes, steps: (m, 2) component and first wrong sample.
@@ -51,7 +51,7 @@ def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
             level = np.abs(finite_median(after) - finite_median(before))
             kind = "steps" if level > JUMP_NT / 2 else "spikes"
             if kind == "spikes" and found[kind] and found[kind][-1] == (component, int(sample) - 1):
-                continue  # the way back of the same spike
+                continue  # the end of the same spike
             found[kind].append((component, int(sample)))
     stuck = [(component, *run) for component, values in enumerate(field_nt) for run in flat_runs(values, FLAT_S)]
     return Artefacts(
@@ -62,16 +62,16 @@ def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
 
 
 def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
-    """Prepare a day for spectra: bridge short gaps, then blank jumps and stuck stretches.
+    """Bridge short gaps of a day, then blank jumps and stuck stretches.
 
-    A blanked second masks the columns that it touches, as a gap does; nothing is replaced by a guess.
+    A blanked second masks the time frames that it touches, as a gap does.
 
     Args:
         field_nt: (3, n) at 1 Hz, NaN missing.
         spec: ``max_interpolated_gap_s``.
 
     Returns:
-        The same array when there is nothing to do, otherwise a copy.
+        The same array where there is nothing to change, otherwise a copy.
     """
     bridged = bridge_short_gaps(field_nt, spec.max_interpolated_gap_s)
     return blank_artefacts(bridged, find_artefacts(bridged))
@@ -92,7 +92,7 @@ def blank_artefacts(field_nt: NDArray[np.float64], artefacts: Artefacts) -> NDAr
 
 def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
     """Find runs of at least ``shortest`` identical values: (m, 2) first and end (exclusive); NaN breaks one."""
-    block = shortest // 2  # a long run holds at least one whole aligned block; without one there is no run to look for
+    block = shortest // 2  # a long run contains at least one whole aligned block
     if block > 1:
         blocks = values[: values.size // block * block].reshape(-1, block)
         if not np.any(blocks.max(axis=1, initial=-np.inf) == blocks.min(axis=1, initial=np.inf)):
@@ -103,11 +103,12 @@ def flat_runs(values: NDArray[np.float64], shortest: int) -> NDArray[np.int64]:
 
 
 def usual_change(field_nt: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median change from one sample to the next, (3,) in nT, from every 64th pair; NaN without any pair."""
+    """Return the median change (3,) from one sample to the next, nT, of every 64th pair; NaN without any pair."""
     changes = np.abs(field_nt[:, 1::64] - field_nt[:, :-1:64][:, : field_nt[:, 1::64].shape[1]])
     return np.array([finite_median(component) for component in changes])
 
 
 def finite_median(values: NDArray[np.float64]) -> float:
+    """Return the median of the finite values; NaN where there is none."""
     finite = values[np.isfinite(values)] if np.isnan(np.sum(values)) else values
     return float(np.median(finite)) if finite.size else float("nan")

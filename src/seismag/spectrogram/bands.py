@@ -1,15 +1,15 @@
-"""Bands of geomagnetic pulsations, and the rows of a spectrogram that lie in each."""
+"""Bands of geomagnetic pulsations and their frequency bins."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Continuous pulsations by period: Pc3 10-45 s, Pc4 45-150 s, Pc5 150-600 s; rounded to mHz as the field writes them.
+# Continuous pulsations by period: Pc3 10-45 s, Pc4 45-150 s, Pc5 150-600 s; in rounded mHz.
 # Source: Jacobs et al. (1964), doi:10.1029/JZ069i001p00180.
 BANDS_MHZ: dict[str, tuple[float, float]] = {
     "below_pc5": (0.0, 1.6),
-    "pc5": (1.6, 7.0),  # 1/600 Hz, the lowest row of a 600 s segment, is 1.67
+    "pc5": (1.6, 7.0),  # 1/600 Hz, the lowest bin of a 600 s segment, is 1.67
     "pc4": (7.0, 22.0),
     "pc3": (22.0, 100.0),
     "above_pc3": (100.0, np.inf),
@@ -20,13 +20,13 @@ BAND_LABELS = {
 
 
 def rows_of_bands(frequency_hz: NDArray[np.floating]) -> dict[str, NDArray[np.bool_]]:
-    """Mark the rows of each band, [low, high) by the middle of the row; bands without a row are left out.
+    """Mark the frequency bins of each band, [low, high) by their middle; bands without a bin are left out.
 
     Args:
-        frequency_hz: (F,) middle of each row, Hz.
+        frequency_hz: (F,) middle of each bin, Hz.
 
     Returns:
-        By band (F,); each row is in one band.
+        By band (F,); each bin is in one band.
     """
     mhz = np.asarray(frequency_hz, dtype=float) * 1000
     rows = {name: (mhz >= low) & (mhz < high) for name, (low, high) in BANDS_MHZ.items()}

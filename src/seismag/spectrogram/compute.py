@@ -1,7 +1,7 @@
-"""Power and cross-spectra of windows, safe against gaps. The one place where power is computed.
+"""Power and cross-spectra of windows with gaps.
 
-A window is cut into overlapping Hann segments (600 s every 94 s: 224 columns in 6 h); each segment
-loses its own linear trend; a column that a missing second touches is masked with NaN, never filled.
+A window is cut into overlapping Hann segments (600 s every 94 s: 224 time frames in 6 h); the linear trend of each
+segment is removed; a time frame that a missing second touches is masked with NaN, never filled.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ PAIRS = (("XY", 0, 1), ("ZX", 2, 0), ("ZY", 2, 1))  # X: H axis, Y: D axis; S_ab
 
 @dataclass(frozen=True)
 class Grid:
-    """The frequency-time grid of one window.
+    """The frequency bins and time frames of one window.
 
     Attributes:
         starts: (T,) first sample of each segment.
         segment: samples of a segment.
-        bands: (R + 1,) edges, in bins from bin 1, of the rows; a row averages bins [bands[r], bands[r+1]).
-        frequency_hz: (R,) centre of each row (geometric centre of averaged bins).
-        time_s: (T,) centre of each segment, seconds from the window's start.
+        bands: (F + 1,) edges in Fourier bins from bin 1 on; frequency bin f averages [bands[f], bands[f + 1]).
+        frequency_hz: (F,) centre of each frequency bin (geometric centre where averaged).
+        time_s: (T,) centre of each segment, seconds from the start of the window.
+        n_bins: Fourier bins that are used.
     """
 
     starts: NDArray[np.int64]
@@ -40,7 +41,7 @@ class Grid:
 
     @property
     def averages(self) -> bool:
-        """Whether a row may hold more than one bin."""
+        """Whether a frequency bin may average several Fourier bins."""
         return len(self.bands) - 1 != self.n_bins
 
 
@@ -90,15 +91,15 @@ def bridge_short_gaps(field_nt: NDArray[np.float64], longest_s: int) -> NDArray[
     return result
 
 
-def masked_columns(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.bool_]:
-    """Tell which columns a missing sample touches.
+def masked_frames(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.bool_]:
+    """Mark the time frames that a missing sample touches.
 
     Args:
         field_nt: (..., n) windows after ``bridge_short_gaps``.
         spec: the grid.
 
     Returns:
-        (..., T) True where the segment holds at least one NaN.
+        (..., T) True where the segment contains at least one NaN.
     """
     grid = make_grid(spec, field_nt.shape[-1])
     if not np.isnan(np.sum(field_nt)):
@@ -144,11 +145,11 @@ def power_and_phasors(
         spec: as in ``power_spectrogram``.
 
     Returns:
-        Power (..., 3, R, T) in nT²/Hz, and unit phasors (..., 3 pairs, 2 parts, R, T) of the cross-spectra
+        Power (..., 3, F, T) in nT²/Hz, and unit phasors (..., 3 pairs, 2 parts, F, T) of the cross-spectra
         S_ab = conj(a) b for XY, ZX, ZY (X the H axis, Y the D axis), real and imaginary part, so that
-        S_ab = phasor * sqrt(P_a P_b) exactly for linear rows. In a row that averages bins the phasor is
-        the mean cross-spectrum over that same geometric mean, so its length is the coherence (at most 1).
-        NaN in columns masked in either component.
+        S_ab = phasor * sqrt(P_a P_b) exactly for single Fourier bins. Where bins are averaged the phasor is the mean
+        cross-spectrum over that same geometric mean, so its length is the coherence (at most 1).
+        NaN in time frames masked in either component.
     """
     power = power_spectrogram(field_nt, spec)
     channels, mask = _channels(field_nt, spec)
@@ -159,7 +160,7 @@ def power_and_phasors(
     for window, parts in enumerate(phasors):
         spectra = [_segment_spectra(channel, spec) for channel in channels[3 * window : 3 * window + 3]]
         for (_, a, b), (real, imaginary) in zip(PAIRS, parts, strict=True):
-            cross = _average_rows(np.conj(spectra[a]) * spectra[b], grid)
+            cross = _average_bins(np.conj(spectra[a]) * spectra[b], grid)
             with np.errstate(divide="ignore", invalid="ignore"):
                 phasor = cross / np.sqrt(columns[window, a] * columns[window, b])
             if mask is not None:
@@ -171,7 +172,7 @@ def power_and_phasors(
 def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
     """Express power in dB re 1 nT²/Hz as float16 (step 0.03 dB at 60 dB); NaN stays NaN.
 
-    A dead component has no power at all; it becomes -100 dB, far below any instrument.
+    The power 0 of a stuck component becomes -100 dB, far below any instrument.
     """
     with np.errstate(invalid="ignore"):
         decibel = np.maximum(power, np.float32(1e-10))
@@ -181,20 +182,20 @@ def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _channels(field_nt: NDArray[np.float64], spec: DataConfig) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-    """Flatten to (N, n) without NaN, and the mask (N, T) of the columns that a NaN touches, or None."""
+    """Flatten to (N, n) without NaN, and the mask (N, T) of the time frames that a NaN touches, or None."""
     if field_nt.shape[-1] < spec.segment_s:
         raise ValueError(f"{field_nt.shape[-1]} samples at 1 Hz are fewer than those of a segment ({spec.segment_s})")
     channels = field_nt.reshape(-1, field_nt.shape[-1])
     if not np.isnan(np.sum(channels)):
         return channels, None
-    return np.nan_to_num(channels), masked_columns(channels, spec)  # every column with such a zero is masked
+    return np.nan_to_num(channels), masked_frames(channels, spec)  # time frames with these zeros are masked
 
 
 def _segment_spectra(channel: NDArray[np.float64], spec: DataConfig) -> NDArray[np.complex64]:
-    """Transform each detrended, tapered segment of one component: (T, K) for bins 1..K, in nT/sqrt(Hz).
+    """Transform each detrended, tapered segment of one component: (T, K) for Fourier bins 1..K, in nT/sqrt(Hz).
 
-    The level goes in float64, segment by segment, so that float32 holds variations of some nT only. One
-    component at a time, so that the segments stay in the processor's cache.
+    The level is removed in float64, segment by segment, so that float32 contains variations of some nT only. One
+    component at a time, so that the segments stay in the cache of the processor.
     """
     grid = make_grid(spec)
     taper, basis = _taper_and_trend(grid.segment)
@@ -221,13 +222,13 @@ def _taper_and_trend(segment: int) -> tuple[NDArray[np.float32], NDArray[np.floa
 
 
 def _power(spectra: NDArray[np.complex64], grid: Grid) -> NDArray[np.float32]:
-    """Squared modulus (T, K), averaged into rows."""
+    """Squared modulus (T, K), averaged into frequency bins."""
     squares = spectra.view(np.float32) ** 2  # real and imaginary parts side by side
-    return _average_rows(squares[:, 0::2] + squares[:, 1::2], grid)
+    return _average_bins(squares[:, 0::2] + squares[:, 1::2], grid)
 
 
-def _average_rows(values: Any, grid: Grid) -> Any:
-    """Average bins (last axis) within the bands of the rows."""
+def _average_bins(values: Any, grid: Grid) -> Any:
+    """Average Fourier bins (last axis) into frequency bins."""
     if not grid.averages:
         return values
     return np.add.reduceat(values, grid.bands[:-1], axis=-1) / np.diff(grid.bands).astype(np.float32)

@@ -1,1 +1,1 @@
-"""From days of recordings to a store: windows, their labels and controls, their spectrograms."""
+"""Windows of recordings: labels, controls, placebo windows, and the store of spectrograms."""

@@ -12,16 +12,16 @@ from seismag.archive.indices import SpaceWeatherIndex
 from seismag.config import DataConfig
 from seismag.windows.labels import Labels
 
-NORMAL_STATIONS = 2  # that give the Normal windows by the rule other_stations
+NORMAL_STATIONS = 2  # of the Normal windows, with controls: other_stations
 _YEAR_D = 365.25
 _COMMON_YEAR_D = 365
 
 
 def choose_controls(labels: Labels, spec: DataConfig, kp: SpaceWeatherIndex | None = None) -> Labels:
-    """Keep all event windows and the Normal windows that serve as their controls.
+    """Keep all event windows and their control windows.
 
-    Adds ``control_of`` (sample_id of the event window) and ``matched`` (an event window has as many controls
-    as asked for; a control: True). Normal windows that nobody needs go to ``rejected``.
+    Adds ``control_of`` (sample_id of the event window) and ``matched`` (an event window has all its controls; a
+    control: True). Normal windows that are not controls go to ``rejected``.
     """
     samples = labels.samples
     normal = (samples["magnitude_class"] == "Normal").to_numpy()
@@ -42,15 +42,15 @@ def choose_controls(labels: Labels, spec: DataConfig, kp: SpaceWeatherIndex | No
     complete = samples["sample_id"].map(owners).fillna(0).to_numpy() >= spec.controls_per_positive
     kept = samples.assign(control_of=control_of, matched=complete | control_of.notna().to_numpy())[keep]
     unused = samples.loc[~keep, ["station", "start_utc", "end_utc"]].assign(
-        reason="not_a_control", detail=f"Normal, but no event window needs it (data.controls: {spec.controls})"
+        reason="not_a_control", detail=f"Normal, but no control of an event window (data.controls: {spec.controls})"
     )
     return Labels(kept.reset_index(drop=True), pd.concat([labels.rejected, unused], ignore_index=True))
 
 
 def _matched_controls(samples: pd.DataFrame, normal: NDArray[np.bool_], spec: DataConfig) -> dict[int, str | None]:
-    """Draw controls of the same station and UTC slot, alike in Kp, season and era; each serves once.
+    """Choose controls of the same station and UTC slot, similar in Kp, season and date; each is used once.
 
-    The event window with the fewest candidates chooses first, so that the scarce ones find a control.
+    Event windows with few candidates come first, so that they get a control.
     """
     chosen: dict[int, str | None] = {}
     starts = samples["start_utc"].to_numpy().astype("datetime64[ms]")
@@ -79,7 +79,7 @@ def _matched_controls(samples: pd.DataFrame, normal: NDArray[np.bool_], spec: Da
 def _quiet_controls(
     samples: pd.DataFrame, normal: NDArray[np.bool_], spec: DataConfig, kp: SpaceWeatherIndex | None
 ) -> dict[int, str | None]:
-    """Draw Normal windows of days with Kp below 2, from any station: the earlier systems' rule, for comparison."""
+    """Choose Normal windows of days with Kp below 2, from any station: the rule of earlier systems, for comparison."""
     if kp is None:
         raise ValueError("controls: quiet_days needs the Kp index")
     days = samples["start_utc"].to_numpy().astype("datetime64[D]").astype("datetime64[ms]")
@@ -90,7 +90,7 @@ def _quiet_controls(
 def _other_stations_controls(
     samples: pd.DataFrame, normal: NDArray[np.bool_], spec: DataConfig
 ) -> dict[int, str | None]:
-    """Draw Normal windows from the stations that have most of them, as a published table did, for comparison."""
+    """Choose Normal windows from the stations with most of them, as in a published table, for comparison."""
     counts = samples.loc[normal, "station"].value_counts()
     ranking = counts.to_frame("n").rename_axis("code").reset_index().sort_values(["n", "code"], ascending=[False, True])
     candidates = np.flatnonzero(normal & samples["station"].isin(ranking["code"].head(NORMAL_STATIONS)).to_numpy())

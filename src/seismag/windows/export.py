@@ -1,4 +1,4 @@
-"""Spectrograms as RGB pictures, for those who want images."""
+"""Export of spectrograms as RGB images."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from seismag.parallel import Progress, silent
 from seismag.windows.store import Store, read_samples
 
-# The same for the image of every class. Most of its rows are noise of the sensor, with a median of -33 dB on 19 real
-# days from quiet to auroral storm, drawn at 98 of 255; 0.2 % of the values lie below the limits and 0.6 % above.
-DB_LIMITS = (-60.0, 10.0)
+# Fixed for all images. On 19 real days from quiet to auroral storm the median is -33 dB, mostly sensor noise, at 98 of
+# 255; 0.2 % of the values lie below the limits and 0.6 % above.
+IMAGE_DB_LIMITS = (-60.0, 10.0)
 _IMAGE_COLUMNS = [
     "sample_id", "station", "start_utc", "end_utc", "magnitude_class", "azimuth_class", "magnitude", "azimuth_deg",
     "distance_km", "event_id", "split_group", "kp_max",
@@ -19,15 +19,15 @@ _IMAGE_COLUMNS = [
 
 
 def export_images(store: Store, folder: Path, progress: Progress = silent) -> None:
-    """Write one RGB picture a sample (R=H, G=D, B=Z) at the native grid, and ``metadata.csv``.
+    """Write one RGB image for each sample (R=H, G=D, B=Z), one pixel for each bin, and ``metadata.csv``.
 
-    The limits are fixed (``DB_LIMITS``), so brightness means power in every picture alike; a masked column
-    is black. High frequencies are at the top.
+    Brightness is power between fixed limits (``IMAGE_DB_LIMITS``); masked time frames are black. High frequencies are
+    at the top.
     """
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    low, high = DB_LIMITS
+    low, high = IMAGE_DB_LIMITS
     for index, sample_id in enumerate(store.samples["sample_id"]):
         power = read_samples(store.power, index, index + 1)[0].astype(np.float32)  # (3, F, T)
         scaled = np.clip((power - low) / (high - low), 0, 1) * 254 + 1

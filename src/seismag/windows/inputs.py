@@ -1,4 +1,4 @@
-"""Everything that a preparation reads besides its configuration, and how it is recognised again."""
+"""The inputs of ``prepare`` and their checksums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seismag.windows.store import SCHEMA_VERSION
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that ``prepare`` reads, besides the configuration."""
+    """The inputs of ``prepare`` besides the configuration."""
 
     archive: Path
     stations: dict[str, Station]
@@ -30,7 +30,7 @@ class Inputs:
 def read_inputs(
     archive: Path, stations: Path | None, catalogs: list[Path], kp: Path | None, dst: Path | None
 ) -> Inputs:
-    """Read the small inputs of ``prepare``.
+    """Read stations, catalogue and indices.
 
     Raises:
         DataError: one of them cannot be used.
@@ -45,7 +45,7 @@ def read_inputs(
 
 
 def fingerprint_of(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
-    """Identify inputs without reading the day files: names, sizes and times of change."""
+    """Return a checksum of the inputs; of the day files only names, sizes and modification times."""
     digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json", exclude={"store"}), sort_keys=True).encode())
     digest.update(json.dumps(checksums(inputs), sort_keys=True).encode())
     digest.update(str(SCHEMA_VERSION).encode())
@@ -56,7 +56,7 @@ def fingerprint_of(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
 
 
 def checksums(inputs: Inputs) -> dict[str, Any]:
-    """Identify stations, catalogue and indices by their content."""
+    """Return the checksums of stations, catalogue and indices."""
     stations = json.dumps([asdict(inputs.stations[code]) for code in sorted(inputs.stations)], sort_keys=True)
     return {
         "stations": hashlib.sha256(stations.encode()).hexdigest(),

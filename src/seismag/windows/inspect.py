@@ -1,4 +1,4 @@
-"""What a store holds and what was left out of it: facts for JSON, lines for a terminal."""
+"""The contents of a store and what was left out of it, for JSON or a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seismag.windows.store import DAYS_FILE, LEGACY_IMAGE, REJECTED_FILE, SAMPLE
 
 
 def is_store(path: Path) -> bool:
-    """Tell a store, finished or not, from another folder."""
+    """Return whether a folder is a store, finished or not."""
     return (path / "zarr.json").is_file() or (path / ".work").is_dir() or (path / SAMPLES_FILE).is_file()
 
 
@@ -21,14 +21,14 @@ def inspect_store(path: Path) -> dict[str, Any]:
     """Summarise a store.
 
     Raises:
-        DataError: it is no finished store.
+        DataError: not a finished store.
     """
     store = open_store(path)
     return {"store": str(path), **store_summary(store)}
 
 
 def store_summary(store: Store) -> dict[str, Any]:
-    """Count what a store holds and what was left out, by reason."""
+    """Count the contents of a store and what was left out, by reason."""
     samples = store.samples
     rejected = read_table(store.path, REJECTED_FILE)
     days = read_table(store.path, DAYS_FILE)
@@ -59,7 +59,7 @@ def store_summary(store: Store) -> dict[str, Any]:
 
 
 def describe_store(facts: dict[str, Any]) -> str:
-    """Lines for a terminal: what a store holds and what was left out."""
+    """Return lines for a terminal."""
 
     def counts(name: str) -> str:
         return ", ".join(f"{count} {key}" for key, count in facts[name].items()) or "none"

@@ -1,7 +1,6 @@
-"""From windows and earthquakes to labels, and to controls matched in station, hour, activity and season.
+"""Labels of windows by the earthquakes that follow them (docs/method.md).
 
-Every rule is that of docs/method.md. A window is an event window, a Normal one, or rejected with a reason;
-nothing becomes Normal for lack of information.
+A window is an event window, a Normal one, or rejected with a reason; none is Normal for lack of information.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from seismag.domain import Station, azimuth_classes, magnitude_classes
 from seismag.windows.criteria import EARTH, dobrovolsky_km, energy_index, hattori_km, range_km
 from seismag.windows.past_rate import past_rate
 
-NORMAL_BLOCK_D = 27  # one solar rotation: quiet spells are shared by stations
+NORMAL_BLOCK_D = 27  # one solar rotation: quiet periods are common to all stations
 _BLOCK_ORIGIN = np.datetime64("2000-01-01")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Outcome of labelling.
+    """Labelled and rejected windows.
 
     Attributes:
         samples: windows with a label, one row each, columns of docs/data-formats.md.
@@ -37,14 +36,14 @@ class Labels:
 
 
 def daily_windows(days: NDArray[np.datetime64], window_h: int) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
-    """Cut UTC days into windows; gives starts and ends, datetime64[ms], in order."""
+    """Cut UTC days into windows; returns starts and ends, datetime64[ms], in order."""
     slots = np.arange(0, 24, window_h).astype("timedelta64[h]")
     starts = (np.unique(days).astype("datetime64[D]")[:, None] + slots[None, :]).ravel().astype("datetime64[ms]")
     return starts, starts + np.timedelta64(window_h, "h")
 
 
 def events_at_station(events: pd.DataFrame, station: Station, spec: DataConfig) -> pd.DataFrame:
-    """Put the catalogue into the station's view and keep the events that count there.
+    """Return the events that count at a station, with distances and azimuths.
 
     Adds distance_km (epicentral, geodesic), hypocentral_km (epicentral where the depth is unknown),
     azimuth_deg, es, in_dobrovolsky, in_hattori; sorted by origin_utc.
@@ -85,11 +84,11 @@ def label_windows(
     """Label windows by the earthquakes that follow them.
 
     Args:
-        windows: station, start_utc, end_utc, one row a window; other columns are carried along.
-        catalog: the earthquakes, with the time that they cover.
-        stations: positions by code; every station of ``windows``.
-        spec: range rule, horizon, guards.
-        kp, dst: indices; a window that an index given here does not cover is rejected.
+        windows: station, start_utc, end_utc, one row for each window; other columns are kept.
+        catalog: the earthquakes and their coverage.
+        stations: positions by code; all stations of ``windows``.
+        spec: magnitude-distance criterion, horizon, exclusion intervals.
+        kp, dst: indices; a window that a given index does not cover is rejected.
 
     Returns:
         Event and Normal windows before the choice of controls, and the rejected rest.
@@ -114,7 +113,7 @@ def label_windows(
         near = events_at_station(events, station, spec)
         table["past_rate"] = past_rate(_times(table)[1], near, spec)
         first, pairs = _eligible(table, near, spec)
-        _guard(table, near, spec, catalog, first, reason, detail)
+        _exclude_near_events(table, near, spec, catalog, first, reason, detail)
         usable = reason == ""
         labelled.append(
             _describe(table[usable], near, first[usable], [pairs[i] for i in np.flatnonzero(usable)], station)
@@ -142,7 +141,7 @@ def _times(table: pd.DataFrame) -> tuple[NDArray[np.datetime64], NDArray[np.date
 def _uncovered(
     table: pd.DataFrame, catalog: Catalog, spec: DataConfig, kp: SpaceWeatherIndex | None, dst: SpaceWeatherIndex | None
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """Reasons for windows that the catalogue or an index does not cover ("" elsewhere)."""
+    """Reasons to reject windows that the catalogue or an index does not cover ("" elsewhere)."""
     starts, ends = _times(table)
     reason = np.full(len(table), "", dtype=object)
     detail = np.full(len(table), "", dtype=object)
@@ -164,7 +163,7 @@ def _inside(area: tuple[float, float, float, float], station: Station) -> bool:
 def _eligible(
     table: pd.DataFrame, near: pd.DataFrame, spec: DataConfig
 ) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
-    """For each window the index of its label event (largest Es; -1: none) and of all eligible ones."""
+    """Indices of the label event of each window (largest Es; -1: none) and of all its eligible events."""
     _, ends = _times(table)
     origins = near["origin_utc"].to_numpy().astype("datetime64[ms]")
     es = near["es"].to_numpy()
@@ -180,7 +179,7 @@ def _eligible(
     return first, members
 
 
-def _guard(
+def _exclude_near_events(
     table: pd.DataFrame,
     near: pd.DataFrame,
     spec: DataConfig,
@@ -189,7 +188,7 @@ def _guard(
     reason: NDArray[np.object_],
     detail: NDArray[np.object_],
 ) -> None:
-    """Reject windows that are neither an event's nor quiet: an event lies within the guard times."""
+    """Reject windows without a label event that have an event within the exclusion intervals."""
     starts, ends = _times(table)
     origins = near["origin_utc"].to_numpy().astype("datetime64[ms]")
     behind = starts - np.timedelta64(round(spec.guard_behind_d * 86_400_000), "ms")
@@ -197,22 +196,22 @@ def _guard(
     low = np.searchsorted(origins, behind, side="left")
     high = np.searchsorted(origins, ahead, side="left")
     candidates = (first < 0) & (reason == "")
-    guarded = candidates & (high > low)
-    if guarded.any():
+    excluded = candidates & (high > low)
+    if excluded.any():
         events = near["event_id"].to_numpy()
         magnitudes = near["magnitude"].to_numpy()
-        largest = [low[i] + int(np.argmax(magnitudes[low[i] : high[i]])) for i in np.flatnonzero(guarded)]
-        reason[guarded] = "guard"
-        detail[guarded] = [f"M{magnitudes[e]:.1f} {events[e]} at {origins[e]}Z" for e in largest]
-    unknown = candidates & ~guarded & ~catalog.coverage.covers(behind, ahead)
+        largest = [low[i] + int(np.argmax(magnitudes[low[i] : high[i]])) for i in np.flatnonzero(excluded)]
+        reason[excluded] = "guard"
+        detail[excluded] = [f"M{magnitudes[e]:.1f} {events[e]} at {origins[e]}Z" for e in largest]
+    unknown = candidates & ~excluded & ~catalog.coverage.covers(behind, ahead)
     reason[unknown] = "catalog_hole"
-    detail[unknown] = "the catalogue does not cover the guard time, so Normal cannot be claimed"
+    detail[unknown] = "the catalogue does not cover the exclusion intervals, so the window may not be Normal"
 
 
 def _describe(
     table: pd.DataFrame, near: pd.DataFrame, first: NDArray[np.int64], members: list[tuple[int, ...]], station: Station
 ) -> pd.DataFrame:
-    """Write the label columns of the usable windows of one station."""
+    """Add the label columns of the usable windows of one station."""
     starts, ends = _times(table)
     is_event = first >= 0
     label = near.iloc[np.where(is_event, first, 0)] if len(near) else near.reindex(np.zeros(len(table), int))
@@ -248,7 +247,7 @@ def _describe(
 
 
 def _local_hour(middle: NDArray[np.datetime64], station: Station) -> NDArray[np.float64]:
-    """Local mean solar time of the window's middle, hours in [0, 24)."""
+    """Local mean solar time of the middle of the window, hours in [0, 24)."""
     utc_hour = (middle - middle.astype("datetime64[D]")) / np.timedelta64(1, "h")
     local: NDArray[np.float64] = np.mod(utc_hour + station.longitude_deg / 15, 24)
     return local

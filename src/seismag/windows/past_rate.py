@@ -1,4 +1,4 @@
-"""What past earthquakes alone say of the next ones: a rate that decays with time, known at the window's end."""
+"""The rate of aftershocks expected from past earthquakes, known at the end of the window."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from seismag.config import DataConfig
 # 10^(A + B (Mm - M)) (t + C_D)^-P a day. Reasenberg & Jones (1989), doi:10.1126/science.243.4895.1173.
 A, B, P, C_D = -1.67, 0.91, 1.08, 0.05
 _DAY_MS = 86_400_000
-_CHUNK_CELLS = 4_000_000  # window-event pairs held at once: 32 MB
+_CHUNK_PAIRS = 4_000_000  # pairs of window and event in memory: 32 MB
 
 
 def smallest_counting_magnitude(
     distance_km: NDArray[np.float64], hypocentral_km: NDArray[np.float64], spec: DataConfig
 ) -> NDArray[np.float64]:
-    """Smallest magnitude that counts at a station from this far away: the range rule, solved for the magnitude.
+    """Return the smallest magnitude that counts at a distance: the magnitude-distance criterion, solved for magnitude.
 
-    For the rule ``es`` it is that of an earthquake which reaches the threshold alone; infinite beyond a fixed radius.
-    Never below ``data.min_magnitude``.
+    For ``es`` it is that of a single earthquake at the threshold; infinite beyond a fixed radius. Never below
+    ``data.min_magnitude``.
     """
     if spec.range_rule == "dobrovolsky":
         smallest = np.log10(np.maximum(distance_km, 1e-3)) / 0.43
@@ -35,30 +35,30 @@ def smallest_counting_magnitude(
 
 
 def past_rate(ends: NDArray[np.datetime64], near: pd.DataFrame, spec: DataConfig) -> NDArray[np.float64]:
-    """Rate of aftershocks that would count at the station, from all earthquakes that count there and are past.
+    """Return the rate of aftershocks that count at the station, from all past earthquakes that count there.
 
-    For each window the sum of 10^(a + b (M - m)) (t + c)^-p over the earthquakes before its end, t days before it,
-    m the smallest magnitude that counts from their distance: a kernel in space that falls as the range rule does.
-    Every earthquake is taken for a mainshock, so the sum ranks windows; it is no calibrated forecast.
+    The rate is 10^(a + b (M - m)) (t + c)^-p, added over the earthquakes before the end of a window, t days before it,
+    m the smallest magnitude that counts at their distance: a spatial kernel with the reach of the magnitude-distance
+    criterion. Each earthquake is treated as a mainshock, so the rate ranks windows; it is not a calibrated forecast.
 
     Args:
-        ends: (n,) end of each window; an earthquake at or after it adds nothing.
+        ends: (n,) end of each window; earthquakes at or after it do not contribute.
         near: origin_utc, magnitude, distance_km, hypocentral_km of the events that count at the station.
-        spec: range rule and smallest magnitude.
+        spec: magnitude-distance criterion and smallest magnitude.
 
     Returns:
-        (n,) aftershocks a day; 0 where nothing has happened yet.
+        (n,) aftershocks per day; 0 without past earthquakes.
 
     Source: Reasenberg & Jones (1989), doi:10.1126/science.243.4895.1173, its generic parameters.
     """
     smallest = smallest_counting_magnitude(near["distance_km"].to_numpy(), near["hypocentral_km"].to_numpy(), spec)
     magnitude = near["magnitude"].to_numpy()
-    counts = magnitude >= smallest  # under the rule es a day's sum, of which a part may be yet to come, counts nobody
+    counts = magnitude >= smallest  # es: a daily sum may include later events, so it does not count
     origins = near["origin_utc"].to_numpy().astype("datetime64[ms]").astype(np.int64)[counts]
     productivity = 10.0 ** (A + B * (magnitude - smallest)[counts])
     end_ms = ends.astype("datetime64[ms]").astype(np.int64)
     rate = np.zeros(len(end_ms))
-    step = max(1, _CHUNK_CELLS // max(1, len(origins)))
+    step = max(1, _CHUNK_PAIRS // max(1, len(origins)))
     for first in range(0, len(end_ms), step):
         days = (end_ms[first : first + step, None] - origins[None, :]) / _DAY_MS
         decay = np.where(days > 0, (np.maximum(days, 0) + C_D) ** -P, 0.0)

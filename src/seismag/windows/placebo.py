@@ -1,13 +1,12 @@
-"""Placebo windows: labels that no precursor can explain, made like the true ones in every other way.
+"""Placebo windows: labels without a precursor before them, otherwise made like the true ones.
 
-- ``after_event``: the catalogue comes window and horizon later, so that "event" windows begin after the origin of their
-  earthquake, within the horizon.
-- ``shifted``: the catalogue comes ``data.placebo_shift_d`` earlier; "event" windows lie that long before the true ones.
-- ``wrong_station``: each station labels its windows by the earthquakes that another station would see.
+- ``after_event``: the catalogue is shifted later by window and horizon, so that "event" windows begin after the origin
+  of their earthquake, within the horizon.
+- ``shifted``: the catalogue is shifted earlier by ``data.placebo_shift_d``, and "event" windows with it.
+- ``wrong_station``: each station has the labels of another position.
 
-What the true catalogue says is kept out of them: no placebo event window is a window before an eligible earthquake, and
-a Normal window is Normal by the true labels too, guard times included. A model with skill only before earthquakes is at
-chance here; one that is not has learnt something else.
+No placebo event window lies before an eligible earthquake, and Normal windows are Normal by the true labels, too,
+with their exclusion intervals. A model with skill only before earthquakes has none here.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def label_placebo_windows(
     true = label_windows(windows, catalog, stations, spec, kp, dst)
     moved, places = catalog, stations
     if spec.placebo == "wrong_station":
-        places = exchange_places(stations, sorted(windows["station"].unique()), spec.seed)
+        places = swap_positions(stations, sorted(windows["station"].unique()), spec.seed)
     else:
         moved = move_in_time(catalog, _shift_h(spec))
     placebo = label_windows(windows, moved, places, spec, kp, dst)
@@ -60,22 +59,22 @@ def label_placebo_windows(
 
 
 def move_in_time(catalog: Catalog, shift_h: float) -> Catalog:
-    """Move all earthquakes, and the time that the catalogue covers, by a number of hours (later: positive)."""
+    """Shift all earthquakes, and the coverage, by a number of hours (later: positive)."""
     shift = np.timedelta64(round(shift_h * 3_600_000), "ms")
     events = catalog.events.assign(origin_utc=catalog.events["origin_utc"] + shift)
     coverage = Coverage(tuple((start + shift, end + shift) for start, end in catalog.coverage.intervals))
     return replace(catalog, events=events, coverage=coverage)
 
 
-def exchange_places(stations: dict[str, Station], used: list[str], seed: int) -> dict[str, Station]:
-    """Give each used station the place of another one: a random cycle through all of them, so that none keeps its own.
+def swap_positions(stations: dict[str, Station], used: list[str], seed: int) -> dict[str, Station]:
+    """Assign each used station the position of another one by a random cycle, so that none keeps its own.
 
     Raises:
         UsageError: fewer than two stations are used.
     """
     if len(used) < 2:
         raise UsageError(
-            f"data.placebo: wrong_station exchanges the places of stations, but the archive has only {', '.join(used)}."
+            f"data.placebo: wrong_station swaps the positions of stations, but the archive has only {', '.join(used)}."
             " Use after_event or shifted, or add a station."
         )
     cycle = [used[number] for number in np.random.default_rng([seed, 61]).permutation(len(used))]
@@ -92,22 +91,22 @@ def _shift_h(spec: DataConfig) -> float:
 def _in_true_local_time(
     samples: pd.DataFrame, stations: dict[str, Station], places: dict[str, Station]
 ) -> pd.DataFrame:
-    """Set the local hour to that of the station's own longitude."""
-    turn_h = {
+    """Set the local hour to that of the true longitude."""
+    offset_h = {
         code: (stations[code].longitude_deg - places[code].longitude_deg) / 15 for code in samples["station"].unique()
     }
-    return samples.assign(local_hour=np.mod(samples["local_hour"] + samples["station"].map(turn_h).astype(float), 24))
+    return samples.assign(local_hour=np.mod(samples["local_hour"] + samples["station"].map(offset_h).astype(float), 24))
 
 
 def _true_objections(samples: pd.DataFrame, true: Labels) -> tuple[pd.Series, pd.Series]:
-    """Why the true catalogue forbids a window ("": it does not), and the details."""
+    """Reasons and details why a window is excluded by the true catalogue ("": it is not)."""
     events = true.samples[true.samples["magnitude_class"] != "Normal"]
-    told = "the true catalogue has " + events["event_id"].astype(str) + " in the horizon of this window"
+    sentence = "the true catalogue has " + events["event_id"].astype(str) + " in the horizon of this window"
     said = pd.concat([
-        events[_KEYS].assign(reason="true_event", detail=told), true.rejected[[*_KEYS, "reason", "detail"]],
+        events[_KEYS].assign(reason="true_event", detail=sentence), true.rejected[[*_KEYS, "reason", "detail"]],
     ])  # fmt: skip
     known = samples[_KEYS].merge(said, how="left", on=_KEYS, validate="one_to_one").fillna("")
-    # guard times forbid a Normal window; an event window that follows an earthquake is what is wanted here
+    # exclusion intervals concern Normal windows; event windows may follow an earthquake here
     wanted = (samples["magnitude_class"] != "Normal").to_numpy() & (known["reason"] == "guard").to_numpy()
     known.loc[wanted, ["reason", "detail"]] = ""
     return known["reason"].set_axis(samples.index), known["detail"].set_axis(samples.index)

@@ -1,7 +1,7 @@
-"""From an archive of day files to a store: survey, label, choose controls, compute, finish.
+"""``seismag prepare``: from an archive to a store by survey, labels, choice of controls and spectrograms.
 
-Every step leaves finished parts in ``STORE/.work``; a run that was interrupted goes on where it stopped and
-ends with the same store, whatever the number of workers.
+Each step leaves finished parts in ``STORE/.work``; an interrupted run continues there, and the store is the same for
+any number of workers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What ``prepare`` did, for its summary."""
+    """The result of ``prepare``."""
 
     store: Path
     dataset_id: str
@@ -57,7 +57,7 @@ class Prepared:
         return {**asdict(self), "store": str(self.store)}
 
     def describe(self) -> str:
-        """Lines for a terminal: what was made, what was left out and why, what to watch."""
+        """Return lines for a terminal."""
         lines = [f"store       {short_path(self.store)}", f"data set    {self.dataset_id}"]
         counts = ", ".join(f"{self.classes[name]} {name}" for name in MAGNITUDE_CLASSES if name in self.classes)
         lines.append(f"samples     {self.n_samples}{f': {counts}' if counts else ''}")
@@ -85,26 +85,26 @@ def prepare_store(
 
     Args:
         inputs: archive, stations, catalogue, indices.
-        out: folder of the store; created. One that holds the finished work of the same inputs is left as it is.
+        out: folder of the store; created. A finished store of the same inputs is not changed.
         spec: section ``data``.
         workers, scheduler: see ``open_pool``.
         progress: called with stage, done, total.
 
     Raises:
-        UsageError: ``out`` holds something else.
+        UsageError: ``out`` contains something else.
         DataError: no window becomes a sample; rejected.csv is written all the same.
         SeismagError: the disk is full.
     """
     if spec.controls == "quiet_days" and inputs.kp is None:
         raise UsageError("data.controls: quiet_days needs --kp.")
-    inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have folders of their own
+    inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have other working folders
     files = archives.list_files(inputs.archive)
     fingerprint = fingerprint_of(inputs, files, spec)
     work, discarded = _open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
     if archives.is_simulated(inputs.archive):
-        (work / archives.SIMULATION_FILE).touch()  # says of unfinished work, too, that no real data are in it
+        (work / archives.SIMULATION_FILE).touch()  # marks unfinished work, too
     with full_disk_explained(str(out)):
         with open_pool(workers, scheduler) as pool:
             days = _survey(pool, files, inputs, spec, work, progress)
@@ -151,7 +151,7 @@ def _attributes(
 
 
 def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
-    """Give the folder of unfinished work (None: finished, from the same inputs), and what was discarded for it."""
+    """Return the folder of unfinished work (None: finished, from the same inputs), and what was discarded."""
     work = out / ".work" / fingerprint[:16]
     if out.is_file() or (
         out.is_dir()
@@ -163,7 +163,7 @@ def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
     if (out / stores.SAMPLES_FILE).is_file():
         if stores.open_store(out).attributes.get("fingerprint") != fingerprint:
             raise UsageError(
-                f"{out}: holds a finished store made from other files or settings. Choose another --out, or delete it."
+                f"{out}: contains a finished store of other files or settings. Choose another --out, or delete it."
             )
         shutil.rmtree(out / ".work", ignore_errors=True)
         return None, []
@@ -181,7 +181,7 @@ def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
 def _survey(
     pool: Pool, files: list[Path], inputs: Inputs, spec: DataConfig, work: Path, progress: Progress
 ) -> pd.DataFrame:
-    """Judge every file; gives one row for each station and day, and one for each refused file."""
+    """Assess all files; returns one row for each station and day, and one for each refused file."""
     folder = work / "survey"
     folder.mkdir(exist_ok=True)
     parts = [folder / f"{first:08d}.parquet" for first in range(0, len(files), SURVEY_FILES)]
@@ -211,7 +211,7 @@ def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station],
 
 
 def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Decide which windows become samples: quality, labels, controls. Gives the plan and the rejected rest."""
+    """Choose the windows by quality, labels and controls; returns the plan and the rejected rest."""
     refused = days[days["verdict"] == "refused"]
     windows, sparse = _usable_windows(days[days["verdict"] != "refused"], spec)
     rejected = [sparse, _refused_windows(refused, spec), _missing_days(days, spec)]
@@ -242,7 +242,7 @@ def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _usable_windows(days: pd.DataFrame, spec: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Spread usable days into windows; gives those with enough data, and the rejected rest."""
+    """Cut usable days into windows; returns those with enough data, and the rejected rest."""
     per_day = 24 // spec.window_h
     table = days.loc[days.index.repeat(per_day)].reset_index(drop=True)
     slot = np.tile(np.arange(per_day), len(days)) * np.timedelta64(spec.window_h, "h")
@@ -292,7 +292,7 @@ def _missing_days(days: pd.DataFrame, spec: DataConfig) -> pd.DataFrame:
 
 
 def _dataset_id(plan: pd.DataFrame, days: pd.DataFrame, inputs: Inputs, spec: DataConfig) -> str:
-    """Identify the content: settings, checksums of the inputs used, and the samples; no path, no clock."""
+    """Return a checksum of settings, inputs and samples; independent of paths and time."""
     content = {
         "schema_version": stores.SCHEMA_VERSION,
         "config": spec.model_dump(mode="json", exclude={"store"}),
@@ -306,7 +306,7 @@ def _dataset_id(plan: pd.DataFrame, days: pd.DataFrame, inputs: Inputs, spec: Da
 def _compute(
     pool: Pool, plan: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path, work: Path, progress: Progress
 ) -> pd.DataFrame:
-    """Compute and write the spectrograms, shard by shard; gives what was measured on them."""
+    """Compute and write the spectrograms, shard by shard; returns the noise floor of each sample."""
     folder = work / "shards"
     folder.mkdir(exist_ok=True)
     parts = [folder / f"{first:08d}.parquet" for first in range(0, len(plan), stores.SHARD_SAMPLES)]
@@ -331,12 +331,12 @@ def _compute_shard(
     for (code, day), positions in rows.groupby(["station", "day"], sort=False).indices.items():
         date = np.datetime64(day).astype("datetime64[D]")
         paths, sha256 = (rows[column].iat[positions[0]] for column in ("paths", "source_sha256"))
-        held = archives.load_day([archive / path for path in paths], stations[str(code)], date)
-        if "+".join(held.sha256) != sha256:
+        day_data = archives.load_day([archive / path for path in paths], stations[str(code)], date)
+        if "+".join(day_data.sha256) != sha256:
             raise DataError(f"{code} {date}: the day file changed while the store was made. Run the command again.")
         starts = rows["start_utc"].to_numpy()[positions].astype("datetime64[h]")
         slots = (starts - date.astype("datetime64[h]")).astype(int) // spec.window_h
-        spectra = window_spectra(held.field_nt, spec, slots, cross=spec.cross_spectra)
+        spectra = window_spectra(day_data.field_nt, spec, slots, cross=spec.cross_spectra)
         power_db[positions] = spectra.power_db
         noise[positions] = noise_floor_nt(spectra.power, spec)
         if phasors is not None and spectra.phasors is not None:
@@ -349,9 +349,9 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
     facts = store_summary(store)
     warnings = list(inputs.catalog.warnings)
     if (kind := stores.placebo_of(store)) != "none":
-        warnings.append(f"placebo windows ({kind}): they judge a model, and none is trained on them")
+        warnings.append(f"placebo windows ({kind}): to test a model, not for training")
     if archives.is_unfinished(inputs.archive):
-        warnings.append("the archive is a simulation that was interrupted: days are missing. Give its command again")
+        warnings.append("the archive is an interrupted simulation: days are missing. Run its command again")
     if inputs.catalog.coverage.holes:
         warnings.append(
             f"the catalogue has holes: {', '.join(facts['catalog_holes'])}; windows that need them are rejected"
@@ -362,7 +362,7 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
             span = f"{index.name} covers {index.start_utc.astype('M8[D]')} to {end_utc.astype('M8[D]')}"
             warnings += [f"{index.name}: {sentence}" for sentence in index.warnings]
             if facts["rejected"].get(f"{index.name}_missing"):
-                warnings.append(f"{span}; windows outside are rejected. Give a longer file, or leave it out")
+                warnings.append(f"{span}; windows outside are rejected. Use a longer file, or omit it")
     if inputs.kp is None:
         warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
     days = stores.read_table(store.path, stores.DAYS_FILE)

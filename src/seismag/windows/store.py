@@ -1,7 +1,6 @@
-"""The store: spectrograms with physical axes in Zarr v3, and a table of samples beside them.
+"""The store: spectrograms with physical axes in Zarr v3, and a table of samples.
 
-Any folder name will do; ``xarray.open_zarr`` opens it. ``samples.parquet`` is written last, so a store
-without it is unfinished.
+``xarray.open_zarr`` opens it. ``samples.parquet`` is written last, so a store without it is unfinished.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from seismag.files import write_table
 from seismag.spectrogram.compute import PAIRS, make_grid
 
 SCHEMA_VERSION = 1
-LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of an earlier system's pictures
+LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of pictures of an earlier system
 IMAGE_CHANNELS = ("R", "G", "B")
 SHARD_SAMPLES = 64  # one task of ``prepare``, one file on disk; a sample is one chunk within it
 SAMPLES_FILE, REJECTED_FILE, DAYS_FILE = "samples.parquet", "rejected.csv", "days.parquet"
@@ -42,8 +41,8 @@ class Store:
 
     Attributes:
         path: its folder.
-        samples: one row a sample, in the order of the arrays.
-        power: Zarr array (n, 3, F, T) float16, dB re 1 nT²/Hz, NaN in masked columns.
+        samples: one row for each sample, in the order of the arrays.
+        power: Zarr array (n, 3, F, T) float16, dB re 1 nT²/Hz, NaN in masked time frames.
         cross: Zarr array (n, 3 pairs, 2 parts, F, T) float16 of unit phasors, or None.
         frequency_hz: (F,). time_s: (T,) seconds from the window's start to the middle of the segment.
         attributes: dataset_id, schema_version, config, preprocessing, inputs, counts.
@@ -62,7 +61,7 @@ def open_store(path: str | Path) -> Store:
     """Open a finished store.
 
     Raises:
-        DataError: nothing there, not a store, unfinished, or of another schema version.
+        DataError: missing, not a store, unfinished, or of another schema version.
     """
     path = Path(path)
     if not path.exists():
@@ -146,7 +145,7 @@ def _damaged_array(path: Path, name: str, why: object) -> DataError:
 
 
 def _require_shards(folder: Path, array: Any) -> None:
-    """Refuse an array of which files are missing, which Zarr would read as NaN, or cut."""
+    """Refuse an array with missing files, which Zarr would read as NaN, or truncated ones."""
     shards = [
         folder.joinpath("c", str(number), *["0"] * (array.ndim - 1))
         for number in range(-(-array.shape[0] // array.shards[0]))
@@ -176,8 +175,8 @@ def _is_whole(shard: Path, chunks: int) -> bool:
     with shard.open("rb") as stream:
         stream.seek(-table_bytes, 2)
         table = np.frombuffer(stream.read(16 * chunks), "<u8").reshape(-1, 2)
-    held = table[table[:, 0] != np.iinfo(np.uint64).max]  # else: no sample there
-    return int(held.sum(axis=1).max(initial=0)) == size - table_bytes
+    stored = table[table[:, 0] != np.iinfo(np.uint64).max]  # else: no sample there
+    return int(stored.sum(axis=1).max(initial=0)) == size - table_bytes
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:
@@ -196,17 +195,17 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
 
 
 def placebo_of(store: Any) -> str:
-    """Name the kind of placebo windows that a store holds (``data.placebo``); ``none`` for true ones."""
+    """Return the kind of placebo windows in a store (``data.placebo``); ``none`` for true ones."""
     return str(store.attributes.get("placebo", "none"))
 
 
 def store_catalog(store: Store) -> pd.DataFrame | None:
-    """Read the earthquakes that the store was labelled with; None for a store from before they were kept."""
+    """Read the earthquakes of the labels of a store; None for an older store without them."""
     return read_table(store.path, CATALOG_FILE) if (store.path / CATALOG_FILE).is_file() else None
 
 
 def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
-    """Lay out empty arrays with their axes; whatever stood in these arrays before is gone."""
+    """Create empty arrays with their axes; replaces existing ones."""
     grid = make_grid(spec)
     for stale in path.glob("*/zarr.json"):
         shutil.rmtree(stale.parent)
@@ -237,12 +236,12 @@ def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
 
 
 def image_preprocessing(height: int, width: int) -> dict[str, Any]:
-    """What a model must find again in a store of pictures."""
+    """Return the preprocessing of a store of pictures, which a model must match."""
     return {"kind": LEGACY_IMAGE, "height": height, "width": width, "channels": list(IMAGE_CHANNELS), "levels": 255}
 
 
 def create_image_arrays(path: Path, sample_ids: list[str], height: int, width: int) -> None:
-    """Lay out empty arrays for pictures: names and order as for power, but levels from 0 to 255 and pixel axes."""
+    """Create empty arrays for pictures: names and order as for power, but levels from 0 to 255 and pixel axes."""
     group = zarr.open_group(path, mode="a")
     _create(group, "power", (len(sample_ids), 3, height, width), ["sample", "component", "frequency", "time"],
             units="1", long_name="level of a picture, 0 to 255: not power")  # fmt: skip
@@ -275,7 +274,7 @@ def write_shard(path: Path, first: int, power_db: NDArray[np.float16], phasors: 
     """Write the consecutive samples of one shard; a shard appears whole or not at all."""
     group = zarr.open_group(path, mode="r+")
     rows = slice(first, first + len(power_db))
-    # no comparison of each chunk with the fill value (a third of the time); all chunks of a shard in one batch
+    # without comparing each chunk with the fill value (a third of the time); all chunks of a shard in one batch
     with zarr.config.set({"array.write_empty_chunks": True, "codec_pipeline.batch_size": SHARD_SAMPLES}):
         group["power"][rows] = power_db  # type: ignore[index]
         if phasors is not None:
@@ -287,7 +286,7 @@ def finish_store(
 ) -> None:
     """Write the tables and attributes of a filled store; ``samples.parquet`` comes last."""
     zarr.open_group(path, mode="r+").attrs.update({"schema_version": SCHEMA_VERSION, **attributes})
-    with warnings.catch_warnings():  # Zarr v3 has no word yet on consolidated metadata; xarray opens faster with it
+    with warnings.catch_warnings():  # not yet specified in Zarr v3; xarray opens faster with it
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(path)
     write_table(days, path / DAYS_FILE)
@@ -296,7 +295,7 @@ def finish_store(
 
 
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:
-    """Write ``rejected.csv``: every window that is not a sample, and every file that could not be used."""
+    """Write ``rejected.csv``: the windows that are not samples, and the files that could not be used."""
     partial = folder / (REJECTED_FILE + ".partial")
     rejected.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
     partial.replace(folder / REJECTED_FILE)
