@@ -83,7 +83,7 @@ def test_celestrak_tens_become_exact_thirds_and_predictions_are_left_out(tmp_pat
 def test_kp_that_is_no_third_is_kept_with_a_warning(tmp_path: Path) -> None:
     index = read_index(write(tmp_path, series("kp", [("2021-01-01T00:00:00Z", 2.5)])), "kp")
     assert index.values.tolist() == [2.5]
-    assert "1 Kp values are no thirds" in index.warnings[0]
+    assert "1 Kp values are not thirds" in index.warnings[0]
 
 
 @pytest.mark.parametrize("fill", [-1, 99, 9999, 99999])
@@ -111,10 +111,10 @@ T0 = "2021-01-01T00:00:00Z"
         (series("kp", [("2021-13-01T00:00:00Z", 1)]), r"line 2: '2021-13-01T00:00:00Z' is not a time"),
         (series("kp", [("9021-01-01T00:00:00Z", 1)]), r"outside 1900\.\.2100"),
         (series("kp", [(T0, "3+")]), r"line 2: '3\+' is not a number"),
-        (series("kp", [(T0, "")]), r"holds no value of kp"),
-        (series("kp", []), r"holds no value of kp"),
+        (series("kp", [(T0, "")]), r"contains no value of kp"),
+        (series("kp", []), r"contains no value of kp"),
         (series("dst_nt", [(T0, -20)]), r"this is the ring-current index Dst, not the planetary index Kp"),
-        ("time_utc,kp\n2021-01-01T00:00:00Z,1\n2021-01-01T03\n", r"line 3 has 1 cells, the header 2: the file is cut"),
+        ("time_utc,kp\n2021-01-01T00:00:00Z,1\n2021-01-01T03\n", r"line 3 has 1 cells, the header 2: the file is truncated"),
         ("time_utc,bz\n2021-01-01T00:00:00Z,1\n", r"neither Kp nor Dst.*time_utc and kp"),
         ("Date,K_00,K_03\n2021-01-01,1,1\n", r"without all of the columns"),
         ("1818;01;01;1818.001;  -1; -1.0;   0;1\n", r"sunspot numbers"),

@@ -68,7 +68,7 @@ def test_files_days_formats_and_origins_are_counted(archive):
     text = describe_archive(facts)
     assert "origin      4 observed, 1 simulated" in text
     assert "GTO       3 days,      4 files, 2021-03-01 to 2021-03-03" in text
-    assert "1 files name no station or no day" in text
+    assert "1 files without station or day" in text
 
 
 def test_the_scenario_and_the_injected_emissions_are_listed(archive):

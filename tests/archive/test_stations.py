@@ -83,7 +83,7 @@ def test_a_row_repeated_at_the_same_place_is_kept_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("code,lat,lon\nABC,1,2\nABC,1.5,2\n", r"line 3: station ABC .* another place .*limit 0.001"),
+        ("code,lat,lon\nABC,1,2\nABC,1.5,2\n", r"line 3: station ABC .* another position .*limit 0.001"),
         ("code,lat,lon\nABC,95,2\n", r"line 2: latitude 95 is outside -90\.\.90 .*swapped"),
         ("code,lat,lon\nABC,1,361\n", r"line 2: longitude 361 is outside -180\.\.360"),
         ("code,lat,lon\nABC,nan,2\n", r"latitude nan is outside"),
@@ -112,7 +112,7 @@ def test_another_encoding_a_missing_file_and_a_cut_gzip_are_refused(tmp_path: Pa
         read_stations(tmp_path / "absent.csv")
     cut = tmp_path / "cut.gz"
     cut.write_bytes(gzip.compress(b"code,lat,lon\nABC,1,2\n" * 50)[:-12])
-    with pytest.raises(DataError, match="damaged or cut gzip"):
+    with pytest.raises(DataError, match="damaged or truncated gzip"):
         read_stations(cut)
 
 

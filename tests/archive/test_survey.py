@@ -102,7 +102,7 @@ def test_a_faulty_file_gives_one_refused_row_with_its_reason(fault, tmp_path, pa
 def test_a_folder_that_contradicts_the_file_is_refused(tmp_path, payload):
     (row,) = survey(place(tmp_path, NAME, payload, folder="ALR"), tmp_path)
     assert (row["verdict"], row["reason"]) == ("refused", "name_mismatch")
-    assert "the file says GTO, its folder ALR" in row["detail"]
+    assert "station GTO, but in folder ALR" in row["detail"]
 
 
 def test_folders_of_any_depth_and_name_hold_day_files(tmp_path, payload):
@@ -227,7 +227,7 @@ def test_contradicting_files_of_a_day_refuse_it(tmp_path, payload):
     days = resolved(tmp_path)
     assert days["verdict"].tolist() == ["refused", "refused"]
     assert set(days["reason"]) == {"duplicate_day"}
-    assert all("hold the same seconds with different content" in text for text in days["detail"])
+    assert all("contain the same seconds with different content" in text for text in days["detail"])
 
 
 def test_a_day_spread_over_two_files_is_merged(tmp_path, field):
@@ -281,7 +281,7 @@ def test_an_archive_that_is_missing_or_empty_is_an_error(tmp_path):
         list_files(tmp_path / "nowhere")
     (tmp_path / "stations.csv").write_text("code\n")
     (tmp_path / ".hidden").write_text("x")
-    with pytest.raises(DataError, match="holds no file"):
+    with pytest.raises(DataError, match="contains no file"):
         list_files(tmp_path)
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.domain import COMPONENTS
 
-@dataclass(frozen=True)
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import pandas as pd
+    import xarray
+
+
+@dataclass(frozen=True, repr=False)
 class Recording:
     """Evenly sampled field of one station.
 
@@ -25,6 +32,11 @@ class Recording:
         latitude_deg, longitude_deg: position in the file; NaN where absent.
         metadata: further header entries, "warnings": a list of sentences, and "origin": "simulated" where the file is
             marked as made or changed by seismag.
+
+    Example:
+        >>> field_nt = np.array([[38000.0, 38000.5], [0.0, np.nan], [-20000.0, -20000.1]])
+        >>> Recording("LUT", np.datetime64("2023-01-01", "ms"), 1.0, field_nt, "FRG-604RC", "")
+        Recording(LUT, 2023-01-01T00:00:00 to 2023-01-01T00:00:02 UTC, 1 Hz, FRG-604RC)
     """
 
     station: str
@@ -37,6 +49,11 @@ class Recording:
     latitude_deg: float = np.nan
     longitude_deg: float = np.nan
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Station, time, rate and format."""
+        start, end = (np.datetime_as_string(time, unit="s") for time in (self.start_utc, self.end_utc))
+        return f"Recording({self.station or '?'}, {start} to {end} UTC, {self.rate_hz:.4g} Hz, {self.format})"
 
     @property
     def origin(self) -> str:
@@ -53,3 +70,75 @@ class Recording:
         """Time of the sample after the last one (end of the half-open interval)."""
         length_ms = round(self.samples / self.rate_hz * 1000)
         return self.start_utc + np.timedelta64(length_ms, "ms")
+
+    @property
+    def times_utc(self) -> NDArray[np.datetime64]:
+        """Time (n,) of each sample, datetime64[ms]."""
+        elapsed_ms = np.round(np.arange(self.samples) / self.rate_hz * 1000).astype("timedelta64[ms]")
+        times: NDArray[np.datetime64] = self.start_utc + elapsed_ms
+        return times
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a table with the columns H, D, Z in nT and a UTC index.
+
+        Example:
+            >>> recording = Recording("LUT", np.datetime64("2023-01-01", "ms"), 1.0, np.zeros((3, 2)), "FRG-604RC", "")
+            >>> print(recording.to_pandas().rename_axis(None))
+                                         H    D    Z
+            2023-01-01 00:00:00+00:00  0.0  0.0  0.0
+            2023-01-01 00:00:01+00:00  0.0  0.0  0.0
+        """
+        import pandas as pd
+
+        index = pd.DatetimeIndex(self.times_utc, name="time_utc").tz_localize("UTC")
+        return pd.DataFrame(self.field_nt.T, index=index, columns=list(COMPONENTS))
+
+    def to_xarray(self) -> xarray.DataArray:
+        """Return an array (component, time) in nT; time is UTC, without a zone.
+
+        Example:
+            >>> recording = Recording("LUT", np.datetime64("2023-01-01", "ms"), 1.0, np.zeros((3, 2)), "FRG-604RC", "")
+            >>> field = recording.to_xarray()
+            >>> field.dims, field.attrs["units"]
+            (('component', 'time'), 'nT')
+            >>> float(field.sel(component="H").mean())
+            0.0
+        """
+        import xarray
+
+        return xarray.DataArray(
+            self.field_nt,
+            dims=("component", "time"),
+            coords={
+                "component": ("component", list(COMPONENTS), {"long_name": "H: H axis, D: its east, Z: down"}),
+                "time": ("time", self.times_utc.astype("datetime64[ns]"), {"long_name": "UTC"}),
+            },
+            attrs={
+                "units": "nT", "long_name": "geomagnetic field", "station": self.station, "format": self.format,
+                "h_axis_deg": self.h_axis_deg,
+            },
+            name="field",
+        )  # fmt: skip
+
+    def plot(self) -> matplotlib.figure.Figure:
+        """Plot the three components.
+
+        Returns:
+            A matplotlib figure; ``figure.savefig(path)`` writes it.
+
+        Example:
+            >>> recording = Recording("LUT", np.datetime64("2023-01-01", "ms"), 1.0, np.zeros((3, 2)), "FRG-604RC", "")
+            >>> [axes.get_ylabel() for axes in recording.plot().axes]
+            ['H, nT', 'D, nT', 'Z, nT']
+        """
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7.2, 5.4), layout="constrained")
+        times = self.times_utc
+        for axes, name, values in zip(figure.subplots(3, 1, sharex=True), COMPONENTS, self.field_nt, strict=True):
+            axes.plot(times, values, linewidth=0.5, color="black")
+            axes.set_ylabel(f"{name}, nT")
+        figure.suptitle(
+            f"{self.station or '?'}  {np.datetime_as_string(self.start_utc, unit='s')} UTC  ({self.format})"
+        )
+        return figure
