@@ -146,7 +146,7 @@ def train_folds(archive: str, model: str, channels: str, size: Size, epochs: int
             fold += 1
             config = run_config(archive, model, channels, size, epochs, fold)
             n_folds = config.split.n_folds
-            runs.append(run_training(config, Path(f"{archive}.zarr"), progress=False).run_id)
+            runs.append(run_training(config, Path(f"{archive}.zarr")).run_id)
     return {"runs": runs, "seconds": time.monotonic() - started}
 
 

@@ -29,7 +29,7 @@ from seismag.archive.indices import read_index
 from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, SplitConfig
 from seismag.domain import UsageError
-from seismag.splits import assign_split, report_split, require_usable_folds
+from seismag.splits import SplitReport, assign_split, report_split, require_usable_folds
 from seismag.windows.controls import choose_controls
 from seismag.windows.labels import label_windows
 
@@ -70,30 +70,31 @@ def share_on_days_of_other_folds(events: pd.DataFrame, split: pd.DataFrame) -> f
     return float((fold.groupby(events["start_utc"].dt.floor("D")).transform("nunique") > 1).mean())
 
 
-def describe_split(name: str, samples: pd.DataFrame, changes: dict[str, Any]) -> dict[str, Any]:
-    """Draw and certify one split and print its line."""
+def describe_split(name: str, samples: pd.DataFrame, changes: dict[str, Any]) -> SplitReport:
+    """Make one split and its report, and print its line."""
     spec = SplitConfig(**{"method": name, **changes})
     clock = time.perf_counter()
     split = assign_split(samples, spec, REACH_H)
-    certificate = report_split(samples, split, spec, REACH_H)
+    report = report_split(samples, split, spec, REACH_H)
     seconds = time.perf_counter() - clock
-    folds = certificate["folds"]
+    folds = report.folds
     usable = "yes"
     try:
         require_usable_folds(samples, split, spec)
     except UsageError as error:
         usable = f"no: {error}"
-    outside = np.array([len(samples) - fold["test"] - fold["sealed"] for fold in folds])
+    outside = np.array([len(samples) - fold.windows["test"] - fold.windows["sealed"] for fold in folds])
 
     def lost(key: str) -> str:
-        if key != "purged" and key not in folds[0]["purged_by"]:
+        if key != "purged" and key not in folds[0].purged_by:
             return f"{'':>14}"
-        shares = np.array([fold["purged"] if key == "purged" else fold["purged_by"][key] for fold in folds]) / outside
-        return f"{100 * shares.mean():6.1f} [{100 * shares.max():4.1f}]"
+        counts = [fold.windows["purged"] if key == "purged" else fold.purged_by[key] for fold in folds]
+        fractions = np.array(counts) / outside
+        return f"{100 * fractions.mean():6.1f} [{100 * fractions.max():4.1f}]"
 
-    mean = {role: np.mean([fold[role] for fold in folds]) for role in ("train", "val", "test", "sealed")}
-    proof = "none" if certificate["proof"] is None else sum(certificate["proof"].values())
-    shared = certificate["counted"]["share_of_test_events_on_a_training_day"]
+    mean = {role: np.mean([fold.windows[role] for fold in folds]) for role in ("train", "val", "test", "sealed")}
+    proof = "none" if report.proof is None else sum(report.proof.values())
+    shared = report.counted["share_of_test_events_on_a_training_day"] or 0.0
     print(
         f"{name:<21}{len(folds):>5}{mean['train']:>8.0f}{mean['val']:>7.0f}{mean['test']:>7.0f}{mean['sealed']:>8.0f}  "
         f"{lost('purged')} {lost('events')} {lost('close_windows')} {lost('embargo')} {100 * shared:>8.1f}{proof:>9}"
@@ -101,7 +102,7 @@ def describe_split(name: str, samples: pd.DataFrame, changes: dict[str, Any]) ->
     )
     if usable != "yes":
         print(f"{'':<21}{usable}")
-    return certificate
+    return report
 
 
 def main() -> None:
@@ -130,7 +131,7 @@ def main() -> None:
         f"{'close in time':>13} {'embargo':>13} {'day, %':>9}{'proof':>9}{'s':>6}"
     )
     found = {name: describe_split(name, samples, changes) for name, changes in SPLITS.items()}
-    regions = found["region"]["regions"]
+    regions = found["region"].regions or {}
     print(f"\nregions: {', '.join(regions)}")
     shared = share_on_days_of_other_folds(events, assign_split(samples, SplitConfig(), REACH_H))
     print("\nagainst the numbers that the project began with")

@@ -85,7 +85,7 @@ def our_rate(store: Any, split: pd.DataFrame, config: Config, folder: Path, n_im
 
     loop.Training.on_train_epoch_start, loop.Training.on_validation_epoch_start = started, ended  # type: ignore[method-assign]
     try:
-        train_model(store, split, config, create_run(folder, "trial", config), progress=False)
+        train_model(store, split, config, create_run(folder, "trial", config))
     finally:
         loop.Training.on_train_epoch_start, loop.Training.on_validation_epoch_start = start, validate  # type: ignore[method-assign]
     return n_images / (times[-1] - times[-2])

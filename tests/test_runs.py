@@ -22,7 +22,7 @@ from seismag.runs import (
     finish_run,
     git_state,
     read_run,
-    shrink_if_asked,
+    shrink_for_trial,
     tracked,
     update_provenance,
 )
@@ -140,7 +140,7 @@ def test_card_holds_the_sum_of_its_file(tmp_path: Path) -> None:
     file = tmp_path / "m.pth"
     file.write_bytes(b"abc")
     assert write_card(file, {"backbone": "b"}) == card_path(file) == tmp_path / "m.json"
-    card = read_card(file)
+    card = read_card(file).document
     # sha256 of "abc", FIPS 180-4 example
     assert card["sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" == file_sha256(file)
     assert (card["backbone"], card["bytes"], card["file"]) == ("b", 3, "m.pth")
@@ -171,7 +171,7 @@ def test_missing_file_and_missing_card_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(SeismagError, match="no such file"):
         read_card(tmp_path / "m.pth")
     (tmp_path / "m.pth").write_bytes(b"abc")
-    with pytest.raises(SeismagError, match=r"its card m\.json is missing.*Copy both"):
+    with pytest.raises(SeismagError, match=r"model card m\.json is missing.*Copy both"):
         read_card(tmp_path / "m.pth")
     (tmp_path / "m.json").write_text("{")
     with pytest.raises(SeismagError, match="not valid JSON"):
@@ -180,7 +180,7 @@ def test_missing_file_and_missing_card_are_told_apart(tmp_path: Path) -> None:
 
 def test_small_variable_shrinks_model_and_epochs_and_says_so() -> None:
     config = build_config({"train": {"epochs": 50}, "model": {"pretrained": True}})
-    small, sentence = shrink_if_asked(config, {"SEISMAG_SMALL": "1"})
+    small, sentence = shrink_for_trial(config, {"SEISMAG_SMALL": "1"})
     assert (small.model.backbone, small.model.pretrained, small.train.epochs) == ("convnext_atto", False, 1)
     assert sentence is not None
     assert "1 of 50 epochs" in sentence
@@ -189,9 +189,9 @@ def test_small_variable_shrinks_model_and_epochs_and_says_so() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"SEISMAG_SMALL": ""}, {"SEISMAG_SMALL": "0"}])
 def test_without_the_small_variable_the_configuration_stays(environ: dict[str, str]) -> None:
-    assert shrink_if_asked(Config(), environ) == (Config(), None)
+    assert shrink_for_trial(Config(), environ) == (Config(), None)
 
 
 def test_small_variable_with_another_value_is_refused() -> None:
     with pytest.raises(UsageError, match="SEISMAG_SMALL=yes: write 1"):
-        shrink_if_asked(Config(), {"SEISMAG_SMALL": "yes"})
+        shrink_for_trial(Config(), {"SEISMAG_SMALL": "yes"})

@@ -1,7 +1,4 @@
-"""Run folders and their provenance.
-
-A run is ``<runs_dir>/<run_name>_<YYYYmmdd_HHMMSS>/`` (UTC); it is never written over.
-"""
+"""Run folders ``<runs_dir>/<run_name>_<YYYYmmdd_HHMMSS>/`` (UTC) and their provenance; none is overwritten."""
 
 from __future__ import annotations
 
@@ -56,12 +53,12 @@ class Run:
 
     @property
     def latest_checkpoint(self) -> Path:
-        """What an interrupted training resumes from."""
+        """Checkpoint from which an interrupted training resumes."""
         return self.path / "checkpoint_latest.pth"
 
     @property
     def predictions(self) -> Path:
-        """Table of predictions on the validation and test role."""
+        """Table of predictions for the validation and the test set."""
         return self.path / "predictions.parquet"
 
     def config(self) -> Config:
@@ -91,9 +88,9 @@ def create_run(
         run_name: first part of the folder's name.
         config: the resolved configuration; its split name, fold and seeds go into the provenance.
         dataset_id: identifier of the store.
-        split_certificate_sha256: ``file_sha256`` of the split's certificate.
-        notes: sentences for the provenance, for example that of ``shrink_if_asked``.
-        clock: gives the present; where its second is taken by another run the next one is awaited.
+        split_certificate_sha256: ``file_sha256`` of the split report.
+        notes: sentences for the provenance, for example that of ``shrink_for_trial``.
+        clock: current time; where another run has this second, the next one is awaited.
 
     Raises:
         SeismagError: the folder cannot be made.
@@ -141,7 +138,7 @@ def update_provenance(run: Run, **facts: Any) -> None:
 
 
 def finish_run(run: Run, status: Status = "complete", error: str | None = None) -> None:
-    """Write down how a run ended and when."""
+    """Record how a run ended and when."""
     update_provenance(run, status=status, error=error, finished_utc=utc_text(datetime.now(UTC)))
 
 
@@ -156,11 +153,11 @@ def tracked(run: Run) -> Iterator[Run]:
     finish_run(run)
 
 
-def shrink_if_asked(config: Config, environ: Mapping[str, str]) -> tuple[Config, str | None]:
-    """Follow ``SEISMAG_SMALL=1``: the smallest backbone and one epoch, for trials and tests.
+def shrink_for_trial(config: Config, environ: Mapping[str, str]) -> tuple[Config, str | None]:
+    """Apply ``SEISMAG_SMALL=1``: the smallest backbone and one epoch, for trials and tests.
 
     Returns:
-        The configuration, and the sentence for log and provenance (None: nothing was asked).
+        The configuration, and a sentence for log and provenance (None where nothing changed).
 
     Raises:
         UsageError: the variable is neither empty, 0 nor 1.
@@ -172,7 +169,7 @@ def shrink_if_asked(config: Config, environ: Mapping[str, str]) -> tuple[Config,
         raise UsageError(f"{SMALL_VARIABLE}={value}: write 1 to shrink model and epochs, or leave it out.")
     epochs = min(config.train.epochs, SMALL_EPOCHS)
     needs_weights = config.train.scope != "all" and config.train.init_from is None
-    scope = "all" if needs_weights else config.train.scope  # a backbone at random is not worth keeping
+    scope = "all" if needs_weights else config.train.scope  # nothing is gained by freezing random weights
     small = config.model_copy(
         update={
             "model": config.model.model_copy(update={"backbone": SMALL_BACKBONE, "pretrained": False}),
@@ -191,17 +188,8 @@ def config_yaml(config: Config) -> str:
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-# Files that are whole or absent
-
-
-# Cards: NAME.json beside NAME.pth
-
-
-# Facts about this machine and this code
-
-
-def git_state(file: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that tracks ``file`` and whether it differs from it; None outside a checkout."""
+def git_state(file: Path) -> dict[str, str | bool] | None:
+    """Commit of the checkout that tracks ``file`` and whether files differ from it; None outside a checkout."""
     try:
         _git(file, "ls-files", "--error-unmatch", file.name)
         return {"commit": _git(file, "rev-parse", "HEAD").strip(), "dirty": bool(_git(file, "status", "--porcelain"))}
@@ -241,7 +229,7 @@ def _make_folder(runs_dir: Path, run_name: str, clock: Callable[[], datetime]) -
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that YAML 1.2 could take for a number (``1e4``); PyYAML itself only guards against YAML 1.1."""
+    """Quotes text that YAML 1.2 could take for a number (``1e4``); PyYAML itself knows YAML 1.1 only."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -114,7 +114,10 @@ T0 = "2021-01-01T00:00:00Z"
         (series("kp", [(T0, "")]), r"contains no value of kp"),
         (series("kp", []), r"contains no value of kp"),
         (series("dst_nt", [(T0, -20)]), r"this is the ring-current index Dst, not the planetary index Kp"),
-        ("time_utc,kp\n2021-01-01T00:00:00Z,1\n2021-01-01T03\n", r"line 3 has 1 cells, the header 2: the file is truncated"),
+        (
+            "time_utc,kp\n2021-01-01T00:00:00Z,1\n2021-01-01T03\n",
+            r"line 3 has 1 cells, the header 2: the file is truncated",
+        ),
         ("time_utc,bz\n2021-01-01T00:00:00Z,1\n", r"neither Kp nor Dst.*time_utc and kp"),
         ("Date,K_00,K_03\n2021-01-01,1,1\n", r"without all of the columns"),
         ("1818;01;01;1818.001;  -1; -1.0;   0;1\n", r"sunspot numbers"),

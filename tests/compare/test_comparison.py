@@ -64,8 +64,8 @@ def runs(folder: Path, store: Path) -> list[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         return [
-            run_training(settings("plain_fold1"), store, progress=False).path,
-            run_training(settings("wide_fold1", head_width=32), store, progress=False).path,
+            run_training(settings("plain_fold1"), store).path,
+            run_training(settings("wide_fold1", head_width=32), store).path,
         ]
 
 
@@ -130,13 +130,13 @@ def test_other_data_set_is_refused_by_name(folder: Path, runs: list[Path]) -> No
     elsewhere.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(elsewhere)
-        run = run_training(settings("other"), other, progress=False)
+        run = run_training(settings("other"), other)
     with pytest.raises(DataError, match=r"plain_\w+ was trained on data set one \(.*store\), other_\w+ on two"):
         compare_runs([runs[0], run.path], SPEC)
 
 
 def test_other_fold_is_refused(runs: list[Path], store: Path) -> None:
-    second = run_training(settings("fold_two", fold=2), store, progress=False).path
+    second = run_training(settings("fold_two", fold=2), store).path
     with pytest.raises(DataError, match=r"was judged on fold 1, fold_two_\w+ on fold 2.*same split.fold"):
         compare_runs([runs[0], second], SPEC)
 

@@ -52,7 +52,7 @@ def run(folder, store_path):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return run_training(config, store_path, progress=False)
+        return run_training(config, store_path)
 
 
 @pytest.fixture(scope="module")

@@ -73,9 +73,9 @@ def test_one_date_is_one_group_at_every_station(tmp_path):
     assert store.samples.loc[store.samples["station"] == "TRD", "split_group"].str.startswith("normal:").all()
     spec = SplitConfig(n_folds=4)
     split = assign_split(store.samples, spec, 25.0)
-    certificate = report_split(store.samples, split, spec, 25.0)
-    assert not any(certificate["proof"].values())
-    assert "UTC date across stations" in certificate["rules"]["groups"]
+    report = report_split(store.samples, split, spec, 25.0).to_json()
+    assert not any(report["proof"].values())
+    assert "UTC date across stations" in report["rules"]["groups"]
 
 
 def test_augmented_copies_and_corrupted_azimuths_are_refused_with_counts_examples_and_the_way_out(tmp_path):

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seismag.cards import ModelCard
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.legacy.weights import import_legacy, torchvision_name
-from seismag.models.predict_files import predict_recording
+from seismag.models.predict import predict_recording
 from seismag.training.checkpoint import check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_power
 
@@ -117,10 +118,10 @@ def test_a_model_of_pictures_and_data_of_power_refuse_each_other(imported: Path,
     with pytest.raises(SeismagError, match=r"trained on pictures .*legacy_image.*these data are power spectrograms"):
         check_preprocessing(loaded.card, power)
     with pytest.raises(SeismagError, match=r"trained on power spectrograms in dB, but these data are pictures"):
-        check_preprocessing({"run_id": "r", "preprocessing": power}, loaded.card["preprocessing"])
+        check_preprocessing(ModelCard(run_id="r", preprocessing=power), loaded.card.preprocessing)
     with pytest.raises(SeismagError, match=r"pictures of an earlier system.*cannot classify recordings"):
         predict_recording(loaded, tmp_path / "S250101.ALR", {})
-    check_preprocessing(loaded.card, loaded.card["preprocessing"])
+    check_preprocessing(loaded.card, loaded.card.preprocessing)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module.model."])

@@ -30,14 +30,14 @@ def test_parameters_of_the_blocks_add_up_to_those_of_the_model(options: dict[str
     model = make_model(**options)
     described = describe_blocks(model, 64, 72)
     counted = sum(parameter.numel() for parameter in model.parameters())
-    assert described["parameters"] == counted
-    assert sum(block["parameters"] for block in described["blocks"]) == counted
-    assert described["input"] == [model.n_channels, 64, 72]
+    assert described.parameters == counted
+    assert sum(block.parameters for block in described.blocks) == counted
+    assert described.input == [model.n_channels, 64, 72]
 
 
 def test_shapes_are_those_of_the_computation() -> None:
     model = make_model()
-    shapes = {block["name"]: block["output"] for block in describe_blocks(model, 64, 72)["blocks"]}
+    shapes = {block.name: block.output for block in describe_blocks(model, 64, 72).blocks}
     assert shapes["backbone.stem"] == [40, 16, 18]  # a stem of 4 x 4 cells
     assert shapes["backbone.stages.3"] == [320, 2, 2]  # 64 / 32 and 72 / 32, rounded down
     assert shapes["backbone.head"] == [320]
@@ -48,10 +48,10 @@ def test_description_follows_the_backbone_and_its_options() -> None:
     plain = describe_blocks(make_model(), 64, 72)
     other = describe_blocks(make_model(backbone="convnext_femto"), 64, 72)
     richer = describe_blocks(make_model(attention="cbam", detection_head=True), 64, 72)
-    assert (plain["backbone"], other["backbone"]) == ("convnext_atto", "convnext_femto")
-    assert plain["parameters"] != other["parameters"]
-    names = {block["name"] for block in richer["blocks"]}
-    assert names - {block["name"] for block in plain["blocks"]} == {"attention", "head_detection"}
+    assert (plain.backbone, other.backbone) == ("convnext_atto", "convnext_femto")
+    assert plain.parameters != other.parameters
+    names = {block.name for block in richer.blocks}
+    assert names - {block.name for block in plain.blocks} == {"attention", "head_detection"}
 
 
 def test_model_is_left_as_it_was() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from seismag.cards import ModelCard
 from seismag.config import ModelConfig
 from seismag.models.cost import (
     LatencyPlan,
@@ -16,7 +17,7 @@ from seismag.models.cost import (
     count_flops,
     count_parameters,
     measure_latency,
-    summarise,
+    summarise_latency,
     time_in_turn,
 )
 from seismag.training.checkpoint import LoadedModel
@@ -28,7 +29,7 @@ def atto() -> LoadedModel:
     torch.manual_seed(1)
     model = ConvNeXtMultiTask(ModelConfig(backbone="convnext_atto", head_width=16))  # type: ignore[call-arg]
     scaling = Scaling(np.zeros((3, 40), np.float32), np.ones((3, 40), np.float32))
-    card = {"frequency_hz": list(range(40)), "time_s": list(range(59))}
+    card = ModelCard(frequency_hz=[float(row) for row in range(40)], time_s=[float(frame) for frame in range(59)])
     return LoadedModel(Path("m.pth"), model.eval(), scaling, card)
 
 
@@ -84,7 +85,7 @@ def test_every_model_is_timed_once_a_round_in_turn() -> None:
 
 def test_ratio_is_taken_within_a_round_so_that_load_cancels() -> None:
     load = np.array([1.0, 10.0, 3.0])[:, None]
-    first, second = summarise(load * np.array([[1.0, 2.0]]))
+    first, second = summarise_latency(load * np.array([[1.0, 2.0]]))
     assert (first["ratio_to_first"], second["ratio_to_first"]) == (1.0, 2.0)
     assert (second["median_s"], second["q25_s"], second["q75_s"]) == (6.0, 4.0, 13.0)
 

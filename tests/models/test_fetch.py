@@ -101,10 +101,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_comes_with_its_card(served: Server, model: Path) -> None:
     shown_stages: list[str] = []
     result = fetch_model(f"{served.url}/m/good.pth?token=s", progress=lambda stage, *_: shown_stages.append(stage))
-    assert (result["file"], result["fetched"], result["resumed_at"]) == ("models/good.pth", True, 0)
+    assert (result.file, result.fetched, result.resumed_at) == ("models/good.pth", True, 0)
     assert Path("models/good.pth").read_bytes() == model.read_bytes()
     card = load_checkpoint("models/good.pth").card
-    assert card["run_id"] == result["run_id"] == "trial_20210101_000000"
+    assert card["run_id"] == result.run_id == "trial_20210101_000000"
     assert json.loads(Path("models/good.json").read_text())["fetched_from"] == f"{served.url}/m/good.pth"
     assert sorted(path.name for path in Path("models").iterdir()) == ["good.json", "good.pth"]
     assert set(shown_stages) == {"download, bytes"}
@@ -115,7 +115,7 @@ def test_user_and_password_of_an_address_are_sent_and_not_kept(served: Server) -
     result = fetch_model(served.url.replace("//", "//me:p%40ss@") + "/m/good.pth")
     basic = "Basic " + base64.b64encode(b"me:p@ss").decode()
     assert served.authorizations == [basic, basic]
-    assert result["fetched"]
+    assert result.fetched
     assert "ss@" not in json.dumps(result) + Path("models/good.json").read_text()
 
 
@@ -128,7 +128,7 @@ def test_a_broken_download_goes_on_where_it_stopped(served: Server, model: Path)
     assert not Path("models/good.pth").exists()
     served.break_after = None
     result = fetch_model(f"{served.url}/m/good.pth")
-    assert result["resumed_at"] == HALF
+    assert result.resumed_at == HALF
     assert served.asked[-1] == ("/m/good.pth", f"bytes={HALF}-")
     assert Path("models/good.pth").read_bytes() == model.read_bytes()
     assert sorted(path.name for path in Path("models").iterdir()) == ["good.json", "good.pth"]
@@ -167,14 +167,14 @@ def test_a_wrong_sum_keeps_nothing(served: Server) -> None:
 
 
 def test_a_sum_that_contradicts_the_card_is_refused_before_the_download(served: Server) -> None:
-    with pytest.raises(SeismagError, match=r"--sha256 is 00000000.*the card beside it says"):
+    with pytest.raises(SeismagError, match=r"--sha256 is 00000000.*its model card has"):
         fetch_model(f"{served.url}/m/good.pth", sha256="0" * 64)
     assert [path for path, _ in served.asked] == ["/m/good.json"]
 
 
 def test_without_card_and_sum_nothing_is_downloaded(served: Server) -> None:
     del served.files["/m/good.json"]
-    with pytest.raises(UsageError, match=r"no card \(\.json\) lies beside it.*--sha256"):
+    with pytest.raises(UsageError, match=r"no model card \(\.json\) next to it.*--sha256"):
         fetch_model(f"{served.url}/m/good.pth")
     assert [path for path, _ in served.asked] == ["/m/good.json"]
 
@@ -182,7 +182,7 @@ def test_without_card_and_sum_nothing_is_downloaded(served: Server) -> None:
 def test_a_checkpoint_without_a_card_beside_it_gets_the_one_inside(served: Server, model: Path) -> None:
     del served.files["/m/good.json"]
     fetch_model(f"{served.url}/m/good.pth", sha256=file_sha256(model).upper())
-    assert load_checkpoint("models/good.pth").card["backbone"] == "convnext_atto"
+    assert load_checkpoint("models/good.pth").card.backbone == "convnext_atto"
 
 
 @pytest.mark.parametrize("with_card", [True, False])
@@ -201,7 +201,7 @@ def test_what_is_no_model_is_refused_although_its_sum_is_right(with_card: bool, 
 
 def test_a_page_in_place_of_the_card_is_refused(served: Server) -> None:
     served.files["/m/good.json"] = b"<html></html>"
-    with pytest.raises(SeismagError, match=r"good\.json: not a card"):
+    with pytest.raises(SeismagError, match=r"good\.json: not a model card"):
         fetch_model(f"{served.url}/m/good.pth")
 
 
@@ -210,7 +210,7 @@ def test_weights_of_an_earlier_system_are_fetched_without_a_card(here: Path) -> 
 
     torch.save({"features.0.0.weight": torch.ones(2)}, here / "old.pth")
     result = fetch_model(str(here / "old.pth"), sha256=file_sha256(here / "old.pth"))
-    assert result["card"] is None
+    assert result.card is None
     assert "import-legacy" in describe_fetch(result)
 
 
@@ -226,8 +226,8 @@ def test_a_path_is_copied_and_a_run_folder_means_its_best_model(model: Path, her
 def test_a_model_that_is_here_is_not_fetched_again_and_another_not_written_over(served: Server, here: Path) -> None:
     fetch_model(f"{served.url}/m/good.pth")
     again = fetch_model(f"{served.url}/m/good.pth")
-    assert not again["fetched"]
-    assert again["card"] == "models/good.json"
+    assert not again.fetched
+    assert again.card == "models/good.json"
     assert sum(path.endswith(".pth") for path, _ in served.asked) == 1
     write_model(here / "models" / "good.pth", run_id="other")
     with pytest.raises(UsageError, match=r"models/good\.pth: another file of this name is here"):

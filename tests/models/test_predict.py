@@ -19,8 +19,8 @@ from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, Seisma
 from seismag.models.predict import (
     describe_predictions,
     predict_inputs,
-    require_ending,
     require_readable,
+    require_table_ending,
     write_predictions,
 )
 from seismag.recordings import read_recording
@@ -98,7 +98,7 @@ def make_model(folder, name, settings) -> Path:
 
 def test_one_unreadable_file_does_not_end_the_others(model, folder):
     inputs = [folder / name for name in ("S250103.ALR", "S250101.ALR", "page.bin", "none.bin", "store", "S250102.ALR")]
-    entries = predict_inputs(model, inputs, None)["predictions"]
+    entries = predict_inputs(model, inputs, None).to_json()["predictions"]
     assert all(set(entry) == KEYS for entry in entries)
     assert [entry["usable"] for entry in entries] == [False] * 4 + [True] * 4 + [False] * 2 + [True] * 7
     cut, page, none = entries[:4], entries[8], entries[9]
@@ -112,30 +112,30 @@ def test_one_unreadable_file_does_not_end_the_others(model, folder):
 
 def test_a_model_that_takes_cross_spectra_computes_them_of_a_day_file(folder):
     path = make_model(folder, "cross.pth", {"model": {"input": "power_cross"}})
-    entries = predict_inputs(path, [folder / "S250101.ALR", folder / "S250102.ALR"], None)["predictions"]
+    entries = predict_inputs(path, [folder / "S250101.ALR", folder / "S250102.ALR"], None).to_json()["predictions"]
     field = read_recording(folder / "S250101.ALR").field_nt.reshape(3, 4, -1).swapaxes(0, 1)
     power, phasors = power_and_phasors(bridge_short_gaps(field.reshape(12, -1), 3).reshape(field.shape), SPEC)
     loaded = load_checkpoint(path)
     p_magnitude, _, _ = predict_power(loaded, to_decibel(power), phasors=phasors.astype(np.float16))
     np.testing.assert_allclose([list(entry["p_magnitude"].values()) for entry in entries[:4]], p_magnitude, rtol=1e-3)
-    with pytest.raises(SeismagError, match="holds no cross-spectra"):
+    with pytest.raises(SeismagError, match="no cross-spectra"):
         predict_inputs(path, [folder / "store"], None)
 
 
 def test_windows_of_a_store_without_enough_past_are_reported_with_their_reason(folder):
     settings = {"train": {"normalisation": "trailing", "trailing_days": 2.0, "trailing_min": 2}}
     path = make_model(folder, "trailing.pth", settings)
-    entries = predict_inputs(path, [folder / "store"], None)["predictions"]
+    entries = predict_inputs(path, [folder / "store"], None).to_json()["predictions"]
     assert [entry["usable"] for entry in entries] == [False, False, True]
     assert all(set(entry) == KEYS for entry in entries)
     assert "fewer than 2 windows of this station within the 2 days before it" in entries[0]["reason"]
     assert entries[0]["p_azimuth"] is None
-    with pytest.raises(UsageError, match="a day file does not hold them"):
+    with pytest.raises(UsageError, match="a day file does not contain them"):
         predict_inputs(path, [folder / "S250101.ALR"], None)
 
 
 def test_a_folder_that_is_no_store_does_not_end_the_others(model, folder):
-    entries = predict_inputs(model, [folder / "runs", folder / "S250101.ALR"], None)["predictions"]
+    entries = predict_inputs(model, [folder / "runs", folder / "S250101.ALR"], None).to_json()["predictions"]
     assert [entry["usable"] for entry in entries] == [False, True, True, True, True]
     assert "not a store" in entries[0]["reason"]
 
@@ -148,7 +148,7 @@ def test_repeated_inputs_are_predicted_once_in_the_order_given(model, folder, mo
         Path("S250102.ALR"),
         folder / "runs" / ".." / "S250101.ALR",
     ]
-    entries = predict_inputs(model, inputs, None)["predictions"]
+    entries = predict_inputs(model, inputs, None).to_json()["predictions"]
     assert [entry["start_utc"][:10] for entry in entries] == ["2025-01-02"] * 4 + ["2025-01-01"] * 4
 
 
@@ -162,7 +162,7 @@ def test_progress_counts_files_and_windows(model, folder):
 def test_a_result_of_which_no_input_was_readable_is_an_error_with_its_reason(model, folder):
     some = predict_inputs(model, [folder / "page.bin", folder / "S250101.ALR"], None)
     require_readable(some)
-    assert [entry["file"] for entry in some["unreadable"]] == [str(folder / "page.bin")]
+    assert [entry["file"] for entry in some.unreadable] == [str(folder / "page.bin")]
     with pytest.raises(DataError, match=r"nothing could be read: .*web page .* \(1 more reasons in the predictions\)"):
         require_readable(predict_inputs(model, [folder / "page.bin", folder / "S250103.ALR"], None))
 
@@ -176,7 +176,7 @@ def test_people_see_what_could_not_be_used(model, folder):
 def test_what_was_simulated_is_called_so_beside_what_was_observed(model, folder):
     inputs = [folder / name for name in ("S250101.ALR", "S250104.ALR", "page.bin")]
     result = predict_inputs(model, inputs, None)
-    assert [entry["origin"] for entry in result["predictions"]] == ["observed"] * 4 + ["simulated"] * 4 + [None]
+    assert [window.origin for window in result.windows] == ["observed"] * 4 + ["simulated"] * 4 + [None]
     assert "4 of 9 windows are SIMULATED" in describe_predictions(result)
     assert "are SIMULATED" not in describe_predictions(predict_inputs(model, [folder / "S250101.ALR"], None))
 
@@ -204,7 +204,7 @@ def test_a_table_without_any_window_has_its_columns(model, tmp_path):
 
 def test_an_unknown_ending_names_those_that_work():
     with pytest.raises(UsageError, match=r"--out t\.xlsx: end it in \.csv, \.parquet or \.json"):
-        require_ending(Path("t.xlsx"))
+        require_table_ending(Path("t.xlsx"))
 
 
 def test_the_command_checks_the_ending_before_it_loads_the_model():

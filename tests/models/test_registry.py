@@ -39,14 +39,14 @@ def test_models_are_listed_by_their_cards(here: Path) -> None:
     write_model(here / "experiments_convnext" / "run_1" / "best_model.pth", data_origin=["simulated"], metrics={})
     shutil.copy(here / "models" / "a.pth", here / "experiments_convnext" / "run_1" / "checkpoint_latest.pth")
     rows = list_models()
-    assert [row["file"] for row in rows] == ["models/a.pth", "experiments_convnext/run_1/best_model.pth"]
-    assert [row["status"] for row in rows] == ["ok", "ok"]
-    assert rows[0]["detection"] == METRICS["detection"]["skill_above_best_baseline"]["balanced_accuracy"]
+    assert [row.file for row in rows] == ["models/a.pth", "experiments_convnext/run_1/best_model.pth"]
+    assert [row.status for row in rows] == ["ok", "ok"]
+    assert rows[0].detection == METRICS["detection"]["skill_above_best_baseline"]["balanced_accuracy"]
     lines = describe_models(rows).splitlines()
     assert "+0.120 [+0.030, +0.210]" in lines[1]
     assert "simulated" in lines[2]
-    assert "not judged" in lines[2]
-    assert len({line.index("convnext_atto") for line in lines[1:]}) == 1
+    assert "not evaluated" in lines[2]
+    assert len({line.index("convnext_atto") for line in lines[1:-1]}) == 1
 
 
 def test_a_model_without_a_usable_card_is_listed_with_what_is_wrong(here: Path) -> None:
@@ -57,9 +57,9 @@ def test_a_model_without_a_usable_card_is_listed_with_what_is_wrong(here: Path) 
     (here / "models" / "c.json").write_text("[]")
     with (here / "models" / "d.pth").open("ab") as file:
         file.write(b"x")
-    statuses = [row["status"] for row in list_models([here / "models"])]
-    assert statuses[:3] == ["no card (a.json)", "damaged card (b.json)", "not a card (c.json)"]
-    assert statuses[3].endswith("on its card")
+    statuses = [row.status for row in list_models([here / "models"])]
+    assert statuses[:3] == ["no model card (a.json)", "damaged model card (b.json)", "not a model card (c.json)"]
+    assert statuses[3].endswith("by its model card")
 
 
 def test_where_no_model_is_the_way_to_one_is_told(here: Path) -> None:
@@ -75,11 +75,11 @@ def test_a_whole_model_is_verified_and_a_damaged_one_named(here: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:-7])
     (here / "page.pth").write_text("<html></html>")
     results = verify_models([good, bad, here / "page.pth", here / "absent.pth"])
-    assert [entry["ok"] for entry in results] == [True, False, False, False]
-    assert results[0]["sha256"] == file_sha256(good)
-    assert "bad.pth: corrupted" in results[1]["reason"]
-    assert "card page.json is missing" in results[2]["reason"]
-    assert "no such model" in results[3]["reason"]
+    assert [entry.ok for entry in results] == [True, False, False, False]
+    assert results[0].sha256 == file_sha256(good)
+    assert "bad.pth: corrupted" in results[1].reason
+    assert "model card page.json is missing" in results[2].reason
+    assert "no such model" in results[3].reason
     assert describe_verification(results).splitlines()[0].startswith("ok ")
     with pytest.raises(SeismagError, match=r"3 of 4 models failed the check: .*bad\.pth"):
         require_verified(results)
@@ -92,15 +92,15 @@ def test_a_card_that_lacks_what_was_written_is_damaged_not_a_traceback(card: dic
     if not card:
         (here / "m.json").write_text(json.dumps({"sha256": 3}))
     (result,) = verify_models([path])
-    assert not result["ok"]
-    assert "m.pth" in result["reason"]
+    assert not result.ok
+    assert "m.pth" in result.reason
 
 
 def test_a_judged_model_becomes_the_production_model(here: Path) -> None:
     run = write_model(here / "experiments_convnext" / "run_1" / "best_model.pth").parent
     result = promote_model(run)
-    assert result["file"] == str(PRODUCTION)
-    assert result["promoted"]["replaces"] is None
+    assert result.file == str(PRODUCTION)
+    assert result.promoted["replaces"] is None
     card = load_checkpoint(PRODUCTION).card
     assert card["run_id"] == "trial_20210101_000000"
     beside = json.loads(PRODUCTION.with_suffix(".json").read_text())
@@ -116,15 +116,15 @@ def test_what_is_replaced_is_recorded(here: Path) -> None:
     replaces = json.loads(PRODUCTION.with_suffix(".json").read_text())["promoted"]["replaces"]
     assert (replaces["run_id"], replaces["sha256"], replaces["metrics"]) == ("first", before, METRICS)
     assert "replaces    first, +0.120 [+0.030, +0.210]" in describe_promotion(result)
-    assert load_checkpoint(PRODUCTION).card["run_id"] == "second"
-    assert [row["promoted"]["replaces"]["run_id"] for row in list_models()] == ["first"]
+    assert load_checkpoint(PRODUCTION).card.run_id == "second"
+    assert [row.promoted["replaces"]["run_id"] for row in list_models() if row.promoted] == ["first"]
 
 
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"metrics": {}}, "its card has no metrics"),
-        ({"metrics": {"balanced_accuracy": 0.9}}, "its card has no metrics"),
+        ({"metrics": {}}, "no metrics in its model card"),
+        ({"metrics": {"balanced_accuracy": 0.9}}, "no metrics in its model card"),
         ({"data_origin": ["simulated"]}, r"simulated data.*--allow-simulated"),
         ({"data_origin": ["observed", "simulated"]}, r"simulated data.*--allow-simulated"),
         ({"data_origin": ["legacy_image"]}, "of the origin legacy_image"),

@@ -99,7 +99,7 @@ def power_detector(monkeypatch, store_path):
     def predict_store(loaded, opened, indices, **_):
         rows = opened.samples.iloc[indices].reset_index(drop=True)
         table = rows[["sample_id", "station", "start_utc", "split_group"]].assign(
-            run_id=loaded.card["run_id"], y_magnitude=rows["magnitude_class"]
+            run_id=loaded.card.run_id, y_magnitude=rows["magnitude_class"]
         )
         return table.assign(p_magnitude_Normal=1 - p_event(opened.power[:][indices]))
 

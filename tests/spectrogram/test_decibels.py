@@ -9,9 +9,10 @@ import pytest
 
 import seismag
 from fixtures.archive_files import FIRST, GTO, KEEP_ALL, day_bytes, day_name, prepare_days, quiet_day
+from seismag.cards import ModelCard
 from seismag.config import DataConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.models import predict_files
+from seismag.models import predict
 from seismag.recordings import Recording, read_recording
 from seismag.spectrogram.compute import to_decibel
 from seismag.spectrogram.decibels import recording_spectrogram, window_spectra
@@ -49,10 +50,10 @@ def test_prepare_predict_and_the_function_give_the_same_bits(archive, tmp_path, 
         given.update(power_db=power_db, phasors=phasors)
         return *(np.full((len(power_db), len(c)), 1 / len(c)) for c in (MAGNITUDE_CLASSES, AZIMUTH_CLASSES)), None
 
-    monkeypatch.setattr(predict_files, "predict_power", predict_power)
-    card = {"preprocessing": {key: getattr(SPEC, key) for key in PREPROCESSING_KEYS}, "run_id": "trial"}
+    monkeypatch.setattr(predict, "predict_power", predict_power)
+    card = ModelCard(run_id="trial", preprocessing={key: getattr(SPEC, key) for key in PREPROCESSING_KEYS})
     model = SimpleNamespace(config=SimpleNamespace(input="power_cross"))
-    predict_files.predict_recording(SimpleNamespace(path=None, card=card, model=model), path, {"GTO": GTO})
+    predict.predict_recording(SimpleNamespace(path=None, card=card, model=model), path, {"GTO": GTO})
     np.testing.assert_array_equal(given["power_db"].view(np.uint16), spectra.power_db.view(np.uint16))
     np.testing.assert_array_equal(given["phasors"].view(np.uint16), spectra.phasors.view(np.uint16))
 

@@ -1,4 +1,4 @@
-"""The ledger of sealed looks: a chain that shows what was changed, dropped or cut off."""
+"""The access log of the locked hold-out set: changed, dropped or cut-off entries are detected."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ import os
 import pytest
 
 from seismag.domain import DataError
-from seismag.splits import access_log as sealed_ledger
-from seismag.splits.access_log import FIRST, HEAD_FILE, LEDGER_FILE, append_entry, holdout_state, read_ledger
+from seismag.splits.access_log import (
+    FIRST,
+    HEAD_FILE,
+    LOCK_FILE,
+    LOG_FILE,
+    append_entry,
+    holdout_state,
+    read_access_log,
+)
 
 
 def look(store, purpose: str = "final test") -> dict:
@@ -26,41 +33,41 @@ def store(tmp_path):
 
 
 def test_each_entry_names_the_one_before(store) -> None:
-    entries = read_ledger(store)
+    entries = read_access_log(store)
     assert [entry["entry"] for entry in entries] == [1, 2, 3, 4, 5, 6]
     assert entries[0]["previous"] == FIRST
     assert all(later["previous"] == before["hash"] for before, later in itertools.pairwise(entries))
-    assert not (store / sealed_ledger.LOCK_FILE).exists()
+    assert not (store / LOCK_FILE).exists()
 
 
 def test_a_store_that_no_one_looked_at_has_no_looks(tmp_path) -> None:
     state = holdout_state(tmp_path)
-    assert (state["looks"], state["ledger_sha256"], state["history"]) == (0, None, [])
+    assert (state.looks, state.ledger_sha256, state.history) == (0, None, [])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_look_adjusts_the_p_values_of_all_looks(tmp_path) -> None:
     look(tmp_path)
     append_entry(tmp_path, {"kind": "result", "look": 1, "p_values": {"area_skill": 0.02}})
-    assert holdout_state(tmp_path)["history"][0]["p_values"]["area_skill"] == {"p": 0.02, "adjusted": 0.02}
+    assert holdout_state(tmp_path).history[0]["p_values"]["area_skill"] == {"p": 0.02, "adjusted": 0.02}
     look(tmp_path, "again")
     state = holdout_state(tmp_path)
-    assert state["looks"] == 2
-    assert state["history"][0]["p_values"]["area_skill"]["adjusted"] == 0.04
-    assert state["history"][1]["p_values"] is None  # it broke off, and counts
+    assert state.looks == 2
+    assert state.history[0]["p_values"]["area_skill"]["adjusted"] == 0.04
+    assert state.history[1]["p_values"] is None  # it broke off, and counts
 
 
 def test_an_adjusted_p_is_at_most_one_and_an_undefined_one_stays_so(store) -> None:
-    history = holdout_state(store)["history"]
+    history = holdout_state(store).history
     assert [entry["p_values"]["area_skill"]["adjusted"] for entry in history] == [
         pytest.approx(0.03), pytest.approx(0.12), None,
     ]  # fmt: skip
     append_entry(store, {"kind": "result", "look": 3, "p_values": {"area_skill": 0.5}})
-    assert holdout_state(store)["history"][2]["p_values"]["area_skill"]["adjusted"] == 1.0
+    assert holdout_state(store).history[2]["p_values"]["area_skill"]["adjusted"] == 1.0
 
 
 def rewrite(store, change) -> None:
-    path = store / LEDGER_FILE
+    path = store / LOG_FILE
     path.write_text("".join(change(path.read_text().splitlines(keepends=True))))
 
 
@@ -70,8 +77,8 @@ def rewrite(store, change) -> None:
         (lambda lines: [lines[0].replace("reason 1", "reason X"), *lines[1:]], "entry 1 was changed"),
         (lambda lines: lines[1:], "entry 1 does not follow"),
         (lambda lines: [*lines[:2], *lines[3:]], "entry 3 does not follow"),
-        (lambda lines: lines[:4], "holds 4 entries, but .* counts 6: cut off"),
-        (lambda _lines: [], "holds 0 entries, but .* counts 6: cut off"),
+        (lambda lines: lines[:4], "4 entries, but .* counts 6: cut off"),
+        (lambda _lines: [], "0 entries, but .* counts 6: cut off"),
         (lambda lines: [*lines[:5], lines[5][:20]], "cut off in the middle"),
         (lambda lines: [*lines, "{}\n"], "entry 7 was changed"),
         (lambda lines: [*lines[:3], "not json\n", *lines[4:]], "entry 4 was changed"),
@@ -79,57 +86,57 @@ def rewrite(store, change) -> None:
 )
 def test_a_damaged_or_cut_ledger_is_refused_and_takes_no_look(store, change, message: str) -> None:
     rewrite(store, change)
-    with pytest.raises(DataError, match=rf"{LEDGER_FILE}: .*{message}"):
-        read_ledger(store)
-    before = (store / LEDGER_FILE).read_bytes()
+    with pytest.raises(DataError, match=rf"{LOG_FILE}: .*{message}"):
+        read_access_log(store)
+    before = (store / LOG_FILE).read_bytes()
     with pytest.raises(DataError, match=message):
         look(store)
-    assert (store / LEDGER_FILE).read_bytes() == before
+    assert (store / LOG_FILE).read_bytes() == before
 
 
 def test_a_whole_chain_written_anew_does_not_fit_its_head(store, tmp_path_factory) -> None:
     other = tmp_path_factory.mktemp("forged")
     for _ in range(6):
         look(other, "nothing to see")
-    (store / LEDGER_FILE).write_bytes((other / LEDGER_FILE).read_bytes())
+    (store / LOG_FILE).write_bytes((other / LOG_FILE).read_bytes())
     with pytest.raises(DataError, match=r"entry 6 is not the one that .* names: rewritten"):
-        read_ledger(store)
+        read_access_log(store)
 
 
 def test_a_ledger_without_its_head_is_refused_unless_the_power_failed_between(store) -> None:
     head = json.loads((store / HEAD_FILE).read_text())
-    entries = read_ledger(store)
+    entries = read_access_log(store)
     (store / HEAD_FILE).write_text(json.dumps({"entries": 5, "hash": entries[4]["hash"]}))
-    assert len(read_ledger(store)) == 6
+    assert len(read_access_log(store)) == 6
     assert look(store)["entry"] == 7
     assert json.loads((store / HEAD_FILE).read_text())["entries"] == 7 == head["entries"] + 1
     (store / HEAD_FILE).unlink()
     with pytest.raises(DataError, match=r"head\.json is missing"):
-        read_ledger(store)
+        read_access_log(store)
 
 
 def test_a_deleted_ledger_beside_its_head_is_a_cut_one(store) -> None:
-    (store / LEDGER_FILE).unlink()
+    (store / LOG_FILE).unlink()
     with pytest.raises(DataError, match="counts 6: cut off"):
-        read_ledger(store)
+        read_access_log(store)
 
 
 def test_a_disk_that_takes_no_entry_refuses_the_look_and_keeps_the_ledger(store, monkeypatch) -> None:
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    before = (store / LEDGER_FILE).read_bytes()
+    before = (store / LOG_FILE).read_bytes()
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"cannot be recorded \(No space left on device\), so it is not given"):
+    with pytest.raises(DataError, match=r"cannot be recorded \(No space left on device\), so .* stays locked"):
         look(store)
     monkeypatch.undo()
-    assert (store / LEDGER_FILE).read_bytes() == before
-    assert len(read_ledger(store)) == 6
+    assert (store / LOG_FILE).read_bytes() == before
+    assert len(read_access_log(store)) == 6
 
 
 def test_a_ledger_that_cannot_be_read_is_named(tmp_path) -> None:
-    (tmp_path / LEDGER_FILE).mkdir()
-    with pytest.raises(DataError, match=f"{LEDGER_FILE}: the ledger of sealed looks cannot be read"):
+    (tmp_path / LOG_FILE).mkdir()
+    with pytest.raises(DataError, match=f"{LOG_FILE}: the access log cannot be read"):
         look(tmp_path)
 
 
@@ -139,6 +146,6 @@ def test_a_store_that_is_not_there_takes_no_look(tmp_path) -> None:
 
 
 def test_two_looks_at_once_do_not_write_over_each_other(store) -> None:
-    (store / sealed_ledger.LOCK_FILE).write_text("")
-    with pytest.raises(DataError, match="another look is being recorded"):
+    (store / LOCK_FILE).write_text("")
+    with pytest.raises(DataError, match="another unblinding is being recorded"):
         look(store)

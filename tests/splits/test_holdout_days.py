@@ -1,4 +1,4 @@
-"""Days that a study has sealed: known to its models, whatever store their windows come in."""
+"""Locked days of a study: its models record them, whatever store their windows are in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seismag.cards import read_card
 from seismag.config import build_config
 from seismag.domain import DataError
 from seismag.models.predict import predict_inputs
-from seismag.splits.holdout import locked_days, on_locked_days
+from seismag.splits.holdout import REMEDY, locked_days, on_locked_days
 from seismag.training import run as training_run
 from seismag.training.run import evaluate_model, run_training
 from seismag.windows.store import open_store
@@ -30,12 +30,11 @@ def test_first_and_last_sealed_day() -> None:
 def test_split_that_seals_nothing_has_no_days() -> None:
     split = pd.DataFrame({"sample_id": list("abcd"), "role": "train"})
     assert locked_days(SAMPLES, split) is None
-    assert not on_locked_days({"sealed_days_utc": None}, SAMPLES).any()
-    assert not on_locked_days({}, SAMPLES).any()
+    assert not on_locked_days(None, SAMPLES).any()
 
 
 def test_windows_that_start_on_sealed_days_are_marked() -> None:
-    assert on_locked_days({"sealed_days_utc": ["2021-03-02", "2021-03-03"]}, SAMPLES).tolist() == [
+    assert on_locked_days(["2021-03-02", "2021-03-03"], SAMPLES).tolist() == [
         False,
         True,
         True,
@@ -57,33 +56,31 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run = run_training(config, make_store(folder / "store"), progress=False)
+        run = run_training(config, make_store(folder / "store"))
     return run.best_model, folder / "store", make_store(folder / "again", dataset_id="prepared_anew")
 
 
 def test_card_tells_the_sealed_days(study: tuple[Path, Path, Path]) -> None:
     model, store, _ = study
-    first, last = read_card(model)["sealed_days_utc"]
+    first, last = read_card(model).sealed_days_utc
     assert last == f"{open_store(store).samples['start_utc'].max():%Y-%m-%d}"
     assert first < last
 
 
 @pytest.mark.parametrize("place", [1, 2])
 def test_predict_leaves_sealed_windows_out(study: tuple[Path, Path, Path], place: int) -> None:
-    sealed = on_locked_days(read_card(study[0]), open_store(study[place]).samples)
-    entries = predict_inputs(study[0], [study[place]], None)["predictions"]
+    sealed = on_locked_days(read_card(study[0]).sealed_days_utc, open_store(study[place]).samples)
+    windows = predict_inputs(study[0], [study[place]], None).windows
     assert sealed.any()
-    assert [not entry["usable"] for entry in entries] == sealed.tolist()
-    assert {entry["reason"] for entry in entries if not entry["usable"]} == {
-        "sealed: 'seismag evaluate --sealed' looks at them and keeps a ledger"
-    }
+    assert [not window.usable for window in windows] == sealed.tolist()
+    assert {window.reason for window in windows if not window.usable} == {f"locked hold-out set: {REMEDY}"}
 
 
 def test_same_windows_under_another_name_stay_sealed(study: tuple[Path, Path, Path]) -> None:
     model, _, again = study
     samples = open_store(again).samples
     _, predictions = evaluate_model(model, again, build_config({"evaluate": {"bootstrap": 100}}).evaluate)
-    sealed = set(samples.loc[on_locked_days(read_card(model), samples), "sample_id"])
+    sealed = set(samples.loc[on_locked_days(read_card(model).sealed_days_utc, samples), "sample_id"])
     assert sealed
     assert not sealed & set(predictions["sample_id"])
 
@@ -92,6 +89,6 @@ def test_store_of_sealed_days_alone_is_refused(
     study: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_store(tmp_path / "later", dataset_id="later", start="2031-01-01")
-    monkeypatch.setattr(training_run, "on_sealed_days", lambda _card, samples: np.ones(len(samples), dtype=bool))
-    with pytest.raises(DataError, match=r"every window lies on a day that the study of .* has sealed"):
+    monkeypatch.setattr(training_run, "on_locked_days", lambda _days, samples: np.ones(len(samples), dtype=bool))
+    with pytest.raises(DataError, match="every window is in the locked hold-out set of"):
         evaluate_model(study[0], tmp_path / "later", build_config({}).evaluate)

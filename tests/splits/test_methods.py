@@ -1,4 +1,4 @@
-"""Leave-station-out, leave-region-out, blocked and naive splits, and what is sealed."""
+"""Leave-station-out, leave-region-out, blocked and naive splits, and the locked hold-out set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from fixtures.split_tables import (
 )
 from seismag.config import SplitConfig, build_config
 from seismag.domain import DataError, UsageError
-from seismag.splits import NAIVE_WARNING, assign_split, load_or_assign_split, regions_of_stations, report_split
+from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split, report_split
+from seismag.splits.folds import regions_of_stations
 
 CODES = {"A": "SBG", "B": "GTO", "C": "TND"}  # Sumatra; Sulawesi twice, 214 km apart
 METHODS = ("loeo", "loso", "region", "blocked")
@@ -151,7 +152,7 @@ def test_a_split_of_any_method_does_not_depend_on_chance_or_on_the_order_of_rows
 
 @settings(max_examples=40, deadline=None, phases=NO_SHRINKING)
 @given(samples=sample_tables(), spec=specs, data=st.data())
-def test_a_certificate_of_any_method_counts_the_overlaps_of_a_bad_split(
+def test_a_report_of_any_method_counts_the_overlaps_of_a_bad_split(
     samples: pd.DataFrame, spec: SplitConfig, data: st.DataObject
 ) -> None:
     samples = placed(samples)
@@ -160,15 +161,15 @@ def test_a_certificate_of_any_method_counts_the_overlaps_of_a_bad_split(
     split = pd.DataFrame(
         {"sample_id": samples["sample_id"], "fold": 1, "role": roles, "split_group": samples["split_group"]}
     )
-    certificate = report_split(samples, split, spec.model_copy(update={"sealed_fraction": 0.0}), REACH_H)
-    found = certificate["folds"][0]["overlaps"]
+    report = report_split(samples, split, spec.model_copy(update={"sealed_fraction": 0.0}), REACH_H).to_json()
+    found = report["folds"][0]["overlaps"]
     expected = sides_by_force(samples, roles_of(split, 1), spec.embargo_d)
     assert found["utc_days"] == expected["utc_days"]
     if spec.method in ("loso", "region"):
         assert found["stations"] == expected["stations"]
     if spec.method == "blocked":
         assert found["embargo"] == expected["embargo"]
-    everything = {**(certificate["proof"] or {}), **certificate["counted"]}
+    everything = {**(report["proof"] or {}), **report["counted"]}
     assert {name: everything[name] for name in found} == found
     by_force = overlaps_by_force(samples, roles_of(split, 1), (*SIDES, *((r, "sealed") for r in names[:3])))
     assert {name: found[name] for name in by_force} == by_force
@@ -176,15 +177,15 @@ def test_a_certificate_of_any_method_counts_the_overlaps_of_a_bad_split(
 
 @settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
 @given(samples=sample_tables(), spec=specs)
-def test_the_certificate_of_a_drawn_split_finds_nothing_and_says_why_each_window_was_purged(
+def test_the_report_of_a_drawn_split_finds_nothing_and_says_why_each_window_was_purged(
     samples: pd.DataFrame, spec: SplitConfig
 ) -> None:
     samples = placed(samples)
     split = try_split(samples, spec)
-    certificate = report_split(samples, split, spec, REACH_H)
-    assert not any(certificate["proof"].values())
-    assert json.loads(json.dumps(certificate)) == certificate
-    for entry in certificate["folds"]:
+    report = report_split(samples, split, spec, REACH_H).to_json()
+    assert not any(report["proof"].values())
+    assert json.loads(json.dumps(report)) == report
+    for entry in report["folds"]:
         assert sum(entry[role] for role in ("train", "val", "test", "purged", "sealed")) == len(samples)
         if not spec.sealed_fraction:  # there a Normal block can be the only reason
             assert max(entry["purged_by"].values()) <= entry["purged"] <= sum(entry["purged_by"].values())
@@ -229,10 +230,9 @@ def test_each_station_is_a_fold_where_there_are_enough_folds() -> None:
 
 def test_more_stations_than_folds_are_dealt_into_equal_folds() -> None:
     samples = five_stations()
-    certificate = report_split(
-        samples, assign_split(samples, (spec := SplitConfig(method="loso", n_folds=2)), REACH_H), spec, 54
-    )
-    assert sorted(len(entry["test_stations"]) for entry in certificate["folds"]) == [2, 3]
+    spec = SplitConfig(method="loso", n_folds=2)
+    report = report_split(samples, assign_split(samples, spec, REACH_H), spec, 54).to_json()
+    assert sorted(len(entry["test_stations"]) for entry in report["folds"]) == [2, 3]
 
 
 def test_a_cluster_that_the_test_station_shares_leaves_the_training_of_other_stations() -> None:
@@ -254,13 +254,13 @@ def test_regions_hold_stations_that_lie_within_the_stated_distance() -> None:
     assert len(set(apart.values())) == 3
 
 
-def test_the_certificate_names_the_regions_and_their_folds() -> None:
+def test_the_report_names_the_regions_and_their_folds() -> None:
     samples = five_stations()
     spec = SplitConfig(method="region", region_km=300.0)
-    certificate = report_split(samples, assign_split(samples, spec, REACH_H), spec, REACH_H)
-    assert certificate["regions"] == {"ALR": 1, "GTO+TND": 2, "JYP": 3, "SBG": 4}
-    assert certificate["rules"]["region_km"] == 300.0
-    assert certificate["proof"]["regions"] == certificate["proof"]["stations"] == 0
+    report = report_split(samples, assign_split(samples, spec, REACH_H), spec, REACH_H).to_json()
+    assert report["regions"] == {"ALR": 1, "GTO+TND": 2, "JYP": 3, "SBG": 4}
+    assert report["rules"]["region_km"] == 300.0
+    assert report["proof"]["regions"] == report["proof"]["stations"] == 0
 
 
 def test_positions_of_other_stations_come_from_the_station_file(tmp_path: Path) -> None:
@@ -279,10 +279,10 @@ def test_blocks_of_time_follow_one_another_and_hold_about_as_many_windows() -> N
     spans = tested.groupby("fold")["start_utc"].agg(["min", "max", "size"])
     assert (spans["min"].to_numpy()[1:] > spans["max"].to_numpy()[:-1]).all()
     assert spans["size"].between(10, 14).all()
-    certificate = report_split(samples, split, spec, REACH_H)
-    assert certificate["folds"][1]["test_from_utc"] == str(spans["min"][2].date())
-    assert certificate["rules"]["embargo_d"] == 20.0
-    assert certificate["counted"]["share_of_test_events_on_a_training_day"] == 0.0
+    report = report_split(samples, split, spec, REACH_H).to_json()
+    assert report["folds"][1]["test_from_utc"] == str(spans["min"][2].date())
+    assert report["rules"]["embargo_d"] == 20.0
+    assert report["counted"]["share_of_test_events_on_a_training_day"] == 0.0
 
 
 @pytest.mark.parametrize(("embargo_d", "purged"), [(9.0, False), (10.0, True)])
@@ -312,11 +312,11 @@ def test_naive_validates_on_its_test_fold_and_certifies_nothing() -> None:
         of_fold.loc[of_fold["role"] == "test", "sample_id"]
     )
     assert set(split["role"]) == {"train", "val", "test"}
-    certificate = report_split(samples, split, spec, REACH_H)
-    assert certificate["proof"] is None
-    assert certificate["warning"] == NAIVE_WARNING
-    assert certificate["counted"]["samples"] == len(samples)
-    assert certificate["counted"]["clusters"] > 0
+    report = report_split(samples, split, spec, REACH_H).to_json()
+    assert report["proof"] is None
+    assert report["warning"] == NAIVE_WARNING
+    assert report["counted"]["samples"] == len(samples)
+    assert report["counted"]["clusters"] > 0
 
 
 def test_the_last_share_of_the_days_is_sealed_in_all_folds_and_what_touches_it_is_purged() -> None:
@@ -329,10 +329,10 @@ def test_the_last_share_of_the_days_is_sealed_in_all_folds_and_what_touches_it_i
         split = assign_split(samples, one, REACH_H)
         roles = split.groupby("sample_id")["role"].agg(set)
         assert set(roles.index[roles.map(lambda own: own == {"sealed"})]) == expected
-    certificate = report_split(samples, split, sealed_spec, REACH_H)
-    assert certificate["sealed"]["from_utc"] == "2021-06-28"
-    assert certificate["sealed"]["n_samples"] == 4
-    assert certificate["sealed"]["purged_at_the_border"] == 0
+    report = report_split(samples, split, sealed_spec, REACH_H).to_json()
+    assert report["sealed"]["from_utc"] == "2021-06-28"
+    assert report["sealed"]["n_samples"] == 4
+    assert report["sealed"]["purged_at_the_border"] == 0
     late = line_of_events(10)
     late.loc[late["sample_id"] == "A-n9", ["split_group", "magnitude_class"]] = ["event:c1", "Large"]
     roles = assign_split(late, spec, REACH_H).groupby("sample_id")["role"].agg(set)
@@ -342,7 +342,7 @@ def test_the_last_share_of_the_days_is_sealed_in_all_folds_and_what_touches_it_i
 # what cannot be split ---------------------------------------------------------------------------------------------
 
 
-def load(samples: pd.DataFrame, directory: Path, **settings: object) -> tuple[pd.DataFrame, dict[str, object]]:
+def load(samples: pd.DataFrame, directory: Path, **settings: object) -> tuple[pd.DataFrame, SplitReport]:
     return load_or_assign_split(samples, SplitConfig(**settings), REACH_H, "data-1", directory)  # type: ignore[arg-type]
 
 
@@ -363,10 +363,10 @@ def test_a_short_archive_cannot_be_cut_into_many_blocks(tmp_path: Path) -> None:
 
 
 def test_an_embargo_that_leaves_no_training_names_the_fold_and_the_way_out(tmp_path: Path) -> None:
-    message = r"fold 1: no window is left with the role train \(11 of 18 windows purged\).*embargo_d \(now 400 d\)"
+    message = r"fold 1: no window is left with role train \(11 of 18 windows excluded\).*embargo_d \(now 400 d\)"
     with pytest.raises(UsageError, match=message):
         load(line_of_events(6), tmp_path, method="blocked", n_folds=3, embargo_d=400.0)
-    with pytest.raises(UsageError, match=r"fold 1: training holds only Normal windows .*embargo_d \(now 45 d\)"):
+    with pytest.raises(UsageError, match=r"fold 1: training contains only Normal windows .*embargo_d \(now 45 d\)"):
         load(line_of_events(6), tmp_path, method="blocked", n_folds=3)
     assert not list(tmp_path.iterdir())
 
@@ -374,12 +374,12 @@ def test_an_embargo_that_leaves_no_training_names_the_fold_and_the_way_out(tmp_p
 def test_training_on_one_kind_of_window_alone_is_refused(tmp_path: Path) -> None:
     samples = line_of_events(6, kinds=("Large",))
     samples = samples[samples["magnitude_class"] != "Normal"].reset_index(drop=True)
-    with pytest.raises(UsageError, match=r"fold 1: training holds only windows before earthquakes \(4; "):
+    with pytest.raises(UsageError, match=r"fold 1: training contains only windows before earthquakes \(4; "):
         load(samples, tmp_path, n_folds=2)
 
 
 def test_a_fold_without_validation_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"split loeo \(loeo\), fold 1: no window is left with the role val"):
+    with pytest.raises(UsageError, match=r"split loeo \(loeo\), fold 1: no window is left with role val"):
         load(line_of_events(3)[lambda t: t["magnitude_class"] != "Normal"].reset_index(drop=True), tmp_path, n_folds=2)
 
 
@@ -398,10 +398,10 @@ def test_a_stored_split_of_any_method_is_read_back_and_a_changed_role_noticed(
     settings: dict[str, object], tmp_path: Path
 ) -> None:
     samples = five_stations()
-    drawn, certificate = load(samples, tmp_path, **settings)
+    drawn, report = load(samples, tmp_path, **settings)
     read, again = load(samples, tmp_path, **settings)
     pd.testing.assert_frame_equal(drawn, read, check_dtype=False)
-    assert again == json.loads(json.dumps(certificate))
+    assert again == report
     assert {path.stem for path in tmp_path.iterdir()} == {settings["method"]}  # the name follows the method
     table = pd.read_parquet(tmp_path / f"{settings['method']}.parquet")
     table.loc[table.index[table["role"] == "test"][0], "role"] = "train"
@@ -428,5 +428,5 @@ def test_a_seal_that_leaves_no_window_is_refused() -> None:
             "split_group": ["event:1", "event:1"], "cluster_ids": [["1"], ["1"]], "magnitude_class": "Large",
         }
     )  # fmt: skip
-    with pytest.raises(UsageError, match=r"split\.sealed_fraction 0\.4: all 2 windows are sealed"):
+    with pytest.raises(UsageError, match=r"split\.sealed_fraction 0\.4: all 2 windows are locked"):
         assign_split(samples, SplitConfig(method="loso", n_folds=2, sealed_fraction=0.4), REACH_H)

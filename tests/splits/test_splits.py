@@ -58,7 +58,7 @@ def test_each_sample_has_one_role_a_fold_and_each_group_is_tested_once(samples: 
 
 @settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
 @given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
-def test_only_what_must_leave_is_purged(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
+def test_only_what_must_leave_is_excluded(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
     assume(count_clusters(samples) >= n_folds)
     split = assign_split(samples, SplitConfig(n_folds=n_folds, seed=seed), REACH_H)
     for fold in range(1, n_folds + 1):
@@ -96,17 +96,17 @@ def test_every_fold_tests_on_an_earthquake_cluster_of_its_own(samples: pd.DataFr
 
 @settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
 @given(samples=sample_tables(), n_folds=st.integers(2, 4))
-def test_the_certificate_says_what_brute_force_finds(samples: pd.DataFrame, n_folds: int) -> None:
+def test_the_report_says_what_brute_force_finds(samples: pd.DataFrame, n_folds: int) -> None:
     assume(count_clusters(samples) >= n_folds)
     spec = SplitConfig(n_folds=n_folds)
     split = assign_split(samples, spec, REACH_H)
-    certificate = report_split(samples, split, spec, REACH_H)
-    assert certificate["proof"] == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
-    assert certificate["n_samples"] == len(samples)
-    assert certificate["n_groups"] == samples["split_group"].nunique()
-    assert certificate["n_event_groups"] == count_clusters(samples)
-    assert certificate["largest_group"]["samples"] == samples["split_group"].value_counts().max()
-    for entry in certificate["folds"]:
+    report = report_split(samples, split, spec, REACH_H).to_json()
+    assert report["proof"] == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
+    assert report["n_samples"] == len(samples)
+    assert report["n_groups"] == samples["split_group"].nunique()
+    assert report["n_event_groups"] == count_clusters(samples)
+    assert report["largest_group"]["samples"] == samples["split_group"].value_counts().max()
+    for entry in report["folds"]:
         roles = list(roles_of(split, entry["fold"]).values())
         assert {role: entry[role] for role in set(roles)} == {role: roles.count(role) for role in set(roles)}
         assert entry["train"] + entry["val"] + entry["test"] + entry["purged"] == len(samples)
@@ -114,15 +114,15 @@ def test_the_certificate_says_what_brute_force_finds(samples: pd.DataFrame, n_fo
 
 @settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
 @given(samples=sample_tables(), data=st.data())
-def test_the_certificate_counts_the_overlaps_of_a_bad_split(samples: pd.DataFrame, data: st.DataObject) -> None:
+def test_the_report_counts_the_overlaps_of_a_bad_split(samples: pd.DataFrame, data: st.DataObject) -> None:
     roles = data.draw(
         st.lists(st.sampled_from(["train", "val", "test", "purged"]), min_size=len(samples), max_size=len(samples))
     )
     split = pd.DataFrame(
         {"sample_id": samples["sample_id"], "fold": 1, "role": roles, "split_group": samples["split_group"]}
     )
-    certificate = report_split(samples, split, SplitConfig(n_folds=2), REACH_H)
-    found = certificate["proof"] | certificate["counted"]
+    report = report_split(samples, split, SplitConfig(n_folds=2), REACH_H).to_json()
+    found = report["proof"] | report["counted"]
     expected = overlaps_by_force(samples, roles_of(split, 1))
     assert {key: found[key] for key in expected} == expected
 
@@ -193,20 +193,20 @@ def load(directory: Path, spec: SplitConfig = SPEC, reach_h: float = REACH_H, da
 
 
 def rewrite(directory: Path, table: pd.DataFrame) -> None:
-    """Change the table and write its new checksum into the certificate."""
+    """Change the table and write its new checksum into the report."""
     table.to_parquet(directory / "mine.parquet", index=False)
-    certificate = json.loads((directory / "mine.json").read_text())
-    certificate["table_sha256"] = hashlib.sha256((directory / "mine.parquet").read_bytes()).hexdigest()
-    (directory / "mine.json").write_text(json.dumps(certificate))
+    report = json.loads((directory / "mine.json").read_text())
+    report["table_sha256"] = hashlib.sha256((directory / "mine.parquet").read_bytes()).hexdigest()
+    (directory / "mine.json").write_text(json.dumps(report))
 
 
 def test_a_stored_split_is_read_back_not_drawn_again(stored: Path) -> None:
     before = (stored / "mine.parquet").stat().st_mtime_ns
-    split, certificate = load(stored)
+    split, report = load(stored)
     assert (stored / "mine.parquet").stat().st_mtime_ns == before
     pd.testing.assert_frame_equal(split, assign_split(line_of_events(), SPEC, REACH_H), check_dtype=False)
-    assert certificate == json.loads((stored / "mine.json").read_text())
-    assert certificate["proof"] == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
+    assert report.to_json().items() <= json.loads((stored / "mine.json").read_text()).items()
+    assert report.proof == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
     assert sorted(path.name for path in stored.iterdir()) == ["mine.json", "mine.parquet"]
 
 
@@ -236,7 +236,7 @@ def test_a_changed_table_is_noticed(stored: Path) -> None:
     table = pd.read_parquet(stored / "mine.parquet")
     table.loc[0, "role"] = "val"
     table.to_parquet(stored / "mine.parquet", index=False)
-    with pytest.raises(DataError, match="differs from its certificate"):
+    with pytest.raises(DataError, match="differs from its split report"):
         load(stored)
 
 
@@ -246,7 +246,7 @@ def test_a_table_with_overlaps_is_refused_even_with_a_fitting_checksum(stored: P
     assert len(validating) % 2 == 0
     table.loc[validating.index[0], "role"] = "train"  # and the other window of its cluster still validates
     rewrite(stored, table)
-    with pytest.raises(DataError, match="windows overlap between roles"):
+    with pytest.raises(DataError, match="windows overlap between the sets"):
         load(stored)
 
 
@@ -271,7 +271,7 @@ def test_a_table_that_does_not_give_each_sample_its_role_is_refused_even_with_a_
 
 
 @pytest.mark.parametrize("name", ["mine.parquet", "mine.json"])
-def test_a_damaged_file_is_named_with_the_way_out(name: str, stored: Path) -> None:
+def test_a_damaged_file_is_named_with_the_remedy(name: str, stored: Path) -> None:
     content = (stored / name).read_bytes()
     (stored / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"damaged.*Delete it"):
@@ -279,26 +279,26 @@ def test_a_damaged_file_is_named_with_the_way_out(name: str, stored: Path) -> No
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{}", '{"made_for": null}', '{"made_for": []}', '"a"'])
-def test_a_certificate_of_another_shape_is_refused(text: str, stored: Path) -> None:
+def test_a_report_of_another_shape_is_refused(text: str, stored: Path) -> None:
     (stored / "mine.json").write_text(text)
     with pytest.raises(SeismagError, match="mine"):
         load(stored)
 
 
 @pytest.mark.parametrize("key", ["proof", "n_samples", "folds", "rules"])
-def test_a_changed_certificate_is_noticed(key: str, stored: Path) -> None:
-    certificate = json.loads((stored / "mine.json").read_text())
+def test_a_changed_report_is_noticed(key: str, stored: Path) -> None:
+    report = json.loads((stored / "mine.json").read_text())
     if key == "proof":
-        certificate["proof"]["groups"] = 3
+        report["proof"]["groups"] = 3
     elif key == "n_samples":
-        certificate["n_samples"] += 1
+        report["n_samples"] += 1
     elif key == "folds":
-        certificate["folds"][0]["purged"] = 0
-        certificate["folds"][0]["purged_share"] = 0.5
+        report["folds"][0]["purged"] = 0
+        report["folds"][0]["purged_share"] = 0.5
     else:
-        certificate["rules"]["purge_h"] = 1.0
-    (stored / "mine.json").write_text(json.dumps(certificate))
-    with pytest.raises(DataError, match="certificate"):
+        report["rules"]["purge_h"] = 1.0
+    (stored / "mine.json").write_text(json.dumps(report))
+    with pytest.raises(DataError, match="split report does not describe"):
         load(stored)
 
 
@@ -314,17 +314,17 @@ def real_split(bmkg_samples: pd.DataFrame) -> pd.DataFrame:
 def test_ten_folds_of_the_real_labels_are_balanced_and_lose_little(
     bmkg_samples: pd.DataFrame, real_split: pd.DataFrame
 ) -> None:
-    certificate = report_split(bmkg_samples, real_split, SplitConfig(), REACH_H)
-    assert certificate["n_event_groups"] == pytest.approx(778, rel=0.02)
-    assert certificate["largest_group"]["samples"] < 0.03 * len(bmkg_samples)
-    for entry in certificate["folds"]:
+    report = report_split(bmkg_samples, real_split, SplitConfig(), REACH_H).to_json()
+    assert report["n_event_groups"] == pytest.approx(778, rel=0.02)
+    assert report["largest_group"]["samples"] < 0.03 * len(bmkg_samples)
+    for entry in report["folds"]:
         assert entry["test"] == pytest.approx(len(bmkg_samples) / 10, rel=0.05)
         assert entry["purged_share"] < 0.05
         assert 0.1 < entry["val"] / (entry["val"] + entry["train"]) < 0.25
     sizes = bmkg_samples["split_group"].value_counts()
-    shares = [entry["purged_share"] for entry in certificate["folds"]]
+    shares = [entry["purged_share"] for entry in report["folds"]]
     print(
-        f"\n{len(bmkg_samples)} samples, {len(sizes)} groups ({certificate['n_event_groups']} clusters), "
+        f"\n{len(bmkg_samples)} samples, {len(sizes)} groups ({report['n_event_groups']} clusters), "
         f"largest {sizes.index[0]} {sizes.iloc[0]}, purged {min(shares):.3f}..{max(shares):.3f}"
     )
 

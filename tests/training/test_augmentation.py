@@ -210,7 +210,7 @@ def test_nothing_happens_by_default(rng: np.random.Generator) -> None:
     assert sectors == 0
     spec = AugmentConfig()
     assert (spec.mixes, spec.masks, spec.changes_spectra) == (False, False, False)
-    assert not augment.draw_mask(30, 40, spec, rng).any()
+    assert not augment.sample_mask(30, 40, spec, rng).any()
 
 
 def test_decibel_and_power_are_inverse_to_each_other(rng: np.random.Generator) -> None:
@@ -224,12 +224,12 @@ def test_decibel_and_power_are_inverse_to_each_other(rng: np.random.Generator) -
 def test_time_and_frequency_masks_are_bands_of_at_most_the_width_asked_for(rng: np.random.Generator) -> None:
     widths = set()
     for _ in range(300):
-        mask = augment.draw_mask(30, 40, AugmentConfig(time_masks=1, time_mask_columns=6), rng)
+        mask = augment.sample_mask(30, 40, AugmentConfig(time_masks=1, time_mask_columns=6), rng)
         columns = np.flatnonzero(mask.any(axis=0))
         assert (mask[:, columns]).all()
         assert not len(columns) or columns[-1] - columns[0] + 1 == len(columns)
         widths.add(len(columns))
-        mask = augment.draw_mask(30, 40, AugmentConfig(frequency_masks=1, frequency_mask_rows=4), rng)
+        mask = augment.sample_mask(30, 40, AugmentConfig(frequency_masks=1, frequency_mask_rows=4), rng)
         assert len(np.flatnonzero(mask.any(axis=1))) <= 4
         assert (mask == mask[:, :1]).all()
     assert widths == set(range(7))

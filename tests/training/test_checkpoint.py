@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from seismag.cards import card_path, write_card
+from seismag.cards import ModelCard, card_path, write_card
 from seismag.config import Config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import file_sha256
@@ -56,16 +56,16 @@ def test_loaded_model_is_the_saved_one(path: Path, model: ConvNeXtMultiTask, sca
     assert all(torch.equal(value, state[name]) for name, value in loaded.model.state_dict().items())
     np.testing.assert_array_equal(loaded.scaling.mean_db, scaling.mean_db)
     assert loaded.trained_on == ("GTO_1", "GTO_2")
-    assert loaded.card["split"]["n_folds"] == 10
-    assert loaded.card["run_id"] == run.run_id
-    assert loaded.card["dataset_id"] == "d0"
-    assert loaded.card["backbone"] == "convnext_atto"
-    assert (loaded.card["split_name"], loaded.card["fold"]) == ("loeo", 1)
-    assert loaded.card["magnitude_classes"] == list(MAGNITUDE_CLASSES)
-    assert loaded.card["azimuth_classes"] == list(AZIMUTH_CLASSES)
-    assert loaded.card["data_origin"] == ["simulated"]
-    assert len(loaded.card["frequency_hz"]) == 32
-    assert loaded.card["preprocessing"]["segment_s"] == 600
+    assert loaded.card.split["n_folds"] == 10
+    assert loaded.card.run_id == run.run_id
+    assert loaded.card.dataset_id == "d0"
+    assert loaded.card.backbone == "convnext_atto"
+    assert (loaded.card.split_name, loaded.card.fold) == ("loeo", 1)
+    assert loaded.card.document["magnitude_classes"] == list(MAGNITUDE_CLASSES)
+    assert loaded.card.document["azimuth_classes"] == list(AZIMUTH_CLASSES)
+    assert loaded.card.data_origin == ["simulated"]
+    assert len(loaded.card.frequency_hz) == 32
+    assert loaded.card.preprocessing["segment_s"] == 600
 
 
 def test_file_beside_holds_card_and_sum(path: Path, card: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ def test_file_beside_holds_card_and_sum(path: Path, card: dict[str, Any]) -> Non
 
 def test_metrics_added_to_the_json_card_are_found(path: Path, card: dict[str, Any]) -> None:
     write_card(path, {**card, "metrics": {"balanced_accuracy": 0.3}})
-    assert load_checkpoint(path).card["metrics"] == {"balanced_accuracy": 0.3}
+    assert load_checkpoint(path).card.metrics == {"balanced_accuracy": 0.3}
 
 
 def test_missing_model_names_the_commands_that_make_one(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_checkpoint_without_a_part_names_it(path: Path, card: dict[str, Any], pa
     content = torch.load(path, weights_only=True)
     torch.save({key: value for key, value in content.items() if key != part}, path)
     write_card(path, card)
-    with pytest.raises(SeismagError, match=named.replace(".", r"\.") + r".*Copy weights and card again"):
+    with pytest.raises(SeismagError, match=named.replace(".", r"\.") + r".*Copy both files"):
         load_checkpoint(path)
 
 
@@ -148,7 +148,7 @@ def test_weights_that_are_no_numbers_are_refused(
     content[part][name].view(-1)[3] = value
     torch.save(content, path)
     write_card(path, card)
-    with pytest.raises(SeismagError, match=rf"{name} holds numbers that are not finite.*train again"):
+    with pytest.raises(SeismagError, match=rf"{name} contains numbers that are not finite.*train again"):
         load_checkpoint(path)
 
 
@@ -174,7 +174,7 @@ def test_classes_in_another_order_are_followed_by_name(
     save_content(path, content)
     loaded = load_checkpoint(path)
     np.testing.assert_allclose(predict_power(loaded, store.power[:4])[0], expected[0], rtol=1e-6)
-    assert loaded.card["magnitude_classes"] == list(MAGNITUDE_CLASSES)
+    assert loaded.card.document["magnitude_classes"] == list(MAGNITUDE_CLASSES)
 
 
 @pytest.mark.parametrize("classes", [["Normal", "Moderate", "Medium", "Huge"], ["Normal", "Moderate", "Medium"]])
@@ -192,7 +192,8 @@ def test_weights_of_another_backbone_are_refused(
     other = {**card, "model": {**card["model"], "backbone": "resnet18", "attention": "cbam"}}
     save_content(path, checkpoint_content(model, scaling, other))
     with pytest.raises(
-        SeismagError, match=r"do not fit the model on its card, resnet18, attention cbam, head_width 32: \d+ missing"
+        SeismagError,
+        match=r"do not fit the network in its model card, resnet18, attention cbam, head_width 32: \d+ missing",
     ) as caught:
         load_checkpoint(path)
     assert len(str(caught.value)) < 600
@@ -203,7 +204,7 @@ def test_checkpoint_of_another_architecture_is_refused_with_both_named(card: dic
     asked = config.model.model_copy(update={"backbone": "vgg16", "azimuth_head": "circular"})
     with pytest.raises(
         SeismagError,
-        match=r"m\.pth: holds the model convnext_atto, head_width 32, but the configuration asks for "
+        match=r"m\.pth: its network is convnext_atto, head_width 32, that of the configuration is "
         r"vgg16, azimuth_head circular, head_width 32\. Change the model section",
     ):
         check_architecture(card, asked, Path("m.pth"))
@@ -214,7 +215,7 @@ def test_option_of_a_later_version_on_the_card_asks_for_an_update(
 ) -> None:
     later = {**card, "model": {**card["model"], "azimuth_head": "wavelet"}, "seismag_version": "9.0"}
     save_content(path, checkpoint_content(model, scaling, later))
-    with pytest.raises(SeismagError, match=r"model\.azimuth_head on its card, 'wavelet', is not known.*by 9\.0"):
+    with pytest.raises(SeismagError, match=r"model\.azimuth_head in its model card, 'wavelet', is not known.*by 9\.0"):
         load_checkpoint(path)
 
 
@@ -256,15 +257,16 @@ def test_card_names_source_and_licence_of_pretrained_weights(
 
 
 def test_other_preprocessing_is_named_with_both_values(card: dict[str, Any], run: Run) -> None:
-    check_preprocessing(card, {"window_h": 6, "segment_s": 600, "frequency_rows": "linear"})
+    trained = ModelCard.from_json(card)
+    check_preprocessing(trained, {"window_h": 6, "segment_s": 600, "frequency_rows": "linear"})
     with pytest.raises(SeismagError, match=rf"{run.run_id}.*segment_s 600 in training, 300 here"):
-        check_preprocessing(card, {"window_h": 6, "segment_s": 300, "frequency_rows": "linear"})
+        check_preprocessing(trained, {"window_h": 6, "segment_s": 300, "frequency_rows": "linear"})
     with pytest.raises(SeismagError, match=r"n_bins '\(not set\)' in training, 64 here"):
-        check_preprocessing(card, {**card["preprocessing"], "n_bins": 64})
+        check_preprocessing(trained, {**card["preprocessing"], "n_bins": 64})
 
 
 def test_card_survives_a_copy_under_another_name(path: Path) -> None:
     other = path.with_name("convnext_loeo_best.pth")
     other.write_bytes(path.read_bytes())
     card_path(other).write_text(card_path(path).read_text())
-    assert load_checkpoint(other).card["fold"] == 1
+    assert load_checkpoint(other).card.fold == 1

@@ -108,7 +108,7 @@ def test_the_joint_table_tests_each_window_once(state: Any, store_path: Path) ->
 
 def test_the_exported_model_is_the_fold_with_the_lowest_validation_loss(state: Any, here: Path) -> None:
     models = {run: here / "experiments_convnext" / run / "best_model.pth" for run in state.final["run_ids"]}
-    losses = {run: read_card(path)["val_loss"] for run, path in models.items()}
+    losses = {run: read_card(path).val_loss for run, path in models.items()}
     card = read_card(here / MODEL)
     assert card["run_id"] == min(losses, key=lambda run: losses[run])
     assert state.model == Path("loeo_convnext_results/best_model.pth")
@@ -175,7 +175,7 @@ def test_the_default_study_says_whose_model_it_replaces(
 def test_a_failing_fold_leaves_the_others_and_is_named(
     store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, model = fold_runs.run_training, read_card(MODEL)["sha256"]
+    real, model = fold_runs.run_training, read_card(MODEL).sha256
 
     def fail_in_fold_2(config: Config, *arguments: Any) -> Run:
         if config.split.fold == 2:
@@ -190,7 +190,7 @@ def test_a_failing_fold_leaves_the_others_and_is_named(
     assert broken.failed == {2: "fold 2 cannot be read.", 3: "RuntimeError: out of memory"}
     assert broken.final is None
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"fold_1.json"}
-    assert read_card(MODEL)["sha256"] == model
+    assert read_card(MODEL).sha256 == model
     with pytest.raises(SeismagError, match=r"folds 2, 3 failed; the others are kept"):
         require_folds(broken)
     monkeypatch.setattr(fold_runs, "run_training", real)

@@ -33,7 +33,7 @@ def test_split_that_does_not_fit_is_refused(store: Any, split: pd.DataFrame) -> 
         role_indices(store.samples, split, 4, "train")
     with pytest.raises(DataError, match=r"names sample GTO_.* more than once"):
         role_indices(store.samples, pd.concat([split, split.head(1)]), 1, "train")
-    with pytest.raises(DataError, match=r"GTO_.* and \d+ more that the store does not hold.*split\.name"):
+    with pytest.raises(DataError, match=r"GTO_.* and \d+ more that are not in the store.*split\.name"):
         role_indices(store.samples.iloc[10:], split, 1, "train")
 
 

@@ -13,8 +13,8 @@ import torch
 from seismag.config import Config, ModelConfig, TrainConfig, build_config
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import Run, create_run
+from seismag.training.backbones import cut_before_last_stage
 from seismag.training.checkpoint import load_checkpoint
-from seismag.training.depth import cut_before_last_stage
 from seismag.training.frozen import FrozenPart
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.optimiser import parameter_groups
@@ -33,13 +33,13 @@ def start(store: Any, split: pd.DataFrame, config: Config, tmp_path: Path) -> Ru
     """A run of one epoch to start from."""
     config = changed(config, {"backbone": "test_convnext"}, epochs=1)
     run = create_run(tmp_path / "start", "trial", config)
-    train_model(store, split, config, run, progress=False)
+    train_model(store, split, config, run)
     return run
 
 
 def train(store: Any, split: pd.DataFrame, config: Config, folder: Path) -> Run:
     run = create_run(folder, "trial", config)
-    train_model(store, split, config, run, progress=False)
+    train_model(store, split, config, run)
     return run
 
 
@@ -55,12 +55,12 @@ def test_fine_tuning_starts_from_the_weights_and_says_so_on_the_card(
     assert all(
         torch.equal(tuned.model.state_dict()[name], tensor) for name, tensor in before.model.state_dict().items()
     )
-    assert tuned.card["val_loss"] == pytest.approx(before.card["val_loss"], rel=1e-6)
-    initial = tuned.card["initial_weights"]
-    assert (initial["run_id"], initial["sha256"]) == (start.run_id, before.card["sha256"])
+    assert tuned.card.val_loss == pytest.approx(before.card.val_loss, rel=1e-6)
+    initial = tuned.card.document["initial_weights"]
+    assert (initial["run_id"], initial["sha256"]) == (start.run_id, before.card.sha256)
     assert initial["taken"] == "all"
     start.best_model.unlink()  # a continuation needs it no longer
-    again = train_model(store, split, config, run, resume=True, progress=False)
+    again = train_model(store, split, config, run, resume=True)
     assert len(again.history) == 1
 
 
@@ -75,7 +75,7 @@ def test_heads_of_another_architecture_are_refused_or_begin_anew(
     before, after = load_checkpoint(start.best_model).model, load_checkpoint(run.best_model)
     own = after.model.backbone.state_dict()
     assert all(torch.equal(own[name], tensor) for name, tensor in before.backbone.state_dict().items())
-    assert after.card["initial_weights"]["taken"] == "backbone"
+    assert after.card.document["initial_weights"]["taken"] == "backbone"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,9 @@ def test_cut_backbone_gives_the_same_feature_map(name: str) -> None:
 
 
 def test_backbone_without_a_known_last_stage_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"last stage of test_vit begins is known for ConvNeXt.*train\.scope=heads"):
+    with pytest.raises(
+        UsageError, match=r"last stage of test_vit is not known, only those of ConvNeXt.*train\.scope=heads"
+    ):
         FrozenPart(ConvNeXtMultiTask(ModelConfig(backbone="test_vit")), "last_stage")
 
 
@@ -166,7 +168,7 @@ def test_kept_features_train_to_the_same_weights_as_a_frozen_backbone_without_th
     results = {}
     for kept in (True, False):
         run = create_run(tmp_path / f"kept_{kept}", "trial", config)
-        history = train_model(store, split, changed(config, cache_features=kept), run, progress=False).history
+        history = train_model(store, split, changed(config, cache_features=kept), run).history
         results[kept] = history, torch.load(run.latest_checkpoint, weights_only=True)["model"]
     for column in ("train_loss", "val_loss"):
         np.testing.assert_allclose(results[True][0][column], results[False][0][column], rtol=1e-4)
@@ -185,7 +187,7 @@ def test_features_too_large_to_keep_name_the_way_out(
 ) -> None:
     monkeypatch.setattr("seismag.training.frozen.PRELOAD_BYTES", 1000)
     config = changed(config, {"backbone": "test_convnext"}, init_from=str(start.path), scope="heads")
-    with pytest.raises(SeismagError, match=r"of 28 windows takes .* GiB.*train\.cache_features=false"):
+    with pytest.raises(SeismagError, match=r"of 28 windows take .* GiB.*train\.cache_features=false"):
         train(store, split, config, tmp_path / "large")
 
 

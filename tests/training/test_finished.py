@@ -42,7 +42,7 @@ def test_folds_are_found_whatever_the_runs_folder_is_called(tmp_path: Path, runs
 
 def test_lost_fold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="its fold a_1 is in no runs folder beside it"):
+    with pytest.raises(DataError, match="its fold a_1 is in no runs folder next to it"):
         runs_behind(make_results(tmp_path / "loeo"), ["a_1"])
 
 

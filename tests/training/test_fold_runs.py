@@ -63,7 +63,7 @@ def test_a_fold_whose_asker_was_killed_ends_without_a_traceback(
 def test_a_fold_that_another_process_works_on_is_left_alone(tmp_path: Path) -> None:
     one = task(tmp_path)
     with fold_runs._locked(one):
-        assert "another process works on this fold" in (train_fold(one).error or "")
+        assert "another process trains this fold" in (train_fold(one).error or "")
         with pytest.raises(SeismagError, match=r"change train\.run_name"), fold_runs._locked(one):
             pass
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from seismag.cards import ModelCard
 from seismag.config import Config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError
 from seismag.runs import Run
@@ -30,7 +31,9 @@ COLUMNS = [
 @pytest.fixture
 def loaded(store: Any, config: Config, run: Run) -> LoadedModel:
     model = ConvNeXtMultiTask(config.model).eval()
-    return LoadedModel(Path("m.pth"), model, fit_scaling([store.power[:]]), build_card(store, config, run))
+    return LoadedModel(
+        Path("m.pth"), model, fit_scaling([store.power[:]]), ModelCard.from_json(build_card(store, config, run))
+    )
 
 
 def test_probabilities_sum_to_one_and_follow_the_logits(store: Any, loaded: LoadedModel) -> None:
@@ -58,7 +61,7 @@ def test_nothing_in_gives_empty_arrays_of_the_right_width(loaded: LoadedModel) -
 
 
 def test_spectrogram_of_another_grid_is_refused(loaded: LoadedModel) -> None:
-    with pytest.raises(SeismagError, match="trained on 3 components and 32 frequency rows"):
+    with pytest.raises(SeismagError, match="trained on 3 components and 32 frequency bins"):
         predict_power(loaded, np.zeros((1, 3, 16, 40), dtype=np.float16))
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from seismag.config import ModelConfig, TrainConfig
 from seismag.training.history import is_finished, should_stop
-from seismag.training.loop import Training
+from seismag.training.loop import TrainingLoop
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.optimiser import learning_rate_factor, parameter_groups
@@ -47,7 +47,7 @@ def test_learnt_task_weights_are_optimised_without_decay() -> None:
     config = TrainConfig(task_weighting="uncertainty")
     model = ConvNeXtMultiTask(ModelConfig(backbone="test_convnext", magnitude_head="ordinal"))
     loss = MultiTaskLoss(np.array([0, 1]), np.array([0, 1]), config)
-    training = Training(model, loss, config, 1, scaling=None, card={}, trained_on=())
+    training = TrainingLoop(model, loss, config, 1, scaling=None, card={}, trained_on=())
     decaying, free = training.configure_optimizers()["optimizer"].param_groups
     for parameter in (loss.scaled_log_variance, model.head_magnitude.thresholds):
         assert any(parameter is member for member in free["params"])

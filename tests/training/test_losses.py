@@ -166,7 +166,7 @@ def test_batch_of_absent_classes_has_loss_zero_and_a_role_of_them_none() -> None
     loss = MultiTaskLoss(np.array([0, 0]), np.array([0, 0]), TrainConfig())
     batch = (uniform(2), torch.tensor([2, 2]), torch.tensor([3, 3]))
     assert float(loss(*batch)) == 0.0
-    assert math.isnan(float(loss.of_role(*batch)))
+    assert math.isnan(float(loss.of_set(*batch)))
 
 
 def random_outputs(rng: np.random.Generator, n: int) -> Outputs:
@@ -180,24 +180,24 @@ def test_loss_of_the_training_role_is_the_mean_over_its_batches(rng: np.random.G
     y = torch.from_numpy(y_magnitude), torch.from_numpy(y_azimuth)
     batches = [slice(first, first + 6) for first in range(0, 24, 6)]
     mean = np.mean([float(loss(Outputs(outputs[0][b], outputs[1][b]), y[0][b], y[1][b])) for b in batches])
-    assert float(loss.of_role(outputs, *y)) == pytest.approx(mean, rel=1e-5)
+    assert float(loss.of_set(outputs, *y)) == pytest.approx(mean, rel=1e-5)
 
 
 def test_loss_of_a_role_does_not_depend_on_its_class_shares() -> None:
     loss, azimuth = make_loss(), torch.zeros(3, dtype=torch.int64)
-    few, many = (float(loss.of_role(uniform(3), torch.tensor(y), azimuth)) for y in ([0, 0, 1], [1, 1, 1]))
+    few, many = (float(loss.of_set(uniform(3), torch.tensor(y), azimuth)) for y in ([0, 0, 1], [1, 1, 1]))
     assert few == pytest.approx(many)
 
 
 def test_loss_of_a_role_is_the_same_whatever_the_training_loss_is(rng: np.random.Generator) -> None:
     outputs = random_outputs(rng, 16)._replace(cardinal=torch.zeros(16, 4))
     y = torch.from_numpy(Y_MAGNITUDE), torch.from_numpy(Y_AZIMUTH)
-    plain = float(make_loss().of_role(outputs, *y))
+    plain = float(make_loss().of_set(outputs, *y))
     for options in (
         {"loss": "focal"}, {"label_smoothing": 0.2}, {"hierarchy_weight": 3.0}, {"task_weighting": "uncertainty"},
         {"loss": "logit_adjusted", "class_weights": "none"},
     ):  # fmt: skip
-        assert float(make_loss(**options).of_role(outputs, *y)) == pytest.approx(plain), options
+        assert float(make_loss(**options).of_set(outputs, *y)) == pytest.approx(plain), options
 
 
 def test_shares_of_one_class_give_the_loss_of_its_index(rng: np.random.Generator) -> None:
@@ -206,7 +206,7 @@ def test_shares_of_one_class_give_the_loss_of_its_index(rng: np.random.Generator
     as_floats = (as_soft_labels(y[0], 4), as_soft_labels(y[1], 9))
     for loss in (make_loss(), make_loss(loss="focal", label_smoothing=0.1, task_weighting="uncertainty")):
         torch.testing.assert_close(loss(outputs, *as_floats), loss(outputs, *y))
-        torch.testing.assert_close(loss.of_role(outputs, *as_floats), loss.of_role(outputs, *y))
+        torch.testing.assert_close(loss.of_set(outputs, *as_floats), loss.of_set(outputs, *y))
 
 
 def test_learnt_weights_start_from_the_fixed_ones_and_enter_by_their_formula() -> None:

@@ -1,4 +1,4 @@
-"""Too little memory, in words that help."""
+"""Errors for too little memory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from seismag.domain import SeismagError
-from seismag.training.memory import memory_shortage_named
+from seismag.training.fit import memory_errors_explained
 
 
 def test_allocation_that_fails_on_the_cpu_names_the_batch_and_the_way_out() -> None:
     with (
         pytest.raises(SeismagError, match=r"train\.batch_size 32 .*Lower it, for example to 16, or .*model\.backbone"),
-        memory_shortage_named(32),
+        memory_errors_explained(32),
     ):
         torch.empty(10**15)  # 4 PB: torch's own error
 
@@ -26,10 +26,10 @@ def test_allocation_that_fails_on_the_cpu_names_the_batch_and_the_way_out() -> N
     ],
 )
 def test_every_shortage_is_recognised(error: Exception) -> None:
-    with pytest.raises(SeismagError, match=r"batch_size 1 \([^\n]*\)\. It cannot be lower"), memory_shortage_named(1):
+    with pytest.raises(SeismagError, match=r"batch_size 1 \([^\n]*\)\. It cannot be lower"), memory_errors_explained(1):
         raise error
 
 
 def test_other_errors_pass_unchanged() -> None:
-    with pytest.raises(RuntimeError, match="shapes differ"), memory_shortage_named(8):
+    with pytest.raises(RuntimeError, match="shapes differ"), memory_errors_explained(8):
         raise RuntimeError("shapes differ")

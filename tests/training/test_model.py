@@ -178,6 +178,6 @@ def test_input_with_other_channels_is_refused() -> None:
 
 def test_grid_that_the_backbone_does_not_take_is_named() -> None:
     model = ConvNeXtMultiTask(ModelConfig(backbone="vit_tiny_patch16_224"))
-    with pytest.raises(SeismagError, match=r"vit_tiny_patch16_224 does not take spectrograms of 64 x 40"):
+    with pytest.raises(SeismagError, match=r"vit_tiny_patch16_224 cannot process spectrograms of 64 x 40"):
         model.check_input(64, 40)
     assert model.training

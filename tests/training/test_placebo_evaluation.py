@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 def model(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return run_training(settings(), make_store(folder / "store"), progress=False).best_model
+        return run_training(settings(), make_store(folder / "store")).best_model
 
 
 def as_placebo(path, kind="after_event", exchange=True):
@@ -91,19 +91,19 @@ def test_nothing_left_to_judge_is_said(model, folder):
 
 def test_names_that_tell_no_time_are_refused(folder):
     store = as_placebo(make_store(folder / "names", seed=7))
-    with pytest.raises(DataError, match="'picture_17' of the model's training does not name station and start"):
+    with pytest.raises(DataError, match="'picture_17' of the model's training does not contain station and start"):
         apart_from_training(open_store(store), ["picture_17"])
 
 
 def test_true_windows_are_no_placebo_windows(model, folder):
-    with pytest.raises(UsageError, match=r"holds true windows\. Prepare placebo ones"):
+    with pytest.raises(UsageError, match=r"contains true windows\. Prepare placebo ones"):
         evaluate_placebo([model], make_store(folder / "true", seed=8), FAST)
 
 
 def test_training_on_placebo_windows_is_refused_by_name(folder, monkeypatch):
     monkeypatch.chdir(folder)
     store = as_placebo(make_store(folder / "refused", seed=9))
-    with pytest.raises(UsageError, match=r"holds placebo windows \(data\.placebo: after_event\)"):
-        run_training(settings(), store, progress=False)
-    with pytest.raises(UsageError, match="They judge a model and train none"):
+    with pytest.raises(UsageError, match=r"contains placebo windows \(data\.placebo: after_event\)"):
+        run_training(settings(), store)
+    with pytest.raises(UsageError, match="which are for evaluation only"):
         refuse_placebo(open_store(store))

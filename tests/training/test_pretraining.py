@@ -19,17 +19,15 @@ from seismag.training.checkpoint import load_checkpoint
 from seismag.training.dataset import role_indices
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.pretraining import (
-    HISTORY,
-    LATEST,
     PRETRAINED,
     MaskedAutoencoder,
     UnlabelledWindows,
-    draw_patch_mask,
     load_backbone,
     masked_loss,
-    patch_cells,
+    patch_size,
     pretrain_model,
-    windows_to_see,
+    pretraining_windows,
+    sample_patch_mask,
 )
 from seismag.training.scaling import fit_scaling
 from seismag.training.train import train_model
@@ -46,14 +44,14 @@ def with_attributes(store: Any) -> Any:
 
 
 def losses(run: Run) -> list[float]:
-    return pd.read_csv(run.path / HISTORY)["loss"].tolist()
+    return pd.read_csv(run.path / "pretrain_history.csv")["loss"].tolist()
 
 
 @pytest.mark.parametrize(("ratio", "n_masked"), [(0.6, 12), (0.25, 5), (0.01, 1), (0.99, 19)])
 def test_mask_covers_its_share_in_whole_patches(ratio: float, n_masked: int) -> None:
     spec = PretrainConfig(mask_ratio=ratio, patch_rows=8, patch_columns=8)
     for seed in range(5):
-        mask = draw_patch_mask(32, 40, spec, np.random.default_rng(seed))
+        mask = sample_patch_mask(32, 40, spec, np.random.default_rng(seed))
         patches = mask.reshape(4, 8, 5, 8).transpose(0, 2, 1, 3).reshape(20, 64)
         assert (patches.all(axis=1) | ~patches.any(axis=1)).all()
         assert patches.all(axis=1).sum() == n_masked
@@ -61,22 +59,22 @@ def test_mask_covers_its_share_in_whole_patches(ratio: float, n_masked: int) -> 
 
 def test_mask_of_a_grid_that_is_no_multiple_of_the_patch_is_cut_at_the_edge() -> None:
     spec = PretrainConfig(patch_rows=8, patch_columns=8)
-    assert draw_patch_mask(34, 36, spec, np.random.default_rng(0)).shape == (34, 36)
+    assert sample_patch_mask(34, 36, spec, np.random.default_rng(0)).shape == (34, 36)
 
 
 def test_patch_as_large_as_the_spectrogram_is_refused() -> None:
     with pytest.raises(UsageError, match=r"one patch of 32 x 64 covers the whole spectrogram of 32 x 40"):
-        draw_patch_mask(32, 40, PretrainConfig(patch_rows=32, patch_columns=64), np.random.default_rng(0))
+        sample_patch_mask(32, 40, PretrainConfig(patch_rows=32, patch_columns=64), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
     ("shape", "patch"), [((224, 224), (32, 32)), ((34, 36), (8, 8)), ((34, 140), (8, 32)), ((64, 127), (16, 16))]
 )
 def test_patches_fit_the_grid_where_no_size_is_given(shape: tuple[int, int], patch: tuple[int, int]) -> None:
-    assert patch_cells(*shape, PretrainConfig()) == patch
-    share = draw_patch_mask(*shape, PretrainConfig(), np.random.default_rng(0)).mean()
+    assert patch_size(*shape, PretrainConfig()) == patch
+    share = sample_patch_mask(*shape, PretrainConfig(), np.random.default_rng(0)).mean()
     assert share == pytest.approx(0.6, abs=0.15)  # the share asked for, but for patches cut at the edge
-    assert patch_cells(*shape, PretrainConfig(patch_rows=5)) == (5, patch[1])
+    assert patch_size(*shape, PretrainConfig(patch_rows=5)) == (5, patch[1])
 
 
 def test_loss_is_the_mean_square_over_counted_cells_alone() -> None:
@@ -116,7 +114,7 @@ def test_coherency_counts_where_both_components_were_measured(store: Any, config
 def test_what_is_masked_does_not_change_the_reconstruction() -> None:
     torch.manual_seed(0)
     model = MaskedAutoencoder(ConvNeXtMultiTask(small().model).backbone, 3, 16).eval()
-    mask = torch.from_numpy(draw_patch_mask(34, 36, PretrainConfig(patch_rows=8, patch_columns=8), rng()))[None]
+    mask = torch.from_numpy(sample_patch_mask(34, 36, PretrainConfig(patch_rows=8, patch_columns=8), rng()))[None]
     x = torch.randn(1, 3, 34, 36)
     changed = torch.where(mask[:, None], torch.randn_like(x), x)
     with torch.no_grad():
@@ -148,7 +146,7 @@ def test_loss_falls_and_the_backbone_moves(store: Any, split: pd.DataFrame, conf
     assert len(history) == 12
     assert history[-1] < 0.8 * history[0] < 1.2  # telling nothing but the mean costs 1
     assert path == run.path / PRETRAINED
-    assert not (run.path / LATEST).exists()
+    assert not (run.path / "pretrain_latest.pth").exists()
     content = torch.load(path, weights_only=True)
     assert all(key.startswith("backbone.") for key in content["model"])
     train_ids = split.loc[split["role"] == "train", "sample_id"]
@@ -208,7 +206,7 @@ def test_windows_of_another_store_near_validation_or_test_are_left_out(
 ) -> None:
     with_attributes(store)
     monkeypatch.setattr(pretrain, "open_store", lambda _: store)
-    source, seen = windows_to_see(store, split, with_pretrain(config, store="elsewhere"))
+    source, seen = pretraining_windows(store, split, with_pretrain(config, store="elsewhere"))
     assert source is store
     held = ~store.samples["sample_id"].isin(split.loc[split["role"] == "train", "sample_id"])
     start = store.samples["start_utc"]
@@ -227,7 +225,7 @@ def test_another_store_of_another_grid_is_refused(
 
     monkeypatch.setattr(pretrain, "open_store", lambda _: Other())
     with pytest.raises(SeismagError, match=r"other\.zarr: prepared with other segment_s than"):
-        windows_to_see(store, split, with_pretrain(config, store="other.zarr"))
+        pretraining_windows(store, split, with_pretrain(config, store="other.zarr"))
 
 
 def test_a_second_run_gives_the_same_weights_and_so_does_a_resumed_one(
@@ -250,7 +248,7 @@ def test_a_second_run_gives_the_same_weights_and_so_does_a_resumed_one(
         with pytest.raises(KeyboardInterrupt):
             pretrain_model(store, split, settings, runs[2])
     assert len(losses(runs[2])) == 2
-    with pytest.raises(UsageError, match="holds a pretraining already"):
+    with pytest.raises(UsageError, match="contains a pretraining already"):
         pretrain_model(store, split, settings, runs[2])
     with pytest.raises(UsageError, match=r"other settings: mask_ratio 0\.3 now, 0\.6 before"):
         pretrain_model(store, split, with_pretrain(config, epochs=3, mask_ratio=0.3), runs[2], resume=True)
@@ -272,7 +270,7 @@ def test_weights_load_into_the_model_and_the_training_starts_from_them(
     assert all(torch.equal(state[f"backbone.{key}"], value) for key, value in model.backbone.state_dict().items())
     loaded = []
     monkeypatch.setattr("seismag.training.train.load_backbone", lambda model, path: loaded.append((model, path)))
-    train_model(store, split, settings, run, progress=False)
+    train_model(store, split, settings, run)
     assert [path for _, path in loaded] == [run.path / PRETRAINED]
 
 
@@ -285,7 +283,7 @@ def test_windows_of_the_pretraining_stay_unfit_for_a_judgement(
     content["trained_on"].append("ALR-2020-01-01T00")  # as of another store
     torch.save(content, path)
     write_card(path, content["card"])
-    train_model(store, split, settings, run, progress=False)
+    train_model(store, split, settings, run)
     of_roles = split.loc[split["role"].isin(["train", "val"]), "sample_id"]
     assert set(load_checkpoint(run.best_model).trained_on) == {*of_roles, "ALR-2020-01-01T00"}
 
@@ -295,7 +293,7 @@ def test_weights_of_another_backbone_are_refused_by_name(
 ) -> None:
     path = pretrain_model(store, split, with_pretrain(config, epochs=1), run)
     other = ConvNeXtMultiTask(config.model.model_copy(update={"backbone": "convnext_femto"}))
-    with pytest.raises(SeismagError, match=r"holds the backbone convnext_atto with 3 channels.*convnext_femto with 3"):
+    with pytest.raises(SeismagError, match=r"its backbone is convnext_atto with 3 channels.*convnext_femto with 3"):
         load_backbone(other, path)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.study_store import CLUSTERS, PER_CLUSTER, make_store
 from fixtures.training_settings import settings
+from seismag.cards import ModelCard
 from seismag.domain import DataError, UsageError
 from seismag.scoring.text import format_summary
 from seismag.training import run as training_run
@@ -32,7 +33,7 @@ def store_path(folder):
 def run(folder, store_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return run_training(settings(), store_path, progress=False)
+        return run_training(settings(), store_path)
 
 
 def test_a_run_learns_what_was_planted_and_says_by_how_much(run):
@@ -113,7 +114,7 @@ def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp
         samples["sample_id"][1],
         "GTO-2021-01-21T05:00:00.000",
     )  # of e0; 2 h after normal:2, not in this store
-    loaded = LoadedModel(tmp_path / "m.pth", None, None, {"dataset_id": "elsewhere"}, trained_on)
+    loaded = LoadedModel(tmp_path / "m.pth", None, None, ModelCard(dataset_id="elsewhere"), trained_on)
     indices, split = unseen_windows(loaded, store)
     assert split is None
     assert set(range(len(samples))) - set(indices) == {0, 1, 2, 3, 8, 9, 10, 11, 40}
@@ -129,12 +130,12 @@ def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkey
     monkeypatch.setattr(training_run, "predict_roles", stop)
     before = set((folder / "experiments_convnext").iterdir())
     with pytest.raises(KeyboardInterrupt):
-        run_training(settings(1), store_path, progress=False)
+        run_training(settings(1), store_path)
     (left,) = set((folder / "experiments_convnext").iterdir()) - before
     assert json.loads((left / "provenance.json").read_text())["status"] == "failed"
     monkeypatch.undo()
     monkeypatch.chdir(folder)
-    resumed = run_training(settings(1), store_path, resume=left, progress=False)
+    resumed = run_training(settings(1), store_path, resume=left)
     assert resumed.provenance()["status"] == "complete"
     assert (left / "metrics.json").is_file()
 
@@ -142,12 +143,12 @@ def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkey
 def test_a_run_is_not_resumed_on_other_data(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     other = make_store(tmp_path / "other", dataset_id="two")
-    with pytest.raises(UsageError, match="begun on data set one, not on two"):
-        run_training(settings(), other, resume=run.path, progress=False)
+    with pytest.raises(UsageError, match="began on data set one, not on two"):
+        run_training(settings(), other, resume=run.path)
 
 
 def test_a_store_without_samples_says_where_the_reasons_are(tmp_path):
     path = make_store(tmp_path / "store")
     pd.read_parquet(path / "samples.parquet").iloc[:0].to_parquet(path / "samples.parquet")
-    with pytest.raises(DataError, match=r"0 rows in samples\.parquet|holds no sample"):
+    with pytest.raises(DataError, match=r"0 rows in samples\.parquet|no sample in it"):
         run_training(settings(), path)

@@ -59,7 +59,7 @@ def test_constant_row_scales_to_zero() -> None:
 def test_row_without_any_value_is_named() -> None:
     values = np.zeros((4, 3, 5, 6), dtype=np.float16)
     values[:, 2, 3] = np.nan
-    with pytest.raises(DataError, match="component Z, frequency row 3: no value in the whole training role"):
+    with pytest.raises(DataError, match="component Z, frequency bin 3: no value in the whole training set"):
         fit_scaling([values])
 
 
@@ -75,7 +75,7 @@ def test_infinite_power_is_refused_in_fit_and_apply(rng: np.random.Generator) ->
 
 def test_other_frequency_rows_are_refused(rng: np.random.Generator) -> None:
     scaling = fit_scaling([power(rng)])
-    with pytest.raises(SeismagError, match="trained on 3 components and 5 frequency rows"):
+    with pytest.raises(SeismagError, match="trained on 3 components and 5 frequency bins"):
         scaling.apply(np.zeros((1, 3, 6, 7), dtype=np.float16))
 
 

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seismag.config import Config, TrainConfig
+from seismag.cards import ModelCard
+from seismag.config import Config
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.models.predict_files import predict_recording
+from seismag.models.predict import predict_recording
 from seismag.runs import Run
 from seismag.training.checkpoint import LoadedModel, build_card, load_checkpoint
 from seismag.training.inference import predict_roles, predict_store, predict_with_embeddings
-from seismag.training.inputs import make_role_inputs
+from seismag.training.inputs import make_inputs
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import fit_scaling
 from seismag.training.trailing import (
-    describe_normalisation,
     median_and_spread,
     past_windows,
     summarise_windows,
@@ -99,22 +99,22 @@ def test_baseline_needs_values_in_every_component(store: Any) -> None:
 
 def test_scaled_level_of_a_station_is_gone(store: Any, config: Config) -> None:
     indices = {"train": np.arange(28), "val": np.arange(28, 36)}
-    plain = make_role_inputs(store, indices, trailing(config))
+    plain = make_inputs(store, indices, trailing(config))
     power = store.power[:]
     store.power = (power.astype(np.float32) + 20.0).astype(np.float16)  # a louder station
-    louder = make_role_inputs(store, indices, trailing(config))
+    louder = make_inputs(store, indices, trailing(config))
     np.testing.assert_allclose(louder.val[3][0], plain.val[3][0], atol=0.05)
 
 
 def test_window_without_enough_past_is_left_out_and_counted(store: Any, config: Config) -> None:
     indices = {"train": np.arange(28), "val": np.arange(28, 36)}
-    inputs = make_role_inputs(store, indices, trailing(config))
+    inputs = make_inputs(store, indices, trailing(config))
     assert inputs.train.indices.tolist() == list(range(4, 28))
     assert inputs.val.indices.tolist() == list(range(28, 36))
     assert len(inputs.notes) == 1
     assert "4 of 28 windows of the role train left out" in inputs.notes[0]
-    with pytest.raises(SeismagError, match=r"none of the 28 windows of the role train.*data\.controls=all"):
-        make_role_inputs(store, indices, trailing(config, trailing_min=40))
+    with pytest.raises(SeismagError, match=r"none of the 28 windows of training.*data\.controls=all"):
+        make_inputs(store, indices, trailing(config, trailing_min=40))
 
 
 def test_training_reads_no_window_of_another_role_for_its_baseline(
@@ -125,16 +125,16 @@ def test_training_reads_no_window_of_another_role_for_its_baseline(
     power[held_out.to_numpy()] = np.inf
     store.power = power
     config = trailing(config, epochs=1)
-    result = train_model(store, split, config, run, progress=False)
+    result = train_model(store, split, config, run)
     assert "left out" in result.warnings[-1]
 
 
 def test_trained_model_predicts_the_windows_that_have_a_past(
     store: Any, split: pd.DataFrame, config: Config, run: Run
 ) -> None:
-    train_model(store, split, trailing(config, epochs=1), run, progress=False)
+    train_model(store, split, trailing(config, epochs=1), run)
     loaded = load_checkpoint(run.best_model)
-    assert loaded.card["normalisation"] == {"method": "trailing", "trailing_days": 4.0, "trailing_min": 4}
+    assert loaded.card.document["normalisation"] == {"method": "trailing", "trailing_days": 4.0, "trailing_min": 4}
     table = predict_store(loaded, store, EVERYTHING)
     assert table["sample_id"].tolist() == store.samples["sample_id"].tolist()[4:]
     roles = predict_roles(run, store, split)
@@ -145,8 +145,10 @@ def test_trained_model_predicts_the_windows_that_have_a_past(
 
 def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, config: Config, run: Run) -> None:
     config = trailing(config)
-    card = build_card(store, config, run)
-    loaded = LoadedModel(Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), card)
+    card = ModelCard.from_json(build_card(store, config, run))
+    loaded = LoadedModel(
+        Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), ModelCard.from_json(card)
+    )
     probabilities = [f"p_magnitude_{name}" for name in ("Normal", "Moderate", "Medium", "Large")]
 
     def predict() -> Any:
@@ -161,12 +163,9 @@ def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, co
 
 def test_day_file_is_refused_by_a_model_that_needs_a_past(store: Any, config: Config, run: Run) -> None:
     config = trailing(config)
-    card = build_card(store, config, run)
-    loaded = LoadedModel(Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), card)
+    card = ModelCard.from_json(build_card(store, config, run))
+    loaded = LoadedModel(
+        Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), ModelCard.from_json(card)
+    )
     with pytest.raises(UsageError, match=r"at least 4 windows .* 4 days before.*seismag prepare.*predict that"):
         predict_recording(loaded, Path(f"S{dt.date(2025, 1, 1):%y%m%d}.ALR"), {})
-
-
-def test_card_says_how_windows_are_scaled() -> None:
-    assert describe_normalisation(TrainConfig()) == {"method": "training"}
-    assert describe_normalisation(TrainConfig(normalisation="trailing"))["trailing_days"] == 45.0

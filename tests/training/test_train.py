@@ -44,7 +44,7 @@ def test_training_fills_the_run_folder(
     monkeypatch.chdir(run.path.parent)
     caplog.set_level(logging.INFO, logger="seismag")
     rng_state = torch.get_rng_state()
-    result = train_model(store, split, config, run, progress=False)
+    result = train_model(store, split, config, run)
     assert torch.equal(torch.get_rng_state(), rng_state)
     names = {path.name for path in run.path.iterdir()}
     assert names == {
@@ -83,7 +83,7 @@ def test_same_seed_gives_the_same_numbers_and_another_does_not(
     for seed in (1, 1, 2):
         seeded = with_train(config, seed=seed)
         run = create_run(tmp_path / f"runs{len(weights)}", "trial", seeded)
-        train_model(store, split, seeded, run, progress=False)
+        train_model(store, split, seeded, run)
         weights.append(latest_weights(run))
     assert_same_weights(weights[0], weights[1])
     with pytest.raises(AssertionError):
@@ -95,7 +95,7 @@ def test_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
     store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path, killed_after: int, workers: int
 ) -> None:
     whole = create_run(tmp_path / "whole", "trial", config)
-    train_model(store, split, config, whole, progress=False)
+    train_model(store, split, config, whole)
 
     def kill(record: dict[str, float]) -> None:
         if record["epoch"] == killed_after:
@@ -103,10 +103,10 @@ def test_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
 
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train_model(store, split, config, run, progress=False, on_epoch=kill)
+        train_model(store, split, config, run, on_epoch=kill)
     assert signal.getsignal(signal.SIGINT) == handler
     torch.manual_seed(99)  # whatever else the new process does
-    result = train_model(store, split, with_train(config, num_workers=workers), run, resume=True, progress=False)
+    result = train_model(store, split, with_train(config, num_workers=workers), run, resume=True)
     assert run.provenance()["resumed_after_epochs"] == [killed_after]
     assert_same_weights(latest_weights(run), latest_weights(whole))
     assert_same_weights(
@@ -121,19 +121,19 @@ def test_resuming_a_finished_training_changes_nothing(
 ) -> None:
     config = with_train(config, epochs=1)
     (run.path / "config.yaml").write_text((run.path / "config.yaml").read_text().replace("epochs: 3", "epochs: 1"))
-    first = train_model(store, split, config, run, progress=False)
+    first = train_model(store, split, config, run)
     before = run.latest_checkpoint.read_bytes()
-    again = train_model(store, split, config, run, resume=True, progress=False)
+    again = train_model(store, split, config, run, resume=True)
     assert run.latest_checkpoint.read_bytes() == before
     pd.testing.assert_frame_equal(first.history, again.history)
 
-    with pytest.raises(UsageError, match="holds a training already"):
-        train_model(store, split, config, run, progress=False)
+    with pytest.raises(UsageError, match="contains a training already"):
+        train_model(store, split, config, run)
     with pytest.raises(UsageError, match=r"train\.learning_rate 0\.5 now, 0\.001 before"):
-        train_model(store, split, with_train(config, learning_rate=0.5), run, resume=True, progress=False)
+        train_model(store, split, with_train(config, learning_rate=0.5), run, resume=True)
     store.attributes["dataset_id"] = "other"
-    with pytest.raises(UsageError, match="begun on the dataset d0, not other"):
-        train_model(store, split, config, run, resume=True, progress=False)
+    with pytest.raises(UsageError, match="began on the dataset d0, not other"):
+        train_model(store, split, config, run, resume=True)
 
 
 def test_training_never_reads_the_test_role(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
@@ -142,15 +142,15 @@ def test_training_never_reads_the_test_role(store: Any, split: pd.DataFrame, con
     power[held_out.to_numpy()] = np.inf  # reading one is an error
     store.power = power
     store.samples.loc[held_out, ["magnitude_class", "azimuth_class"]] = "unheard of"
-    train_model(store, split, with_train(config, epochs=1), run, progress=False)
+    train_model(store, split, with_train(config, epochs=1), run)
 
 
 @pytest.mark.parametrize("role", ["train", "val", "test"])
 def test_empty_role_is_refused_before_training(
     store: Any, split: pd.DataFrame, config: Config, run: Run, role: str
 ) -> None:
-    with pytest.raises(SeismagError, match=f"fold 1 has no sample in the role {role}"):
-        train_model(store, split[split["role"] != role], config, run, progress=False)
+    with pytest.raises(SeismagError, match=f"fold 1 has no sample with role {role}"):
+        train_model(store, split[split["role"] != role], config, run)
 
 
 def test_loss_that_is_no_number_names_epoch_step_and_way_out(
@@ -158,7 +158,7 @@ def test_loss_that_is_no_number_names_epoch_step_and_way_out(
 ) -> None:
     wild = with_train(config, learning_rate=1e30)
     with pytest.raises(SeismagError, match=r"epoch 1, .*loss is (nan|inf)\. Lower train\.learning_rate \(now 1e\+30\)"):
-        train_model(store, split, wild, run, progress=False)
+        train_model(store, split, wild, run)
 
 
 def test_too_little_memory_for_the_batch_is_named(
@@ -167,7 +167,7 @@ def test_too_little_memory_for_the_batch_is_named(
     monkeypatch.setattr(ConvNeXtMultiTask, "classify", lambda *_: torch.empty(10**15))
     monkeypatch.setattr(ConvNeXtMultiTask, "check_input", lambda *_: None)
     with pytest.raises(SeismagError, match=r"too little memory for a step with train\.batch_size 8 .*to 4"):
-        train_model(store, split, config, run, progress=False)
+        train_model(store, split, config, run)
 
 
 def test_all_options_together_resume_to_the_same_weights_and_predict(
@@ -178,7 +178,7 @@ def test_all_options_together_resume_to_the_same_weights_and_predict(
     config = config.model_copy(update={"model": config.model.model_copy(update=options | heads)})
     config = with_train(config, loss="focal", label_smoothing=0.05, task_weighting="uncertainty")
     whole, run = (create_run(tmp_path / name, "trial", config) for name in ("whole", "part"))
-    history = train_model(store, split, config, whole, progress=False).history
+    history = train_model(store, split, config, whole).history
     assert list(history.columns[-3:]) == ["weight_magnitude", "weight_azimuth", "seconds"]
     assert history["weight_azimuth"].iloc[-1] != pytest.approx(0.5, abs=1e-6)
 
@@ -187,8 +187,8 @@ def test_all_options_together_resume_to_the_same_weights_and_predict(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_model(store, split, config, run, progress=False, on_epoch=kill)
-    result = train_model(store, split, config, run, resume=True, progress=False)
+        train_model(store, split, config, run, on_epoch=kill)
+    result = train_model(store, split, config, run, resume=True)
     assert_same_weights(latest_weights(run), latest_weights(whole))
     assert result.history["weight_azimuth"].tolist() == history["weight_azimuth"].tolist()
     table = predict_roles(run, store, split)
@@ -201,17 +201,17 @@ def test_checkpoint_of_another_architecture_in_the_run_is_refused(
     other = config.model_copy(update={"model": config.model.model_copy(update={"backbone": "test_resnet"})})
     other = with_train(other, epochs=1)
     stray = create_run(tmp_path / "stray", "trial", other)
-    train_model(store, split, other, stray, progress=False)
+    train_model(store, split, other, stray)
     for name in ("checkpoint_latest.pth", "checkpoint_latest.json"):
         (run.path / name).write_bytes((stray.path / name).read_bytes())
-    with pytest.raises(SeismagError, match=r"holds the model test_resnet, .* asks for convnext_atto"):
-        train_model(store, split, config, run, resume=True, progress=False)
+    with pytest.raises(SeismagError, match=r"its network is test_resnet, .* is convnext_atto"):
+        train_model(store, split, config, run, resume=True)
 
 
 def test_training_stops_when_patience_is_exhausted(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
     # a rate this small leaves the weights as they are (float32), so no epoch is better than the first
     idle = with_train(config, epochs=9, patience=2, learning_rate=1e-20)
-    result = train_model(store, split, idle, run, progress=False)
+    result = train_model(store, split, idle, run)
     assert result.stopped_early
     assert (result.best_epoch, len(result.history)) == (1, 3)
 
@@ -221,7 +221,7 @@ def test_class_absent_from_training_is_named_in_the_run(
 ) -> None:
     large = store.samples["magnitude_class"] == "Large"
     store.samples.loc[large, "magnitude_class"] = "Medium"
-    result = train_model(store, split, with_train(config, epochs=1), run, progress=False)
+    result = train_model(store, split, with_train(config, epochs=1), run)
     assert "magnitude: no training sample of Large" in result.warnings[0]
     assert run.provenance()["warnings"] == list(result.warnings)
 
@@ -231,17 +231,16 @@ def test_validation_with_unlearnable_classes_only_is_refused(
 ) -> None:
     val = store.samples["sample_id"].isin(split.loc[split["role"] == "val", "sample_id"])
     store.samples["magnitude_class"] = np.where(val, "Large", "Normal")
-    with pytest.raises(SeismagError, match="magnitude: the validation role holds only classes that training lacks"):
-        train_model(store, split, config, run, progress=False)
+    with pytest.raises(SeismagError, match="magnitude: the validation set contains only classes that training lacks"):
+        train_model(store, split, config, run)
 
 
-def test_progress_bar_goes_to_standard_error(
-    store: Any, split: pd.DataFrame, config: Config, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train_model(store, split, with_train(config, epochs=1), run, progress=True)
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "Epoch" in captured.err
+def test_progress_counts_the_batches_of_all_epochs(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+    calls: list[tuple[str, int, int]] = []
+    train_model(store, split, with_train(config, epochs=2), run, progress=lambda *call: calls.append(call))
+    total = calls[0][2]
+    assert [done for _, done, _ in calls] == [*range(1, total + 1), total]
+    assert {stage for stage, _, _ in calls} == {"batches of 2 epochs"}
 
 
 def test_training_without_a_terminal_prints_nothing_but_log_lines(

@@ -22,7 +22,7 @@ from seismag.config import Config, build_config
 from seismag.config.tree import read_config_tree
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import Run, create_run
-from seismag.training import fit, processes
+from seismag.training import devices, fit
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.fit import has_native_bfloat16, resolve_precision
 from seismag.training.train import train_model
@@ -40,7 +40,7 @@ def changed(config: Config, sections: dict[str, Any] | None = None, **train: Any
 
 def train(store: Any, split: pd.DataFrame, config: Config, folder: Path) -> tuple[Run, pd.DataFrame]:
     run = create_run(folder, "trial", config, dataset_id="d0")
-    return run, train_model(store, split, config, run, progress=False).history
+    return run, train_model(store, split, config, run).history
 
 
 def latest(run: Run) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def test_averaged_weights_are_those_that_are_judged_and_kept(
     assert_same(trained, own)
     assert_same(content["model"], content["average"]["values"])
     best = load_checkpoint(run.best_model)
-    assert best.card["ema_decay"] == 0.9
-    assert best.card["epoch"] == 1 + averaged["val_loss"].idxmin()
-    if best.card["epoch"] == len(averaged):
+    assert best.card.document["ema_decay"] == 0.9
+    assert best.card.document["epoch"] == 1 + averaged["val_loss"].idxmin()
+    if best.card.document["epoch"] == len(averaged):
         assert_same(best.model.state_dict(), content["model"])
 
 
@@ -107,7 +107,7 @@ def test_early_epochs_see_a_coarser_grid_and_validation_the_full_one(
 def test_grid_that_becomes_too_coarse_is_refused_before_training(
     store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
 ) -> None:
-    with pytest.raises(SeismagError, match=r"train\.resize, 20 x 20 cells: .* does not take spectrograms of 2 x 2"):
+    with pytest.raises(SeismagError, match=r"train\.resize, 20 x 20 bins: .* cannot process spectrograms of 2 x 2"):
         train(store, split, changed(config, resize=[[1, 20]]), tmp_path / "runs")
 
 
@@ -138,9 +138,9 @@ def test_training_with_options_repeats_and_resumes_to_the_same_numbers(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_model(store, split, config, part, progress=False, on_epoch=kill)
+        train_model(store, split, config, part, on_epoch=kill)
     torch.manual_seed(99)  # whatever else the new process does
-    resumed = train_model(store, split, config, part, resume=True, progress=False).history
+    resumed = train_model(store, split, config, part, resume=True).history
     pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
     for key in ("model", "state_dict"):
         assert_same(latest(part)[key], latest(whole)[key])
@@ -168,20 +168,20 @@ def test_model_that_cannot_be_compiled_here_says_so(
 def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageError, match=r"train\.devices is 3, but there are 2 GPUs"):
-        processes.require_devices(3)
+        devices.require_devices(3)
 
 
 def test_more_processes_than_validation_windows_are_refused_before_one_starts(
     store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seismag.training.train.run_processes", lambda *_: pytest.fail("processes were started"))
-    with pytest.raises(UsageError, match=r"train\.devices is 9, but the validation role has 8 windows.*devices=8"):
+    with pytest.raises(UsageError, match=r"train\.devices is 9, but the validation set has 8 windows.*devices=8"):
         train(store, split, changed(config, devices=9), tmp_path)
 
 
 def test_reason_of_a_failing_process_is_the_message() -> None:
     with pytest.raises(UsageError, match=r"none\.yaml"):
-        processes.run_processes(read_config_tree, (Path("none.yaml"), []), 1)
+        devices.run_processes(read_config_tree, (Path("none.yaml"), []), 1)
 
 
 def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     try:
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            processes.run_processes(runpy.run_path, (str(script),), 1)
+            devices.run_processes(runpy.run_path, (str(script),), 1)
     finally:
         signal.signal(signal.SIGINT, before)
     for process in multiprocessing.active_children():
@@ -210,10 +210,10 @@ def test_resuming_in_several_processes_is_noted_once(
 ) -> None:
     config = changed(config, {"model": QUIET}, epochs=1)
     run, _ = train(store, split, config, tmp_path)
-    train_model(store, split, config, run, resume=True, progress=False)
+    train_model(store, split, config, run, resume=True)
     monkeypatch.setenv("SEISMAG_RANK", "0")  # as in a process that the first one started
     monkeypatch.setenv("WORLD_SIZE", "2")
-    train_model(store, split, config, run, resume=True, progress=False)
+    train_model(store, split, config, run, resume=True)
     assert run.provenance()["resumed_after_epochs"] == [1]
 
 
@@ -290,4 +290,4 @@ def test_two_processes_train_like_one_with_batches_twice_as_large(
         torch.testing.assert_close(latest(two)["model"][name], tensor, rtol=1e-2, atol=1e-4)
     assert sorted(path.name for path in two.path.iterdir()) == sorted(path.name for path in one.path.iterdir())
     assert len(list((two.path / "tensorboard").glob("events*"))) == 1
-    assert load_checkpoint(two.best_model).card["epoch"] == 1 + written["val_loss"].idxmin()
+    assert load_checkpoint(two.best_model).card.document["epoch"] == 1 + written["val_loss"].idxmin()

@@ -17,9 +17,9 @@ from seismag.domain import SeismagError, UsageError
 from seismag.runs import create_run
 from seismag.training.channels import coherency_channels, window_channels
 from seismag.training.checkpoint import load_checkpoint
-from seismag.training.dataset import Draw, EpochDraws, SpectrogramDataset
+from seismag.training.dataset import EpochIndex, EpochSampler, SpectrogramDataset
 from seismag.training.inference import predict_roles
-from seismag.training.inputs import make_role_inputs
+from seismag.training.inputs import make_inputs
 from seismag.training.losses import balanced_class_weights
 from seismag.training.scaling import fit_scaling
 from seismag.training.train import train_model
@@ -50,7 +50,7 @@ def dataset(store: Any, spec: AugmentConfig | None, seed: int = 3, **values: Any
 
 
 def batches(data: SpectrogramDataset, epoch: int, workers: int = 0) -> list[list[torch.Tensor]]:
-    sampler = EpochDraws(len(data), 5, epoch)
+    sampler = EpochSampler(len(data), 5, epoch)
     return list(DataLoader(data, batch_size=8, sampler=sampler, num_workers=workers))
 
 
@@ -68,7 +68,7 @@ def test_dataset_gives_nine_channels_whether_kept_in_memory_or_read(cross_store:
 
 
 def test_store_without_cross_spectra_stops_the_dataset(store: Any) -> None:
-    with pytest.raises(SeismagError, match="holds no cross-spectra"):
+    with pytest.raises(SeismagError, match="no cross-spectra"):
         dataset(store, None)
 
 
@@ -99,15 +99,15 @@ def test_rotation_spreads_the_sectors_and_keeps_normal(cross_store: Any) -> None
     assert (drawn == 0).sum() == normal
     counts = np.bincount(drawn[drawn > 0], minlength=9)[1:]
     assert counts.min() > 0.4 * counts.mean()
-    weights = balanced_class_weights(data.y_azimuth_drawn, 9)
+    weights = balanced_class_weights(data.y_azimuth_augmented, 9)
     np.testing.assert_allclose(weights[1:], weights[1])  # SE is as frequent as any other now
-    np.testing.assert_array_equal(dataset(cross_store, None).y_azimuth_drawn, data.y_azimuth)
+    np.testing.assert_array_equal(dataset(cross_store, None).y_azimuth_augmented, data.y_azimuth)
 
 
 def test_masked_cells_are_neutral_in_every_channel(cross_store: Any) -> None:
     spec = AugmentConfig(gridmask_probability=1.0, gridmask_ratio=0.5, gridmask_min_cells=8, gridmask_max_cells=8)
     plain, masked = dataset(cross_store, None), dataset(cross_store, spec)
-    draws: list[Draw] = [(0, position) for position in range(8)]
+    draws: list[EpochIndex] = [(0, position) for position in range(8)]
     for (x, *_), (y, *_) in zip(plain.__getitems__(draws), masked.__getitems__(draws), strict=True):
         hit = (y == 0).all(dim=0)
         assert 0.4 < hit.float().mean() < 0.65
@@ -117,8 +117,8 @@ def test_masked_cells_are_neutral_in_every_channel(cross_store: Any) -> None:
 def test_validation_is_never_augmented(cross_store: Any) -> None:
     config = build_config({"model": {"input": "power_cross"}})
     indices = {"train": np.arange(28), "val": np.arange(28, 36)}
-    plain = make_role_inputs(cross_store, indices, config)
-    changed = make_role_inputs(cross_store, indices, config.model_copy(update={"augment": EVERYTHING}))
+    plain = make_inputs(cross_store, indices, config)
+    changed = make_inputs(cross_store, indices, config.model_copy(update={"augment": EVERYTHING}))
     assert torch.equal(plain.val[2][0], changed.val[2][0])
     assert not torch.equal(plain.train[2][0], changed.train[2][0])
 
@@ -134,17 +134,17 @@ def test_interrupted_training_with_augmentation_resumes_to_the_same_weights(
         }
     )
     whole, run = (create_run(tmp_path / name, "trial", config) for name in ("whole", "broken"))
-    train_model(cross_store, split, config, whole, progress=False)
+    train_model(cross_store, split, config, whole)
 
     def kill(_: dict[str, float]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_model(cross_store, split, config, run, progress=False, on_epoch=kill)
+        train_model(cross_store, split, config, run, on_epoch=kill)
     other = config.model_copy(update={"augment": AugmentConfig()})
     with pytest.raises(UsageError, match=r"augment\.gain_db 0\.0 now, 3\.0 before"):
-        train_model(cross_store, split, other, run, resume=True, progress=False)
-    train_model(cross_store, split, config, run, resume=True, progress=False)
+        train_model(cross_store, split, other, run, resume=True)
+    train_model(cross_store, split, config, run, resume=True)
     left, right = (torch.load(r.latest_checkpoint, weights_only=True)["model"] for r in (whole, run))
     assert all(torch.equal(left[name], right[name]) for name in left)
 
@@ -153,7 +153,7 @@ def test_interrupted_training_with_augmentation_resumes_to_the_same_weights(
     assert card["augment"]["rotate"] is True
     assert len(predict_roles(run, cross_store, split)) == 16
     cross_store.cross = None
-    with pytest.raises(SeismagError, match="holds no cross-spectra"):
+    with pytest.raises(SeismagError, match="no cross-spectra"):
         predict_roles(run, cross_store, split)
 
 

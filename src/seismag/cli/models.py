@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ def list_models(
 
     rows = registry.list_models(folders)
     if as_json:
-        print_json({"models": rows})
+        print_json({"models": [asdict(row) for row in rows]})
     else:
         print(registry.describe_models(rows))
 
@@ -50,7 +51,7 @@ def verify(
 
     results = registry.verify_models(files)
     if as_json:
-        print_json({"models": results})
+        print_json({"models": [asdict(entry) for entry in results]})
     else:
         print(registry.describe_verification(results))
     registry.require_verified(results)
@@ -73,7 +74,7 @@ def fetch(
 
     result = fetching.fetch_model(source, out, sha256, make_progress())
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
     else:
         print(fetching.describe_fetch(result))
 
@@ -94,6 +95,6 @@ def promote(
 
     result = registry.promote_model(source, allow_simulated=allow_simulated)
     if as_json:
-        print_json(result)
+        print_json(asdict(result))
     else:
         print(registry.describe_promotion(result))

@@ -53,7 +53,7 @@ def train(
     from seismag.training.run import run_training
 
     try:
-        run = run_training(settings, store, resume)
+        run = run_training(settings, store, resume, make_progress())
     except Interrupted:
         newest = f"the newest {settings.train.run_name}_... in {settings.train.runs_dir}"
         raise Interrupted(
@@ -121,12 +121,12 @@ def predict(
     from seismag.models import predict as prediction
 
     if out is not None:
-        prediction.require_ending(out)
+        prediction.require_table_ending(out)
     result = prediction.predict_inputs(model, inputs, stations, make_progress())
     if out is not None:
         prediction.write_predictions(result, out)
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
     else:
         print(prediction.describe_predictions(result))
         if out is not None:
@@ -206,15 +206,16 @@ def unblind(
     if not purpose.strip():
         raise UsageError("--purpose is empty: say why the locked hold-out set is evaluated; the access log keeps it.")
     announce(f"unblind: {model} on the locked hold-out set of {data}")
-    from seismag.training.holdout import look, make_folder, open_question, write_unblinding
+    from seismag.scoring.study import make_folder
+    from seismag.training import unblinding
 
-    question = open_question(model, data, purpose, settings.split)
+    request = unblinding.request_unblinding(model, data, purpose, settings.split)
     if out is not None:
-        make_folder(out)  # before the access is recorded
-    given = look(question, settings.evaluate, make_progress())
+        make_folder(out)  # before the unblinding is recorded
+    result = unblinding.unblind(request, settings.evaluate, make_progress())
     if out is not None:
-        write_unblinding(given, out)
-    _show_metrics(given.metrics, out, as_json)
+        unblinding.write_unblinding(result, out)
+    _show_metrics(result.metrics, out, as_json)
 
 
 def _show_metrics(metrics: dict[str, Any], out: Path | None, as_json: bool) -> None:

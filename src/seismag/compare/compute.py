@@ -147,7 +147,7 @@ def _cost(run: ComparedRun, loaded: LoadedModel) -> dict[str, Any]:
         "parameters": count_parameters(loaded, run.config.train.scope),
         "flops": count_flops(loaded.model, blank_input(loaded, 1)),
         "weights_bytes": run.runs[0].best_model.stat().st_size,
-        "input": [loaded.model.n_channels, len(loaded.card["frequency_hz"]), len(loaded.card["time_s"])],
+        "input": [loaded.model.n_channels, len(loaded.card.frequency_hz), len(loaded.card.time_s)],
         "latency": None,
     }
 

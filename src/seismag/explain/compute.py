@@ -25,7 +25,6 @@ from seismag.explain.sanity_study import Examined, check_attribution
 from seismag.explain.windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
 from seismag.parallel import Progress, silent
 from seismag.spectrogram.bands import BANDS_MHZ
-from seismag.training.checkpoint import UNKNOWN
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
 
@@ -172,7 +171,7 @@ def _kept_embeddings(subject: Subject) -> tuple[pd.Series, NDArray[np.float32]] 
     if subject.run is None:
         return None
     table_path, array_path = subject.run / "predictions.parquet", subject.run / "embeddings.npy"
-    same_data = subject.loaded.card["dataset_id"] == subject.store.attributes["dataset_id"]
+    same_data = subject.loaded.card.dataset_id == subject.store.attributes["dataset_id"]
     if not (same_data and table_path.is_file() and array_path.is_file()):
         return None
     table, features = pd.read_parquet(table_path, columns=["sample_id", "role"]), np.load(array_path)
@@ -216,8 +215,8 @@ def _colour_limit(maps: list[NDArray[np.float32]]) -> float:
 def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[str, Any]:
     card, attributes = subject.loaded.card, subject.store.attributes
     return {
-        "model_run_id": card["run_id"], "model_path": str(subject.loaded.path), "model_sha256": card["sha256"],
-        "backbone": card.get("backbone"), "fold": card.get("fold"), "split_name": card.get("split_name"),
+        "model_run_id": card.run_id, "model_path": str(subject.loaded.path), "model_sha256": card.sha256,
+        "backbone": card.backbone, "fold": card.fold, "split_name": card.split_name,
         "dataset_id": attributes["dataset_id"], "store": str(subject.store.path),
         "data_origin": sorted({str(origin) for origin in subject.store.samples.get("origin", [])}),
         "method": method, "seed": spec.seed, "bootstrap": spec.bootstrap, "confidence": spec.confidence,
@@ -227,7 +226,7 @@ def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[
 
 def _warnings(subject: Subject, drawn: DrawnWindows, document: dict[str, Any], plan: ExplanationPlan) -> list[str]:
     warnings = []
-    if subject.loaded.card.get("training_data") == UNKNOWN:
+    if subject.loaded.card.has_unknown_training:
         warnings.append(UNKNOWN_TRAINING)
     if document["data_origin"] == ["simulated"]:
         warnings.append("the data are simulated: what is found there was planted, or not, on purpose")

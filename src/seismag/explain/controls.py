@@ -19,8 +19,8 @@ from torch.nn import functional
 from seismag.arrays import IntArray
 from seismag.explain.gradcam import TASKS, Attribution, Method, attribute
 from seismag.explain.replacement import ALL_COMPONENTS, BATCH, Windows, predict_windows
+from seismag.training.backbones import parameter_depths
 from seismag.training.checkpoint import LoadedModel
-from seismag.training.depth import parameter_depths
 from seismag.training.model import ConvNeXtMultiTask
 
 Maps = dict[str, NDArray[np.float32]]  # by task (n, F', T')

@@ -172,7 +172,7 @@ def _label_control(run: Path, examined: Examined, original: _Original) -> list[C
     """A whole model that was trained on shuffled labels; that it was, its owner says."""
     store = examined.subject.store
     control = load_checkpoint(checkpoint_of(run))
-    if control.card["sha256"] == examined.subject.loaded.card["sha256"]:
+    if control.card.sha256 == examined.subject.loaded.card.sha256:
         raise UsageError(f"--label-control {run}: is the model itself. Name a run that was trained on shuffled labels.")
     require_explainable(control, store)
     place = {sample_id: i for i, sample_id in enumerate(store.samples["sample_id"])}
@@ -182,7 +182,7 @@ def _label_control(run: Path, examined: Examined, original: _Original) -> list[C
         raise DataError(f"{run}: it cannot scale every window that is explained. Give a run trained like the model.")
     x = read_windows(control, store, indices).channels(control)
     maps = explain_in_batches(control.model, x, original.targets, original.explain)
-    name = f"the run {control.card['run_id']}, said to be trained on shuffled labels,"
+    name = f"the run {control.card.run_id}, said to be trained on shuffled labels,"
     for task in TASKS:
         if maps[task].shape != original.maps[task].shape:
             raise DataError(

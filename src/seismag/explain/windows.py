@@ -130,7 +130,7 @@ def require_explainable(loaded: LoadedModel, store: Store) -> None:
         )
     check_preprocessing(loaded.card, store.attributes["preprocessing"])
     for name, values, unit in (("frequency_hz", store.frequency_hz, "Hz"), ("time_s", store.time_s, "s")):
-        trained = np.asarray(loaded.card.get(name, values), dtype=float)
+        trained = np.asarray(loaded.card.document.get(name, values), dtype=float)
         if trained.shape != values.shape or not np.allclose(trained, values, rtol=1e-6, atol=0):
             raise DataError(
                 f"{store.path}: its axis {name} ({len(values)} values, {values[0]:.4g} to {values[-1]:.4g} {unit}) is "

@@ -1,1 +1,1 @@
-"""Models at rest: registry, fetching, and predictions for files and stores."""
+"""Stored models: registry, fetching, architecture, cost, and predictions for recordings and stores."""

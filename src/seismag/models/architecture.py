@@ -1,7 +1,8 @@
-"""What a model is made of, read from the model itself: its blocks, their shapes for one window, their parameters."""
+"""Architecture of a stored model: its blocks, their output shapes for one window, their parameters."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +12,53 @@ from torch import Tensor, nn
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.model import ConvNeXtMultiTask
 
-_ROLES = {
+_OWN_BLOCKS = {
     "head_detection": "head, detection", "head_magnitude": "head, magnitude", "head_azimuth": "head, azimuth",
     "attention": "attention", "directional": "directional statistics",
 }  # fmt: skip
 
 
-def describe_model(path: Path) -> dict[str, Any]:
-    """Describe a stored model; the content of architecture.json.
+@dataclass(frozen=True)
+class Block:
+    """A block of a network; ``output`` is its shape without the batch, of a head that of its first output."""
+
+    name: str
+    kind: str
+    output: list[int] | None
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Content of architecture.json: ``input`` is the shape of one window; blocks in the order of the computation."""
+
+    backbone: str
+    input: list[int]
+    features: int
+    parameters: int
+    blocks: list[Block]
+
+    def to_json(self) -> dict[str, object]:
+        """Key by key as in the file."""
+        return asdict(self)
+
+
+def describe_model(path: Path) -> Architecture:
+    """Describe a stored model.
 
     Raises:
         SeismagError: the checkpoint cannot be loaded.
     """
     loaded = load_checkpoint(path)
-    return describe_blocks(loaded.model, len(loaded.card["frequency_hz"]), len(loaded.card["time_s"]))
+    return describe_blocks(loaded.model, len(loaded.card.frequency_hz), len(loaded.card.time_s))
 
 
-def describe_blocks(model: ConvNeXtMultiTask, n_frequencies: int, n_times: int) -> dict[str, Any]:
-    """Send one blank window through a model and note each block.
-
-    Returns:
-        backbone, input (shape of one window), parameters (all), blocks: of each in the order of the computation name,
-        kind, output (shape without the batch; of a head the first thing that it gives) and parameters.
-    """
+def describe_blocks(model: ConvNeXtMultiTask, n_frequencies: int, n_times: int) -> Architecture:
+    """Describe a network by the output of each block for one blank window."""
     parts = _parts(model)
     outputs: dict[str, tuple[int, ...]] = {}
 
-    def note(name: str, output: Any) -> None:  # a hook that gives something back would replace the output
+    def note(name: str, output: Any) -> None:  # without return value: it would replace the output
         outputs.setdefault(name, _shape(output))
 
     hooks = [
@@ -54,37 +75,30 @@ def describe_blocks(model: ConvNeXtMultiTask, n_frequencies: int, n_times: int) 
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    blocks: list[dict[str, Any]] = [
-        {"name": name, "kind": _kind(name, parts[name]), "output": list(shape), "parameters": _count(parts[name])}
-        for name, shape in outputs.items()
+    blocks = [
+        Block(name, _kind(name, parts[name]), list(shape), _count(parts[name])) for name, shape in outputs.items()
     ]
     named = sum(_count(parts[name]) for name in outputs)
     total = _count(model)
-    if total != named:  # what no block holds, for instance a norm between stages
-        blocks.append({"name": "other layers", "kind": "norms and scales", "output": None, "parameters": total - named})
-    return {
-        "backbone": model.config.backbone,
-        "input": list(blank.shape[1:]),
-        "features": int(features.shape[1]),
-        "parameters": total,
-        "blocks": blocks,
-    }
+    if total != named:  # outside the blocks, for instance a norm between stages
+        blocks.append(Block("other layers", "norms and scales", None, total - named))
+    return Architecture(model.config.backbone, list(blank.shape[1:]), int(features.shape[1]), total, blocks)
 
 
 def _parts(model: ConvNeXtMultiTask) -> dict[str, nn.Module]:
-    """The blocks: children of the backbone, its stages one by one, then what we added to it."""
+    """Return the blocks: children of the backbone, its stages one by one, then attention and heads."""
     parts: dict[str, nn.Module] = {}
     for name, child in model.backbone.named_children():
         stages = name in ("stages", "blocks", "layers") and isinstance(child, nn.Sequential)
         members = [(f"{name}.{k}", module) for k, module in child.named_children()] if stages else [(name, child)]
         parts |= {f"backbone.{key}": part for key, part in members if not isinstance(part, nn.Identity)}
-    own = {name: getattr(model, name) for name in _ROLES if getattr(model, name) is not None}
+    own = {name: getattr(model, name) for name in _OWN_BLOCKS if getattr(model, name) is not None}
     return parts | own
 
 
 def _kind(name: str, module: nn.Module) -> str:
-    if name in _ROLES:
-        return _ROLES[name]
+    if name in _OWN_BLOCKS:
+        return _OWN_BLOCKS[name]
     return type(module).__name__
 
 

@@ -1,11 +1,10 @@
-"""What a network costs: parameters, floating point operations of one window, and seconds, all models in one session."""
+"""Cost of netfunctions: parameters, floating point operations of one window, and latency, all models in one session."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ class LatencyPlan:
     """How latency is measured.
 
     Attributes:
-        rounds: by batch size; in each round every model is timed once.
+        rounds: by batch size; each round times every model once.
         warm_up: passes of each model before the first round, which are not timed.
     """
 
@@ -54,13 +53,13 @@ def count_flops(network: nn.Module, x: Tensor) -> int:
 
 
 def blank_input(loaded: LoadedModel, batch: int) -> Tensor:
-    """Make input (batch, channels, F, T) on the grid of the model's card, where the model is."""
-    return loaded.model.blank_input(len(loaded.card["frequency_hz"]), len(loaded.card["time_s"]), batch)
+    """Return input (batch, channels, F, T) on the grid of the model card and the device of the model."""
+    return loaded.model.blank_input(len(loaded.card.frequency_hz), len(loaded.card.time_s), batch)
 
 
 def measure_latency(
     models: Mapping[str, LoadedModel], plan: LatencyPlan, progress: Callable[[str, int, int], None]
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, dict[str, float]]]:
     """Time the forward pass of scaled input in memory to class scores, on a GPU where there is one.
 
     Args:
@@ -73,15 +72,15 @@ def measure_latency(
         rounds of the ratio within a round), ``rounds``.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in models}
+    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in models}
     for done, (batch, rounds) in enumerate(plan.rounds.items()):
         progress("latency", done, len(plan.rounds))
-        works = [_forward(loaded, batch, device) for loaded in models.values()]
-        for work in works:
+        functions = [_forward(loaded, batch, device) for loaded in models.values()]
+        for function in functions:
             for _ in range(plan.warm_up):
-                work()
-        seconds = time_in_turn(works, rounds)
-        for name, entry in zip(models, summarise(seconds), strict=True):
+                function()
+        seconds = time_in_turn(functions, rounds)
+        for name, entry in zip(models, summarise_latency(seconds), strict=True):
             found[name][f"batch_{batch}"] = entry
     for loaded in models.values():
         loaded.model.cpu()
@@ -90,24 +89,24 @@ def measure_latency(
 
 
 def time_in_turn(
-    works: Sequence[Callable[[], None]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    functions: Sequence[Callable[[], None]], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> FloatArray:
-    """Time each work once a round, (rounds, works) in s, so that the load of the machine meets all alike.
+    """Time each function once a round, (rounds, functions) in s, so that the load of the machine affects all alike.
 
-    Each round begins with another work: none always runs after the same one.
+    Each round begins with another one.
     """
-    seconds = np.empty((rounds, len(works)))
+    seconds = np.empty((rounds, len(functions)))
     for number in range(rounds):
-        for step in range(len(works)):
-            place = (number + step) % len(works)
+        for step in range(len(functions)):
+            index = (number + step) % len(functions)
             start = clock()
-            works[place]()
-            seconds[number, place] = clock() - start
+            functions[index]()
+            seconds[number, index] = clock() - start
     return seconds
 
 
-def summarise(seconds: FloatArray) -> list[dict[str, Any]]:
-    """Median and quartiles of each column of seconds (rounds, works), and its ratio to the first, round by round."""
+def summarise_latency(seconds: FloatArray) -> list[dict[str, float]]:
+    """Return median and quartiles of each column of seconds (rounds, functions), and its ratio to the first column."""
     quartiles = np.quantile(seconds, [0.25, 0.5, 0.75], axis=0)
     ratios = np.median(seconds / seconds[:, :1], axis=0)
     return [
@@ -118,7 +117,7 @@ def summarise(seconds: FloatArray) -> list[dict[str, Any]]:
 
 
 def device_name() -> str:
-    """The GPU where there is one, else ``CPU``."""
+    """Return the name of the GPU where there is one, else ``CPU``."""
     return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "CPU"
 
 

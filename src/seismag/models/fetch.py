@@ -1,4 +1,4 @@
-"""Bringing a model and its card from a path or a web server: the sum compared, whole or not at all, resumable."""
+"""Fetch a model and its model card from a path or a web server: verified, whole or not at all, resumable."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,20 +24,47 @@ from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
 from seismag.parallel import Progress, silent
 
 FOLDER = Path("models")
-TIMEOUT_S = 30.0
+_TIMEOUT_S = 30.0
 _BLOCK_BYTES = 1 << 18
-_CARD_BYTES = 16 << 20  # the largest card that is read
+_CARD_BYTES = 16 << 20  # largest model card that is read
 _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-_PARTIAL = ".partial"  # NAME.pth.partial grows; NAME.pth.partial.json says from where
+_PARTIAL = ".partial"  # NAME.pth.partial grows; NAME.pth.partial.json records its source
+
+
+@dataclass(frozen=True)
+class FetchedModel:
+    """A model that is here now.
+
+    Attributes:
+        file, source: paths, or an address without its secrets.
+        sha256: the checksum, verified.
+        bytes: size.
+        fetched: False: the file was here already.
+        resumed_at: byte at which the download was resumed.
+        card, run_id: model card and run; None: weights that are no seismag checkpoint.
+    """
+
+    file: str
+    source: str
+    sha256: str
+    bytes: int
+    fetched: bool
+    resumed_at: int
+    card: str | None
+    run_id: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """The document of ``models fetch --json``."""
+        return asdict(self)
 
 
 def fetch_model(
     source: str | None, out: Path | None = None, sha256: str | None = None, progress: Progress = silent
-) -> dict[str, Any]:
-    """Copy or download a model and the card beside it.
+) -> FetchedModel:
+    """Copy or download a model and the model card next to it.
 
-    The sum must be known beforehand: from ``sha256``, or from the card. A file without card that holds a seismag
-    checkpoint gets the card inside it; other weights stay without one.
+    The checksum must be known beforehand: from ``sha256``, or from the model card. A seismag checkpoint without one
+    gets the model card inside it; other weights stay without.
 
     Args:
         source: a path (of a run folder: its best model), or a URL of http or https.
@@ -44,17 +72,15 @@ def fetch_model(
         sha256: 64 hexadecimal digits.
         progress: called with stage, bytes done, bytes in all.
 
-    Returns:
-        file, source, bytes, sha256, fetched (False: it was here already), resumed_at (bytes), card, run_id.
-
     Raises:
-        UsageError: no source, no sum, another file of that name is here.
-        SeismagError: the source cannot be had, broke off (a second call goes on), has another sum, or is no model.
+        UsageError: no source, no checksum, another file of that name is here.
+        SeismagError: the source is not available, broke off (a second call resumes), has another checksum, or is no
+            model.
     """
     if not source:
         raise UsageError(f"no SOURCE given. seismag ships no weights: {WHERE_MODELS_COME_FROM}")
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        raise UsageError(f"--sha256 {sha256}: a sum has 64 hexadecimal digits.")
+        raise UsageError(f"--sha256 {sha256}: a checksum has 64 hexadecimal digits.")
     is_url = "://" in source
     if is_url and urllib.parse.urlsplit(source).scheme not in ("http", "https"):
         raise UsageError(f"{shown(source)}: only http and https are fetched. Copy the file here and name its path.")
@@ -63,12 +89,14 @@ def fetch_model(
         raise SeismagError(f"{source}: no such file. {WHERE_MODELS_COME_FROM}")
     target = _target(source if local is None else local.name, out, is_url)
     card = _remote_card(source) if local is None else _local_card(local)
-    expected = _expected_sum(source, sha256, card)
-    facts = {"file": str(target), "source": shown(source), "sha256": expected}
+    expected = _expected_checksum(source, sha256, card)
     if target.is_file():
-        return facts | _already_here(target, expected, card)
+        card = _verify_existing(target, expected, card)
+        return _result(target, source, expected, card, resumed_at=None)
     if card_path(target).exists():
-        raise UsageError(f"{card_path(target)}: a card of another model is here. Choose another --out, or remove it.")
+        raise UsageError(
+            f"{card_path(target)}: the model card of another model is here. Choose another --out, or remove it."
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + _PARTIAL)
@@ -81,35 +109,33 @@ def fetch_model(
             _forget(partial)
     except OSError as error:
         raise SeismagError(f"{target}: cannot be written ({error.strerror or error}). Choose another --out.") from error
-    return (
-        facts | {"bytes": target.stat().st_size, "fetched": True, "resumed_at": resumed_at} | _card_facts(card, target)
-    )
+    return _result(target, source, expected, card, resumed_at)
 
 
-def describe_fetch(result: dict[str, Any]) -> str:
-    """Lines for a terminal: what is here now, and whether it can be used."""
-    how = "was here already, the sum is right" if not result["fetched"] else f"from {result['source']}"
-    if result["resumed_at"]:
-        how += f", resumed at byte {result['resumed_at']}"
+def describe_fetch(result: FetchedModel) -> str:
+    """Write lines for a terminal: the file, its source and its model card."""
+    how = f"from {result.source}" if result.fetched else "was here already, the checksum is right"
+    if result.resumed_at:
+        how += f", resumed at byte {result.resumed_at}"
     lines = [
-        f"model       {result['file']} ({result['bytes']} bytes)",
+        f"model       {result.file} ({result.bytes} bytes)",
         f"            {how}",
-        f"sha256      {result['sha256']}, compared",
-        f"card        {result['card'] or 'none: not a seismag checkpoint'}",
+        f"sha256      {result.sha256}, verified",
+        f"model card  {result.card or 'none: not a seismag checkpoint'}",
     ]
-    if result["card"] is None:
-        lines.append("            Weights of an earlier system become one by 'seismag models import-legacy'.")
+    if result.card is None:
+        lines.append("            'seismag models import-legacy' turns weights of an earlier system into one.")
     return "\n".join(lines)
 
 
 def download(url: str, partial: Path, progress: Progress = silent) -> int:
-    """Download into ``partial``, going on behind what it holds from the same URL.
+    """Download into ``partial``, resuming an earlier download from the same URL.
 
     Returns:
-        The byte at which it went on; 0: from the start.
+        The byte at which it resumed; 0: from the start.
 
     Raises:
-        SeismagError: the server refuses, cannot be reached, or the connection broke; what came is kept.
+        SeismagError: the server refuses, cannot be reached, or the connection broke; the bytes received are kept.
     """
     state = _read_state(partial)
     have = partial.stat().st_size if partial.is_file() and state.get("url") == shown(url) else 0
@@ -125,18 +151,18 @@ def download(url: str, partial: Path, progress: Progress = silent) -> int:
             write_json_atomic(_state_path(partial), {"url": shown(url), "validator": _validator(response)})
             done = _receive(response, partial, have, total, progress)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing lies behind what is here: whole already, or of a longer file before
+        if error.code == 416 and have:  # nothing is left: whole already, or part of an earlier, longer file
             return have
         raise SeismagError(_http_message(url, error)) from error
     except _NETWORK_ERRORS as error:
         raise SeismagError(_broken(url, partial, _reason(error))) from error
     if total is not None and done != total:
-        raise SeismagError(_broken(url, partial, f"{done} of {total} bytes came"))
+        raise SeismagError(_broken(url, partial, f"{done} of {total} bytes received"))
     return have
 
 
 def shown(source: str) -> str:
-    """Write a URL without user, password and query, which may hold secrets; a path as it is."""
+    """Write a URL without user, password and query, which may contain secrets; a path as it is."""
     if "://" not in source:
         return source
     parts = urllib.parse.urlsplit(source)
@@ -152,37 +178,40 @@ def _target(name: str, out: Path | None, is_url: bool) -> Path:
     return target
 
 
-def _expected_sum(source: str, sha256: str | None, card: dict[str, Any] | None) -> str:
+def _expected_checksum(source: str, sha256: str | None, card: dict[str, Any] | None) -> str:
     stated = None if card is None else str(card["sha256"]).lower()
     given = None if sha256 is None else sha256.lower()
     if given is None and stated is None:
         raise UsageError(
-            f"{shown(source)}: no card (.json) lies beside it, so its sum is unknown. Give --sha256 SUM, from whoever "
-            "made the file."
+            f"{shown(source)}: no model card (.json) next to it, so its checksum is unknown. Give --sha256 CHECKSUM, "
+            "from the author of the file."
         )
     if given is not None and stated is not None and given != stated:
         raise SeismagError(
-            f"{shown(source)}: --sha256 is {given[:12]}..., the card beside it says {stated[:12]}.... One of them is "
-            "of another file."
+            f"{shown(source)}: --sha256 is {given[:12]}..., its model card has {stated[:12]}.... One of them "
+            "is of another file."
         )
     return given or stated or ""
 
 
-def _already_here(target: Path, expected: str, card: dict[str, Any] | None) -> dict[str, Any]:
+def _verify_existing(target: Path, expected: str, card: dict[str, Any] | None) -> dict[str, Any] | None:
     if file_sha256(target) != expected:
         raise UsageError(f"{target}: another file of this name is here. Choose another --out, or remove it.")
     beside = card_path(target)
     if beside.is_file():
-        card = _parse_card(beside.read_bytes(), str(beside))
-    elif card is not None:
+        return _parse_card(beside.read_bytes(), str(beside))
+    if card is not None:
         write_card(target, card)
-    return {"bytes": target.stat().st_size, "fetched": False, "resumed_at": 0} | _card_facts(card, target)
+    return card
 
 
-def _card_facts(card: dict[str, Any] | None, target: Path) -> dict[str, Any]:
-    if card is None:
-        return {"card": None, "run_id": None}
-    return {"card": str(card_path(target)), "run_id": card.get("run_id")}
+def _result(
+    target: Path, source: str, sha256: str, card: dict[str, Any] | None, resumed_at: int | None
+) -> FetchedModel:
+    """Describe the result; ``resumed_at`` None: it was here already."""
+    beside, run_id = (None, None) if card is None else (str(card_path(target)), card.get("run_id"))
+    size, fetched = target.stat().st_size, resumed_at is not None
+    return FetchedModel(str(target), shown(source), sha256, size, fetched, resumed_at or 0, beside, run_id)
 
 
 def _copy(source: Path, partial: Path) -> int:
@@ -191,19 +220,19 @@ def _copy(source: Path, partial: Path) -> int:
 
 
 def _check(partial: Path, source: str, expected: str, card: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Compare sum and content; gives the card, from inside the file where none lay beside it."""
+    """Verify checksum and content; returns the model card, from inside the file where there was none."""
     from seismag.training.checkpoint import card_within
 
     found = file_sha256(partial)
     try:
         if found != expected:
             raise SeismagError(
-                f"{shown(source)}: its sha256 is {found[:12]}..., not {expected[:12]}... as asked: damaged on the way, "
+                f"{shown(source)}: its sha256 is {found[:12]}..., not {expected[:12]}...: damaged on the way, "
                 "or another file. Nothing was kept; fetch it again."
             )
         within = card_within(partial)
         if card is not None and within is None:
-            raise SeismagError(f"{shown(source)}: not a seismag checkpoint, although a card lies beside it.")
+            raise SeismagError(f"{shown(source)}: not a seismag checkpoint, although it has a model card.")
     except SeismagError:
         partial.unlink()
         _forget(partial)
@@ -236,7 +265,7 @@ def _parse_card(content: bytes, name: str) -> dict[str, Any]:
     except ValueError:
         card = None
     if not isinstance(card, dict) or not re.fullmatch(r"[0-9a-fA-F]{64}", str(card.get("sha256", ""))):
-        raise SeismagError(f"{name}: not a card (JSON with a sha256). Ask for the card that was made with the model.")
+        raise SeismagError(f"{name}: not a model card (JSON with a sha256). Get the one that was made with the model.")
     return card
 
 
@@ -245,14 +274,14 @@ def _open(url: str, headers: dict[str, str]) -> Any:
     user, _, host = parts.netloc.rpartition("@")
     plain = urllib.parse.urlunsplit(parts._replace(netloc=host))
     request = urllib.request.Request(plain, headers={"User-Agent": f"seismag/{__version__}", **headers})
-    if user:  # urllib would take it for a part of the host's name; not handed on to where the host sends us
+    if user:  # urllib would take it for a part of the host name; not sent to other hosts after a redirect
         secret = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {secret}")
-    return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    return urllib.request.urlopen(request, timeout=_TIMEOUT_S)
 
 
 def _range_of(response: Any) -> tuple[int, int | None]:
-    """First byte that the server sends, and the size of the whole file (None: not stated)."""
+    """Return the first byte that the server sends, and the size of the whole file (None: not stated)."""
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if response.status == 206 and match:
         return int(match[1]), None if match[2] == "*" else int(match[2])
@@ -308,4 +337,4 @@ def _broken(url: str, partial: Path | None, why: str) -> str:
     have = partial.stat().st_size if partial is not None and partial.is_file() else 0
     if not have:
         return f"{shown(url)}: cannot be reached ({why}). Check the address and the network."
-    return f"{shown(url)}: the connection broke ({why}); {have} bytes are kept. Run the same command again to go on."
+    return f"{shown(url)}: the connection broke ({why}); {have} bytes are kept. Run the same command again to resume."

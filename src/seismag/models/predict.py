@@ -1,30 +1,104 @@
-"""Predictions and judgements in the form that users and other programs read."""
+"""Predictions for recordings and stores, in the form that users and other programs read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from seismag.archive import survey as archives
 from seismag.archive.stations import read_stations
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
+from seismag.arrays import FloatArray
+from seismag.cards import ModelCard
+from seismag.config import DataConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.files import atomic_path, write_json_atomic
-from seismag.models.predict_files import predict_recording, predictions_table, unusable_entries
 from seismag.parallel import Progress, silent
+from seismag.recordings import Recording, read_recording
+from seismag.recordings.claims import read_claim
+from seismag.recordings.days import days_of, require_one_hertz
+from seismag.spectrogram.decibels import window_spectra
 from seismag.splits.holdout import REMEDY, on_locked_days
-from seismag.training.checkpoint import LoadedModel, load_checkpoint
-from seismag.training.inference import predict_store
+from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
+from seismag.training.inference import predict_power, predict_store
 from seismag.training.trailing import no_past_reason
+from seismag.windows.labels import daily_windows
 from seismag.windows.store import open_store
 
+_CLASSES = {"p_magnitude": MAGNITUDE_CLASSES, "p_azimuth": AZIMUTH_CLASSES}
 
-def predict_inputs(
-    model: Path, inputs: list[Path], stations: Path | None, progress: Progress = silent
-) -> dict[str, Any]:
-    """Predict recordings and stores with one model; an input named twice is predicted once.
 
-    An input that cannot be read ends nothing: its entries are not usable and say why (``unusable_entries``).
+@dataclass(frozen=True)
+class WindowPrediction:
+    """Prediction for one window.
+
+    Attributes:
+        station, start_utc, end_utc: None where they are not known.
+        p_magnitude, p_azimuth: probability by class; None where the window is not usable.
+        usable: whether it was classified.
+        reason: why not; None where it was.
+        origin: of the recording; None where it could not be read.
+    """
+
+    station: str | None
+    start_utc: str | None
+    end_utc: str | None
+    p_magnitude: dict[str, float] | None = None
+    p_azimuth: dict[str, float] | None = None
+    usable: bool = field(init=False)
+    reason: str | None = None
+    origin: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "usable", self.reason is None)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of one model for several inputs.
+
+    Attributes:
+        model: path of the checkpoint. card: its model card.
+        inputs: number of inputs.
+        unreadable: file and reason of the inputs that could not be read.
+        windows: of all inputs in their order.
+    """
+
+    model: str
+    card: ModelCard
+    inputs: int
+    unreadable: list[dict[str, str]]
+    windows: list[WindowPrediction]
+
+    def to_json(self) -> dict[str, object]:
+        """The document of ``predict --json``."""
+        facts = {
+            key: self.card.document.get(key) for key in ("run_id", "backbone", "dataset_id", "data_origin", "sha256")
+        }
+        return {
+            "model": self.model, "card": facts, "inputs": self.inputs, "unreadable": self.unreadable,
+            "predictions": [asdict(window) for window in self.windows],
+        }  # fmt: skip
+
+    def to_table(self) -> pd.DataFrame:
+        """One row a window, probabilities in columns p_magnitude_<Class>, p_azimuth_<Class>."""
+        plain = ["station", "start_utc", "end_utc", "usable", "reason", "origin"]
+        names = [(task, name) for task, classes in _CLASSES.items() for name in classes]
+        rows = []
+        for window in self.windows:
+            probs = [(getattr(window, task) or {}).get(name, np.nan) for task, name in names]
+            rows.append([*(getattr(window, key) for key in plain), *probs])
+        columns = plain + [f"{task}_{name}" for task, name in names]
+        return pd.DataFrame(rows, columns=columns).assign(run_id=self.card.run_id)
+
+
+def predict_inputs(model: Path, inputs: list[Path], stations: Path | None, progress: Progress = silent) -> Predictions:
+    """Predict recordings and stores with one model; an input that is named twice is predicted once.
+
+    An input that cannot be read does not stop the others: its windows are not usable, with the reason.
 
     Args:
         model: a checkpoint.
@@ -32,79 +106,69 @@ def predict_inputs(
         stations: station file.
         progress: called with stage, done, total.
 
-    Returns:
-        ``{"model": ..., "predictions": [...]}``; see ``predict_recording`` for an entry.
-
     Raises:
         SeismagError: the model cannot be loaded, or does not fit a store.
+        UsageError: the model needs earlier windows (trailing normalisation), which a file does not contain.
     """
     loaded = load_checkpoint(model)
     positions = read_stations(stations)
     paths = list({path.resolve(): path for path in inputs}.values())
     files = sum(not path.is_dir() for path in paths)
-    entries: list[dict[str, Any]] = []
+    windows: list[WindowPrediction] = []
     unreadable: list[dict[str, str]] = []
     done = 0
     for path in paths:
         try:
             if path.is_dir():
-                entries += _predict_samples(loaded, path, progress)
+                windows += _predict_samples(loaded, path, progress)
             else:
                 done += 1
-                entries += predict_recording(loaded, path, positions)
+                windows += predict_recording(loaded, path, positions)
         except DataError as error:
             unreadable.append({"file": str(path), "reason": str(error)})
-            entries += unusable_entries(loaded, path, positions, str(error))
+            windows += _unusable_windows(loaded, path, positions, str(error))
         if not path.is_dir():
             progress("files", done, files)
-    facts = {key: loaded.card.get(key) for key in ("run_id", "backbone", "dataset_id", "data_origin", "sha256")}
-    return {
-        "model": str(model), "card": facts, "inputs": len(paths), "unreadable": unreadable, "predictions": entries
-    }  # fmt: skip
+    return Predictions(str(model), loaded.card, len(paths), unreadable, windows)
 
 
-def require_readable(result: dict[str, Any]) -> None:
+def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Station]) -> list[WindowPrediction]:
+    """Predict every window of every UTC day in a recording, in time order.
+
+    Args:
+        loaded: the model; its model card states how the windows are transformed.
+        path: a file of any supported format, 1 Hz.
+        stations: positions, for the plausibility check; where the code is missing, the position in the file is used.
+
+    Raises:
+        SeismagError: the model reads pictures.
+        DataError: the file cannot be read, or is not sampled at 1 Hz.
+        UsageError: the model needs earlier windows, which a file does not contain.
+    """
+    spec = _spec_of(loaded)
+    _require_no_past(loaded)
+    recording = read_recording(path)
+    require_one_hertz(recording, path.name)
+    station = _station(recording, path, stations)
+    return [
+        window for day in days_of(recording) for window in _predict_day(loaded, recording, station, day, spec)
+    ]  # fmt: skip
+
+
+def require_readable(result: Predictions) -> None:
     """Refuse a result of which no input could be read; a day that was read and found unusable is a result.
 
     Raises:
         DataError: it names the first reason.
     """
-    unreadable = result["unreadable"]
-    if len(unreadable) == result["inputs"]:
+    unreadable = result.unreadable
+    if len(unreadable) == result.inputs:
         more = f" ({len(unreadable) - 1} more reasons in the predictions)" if len(unreadable) > 1 else ""
         raise DataError(f"nothing could be read: {unreadable[0]['reason']}{more}")
 
 
-def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[dict[str, Any]]:
-    store = open_store(path)
-    sealed = on_locked_days(loaded.card, store.samples)
-    closed = set(store.samples.loc[sealed, "sample_id"])
-    table = predict_store(loaded, store, np.flatnonzero(~sealed), progress=progress)
-    predicted = {row["sample_id"]: row for row in table.to_dict("records")}
-    entries = []
-    for sample in store.samples.reindex(columns=["sample_id", "station", "start_utc", "end_utc", "origin"]).to_dict(
-        "records"
-    ):
-        row = predicted.get(sample["sample_id"])
-        times = {key: f"{sample[key]:%Y-%m-%dT%H:%M:%SZ}" for key in ("start_utc", "end_utc")}
-        if row is None:
-            is_locked = sample["sample_id"] in closed
-            reason = f"sealed: {REMEDY}" if is_locked else no_past_reason(loaded.card["normalisation"])
-            outcome: dict[str, Any] = {"p_magnitude": None, "p_azimuth": None, "usable": False, "reason": reason}
-        else:
-            outcome = {
-                "p_magnitude": {name: row[f"p_magnitude_{name}"] for name in MAGNITUDE_CLASSES},
-                "p_azimuth": {name: row[f"p_azimuth_{name}"] for name in AZIMUTH_CLASSES},
-                "usable": True,
-                "reason": None,
-            }
-        origin = sample["origin"] if isinstance(sample["origin"], str) else None
-        entries.append({"station": sample["station"], **times, **outcome, "origin": origin})
-    return entries
-
-
-def require_ending(out: Path) -> None:
-    """Check, before anything is computed, that ``write_predictions`` knows the ending of a file.
+def require_table_ending(out: Path) -> None:
+    """Check, before anything is computed, that ``write_predictions`` supports the ending of a file.
 
     Raises:
         UsageError: another ending.
@@ -113,17 +177,17 @@ def require_ending(out: Path) -> None:
         raise UsageError(f"--out {out}: end it in .csv, .parquet or .json.")
 
 
-def write_predictions(result: dict[str, Any], out: Path) -> None:
+def write_predictions(result: Predictions, out: Path) -> None:
     """Write predictions as .csv, .parquet or .json, whole or not at all.
 
     Raises:
         UsageError: another ending.
     """
-    require_ending(out)
+    require_table_ending(out)
     if out.suffix == ".json":
-        write_json_atomic(out, result)
+        write_json_atomic(out, result.to_json())
         return
-    table = predictions_table(result["predictions"], result["card"]["run_id"])
+    table = result.to_table()
     with atomic_path(out) as temporary:
         if out.suffix == ".csv":
             table.to_csv(temporary, index=False)
@@ -131,24 +195,123 @@ def write_predictions(result: dict[str, Any], out: Path) -> None:
             table.to_parquet(temporary, index=False)
 
 
-def describe_predictions(result: dict[str, Any]) -> str:
-    """Write predictions as lines: the window, and the likeliest class of each task with its probability."""
-    origin = result["card"]["data_origin"]
-    lines = [f"model       {result['model']} ({result['card']['run_id']})"]
-    if origin and "simulated" in origin:
+def describe_predictions(result: Predictions) -> str:
+    """Write predictions as lines: the window, and the most probable class of each task."""
+    lines = [f"model       {result.model} ({result.card.run_id})"]
+    if "simulated" in result.card.data_origin:
         lines.append("            trained on SIMULATED data: on real files its numbers mean nothing")
-    origins = [entry["origin"] for entry in result["predictions"]]
+    origins = [window.origin for window in result.windows]
     if "simulated" in origins:
         count = f"{origins.count('simulated')} of {len(origins)} windows"
         lines.append(f"inputs      {count} are SIMULATED, or were changed on purpose")
-    for entry in result["predictions"]:
-        window = f"{entry['station'] or '?':<4} {f'{start[:16]}Z' if (start := entry['start_utc']) else '?':<17}"
-        if entry["usable"]:
-            best = [max(entry[task].items(), key=lambda item: item[1]) for task in ("p_magnitude", "p_azimuth")]
-            lines.append(
-                f"{window}  magnitude {best[0][0]:<8} {best[0][1]:.2f}   azimuth {best[1][0]:<6} {best[1][1]:.2f}"
-            )
+    for window in result.windows:
+        start = "?" if window.start_utc is None else f"{window.start_utc[:16]}Z"
+        line = f"{window.station or '?':<4} {start:<17}"
+        if window.p_magnitude is None or window.p_azimuth is None:
+            lines.append(f"{line}  not usable: {window.reason}")
         else:
-            lines.append(f"{window}  not usable: {entry['reason']}")
-    lines.append("Probabilities are of the model's training, where classes were weighted; they are not alarm rates.")
+            lines.append(f"{line}  magnitude {_best(window.p_magnitude, 8)}   azimuth {_best(window.p_azimuth, 6)}")
+    lines.append("Probabilities are those of the training, with weighted classes; they are not alarm rates.")
     return "\n".join(lines)
+
+
+def _best(probabilities: dict[str, float], width: int) -> str:
+    name, value = max(probabilities.items(), key=lambda item: item[1])
+    return f"{name:<{width}} {value:.2f}"
+
+
+def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[WindowPrediction]:
+    store = open_store(path)
+    locked = on_locked_days(loaded.card.sealed_days_utc, store.samples)
+    table = predict_store(loaded, store, np.flatnonzero(~locked), progress=progress)
+    predicted = {row["sample_id"]: row for row in table.to_dict("records")}
+    columns = ["sample_id", "station", "start_utc", "end_utc", "origin"]
+    windows = []
+    for sample, is_locked in zip(store.samples.reindex(columns=columns).to_dict("records"), locked, strict=True):
+        row = predicted.get(sample["sample_id"])
+        start, end = (f"{sample[key]:%Y-%m-%dT%H:%M:%SZ}" for key in ("start_utc", "end_utc"))
+        origin = sample["origin"] if isinstance(sample["origin"], str) else None
+        if row is None:
+            reason = f"locked hold-out set: {REMEDY}" if is_locked else no_past_reason(loaded.card.normalisation)
+            windows.append(WindowPrediction(sample["station"], start, end, reason=reason, origin=origin))
+            continue
+        magnitude, azimuth = ({name: row[f"{task}_{name}"] for name in classes} for task, classes in _CLASSES.items())
+        windows.append(WindowPrediction(sample["station"], start, end, magnitude, azimuth, origin=origin))
+    return windows
+
+
+def _predict_day(
+    loaded: LoadedModel, recording: Recording, station: Station, day: np.datetime64, spec: DataConfig
+) -> list[WindowPrediction]:
+    of_day = archives.cut_day([recording], station, day)
+    quality = archives.assess_stored_day(of_day, station, day, spec)
+    reasons = archives.unusable_windows(quality, spec)
+    usable = np.array([reason == "" for reason in reasons])
+    spectra = window_spectra(of_day.field_nt, spec, usable, cross=loaded.model.config.input == "power_cross")
+    magnitude, azimuth, _ = predict_power(loaded, spectra.power_db, phasors=spectra.phasors)
+    row = np.cumsum(usable) - 1
+    length = np.timedelta64(spec.window_h, "h")
+    predictions = []
+    for number, reason in enumerate(reasons):
+        start = day.astype("datetime64[s]") + number * length
+        times = (f"{start}Z", f"{start + length}Z")
+        if reason:
+            window = WindowPrediction(recording.station, *times, reason=reason, origin=recording.origin)
+        else:
+            probs = (
+                _by_class(MAGNITUDE_CLASSES, magnitude[row[number]]), _by_class(AZIMUTH_CLASSES, azimuth[row[number]])
+            )  # fmt: skip
+            window = WindowPrediction(recording.station, *times, *probs, origin=recording.origin)
+        predictions.append(window)
+    return predictions
+
+
+def _unusable_windows(
+    loaded: LoadedModel, path: Path, stations: dict[str, Station], reason: str
+) -> list[WindowPrediction]:
+    """Return the windows that an unreadable input should contain by its name, else one without times."""
+    claim = read_claim(path)
+    station = claim.station if claim.station in stations else None
+    starts, ends = daily_windows(claim.days, _spec_of(loaded).window_h)
+    if station is None or not len(starts):
+        return [WindowPrediction(station, None, None, reason=reason)]
+    return [
+        WindowPrediction(station, f"{start.astype('M8[s]')}Z", f"{end.astype('M8[s]')}Z", reason=reason)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _require_no_past(loaded: LoadedModel) -> None:
+    normalisation = loaded.card.normalisation
+    if normalisation.method == "trailing":
+        raise UsageError(
+            f"model {loaded.card.run_id} scales each window by at least {normalisation.trailing_min} windows of its "
+            f"station within the {normalisation.trailing_days:g} days before it (train.normalisation=trailing), and a "
+            "day file does not contain them. Prepare the days of the station into a store with 'seismag prepare --set "
+            "data.controls=all' and predict that."
+        )
+
+
+def _spec_of(loaded: LoadedModel) -> DataConfig:
+    if is_image(loaded.card.preprocessing):
+        raise SeismagError(
+            f"{loaded.path}: was trained on pictures of an earlier system, whose scale and axes are not known, so it "
+            "cannot classify recordings. Train a model on a store of recordings ('seismag prepare --archive DIR')."
+        )
+    return DataConfig(**loaded.card.preprocessing, **loaded.card.quality)
+
+
+def _by_class(classes: Sequence[str], probabilities: FloatArray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(classes, probabilities, strict=True)}
+
+
+def _station(recording: Recording, path: Path, stations: dict[str, Station]) -> Station:
+    if recording.station in stations:
+        return stations[recording.station]
+    if np.isfinite([recording.latitude_deg, recording.longitude_deg]).all():
+        return Station(recording.station, recording.latitude_deg, recording.longitude_deg)
+    raise DataError(
+        f"{path}: the position of station {recording.station or '(none named)'} is unknown, so its data cannot be "
+        "checked. Name it in a station file (--stations).",
+        "unknown_station",
+    )

@@ -1,36 +1,80 @@
-"""Models at rest: what lies where, whether it is whole, which one is in production."""
+"""Registry of stored models: list, verify, promote to production."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seismag.cards import card_path
+from seismag.cards import ModelCard, card_path
 from seismag.domain import SeismagError, UsageError
-from seismag.files import file_sha256, short_path
+from seismag.files import file_sha256, short_path, utc_text
 
 PRODUCTION = Path("convnext_production_model/best_convnext_model.pth")
-FOLDERS = (PRODUCTION.parent, Path("models"), Path("experiments_convnext"))
-RUN_MODEL = "best_model.pth"
-_TRAINER_STATE = "checkpoint_latest.pth"  # to resume from, no model to use
+_FOLDERS = (PRODUCTION.parent, Path("models"), Path("experiments_convnext"))
+_RUN_MODEL = "best_model.pth"
+_TRAINER_STATE = "checkpoint_latest.pth"  # only for resuming
 WHERE_MODELS_COME_FROM = (
     "'make demo' leaves models/convnext_loeo_best.pth behind, 'seismag train' makes a model of your own data, and "
-    "'seismag models fetch URL_OR_PATH' brings one that your institute keeps."
+    "'seismag models fetch URL_OR_PATH' fetches one from your institute."
 )
 
 
-def list_models(folders: list[Path] | None = None) -> list[dict[str, Any]]:
-    """Describe every ``.pth`` below some folders by its card; nothing is loaded, no sum compared.
+@dataclass(frozen=True)
+class StoredModel:
+    """A stored model as its model card describes it.
+
+    Attributes:
+        status: ``ok``, or what is wrong with the model card.
+        detection: skill over the best non-magnetic baseline, with interval; None: not evaluated.
+        promoted: when and from where, for the production model.
+    """
+
+    file: str
+    status: str
+    bytes: int
+    run_id: str | None
+    backbone: str | None
+    dataset_id: str | None
+    fold: int | None
+    sha256: str | None
+    promoted: dict[str, Any] | None
+    data_origin: list[str]
+    detection: dict[str, float | None] | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Result for one file: ``ok``, or the reason."""
+
+    file: str
+    ok: bool
+    reason: str | None = None
+    sha256: str | None = None
+    run_id: str | None = None
+    backbone: str | None = None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The new production model; ``promoted``: from, at_utc, replaces (run_id, sha256, metrics; None: nothing)."""
+
+    file: str
+    sha256: str
+    run_id: str
+    data_origin: list[str]
+    metrics: dict[str, Any]
+    promoted: dict[str, Any]
+
+
+def list_models(folders: list[Path] | None = None) -> list[StoredModel]:
+    """List every ``.pth`` below some folders with its model card; nothing is loaded or verified.
 
     Args:
         folders: None: those where seismag writes, as far as they exist.
-
-    Returns:
-        By model: file, status (``ok``; else what is wrong with its card), bytes, run_id, backbone, data_origin,
-        detection (skill above the best rule without the field, with interval; None: not judged), promoted.
 
     Raises:
         UsageError: a folder that was named does not exist.
@@ -38,86 +82,75 @@ def list_models(folders: list[Path] | None = None) -> list[dict[str, Any]]:
     for folder in folders or []:
         if not folder.exists():
             raise UsageError(f"{folder}: no such folder. {WHERE_MODELS_COME_FROM}")
-    paths = [path for folder in folders or FOLDERS for path in _weights_below(folder)]
-    return [_row(path) for path in dict.fromkeys(paths)]
+    paths = [path for folder in folders or _FOLDERS for path in _weights_below(folder)]
+    return [_describe(path) for path in dict.fromkeys(paths)]
 
 
-def describe_models(rows: list[dict[str, Any]]) -> str:
+def describe_models(rows: list[StoredModel]) -> str:
     """Write a table of models for a terminal."""
     if not rows:
         return f"no model found. {WHERE_MODELS_COME_FROM}"
-    head = ("model", "run", "backbone", "data", "detection skill above no-signal", "status")
-    cells = [head] + [
-        (
-            row["file"], row["run_id"] or "-", row["backbone"] or "-", ", ".join(row["data_origin"]) or "-",
-            _skill_text(row["detection"]), row["status"],
-        )
-        for row in rows
-    ]  # fmt: skip
-    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-                     for line in cells)  # fmt: skip
+    cells = [("model", "run", "backbone", "data", "detection skill", "status")]
+    for row in rows:
+        names = (row.file, row.run_id or "-", row.backbone or "-", ", ".join(row.data_origin) or "-")
+        cells.append((*names, _skill_text(row.detection), row.status))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join([*lines, "detection skill: balanced accuracy over the best non-magnetic baseline"])
 
 
-def verify_models(files: list[Path]) -> list[dict[str, Any]]:
-    """Compare each file's sum with its card, and load it into the network that the card names.
-
-    Returns:
-        By file: file, ok, reason (None where ok), sha256, run_id, backbone.
-    """
+def verify_models(files: list[Path]) -> list[Verification]:
+    """Verify the checksum of each file, and load it into the network of its model card."""
     from seismag.training.checkpoint import load_checkpoint
 
     results = []
     for file in files:
         path = model_file(file)
-        entry = {"file": str(path), "ok": False, "reason": None, "sha256": None, "run_id": None, "backbone": None}
         try:
             card = load_checkpoint(path).card
-            entry |= {"ok": True} | {key: card.get(key) for key in ("sha256", "run_id", "backbone")}
+            results.append(Verification(str(path), True, None, card.sha256, card.run_id, card.backbone))
+            continue
         except SeismagError as error:
-            entry["reason"] = str(error)
+            reason = str(error)
         except OSError as error:
-            entry["reason"] = f"{path}: cannot be read ({error.strerror})."
-        except (KeyError, TypeError, ValueError) as error:  # a card that lacks what we wrote, or holds something else
-            entry["reason"] = f"{path}: its card is damaged ({type(error).__name__}: {error}). Fetch it again."
-        results.append(entry)
+            reason = f"{path}: cannot be read ({error.strerror})."
+        except (KeyError, TypeError, ValueError) as error:  # keys that are missing, or of another type
+            reason = f"{path}: damaged model card ({type(error).__name__}: {error}). Fetch it again."
+        results.append(Verification(str(path), False, reason))
     return results
 
 
-def describe_verification(results: list[dict[str, Any]]) -> str:
-    """Lines for a terminal, one a file."""
+def describe_verification(results: list[Verification]) -> str:
+    """Write one line a file for a terminal."""
     return "\n".join(
-        f"ok      {entry['file']} ({entry['backbone']}, {entry['run_id']}, sha256 {entry['sha256'][:12]}...)"
-        if entry["ok"]
-        else f"FAILED  {entry['reason']}"
+        f"ok      {entry.file} ({entry.backbone}, {entry.run_id}, sha256 {entry.sha256[:12]}...)"
+        if entry.sha256
+        else f"FAILED  {entry.reason}"
         for entry in results
     )
 
 
-def require_verified(results: list[dict[str, Any]]) -> None:
-    """Fail where a file failed.
+def require_verified(results: list[Verification]) -> None:
+    """Refuse results with a file that failed.
 
     Raises:
         SeismagError: it counts them; the reasons are in the results.
     """
-    failed = [entry["file"] for entry in results if not entry["ok"]]
+    failed = [entry.file for entry in results if not entry.ok]
     if failed:
         raise SeismagError(f"{len(failed)} of {len(results)} models failed the check: {', '.join(failed)}.")
 
 
-def promote_model(source: Path, allow_simulated: bool = False, target: Path = PRODUCTION) -> dict[str, Any]:
-    """Copy a judged model and its card to the place of the production model.
+def promote_model(source: Path, allow_simulated: bool = False, target: Path = PRODUCTION) -> Promotion:
+    """Copy an evaluated model and its model card to the production model.
 
     Args:
         source: a run folder, or a checkpoint.
-        allow_simulated: take a model that was trained on simulated data.
-        target: where it goes.
-
-    Returns:
-        file, sha256, run_id, data_origin, promoted (from, at_utc, replaces: run_id, sha256, metrics, or None).
+        allow_simulated: accept a model that was trained on simulated data.
+        target: the production model.
 
     Raises:
-        SeismagError: the model is not whole, was not judged, or not trained on observed data.
+        SeismagError: the model is damaged, was not evaluated, or not trained on observed data.
     """
     from seismag.training.checkpoint import copy_checkpoint, load_checkpoint
 
@@ -126,37 +159,34 @@ def promote_model(source: Path, allow_simulated: bool = False, target: Path = PR
         raise UsageError(f"{source}: is the production model already. Name a run or another model.")
     card = load_checkpoint(path).card
     _require_promotable(path, card, allow_simulated)
-    at_utc = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    promoted = {"from": str(source), "at_utc": at_utc, "replaces": _replaced(target)}
+    promoted = {"from": str(source), "at_utc": utc_text(datetime.now(UTC)), "replaces": _replaced(target)}
     try:
         copy_checkpoint(path, target, {"promoted": promoted})
     except OSError as error:
         raise SeismagError(f"{target}: cannot be written ({error.strerror}). Free the folder and try again.") from error
-    facts = {key: card[key] for key in ("sha256", "run_id", "data_origin", "metrics")}
-    return {"file": str(target), **facts, "promoted": promoted}
+    return Promotion(str(target), card.sha256, card.run_id, card.data_origin, card.metrics, promoted)
 
 
-def describe_promotion(result: Mapping[str, Any]) -> str:
-    """Lines for a terminal: what is in production now, and what was before."""
-    replaced = result["promoted"]["replaces"]
-    before = (
-        "nothing"
-        if replaced is None
-        else f"{replaced['run_id'] or 'a model without a card'}, " + _skill_text(_detection_skill(replaced["metrics"]))
-    )
+def describe_promotion(result: Promotion) -> str:
+    """Write lines for a terminal: the new production model and the one that it replaces."""
+    replaced = result.promoted["replaces"]
+    before = "nothing"
+    if replaced is not None:
+        skill = _skill_text(_detection_skill(replaced["metrics"]))
+        before = f"{replaced['run_id'] or 'a model without a model card'}, {skill}"
     lines = [
-        f"production  {result['file']}",
-        f"model       {result['run_id']}, {_skill_text(_detection_skill(result['metrics']))}",
+        f"production  {result.file}",
+        f"model       {result.run_id}, {_skill_text(_detection_skill(result.metrics))}",
         f"replaces    {before}",
     ]
-    if "simulated" in result["data_origin"]:
+    if "simulated" in result.data_origin:
         lines.append("warning     trained on SIMULATED data: on real files its numbers mean nothing")
     return "\n".join(lines)
 
 
 def model_file(path: Path) -> Path:
-    """Give the weights that a path means: those of the best epoch where it is a run folder."""
-    return path / RUN_MODEL if path.is_dir() else path
+    """Return the weights of a path: those of the best epoch where it is a run folder."""
+    return path / _RUN_MODEL if path.is_dir() else path
 
 
 def _weights_below(folder: Path) -> list[Path]:
@@ -166,76 +196,78 @@ def _weights_below(folder: Path) -> list[Path]:
     return sorted(path for path in hidden if not path.name.startswith("."))
 
 
-def _row(path: Path) -> dict[str, Any]:
-    card, status = _card_or_reason(path)
-    origin = card.get("data_origin")
-    return {
-        "file": str(short_path(path)),
-        "status": status,
-        "bytes": path.stat().st_size,
-        **{key: card.get(key) for key in ("run_id", "backbone", "dataset_id", "fold", "sha256", "promoted")},
-        "data_origin": origin if isinstance(origin, list) else [],
-        "detection": _detection_skill(card.get("metrics")),
-    }
+def _describe(path: Path) -> StoredModel:
+    document, status = _card_or_reason(path)
+    origin = document.get("data_origin")
+    keys = ("run_id", "backbone", "dataset_id", "fold", "sha256", "promoted")
+    return StoredModel(
+        file=str(short_path(path)),
+        status=status,
+        bytes=path.stat().st_size,
+        **{key: document.get(key) for key in keys},
+        data_origin=origin if isinstance(origin, list) else [],
+        detection=_detection_skill(document.get("metrics")),
+    )
 
 
 def _card_or_reason(path: Path) -> tuple[dict[str, Any], str]:
-    """Give the card of a model (empty: none that can be read), and ``ok`` or what is wrong with it."""
+    """Return the model card (JSON; empty: none that can be read), and ``ok`` or what is wrong with it."""
     beside = card_path(path)
     if not beside.is_file():
-        return {}, f"no card ({beside.name})"
+        return {}, f"no model card ({beside.name})"
     try:
-        card = json.loads(beside.read_text(encoding="utf-8"))
+        document = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}, f"damaged card ({beside.name})"
-    if not isinstance(card, dict) or "sha256" not in card:
-        return {}, f"not a card ({beside.name})"
+        return {}, f"damaged model card ({beside.name})"
+    if not isinstance(document, dict) or "sha256" not in document:
+        return {}, f"not a model card ({beside.name})"
     size = path.stat().st_size
-    if card.get("replaces_sha256") is None and card.get("bytes") != size:
-        return card, f"{size} bytes, {card.get('bytes')} on its card"
-    return card, "ok"
+    if document.get("replaces_sha256") is None and document.get("bytes") != size:
+        return document, f"{size} bytes, {document.get('bytes')} by its model card"
+    return document, "ok"
 
 
-def _require_promotable(path: Path, card: Mapping[str, Any], allow_simulated: bool) -> None:
-    if _detection_skill(card.get("metrics")) is None:
+def _require_promotable(path: Path, card: ModelCard, allow_simulated: bool) -> None:
+    if _detection_skill(card.metrics) is None:
         raise SeismagError(
-            f"{path}: its card has no metrics, so nobody has judged it on windows that it has not seen. "
-            "'seismag train' judges its model and writes them; promote that run."
+            f"{path}: no metrics in its model card, so that it was never evaluated on windows outside its training. "
+            "'seismag train' evaluates its model; promote that run."
         )
-    if (card.get("split") or {}).get("method") == "naive":
+    if card.is_naive:
         from seismag.splits import NAIVE_WARNING
 
         raise SeismagError(f"{path}: {NAIVE_WARNING} Promote a model of another split.method.")
-    origins = set(card.get("data_origin") or [])
+    origins = set(card.data_origin)
     if "simulated" in origins and not allow_simulated:
         raise SeismagError(
             f"{path}: was trained on simulated data, so on real files its numbers mean nothing. Train on observed "
-            "data, or add --allow-simulated for a rehearsal."
+            "data, or add --allow-simulated for a test."
         )
     if not origins or not origins <= {"observed", "simulated"}:
         raise SeismagError(
             f"{path}: was trained on data of the origin {', '.join(sorted(origins)) or '(not stated)'}; a production "
-            "model classifies recordings, so it is trained on observed ones."
+            "model needs observed recordings."
         )
 
 
-def _replaced(target: Path) -> dict[str, Any] | None:
+def _replaced(target: Path) -> dict[str, object] | None:
     if not target.is_file():
         return None
-    card, _ = _card_or_reason(target)
-    return {"run_id": card.get("run_id"), "sha256": file_sha256(target), "metrics": card.get("metrics", {})}
+    document, _ = _card_or_reason(target)
+    facts = {"run_id": document.get("run_id"), "sha256": file_sha256(target)}
+    return {**facts, "metrics": document.get("metrics", {})}
 
 
-def _detection_skill(metrics: Any) -> dict[str, Any] | None:
-    """Take the skill of detection in balanced accuracy from a card's metrics; None where it is not there."""
+def _detection_skill(metrics: Any) -> dict[str, float | None] | None:
+    """Return the detection skill in balanced accuracy from the metrics of a model card; None where there is none."""
     for key in ("detection", "skill_above_best_baseline", "balanced_accuracy"):
         metrics = metrics.get(key) if isinstance(metrics, dict) else None
     return metrics if isinstance(metrics, dict) and "value" in metrics else None
 
 
-def _skill_text(skill: Mapping[str, Any] | None) -> str:
+def _skill_text(skill: Mapping[str, float | None] | None) -> str:
     if skill is None or skill["value"] is None:
-        return "not judged"
+        return "not evaluated"
     low, high = (skill.get(key) for key in ("low", "high"))
     interval = "" if low is None or high is None else f" [{low:+.3f}, {high:+.3f}]"
     return f"{skill['value']:+.3f}{interval}"

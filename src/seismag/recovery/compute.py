@@ -101,7 +101,7 @@ def recover(
     _require_once(judged)
     normal = judged[judged["y_magnitude"] == "Normal"].set_index("sample_id", drop=False)
     chosen, sites, skipped = _choose(store, inputs, normal["sample_id"], plan, progress)
-    by_run = {model.card["run_id"]: model for model in loaded}
+    by_run = {model.card.run_id: model for model in loaded}
     rows = []
     for done, (target, background_nt2) in enumerate(chosen):
         progress("plant", done, len(chosen))
@@ -254,7 +254,7 @@ def _plant(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan:
     law = emission.power_nt2 / site.reference_nt2 / plan.snr[-1]  # of this magnitude at this distance
     return pd.DataFrame(
         {
-            "sample_id": target.sample_id, "run_id": loaded.card["run_id"], "station": target.station.code,
+            "sample_id": target.sample_id, "run_id": loaded.card.run_id, "station": target.station.code,
             "start_utc": target.start_utc, "event_id": emission.event_id, "magnitude": emission.magnitude,
             "magnitude_class": str(magnitude_classes(emission.magnitude)[0]), "distance_km": emission.distance_km,
             "azimuth_deg": emission.azimuth_deg, "snr_at_m5_100km": plan.snr, "snr": np.array(plan.snr) * law,

@@ -197,7 +197,7 @@ def _run_document(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "provenance": run.provenance(),
         "config": run.config().model_dump(mode="json"),
-        "card": read_card(run.best_model),
+        "card": read_card(run.best_model).document,
         "history": history_document(run.path / "history.csv"),
     }
 

@@ -98,7 +98,7 @@ def _write(
     say("comparison")
     first = evidence.runs[0]
     more = {
-        "architecture.json": describe_model(first.best_model),
+        "architecture.json": describe_model(first.best_model).to_json(),
         "comparison.json": (
             compare_runs(runs, first.config().evaluate, data=data) if len(runs) > 1 else describe_cost(runs[0])
         ),

@@ -1,9 +1,9 @@
-"""The ledger of looks at the sealed windows of a store: each entry names the one before by its sum.
+"""Access log of the locked hold-out set of a store: each entry contains the checksum of the entry before.
 
-``sealed_ledger.jsonl`` lies in the store, one JSON object a line: looks, written before anything is computed, and
-results, the p-values of a look. ``sealed_ledger.head.json`` beside it holds the number of entries and the last sum,
-so that a ledger whose end was cut off is noticed as well. Neither file stops anybody who deletes both, or who
-looks at another copy of the data; the sum of the last entry is in every report, where such a look is missing.
+``sealed_ledger.jsonl`` in the store contains one JSON object a line: unblindings (kind ``look``), written before
+anything is computed, and their p-values (kind ``result``). ``sealed_ledger.head.json`` contains the number of entries
+and the last checksum, so that a log whose end was cut off is detected too. Neither file stops anybody who deletes
+both or uses another copy of the data; but every report contains the last checksum.
 """
 
 from __future__ import annotations
@@ -13,74 +13,97 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from seismag.domain import DataError
-from seismag.files import write_json_atomic
+from seismag.files import utc_text, write_json_atomic
 
-LEDGER_FILE, HEAD_FILE, LOCK_FILE = "sealed_ledger.jsonl", "sealed_ledger.head.json", "sealed_ledger.lock"
-FIRST = "0" * 64  # what the first entry names as the one before
-RULE = "Bonferroni: each p-value of a look is multiplied by the number of all looks so far, at most 1"
-_REMEDY = "No look is given on it. Restore both files from the copy that was made with the data."
+LOG_FILE, HEAD_FILE, LOCK_FILE = "sealed_ledger.jsonl", "sealed_ledger.head.json", "sealed_ledger.lock"
+FIRST = "0" * 64  # stands for the checksum before the first entry
+_RULE = "Bonferroni: each p-value is multiplied by the number of all unblindings so far, at most 1"
+_REMEDY = "The hold-out set stays locked. Restore both files from the copy that was made with the data."
 
 
-def read_ledger(store: Path) -> list[dict[str, Any]]:
-    """Read the entries of a store's ledger and prove that none was changed, dropped or cut off.
+@dataclass(frozen=True)
+class HoldoutState:
+    """How often the locked hold-out set of a store was unblinded; part of every report.
+
+    Attributes:
+        looks: number of unblindings.
+        rule: how their p-values are adjusted.
+        ledger_sha256: checksum of the last entry; None where there is none.
+        history: of each unblinding its number (look), utc, purpose, run_id, model_sha256 and p_values (of each p and
+            adjusted; None: it broke off, and counts).
+    """
+
+    looks: int
+    rule: str
+    ledger_sha256: str | None
+    history: list[dict[str, object]]
+
+    def to_json(self) -> dict[str, object]:
+        """The key ``sealed`` of metrics.json."""
+        return asdict(self)
+
+
+def read_access_log(store: Path) -> list[dict[str, Any]]:
+    """Read the access log of a store and verify that no entry was changed, dropped or cut off.
 
     Returns:
-        The entries in order; none where no one has looked.
+        The entries in order; none where the hold-out set was never unblinded.
 
     Raises:
-        DataError: a file is damaged, cut, or does not fit the other; the message says at which entry.
+        DataError: a file is damaged, cut, or does not fit the other; the message names the entry.
     """
-    path, head_path = store / LEDGER_FILE, store / HEAD_FILE
+    path, head_path = store / LOG_FILE, store / HEAD_FILE
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         head = json.loads(head_path.read_text(encoding="utf-8")) if head_path.exists() else {"entries": 0}
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the ledger of sealed looks cannot be read ({error}). {_REMEDY}") from error
+        raise DataError(f"{path}: the access log cannot be read ({error}). {_REMEDY}") from error
     if text and not text.endswith("\n"):
         raise DataError(f"{path}: its last entry is cut off in the middle. {_REMEDY}")
-    entries: list[dict[str, Any]] = []
+    entries = []
     before = FIRST
     for number, line in enumerate(text.splitlines(), start=1):
         entry = _parse(line)
         if entry is None or entry.get("hash") != _entry_hash(entry):
-            raise DataError(f"{path}: entry {number} was changed: its sum is not its content's. {_REMEDY}")
+            raise DataError(f"{path}: entry {number} was changed: its checksum does not fit. {_REMEDY}")
         if entry.get("previous") != before or entry.get("entry") != number:
             raise DataError(f"{path}: entry {number} does not follow the one before it: some are missing. {_REMEDY}")
         before = entry["hash"]
         entries.append(entry)
-    _check_head(path, entries, head)
+    _check_head(path, [entry["hash"] for entry in entries], head)
     return entries
 
 
 def append_entry(store: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Add an entry; it is on the disk, whole, when this returns.
+    """Append an entry; it is on the disk, whole, when this returns.
 
     Args:
         store: folder of the store.
         facts: ``kind`` (``look`` or ``result``) and what belongs to it, ready for JSON.
 
     Returns:
-        The entry with its number, time (UTC), the sum of the one before, and its own.
+        The entry with its number, time (UTC), the checksum of the entry before, and its own.
 
     Raises:
-        DataError: the ledger is damaged, or cannot be written: nothing may be shown then.
+        DataError: the log is damaged, or cannot be written: then nothing may be shown.
     """
     with _locked(store):
-        entries = read_ledger(store)
+        entries = read_access_log(store)
         entry = {
             "entry": len(entries) + 1,
-            "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "utc": utc_text(datetime.now(UTC)),
             **facts,
             "previous": entries[-1]["hash"] if entries else FIRST,
         }
         entry["hash"] = _entry_hash(entry)
         try:
-            _append_line(store / LEDGER_FILE, json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+            _append_line(store / LOG_FILE, json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
             write_json_atomic(store / HEAD_FILE, {"entries": entry["entry"], "hash": entry["hash"]})
             _sync_folder(store)
         except OSError as error:
@@ -88,30 +111,21 @@ def append_entry(store: Path, facts: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def holdout_state(store: Path) -> dict[str, Any]:
-    """What every report says of the sealed windows: the number of looks, and each look's p-values adjusted for it.
+def holdout_state(store: Path) -> HoldoutState:
+    """Summarise the access log of a store.
 
-    Returns:
-        ``looks``, ``rule``, ``ledger_sha256`` (sum of the last entry; None: no entry) and ``history``: of each look
-        its number, utc, purpose, run_id, model_sha256 and ``p_values`` (name: p, adjusted; None: it never came to
-        a result, and counts).
+    Raises:
+        DataError: as ``read_access_log``.
     """
-    entries = read_ledger(store)
+    entries = read_access_log(store)
     looks = [entry for entry in entries if entry["kind"] == "look"]
     results = {entry["look"]: entry["p_values"] for entry in entries if entry["kind"] == "result"}
-    return {
-        "looks": len(looks),
-        "rule": RULE,
-        "ledger_sha256": entries[-1]["hash"] if entries else None,
-        "history": [
-            {
-                "look": number,
-                **{key: entry.get(key) for key in ("utc", "purpose", "run_id", "model_sha256")},
-                "p_values": _adjusted(results[number], len(looks)) if number in results else None,
-            }
-            for number, entry in enumerate(looks, start=1)
-        ],
-    }
+    history: list[dict[str, object]] = []
+    for number, entry in enumerate(looks, start=1):
+        facts = {key: entry.get(key) for key in ("utc", "purpose", "run_id", "model_sha256")}
+        p_values = _adjusted(results[number], len(looks)) if number in results else None
+        history.append({"look": number, **facts, "p_values": p_values})
+    return HoldoutState(len(looks), _RULE, entries[-1]["hash"] if entries else None, history)
 
 
 def _adjusted(p_values: dict[str, float | None], looks: int) -> dict[str, dict[str, float | None]]:
@@ -120,16 +134,16 @@ def _adjusted(p_values: dict[str, float | None], looks: int) -> dict[str, dict[s
     }
 
 
-def _check_head(path: Path, entries: list[dict[str, Any]], head: Any) -> None:
+def _check_head(path: Path, hashes: list[str], head: Any) -> None:
     stated = head.get("entries") if isinstance(head, dict) else None
     if not isinstance(stated, int) or stated < 0:
-        raise DataError(f"{path.with_name(HEAD_FILE)}: holds no number of entries. {_REMEDY}")
-    if len(entries) < stated:
-        raise DataError(f"{path}: holds {len(entries)} entries, but {HEAD_FILE} counts {stated}: cut off. {_REMEDY}")
-    if len(entries) > stated + 1:  # one more: the power failed between the two files
+        raise DataError(f"{path.with_name(HEAD_FILE)}: no number of entries in it. {_REMEDY}")
+    if len(hashes) < stated:
+        raise DataError(f"{path}: {len(hashes)} entries, but {HEAD_FILE} counts {stated}: cut off. {_REMEDY}")
+    if len(hashes) > stated + 1:  # one more: the power failed between the two files
         counted = f"counts {stated}" if stated else "is missing"
-        raise DataError(f"{path}: holds {len(entries)} entries, but {HEAD_FILE} {counted}. {_REMEDY}")
-    if stated and entries[stated - 1]["hash"] != head.get("hash"):
+        raise DataError(f"{path}: {len(hashes)} entries, but {HEAD_FILE} {counted}. {_REMEDY}")
+    if stated and hashes[stated - 1] != head.get("hash"):
         raise DataError(f"{path}: entry {stated} is not the one that {HEAD_FILE} names: rewritten. {_REMEDY}")
 
 
@@ -175,7 +189,7 @@ def _locked(store: Path) -> Iterator[None]:
         handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
         raise DataError(
-            f"{lock}: another look is being recorded. Try again; if none is running, delete this file."
+            f"{lock}: another unblinding is being recorded. Try again; if none is running, delete this file."
         ) from None
     except OSError as error:
         raise _unwritable(store, error) from error
@@ -188,6 +202,6 @@ def _locked(store: Path) -> Iterator[None]:
 
 def _unwritable(store: Path, error: OSError) -> DataError:
     return DataError(
-        f"{store / LEDGER_FILE}: the look cannot be recorded ({error.strerror}), so it is not given. "
+        f"{store / LOG_FILE}: the unblinding cannot be recorded ({error.strerror}), so the hold-out set stays locked. "
         "Make the store's folder writable."
     )

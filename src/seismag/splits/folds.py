@@ -1,37 +1,35 @@
-"""Which fold tests which window, by each method. Groups of windows go whole into one fold; naive has none."""
+"""Test fold of each window by each method; a group of windows is tested as a whole, except by naive."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from seismag.archive.stations import read_stations
+from seismag.arrays import FloatArray, IntArray
 from seismag.config import SplitConfig
 from seismag.domain import Station, UsageError
-from seismag.splits.exclusions import EVENT, utc_days
+from seismag.splits.exclusions import EVENT_PREFIX, utc_days
 from seismag.windows.criteria import EARTH
 
-Folds = NDArray[np.int64]
 
-
-def folds_of_windows(samples: pd.DataFrame, spec: SplitConfig) -> Folds:
-    """Say in which fold each window is tested.
+def folds_of_windows(samples: pd.DataFrame, spec: SplitConfig) -> IntArray:
+    """Return the fold in which each window is tested.
 
     Args:
-        samples: sample_id, station, start_utc, split_group, magnitude_class; sealed windows are not among them.
+        samples: sample_id, station, start_utc, split_group, magnitude_class; without locked windows.
         spec: method, number of folds, seed.
 
     Returns:
         (n,) fold of each window, from 1; every fold from 1 to the largest occurs.
 
     Raises:
-        UsageError: there is not enough of what the method deals into folds.
+        UsageError: fewer groups, stations, regions or days than folds.
     """
     if spec.method == "loeo":
-        fold_of = assign_groups(group_table(samples), spec)
+        fold_of = _assign_groups(group_table(samples), spec)
         return samples["split_group"].map(fold_of).to_numpy(dtype=np.int64)
     if spec.method == "blocked":
         return _blocks_of_time(samples, spec)
@@ -49,15 +47,17 @@ def folds_of_windows(samples: pd.DataFrame, spec: SplitConfig) -> Folds:
 
 
 def group_table(samples: pd.DataFrame) -> pd.DataFrame:
-    """One row a group: size, its class for balance, and its cluster ("" for a Normal block)."""
+    """Return one row a group: n (windows), label (its commonest class) and cluster ("" for a Normal block)."""
     table = samples.groupby("split_group", sort=True).agg(
         n=("sample_id", "size"), label=("magnitude_class", lambda c: c.value_counts().index[0])
     )
-    return table.assign(cluster=table.index.str.removeprefix(EVENT).where(table.index.str.startswith(EVENT), ""))
+    return table.assign(
+        cluster=table.index.str.removeprefix(EVENT_PREFIX).where(table.index.str.startswith(EVENT_PREFIX), "")
+    )
 
 
-def assign_groups(groups: pd.DataFrame, spec: SplitConfig) -> dict[str, int]:
-    """Deal groups into folds, class by class, largest first into the emptiest fold (ties: drawn)."""
+def _assign_groups(groups: pd.DataFrame, spec: SplitConfig) -> dict[str, int]:
+    """Assign groups to folds, class by class, the largest first to the emptiest fold (ties: at random)."""
     n_events = int((groups["cluster"] != "").sum())
     if n_events < spec.n_folds:
         raise UsageError(
@@ -66,7 +66,7 @@ def assign_groups(groups: pd.DataFrame, spec: SplitConfig) -> dict[str, int]:
         )
     rng = np.random.default_rng(spec.seed)
     order = rng.permutation(spec.n_folds)
-    clusters = np.zeros(spec.n_folds, dtype=int)  # of all classes: a fold without any comes first
+    clusters = np.zeros(spec.n_folds, dtype=int)  # of all classes; a fold without any comes first
     fold_of: dict[str, int] = {}
     for _, rows in groups.groupby("label", sort=True):
         load = np.zeros(spec.n_folds, dtype=int)
@@ -81,7 +81,7 @@ def assign_groups(groups: pd.DataFrame, spec: SplitConfig) -> dict[str, int]:
 
 
 def regions_of_stations(codes: set[str], spec: SplitConfig) -> dict[str, str]:
-    """Group stations by area: no two of a region are further apart than ``split.region_km``.
+    """Name the region of each station; no two stations of a region are further apart than ``split.region_km``.
 
     Agglomerative clustering with complete linkage on geodesic distances (WGS84); a region is named by its stations,
     ``GTO+TND``.
@@ -110,18 +110,18 @@ def regions_of_stations(codes: set[str], spec: SplitConfig) -> dict[str, str]:
     return {code: "+".join(codes) for codes in members.values() for code in codes}
 
 
-def _distances_km(stations: list[Station]) -> NDArray[np.float64]:
+def _distances_km(stations: list[Station]) -> FloatArray:
     """(n, n) geodesic distances."""
     latitude = np.array([station.latitude_deg for station in stations])
     longitude = np.array([station.longitude_deg for station in stations])
     first, second = np.meshgrid(np.arange(len(stations)), np.arange(len(stations)), indexing="ij")
     _, _, distance_m = EARTH.inv(longitude[first], latitude[first], longitude[second], latitude[second])
-    km: NDArray[np.float64] = np.asarray(distance_m) / 1000
+    km: FloatArray = np.asarray(distance_m) / 1000
     return (km + km.T) / 2  # symmetric to the last bit
 
 
 def _assign_units(sizes: pd.Series, spec: SplitConfig) -> dict[str, int]:
-    """Deal stations or regions into folds: each its own where there are enough folds, else the largest first."""
+    """Assign stations or regions to folds: each its own where there are enough folds, else the largest first."""
     rng = np.random.default_rng(spec.seed)
     names = sizes.sort_index().index
     if len(names) <= spec.n_folds:
@@ -136,8 +136,8 @@ def _assign_units(sizes: pd.Series, spec: SplitConfig) -> dict[str, int]:
     return fold_of
 
 
-def _blocks_of_time(samples: pd.DataFrame, spec: SplitConfig) -> Folds:
-    """Cut time at midnights (UTC) into blocks of about as many windows."""
+def _blocks_of_time(samples: pd.DataFrame, spec: SplitConfig) -> IntArray:
+    """Cut time at midnights (UTC) into blocks of about as many windows each."""
     days, day_index, counts = np.unique(utc_days(samples), return_inverse=True, return_counts=True)
     before = np.cumsum(counts) - counts
     block = before * spec.n_folds // len(samples)
@@ -146,12 +146,12 @@ def _blocks_of_time(samples: pd.DataFrame, spec: SplitConfig) -> Folds:
             f"split.method blocked: {len(samples)} windows on {len(days)} UTC days cannot fill {spec.n_folds} blocks "
             "of time. Lower split.n_folds or prepare a longer archive."
         )
-    folds: Folds = block[day_index].astype(np.int64) + 1
+    folds: IntArray = block[day_index].astype(np.int64) + 1
     return folds
 
 
-def _random_windows(samples: pd.DataFrame, spec: SplitConfig) -> Folds:
-    """Windows at random, in the order of their names so that the order of rows does not matter."""
+def _random_windows(samples: pd.DataFrame, spec: SplitConfig) -> IntArray:
+    """Assign windows at random, in the order of their names so that the order of rows does not matter."""
     if len(samples) < spec.n_folds:
         raise UsageError(f"{len(samples)} windows cannot fill {spec.n_folds} folds. Lower split.n_folds or add data.")
     order = np.argsort(samples["sample_id"].astype(str).to_numpy(), kind="stable")

@@ -1,40 +1,39 @@
-"""The days that a study has sealed, as its models know them: no command but ``evaluate --sealed`` predicts on them."""
+"""The days of the locked hold-out set of a study; every model of the study records them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-REMEDY = "'seismag evaluate --sealed' looks at them and keeps a ledger"
+from seismag.arrays import BoolArray
+
+REMEDY = "'seismag evaluate' can unblind it, and records each unblinding in the access log"
 
 
 def locked_days(samples: pd.DataFrame, split: pd.DataFrame) -> list[str] | None:
-    """First and last sealed day (UTC, ISO) of a split; None where it seals none.
+    """Return the first and last locked day (UTC, ISO) of a split; None where there is no locked hold-out set.
 
     Args:
         samples: sample_id, start_utc. split: sample_id, role.
     """
-    sealed = samples["sample_id"].isin(split.loc[split["role"] == "sealed", "sample_id"])
-    if not sealed.any():
+    locked = samples["sample_id"].isin(split.loc[split["role"] == "sealed", "sample_id"])
+    if not locked.any():
         return None
-    starts = samples.loc[sealed, "start_utc"]
+    starts = samples.loc[locked, "start_utc"]
     return [f"{starts.min():%Y-%m-%d}", f"{starts.max():%Y-%m-%d}"]
 
 
-def on_locked_days(card: Mapping[str, Any], samples: pd.DataFrame) -> NDArray[np.bool_]:
-    """(n,) windows of any store that start on a day which the model's study has sealed.
+def on_locked_days(days: Sequence[str] | None, samples: pd.DataFrame) -> BoolArray:
+    """Return (n,) whether each window starts on a locked day.
 
-    The days count, not the store: the same recordings prepared anew are the same windows.
+    The days count, not the store: the same recordings prepared again are the same windows.
 
     Args:
-        card: of the model; one without ``sealed_days_utc`` has sealed none.
+        days: first and last locked day (``sealed_days_utc`` of a model card); None: no day is locked.
         samples: start_utc.
     """
-    days = card.get("sealed_days_utc")
     if days is None:
         return np.zeros(len(samples), dtype=bool)
     day = samples["start_utc"].to_numpy().astype("datetime64[D]")

@@ -1,8 +1,7 @@
-"""Splits as files: drawn once, certified, stored, and believed only after their proof was found again."""
+"""Splits as files: made once, stored with their report, and verified whenever they are read."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,49 +10,55 @@ import pandas as pd
 
 from seismag.config import SplitConfig
 from seismag.domain import DataError, UsageError
-from seismag.files import write_json_atomic
+from seismag.files import file_sha256, write_json_atomic
 from seismag.splits.assign import assign_split
-from seismag.splits.report import ROLES, report_split
+from seismag.splits.report import SUBSETS, SplitReport, report_split
+
+_NOT_COMPARED = ("made_for", "table_sha256", "warning")  # keys of a stored report
 
 
 def load_or_assign_split(
     samples: pd.DataFrame, spec: SplitConfig, reach_h: float, dataset_id: str, directory: Path
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read ``directory/NAME.parquet``, or draw, certify and store it when it does not exist yet.
+) -> tuple[pd.DataFrame, SplitReport]:
+    """Read ``directory/NAME.parquet`` and verify it; where there is none, make the split and store it.
+
+    Returns:
+        The split as in ``assign_split``, and its report.
 
     Raises:
-        UsageError: a stored split belongs to another data set or was drawn by other rules, or a fold is of no use.
-        DataError: a stored split fails its proof, or the files are damaged.
+        UsageError: a stored split belongs to another data set or was made by other rules, or a fold is of no use.
+        DataError: windows overlap between the sets of a stored split, or its files are damaged.
     """
-    table_path, certificate_path = directory / f"{spec.name}.parquet", directory / f"{spec.name}.json"
-    rules = {
+    table_path, report_path = directory / f"{spec.name}.parquet", directory / f"{spec.name}.json"
+    made_for = {
         "split": spec.model_dump(mode="json", exclude={"fold", "name"}),
         "reach_h": reach_h,
         "dataset_id": dataset_id,
     }
-    if table_path.exists() and certificate_path.exists():
-        return _read_split(table_path, certificate_path, samples, spec, rules)
+    if table_path.exists() and report_path.exists():
+        return _read_split(table_path, report_path, samples, spec, made_for)
     split = assign_split(samples, spec, reach_h)
-    certificate = {**report_split(samples, split, spec, reach_h), "made_for": rules}
-    if any((certificate["proof"] or {}).values()):
-        raise DataError(f"split {spec.name}: the purge left overlaps: {certificate['proof']}. Please report this.")
+    report = report_split(samples, split, spec, reach_h)
+    if report.has_overlaps:
+        raise DataError(f"split {spec.name}: overlaps are left: {report.proof}. Please report this.")
     require_usable_folds(samples, split, spec)
     directory.mkdir(parents=True, exist_ok=True)
-    split.to_parquet(table_path.with_suffix(".partial"), index=False)
-    certificate["table_sha256"] = _sha256(table_path.with_suffix(".partial"))
-    table_path.with_suffix(".partial").replace(table_path)
-    write_json_atomic(certificate_path, certificate)
-    return split, certificate
+    partial = table_path.with_suffix(".partial")
+    split.to_parquet(partial, index=False)
+    document = {**report.to_json(), "made_for": made_for, "table_sha256": file_sha256(partial)}
+    partial.replace(table_path)
+    write_json_atomic(report_path, document)
+    return split, report
 
 
 def require_usable_folds(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig) -> None:
-    """Refuse a split in which a fold has an empty role, or trains on events alone or on Normal windows alone.
+    """Refuse a split of which a fold has an empty set, or trains on events alone or on Normal windows alone.
 
     Raises:
-        UsageError: names the fold, what it lacks and the way out.
+        UsageError: names the fold, what it lacks and the remedy.
     """
     normal = samples.set_index("sample_id")["magnitude_class"] == "Normal"
-    ways = "Lower split.n_folds, use more data" + {
+    remedy = "Lower split.n_folds, use more data" + {
         "blocked": f", or lower split.embargo_d (now {spec.embargo_d:g} d)",
         "loso": ", or set split.method=loeo: these stations see the same earthquakes",
         "region": ", or lower split.region_km: these regions see the same earthquakes",
@@ -61,50 +66,50 @@ def require_usable_folds(samples: pd.DataFrame, split: pd.DataFrame, spec: Split
     for fold, rows in split.groupby("fold", sort=True):
         counts = rows["role"].value_counts()
         where = f"split {spec.name} ({spec.method}), fold {fold}: "
-        lost = f"{int(counts.get('purged', 0))} of {rows['sample_id'].nunique()} windows purged"
+        excluded = f"{int(counts.get('purged', 0))} of {rows['sample_id'].nunique()} windows excluded"
         for role in ("test", "train", "val"):
             if not counts.get(role, 0):
-                raise UsageError(f"{where}no window is left with the role {role} ({lost}). {ways}.")
-        kinds = normal.loc[rows.loc[rows["role"] == "train", "sample_id"]]
-        if kinds.nunique() < 2:
-            only = "Normal windows" if kinds.all() else "windows before earthquakes"
-            raise UsageError(f"{where}training holds only {only} ({len(kinds)}; {lost}). {ways}.")
+                raise UsageError(f"{where}no window is left with role {role} ({excluded}). {remedy}.")
+        is_normal = normal.loc[rows.loc[rows["role"] == "train", "sample_id"]]
+        if is_normal.nunique() < 2:
+            only = "Normal windows" if is_normal.all() else "windows before earthquakes"
+            raise UsageError(f"{where}training contains only {only} ({len(is_normal)}; {excluded}). {remedy}.")
 
 
 def _read_split(
-    table_path: Path, certificate_path: Path, samples: pd.DataFrame, spec: SplitConfig, rules: dict[str, Any]
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    way_out = f"Delete it to draw a new one, or choose another name with --set split.name=NAME. ({certificate_path})"
+    table_path: Path, report_path: Path, samples: pd.DataFrame, spec: SplitConfig, made_for: dict[str, Any]
+) -> tuple[pd.DataFrame, SplitReport]:
+    remedy = f"Delete it to make a new one, or choose another name with --set split.name=NAME. ({report_path})"
     try:
-        certificate = json.loads(certificate_path.read_text(encoding="utf-8"))
+        document = json.loads(report_path.read_text(encoding="utf-8"))
         split = pd.read_parquet(table_path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{table_path}: the stored split is damaged ({error}). {way_out}") from error
-    made = certificate.get("made_for") if isinstance(certificate, dict) else None
-    if not isinstance(made, dict):
-        raise DataError(f"{table_path}: its certificate is damaged (made_for is missing). {way_out}")
-    if made != rules:
-        different = sorted(k for k in rules if made.get(k) != rules[k])
+        raise DataError(f"{table_path}: the stored split is damaged ({error}). {remedy}") from error
+    stated = document.get("made_for") if isinstance(document, dict) else None
+    if not isinstance(stated, dict):
+        raise DataError(f"{table_path}: its split report is damaged (made_for is missing). {remedy}")
+    if stated != made_for:
+        different = sorted(key for key in made_for if stated.get(key) != made_for[key])
         raise UsageError(
-            f"{table_path}: drawn for another data set or by other rules ({', '.join(different)}). {way_out}"
+            f"{table_path}: made for another data set or by other rules ({', '.join(different)}). {remedy}"
         )
-    if certificate.get("table_sha256") != _sha256(table_path):
-        raise DataError(f"{table_path}: differs from its certificate. {way_out}")
+    if document.get("table_sha256") != file_sha256(table_path):
+        raise DataError(f"{table_path}: differs from its split report. {remedy}")
     if not _is_complete(samples, split, spec):
-        raise DataError(f"{table_path}: does not give each sample its group and one role in each fold. {way_out}")
-    found = report_split(samples, split, spec, rules["reach_h"])
-    if any((found["proof"] or {}).values()):
-        raise DataError(f"{table_path}: windows overlap between roles, so it proves nothing. {way_out}")
-    stated = {key: certificate[key] for key in certificate if key not in ("made_for", "table_sha256")}
-    if stated != json.loads(json.dumps(found)):
-        raise DataError(f"{certificate_path}: the certificate does not describe its table. {way_out}")
-    return split, certificate
+        raise DataError(f"{table_path}: does not give each sample its group and one role in each fold. {remedy}")
+    report = report_split(samples, split, spec, made_for["reach_h"])
+    if report.has_overlaps:
+        raise DataError(f"{table_path}: windows overlap between the sets. {remedy}")
+    found = json.loads(json.dumps(report.to_json()))
+    if any(document.get(key) != found.get(key) for key in {*document, *found}.difference(_NOT_COMPARED)):
+        raise DataError(f"{report_path}: the split report does not describe its table. {remedy}")
+    return split, report
 
 
 def _is_complete(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig) -> bool:
-    """Whether each sample has one role in each fold, and those that are not sealed off test once.
+    """Tell whether each sample has one role in each fold, and is tested once unless it is locked or excluded for it.
 
-    Naive windows have the role val beside test.
+    Naive test windows are validation windows as well.
     """
     group = samples.set_index("sample_id")["split_group"]
     main = split
@@ -116,7 +121,7 @@ def _is_complete(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig) 
             return False
     folds = set(split["fold"])
     n_folds = len(folds)
-    most = spec.method in ("loso", "region")  # at most n_folds: there may be fewer stations
+    by_station = spec.method in ("loso", "region")  # there may be fewer stations than folds
     tests = main.loc[main["role"] == "test", "sample_id"].value_counts().reindex(group.index, fill_value=0)
     once = tests == 1
     if spec.sealed_fraction:
@@ -124,14 +129,10 @@ def _is_complete(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig) 
         once |= (tests == 0) & in_every_fold.reindex(group.index, fill_value=False)
     return bool(
         folds == set(range(1, n_folds + 1))
-        and (2 <= n_folds <= spec.n_folds if most else n_folds == spec.n_folds)
+        and (2 <= n_folds <= spec.n_folds if by_station else n_folds == spec.n_folds)
         and len(main) == n_folds * len(samples)
         and not main.duplicated(["sample_id", "fold"]).any()
-        and split["role"].isin(ROLES).all()
+        and split["role"].isin(SUBSETS).all()
         and (split["sample_id"].map(group) == split["split_group"]).all()
         and once.all()
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,16 +1,17 @@
-"""Random changes of training windows that keep labels and physics right (section ``augment``).
+"""Augmentation: random changes of training windows that keep their labels right (section ``augment``).
 
-One order, for each window:
+In this order:
 
-1. on power and cross-spectra, before anything is averaged or scaled: rotation of the horizontal field (with the
-   azimuth label), noise, shift in time, gain;
+1. on power and cross-spectra, before averaging and scaling: rotation of the horizontal components (with the azimuth
+   label), noise, shift in time, gain;
 2. coherency and scaling (``channels``);
-3. on the scaled channels: masks of columns, of rows, of a grid. A masked cell is 0, as where data are missing;
-4. on a batch: MixUp or CutMix. Labels are then shares of classes, (B, 4) and (B, 9).
+3. on the scaled channels: masks of time frames, of frequency bins, of a grid; a masked bin is 0, as where data are
+   missing;
+4. on a batch: MixUp or CutMix. Labels are then soft: fractions of classes, (B, 4) and (B, 9).
 
-There are no flips, no image rotations and no colours: time, frequency and power are not interchangeable.
-Every draw comes from the generator handed in; ``window_generator`` and ``batch_generator`` depend on seed, epoch and
-window alone, so that a resumed training, or one with other worker processes, meets the same windows.
+There are no flips, image rotations or colours: time, frequency and power are not interchangeable. The generators
+depend on seed, epoch and window alone, so that a resumed training, or one with other worker processes, gets the same
+windows.
 """
 
 from __future__ import annotations
@@ -20,48 +21,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.arrays import Float32Array, IntArray
+from seismag.arrays import BoolArray, Float32Array, IntArray
 from seismag.config import AugmentConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.spectrogram.compute import PAIRS
 from seismag.training.channels import power_of_decibel
 
-Complexes = NDArray[np.complex64]
-Mask = NDArray[np.bool_]
+_ComplexArray = NDArray[np.complex64]
 
-SECTOR_DEG = 45.0
+_SECTOR_DEG = 45.0
 N_SECTORS = len(AZIMUTH_CLASSES) - 1
 _POWER_FLOOR = np.float32(1e-10)  # nT^2/Hz, as seismag.spectrogram.compute.to_decibel
-_STORED_RESOLUTION = np.float32(1e-3)  # of float16 dB and phasors: a difference of powers is known no better
-_OF_WINDOW, _OF_BATCH = 1, 2  # SeedSequence takes [s, e] and [s, e, 0] for the same: no stream ends in this place
+_STORED_RESOLUTION = np.float32(1e-3)  # relative, of float16 dB and phasors: that of a difference of powers
+_OF_WINDOW, _OF_BATCH = 1, 2  # not 0: SeedSequence takes [s, e] and [s, e, 0] for the same
 
 
 def window_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Generator of what happens to one window (its place in the store) in one epoch (from 0)."""
+    """Return the generator of the changes to one window (index in the store) in one epoch (from 0)."""
     return np.random.default_rng([seed, epoch, _OF_WINDOW, index])
 
 
 def batch_generator(seed: int, epoch: int, first_index: int) -> np.random.Generator:
-    """Generator of the mixing of the batch that begins with this window."""
+    """Return the generator of the mixing of the batch that begins with this window."""
     return np.random.default_rng([seed, epoch, _OF_BATCH, first_index])
 
 
 def augment_spectra(
     power_db: NDArray[Any], phasors: NDArray[Any] | None, spec: AugmentConfig, rng: np.random.Generator
 ) -> tuple[Float32Array, Float32Array | None, int]:
-    """Rotate, disturb, shift and amplify one window.
+    """Rotate one window, add noise, shift it in time and change its gain.
 
     Args:
         power_db: (3, F, T) dB re 1 nT^2/Hz; NaN masked.
         phasors: (3 pairs, 2 parts, F, T) of XY, ZX, ZY, or None.
-        spec: what may happen.
+        spec: section ``augment``.
         rng: of this window and epoch.
 
     Returns:
-        Power in dB and phasors of the changed window, and the sectors by which its azimuth label turns.
+        Power in dB and phasors of the changed window, and the sectors by which its azimuth label moves.
     """
     sectors = int(rng.integers(N_SECTORS)) if spec.rotate else 0
-    columns = int(rng.integers(-spec.shift_columns, spec.shift_columns + 1))
+    frames = int(rng.integers(-spec.shift_columns, spec.shift_columns + 1))
     noisy = spec.noise_probability > 0 and rng.random() < spec.noise_probability
     power_db = np.asarray(power_db, dtype=np.float32)
     phasors = None if phasors is None else np.asarray(phasors, dtype=np.float32)
@@ -71,26 +71,26 @@ def augment_spectra(
             if cross is None:
                 raise ValueError("rotation needs cross-spectra")
             horizontal = np.sqrt(power[0] * power[1])
-            power, cross = rotate_field(power, cross, SECTOR_DEG * sectors)
-            if sectors % 2:  # even ones swap X and Y, whose powers are known as they are
+            power, cross = rotate_field(power, cross, _SECTOR_DEG * sectors)
+            if sectors % 2:  # even ones swap X and Y, whose powers stay exact
                 power[:2] = np.maximum(power[:2], _STORED_RESOLUTION * horizontal)
         if noisy:
             snr_db = rng.uniform(spec.noise_snr_low_db, spec.noise_snr_high_db)
             power, cross = add_noise(power, cross, snr_db, rng)
         power_db, phasors = _decibel_and_phasors(power, cross)
-    if columns:
-        power_db = shift_in_time(power_db, columns)
-        phasors = None if phasors is None else shift_in_time(phasors, columns)
+    if frames:
+        power_db = shift_in_time(power_db, frames)
+        phasors = None if phasors is None else shift_in_time(phasors, frames)
     if spec.gain_db:
         power_db = power_db + np.float32(rng.uniform(-spec.gain_db, spec.gain_db))
     return power_db, phasors, sectors
 
 
-def rotate_field(power: Float32Array, cross: Complexes, angle_deg: float) -> tuple[Float32Array, Complexes]:
-    """Turn the horizontal field, and with it its source, clockwise seen from above (from X over Y).
+def rotate_field(power: Float32Array, cross: _ComplexArray, angle_deg: float) -> tuple[Float32Array, _ComplexArray]:
+    """Rotate the horizontal components, and with them the source, clockwise seen from above (from X over Y).
 
-    X' = c X - s Y, Y' = s X + c Y, with c and s cosine and sine of the angle; a source at azimuth a then lies at
-    a + angle. With S_ab = <conj(a) b> this gives, exactly and for averaged spectra as for single ones,
+    X' = c X - s Y, Y' = s X + c Y, with c and s cosine and sine of the angle; a source at azimuth a moves to
+    a + angle. With S_ab = <conj(a) b> this gives, exactly, also for averaged spectra,
 
         Pxx' = c^2 Pxx + s^2 Pyy - 2 c s Re Sxy
         Pyy' = s^2 Pxx + c^2 Pyy + 2 c s Re Sxy
@@ -103,42 +103,42 @@ def rotate_field(power: Float32Array, cross: Complexes, angle_deg: float) -> tup
         angle_deg: degrees.
 
     Returns:
-        The same of the turned field. A cell masked in X or in Y is masked in both.
+        Power and cross-spectra after the rotation. A bin masked in X or in Y is masked in both.
     """
     c, s = (np.float32(f(np.deg2rad(angle_deg))) for f in (np.cos, np.sin))
     xx, yy, zz = power
     xy, zx, zy = cross
     both = 2 * c * s * xy.real
-    turned = [c * c * xx + s * s * yy - both, s * s * xx + c * c * yy + both, zz]
+    rotated = [c * c * xx + s * s * yy - both, s * s * xx + c * c * yy + both, zz]
     crossed = [c * c * xy - s * s * np.conj(xy) + c * s * (xx - yy), c * zx - s * zy, s * zx + c * zy]
-    return np.stack(turned), np.stack(crossed)
+    return np.stack(rotated), np.stack(crossed)
 
 
 def rotate_azimuth(y_azimuth: IntArray, sectors: IntArray | int) -> IntArray:
     """Move azimuth classes clockwise by whole sectors; Normal has no azimuth and stays.
 
-    The field turns by multiples of 45 degrees only: whatever the azimuth within its sector, the class then moves by
-    whole sectors, so that the label stays exact without knowing more than the class.
+    Rotation by multiples of 45 degrees moves the class by whole sectors whatever the azimuth within its sector is, so
+    that the label stays exact.
     """
     return np.where(y_azimuth == 0, 0, 1 + (y_azimuth - 1 + sectors) % N_SECTORS)
 
 
 def add_noise(
-    power: Float32Array, cross: Complexes | None, snr_db: float, rng: np.random.Generator
-) -> tuple[Float32Array, Complexes | None]:
-    """Add sensor noise, independent between components, at a signal-to-noise ratio that holds in every row.
+    power: Float32Array, cross: _ComplexArray | None, snr_db: float, rng: np.random.Generator
+) -> tuple[Float32Array, _ComplexArray | None]:
+    """Add sensor noise, independent between components, at one signal-to-noise ratio in every frequency bin.
 
     The spectrum of Gaussian noise is complex Gaussian: its power in one segment is exponential (chi-squared with two
-    degrees of freedom), here with the row's mean power over the ratio as its mean. Signal and noise are uncorrelated,
+    degrees of freedom), with the mean power of the bin over the ratio as its mean. Signal and noise are uncorrelated,
     so their spectral matrices add: P_a' = P_a + |n_a|^2, S_ab' = S_ab + conj(n_a) n_b, averaged over the unknown phase
     between signal and noise. Both matrices are positive, so no coherence exceeds 1. Segments overlap, so that real
-    noise is similar in neighbouring columns; here it is independent from cell to cell.
+    noise is similar in neighbouring time frames; here it is independent between bins.
 
     Args:
         power: (3, F, T) nT^2/Hz; NaN masked.
         cross: (3, F, T) nT^2/Hz of XY, ZX, ZY, or None.
-        snr_db: mean power of the row over that of the noise.
-        rng: draws the noise.
+        snr_db: mean power of a frequency bin over that of the noise.
+        rng: of this window and epoch.
     """
     valid = np.isfinite(power)
     total = np.where(valid, power, np.float32(0)).sum(axis=-1, keepdims=True)
@@ -151,54 +151,53 @@ def add_noise(
     return noisy, cross + np.stack([np.conj(noise[a]) * noise[b] for _, a, b in PAIRS])
 
 
-def shift_in_time(values: Float32Array, columns: int) -> Float32Array:
-    """Move (..., T) to later columns, to earlier ones if negative; what comes in at the edge is masked (NaN)."""
+def shift_in_time(values: Float32Array, frames: int) -> Float32Array:
+    """Shift (..., T) to later time frames, to earlier ones if negative; frames without data are masked (NaN)."""
     result = np.full_like(values, np.nan)
     size = values.shape[-1]
-    kept = max(0, size - abs(columns))
-    if columns >= 0:
+    kept = max(0, size - abs(frames))
+    if frames >= 0:
         result[..., size - kept :] = values[..., :kept]
     else:
         result[..., :kept] = values[..., size - kept :]
     return result
 
 
-def draw_mask(n_rows: int, n_columns: int, spec: AugmentConfig, rng: np.random.Generator) -> Mask:
-    """Draw the cells (F, T) of one window that are masked in all channels alike."""
-    mask = np.zeros((n_rows, n_columns), dtype=bool)
+def sample_mask(n_bins: int, n_frames: int, spec: AugmentConfig, rng: np.random.Generator) -> BoolArray:
+    """Sample the bins (F, T) of one window that are masked in all channels alike."""
+    mask = np.zeros((n_bins, n_frames), dtype=bool)
     for _ in range(spec.time_masks):
-        mask[:, draw_band(n_columns, spec.time_mask_columns, rng)] = True
+        mask[:, sample_band(n_frames, spec.time_mask_columns, rng)] = True
     for _ in range(spec.frequency_masks):
-        mask[draw_band(n_rows, spec.frequency_mask_rows, rng)] = True
+        mask[sample_band(n_bins, spec.frequency_mask_rows, rng)] = True
     if spec.gridmask_probability > 0 and rng.random() < spec.gridmask_probability:
-        cells = int(rng.integers(spec.gridmask_min_cells, spec.gridmask_max_cells + 1))
-        mask |= grid_mask(n_rows, n_columns, cells, spec.gridmask_ratio, rng)
+        period = int(rng.integers(spec.gridmask_min_cells, spec.gridmask_max_cells + 1))
+        mask |= grid_mask(n_bins, n_frames, period, spec.gridmask_ratio, rng)
     return mask
 
 
-def draw_band(size: int, widest: int, rng: np.random.Generator) -> slice:
-    """Draw a band of neighbouring columns or rows, 0 to ``widest`` wide.
+def sample_band(size: int, widest: int, rng: np.random.Generator) -> slice:
+    """Sample a band of neighbouring time frames or frequency bins, 0 to ``widest`` wide.
 
-    Source: SpecAugment, Park et al. (2019), arXiv:1904.08779, section 2 (masks; their time warp would move
-    frequencies against each other and is left out).
+    Source: SpecAugment, Park et al. (2019), arXiv:1904.08779, section 2, without the time warp.
     """
     width = int(rng.integers(0, min(widest, size) + 1))
     first = int(rng.integers(0, size - width + 1))
     return slice(first, first + width)
 
 
-def grid_mask(n_rows: int, n_columns: int, cells: int, ratio: float, rng: np.random.Generator) -> Mask:
-    """Mask a regular grid of squares that covers a given share of the cells.
+def grid_mask(n_bins: int, n_frames: int, period: int, ratio: float, rng: np.random.Generator) -> BoolArray:
+    """Mask a regular grid of squares that covers a given fraction of the spectrogram.
 
-    The paper's ratio is that of the side, and what it keeps depends on where the grid is cut. Here ``ratio`` is the
-    masked share of the area: the side of a square is sqrt(ratio) of the period, and a whole number of periods fits
-    both axes, so that no cut square changes the share; what is left is rounding to whole cells.
+    In the paper the ratio is that of the sides, and the masked area depends on where the edges cut the grid. Here
+    ``ratio`` is the masked fraction of the area: the side of a square is sqrt(ratio) of the period, and a whole number
+    of periods fits both axes, up to rounding to whole bins.
 
     Args:
-        n_rows, n_columns: size of the spectrogram.
-        cells: wanted period, in rows and columns alike.
-        ratio: masked share, 0 to 1.
-        rng: draws where the grid begins.
+        n_bins, n_frames: size of the spectrogram.
+        period: wanted, in frequency bins and time frames alike.
+        ratio: masked fraction, 0 to 1.
+        rng: for the start of the grid.
 
     Returns:
         (F, T), True where masked.
@@ -206,20 +205,20 @@ def grid_mask(n_rows: int, n_columns: int, cells: int, ratio: float, rng: np.ran
     Source: GridMask, Chen et al. (2020), arXiv:2001.04086.
     """
 
-    def stripes(size: int) -> Mask:
-        periods = max(1, round(size / cells))
+    def stripes(size: int) -> BoolArray:
+        periods = max(1, round(size / period))
         phase = ((np.arange(size) + rng.uniform(0, size)) * periods / size) % 1.0
         return phase < np.sqrt(ratio)  # (size,)
 
-    return stripes(n_rows)[:, None] & stripes(n_columns)[None, :]
+    return stripes(n_bins)[:, None] & stripes(n_frames)[None, :]
 
 
 def mix_batch(
     x: Float32Array, labels: tuple[IntArray, IntArray], spec: AugmentConfig, rng: np.random.Generator
 ) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Mix each window of a batch with another one by MixUp or CutMix; both tasks are mixed in the same shares.
+    """Mix each window of a batch with another one by MixUp or CutMix, and the labels of both tasks alike.
 
-    Where both are on, each batch takes one of them, either with probability 1/2.
+    Where both are on, each batch uses one of them, either with probability 1/2.
 
     Args:
         x: (B, C, F, T) scaled channels.
@@ -228,56 +227,56 @@ def mix_batch(
         rng: of this batch and epoch.
 
     Returns:
-        Mixed channels, and the shares of the classes: magnitude (B, 4) and azimuth (B, 9), each row with sum 1.
+        Mixed channels, and soft labels of magnitude (B, 4) and azimuth (B, 9), each row with sum 1.
     """
     magnitude, azimuth = one_hot(labels[0], len(MAGNITUDE_CLASSES)), one_hot(labels[1], len(AZIMUTH_CLASSES))
     if rng.random() >= spec.mix_probability:
         return x, magnitude, azimuth
     partner = rng.permutation(len(x))
     alphas = (spec.mixup_alpha, spec.cutmix_alpha)
-    takes_mixup = alphas[1] == 0 or (alphas[0] > 0 and rng.random() < 0.5)
-    alpha = alphas[0] if takes_mixup else alphas[1]
-    share = float(rng.beta(alpha, alpha))
-    if takes_mixup:
-        mixed = blend(x, x[partner], share)
+    use_mixup = alphas[1] == 0 or (alphas[0] > 0 and rng.random() < 0.5)
+    alpha = alphas[0] if use_mixup else alphas[1]
+    fraction = float(rng.beta(alpha, alpha))
+    if use_mixup:
+        mixed = blend(x, x[partner], fraction)
     else:
-        mixed, share = cut_and_paste(x, x[partner], share, rng)
-    return mixed, blend(magnitude, magnitude[partner], share), blend(azimuth, azimuth[partner], share)
+        mixed, fraction = cut_and_paste(x, x[partner], fraction, rng)
+    return mixed, blend(magnitude, magnitude[partner], fraction), blend(azimuth, azimuth[partner], fraction)
 
 
 def one_hot(y: IntArray, n_classes: int) -> Float32Array:
-    """Write class indices (B,) as shares (B, k)."""
+    """Turn class indices (B,) into soft labels (B, k)."""
     result = np.zeros((len(y), n_classes), dtype=np.float32)
     result[np.arange(len(y)), y] = 1.0
     return result
 
 
-def blend(values: Float32Array, others: Float32Array, share: float) -> Float32Array:
-    """MixUp: share * values + (1 - share) * others.
+def blend(values: Float32Array, others: Float32Array, fraction: float) -> Float32Array:
+    """MixUp: fraction * values + (1 - fraction) * others, on scaled dB.
 
-    Source: Zhang et al. (2018), arXiv:1710.09412. On scaled dB: what is mixed is the view, not the field.
+    Source: Zhang et al. (2018), arXiv:1710.09412.
     """
-    return np.float32(share) * values + np.float32(1.0 - share) * others
+    return np.float32(fraction) * values + np.float32(1.0 - fraction) * others
 
 
 def cut_and_paste(
-    x: Float32Array, others: Float32Array, share: float, rng: np.random.Generator
+    x: Float32Array, others: Float32Array, fraction: float, rng: np.random.Generator
 ) -> tuple[Float32Array, float]:
-    """CutMix: replace a box of (B, C, F, T) by the same rows and columns of other windows.
+    """CutMix: replace a box of (B, C, F, T) by the same box of other windows.
 
     Args:
         x, others: windows and their partners.
-        share: what should remain of ``x``; the box has sides sqrt(1 - share) of the axes and is cut at the edges.
-        rng: draws its centre.
+        fraction: to remain of ``x``; the box has sides sqrt(1 - fraction) of the axes and is cut at the edges.
+        rng: for its centre.
 
     Returns:
-        The windows, and the share of the cells that did remain, which is the weight of their own labels.
+        The windows, and the fraction that did remain, which is the weight of their own labels.
 
-    Source: Yun et al. (2019), arXiv:1905.04899, section 3 and its released code (share recomputed from the cut box).
+    Source: Yun et al. (2019), arXiv:1905.04899, section 3 and its released code (weight from the cut box).
     """
     box = []
     for size in x.shape[-2:]:
-        half = size * np.sqrt(1.0 - share) / 2
+        half = size * np.sqrt(1.0 - fraction) / 2
         centre = rng.uniform(0, size)
         box.append(slice(max(0, round(centre - half)), min(size, round(centre + half))))
     mixed = x.copy()
@@ -286,8 +285,8 @@ def cut_and_paste(
     return mixed, 1.0 - pasted / (x.shape[-2] * x.shape[-1])
 
 
-def _cross_of(power_db: Float32Array, phasors: Float32Array | None) -> Complexes | None:
-    """Cross-spectra (3, F, T) in nT^2/Hz: phasor * sqrt(P_a P_b)."""
+def _cross_of(power_db: Float32Array, phasors: Float32Array | None) -> _ComplexArray | None:
+    """Return the cross-spectra (3, F, T) in nT^2/Hz: phasor * sqrt(P_a P_b)."""
     if phasors is None:
         return None
     amplitude = power_of_decibel(power_db / 2)
@@ -295,8 +294,8 @@ def _cross_of(power_db: Float32Array, phasors: Float32Array | None) -> Complexes
     return np.stack([unit[pair] * (amplitude[a] * amplitude[b]) for pair, (_, a, b) in enumerate(PAIRS)])
 
 
-def _decibel_and_phasors(power: Float32Array, cross: Complexes | None) -> tuple[Float32Array, Float32Array | None]:
-    """Inverse of ``power_of_decibel`` and ``_cross_of``; a phasor longer than 1 (by rounding) is cut to 1."""
+def _decibel_and_phasors(power: Float32Array, cross: _ComplexArray | None) -> tuple[Float32Array, Float32Array | None]:
+    """Invert ``power_of_decibel`` and ``_cross_of``; a phasor longer than 1 (by rounding) is cut to 1."""
     power = np.maximum(power, _POWER_FLOOR)  # NaN stays NaN
     power_db = np.float32(10) * np.log10(power)
     if cross is None:

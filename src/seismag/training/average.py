@@ -1,4 +1,4 @@
-"""Exponential moving average of a model's weights."""
+"""Exponential moving average of the weights of a model."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 class WeightAverage:
     """Average over the steps of a training, of parameters and of running statistics alike.
 
-    After step n the average is d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)): the first steps are forgotten
-    soon, so that a training of few steps is not judged by where it began.
+    After step n the average is d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)), so that the random start
+    weighs little even after few steps.
 
     Args:
         decay: the largest d.
@@ -30,7 +30,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step."""
         state = model.state_dict()
         if not self.steps:
             self.values = {name: tensor.clone() for name, tensor in state.items()}
@@ -45,7 +45,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
-        """Put the average into the model for as long as the block lasts; before the first step nothing changes."""
+        """Put the average into the model while the block lasts; before the first step nothing changes."""
         if not self.values:
             yield
             return
@@ -56,11 +56,11 @@ class WeightAverage:
         finally:
             model.load_state_dict(own)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Form that a checkpoint holds."""
+    def to_plain(self) -> dict[str, object]:
+        """Return the content for a checkpoint."""
         return {"steps": self.steps, "values": self.values}
 
     def restore(self, plain: dict[str, Any]) -> None:
-        """Inverse of ``to_plain``."""
+        """Restore the content of ``to_plain``."""
         self.steps = int(plain["steps"])
         self.values = {name: tensor.clone() for name, tensor in plain["values"].items()}

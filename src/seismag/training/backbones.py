@@ -1,4 +1,4 @@
-"""Backbones by their timm name, and where their pretrained weights come from."""
+"""Backbones by their timm name: creation, pretrained weights, and the order of their layers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ import huggingface_hub
 import timm
 from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from timm.layers.classifier import NormMlpClassifierHead
+from timm.models import group_parameters
+from timm.models.convnext import ConvNeXt
+from timm.models.efficientnet import EfficientNet
+from timm.models.resnet import ResNet
+from timm.models.vgg import VGG
 from torch import nn
 
 from seismag.domain import SeismagError, UsageError
@@ -24,7 +29,7 @@ _PROBE_TIMEOUT_S = 5.0
 def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
     """Create a timm model without its classifier.
 
-    Its ``forward_features`` gives the last feature map (B, num_features, F', T') and its ``forward_head`` pools that
+    Its ``forward_features`` returns the last feature map (B, num_features, F', T') and its ``forward_head`` pools that
     to (B, ``pooled_width``).
 
     Args:
@@ -33,8 +38,8 @@ def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
         n_channels: channels of the input.
 
     Raises:
-        UsageError: timm knows no such model.
-        SeismagError: the pretrained weights cannot be had.
+        UsageError: timm has no such model.
+        SeismagError: the pretrained weights are not available.
     """
     _check_name(name)
     if pretrained:
@@ -43,17 +48,17 @@ def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
         backbone = timm.create_model(name, pretrained=False, num_classes=0, in_chans=n_channels)
     head = getattr(backbone, "head", None)
     if isinstance(head, NormMlpClassifierHead):
-        head.norm = nn.Identity()  # each of our heads brings a LayerNorm of its own
+        head.norm = nn.Identity()  # each of our heads has a LayerNorm of its own
     return backbone
 
 
 def pooled_width(backbone: Any) -> int:
-    """Number of pooled features; for vgg16 and a few more it is not the depth of the last feature map."""
+    """Return the number of pooled features; for vgg16 and a few more it is not the depth of the last feature map."""
     return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
 
 
 def pretrained_source(name: str) -> dict[str, str | None]:
-    """Name, source (hub id or address) and licence of the weights that timm holds for a model; null: not stated."""
+    """Return name, source (hub id or address) and licence of the weights of timm for a model; None: not stated."""
     weights = timm.get_pretrained_cfg(name)
     if weights is None:
         return {"name": name, "source": None, "license": None}
@@ -62,6 +67,46 @@ def pretrained_source(name: str) -> dict[str, str | None]:
     if isinstance(source, tuple):
         source = "/".join(source)
     return {"name": full_name, "source": source, "license": weights.license}
+
+
+def parameter_depths(backbone: Any) -> dict[str, int]:
+    """Return the depth of each parameter of a timm backbone: 0 for the stem, then one more per stage (vgg: layer)."""
+    depths: dict[str, int] = group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
+    return depths
+
+
+def cut_before_last_stage(backbone: Any, name: str) -> tuple[nn.Module, nn.Module]:
+    """Return the layers before the last stage, and those from it on; together they are ``forward_features``.
+
+    The last stage is the last one of four in ConvNeXt and ResNet, the last group of blocks and the 1 x 1 convolution
+    after it in EfficientNet, the last block of convolutions in VGG.
+
+    Args:
+        backbone: a timm model; its layers are not copied.
+        name: ``model.backbone``, for the message.
+
+    Raises:
+        UsageError: the last stage of this kind of backbone is not known.
+    """
+    if isinstance(backbone, ConvNeXt):
+        stages = list(backbone.stages)
+        return nn.Sequential(backbone.stem, *stages[:-1]), nn.Sequential(stages[-1], backbone.norm_pre)
+    if isinstance(backbone, ResNet):
+        before = ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3")
+        return nn.Sequential(*map(backbone.get_submodule, before)), backbone.get_submodule("layer4")
+    if isinstance(backbone, EfficientNet):
+        *first, last = backbone.blocks
+        stem = nn.Sequential(backbone.conv_stem, backbone.bn1)
+        return nn.Sequential(stem, *first), nn.Sequential(last, backbone.conv_head, backbone.bn2)
+    if isinstance(backbone, VGG):
+        layers = list(backbone.features)
+        pools = [index for index, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+        cut = pools[-2] + 1  # the last pooling ends the last block
+        return nn.Sequential(*layers[:cut]), nn.Sequential(*layers[cut:])
+    raise UsageError(
+        f"train.scope last_stage: the last stage of {name} is not known, only those of ConvNeXt, ResNet, EfficientNet "
+        "and VGG. Set train.scope=heads or train.scope=all."
+    )
 
 
 def _check_name(name: str) -> None:
@@ -87,7 +132,7 @@ def _create_pretrained(name: str, n_channels: int) -> Any:
             raise SeismagError(_missing_weights(name, source["source"], reason))
     try:
         backbone = timm.create_model(name, pretrained=True, num_classes=0, in_chans=n_channels)
-    except Exception as error:  # timm fetches by several clients, each with errors of its own
+    except Exception as error:  # several clients of timm, each with errors of its own
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         raise SeismagError(_missing_weights(name, source["source"], reason)) from error
     log.info("pretrained weights %(name)s from %(source)s, licence %(license)s", source)
@@ -108,7 +153,7 @@ def _in_cache(repository: str) -> bool:
 
 
 def _unreachable(address: str) -> str | None:
-    """Why the hub does not answer; None if it does. Its own client would take half a minute to give up."""
+    """Return why the hub does not answer, None if it does; its own client would take half a minute."""
     try:
         with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_PROBE_TIMEOUT_S):
             return None

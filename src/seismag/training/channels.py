@@ -1,8 +1,8 @@
-"""What the network sees of a window: scaled power and, if asked for, the coherency between the components.
+"""Input channels of the network: scaled power and, as an option, the coherency between the components.
 
-power (3, F, T) in dB            -> scaled to zero mean and unit deviation   -> channels 0 to 2: H, D, Z
-phasors (3 pairs, 2, F, T), power -> averaged over a box of cells: coherency -> channels 3 to 8: XY, ZX, ZY, real and
-                                                                               imaginary part, each in [-1, 1]
+power (3, F, T) in dB             -> scaled to zero mean and unit deviation -> channels 0 to 2: H, D, Z
+phasors (3 pairs, 2, F, T), power -> averaged over a box: coherency         -> channels 3 to 8: XY, ZX, ZY, real and
+                                                                              imaginary part, each in [-1, 1]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seismag.arrays import Float32Array
 from seismag.config import ModelConfig
 from seismag.domain import COMPONENTS, SeismagError
 from seismag.spectrogram.compute import PAIRS
@@ -24,76 +25,73 @@ CHANNELS: dict[str, tuple[str, ...]] = {"power": _POWER, "power_cross": _POWER +
 
 
 def require_cross(store: Any, model: ModelConfig) -> None:
-    """Refuse a store that lacks the cross-spectra that ``model.input`` asks for.
+    """Refuse a store without the cross-spectra that ``model.input`` needs.
 
     Raises:
-        SeismagError: it names the store and the way out.
+        SeismagError: names the store and the remedy.
     """
     if model.input == "power_cross" and store.cross is None:
         if store.attributes["preprocessing"].get("kind") == LEGACY_IMAGE:
             raise SeismagError(
-                f"{store.path}: holds pictures of an earlier system, which have no cross-spectra, and model.input "
+                f"{store.path}: contains pictures of an earlier system, which have no cross-spectra, and model.input "
                 "power_cross needs them. Train with model.input=power, or prepare a store from recordings."
             )
         raise SeismagError(
-            f"{store.path}: holds no cross-spectra, which model.input power_cross needs. Prepare it again with "
+            f"{store.path}: no cross-spectra, which model.input power_cross needs. Prepare it again with "
             "data.cross_spectra=true, or train with model.input=power."
         )
 
 
-def power_of_decibel(power_db: NDArray[Any]) -> NDArray[np.float32]:
+def power_of_decibel(power_db: NDArray[Any]) -> Float32Array:
     """Turn dB re 1 nT^2/Hz into nT^2/Hz, float32; NaN stays NaN."""
     return np.exp(np.multiply(power_db, np.float32(np.log(10.0) / 10.0), dtype=np.float32))
 
 
-def coherency_channels(power_db: NDArray[Any], phasors: NDArray[Any], columns: int, rows: int) -> NDArray[np.float16]:
-    """Average the cross-spectra over boxes of cells and divide by the averaged powers.
+def coherency_channels(power_db: NDArray[Any], phasors: NDArray[Any], frames: int, bins: int) -> NDArray[np.float16]:
+    """Average the cross-spectra over boxes and divide by the averaged powers.
 
-    gamma_ab = sum S_ab / sqrt(sum P_a sum P_b), S_ab = phasor * sqrt(P_a P_b), the sums over the cells of the box
-    that have a value in both components (fewer at the edges). The cross-spectrum of a single segment has coherence 1
-    whatever the field does, so nothing but its phase means anything before it is averaged. By Cauchy and Schwarz
-    the length is at most 1; it is near 1 where both components follow one source, and 1/sqrt(n) for independent noise
-    in n independent cells.
+    gamma_ab = sum S_ab / sqrt(sum P_a sum P_b), S_ab = phasor * sqrt(P_a P_b), summed over the part of the box that
+    has a value in both components (less at the edges). Before averaging, the coherence of a single segment is 1 by
+    definition. The length is at most 1 (Cauchy and Schwarz): near 1 where both components have one source, and
+    1/sqrt(n) for independent noise in n independent bins.
 
     Args:
         power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN masked.
         phasors: (n, 3, 2, F, T) of XY, ZX, ZY, real and imaginary part, length at most 1; NaN masked.
-        columns: width of the box in time, odd.
-        rows: its height in frequency, odd.
+        frames: width of the box in time, odd.
+        bins: its height in frequency, odd.
 
     Returns:
-        (n, 6, F, T) in [-1, 1]; 0 where the cell itself is masked in either component. In float16, the precision of
-        the store, so that kept and freshly computed values are the same.
+        (n, 6, F, T) in [-1, 1]; 0 where the bin itself is masked in either component. In float16, the precision of the
+        store, so that cached and freshly computed values are the same.
 
     Source: Bendat & Piersol (2010), Random Data, 4th ed., doi:10.1002/9781118032428, chapter 9 (smoothed estimates).
     """
     power = power_of_decibel(power_db)
-    n, _, n_rows, n_columns = power.shape
-    result = np.zeros((n, len(PAIRS), 2, n_rows, n_columns), dtype=np.float16)
+    n, _, n_bins, n_frames = power.shape
+    result = np.zeros((n, len(PAIRS), 2, n_bins, n_frames), dtype=np.float16)
     for pair, (_, a, b) in enumerate(PAIRS):
         phasor = phasors[:, pair].astype(np.float32)  # (n, 2, F, T)
         valid = np.isfinite(phasor).all(axis=1) & (power[:, a] > 0) & (power[:, b] > 0)  # NaN is not above 0
         of_a, of_b = (np.where(valid, power[:, component], np.float32(0)) for component in (a, b))
         cross = np.where(valid[:, None], phasor, np.float32(0)) * np.sqrt(of_a * of_b)[:, None]
-        norm = np.sqrt(_box_sum(of_a, columns, rows) * _box_sum(of_b, columns, rows))
-        norm[~valid] = np.inf  # the cell is masked: 0
-        coherency = _box_sum(cross, columns, rows) / norm[:, None]
+        norm = np.sqrt(_box_sum(of_a, frames, bins) * _box_sum(of_b, frames, bins))
+        norm[~valid] = np.inf  # masked: 0
+        coherency = _box_sum(cross, frames, bins) / norm[:, None]
         result[:, pair] = np.clip(coherency, -1.0, 1.0)  # beyond by rounding alone
-    return result.reshape(n, 2 * len(PAIRS), n_rows, n_columns)
+    return result.reshape(n, 2 * len(PAIRS), n_bins, n_frames)
 
 
-def input_channels(
-    power_db: NDArray[Any], coherency: NDArray[np.float16] | None, scaling: Scaling
-) -> NDArray[np.float32]:
-    """Put the channels of ``CHANNELS`` together.
+def input_channels(power_db: NDArray[Any], coherency: NDArray[np.float16] | None, scaling: Scaling) -> Float32Array:
+    """Combine the channels that ``CHANNELS`` lists.
 
     Args:
         power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN masked.
         coherency: (n, 6, F, T) as from ``coherency_channels``; None for the input power.
-        scaling: of power; coherency is not scaled, its range is known.
+        scaling: of power; coherency is not scaled.
 
     Returns:
-        (n, 3 or 9, F, T) float32; masked cells are 0.
+        (n, 3 or 9, F, T) float32; masked bins are 0.
 
     Raises:
         SeismagError: the grid is not that of the scaling.
@@ -107,8 +105,8 @@ def input_channels(
 
 def window_channels(
     power_db: NDArray[Any], phasors: NDArray[Any] | None, scaling: Scaling, model: ModelConfig
-) -> NDArray[np.float32]:
-    """Turn the spectra of windows into what a model of this configuration takes; see ``input_channels``."""
+) -> Float32Array:
+    """Turn the spectra of windows into the input of a model of this configuration; see ``input_channels``."""
     if model.input == "power":
         return input_channels(power_db, None, scaling)
     if phasors is None:
@@ -117,15 +115,15 @@ def window_channels(
     return input_channels(power_db, coherency, scaling)
 
 
-def _box_sum(values: NDArray[np.float32], columns: int, rows: int) -> NDArray[np.float32]:
-    """Sum over a box centred on each cell of (..., F, T), cut at the edges.
+def _box_sum(values: Float32Array, frames: int, bins: int) -> Float32Array:
+    """Sum (..., F, T) over a box around each bin, cut at the edges.
 
-    By shifted copies: running sums would lose a weak cell beside a strong one to rounding.
+    By shifted copies: running sums would lose a weak bin near a strong one to rounding.
     """
-    return _run_sum(_run_sum(values, columns, -1), rows, -2)
+    return _run_sum(_run_sum(values, frames, -1), bins, -2)
 
 
-def _run_sum(values: NDArray[np.float32], length: int, axis: int) -> NDArray[np.float32]:
+def _run_sum(values: Float32Array, length: int, axis: int) -> Float32Array:
     result = values.copy()
     size = values.shape[axis]
     source, target = np.moveaxis(values, axis, -1), np.moveaxis(result, axis, -1)  # views

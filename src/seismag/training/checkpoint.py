@@ -1,4 +1,4 @@
-"""Weights with their card: ``NAME.pth`` (state dict, scaling, card) and ``NAME.json`` (the card and a sha256)."""
+"""Checkpoints: ``NAME.pth`` (weights, scaling, model card) and ``NAME.json`` (the model card with a checksum)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from pydantic import ValidationError
 
 from seismag import __version__
-from seismag.cards import read_card, write_card
-from seismag.config import Config, ModelConfig
+from seismag.cards import ModelCard, Normalisation, read_card, write_card
+from seismag.config import Config, ModelConfig, TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path
 from seismag.runs import Run
@@ -24,13 +24,11 @@ from seismag.training.channels import CHANNELS
 from seismag.training.dataset import StoreLike
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import Scaling
-from seismag.training.trailing import describe_normalisation
 from seismag.windows.store import LEGACY_IMAGE
 
 FORMAT = "seismag-checkpoint"
 FORMAT_VERSION = 1
-UNKNOWN = "unknown"  # of a card's dataset_id and training_data, where an earlier system does not say
-QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
+_QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 _TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
 _CARD_KEYS = ("format_version", "run_id", "model", "magnitude_classes", "azimuth_classes", "preprocessing")
@@ -44,22 +42,22 @@ class LoadedModel:
     """A model ready for inference, its outputs in the class order of ``seismag.domain``.
 
     Attributes:
-        path: file it came from.
+        path: the checkpoint.
         model: in evaluation mode, on the CPU.
-        scaling: of its training role.
-        card: class order, backbone, preprocessing, axes, dataset, run, split, fold, metrics.
-        trained_on: sample_id of every window that training or validation saw; the model is not judged on these.
+        scaling: of its training set.
+        card: what is recorded of the model.
+        trained_on: sample_id of every window of training and validation; the model is not evaluated on these.
     """
 
     path: Path
     model: ConvNeXtMultiTask
     scaling: Scaling
-    card: dict[str, Any]
+    card: ModelCard
     trained_on: tuple[str, ...] = ()
 
 
 def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
-    """Describe a model that is trained on ``store``; epoch, losses and metrics are added by those who know them."""
+    """Return the model card (JSON) of a training on ``store``, still without epoch, losses and metrics."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -78,23 +76,29 @@ def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
         "azimuth_classes": list(AZIMUTH_CLASSES),
         "components": list(store.attributes.get("components", COMPONENTS)),
         "channels": list(CHANNELS[config.model.input]),
-        "normalisation": describe_normalisation(config.train),
+        "normalisation": _normalisation(config.train).to_json(),
         "augment": config.augment.model_dump(mode="json"),
         "scope": config.train.scope,
         "ema_decay": config.train.ema_decay,
         "initial_weights": None,
         "preprocessing": dict(store.attributes["preprocessing"]),
-        "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in QUALITY_KEYS},
+        "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in _QUALITY_KEYS},
         "frequency_hz": np.asarray(store.frequency_hz, dtype=float).tolist(),
         "time_s": np.asarray(store.time_s, dtype=float).tolist(),
         "metrics": {},
     }
 
 
+def _normalisation(config: TrainConfig) -> Normalisation:
+    if config.normalisation == "training":
+        return Normalisation()
+    return Normalisation(config.normalisation, config.trailing_days, config.trailing_min)
+
+
 def checkpoint_content(
     model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any], trained_on: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Everything that ``load_checkpoint`` asks for, in types that load with ``weights_only=True``."""
+    """Return the content of a checkpoint, in types that load with ``weights_only=True``."""
     return {
         "format": FORMAT,
         "model": model.state_dict(),
@@ -111,31 +115,31 @@ def save_checkpoint(
     card: Mapping[str, Any],
     trained_on: Sequence[str] = (),
 ) -> None:
-    """Write ``path`` and its card, each whole or not at all; for the arguments see ``LoadedModel``."""
+    """Write a checkpoint and its model card, each whole or not at all; for the arguments see ``LoadedModel``."""
     with atomic_path(path) as temporary:
         torch.save(checkpoint_content(model, scaling, card, trained_on), temporary)
         write_card(path, card, content=temporary)
 
 
 def copy_checkpoint(source: Path, target: Path, facts: Mapping[str, Any] | None = None) -> None:
-    """Copy a checkpoint and its card, each whole or not at all; the card names the new file, and adds ``facts``."""
+    """Copy a checkpoint and its model card, each whole or not at all, and add ``facts`` to the new model card."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
-        write_card(target, {**read_card(source), **(facts or {})}, content=temporary)
+        write_card(target, {**read_card(source).document, **(facts or {})}, content=temporary)
 
 
 def record_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Write scores onto the card of a checkpoint: the judgement on its test windows."""
-    write_card(path, {**read_card(path), "metrics": dict(metrics)})
+    """Write the scores of the test windows into the model card of a checkpoint."""
+    write_card(path, {**read_card(path).document, "metrics": dict(metrics)})
 
 
 def load_tensors(path: Path, refusal: str) -> Any:
-    """Read what ``torch.save`` wrote, on the CPU, no code in it executed.
+    """Read a file of ``torch.save`` onto the CPU; code in it is never executed.
 
     Args:
         path: the file.
-        refusal: what to say if it holds anything but tensors and plain values, or is damaged.
+        refusal: message where it contains anything but tensors and plain values, or is damaged.
 
     Raises:
         SeismagError: ``refusal``, and the reader's reason.
@@ -153,29 +157,26 @@ def load_tensors(path: Path, refusal: str) -> Any:
     ) as error:
         text = str(error).strip().partition("\n")[0]
         if text.startswith("Weights only load failed"):  # torch goes on with how to run what is in the file
-            text = "it holds Python objects beside tensors and plain values"
+            text = "it contains Python objects besides tensors and plain values"
         raise SeismagError(f"{refusal} ({text})") from error
 
 
 def card_within(path: Path) -> dict[str, Any] | None:
-    """Give the card inside a file of weights, wherever the file lies; None: weights, but no seismag checkpoint.
+    """Return the model card inside a file of weights; None where the weights are no seismag checkpoint.
 
     Raises:
-        SeismagError: the file holds no weights.
+        SeismagError: the file contains no weights.
     """
     content = load_tensors(path, f"{path.name}: not a model: torch cannot read it as weights.")
     is_ours = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("card"), dict)
     return content["card"] if is_ours else None
 
 
-def read_content(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Load a checkpoint's dictionary and its JSON card, the sum compared and no code in it executed.
-
-    Returns:
-        The dictionary with its tensors on the CPU, and the JSON card.
+def read_content(path: str | Path) -> tuple[dict[str, Any], ModelCard]:
+    """Read a checkpoint as a dictionary with its tensors on the CPU, and its model card; the checksum is verified.
 
     Raises:
-        SeismagError: file or card is missing, the sum differs, it is no seismag checkpoint, or lacks a part of one.
+        SeismagError: file or model card is missing, the checksum differs, or it is no whole seismag checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -204,17 +205,17 @@ def _require_parts(content: Mapping[str, Any], path: Path) -> None:
         absent += [f"card.{key}" for key in _CARD_KEYS if key not in content["card"]]
     if absent:
         raise SeismagError(
-            f"{path}: damaged, or written by another program: it lacks {', '.join(absent)}. Copy weights and card "
+            f"{path}: damaged, or written by another program: it lacks {', '.join(absent)}. Copy both files "
             "again from where they were made."
         )
 
 
 def _require_finite(tensors: Mapping[str, Any], path: Path) -> None:
-    """Refuse weights that are no numbers: every score would be NaN, and NaN would be read as the first class."""
+    """Refuse weights that are not finite: every score would be NaN, which argmax takes for the first class."""
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise SeismagError(
-                f"{path}: {name} holds numbers that are not finite: damaged, or its training diverged. "
+                f"{path}: {name} contains numbers that are not finite: damaged, or its training diverged. "
                 "Copy it again, or train again."
             )
 
@@ -222,7 +223,7 @@ def _require_finite(tensors: Mapping[str, Any], path: Path) -> None:
 def load_checkpoint(path: str | Path) -> LoadedModel:
     """Read a model that ``save_checkpoint`` or a training wrote.
 
-    A card with the classes in another order is followed by name. ``metrics`` come from the JSON card, where
+    Classes in another order are put into ours by name. ``metrics`` come from the model card in the JSON file, where an
     evaluation may have added them.
 
     Raises:
@@ -236,24 +237,25 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
     config = stored_model_config(card, path).model_copy(update={"pretrained": False})
     for task in _TASKS:
         _check_classes(card[f"{task}_classes"], task, config, path)
-    card |= {"metrics": beside.get("metrics", {}), "sha256": beside["sha256"]}
+    card |= {"metrics": beside.metrics, "sha256": beside.sha256}
     model = ConvNeXtMultiTask(config)
     wrong = misfit(state, model.state_dict())
     if wrong:
         raise SeismagError(
-            f"{path}: its weights do not fit the model on its card, {describe_architecture(config)}: {wrong}. "
-            "The card belongs to another model; copy weights and card again from where they were made."
+            f"{path}: its weights do not fit the network in its model card, {describe_architecture(config)}: "
+            f"{wrong}. Copy both files again from where they were made."
         )
     _require_finite({**state, **content["scaling"]}, path)
     for task, classes in _TASKS.items():
         _reorder_classes(state, task, card[f"{task}_classes"])
         card[f"{task}_classes"] = list(classes)
     model.load_state_dict(state)
-    return LoadedModel(path, model.eval(), Scaling.from_tensors(content["scaling"]), card, tuple(content["trained_on"]))
+    scaling = Scaling.from_tensors(content["scaling"])
+    return LoadedModel(path, model.eval(), scaling, ModelCard.from_json(card), tuple(content["trained_on"]))
 
 
 def describe_architecture(config: ModelConfig) -> str:
-    """Name a network by its backbone and whatever else differs from the defaults."""
+    """Name a network by its backbone and all options that differ from the defaults."""
     default = ModelConfig()  # type: ignore[call-arg]
     options = [
         f"{key} {getattr(config, key)}"
@@ -263,44 +265,39 @@ def describe_architecture(config: ModelConfig) -> str:
     return ", ".join([config.backbone, *options])
 
 
-def check_architecture(card: Mapping[str, Any], config: ModelConfig, path: Path) -> None:
-    """Refuse a checkpoint of another network than the configuration asks for.
-
-    Args:
-        card: the checkpoint's card.
-        config: the network asked for.
-        path: the checkpoint, for the message.
+def check_architecture(document: Mapping[str, Any], config: ModelConfig, path: Path) -> None:
+    """Refuse a checkpoint (``path``, model card ``document``) of another network than that of the configuration.
 
     Raises:
         SeismagError: names both networks.
     """
-    stored = stored_model_config(card, path)
+    stored = stored_model_config(document, path)
     if any(getattr(stored, key) != getattr(config, key) for key in _ARCHITECTURE_KEYS):
         raise SeismagError(
-            f"{path}: holds the model {describe_architecture(stored)}, but the configuration asks for "
+            f"{path}: its network is {describe_architecture(stored)}, that of the configuration is "
             f"{describe_architecture(config)}. Change the model section, or choose another checkpoint."
         )
 
 
-def check_preprocessing(card: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> None:
-    """Refuse data that were prepared differently from what a model was trained on.
+def check_preprocessing(card: ModelCard, preprocessing: Mapping[str, Any]) -> None:
+    """Refuse data that were prepared differently from the training data of a model.
 
     Args:
-        card: the model's card.
+        card: of the model.
         preprocessing: ``attributes["preprocessing"]`` of a store, or the same for a day file.
 
     Raises:
         SeismagError: names each key with both values.
     """
-    trained = card["preprocessing"]
+    trained = card.preprocessing
     if is_image(trained) != is_image(preprocessing):
         raise SeismagError(
-            f"model {card['run_id']} was trained on {_input_name(trained)}, but these data are "
+            f"model {card.run_id} was trained on {_input_name(trained)}, but these data are "
             f"{_input_name(preprocessing)}: other quantities, not another scale. "
             + (
                 "Pictures come from 'seismag prepare --legacy DIR'; recordings need a model trained on a store of them."
                 if is_image(trained)
-                else "Pictures are judged by a model that was trained on pictures."
+                else "Pictures need a model that was trained on pictures."
             )
         )
     missing = object()
@@ -311,13 +308,13 @@ def check_preprocessing(card: Mapping[str, Any], preprocessing: Mapping[str, Any
     ]
     if differences:
         raise SeismagError(
-            f"model {card['run_id']} was trained on other preprocessing: {'; '.join(differences)}. "
+            f"model {card.run_id} was trained on other preprocessing: {'; '.join(differences)}. "
             "Prepare the data with the values of the training (data section), or train on these data."
         )
 
 
 def is_image(preprocessing: Mapping[str, Any]) -> bool:
-    """Whether the input is pictures of an earlier system instead of power in dB."""
+    """Tell whether the input is pictures of an earlier system instead of power in dB."""
     return preprocessing.get("kind") == LEGACY_IMAGE
 
 
@@ -325,19 +322,19 @@ def _input_name(preprocessing: Mapping[str, Any]) -> str:
     return f"pictures of an earlier system ({LEGACY_IMAGE})" if is_image(preprocessing) else "power spectrograms in dB"
 
 
-def stored_model_config(card: Mapping[str, Any], path: Path) -> ModelConfig:
-    """Options of the network on a card.
+def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
+    """Return the options of the network in a model card.
 
     Raises:
         SeismagError: one is not known to this version.
     """
     try:
-        return ModelConfig(**card["model"])
+        return ModelConfig(**document["model"])
     except ValidationError as error:
         first = error.errors()[0]
         raise SeismagError(
-            f"{path}: model.{'.'.join(map(str, first['loc']))} on its card, {first['input']!r}, is not known to "
-            f"seismag {__version__} (written by {card['seismag_version']}). Update seismag."
+            f"{path}: model.{'.'.join(map(str, first['loc']))} in its model card, {first['input']!r}, is not known "
+            f"to seismag {__version__} (written by {document['seismag_version']}). Update seismag."
         ) from None
 
 
@@ -361,8 +358,8 @@ def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path
         )
 
 
-def _reorder_classes(state: dict[str, Any], task: str, stored: list[str]) -> None:
-    """Put the last layer of a head into our class order; ``_check_classes`` has seen that it can be done."""
+def _reorder_classes(state: dict[str, torch.Tensor], task: str, stored: list[str]) -> None:
+    """Put the last layer of a head into our class order; ``_check_classes`` has verified that it is possible."""
     classes = _TASKS[task]
     if list(stored) == list(classes):
         return
@@ -374,7 +371,7 @@ def _reorder_classes(state: dict[str, Any], task: str, stored: list[str]) -> Non
 
 
 def misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """What is wrong with a state dict, in a few words; empty when nothing is."""
+    """Describe in a few words how a state dict differs from the expected one; empty where it fits."""
     absent, surplus = [key for key in expected if key not in state], [key for key in state if key not in expected]
     shapes = [
         f"{key} {tuple(state[key].shape)} in place of {tuple(expected[key].shape)}"
@@ -386,5 +383,5 @@ def misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Lists and tuples are the same thing once a card has been through JSON."""
+    """Turn a tuple into a list: after JSON they are the same."""
     return list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Cross-validation: each fold a run that can go on, one table of predictions, and what all folds say together."""
+"""Cross-validation: each fold is a run that can be resumed; the finished folds are evaluated together."""
 
 from __future__ import annotations
 
@@ -19,20 +19,14 @@ from seismag.config import Config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import atomic_path, file_sha256, short_path, write_json_atomic
 from seismag.parallel import Progress, silent
-from seismag.runs import Run, shrink_if_asked
+from seismag.runs import Run, shrink_for_trial
 from seismag.scoring.study import draw_figures, make_folder
 from seismag.scoring.text import format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
-from seismag.training.checkpoint import UNKNOWN, copy_checkpoint
-from seismag.training.crossval_results import describe_folds, final_document, fold_document
+from seismag.training.checkpoint import copy_checkpoint
+from seismag.training.crossval_results import FoldResult, SplitFacts, describe_folds, final_document
 from seismag.training.fold_runs import FoldTask, find_run, fold_config, train_folds
-from seismag.training.run import (
-    SPLITS_DIR,
-    UNKNOWN_TRAINING,
-    evaluate_in_store,
-    reach_h,
-    require_samples,
-)
+from seismag.training.run import SPLITS_DIR, UNKNOWN_TRAINING, evaluate_in_store, reach_h, require_samples
 from seismag.windows.store import Store, open_store
 
 log = logging.getLogger(__name__)
@@ -43,14 +37,14 @@ BEST_MODEL = "best_model.pth"  # among the results
 
 @dataclass(frozen=True)
 class Crossval:
-    """How a cross-validation stands.
+    """State of a cross-validation.
 
     Attributes:
         results: folder of the documents.
         method: of the split.
         n_folds: how many the split has.
-        folds: documents of the finished folds, in order.
-        missing: folds that nobody asked for now and that have no finished run.
+        folds: the finished folds, in order.
+        missing: folds that were not selected and have no finished run.
         failed: fold and reason.
         final: the document of all folds, and ``metrics`` of the joint table; None while a fold is not finished.
         model: the best fold's model, where one was exported.
@@ -61,7 +55,7 @@ class Crossval:
     results: Path
     method: str
     n_folds: int
-    folds: tuple[dict[str, Any], ...]
+    folds: tuple[FoldResult, ...]
     missing: tuple[int, ...]
     failed: dict[int, str]
     final: dict[str, Any] | None = None
@@ -80,61 +74,60 @@ def run_crossval(
     scheduler: str | None = None,
     progress: Progress = silent,
 ) -> Crossval:
-    """Train and judge the folds of a split, and export what is finished.
+    """Train and evaluate the folds of a split, and write the results of the finished ones.
 
     The best fold's model lies among the results. The default study (leave-one-event-out, without ``out``) also makes it
     ``models/convnext_loeo_best.pth``.
 
     A fold with a complete run on the same data, by the same split and the same settings is not trained again; an
-    interrupted one goes on. Where all folds are finished, their test windows are judged together.
+    interrupted one is resumed. Where all folds are finished, their test windows are evaluated together.
 
     Args:
-        config: the whole configuration; ``split.fold`` does not count.
+        config: the whole configuration; ``split.fold`` is ignored.
         store_path: a finished store.
         folds: which, such as ``1,3-5``; None: all.
         out: folder of the results; None: ``<method>_convnext_results``.
         workers: folds at a time, each a process on this machine.
-        scheduler: address of a Dask cluster that trains the folds instead; it must see the same files.
+        scheduler: address of a Dask cluster that trains the folds instead, with access to the same files.
         progress: called with stage, done, total.
 
     Raises:
-        SeismagError: data, split or settings are of no use; a failing fold is part of the result instead.
+        SeismagError: data, split or settings are of no use; a failing fold becomes part of the result instead.
     """
     store = require_samples(open_store(store_path))
-    split, certificate = load_or_assign_split(
+    split, report = load_or_assign_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
     numbers = sorted(int(fold) for fold in split["fold"].unique())
     chosen = parse_folds(folds, len(numbers))
-    certificate_path = SPLITS_DIR / f"{config.split.name}.json"
-    facts = {
-        "path": str(certificate_path), "sha256": file_sha256(certificate_path), "method": certificate["method"],
-        "n_folds": len(numbers), "n_groups": certificate["n_groups"], "proof": certificate["proof"],
-    }  # fmt: skip
-    if (sentence := shrink_if_asked(config, os.environ)[1]) is not None:
+    report_path = SPLITS_DIR / f"{config.split.name}.json"
+    facts = SplitFacts(
+        str(report_path), file_sha256(report_path), report.method, len(numbers), report.n_groups, report.proof
+    )
+    if (sentence := shrink_for_trial(config, os.environ)[1]) is not None:
         log.warning(sentence)
-    log.info("%s, %d folds; %s", config.split.method, len(numbers), certificate.get("warning", "overlaps: none"))
-    bar = None if workers == 1 and scheduler is None else False
+    log.info("%s, %d folds; %s", config.split.method, len(numbers), report.warning or "overlaps: none")
+    of_fold = progress if workers == 1 and scheduler is None else silent
     tasks = {
         fold: FoldTask(
             fold_config(config, fold), Path.cwd(), store_path.resolve(), store.attributes["dataset_id"],
-            facts["sha256"], bar,
+            facts.sha256, of_fold,
         )
         for fold in numbers
     }  # fmt: skip
     results = out or _default_results(config.split.method)
     make_folder(results)  # before the hours of training, not after them
     runs, failed = _train(tasks, chosen, workers, scheduler, progress)
-    documents = {fold: _score_fold(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
+    documents = {fold: _fold_result(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
     _remove_other_studies(results, documents)
     for fold, document in documents.items():
-        write_json_atomic(results / f"fold_{fold}.json", document)
+        write_json_atomic(results / f"fold_{fold}.json", document.to_json())
     missing = tuple(fold for fold in numbers if fold not in runs and fold not in failed)
     state = Crossval(results, config.split.method, len(numbers), tuple(documents.values()), missing, failed)
     if len(runs) < len(numbers):
         return state
     metrics = _pool(list(runs.values()), store, split, config, results)
-    final = final_document(state.folds, metrics, facts)
+    final = final_document(state.folds, metrics)
     write_json_atomic(results / _final_name(config.split.method), final)
     state = replace(state, final=final, metrics=metrics)
     if config.split.method == "naive":
@@ -146,10 +139,10 @@ def run_crossval(
 
 
 def parse_folds(text: str | None, n_folds: int) -> list[int]:
-    """Read a choice of folds such as ``1,3-5``; they count from 1, as in the split. None: all.
+    """Read a selection of folds such as ``1,3-5``, counted from 1; None: all.
 
     Raises:
-        UsageError: not such a choice, or no such fold.
+        UsageError: not such a selection, or no such fold.
     """
     if text is None:
         return list(range(1, n_folds + 1))
@@ -166,14 +159,16 @@ def parse_folds(text: str | None, n_folds: int) -> list[int]:
 
 
 def describe_crossval(state: Crossval) -> str:
-    """Lines for a terminal: pooled skill first, each fold, what failed or is missing, and where things lie."""
+    """Write lines for a terminal: pooled skill, each fold, failed and missing folds, and the files."""
     lines = [f"{NAIVE_WARNING}\n"] if state.method == "naive" else []
     if state.metrics is not None:
         lines.append(format_summary(state.metrics) + "\n")
     if state.folds:
         lines.append(describe_folds(state.folds))
     if state.missing:
-        lines.append(f"not finished: {_names(state.missing)}; nothing is pooled. Without --folds the rest is trained.")
+        lines.append(
+            f"not finished: {_names(state.missing)}; nothing is pooled. Without --folds the others are trained."
+        )
     lines += [f"fold {fold} failed: {reason}" for fold, reason in sorted(state.failed.items())]
     lines.append(f"\nresults     {state.results} (fold_<k>.json" + (", metrics.json" if state.final else "") + ")")
     if state.final is not None:
@@ -181,7 +176,7 @@ def describe_crossval(state: Crossval) -> str:
         lines.append(f"table       {state.results / 'predictions.parquet'}")
     if state.model is not None:
         card = read_card(state.model)
-        lines.append(f"model       {state.model} (fold {card['fold']}, validation loss {card['val_loss']:.3f})")
+        lines.append(f"model       {state.model} (fold {card.fold}, validation loss {card.val_loss:.3f})")
     if state.updates_default:
         before = "" if state.replaced is None else f"; replaces that of {state.replaced}"
         lines.append(f"            {DEFAULT_MODEL} (a copy{before})")
@@ -189,8 +184,8 @@ def describe_crossval(state: Crossval) -> str:
 
 
 def crossval_json(state: Crossval) -> dict[str, Any]:
-    """The document of ``--json``: the final one where there is one, and how things stand."""
-    document = state.final or {"n_folds": state.n_folds, "folds": list(state.folds)}
+    """Return the document of ``--json``: the final one where there is one, and the state of the folds."""
+    document = state.final or {"n_folds": state.n_folds, "folds": [fold.to_json() for fold in state.folds]}
     return document | {
         "complete": state.final is not None,
         "missing": list(state.missing),
@@ -202,22 +197,22 @@ def crossval_json(state: Crossval) -> dict[str, Any]:
 
 
 def require_folds(state: Crossval) -> None:
-    """End with an error where folds failed.
+    """Refuse a result with failed folds.
 
     Raises:
         DataError: names them.
     """
     if state.failed:
         raise DataError(
-            f"{_names(tuple(sorted(state.failed)))} failed; the others are kept. Mend the reason and give the same "
-            "command again: it trains what is left."
+            f"{_names(tuple(sorted(state.failed)))} failed; the others are kept. Correct the reason and give the same "
+            "command again: it trains the folds that are left."
         )
 
 
 def _train(
     tasks: dict[int, FoldTask], chosen: Sequence[int], workers: int, scheduler: str | None, progress: Progress
 ) -> tuple[dict[int, Run], dict[int, str]]:
-    """Runs of finished folds, old and new, and the reasons of those that failed."""
+    """Return the runs of finished folds, old and new, and the reasons of those that failed."""
     found = {fold: find_run(task) for fold, task in tasks.items()}
     runs = {fold: entry[0] for fold, entry in found.items() if entry is not None and entry[1]}
     for fold in sorted(set(runs) & set(chosen)):
@@ -235,22 +230,22 @@ def _train(
     return dict(sorted(runs.items())), failed
 
 
-def _score_fold(
-    fold: int, run: Run, store: Store, split: pd.DataFrame, config: Config, facts: dict[str, Any]
-) -> dict[str, Any]:
-    """The document of a fold; its run's metrics hold where they were computed by the same section evaluate."""
+def _fold_result(
+    fold: int, run: Run, store: Store, split: pd.DataFrame, config: Config, facts: SplitFacts
+) -> FoldResult:
+    """Evaluate a fold; the metrics of its run are used where they come from the same section evaluate."""
     if run.config().evaluate == config.evaluate:
         metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     else:
         metrics = evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
-    return fold_document(fold, metrics, facts)
+    return FoldResult(fold, facts, metrics)
 
 
 def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path) -> dict[str, Any]:
-    """Write the joint table with its embeddings, judge its test windows, and draw the figures."""
+    """Write the joint table with its embeddings, evaluate its test windows, and plot the figures."""
     table = pd.concat([pd.read_parquet(run.predictions) for run in runs], ignore_index=True)
     metrics = evaluate_in_store(store, table, split, config.evaluate)
-    if any(read_card(run.best_model).get("training_data") == UNKNOWN for run in runs):
+    if any(read_card(run.best_model).has_unknown_training for run in runs):
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
     with atomic_path(results / "embeddings.npy") as temporary:
         np.save(temporary, np.concatenate([np.load(run.path / "embeddings.npy") for run in runs]))
@@ -266,7 +261,7 @@ def update_default_model(source: Path) -> str | None:
     replaced = None
     if DEFAULT_MODEL.is_file() and file_sha256(DEFAULT_MODEL) != file_sha256(source):
         try:
-            replaced = f"run {read_card(DEFAULT_MODEL)['run_id']}"
+            replaced = f"run {read_card(DEFAULT_MODEL).run_id}"
         except (SeismagError, KeyError):
             replaced = "an unknown run (no valid card)"
     copy_checkpoint(source, DEFAULT_MODEL)
@@ -279,14 +274,14 @@ def _default_results(method: str) -> Path:
 
 def _export_best(runs: dict[int, Run], results: Path) -> Path:
     """Copy the model of the fold with the lowest validation loss; test windows have no say."""
-    best = min(runs, key=lambda fold: (float(read_card(runs[fold].best_model)["val_loss"]), fold))
+    best = min(runs, key=lambda fold: (read_card(runs[fold].best_model).val_loss, fold))
     copy_checkpoint(runs[best].best_model, results / BEST_MODEL)
     return results / BEST_MODEL
 
 
-def _remove_other_studies(results: Path, documents: dict[int, dict[str, Any]]) -> None:
-    """Clear what the exports of other runs left in the folder: it shows one study. The runs themselves stay."""
-    ours = {run_id for document in documents.values() for run_id in document["run_ids"]}
+def _remove_other_studies(results: Path, documents: dict[int, FoldResult]) -> None:
+    """Remove the results of other runs from the folder: it contains one study. The runs themselves stay."""
+    ours = {run_id for document in documents.values() for run_id in document.metrics["run_ids"]}
     stale = []
     for path in [*results.glob("fold_*.json"), *results.glob("*_final_results.json")]:
         try:

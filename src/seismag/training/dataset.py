@@ -1,10 +1,10 @@
-"""Samples of a store as torch datasets: roles of a split, labels by name, reading."""
+"""Torch datasets of a store: the windows of a set, their channels and their labels."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -23,15 +23,15 @@ from seismag.training.scaling import Scaling
 from seismag.windows.store import read_samples
 
 Sample = tuple[Tensor, Tensor, Tensor]
-Draw = int | tuple[int, int]  # a position, or an epoch and a position
+EpochIndex = int | tuple[int, int]  # an index, or an epoch (from 0) and an index
 
 PRELOAD_BYTES = 2 * 1024**3
 PRELOAD_BATCH = 32  # windows whose coherency is computed at once
-CHUNK_BYTES = 64 * 1024**2  # of float16; a chunk being scaled takes about ten times as much
+CHUNK_BYTES = 64 * 1024**2  # of float16; scaling a chunk takes about ten times as much
 
 
 class StoreLike(Protocol):
-    """What learning asks of a store (``seismag.windows.store.Store``)."""
+    """What training and inference use of a store (``seismag.windows.store.Store``)."""
 
     @property
     def path(self) -> Any:
@@ -43,7 +43,7 @@ class StoreLike(Protocol):
 
     @property
     def power(self) -> Any:
-        """(n, 3, F, T) float16 dB re 1 nT^2/Hz; NaN marks masked columns."""
+        """(n, 3, F, T) float16 dB re 1 nT^2/Hz; NaN marks masked time frames."""
 
     @property
     def cross(self) -> Any:
@@ -63,7 +63,7 @@ class StoreLike(Protocol):
 
 
 def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: str) -> IntArray:
-    """Find the samples of a role in a fold.
+    """Return the samples of a set in a fold.
 
     Args:
         samples: the store's table.
@@ -76,40 +76,40 @@ def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: st
 
     Raises:
         UsageError: the split has no such fold.
-        DataError: the split names a sample twice in this fold, or one that the store does not hold.
-        SeismagError: the role is empty.
+        DataError: the split names a sample twice in this fold, or one that is not in the store.
+        SeismagError: the set is empty.
     """
     of_fold = split[split["fold"] == fold]
     if of_fold.empty:
         folds = ", ".join(str(value) for value in sorted(split["fold"].unique()))
         raise UsageError(f"split.fold is {fold}, but the split has only the folds {folds or '(none)'}.")
     trained = of_fold.loc[of_fold["role"] == "train", "sample_id"]
-    again = of_fold["sample_id"].isin(trained) & (of_fold["role"] != "train")  # val may be test, by the method naive
+    again = of_fold["sample_id"].isin(trained) & (of_fold["role"] != "train")  # val may be test, with the method naive
     twice = of_fold.loc[again | of_fold.duplicated(["sample_id", "role"]), "sample_id"]
     if len(twice):
-        raise DataError(f"fold {fold} names sample {twice.iloc[0]} more than once. Remove the split; it is drawn anew.")
+        raise DataError(f"fold {fold} names sample {twice.iloc[0]} more than once. Remove the split; it is made again.")
     chosen = of_fold.loc[of_fold["role"] == role, "sample_id"]
     if chosen.empty:
-        raise SeismagError(f"fold {fold} has no sample in the role {role}. Use more data or fewer folds.")
-    position = pd.Series(np.arange(len(samples), dtype=np.int64), index=samples["sample_id"].to_numpy())
-    unknown = chosen[~chosen.isin(position.index)]
+        raise SeismagError(f"fold {fold} has no sample with role {role}. Use more data or fewer folds.")
+    positions = pd.Series(np.arange(len(samples), dtype=np.int64), index=samples["sample_id"].to_numpy())
+    unknown = chosen[~chosen.isin(positions.index)]
     if len(unknown):
         raise DataError(
-            f"the split names sample {unknown.iloc[0]} and {len(unknown) - 1} more that the store does not hold. "
-            "It was drawn for another store: choose another split.name."
+            f"the split names sample {unknown.iloc[0]} and {len(unknown) - 1} more that are not in the store. "
+            "It was made for another store: choose another split.name."
         )
-    return np.sort(position.loc[chosen.to_numpy()].to_numpy())
+    return np.sort(positions.loc[chosen.to_numpy()].to_numpy())
 
 
 def class_indices(names: Sequence[Any] | pd.Series, classes: Sequence[str], column: str) -> IntArray:
-    """Number class names by their place in ``classes``.
+    """Return the index of each class name in ``classes``.
 
     Raises:
         DataError: a name is not among them; it is never taken for class 0.
     """
     index = pd.Index(classes).get_indexer(pd.Index(names))
     if (index < 0).any():
-        unknown = sorted({str(name) for name, place in zip(names, index, strict=True) if place < 0})
+        unknown = sorted({str(name) for name, found in zip(names, index, strict=True) if found < 0})
         raise DataError(f"{column}: unknown class {', '.join(unknown)}. Known: {', '.join(classes)}.", "unknown_class")
     return index.astype(np.int64)
 
@@ -125,9 +125,9 @@ def read_power(power: Any, indices: IntArray) -> NDArray[np.float16]:
     ascending = indices[order]
     longest = max(1, CHUNK_BYTES // _bytes_of(power, 1))
     starts = (np.diff(ascending) != 1) | (np.arange(1, len(indices)) % longest == 0)
-    for places in np.split(np.arange(len(indices)), np.flatnonzero(starts) + 1):
-        if len(places):
-            result[order[places]] = read_samples(power, int(ascending[places[0]]), int(ascending[places[-1]]) + 1)
+    for run in np.split(np.arange(len(indices)), np.flatnonzero(starts) + 1):
+        if len(run):
+            result[order[run]] = read_samples(power, int(ascending[run[0]]), int(ascending[run[-1]]) + 1)
     return result
 
 
@@ -139,17 +139,17 @@ def iterate_power(power: Any, indices: IntArray, chunk_bytes: int = CHUNK_BYTES)
 
 
 class SpectrogramDataset(Dataset[Sample]):
-    """Channels of some windows (``seismag.training.channels``) with the indices of their classes.
+    """Channels of windows (``seismag.training.channels``) with the indices of their classes.
 
-    They are read once if they fit into ``preload_bytes``, the coherency then computed once too unless augmentation
-    changes the spectra; otherwise batch by batch, every worker process opening the store for itself.
+    Windows are read once if they fit into ``preload_bytes``, and their coherency is then computed once too unless
+    augmentation changes the spectra; otherwise they are read batch by batch, in every worker process.
 
     Args:
-        store: where they lie.
+        store: of the windows.
         indices: positions in the store.
-        scaling: from the training role, or one of each of these windows.
-        preload_bytes: largest size held in memory.
-        model: which channels.
+        scaling: of the training set, or one of each of these windows.
+        preload_bytes: largest size kept in memory.
+        model: selects the channels.
         augmentation: random changes and the seed of the training; None: none.
 
     Raises:
@@ -176,7 +176,7 @@ class SpectrogramDataset(Dataset[Sample]):
         self.y_azimuth = class_indices(rows["azimuth_class"], AZIMUTH_CLASSES, "azimuth_class")
         require_cross(store, self.model)
         self._path = str(store.path)
-        self._arrays: dict[str, Any] | None = {"power": store.power}
+        self._arrays: dict[str, zarr.Array[Any]] | None = {"power": store.power}
         if self.model.input == "power_cross":
             self._arrays["cross"] = store.cross
         self._names = tuple(self._arrays)
@@ -189,22 +189,22 @@ class SpectrogramDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: Draw) -> Sample:
-        """Channels (C, F, T) and the two class indices, or shares of classes, of one window."""
+    def __getitem__(self, position: EpochIndex) -> Sample:
+        """Return channels (C, F, T) and the two class indices, or soft labels, of one window."""
         return self.__getitems__([position])[0]
 
-    def __getitems__(self, positions: list[Draw]) -> list[Sample]:
-        """A batch at once; torch's loader calls this where it exists.
+    def __getitems__(self, positions: list[EpochIndex]) -> list[Sample]:
+        """Return a batch; torch's loader calls this where it exists.
 
         Args:
-            positions: of each window its position, or (epoch from 0, position), which augmentation depends on.
+            positions: index of each window, or (epoch from 0, index), on which augmentation depends.
         """
-        draws = [position if isinstance(position, tuple) else (0, position) for position in positions]
-        place = np.array([position for _, position in draws], dtype=np.int64)
-        power_db, phasors, coherency = self._read(place)
-        labels = (self.y_magnitude[place], self.y_azimuth[place])
-        scaling = self.scaling.of(place)
-        keys = [(epoch, int(self.indices[position])) for epoch, position in draws]
+        pairs = [position if isinstance(position, tuple) else (0, position) for position in positions]
+        index = np.array([position for _, position in pairs], dtype=np.int64)
+        power_db, phasors, coherency = self._read(index)
+        labels = (self.y_magnitude[index], self.y_azimuth[index])
+        scaling = self.scaling.of(index)
+        keys = [(epoch, int(self.indices[position])) for epoch, position in pairs]
         rngs = [augment.window_generator(self.seed, *key) for key in keys] if self._augments_windows else []
         if self.augment.changes_spectra:
             power_db, phasors, labels = self._augment_spectra(power_db, phasors, labels, rngs)
@@ -214,7 +214,7 @@ class SpectrogramDataset(Dataset[Sample]):
             x = window_channels(power_db, phasors, scaling, self.model)  # (B, C, F, T)
         if self.augment.masks:
             for window, rng in zip(x, rngs, strict=True):
-                window[:, augment.draw_mask(window.shape[1], window.shape[2], self.augment, rng)] = 0.0
+                window[:, augment.sample_mask(window.shape[1], window.shape[2], self.augment, rng)] = 0.0
         batch: tuple[NDArray[Any], ...] = (x, *labels)
         if self.augment.mixes:
             batch = augment.mix_batch(x, labels, self.augment, augment.batch_generator(self.seed, *keys[0]))
@@ -222,10 +222,10 @@ class SpectrogramDataset(Dataset[Sample]):
         return list(zip(x_mixed, magnitude, azimuth, strict=True))
 
     @property
-    def y_azimuth_drawn(self) -> IntArray:
-        """Azimuth classes in the frequencies with which training meets them: what class weights are to be made of.
+    def y_azimuth_augmented(self) -> IntArray:
+        """Azimuth classes with the frequencies of training, for class weights.
 
-        Rotation brings each window into each sector alike, so that (8 n,) labels stand for n windows.
+        Rotation moves each window into each sector equally often, so that (8 n,) labels represent n windows.
         """
         if not self.augment.rotate:
             return self.y_azimuth
@@ -264,35 +264,35 @@ class SpectrogramDataset(Dataset[Sample]):
                 )
 
     def _read(
-        self, place: IntArray
+        self, index: IntArray
     ) -> tuple[NDArray[np.float16], NDArray[np.float16] | None, NDArray[np.float16] | None]:
-        """Power, phasors and coherency of some windows; the last two only as far as they are needed."""
+        """Return power, phasors and coherency of windows; the last two only where they are needed."""
         if self._preloaded is not None:
-            parts = {name: array[place] for name, array in self._preloaded.items()}
+            parts = {name: array[index] for name, array in self._preloaded.items()}
         else:
             arrays = self._open()
-            parts = {name: read_power(arrays[name], self.indices[place]) for name in self._names}
-        coherency = None if self._coherency is None else self._coherency[place]
+            parts = {name: read_power(arrays[name], self.indices[index]) for name in self._names}
+        coherency = None if self._coherency is None else self._coherency[index]
         return parts["power"], parts.get("cross"), coherency
 
-    def _open(self) -> dict[str, Any]:
-        if self._arrays is None or self._process != os.getpid():  # a handle does not survive a fork or a pickle
+    def _open(self) -> dict[str, zarr.Array[Any]]:
+        if self._arrays is None or self._process != os.getpid():  # a handle is not valid after a fork or a pickle
             group = zarr.open_group(self._path, mode="r")
-            self._arrays = {name: group[name] for name in self._names}
+            self._arrays = {name: cast("zarr.Array[Any]", group[name]) for name in self._names}
             self._process = os.getpid()
         return self._arrays
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_arrays": None}
 
 
 class EpochShuffle(Sampler[int]):
-    """A new order every epoch that depends on seed and epoch alone, so that a resumed training meets the same one.
+    """A new order every epoch that depends on seed and epoch alone, so that a resumed training gets the same one.
 
     Args:
         size: number of samples.
         seed: of the training.
-        epoch: the first one, from 0. Worker processes fetch its samples before Lightning names the epoch.
+        epoch: the first one, from 0; worker processes read its samples before Lightning sets the epoch.
     """
 
     def __init__(self, size: int, seed: int, epoch: int = 0) -> None:
@@ -312,15 +312,15 @@ class EpochShuffle(Sampler[int]):
         return iter(order)
 
 
-class EpochDraws(Sampler[Draw]):
-    """As ``EpochShuffle``, each position with its epoch: what augmentation in a worker process depends on.
+class EpochSampler(Sampler[EpochIndex]):
+    """As ``EpochShuffle``, each index with its epoch, on which augmentation in a worker process depends.
 
     Args:
-        size, seed, epoch: as there.
-        rank: number of this process. Of n processes each takes every n-th position, so that their b-th batches are
-            together the b-th batch of one process with n times the batch size. Where n does not divide the size the
-            first positions come twice.
-        n_processes: how many there are.
+        size, seed, epoch: as for ``EpochShuffle``.
+        rank: of this process. Of n processes each takes every n-th index, so that their b-th batches together are the
+            b-th batch of one process with n times the batch size. Where n does not divide the size the first indices
+            come twice.
+        n_processes: number of processes.
     """
 
     def __init__(self, size: int, seed: int, epoch: int = 0, rank: int = 0, n_processes: int = 1) -> None:
@@ -335,7 +335,7 @@ class EpochDraws(Sampler[Draw]):
     def __len__(self) -> int:
         return -(-len(self.shuffle) // self.n_processes)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[EpochIndex]:
         epoch = self.shuffle.epoch
         order = list(self.shuffle)
         whole = order + order[: len(self) * self.n_processes - len(order)]

@@ -1,4 +1,4 @@
-"""Finished runs and cross-validations on disk: what a folder is, which runs stand behind it, where its store lies."""
+"""Finished runs and cross-validations on disk: the kind of a folder, its runs and its store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from seismag.windows.store import Store, open_store
 
 
 def final_results(path: Path) -> dict[str, Any] | None:
-    """The ``*_final_results.json`` of a cross-validation; None for the folder of a single run.
+    """Read the ``*_final_results.json`` of a cross-validation; None for the folder of a single run.
 
     Raises:
-        UsageError: there is no such folder, or it is neither. DataError: it has no predictions, or is damaged.
+        UsageError: no such folder, or neither of the two. DataError: it has no predictions, or is damaged.
     """
     if not path.is_dir():
         raise UsageError(f"{path}: no such folder. Name a run (experiments_convnext/RUN) or loeo_convnext_results.")
@@ -32,7 +32,9 @@ def final_results(path: Path) -> dict[str, Any] | None:
     try:
         document: dict[str, Any] = json.loads(finals[0].read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{finals[0]}: cannot be read ({error}). Cross-validate again: finished folds stay.") from error
+        raise DataError(
+            f"{finals[0]}: cannot be read ({error}). Cross-validate again: finished folds are kept."
+        ) from error
     return document
 
 
@@ -40,22 +42,22 @@ def require_files(path: Path, names: Sequence[str], is_crossval: bool) -> None:
     """Refuse a folder that lacks a file of a finished run.
 
     Raises:
-        DataError: names the file and the way out.
+        DataError: names the file and the remedy.
     """
-    way_out = (
+    remedy = (
         f"The command that made it makes it again: seismag crossval ... --out {path}"
         if is_crossval
         else f"End its training: seismag train --resume {path}"
     )
     if gone := [name for name in names if not (path / name).is_file()]:
-        raise DataError(f"{path}: has no {gone[0]}, so there is nothing to report or to compare. {way_out}")
+        raise DataError(f"{path}: has no {gone[0]}, so there is nothing to report or to compare. {remedy}")
 
 
 def runs_behind(path: Path, run_ids: Sequence[str] | None) -> tuple[Run, ...]:
-    """The run itself (``run_ids`` None), or those of a cross-validation, beside its results or below this folder.
+    """Return the run itself (``run_ids`` None), or those of a cross-validation, next to its results or in this folder.
 
     Raises:
-        DataError: a fold is nowhere.
+        DataError: the run of a fold is not found.
     """
     if run_ids is None:
         return (read_run(path),)
@@ -63,15 +65,15 @@ def runs_behind(path: Path, run_ids: Sequence[str] | None) -> tuple[Run, ...]:
 
 
 def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
-    """Open the store that a run was trained on: the one named, else that of its configuration.
+    """Open the store of a training: ``data``, else that of the configuration of the run.
 
     Raises:
         DataError: it is not there, or is another data set.
     """
     path = data or Path(run.config().data.store)
     if not path.exists():
-        way_out = "Name it with --data STORE." if data is None else "--data names a store that is not there."
-        raise DataError(f"{run.run_id}: its store {path} is not here. {way_out}")
+        remedy = "Name it with --data STORE." if data is None else "--data names a store that does not exist."
+        raise DataError(f"{run.run_id}: its store {path} does not exist. {remedy}")
     store = open_store(path)
     if store.attributes["dataset_id"] != dataset_id:
         raise DataError(
@@ -83,10 +85,10 @@ def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
 
 def _fold_run(results: Path, run_id: str) -> Run:
     roots = (results.resolve().parent, Path.cwd())
-    found = [place for root in roots for place in sorted(root.glob(f"*/{run_id}/provenance.json"))]  # train.runs_dir
+    found = [path for root in roots for path in sorted(root.glob(f"*/{run_id}/provenance.json"))]  # train.runs_dir
     if not found:
         raise DataError(
-            f"{results}: its fold {run_id} is in no runs folder beside it. Move the run folders beside it, or run from "
+            f"{results}: its fold {run_id} is in no runs folder next to it. Move the run folders there, or run from "
             "the folder where they were trained."
         )
     return read_run(found[0].parent)

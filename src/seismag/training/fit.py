@@ -1,4 +1,4 @@
-"""How Lightning is told to run a training, in one process or in several."""
+"""Set-up of Lightning for a training, in one process or in several."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from seismag.config import Config, TrainConfig
 from seismag.domain import SeismagError, UsageError
+from seismag.parallel import Progress
 from seismag.runs import Run, update_provenance
-from seismag.training.history import EpochRecord, RunWriter
-from seismag.training.loop import Training
-from seismag.training.memory import memory_shortage_named
-from seismag.training.processes import in_group
+from seismag.training.devices import in_group
+from seismag.training.history import EpochRecord, ProgressReport, RunWriter
+from seismag.training.loop import TrainingLoop
 
 _EXPECTED_WARNINGS = (
     ".*does not have many workers.*",  # a small preloaded set is fastest without
@@ -31,8 +31,8 @@ _EXPECTED_WARNINGS = (
     ".*LeafSpec.*",
     ".*tensor cores.*",
     "Grad strides do not match.*",  # of depthwise kernels, between processes
-    ".*sync_dist=True.*",  # what is logged is of all processes already
 )
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory")  # Linux, Windows: a plain RuntimeError
 
 
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # x86-64, the same, ARM64
@@ -69,22 +69,19 @@ def has_native_bfloat16() -> bool:
 
 
 def fit(
-    module: Training,
+    module: TrainingLoop,
     loaders: tuple[DataLoader[Any], DataLoader[Any]],
     run: Run,
     config: TrainConfig,
     resume: bool,
-    bar: bool,
+    progress: Progress,
     on_epoch: Callable[[EpochRecord], None] | None,
 ) -> None:
-    """Run the epochs that are left; ``module.history`` then holds a row for each."""
-    callbacks: list[Callback] = [RunWriter(run, on_epoch, logging.DEBUG if bar else logging.INFO)]
-    if bar:
-        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    several: dict[str, Any] = {"strategy": DDPStrategy()} if config.devices > 1 else {}
+    """Run the epochs that are left; ``module.history`` then contains a row for each."""
+    callbacks: list[Callback] = [RunWriter(run, on_epoch), ProgressReport(progress)]
     if config.compile:
         module.model.compile()
-    with quiet_lightning(), plain_interrupt(), _compilation_named(), memory_shortage_named(config.batch_size):
+    with quiet_lightning(), plain_interrupt(), _compiler_errors_explained(), memory_errors_explained(config.batch_size):
         trainer = lightning.Trainer(
             default_root_dir=run.path,
             logger=TensorBoardLogger(run.path, name="", version="tensorboard", default_hp_metric=False),
@@ -95,20 +92,20 @@ def fit(
             gradient_clip_val=config.gradient_clip,
             accumulate_grad_batches=config.accumulate,
             plugins=[LightningEnvironment()],  # the processes of train.devices, also inside a batch system
-            use_distributed_sampler=False,  # the sampler knows of them
+            use_distributed_sampler=False,  # EpochSampler does it
             log_every_n_steps=1,
             num_sanity_val_steps=0,
             enable_checkpointing=False,
             enable_model_summary=False,
-            enable_progress_bar=bar,
-            **several,
+            enable_progress_bar=False,
+            strategy=DDPStrategy() if config.devices > 1 else "auto",
         )
         trainer.fit(module, *loaders, ckpt_path=run.latest_checkpoint if resume else None)
 
 
 @contextmanager
-def _compilation_named() -> Iterator[None]:
-    """Turn a failure of ``train.compile`` into a sentence.
+def _compiler_errors_explained() -> Iterator[None]:
+    """Turn an error of ``train.compile`` into a message.
 
     Raises:
         SeismagError: the model cannot be compiled here; other errors pass.
@@ -127,8 +124,29 @@ def _compilation_named() -> Iterator[None]:
 
 
 @contextmanager
+def memory_errors_explained(batch_size: int) -> Iterator[None]:
+    """Turn the errors of torch for too little memory into a message with the batch size.
+
+    Raises:
+        SeismagError: there is too little memory; other errors pass.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error).strip().partition("\n")[0]
+        on_cpu = isinstance(error, MemoryError) or any(message in text for message in _CPU_MESSAGES)
+        if not (on_cpu or isinstance(error, torch.OutOfMemoryError)):
+            raise
+        smaller = f"Lower it, for example to {batch_size // 2}" if batch_size > 1 else "It cannot be lower"
+        raise SeismagError(
+            f"too little memory for a step with train.batch_size {batch_size} ({text}). {smaller}, or take a smaller "
+            "model.backbone, or fewer bins or frames (data section)."
+        ) from error
+
+
+@contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's notes on its own set-up, and the warnings that are expected here."""
+    """Silence messages of Lightning on its set-up, and warnings that are expected here."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -145,7 +163,7 @@ def quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def plain_interrupt() -> Iterator[None]:
-    """Let Ctrl-C arrive as KeyboardInterrupt; Lightning would exit the process and leave the signal ignored."""
+    """Raise Ctrl-C as KeyboardInterrupt; Lightning would exit the process and leave the signal ignored."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield

@@ -1,7 +1,7 @@
-"""Folds as runs: finding the run of a fold, training one, and training several at a time.
+"""Runs of folds: find the run of a fold, train one, train several at a time.
 
-Each fold is found again by its provenance (data set, split, settings), so a command that is given again goes on where
-it stopped. A fold that fails leaves its reason and does not stop the others.
+The run of a fold is found by its provenance (data set, split, settings), so that a repeated command resumes. A fold
+that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import torch
 
 from seismag.config import Config
 from seismag.domain import SeismagError, UsageError
-from seismag.parallel import open_pool
-from seismag.runs import Run, read_run, shrink_if_asked
+from seismag.parallel import Progress, open_pool, silent
+from seismag.runs import Run, read_run, shrink_for_trial
 from seismag.training.run import run_training
 
 log = logging.getLogger(__name__)
@@ -43,26 +43,26 @@ class FoldTask:
         config: its fold and its run name are those of the fold.
         folder: where relative paths start.
         store: absolute path.
-        dataset_id, certificate_sha256: what a run that is this fold's must state.
-        progress: as in ``run_training``.
+        dataset_id, split_sha256: of the data set and the split report, as the run of this fold records them.
+        progress: as in ``run_training``; ``silent`` where the fold is trained in another process.
     """
 
     config: Config
     folder: Path
     store: Path
     dataset_id: str
-    certificate_sha256: str
-    progress: bool | None = None
+    split_sha256: str
+    progress: Progress = silent
 
     @property
     def fold(self) -> int:
-        """Number of the fold, from 1."""
+        """The fold, from 1."""
         return self.config.split.fold
 
 
 @dataclass(frozen=True)
 class FoldOutcome:
-    """The run of a fold, or why there is none."""
+    """The run folder of a fold, or the reason of its failure."""
 
     fold: int
     run: Path | None
@@ -70,19 +70,19 @@ class FoldOutcome:
 
 
 def fold_config(config: Config, fold: int) -> Config:
-    """The configuration of one fold: its number, and its run name ``<run_name>_fold<k>``."""
+    """Return the configuration of one fold, with the run name ``<run_name>_fold<k>``."""
     split = config.split.model_copy(update={"fold": fold})
     train = config.train.model_copy(update={"run_name": f"{config.train.run_name}_fold{fold}"})
     return config.model_copy(update={"split": split, "train": train})
 
 
 def find_run(task: FoldTask) -> tuple[Run, bool] | None:
-    """Find the run of a fold: a complete one, else the latest that can go on.
+    """Find the run of a fold: a complete one, else the latest that can be resumed.
 
     Returns:
-        The run and whether it is complete; None: there is none on these data, by this split and these settings.
+        The run and whether it is complete; None where there is none with these data, split and settings.
     """
-    wanted = _settings(shrink_if_asked(task.config, os.environ)[0])
+    wanted = _settings(shrink_for_trial(task.config, os.environ)[0])
     name = task.config.train.run_name
     begun = None
     for path in sorted((task.folder / task.config.train.runs_dir).glob(f"{name}_????????_??????"), reverse=True):
@@ -94,7 +94,7 @@ def find_run(task: FoldTask) -> tuple[Run, bool] | None:
             continue  # not a run, or damaged
         if not same or facts.get("dataset_id") != task.dataset_id:
             continue
-        if facts.get("split_certificate_sha256") != task.certificate_sha256:
+        if facts.get("split_certificate_sha256") != task.split_sha256:
             continue
         if facts.get("status") == "complete" and run.predictions.is_file() and (run.path / "metrics.json").is_file():
             return run, True
@@ -103,7 +103,7 @@ def find_run(task: FoldTask) -> tuple[Run, bool] | None:
 
 
 def train_fold(task: FoldTask) -> FoldOutcome:
-    """Train one fold, or go on with it; a failure becomes the outcome's error."""
+    """Train or resume one fold; a failure becomes the error of the outcome."""
     try:
         with _one_at_a_time, chdir(task.folder), _locked(task):
             found = find_run(task)
@@ -111,22 +111,22 @@ def train_fold(task: FoldTask) -> FoldOutcome:
                 return FoldOutcome(task.fold, found[0].path)
             begun = None if found is None else found[0].path
             if begun is not None:
-                log.info("fold %d: going on with %s", task.fold, begun.name)
+                log.info("fold %d: resuming %s", task.fold, begun.name)
             run = run_training(task.config, task.store, begun, task.progress)
             return FoldOutcome(task.fold, run.path)
     except SeismagError as error:
         return FoldOutcome(task.fold, None, str(error))
-    except Exception as error:  # whatever it is, the other folds go on; it is named at the end
+    except Exception as error:  # of any kind: the other folds go on, and the end of the command names it
         log.error("fold %d failed:\n%s", task.fold, traceback.format_exc())
         return FoldOutcome(task.fold, None, f"{type(error).__name__}: {error}")
 
 
 def train_folds(tasks: Sequence[FoldTask], workers: int, scheduler: str | None) -> Iterator[FoldOutcome]:
-    """Train folds: on a Dask cluster by its address, else in several processes, else one after the other here.
+    """Train folds: on a Dask cluster by its address, else in several processes, else one after the other.
 
     Raises:
-        UsageError: fewer than one worker, several processes for folds that are several processes each, or no
-            scheduler answers.
+        UsageError: fewer than one worker, several processes for folds of several processes each, or no scheduler
+            answers.
     """
     if workers < 1:
         raise UsageError(f"--workers {workers}: at least 1.")
@@ -146,11 +146,11 @@ def train_folds(tasks: Sequence[FoldTask], workers: int, scheduler: str | None) 
 
 
 def device_of_slot(slot: int, n_devices: int, visible: str | None) -> str | None:
-    """Name the GPU of a process, round robin, as CUDA_VISIBLE_DEVICES wants it; None: there is no GPU.
+    """Return CUDA_VISIBLE_DEVICES of a process, round robin; None: there is no GPU.
 
     Args:
-        slot: number of the process among those that run at a time, from 0.
-        n_devices: how many GPUs this process sees.
+        slot: index of the process among those that run at a time, from 0.
+        n_devices: GPUs of this process.
         visible: its own CUDA_VISIBLE_DEVICES.
     """
     if not n_devices:
@@ -160,7 +160,7 @@ def device_of_slot(slot: int, n_devices: int, visible: str | None) -> str | None
 
 
 def _train_in_processes(tasks: Sequence[FoldTask], workers: int) -> Iterator[FoldOutcome]:
-    """One process a fold, ``workers`` at a time; a process that dies loses its own fold alone."""
+    """Train each fold in a process of its own, ``workers`` at a time; a process that dies loses only its fold."""
     context = get_context("spawn")
     waiting, slots = list(tasks), list(range(workers))
     running: dict[Any, tuple[Any, FoldTask, int]] = {}
@@ -194,36 +194,36 @@ def _outcome(ready: Any, process: Any, task: FoldTask) -> FoldOutcome:
         process.join()
     except EOFError:
         process.join()
-        reason = "The lines above may say why."
+        reason = "The lines above may contain the reason."
         if process.exitcode == -signal.SIGKILL:
-            reason = "That mostly means too little memory: lower --workers or train.batch_size."
-        error = f"its process ended without a word (exit code {process.exitcode}). {reason}"
+            reason = "Mostly that is too little memory: lower --workers or train.batch_size."
+        error = f"its process ended without a message (exit code {process.exitcode}). {reason}"
         return FoldOutcome(task.fold, None, error)
     return outcome
 
 
 def _child(task: FoldTask, answer: Any, device: str | None, threads: int, level: int) -> None:
-    """A process of its own for one fold."""
+    """Train a fold in this process and send the outcome."""
     if device is not None:
-        os.environ[_DEVICES] = device  # before CUDA is first asked
+        os.environ[_DEVICES] = device  # before CUDA is first used
     signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=level, format=f"fold {task.fold}: %(message)s", stream=sys.stderr)
     torch.set_num_threads(threads)
     outcome = train_fold(task)
-    with suppress(BrokenPipeError):  # the process that asked was killed; the run itself is found again
+    with suppress(BrokenPipeError):  # the parent was killed; the run itself is found again
         answer.send(outcome)
 
 
 def _end(*_: object) -> None:
-    sys.exit("terminated")  # the run is marked as failed on the way out
+    sys.exit("terminated")  # an exception, so that the run is marked as failed
 
 
 @contextmanager
 def _locked(task: FoldTask) -> Iterator[None]:
-    """Let one process at a time work on a fold; the lock ends with the process.
+    """Lock a fold for one process; the lock ends with the process.
 
     Raises:
-        SeismagError: another process does.
+        SeismagError: another process has it.
     """
     try:
         import fcntl
@@ -237,19 +237,19 @@ def _locked(task: FoldTask) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise SeismagError(
-                f"another process works on this fold ({path}). Wait for it, or change train.run_name."
+                f"another process trains this fold ({path}). Wait for it, or change train.run_name."
             ) from error
         yield
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def _settings(config: Config) -> dict[str, object]:
     sections = {name: getattr(config, name).model_dump(mode="json") for name in _SETTINGS}
     sections["train"] = {key: value for key, value in sections["train"].items() if key not in _MAY_DIFFER}
     return sections
 
 
 def _without_loaders(task: FoldTask) -> FoldTask:
-    """Processes of a Dask cluster may not start others, so data are loaded in the same one."""
+    """Load data in the training process: processes of a Dask cluster may not start others."""
     train = task.config.train.model_copy(update={"num_workers": 0})
     return replace(task, config=task.config.model_copy(update={"train": train}))
 

@@ -1,7 +1,7 @@
-"""Training of a part of the network (``train.scope``): what is frozen, and keeping what the frozen part says.
+"""Training of a part of the network (``train.scope``): the frozen layers, and their cached features.
 
-The frozen part is in evaluation mode and has no gradient, so that a window always gives the same features. Without
-augmentation they are therefore computed once, before the first epoch.
+The frozen layers are in evaluation mode and have no gradient, so that a window always gives the same features. Without
+augmentation the features are computed once, before the first epoch.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from seismag.config import TrainConfig
 from seismag.domain import SeismagError
-from seismag.training.dataset import PRELOAD_BYTES, Draw, SpectrogramDataset
-from seismag.training.depth import cut_before_last_stage
+from seismag.training.backbones import cut_before_last_stage
+from seismag.training.dataset import PRELOAD_BYTES, EpochIndex, SpectrogramDataset
 from seismag.training.directional import directional_statistics
 from seismag.training.model import ConvNeXtMultiTask, FrozenFeatures
 
@@ -22,14 +22,14 @@ CachedSample = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class FrozenPart:
-    """The layers that ``train.scope`` leaves as they are, and those after them up to the last feature map.
+    """The layers that ``train.scope`` freezes, and those after them up to the last feature map.
 
     Args:
         model: its frozen parameters lose their gradient here.
         scope: ``last_stage`` or ``heads``.
 
     Raises:
-        UsageError: where the last stage of this backbone begins is not known.
+        UsageError: the last stage of this kind of backbone is not known.
     """
 
     def __init__(self, model: ConvNeXtMultiTask, scope: str) -> None:
@@ -40,14 +40,14 @@ class FrozenPart:
             self.layers, self.rest = cut_before_last_stage(model.backbone, model.config.backbone)
         self.layers.requires_grad_(False)
 
-    def hold(self) -> None:
-        """Put the frozen layers into evaluation mode; to be called whenever the model was put into training mode."""
+    def set_eval(self) -> None:
+        """Put the frozen layers into evaluation mode; to be called whenever the model is put into training mode."""
         self.layers.eval()
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> FrozenFeatures:
-        """What the frozen layers say of scaled input (B, C, F, T): a feature map, or the pooled features where these
-        are all that is needed; beside it the directional statistics, flat, where the model has such features."""
+        """Return the output of the frozen layers for scaled input (B, C, F, T): a feature map, or the pooled features
+        where these suffice; and the directional statistics, flat, where the model has such features."""
         if self.rest is not None:
             features = self.layers(x)
         elif self.model.attention is not None:
@@ -60,7 +60,7 @@ class FrozenPart:
 
 
 class CachedFeatures(Dataset[CachedSample]):
-    """Features of the frozen part with the labels of their windows, in memory."""
+    """Features of the frozen layers with the labels of their windows, in memory."""
 
     def __init__(self, features: Tensor, statistics: Tensor, labels: tuple[Tensor, Tensor]) -> None:
         self.features = features
@@ -70,18 +70,18 @@ class CachedFeatures(Dataset[CachedSample]):
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, position: Draw) -> CachedSample:
-        """Features, directional statistics and the two class indices of one window."""
-        place = position[1] if isinstance(position, tuple) else position
-        return self.features[place], self.statistics[place], self.labels[0][place], self.labels[1][place]
+    def __getitem__(self, position: EpochIndex) -> CachedSample:
+        """Return features, directional statistics and the two class indices of one window."""
+        index = position[1] if isinstance(position, tuple) else position
+        return self.features[index], self.statistics[index], self.labels[0][index], self.labels[1][index]
 
 
 def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainConfig) -> CachedFeatures:
-    """Compute what the frozen part says of each window, on a GPU where there is one.
+    """Compute the output of the frozen layers for each window, on a GPU where there is one.
 
     Args:
         part: of the model that is trained.
-        windows: of one role.
+        windows: of one set.
         config: batch size.
 
     Raises:
@@ -90,17 +90,17 @@ def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: Trai
     device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
     part.model.to(device).eval()
     loader = DataLoader(windows, batch_size=config.batch_size, generator=torch.Generator())
-    kept: list[FrozenFeatures] = []
+    cached: list[FrozenFeatures] = []
     for x, _, _ in loader:
         features, statistics = (tensor.cpu() for tensor in part(x.to(device)))
         size = features[0].numel() * features.element_size() * len(windows)
         if size > PRELOAD_BYTES:
             raise SeismagError(
-                f"train.scope {config.scope}: what the frozen backbone says of {len(windows)} windows takes "
+                f"train.scope {config.scope}: the cached features of {len(windows)} windows take "
                 f"{size / 1024**3:.1f} GiB, limit {PRELOAD_BYTES / 1024**3:.0f}. Set train.cache_features=false, or "
                 "train.scope=heads."
             )
-        kept.append((features, statistics))
+        cached.append((features, statistics))
     part.model.cpu().train()
     labels = (torch.from_numpy(np.asarray(windows.y_magnitude)), torch.from_numpy(np.asarray(windows.y_azimuth)))
-    return CachedFeatures(torch.cat([f for f, _ in kept]), torch.cat([s for _, s in kept]), labels)
+    return CachedFeatures(torch.cat([f for f, _ in cached]), torch.cat([s for _, s in cached]), labels)

@@ -1,11 +1,11 @@
-"""Heads: from pooled features to log-scores of the classes of both tasks.
+"""Heads: from pooled features to logits of the classes of both tasks.
 
-Each head is one small network; what differs is how its outputs are read. Every reading gives log-scores in class
-order whose softmax are the class probabilities, so that losses and inference need not know which one it is.
+Each head is a small network. Whatever its form, it returns logits in class order whose softmax are the class
+probabilities, so that losses and inference do not depend on the form.
 
     event (optional, shared)  e            p(event) = sigmoid(e), p(Normal) = 1 - p(event) in both tasks
     magnitude  softmax        class scores
-               ordinal        one score against ordered thresholds, given an event
+               ordinal        one score compared with ordered thresholds, given an event
     azimuth    flat           class scores
                hierarchical   event, then one of four quadrants, then one of the two directions in it
                circular       a von Mises density, integrated over the eight sectors, given an event
@@ -25,21 +25,21 @@ from seismag.config import ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 
 N_CARDINALS = 4  # quadrants N = {N, NE}, E = {E, SE}, S = {S, SW}, W = {W, NW}
-N_SECTORS = len(AZIMUTH_CLASSES) - 1
+_N_SECTORS = len(AZIMUTH_CLASSES) - 1
 LONE_PARAMETER_SCALE = 10.0
-"""Factor of a parameter that stands alone: Adam moves it by about the learning rate a step, whatever its gradient,
-while an output of a layer moves by the sum over hundreds of weights. Without it 1e-4 needs 10,000 steps for 1."""
+"""Factor of a single parameter: Adam changes it by about the learning rate a step, whatever its gradient, while the
+output of a layer changes by hundreds of weights together. Without the factor 1e-4 needs 10,000 steps for 1."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)  # on [-1, 1]
-_HALF_SECTOR_RAD = math.pi / N_SECTORS
-_ANGLES_RAD = 2 * _HALF_SECTOR_RAD * np.arange(N_SECTORS)[:, None] + _HALF_SECTOR_RAD * _NODES  # (8, nodes)
+_HALF_SECTOR_RAD = math.pi / _N_SECTORS
+_ANGLES_RAD = 2 * _HALF_SECTOR_RAD * np.arange(_N_SECTORS)[:, None] + _HALF_SECTOR_RAD * _NODES  # (8, nodes)
 
 
 class Outputs(NamedTuple):
-    """What the network says about a batch.
+    """Output of the network for a batch.
 
     Attributes:
-        magnitude: (B, 4) log-scores in class order; their softmax are the probabilities.
+        magnitude: (B, 4) logits in class order; their softmax are the probabilities.
         azimuth: (B, 9) likewise.
         event: (B,) logit of the detection head; None without one.
         cardinal: (B, 4) log-probabilities of the quadrants given an event; None unless the azimuth is hierarchical.
@@ -56,8 +56,8 @@ class Outputs(NamedTuple):
 class MagnitudeHead(nn.Sequential):
     """Magnitude by softmax, or as ordered classes by cumulative logits.
 
-    Ordinal: given an event, P(class above k) = sigmoid(s - t_k) with one score s and thresholds t_1 < t_2 that are
-    learnt, so the few Large samples share their direction in feature space with all others.
+    Ordinal: given an event, P(class above k) = sigmoid(s - t_k) with one score s and learnt thresholds t_1 < t_2, so
+    that the few Large samples use the same direction in feature space as all others.
 
     Args:
         n_features: width of the pooled features.
@@ -73,11 +73,11 @@ class MagnitudeHead(nn.Sequential):
         super().__init__(*_layers(n_features, n_given_event, config))
         self.ordinal = ordinal
         if ordinal:
-            # thresholds -2 and 2: at its best score each class has at least 0.76, so that each can win from the start
+            # thresholds -2 and 2: the largest probability of each class is at least 0.76
             self.thresholds = nn.Parameter(torch.tensor([-2.0, math.log(math.expm1(4.0))]) / LONE_PARAMETER_SCALE)
 
     def forward(self, features: Tensor, event: Tensor | None = None) -> Tensor:
-        """Log-scores (B, 4) from features (B, C) and the event logit (B,) of the detection head, if there is one."""
+        """Return logits (B, 4) from features (B, C) and the event logit (B,) of the detection head, if there is one."""
         raw: Tensor = super().forward(features)
         if not self.ordinal and event is None:
             return raw
@@ -89,7 +89,7 @@ class MagnitudeHead(nn.Sequential):
 
 
 class AzimuthHead(nn.Sequential):
-    """Azimuth by softmax over nine classes, along a tree, or by a density on the circle.
+    """Azimuth by softmax over nine classes, by a hierarchy, or by a density on the circle.
 
     Args:
         n_features: width of the pooled features.
@@ -97,12 +97,12 @@ class AzimuthHead(nn.Sequential):
     """
 
     def __init__(self, n_features: int, config: ModelConfig) -> None:
-        n_given_event = {"flat": N_SECTORS, "hierarchical": 2 * N_CARDINALS, "circular": 2}[config.azimuth_head]
+        n_given_event = {"flat": _N_SECTORS, "hierarchical": 2 * N_CARDINALS, "circular": 2}[config.azimuth_head]
         super().__init__(*_layers(n_features, n_given_event, config))
         self.form = config.azimuth_head
 
     def forward(self, features: Tensor, event: Tensor | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Log-scores (B, 9), quadrants and von Mises parameters as in ``Outputs``; arguments as ``MagnitudeHead``."""
+        """Return logits (B, 9), quadrants and von Mises parameters (``Outputs``); arguments as ``MagnitudeHead``."""
         raw: Tensor = super().forward(features)
         if self.form == "flat" and event is None:
             return raw, None, None
@@ -116,12 +116,12 @@ class AzimuthHead(nn.Sequential):
 
 
 def build_detection_head(n_features: int, config: ModelConfig) -> nn.Sequential:
-    """Network with one output, the logit of an event."""
+    """Return a network with one output, the logit of an event."""
     return nn.Sequential(*_layers(n_features, 1, config))  # _layers adds no output where there is a detection head
 
 
 def join_event(event: Tensor, given_event: Tensor) -> Tensor:
-    """Log-probabilities of Normal and of k event classes (B, 1 + k).
+    """Return the log-probabilities of Normal and of k event classes, (B, 1 + k).
 
     Args:
         event: (B,) logit of an event.
@@ -132,7 +132,7 @@ def join_event(event: Tensor, given_event: Tensor) -> Tensor:
 
 
 def ordinal_log_probabilities(score: Tensor, lowest: Tensor, gap: Tensor) -> Tensor:
-    """Log-probabilities (B, 3) of three ordered classes from a score (B,), the lower threshold and the gap above it.
+    """Return log-probabilities (B, 3) of ordered classes from a score (B,), the lower threshold and the gap above it.
 
     The middle one is ln[sigmoid(a) - sigmoid(b)] with a > b, which equals
     ln sigmoid(a) + ln sigmoid(-b) + ln(1 - exp(b - a)) and stays finite where the difference would round to 0.
@@ -145,14 +145,13 @@ def ordinal_log_probabilities(score: Tensor, lowest: Tensor, gap: Tensor) -> Ten
 
 
 def tree_log_probabilities(cardinal: Tensor, second: Tensor) -> Tensor:
-    """Multiply along the tree: quadrant, then direction in it.
+    """Multiply along the hierarchy: quadrant, then direction in it.
 
-    A quadrant is 90 degrees wide and holds a cardinal direction and the next one clockwise, so the eight sectors are
-    reached exactly.
+    A quadrant is 90 degrees wide and contains a cardinal direction and the next sector clockwise.
 
     Args:
         cardinal: (B, 4) log-probabilities of the quadrants N, E, S, W given an event.
-        second: (B, 4) logits, for each quadrant, of its second direction (NE, SE, SW, NW) against its first.
+        second: (B, 4) logits, for each quadrant, of its second direction (NE, SE, SW, NW) relative to its first.
 
     Returns:
         (B, 8) log-probabilities of N, NE, ..., NW given an event.
@@ -166,8 +165,7 @@ def von_mises_log_probabilities(natural: Tensor) -> Tensor:
 
     The density at azimuth t is proportional to exp(k cos(t - m)) = exp(a cos t + b sin t), with concentration k and
     mean direction m in the natural parameters a = k cos m, b = k sin m, which have no seam at north and no
-    singularity at k = 0 (all directions alike). It has one mode: where the field leaves two opposite directions
-    open, it cannot say so.
+    singularity at k = 0 (all directions alike). It has one mode, so that it cannot represent two opposite directions.
 
     Args:
         natural: (B, 2) a and b.
@@ -184,7 +182,7 @@ def von_mises_log_probabilities(natural: Tensor) -> Tensor:
 
 
 def _layers(n_features: int, n_given_event: int, config: ModelConfig) -> list[nn.Module]:
-    """The network of a head; without a detection head it has one output more, for Normal or the event's logit."""
+    """Return the layers of a head; without a detection head it has one output more, for Normal or the event logit."""
     n_outputs = n_given_event + (not config.detection_head)
     return [
         nn.LayerNorm(n_features),
@@ -197,6 +195,6 @@ def _layers(n_features: int, n_given_event: int, config: ModelConfig) -> list[nn
 
 
 def _event_and_rest(raw: Tensor, event: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Event logit (B,) and the other outputs, in float32; without a detection head the first output is the logit."""
+    """Return event logit (B,) and other outputs, in float32; without a detection head the first output is the logit."""
     raw = raw.float()
     return (raw[:, 0], raw[:, 1:]) if event is None else (event.float(), raw)

@@ -1,4 +1,4 @@
-"""The rows of history.csv: when a training stops, and keeping the run folder up to date after each epoch."""
+"""History of a training (history.csv): early stopping, and the files of the run folder after each epoch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from seismag.cards import write_card
 from seismag.config import TrainConfig
 from seismag.files import atomic_path, write_text_atomic
+from seismag.parallel import Progress
 from seismag.runs import Run
 from seismag.training.checkpoint import save_checkpoint
 
@@ -23,26 +24,25 @@ EpochRecord = dict[str, float]
 
 
 def should_stop(history: list[EpochRecord], patience: int) -> bool:
-    """Tell whether the last ``patience`` epochs brought no better validation loss than an earlier one."""
+    """Tell whether none of the last ``patience`` epochs improved the validation loss."""
     losses = [record["val_loss"] for record in history]
     return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
 def is_finished(history: list[EpochRecord], config: TrainConfig) -> bool:
-    """Tell whether a training with this history has nothing left to do."""
+    """Tell whether a training with this history has ended."""
     return len(history) >= config.epochs or should_stop(history, config.patience)
 
 
 class RunWriter(Callback):
-    """Keeps the run folder up to date after each epoch; of several processes the first one writes."""
+    """Writes the files of the run folder after each epoch; of several processes the first one writes."""
 
-    def __init__(self, run: Run, on_epoch: Callable[[EpochRecord], None] | None, level: int) -> None:
+    def __init__(self, run: Run, on_epoch: Callable[[EpochRecord], None] | None) -> None:
         self.run = run
         self.on_epoch = on_epoch
-        self.level = level
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Add a row to the history, write the files, and stop the training if it is time."""
+        """Add a row to the history, write the files, and stop the training where it has ended."""
         record = pl_module.epoch_record()
         history = pl_module.history
         is_best = all(record["val_loss"] < earlier["val_loss"] for earlier in history)
@@ -59,7 +59,7 @@ class RunWriter(Callback):
     def _write(self, trainer: lightning.Trainer, pl_module: Any, is_best: bool) -> None:
         history = pl_module.history
         record = history[-1]
-        # best before latest: a crash in between repeats the epoch, and writes the same best model again
+        # best before latest: after a crash in between the epoch is repeated and the same best model written again
         if is_best:
             with pl_module.evaluated_weights():
                 save_checkpoint(
@@ -71,9 +71,27 @@ class RunWriter(Callback):
         write_text_atomic(self.run.path / "history.csv", pd.DataFrame(history).to_csv(index=False, lineterminator="\n"))
         scores = {name: value for name, value in record.items() if name != "epoch"}
         trainer.loggers[0].log_metrics(scores, step=int(record["epoch"]))
-        log.log(self.level, _epoch_line(record, pl_module.config.epochs, is_best))
+        log.info(_epoch_line(record, pl_module.config.epochs, is_best))
         if self.on_epoch is not None:
             self.on_epoch(record)
+
+
+class ProgressReport(Callback):
+    """Reports the batches of all epochs as one stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.done = 0
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Count the batch that ended."""
+        epochs, in_epoch = int(trainer.max_epochs or 0), int(trainer.num_training_batches)
+        self.done = trainer.current_epoch * in_epoch + trainer.fit_loop.batch_idx + 1
+        self.progress(f"batches of {epochs} epochs", self.done, epochs * in_epoch)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:  # noqa: ARG002
+        """Complete the stage, also where the training stopped early."""
+        self.progress(f"batches of {trainer.max_epochs} epochs", self.done, self.done)
 
 
 def _epoch_line(record: EpochRecord, epochs: int, is_best: bool) -> str:

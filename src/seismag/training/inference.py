@@ -1,4 +1,4 @@
-"""From spectrograms to probabilities, and from a run to its table of predictions."""
+"""Inference: from spectrograms to class probabilities, and from a run to its table of predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray, IntArray
+from seismag.arrays import Float32Array, FloatArray, IntArray
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.files import atomic_path
 from seismag.parallel import Progress, silent
@@ -20,7 +20,6 @@ from seismag.training.dataset import StoreLike, class_indices, read_power, role_
 from seismag.training.scaling import Scaling
 from seismag.training.trailing import no_past_reason, past_windows, trailing_scaling
 
-PREDICTED_ROLES = ("val", "test")
 _SAMPLE_COLUMNS = ("sample_id", "split_group", "station", "start_utc", "event_id")
 
 
@@ -31,19 +30,19 @@ def predict_power(
     *,
     phasors: NDArray[Any] | None = None,
     scaling: Scaling | None = None,
-) -> tuple[FloatArray, FloatArray, NDArray[np.float32]]:
+) -> tuple[FloatArray, FloatArray, Float32Array]:
     """Predict the classes of spectrograms.
 
     Args:
-        loaded: the model; it runs where its parameters are.
-        power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN marks masked columns.
+        loaded: the model; it runs on the device of its parameters.
+        power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN marks masked time frames.
         batch_size: spectrograms in one pass.
-        phasors: (n, 3, 2, F, T) of the cross-spectra, for a model that takes them (``model.input`` power_cross).
-        scaling: of each of these windows; None: that of the training role.
+        phasors: (n, 3, 2, F, T) of the cross-spectra, for a model that needs them (``model.input`` power_cross).
+        scaling: of each of these windows; None: that of the training set.
 
     Returns:
         Probabilities of magnitude (n, 4) and azimuth (n, 9) in class order, each row with sum 1, and the pooled
-        features (n, C) that they were made of.
+        features (n, C).
 
     Raises:
         SeismagError: the shape is not the one of the training.
@@ -77,13 +76,13 @@ def predict_store(
     batch_size: int = 64,
     progress: Progress = silent,
 ) -> pd.DataFrame:
-    """Predict samples of a store as a table in the columns of PREDICTIONS; run and fold come from the model's card.
+    """Predict samples of a store as a table of predictions (docs/data-formats.md).
 
     A model with trailing normalisation leaves out the windows without enough past (``seismag.training.trailing``).
 
     Raises:
         SeismagError: the store was prepared differently from the model's training data, or lacks the cross-spectra
-            that the model takes.
+            that the model needs.
         DataError: a class name in the store is unknown, or a value is infinite.
     """
     return predict_with_embeddings(loaded, store, indices, role, batch_size, progress)[0]
@@ -98,7 +97,7 @@ def predict_with_embeddings(
     progress: Progress = silent,
     *,
     pool: IntArray | None = None,
-) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+) -> tuple[pd.DataFrame, Float32Array]:
     """As ``predict_store``, with the pooled features (n, C) of the same rows; ``pool``: see ``past_windows``."""
     check_preprocessing(loaded.card, store.attributes["preprocessing"])
     model = loaded.model.config
@@ -109,45 +108,44 @@ def predict_with_embeddings(
         class_indices(rows[column], classes, column)
     batches = []
     progress("windows", 0, len(indices))
-    for first in range(0, max(1, len(indices)), batch_size):  # none at all: empty arrays of the right width
+    for first in range(0, max(1, len(indices)), batch_size):  # without any window: empty arrays of the right width
         batch = indices[first : first + batch_size]
         cross = read_power(store.cross, batch) if model.input == "power_cross" else None
-        places = np.arange(first, first + len(batch))
+        rows_of_batch = np.arange(first, first + len(batch))
         power_db = read_power(store.power, batch)
-        batches.append(predict_power(loaded, power_db, batch_size, phasors=cross, scaling=scaling.of(places)))
+        batches.append(predict_power(loaded, power_db, batch_size, phasors=cross, scaling=scaling.of(rows_of_batch)))
         progress("windows", first + len(batch), len(indices))
     magnitude, azimuth, embeddings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     table = rows[list(_SAMPLE_COLUMNS)].copy()
-    table.insert(0, "run_id", loaded.card["run_id"])
-    table.insert(1, "fold", loaded.card["fold"])
+    table.insert(0, "run_id", loaded.card.run_id)
+    table.insert(1, "fold", loaded.card.fold)
     table.insert(2, "role", role)
     table["y_magnitude"], table["y_azimuth"] = rows["magnitude_class"], rows["azimuth_class"]
     for task, classes, probs in (("magnitude", MAGNITUDE_CLASSES, magnitude), ("azimuth", AZIMUTH_CLASSES, azimuth)):
-        for place, name in enumerate(classes):
-            table[f"p_{task}_{name}"] = probs[:, place]
+        for index, name in enumerate(classes):
+            table[f"p_{task}_{name}"] = probs[:, index]
     if "origin" in rows:
         table["origin"] = rows["origin"]
-    if (loaded.card.get("split") or {}).get("method") == "naive":
-        table["split_method"] = "naive"  # whoever judges these probabilities is warned
+    if loaded.card.is_naive:
+        table["split_method"] = "naive"  # the evaluation warns
     return table, embeddings
 
 
 def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: int = 64) -> pd.DataFrame:
-    """Predict the validation and test role with the best model of a run, once the training is over.
+    """Predict the validation and the test set with the best model of a run.
 
     Writes ``predictions.parquet`` and ``embeddings.npy`` (float32, same row order) into the run folder.
 
     Raises:
-        SeismagError: the run has no model, or a role has no sample.
+        SeismagError: the run has no model, or a set is empty.
     """
     loaded = load_checkpoint(run.best_model)
     if torch.cuda.is_available():
         loaded.model.to("cuda")
-    indices = {role: role_indices(store.samples, split, loaded.card["fold"], role) for role in ("train", "val", "test")}
-    pools = {"val": np.concatenate([indices["train"], indices["val"]]), "test": None}  # as the training had them
+    indices = {role: role_indices(store.samples, split, loaded.card.fold, role) for role in ("train", "val", "test")}
+    pools = {"val": np.concatenate([indices["train"], indices["val"]]), "test": None}  # as in training
     parts = [
-        predict_with_embeddings(loaded, store, indices[role], role, batch_size, pool=pools[role])
-        for role in PREDICTED_ROLES
+        predict_with_embeddings(loaded, store, indices[role], role, batch_size, pool=pools[role]) for role in pools
     ]
     table = pd.concat([part[0] for part in parts], ignore_index=True)
     with atomic_path(run.path / "embeddings.npy") as temporary:
@@ -160,17 +158,17 @@ def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: i
 def scaling_of(
     loaded: LoadedModel, store: StoreLike, indices: IntArray, pool: IntArray | None
 ) -> tuple[IntArray, Scaling]:
-    """The windows that can be scaled as the model's card says, and their scaling; ``pool``: see ``past_windows``.
+    """Return the windows that can be scaled as in the training, and their scaling; ``pool``: see ``past_windows``.
 
     Raises:
         DataError: there are windows, but none has enough past.
     """
-    normalisation = loaded.card.get("normalisation", {"method": "training"})
-    if normalisation["method"] == "training":
+    normalisation = loaded.card.normalisation
+    if normalisation.method == "training":
         return indices, loaded.scaling
     everything = np.arange(len(store.samples), dtype=np.int64)
-    past = past_windows(store.samples, indices, everything if pool is None else pool, normalisation["trailing_days"])
-    scaling, has_past = trailing_scaling(store, past, normalisation["trailing_min"])
+    past = past_windows(store.samples, indices, everything if pool is None else pool, normalisation.trailing_days)
+    scaling, has_past = trailing_scaling(store, past, normalisation.trailing_min)
     if len(indices) and not has_past.any():
         raise DataError(f"{store.path}: no window can be predicted: {no_past_reason(normalisation)}", "no_past")
     return indices[has_past], scaling.of(np.flatnonzero(has_past))

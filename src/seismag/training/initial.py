@@ -1,8 +1,7 @@
-"""Fine-tuning: the weights of a checkpoint as the start of a training (``train.init_from``).
+"""Fine-tuning: a training starts from the weights of a checkpoint (``train.init_from``).
 
-Weights alone are taken. The input is scaled by the new training role (z-scores of its rows, or trailing baselines, as
-in any training): what the weights know is how windows differ from their usual level, and the usual level of other
-stations or years is another one. On the role that the checkpoint was trained on this is the checkpoint's own scaling.
+Only weights are taken. The input is scaled by the new training set, or by trailing normalisation, as in any training,
+because the usual level of other stations or years is another one.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from seismag.cards import UNKNOWN, ModelCard
 from seismag.config import Config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, UsageError
 from seismag.training.checkpoint import (
-    UNKNOWN,
     check_preprocessing,
     describe_architecture,
     misfit,
@@ -30,7 +28,8 @@ from seismag.training.model import ConvNeXtMultiTask
 
 log = logging.getLogger(__name__)
 
-HELD_ROLES = ("test", "purged", "sealed")
+HELD_OUT = ("test", "purged", "sealed")  # values of the column role
+_WORDS = {"test": "test", "purged": "excluded", "sealed": "locked"}
 _BACKBONE = "backbone."
 
 
@@ -41,31 +40,31 @@ class InitialWeights:
     Attributes:
         path: of the checkpoint.
         state: its tensors by name.
-        card: its JSON card.
-        trained_on: windows that its training or validation saw, and those of the checkpoints that it started from.
+        card: its model card.
+        trained_on: windows of its training and validation, and those of the checkpoints that it started from.
     """
 
     path: Path
     state: dict[str, torch.Tensor]
-    card: dict[str, Any]
+    card: ModelCard
     trained_on: tuple[str, ...]
 
-    def describe(self, reinit_heads: bool) -> dict[str, Any]:
-        """What the card of the new model says of its start."""
-        facts = {"file": str(self.path), "run_id": self.card["run_id"], "sha256": self.card["sha256"]}
+    def describe(self, reinit_heads: bool) -> dict[str, str]:
+        """Return what the model card of the new model records of its start."""
+        facts = {"file": str(self.path), "run_id": self.card.run_id, "sha256": self.card.sha256}
         return {**facts, "taken": "backbone" if reinit_heads else "all"}
 
 
-def read_initial(config: Config, store: StoreLike, held: Mapping[str, str]) -> InitialWeights | None:
+def read_initial(config: Config, store: StoreLike, held_out: Mapping[str, str]) -> InitialWeights | None:
     """Read ``train.init_from``, if there is one.
 
     Args:
         config: section train.
-        store: what is trained on.
-        held: role (test, purged, sealed) by sample_id of the windows that this fold's training must not have seen.
+        store: of the new training.
+        held_out: role (``HELD_OUT``) by sample_id of the windows that must not have been in its training.
 
     Raises:
-        SeismagError: no such checkpoint, corrupted, made of other preprocessing, or it has seen such a window.
+        SeismagError: no such checkpoint, corrupted, other preprocessing, or a held-out window was in its training.
     """
     if config.train.init_from is None:
         return None
@@ -80,16 +79,16 @@ def read_initial(config: Config, store: StoreLike, held: Mapping[str, str]) -> I
     content, card = read_content(path)
     initial = InitialWeights(path, dict(content["model"]), card, tuple(content["trained_on"]))
     check_preprocessing(card, store.attributes["preprocessing"])
-    seen = sorted(set(held) & set(initial.trained_on))
+    seen = sorted(set(held_out) & set(initial.trained_on))
     if seen:
-        counts = [(role, sum(held[name] == role for name in seen)) for role in HELD_ROLES]
-        what = " and ".join(f"{count} of this fold's {role} windows" for role, count in counts if count)
+        counts = [(role, sum(held_out[name] == role for name in seen)) for role in HELD_OUT]
+        what = " and ".join(f"{count} {_WORDS[role]} windows" for role, count in counts if count)
         raise UsageError(
-            f"train.init_from {path}: it has seen {what} (first: {seen[0]}), so that no score would be a test. "
-            f"It was trained on split {card['split_name']}, fold {card['fold']}: use the same split (section split), "
-            "other data, or another checkpoint."
+            f"train.init_from {path}: {what} of this fold were in its training (first: {seen[0]}), so that no score "
+            f"would be a test. It was trained on split {card.split_name}, fold {card.fold}: use the same split "
+            "(section split), other data, or another checkpoint."
         )
-    if card.get("training_data") == UNKNOWN:
+    if card.has_unknown_training:
         log.warning("train.init_from %s: its training data are unknown, test windows may have been among them", path)
     return initial
 
@@ -100,20 +99,20 @@ def take_weights(model: ConvNeXtMultiTask, initial: InitialWeights, reinit_heads
     Args:
         model: its weights are replaced; with ``reinit_heads`` those of the backbone alone.
         initial: the checkpoint.
-        reinit_heads: leave heads, attention and directional features as they are.
+        reinit_heads: keep heads, attention and directional features as they are.
 
     Raises:
         UsageError: the weights do not fit; names the options that differ.
     """
     own = model.state_dict()
     of_backbone = {name: tensor for name, tensor in own.items() if name.startswith(_BACKBONE)}
-    stored = stored_model_config(initial.card, initial.path)
+    stored = stored_model_config(initial.card.document, initial.path)
     taken = {name: tensor for name, tensor in initial.state.items() if name.startswith(_BACKBONE)}
     wrong = misfit(taken, of_backbone)
     if wrong:
         raise UsageError(
-            f"train.init_from {initial.path}: its backbone is that of {describe_architecture(stored)}, but the model "
-            f"section asks for {describe_architecture(model.config)}: {wrong}. Set "
+            f"train.init_from {initial.path}: its backbone is that of {describe_architecture(stored)}, that of the "
+            f"model section {describe_architecture(model.config)}: {wrong}. Set "
             f"model.backbone={stored.backbone} and model.input={stored.input}, or choose another checkpoint."
         )
     if not reinit_heads:
@@ -124,18 +123,18 @@ def take_weights(model: ConvNeXtMultiTask, initial: InitialWeights, reinit_heads
             if key not in ("backbone", "pretrained", "head_dropout", "head_dropout_inner")
             and getattr(stored, key) != value
         )
-        # options that change the meaning of outputs without changing a shape are refused alike
-        meant = any(
+        # options that change the meaning of outputs without changing a shape
+        other_outputs = any(
             getattr(stored, key) != getattr(model.config, key)
             for key in ("detection_head", "magnitude_head", "azimuth_head")
         )
-        if wrong or meant:
+        if wrong or other_outputs:
             raise UsageError(
                 f"train.init_from {initial.path}: its heads do not fit ({differences or wrong}). Set these options "
                 "as there, or train.reinit_heads=true to take the backbone alone."
             )
         for task, classes in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
-            if tuple(initial.card[f"{task}_classes"]) != classes:
+            if tuple(initial.card.document[f"{task}_classes"]) != classes:
                 raise UsageError(
                     f"train.init_from {initial.path}: its {task} classes are in another order than "
                     f"{', '.join(classes)}. Set train.reinit_heads=true to take the backbone alone."
@@ -145,6 +144,5 @@ def take_weights(model: ConvNeXtMultiTask, initial: InitialWeights, reinit_heads
 
 
 def unknown_training(initial: InitialWeights | None) -> dict[str, str]:
-    """The card's key ``training_data``, handed on from a start whose training data nobody knows."""
-    known = initial is None or initial.card.get("training_data") != UNKNOWN
-    return {} if known else {"training_data": UNKNOWN}
+    """Return the key ``training_data`` of the model card where the training data of the start are unknown."""
+    return {"training_data": UNKNOWN} if initial is not None and initial.card.has_unknown_training else {}

@@ -1,4 +1,4 @@
-"""The roles of a training as datasets: both normalised as the configuration says, training alone augmented."""
+"""Training and validation set as datasets: both scaled, the training set augmented."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from seismag.training.dataset import SpectrogramDataset, StoreLike, iterate_powe
 from seismag.training.scaling import Scaling, fit_scaling
 from seismag.training.trailing import past_windows, trailing_scaling
 
+_WORDS = {"train": "training", "val": "validation"}
+
 
 @dataclass(frozen=True)
-class RoleInputs:
-    """What a training reads.
+class TrainingInputs:
+    """Datasets of a training.
 
     Attributes:
-        train, val: the datasets of both roles.
-        scaling: of the training role; what a checkpoint holds.
-        notes: a sentence on the windows that had to be left out.
+        train, val: training and validation set.
+        scaling: of the training set; part of a checkpoint.
+        notes: sentences on windows that were left out.
     """
 
     train: SpectrogramDataset
@@ -30,41 +32,41 @@ class RoleInputs:
     notes: tuple[str, ...]
 
 
-def make_role_inputs(
+def make_inputs(
     store: StoreLike, indices: dict[str, IntArray], config: Config, scaling: Scaling | None = None
-) -> RoleInputs:
+) -> TrainingInputs:
     """Make the datasets of a training.
 
     Args:
         store: spectrograms and their table.
-        indices: positions of the roles train and val.
+        indices: positions of the windows, by role (train, val).
         config: sections model, train and augment.
-        scaling: of the training role, where a checkpoint holds it already.
+        scaling: of the training set, where a checkpoint contains it.
 
     Raises:
-        SeismagError: the store lacks cross-spectra that the model takes, or a role has no window with enough past.
+        SeismagError: the store lacks cross-spectra that the model needs, or no window of a set has enough past.
         DataError: a class is unknown, a value is infinite.
     """
     if scaling is None:
         scaling = fit_scaling(iterate_power(store.power, indices["train"]))
-    of_role = dict.fromkeys(indices, scaling)
+    by_role = dict.fromkeys(indices, scaling)
     notes: tuple[str, ...] = ()
     if config.train.normalisation == "trailing":
-        indices, of_role, notes = _with_past(store, indices, config)
+        indices, by_role, notes = _with_past(store, indices, config)
     train = SpectrogramDataset(
-        store, indices["train"], of_role["train"],
+        store, indices["train"], by_role["train"],
         model=config.model, augmentation=(config.augment, config.train.seed),
     )  # fmt: skip
-    val = SpectrogramDataset(store, indices["val"], of_role["val"], model=config.model)
-    return RoleInputs(train, val, scaling, notes)
+    val = SpectrogramDataset(store, indices["val"], by_role["val"], model=config.model)
+    return TrainingInputs(train, val, scaling, notes)
 
 
 def _with_past(
     store: StoreLike, indices: dict[str, IntArray], config: Config
 ) -> tuple[dict[str, IntArray], dict[str, Scaling], tuple[str, ...]]:
-    """Windows that have a trailing baseline, their scaling, and a sentence on the others.
+    """Return the windows with trailing normalisation, their scaling, and a sentence on the others.
 
-    The past of a training window consists of training windows, that of a validation window of windows of both roles.
+    The past of a training window consists of training windows, that of a validation window of windows of both sets.
     """
     days, minimum = config.train.trailing_days, config.train.trailing_min
     train, val = indices["train"], indices["val"]
@@ -72,23 +74,23 @@ def _with_past(
     past += past_windows(store.samples, val, np.concatenate([train, val]), days)
     scaling, has_past = trailing_scaling(store, past, minimum)
     kept: dict[str, IntArray] = {}
-    of_role: dict[str, Scaling] = {}
+    by_role: dict[str, Scaling] = {}
     notes = []
     for role, first in (("train", 0), ("val", len(train))):
         usable = has_past[first : first + len(indices[role])]
         if not usable.any():
             raise SeismagError(
-                f"none of the {len(usable)} windows of the role {role} has {minimum} windows of its station and role "
+                f"none of the {len(usable)} windows of {_WORDS[role]} has {minimum} windows of its station and set "
                 f"within {days:g} days before it. Prepare more windows (data.controls=all), raise "
                 f"train.trailing_days, lower train.trailing_min, or set train.normalisation=training."
             )
         kept[role] = indices[role][usable]
-        of_role[role] = scaling.of(first + np.flatnonzero(usable))
+        by_role[role] = scaling.of(first + np.flatnonzero(usable))
         if not usable.all():
             names = store.samples["magnitude_class"].iloc[indices[role][~usable]]
             lost = ", ".join(f"{int((names == name).sum())} {name}" for name in MAGNITUDE_CLASSES)
             notes.append(
-                f"normalisation trailing: {int((~usable).sum())} of {len(usable)} windows of the role {role} left out "
+                f"normalisation trailing: {int((~usable).sum())} of {len(usable)} windows of {_WORDS[role]} left out "
                 f"({lost}): fewer than {minimum} windows within {days:g} days before them."
             )
-    return kept, of_role, tuple(notes)
+    return kept, by_role, tuple(notes)

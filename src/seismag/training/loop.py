@@ -1,7 +1,7 @@
-"""What happens in each step and each epoch of a training.
+"""Steps and epochs of a training.
 
-Whatever is random in an epoch (order of the samples, dropout) depends on seed and epoch alone. So a training that was
-interrupted and resumed ends, on a CPU, with the weights of one that was not.
+All that is random in an epoch (order of the samples, dropout) depends on seed and epoch alone, so that on a CPU an
+interrupted and resumed training ends with the weights of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from seismag.training.scaling import Scaling
 Batch = list[Tensor] | tuple[Tensor, ...]
 
 
-class Training(lightning.LightningModule):
-    """What Lightning calls in each step and epoch.
+class TrainingLoop(lightning.LightningModule):
+    """Hooks that Lightning calls in each step and epoch.
 
     Args:
         model: the network.
-        loss: of a batch and of a role.
+        loss: of a batch and of a set.
         config: section train.
         n_samples: windows that each process trains on in an epoch.
-        frozen: the part of the network that is not trained, if there is one; its outputs are the input where
+        frozen: the part of the network that is not trained, if there is one; its cached features are the input where
             ``config.keeps_features``.
-        scaling, card, trained_on: what the checkpoints hold, see ``LoadedModel``.
+        scaling, card, trained_on: for the checkpoints, see ``LoadedModel``.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Training(lightning.LightningModule):
         self._evaluating = ExitStack()
 
     def configure_optimizers(self) -> Any:
-        # of the model, and of the loss where it learns the tasks' weights
+        # parameters of the model, and of the loss where the weights of the tasks are learnt
         in_a_step = self.config.batch_size * self.config.accumulate
         return build_optimiser(self, self.config, steps_per_epoch=-(-self.n_samples // in_a_step))
 
     def forward(self, *inputs: Tensor) -> Outputs:
-        """Outputs for scaled input (B, C, F, T), or for what the frozen part said of it."""
+        """Return the outputs for scaled input (B, C, F, T), or for cached features of it."""
         if len(inputs) == 1:
             outputs: Outputs = self.model(inputs[0])
             return outputs
@@ -88,7 +88,7 @@ class Training(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         if self.frozen is not None:
-            self.frozen.hold()
+            self.frozen.set_eval()
         entropy = [self.config.seed, self.current_epoch, *([self.global_rank] if self.global_rank else [])]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -106,7 +106,7 @@ class Training(lightning.LightningModule):
         self._loss_sum += value * len(y_magnitude)
         self._n_trained += len(y_magnitude)
         self._learning_rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
-        return loss * self._share(batch_idx, len(y_magnitude))
+        return loss * self._weight(batch_idx, len(y_magnitude))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -115,7 +115,7 @@ class Training(lightning.LightningModule):
 
     @contextmanager
     def evaluated_weights(self) -> Iterator[None]:
-        """Give the model the weights that validation judges and predictions use: the average where there is one."""
+        """Give the model the weights of validation and predictions: the average where there is one."""
         with nullcontext() if self.average is None else self.average.in_place_of(self.model):
             yield
 
@@ -132,17 +132,16 @@ class Training(lightning.LightningModule):
         parts = [torch.cat(parts) for parts in zip(*self._val_batches, strict=True)]
         self._val_batches.clear()
         magnitude, azimuth, y_magnitude, y_azimuth = _of_all_processes(parts)
-        loss = self.loss.of_role(Outputs(magnitude, azimuth), y_magnitude, y_azimuth)
+        loss = self.loss.of_set(Outputs(magnitude, azimuth), y_magnitude, y_azimuth)
         self._check_finite(loss, "the validation loss")
         self.val_scores = {
             "val_loss": float(loss),
             "val_balanced_accuracy_magnitude": _balanced_accuracy(magnitude, y_magnitude),
             "val_balanced_accuracy_azimuth": _balanced_accuracy(azimuth, y_azimuth),
         }
-        self.log("val_loss", float(loss), prog_bar=True, logger=False, rank_zero_only=True)
 
     def epoch_record(self) -> EpochRecord:
-        """The row of history.csv of the epoch that just ended."""
+        """Return the row of history.csv of the epoch that just ended."""
         total = torch.stack([self._loss_sum, torch.full_like(self._loss_sum, self._n_trained)])
         if distributed.is_initialized():
             distributed.all_reduce(total)
@@ -170,8 +169,8 @@ class Training(lightning.LightningModule):
         if self.average is not None:
             self.average.restore(checkpoint["average"])
 
-    def _share(self, batch_idx: int, size: int) -> float:
-        """Factor of a batch's loss, so that a step is the mean over all windows of its batches and processes.
+    def _weight(self, batch_idx: int, size: int) -> float:
+        """Return the factor of the loss of a batch, so that a step is the mean over all windows of its batches.
 
         Lightning divides by the number of batches in a step, whatever their size, and averages over the processes.
         Without ``train.accumulate`` this is 1: each process has as many windows.
@@ -193,7 +192,7 @@ class Training(lightning.LightningModule):
 
 
 def _of_all_processes(parts: list[Tensor]) -> list[Tensor]:
-    """Join what each process has (of any length) along the first axis; one process has it all."""
+    """Concatenate the parts of all processes (of any length) along the first axis."""
     if not distributed.is_initialized():
         return parts
     gathered: list[Any] = [None] * distributed.get_world_size()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seismag.config import ModelConfig
 from seismag.domain import SeismagError
 from seismag.training.backbones import create_backbone, pooled_width
-from seismag.training.directional import WIDTH, DirectionalFeatures
+from seismag.training.directional import DIRECTIONAL_WIDTH, DirectionalFeatures
 from seismag.training.heads import AzimuthHead, MagnitudeHead, Outputs, build_detection_head
 
 FrozenFeatures = tuple[Tensor, Tensor]  # features or feature map, and directional statistics (B, 0) or (B, n)
@@ -23,11 +23,11 @@ class ConvNeXtMultiTask(nn.Module):
     """Magnitude and azimuth class from one spectrogram.
 
     Args:
-        config: backbone, its start, the options and the heads.
+        config: section ``model``.
 
     Raises:
-        UsageError: timm knows no such backbone.
-        SeismagError: pretrained weights are asked for and cannot be had.
+        UsageError: timm has no such backbone.
+        SeismagError: pretrained weights are not available.
 
     Source of the attention: CBAM, Woo et al. (2018), arXiv:1807.06521, channel then spatial, as timm builds it.
     """
@@ -38,7 +38,7 @@ class ConvNeXtMultiTask(nn.Module):
         self.backbone = create_backbone(config.backbone, config.pretrained, config.n_channels)
         self.attention = CbamModule(self.backbone.num_features) if config.attention == "cbam" else None
         self.directional = DirectionalFeatures(config.n_channels) if config.directional_features else None
-        self.n_features = pooled_width(self.backbone) + (WIDTH if config.directional_features else 0)
+        self.n_features = pooled_width(self.backbone) + (DIRECTIONAL_WIDTH if config.directional_features else 0)
         self.head_detection = build_detection_head(self.n_features, config) if config.detection_head else None
         self.head_magnitude = MagnitudeHead(self.n_features, config)
         self.head_azimuth = AzimuthHead(self.n_features, config)
@@ -59,14 +59,14 @@ class ConvNeXtMultiTask(nn.Module):
         return self._pool(self.feature_map(x), x)
 
     def classify(self, features: Tensor) -> Outputs:
-        """Turn features (B, C) into log-scores of both tasks."""
+        """Turn features (B, C) into logits of both tasks."""
         event = None if self.head_detection is None else self.head_detection(features).squeeze(1)
         magnitude = self.head_magnitude(features, event)
         azimuth, cardinal, von_mises = self.head_azimuth(features, event)
         return Outputs(magnitude, azimuth, event, cardinal, von_mises)
 
     def classify_map(self, feature_map: Tensor, x: Tensor) -> Outputs:
-        """Turn a feature map and the input it came from into log-scores; a gradient to the map alone gives Grad-CAM.
+        """Turn a feature map and its input into logits; the gradient at the map gives Grad-CAM.
 
         Args:
             feature_map: (B, D, F', T') of ``feature_map(x)``.
@@ -75,15 +75,15 @@ class ConvNeXtMultiTask(nn.Module):
         return self.classify(self._pool(feature_map, x))
 
     def forward(self, x: Tensor) -> Outputs:
-        """Turn scaled input (B, n_channels, F, T) into log-scores of both tasks."""
+        """Turn scaled input (B, n_channels, F, T) into logits of both tasks."""
         return self.classify(self.embed(x))
 
     def classify_frozen(self, frozen: FrozenFeatures, rest: nn.Module | None) -> Outputs:
-        """Go on from what a frozen part of the network said (``seismag.training.frozen``).
+        """Turn the output of frozen layers (``seismag.training.frozen``) into logits.
 
         Args:
-            frozen: of ``FrozenPart``.
-            rest: layers from its cut to the last feature map; None: it said pooled features, or that map.
+            frozen: output of ``FrozenPart``.
+            rest: layers from its cut to the last feature map; None: the output is that map, or pooled features.
         """
         features, statistics = frozen
         if rest is not None:
@@ -95,16 +95,16 @@ class ConvNeXtMultiTask(nn.Module):
         return self.classify(features)
 
     def blank_input(self, n_frequencies: int, n_times: int, n: int = 1) -> Tensor:
-        """Spectrograms of zeros, (n, n_channels, F, T), of the type and on the device of the parameters."""
+        """Return spectrograms of zeros, (n, n_channels, F, T), of the type and on the device of the parameters."""
         parameter = next(self.parameters())
         size = (n, self.n_channels, n_frequencies, n_times)
         return torch.zeros(size, dtype=parameter.dtype, device=parameter.device)
 
     def check_input(self, n_frequencies: int, n_times: int) -> None:
-        """Try one blank spectrogram of this size, so that a size that does not fit is met before the training.
+        """Try one blank spectrogram, so that a size that does not fit is refused before the training.
 
         Raises:
-            SeismagError: the backbone does not take it.
+            SeismagError: the backbone cannot process it.
         """
         blank = self.blank_input(n_frequencies, n_times)
         was_training = self.training
@@ -112,9 +112,9 @@ class ConvNeXtMultiTask(nn.Module):
         try:
             with torch.no_grad():
                 self(blank)
-        except (RuntimeError, ValueError, AssertionError) as error:  # each backbone has its own way to refuse
+        except (RuntimeError, ValueError, AssertionError) as error:  # backbones refuse in several ways
             raise SeismagError(
-                f"model.backbone {self.config.backbone} does not take spectrograms of {n_frequencies} x {n_times} "
+                f"model.backbone {self.config.backbone} cannot process spectrograms of {n_frequencies} x {n_times} "
                 f"(frequency x time): {error}. Choose another backbone, or another grid in the data section."
             ) from error
         finally:

@@ -1,4 +1,4 @@
-"""What the optimiser is told: weight decay and learning rate of each parameter, and the rate of each step."""
+"""Optimiser and schedule: weight decay and learning rate of each parameter, and the rate of each step."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import torch
 from torch import nn
 
 from seismag.config import TrainConfig
-from seismag.training.depth import parameter_depths
+from seismag.training.backbones import parameter_depths
 from seismag.training.model import ConvNeXtMultiTask
 
 
-def build_optimiser(module: nn.Module, config: TrainConfig, steps_per_epoch: int) -> dict[str, Any]:
-    """AdamW and its schedule in the form that Lightning asks for.
+def build_optimiser(module: nn.Module, config: TrainConfig, steps_per_epoch: int) -> dict[str, object]:
+    """Return AdamW and its schedule in the form of Lightning's ``configure_optimizers``.
 
     Args:
-        module: model and loss; where ``module.model`` is the model, its backbone may get lower rates.
+        module: model and loss; the backbone of ``module.model`` may get lower rates.
         config: rates, decays, epochs.
         steps_per_epoch: of the optimiser, not batches.
     """
     groups = parameter_groups(module, config.weight_decay, config.learning_rate, config.layer_decay)
-    optimizer = torch.optim.AdamW(groups)  # each group names its rate
+    optimizer = torch.optim.AdamW(groups)  # each group has its rate
     total = config.epochs * steps_per_epoch
-    # at most half of the steps, so that a trial of one or two epochs reaches the full rate and comes down again
+    # at most half of the steps, so that even a trial of one epoch reaches the full rate and decays
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total // 2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -33,18 +33,16 @@ def build_optimiser(module: nn.Module, config: TrainConfig, steps_per_epoch: int
 def parameter_groups(
     module: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Split the parameters: matrices and kernels decay; what has one dimension does not.
+    """Split the parameters: matrices and kernels decay, parameters of one dimension do not.
 
-    The latter are biases, norms, layer scales, ordinal thresholds and the tasks' log variances.
-
-    Pulling a bias or a scale to 0 regularises nothing and hampers the norms (Loshchilov & Hutter, 2019,
-    arXiv:1711.05101, leave the choice open; this is the practice of ConvNeXt, arXiv:2201.03545).
+    The latter are biases, norms, layer scales, ordinal thresholds and the log variances of the tasks. This is the
+    practice of ConvNeXt, arXiv:2201.03545 (Loshchilov & Hutter, 2019, arXiv:1711.05101, leave the choice open).
 
     Args:
-        module: what is trained; parameters without gradient are left out.
+        module: is trained; parameters without gradient are left out.
         weight_decay: of the first kind.
         learning_rate: of everything behind the backbone.
-        layer_decay: a stage of the backbone gets this factor for each stage between it and the heads, and one more.
+        layer_decay: factor for each stage of the backbone, counted from the heads.
 
     Source of the layer-wise decay: Clark et al. (2020), arXiv:2003.10555; for ConvNeXt arXiv:2201.03545, table 6.
     """
@@ -63,7 +61,7 @@ def parameter_groups(
 
 
 def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Share of the learning rate at a step (from 0): linear to 1 over the warm-up, then a half cosine to 0.
+    """Return the fraction of the learning rate at a step (from 0): linear warm-up to 1, then a half cosine to 0.
 
     Source: Loshchilov & Hutter (2017), arXiv:1608.03983, eq. 5, without restarts; warm-up: arXiv:1706.02677.
     """
@@ -74,7 +72,7 @@ def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> floa
 
 
 def _rate_factors(module: nn.Module, layer_decay: float) -> dict[str, float]:
-    """Factor of the learning rate of each parameter by name."""
+    """Return the factor of the learning rate of each parameter by name."""
     factors = {name: 1.0 for name, _ in module.named_parameters()}
     model = getattr(module, "model", module)
     if layer_decay == 1.0 or not isinstance(model, ConvNeXtMultiTask):

@@ -1,6 +1,6 @@
-"""Judge trained models on placebo windows: after the earthquake, long before it, or with another station's labels.
+"""Evaluation of models on placebo windows: after the earthquake, long before it, or with another station's labels.
 
-A model that sees precursors has no skill there. One that has learnt the season, the storm of the week or the place has.
+A model that detects precursors has no skill there; one that has learnt season, storm or place has.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from seismag.arrays import BoolArray, FloatArray, IntArray
 from seismag.config import AuditConfig
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
@@ -24,7 +24,7 @@ from seismag.training.checkpoint import LoadedModel, load_checkpoint
 from seismag.training.inference import predict_with_embeddings
 from seismag.windows.store import Store, open_store, placebo_of
 
-TESTS = {"after_event": "after_event", "shifted": "shifted_window", "wrong_station": "wrong_station"}
+_TESTS = {"after_event": "after_event", "shifted": "shifted_window", "wrong_station": "wrong_station"}
 _WINDOWS = {
     "after_event": "windows after the earthquake",
     "shifted": "windows long before the earthquake",
@@ -36,74 +36,75 @@ _SAMPLE_ID = re.compile(r"^(?P<station>.+)-(?P<start>\d{4}-\d{2}-\d{2}T\d{2}.*)$
 def evaluate_placebo(
     models: Sequence[Path], placebo_store: Path, spec: AuditConfig, progress: Progress = silent
 ) -> CheckResult:
-    """Ask whether models rank placebo windows better than chance.
+    """Test whether models rank placebo windows better than chance.
 
     Args:
         models: checkpoints; of a cross-validation those of all folds.
         placebo_store: a store prepared with ``data.placebo``.
-        spec: draws, placebos, seed.
+        spec: number of permutations and placebos, seed.
         progress: called with stage, done, total.
 
     Returns:
-        ``after_event``, ``shifted_window`` or ``wrong_station``, a note. The statistic is the AUC of P(Event) within
-        station; its null exchanges the labels of whole groups within stations. Each window is judged by the models
-        that have not seen it, nor a window of its station within window + horizon; P(Event) is their mean.
+        ``after_event``, ``shifted_window`` or ``wrong_station``, informational. The statistic is the
+        station-stratified ROC AUC of P(Event); its null permutes the labels of whole groups within stations. P(Event)
+        of a window is the mean over the models that were not trained on it, nor on a window of its station within
+        window + horizon.
 
     Raises:
-        UsageError: no model is named, or the store holds true windows.
-        DataError: no window is left to judge, or the sample_ids of a training are not read.
+        UsageError: no model is named, or the store contains true windows.
+        DataError: no window is left, or a sample_id of a training cannot be parsed.
     """
     store = open_store(placebo_store)
     kind = placebo_of(store)
     if kind == "none":
         raise UsageError(
-            f"{placebo_store}: holds true windows. Prepare placebo ones from the same archive, for example with "
+            f"{placebo_store}: contains true windows. Prepare placebo ones from the same archive, for example with "
             "--set data.placebo=after_event."
         )
     if not models:
         raise UsageError("placebo windows: no model is named. Name a run's best_model.pth, or those of all folds.")
-    score, judged = placebo_scores([load_checkpoint(path) for path in models], store, progress)
-    kept = judged > 0
+    score, n_models = placebo_scores([load_checkpoint(path) for path in models], store, progress)
+    kept = n_models > 0
     if not kept.any():
         raise DataError(
             f"{placebo_store}: every window, or one near it, was in the training of {models[0]}. Name the models of "
             "all folds of a cross-validation, or prepare windows of another time."
         )
     rows = rank_windows(store.samples[kept].reset_index(drop=True), score[kept])
-    how = "groups of one station exchange labels"
-    result = exchange_labels(TESTS[kind], rows, rows.station, spec, how)
-    left = f"On {_WINDOWS[kind]} ({int(kept.sum())} of {len(kept)}; the others lie near the training)"
+    how = "permutation of the labels of whole groups within stations"
+    result = exchange_labels(_TESTS[kind], rows, rows.station, spec, how)
+    left = f"On {_WINDOWS[kind]} ({int(kept.sum())} of {len(kept)}; the others are near the training)"
     details = result.details | {"windows": int(kept.sum()), "near_training": int((~kept).sum()), "models": len(models)}
     return dataclasses.replace(result, sentence=f"{left}: {result.sentence}", details=details)
 
 
 def placebo_scores(
     models: Sequence[LoadedModel], store: Store, progress: Progress = silent
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Mean P(Event) of each window over the models that may judge it (n,), and how many these are (n,)."""
+) -> tuple[FloatArray, IntArray]:
+    """Return the mean P(Event) of each window over the models that were not trained near it, and their number, (n,)."""
     total, count = np.zeros(len(store.samples)), np.zeros(len(store.samples), dtype=np.int64)
     for number, loaded in enumerate(models):
         progress("models", number, len(models))
         indices = np.flatnonzero(apart_from_training(store, loaded.trained_on))
         if indices.size:
             table, _ = predict_with_embeddings(loaded, store, indices)
-            places = pd.Index(store.samples["sample_id"]).get_indexer(table["sample_id"])
-            total[places] += task_probabilities(table, "detection")[:, 1]
-            count[places] += 1
+            rows = pd.Index(store.samples["sample_id"]).get_indexer(table["sample_id"])
+            total[rows] += task_probabilities(table, "detection")[:, 1]
+            count[rows] += 1
     progress("models", len(models), len(models))
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0), count
 
 
-def apart_from_training(store: Store, trained_on: Sequence[str]) -> NDArray[np.bool_]:
-    """Say of each window whether its station has no training window that starts within window + horizon of it.
+def apart_from_training(store: Store, trained_on: Sequence[str]) -> BoolArray:
+    """Return (n,) whether no training window of its station starts within window + horizon of each window.
 
     Raises:
-        DataError: a sample_id of the training does not name station and start.
+        DataError: a sample_id of the training does not contain station and start.
     """
     matches = [_SAMPLE_ID.match(name) for name in trained_on]
     if None in matches:
         odd = trained_on[matches.index(None)]
-        raise DataError(f"sample_id {odd!r} of the model's training does not name station and start of its window.")
+        raise DataError(f"sample_id {odd!r} of the model's training does not contain station and start of its window.")
     trained = pd.DataFrame([match.groupdict() for match in matches if match], columns=["station", "start"])
     config = store.attributes["config"]
     reach = np.timedelta64(int(config["window_h"] + config["horizon_h"]), "h")

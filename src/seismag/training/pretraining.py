@@ -1,10 +1,10 @@
-"""Self-supervised pretraining of a ConvNeXt backbone: what is masked of a spectrogram is to be told from the rest.
+"""Self-supervised pretraining of a ConvNeXt backbone: masked patches of a spectrogram are predicted from the rest.
 
-window (C, F, T) -> patches masked -> backbone, masked places zeroed in it too -> decoder of one block -> (C, F, T)
+window (C, F, T) -> patches masked -> backbone, masked positions zeroed in it too -> decoder of one block -> (C, F, T)
 
-The loss counts cells that are masked and were measured. No label is read. Pretraining is the first phase of a run: it
-sees windows of the training role of the run's fold, or of another store those that lie apart from its validation and
-test windows, and leaves ``pretrained.pth`` in the run folder, which ``train_model`` starts from.
+The loss is taken over bins that are masked and were measured; no label is read. Pretraining is the first phase of a
+run: it reads the training windows of the fold, or those windows of another store that are not near the validation and
+test windows, and writes ``pretrained.pth``, from which ``train_model`` starts.
 
 Source: FCMAE, Woo et al. (2023), ConvNeXt V2, arXiv:2301.00808, sections 3.1 and 3.2, in its dense form: masks between
 the blocks in place of sparse convolution.
@@ -22,13 +22,12 @@ import pandas as pd
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
-from numpy.typing import NDArray
 from timm.models.convnext import ConvNeXt, ConvNeXtBlock
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from seismag.arrays import IntArray
+from seismag.arrays import BoolArray, IntArray
 from seismag.cards import write_card
 from seismag.config import Config, ModelConfig, PretrainConfig
 from seismag.domain import SeismagError, UsageError
@@ -38,9 +37,8 @@ from seismag.spectrogram.compute import PAIRS
 from seismag.training.backbones import create_backbone
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import FORMAT, build_card, read_content
-from seismag.training.dataset import Draw, EpochDraws, StoreLike, iterate_power, read_power, role_indices
-from seismag.training.fit import plain_interrupt, quiet_lightning, resolve_precision
-from seismag.training.memory import memory_shortage_named
+from seismag.training.dataset import EpochIndex, EpochSampler, StoreLike, iterate_power, read_power, role_indices
+from seismag.training.fit import memory_errors_explained, plain_interrupt, quiet_lightning, resolve_precision
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.optimiser import learning_rate_factor, parameter_groups
 from seismag.training.scaling import Scaling, fit_scaling
@@ -49,57 +47,55 @@ from seismag.windows.store import open_store
 log = logging.getLogger(__name__)
 
 PRETRAINED = "pretrained.pth"
-LATEST = "pretrain_latest.pth"
-HISTORY = "pretrain_history.csv"
-STRIDE = 32  # of a ConvNeXt, input cells to a place of the last feature map
-_OF_MASK = 3  # place in the seed; streams 1 and 2 are those of augmentation
-_PATCHES = (32, 16, 8, 4)  # cells: places of the last feature map, and down to those of the stem
-_LEAST_PATCHES = 4  # a side; fewer leave slivers beside one patch, and few masks to draw
-Mask = NDArray[np.bool_]
+_LATEST = "pretrain_latest.pth"
+_HISTORY = "pretrain_history.csv"
+STRIDE = 32  # of a ConvNeXt, input bins per position of the last feature map
+_OF_MASK = 3  # in the seed; streams 1 and 2 are those of augmentation
+_PATCHES = (32, 16, 8, 4)  # bins: positions of the last feature map, and down to those of the stem
+_LEAST_PATCHES = 4  # a side; fewer would give few different masks
 
 
-def patch_cells(n_rows: int, n_columns: int, spec: PretrainConfig) -> tuple[int, int]:
-    """Height and width of a patch, cells: as the section says, else by the grid (34 x 36: 8 x 8)."""
-    rows, columns = (
-        next((cells for cells in _PATCHES if side >= _LEAST_PATCHES * cells), _PATCHES[-1])
-        for side in (n_rows, n_columns)
+def patch_size(n_bins: int, n_frames: int, spec: PretrainConfig) -> tuple[int, int]:
+    """Return height (bins) and width (frames) of a patch: as configured, else by the grid (34 x 36: 8 x 8)."""
+    height, width = (
+        next((size for size in _PATCHES if side >= _LEAST_PATCHES * size), _PATCHES[-1]) for side in (n_bins, n_frames)
     )
-    return spec.patch_rows or rows, spec.patch_columns or columns
+    return spec.patch_rows or height, spec.patch_columns or width
 
 
-def draw_patch_mask(n_rows: int, n_columns: int, spec: PretrainConfig, rng: np.random.Generator) -> Mask:
-    """Draw which cells (F, T) are masked: a fixed number of whole patches, at least one, and never all.
+def sample_patch_mask(n_bins: int, n_frames: int, spec: PretrainConfig, rng: np.random.Generator) -> BoolArray:
+    """Sample the masked bins (F, T): a fixed number of whole patches, at least one, and never all.
 
     Raises:
         UsageError: the spectrogram has room for one patch only.
     """
-    rows, columns = patch_cells(n_rows, n_columns, spec)
-    shape = (-(-n_rows // rows), -(-n_columns // columns))  # rounded up
+    height, width = patch_size(n_bins, n_frames, spec)
+    shape = (-(-n_bins // height), -(-n_frames // width))  # rounded up
     n = shape[0] * shape[1]
     if n < 2:
         raise UsageError(
-            f"pretrain: one patch of {rows} x {columns} covers the whole spectrogram of "
-            f"{n_rows} x {n_columns} (frequency x time). Lower pretrain.patch_rows or pretrain.patch_columns."
+            f"pretrain: one patch of {height} x {width} covers the whole spectrogram of "
+            f"{n_bins} x {n_frames} (frequency x time). Lower pretrain.patch_rows or pretrain.patch_columns."
         )
     patches = np.zeros(n, dtype=bool)
     patches[rng.permutation(n)[: min(n - 1, max(1, round(spec.mask_ratio * n)))]] = True
-    cells = np.kron(patches.reshape(shape), np.ones((rows, columns), dtype=bool))
-    return np.asarray(cells[:n_rows, :n_columns], dtype=bool)
+    masked = np.kron(patches.reshape(shape), np.ones((height, width), dtype=bool))
+    return np.asarray(masked[:n_bins, :n_frames], dtype=bool)
 
 
 def masked_loss(predicted: Tensor, target: Tensor, counted: Tensor) -> Tensor:
-    """Mean squared error over the counted cells, all (B, C, F, T); 0 where none counts."""
+    """Return the mean squared error over the counted bins, all (B, C, F, T); 0 where none counts."""
     squares = torch.where(counted, (predicted.float() - target.float()).square(), torch.zeros(()).to(target))
     return squares.sum() / counted.sum().clamp(min=1)
 
 
 class UnlabelledWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Channels (C, F, T) of some windows, where they were measured (C, F, T), and the cells to mask (F, T).
+    """Channels (C, F, T) of windows, where they were measured (C, F, T), and the bins to mask (F, T).
 
     Args:
-        store: where they lie.
+        store: of the windows.
         indices: their positions; no other window is read.
-        scaling: of the training role.
+        scaling: of the training set.
         config: sections model, pretrain and train (seed).
     """
 
@@ -112,18 +108,18 @@ class UnlabelledWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
-        """One window; its mask depends on seed, epoch and window alone."""
-        epoch, place = draw if isinstance(draw, tuple) else (0, draw)
-        power_db = self.power[place : place + 1]
-        phasors = None if self.cross is None else self.cross[place : place + 1]
+    def __getitem__(self, position: EpochIndex) -> tuple[Tensor, Tensor, Tensor]:
+        """Return one window; its mask depends on seed, epoch and window alone."""
+        epoch, index = position if isinstance(position, tuple) else (0, position)
+        power_db = self.power[index : index + 1]
+        phasors = None if self.cross is None else self.cross[index : index + 1]
         x = window_channels(power_db, phasors, self.scaling, self.config.model)[0]
         measured = np.isfinite(power_db[0])  # (3, F, T)
         if phasors is not None:
             both = np.isfinite(phasors[0]).all(axis=1) & np.stack([measured[a] & measured[b] for _, a, b in PAIRS])
             measured = np.concatenate([measured, np.repeat(both, 2, axis=0)])  # real and imaginary part
-        rng = np.random.default_rng([self.config.train.seed, epoch, _OF_MASK, int(self.indices[place])])
-        mask = draw_patch_mask(x.shape[1], x.shape[2], self.config.pretrain, rng)
+        rng = np.random.default_rng([self.config.train.seed, epoch, _OF_MASK, int(self.indices[index])])
+        mask = sample_patch_mask(x.shape[1], x.shape[2], self.config.pretrain, rng)
         return torch.from_numpy(x), torch.from_numpy(measured), torch.from_numpy(mask)
 
 
@@ -186,27 +182,27 @@ def _seen(visible: Tensor, feature_map: Tensor) -> Tensor:
 
 
 def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: Run, *, resume: bool = False) -> Path:
-    """Pretrain the backbone for the fold of ``config.split`` and write ``pretrained.pth`` with its card.
+    """Pretrain the backbone for the fold of ``config.split`` and write ``pretrained.pth`` with its model card.
 
     Args:
         store: spectrograms of the run.
         split: sample_id, fold, role, split_group; validation and test windows of the fold are not read.
         config: sections pretrain, model, split; of train batch size, precision and seed.
         run: also gets pretrain_history.csv, and pretrain_latest.pth until the end.
-        resume: go on from pretrain_latest.pth where there is one.
+        resume: from pretrain_latest.pth where there is one.
 
     Raises:
         UsageError: the backbone is no ConvNeXt, the patches are too large, the settings changed on resuming.
-        SeismagError: a role is empty, the other store was prepared differently, the loss is not a number.
+        SeismagError: a set is empty, the other store was prepared differently, the loss is not a number.
     """
     target = run.path / PRETRAINED
     if resume and target.exists():
         return target
     _require_settings(config, run, resume)
     config = resolve_precision(config, run)
-    source, indices = windows_to_see(store, split, config)
-    role = role_indices(store.samples, split, config.split.fold, "train")
-    scaling = fit_scaling(iterate_power(store.power, role))
+    source, indices = pretraining_windows(store, split, config)
+    train = role_indices(store.samples, split, config.split.fold, "train")
+    scaling = fit_scaling(iterate_power(store.power, train))
     windows = UnlabelledWindows(source, indices, scaling, config)
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=cuda):
@@ -219,7 +215,7 @@ def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: R
     card = build_card(store, config, run) | {
         "kind": "pretrained backbone",
         "pretrain": config.pretrain.model_dump(mode="json"),
-        "patch_cells": list(patch_cells(store.power.shape[2], store.power.shape[3], config.pretrain)),
+        "patch_cells": list(patch_size(store.power.shape[2], store.power.shape[3], config.pretrain)),
         "pretrained_on": {"dataset_id": source.attributes["dataset_id"], "windows": len(ids)},
     }
     state = {f"backbone.{key}": value.cpu() for key, value in model.backbone.state_dict().items()}
@@ -227,16 +223,16 @@ def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: R
     with atomic_path(target) as temporary:
         torch.save(content, temporary)
         write_card(target, card, content=temporary)
-    (run.path / LATEST).unlink(missing_ok=True)
+    (run.path / _LATEST).unlink(missing_ok=True)
     update_provenance(run, pretrained_on=card["pretrained_on"])
     return target
 
 
-def windows_to_see(store: StoreLike, split: pd.DataFrame, config: Config) -> tuple[StoreLike, IntArray]:
-    """The store and the positions that pretraining may read.
+def pretraining_windows(store: StoreLike, split: pd.DataFrame, config: Config) -> tuple[StoreLike, IntArray]:
+    """Return the store and the positions that pretraining may read.
 
-    Of the run's own store: the training role of the fold. Of ``pretrain.store``: every window but those that come
-    within window + horizon of a validation, test or purged window of the same station, the reach of a split's purge.
+    Of the store of the run: the training windows of the fold. Of ``pretrain.store``: every window except those within
+    window + horizon of a validation, test or excluded window of the same station, as in a split.
 
     Raises:
         SeismagError: nothing is left, or the other store was prepared differently.
@@ -264,16 +260,16 @@ def windows_to_see(store: StoreLike, split: pd.DataFrame, config: Config) -> tup
         reached = np.searchsorted(first, end[here] + reach) > np.searchsorted(last, start[here] - reach, side="right")
         apart[here[reached]] = False
     if not apart.any():
-        raise SeismagError(f"pretrain.store {other.path}: every window lies close to a validation or test window.")
+        raise SeismagError(f"pretrain.store {other.path}: every window is close to a validation or test window.")
     log.info("pretraining on %d of %d windows of %s", int(apart.sum()), len(apart), other.path)
     return other, np.flatnonzero(apart).astype(np.int64)
 
 
 def load_backbone(model: ConvNeXtMultiTask, path: Path) -> None:
-    """Load the backbone's weights of a checkpoint into a model, in place; its heads stay as they are.
+    """Load the backbone of a checkpoint into a model; its heads stay as they are.
 
     Raises:
-        SeismagError: the file is damaged, or holds another backbone.
+        SeismagError: the file is damaged, or contains another backbone.
     """
     content, _ = read_content(path)
     prefix = "backbone."
@@ -282,14 +278,14 @@ def load_backbone(model: ConvNeXtMultiTask, path: Path) -> None:
     if {key: value.shape for key, value in state.items()} != {key: value.shape for key, value in expected.items()}:
         card = content["card"]
         raise SeismagError(
-            f"{path}: holds the backbone {card['backbone']} with {len(card['channels'])} channels, but the "
-            f"configuration asks for {model.config.backbone} with {model.n_channels}. Pretrain again."
+            f"{path}: its backbone is {card['backbone']} with {len(card['channels'])} channels, that of the "
+            f"configuration is {model.config.backbone} with {model.n_channels}. Pretrain again."
         )
     model.backbone.load_state_dict(state)
 
 
 class _Pretraining(lightning.LightningModule):
-    """What Lightning calls in each step and epoch."""
+    """Hooks that Lightning calls in each step and epoch."""
 
     def __init__(self, model: MaskedAutoencoder, config: Config, steps_per_epoch: int) -> None:
         super().__init__()
@@ -333,7 +329,7 @@ class _Pretraining(lightning.LightningModule):
 
 
 class _Writer(Callback):
-    """Keeps history and the state to resume from after each epoch."""
+    """Writes history and checkpoint after each epoch."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -342,21 +338,21 @@ class _Writer(Callback):
         assert isinstance(pl_module, _Pretraining)
         loss = float(pl_module._sum / pl_module._n)
         pl_module.history.append({"epoch": pl_module.current_epoch + 1, "loss": loss})
-        with atomic_path(self.run.path / LATEST) as temporary:
+        with atomic_path(self.run.path / _LATEST) as temporary:
             trainer.save_checkpoint(temporary)
         table = pd.DataFrame(pl_module.history)
-        write_text_atomic(self.run.path / HISTORY, table.to_csv(index=False, lineterminator="\n"))
+        write_text_atomic(self.run.path / _HISTORY, table.to_csv(index=False, lineterminator="\n"))
         log.info("pretraining, epoch %d/%d: loss %.4f", len(table), pl_module.spec.epochs, loss)
 
 
 def _fit(module: _Pretraining, windows: UnlabelledWindows, run: Run, config: Config, resume: bool) -> None:
-    latest = run.path / LATEST
-    goes_on = resume and latest.exists()
-    done = len(torch.load(latest, map_location="cpu", weights_only=True)["history"]) if goes_on else 0
+    latest = run.path / _LATEST
+    resumes = resume and latest.exists()
+    done = len(torch.load(latest, map_location="cpu", weights_only=True)["history"]) if resumes else 0
     batch = config.train.batch_size
-    draws = EpochDraws(len(windows), config.train.seed, done)
-    loader: DataLoader[Any] = DataLoader(windows, batch, sampler=draws, generator=torch.Generator())
-    with quiet_lightning(), plain_interrupt(), memory_shortage_named(batch):
+    sampler = EpochSampler(len(windows), config.train.seed, done)
+    loader: DataLoader[Any] = DataLoader(windows, batch, sampler=sampler, generator=torch.Generator())
+    with quiet_lightning(), plain_interrupt(), memory_errors_explained(batch):
         trainer = lightning.Trainer(
             default_root_dir=run.path, logger=False, callbacks=[_Writer(run)], devices=1,
             max_epochs=config.pretrain.epochs,
@@ -364,28 +360,28 @@ def _fit(module: _Pretraining, windows: UnlabelledWindows, run: Run, config: Con
             gradient_clip_val=config.train.gradient_clip, plugins=[LightningEnvironment()],
             enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
         )  # fmt: skip
-        trainer.fit(module, loader, ckpt_path=latest if goes_on else None)
+        trainer.fit(module, loader, ckpt_path=latest if resumes else None)
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def _settings(config: Config) -> dict[str, object]:
     model: ModelConfig = config.model
     of_model = {"backbone": model.backbone, "input": model.input}
     return {**config.pretrain.model_dump(mode="json"), **of_model, "seed": config.train.seed, "fold": config.split.fold}
 
 
 def _require_settings(config: Config, run: Run, resume: bool) -> None:
-    """Refuse what pretraining cannot be done with, and a run that was begun with other settings."""
+    """Refuse unsuitable settings, and a run that began with other settings."""
     if config.train.normalisation != "training":
         raise UsageError(
-            f"pretrain: windows are scaled by the training role, but train.normalisation is "
+            f"pretrain: windows are scaled by the training set, but train.normalisation is "
             f"{config.train.normalisation}. Set train.normalisation=training, or pretrain.epochs=0."
         )
-    latest = run.path / LATEST
+    latest = run.path / _LATEST
     if not latest.exists():
         return
     if not resume:
-        raise UsageError(f"{run.path}: holds a pretraining already. Resume it, or start a new run.")
+        raise UsageError(f"{run.path}: contains a pretraining already. Resume it, or start a new run.")
     before, now = torch.load(latest, map_location="cpu", weights_only=True)["settings"], _settings(config)
     changed = [f"{key} {now[key]!r} now, {before.get(key)!r} before" for key in now if now[key] != before.get(key)]
     if changed:
-        raise UsageError(f"{run.run_id}: pretraining begun with other settings: {'; '.join(changed)}. Start a new run.")
+        raise UsageError(f"{run.run_id}: pretraining began with other settings: {'; '.join(changed)}. Start a new run.")

@@ -1,4 +1,4 @@
-"""One training run from a store to judged predictions, and the judgement of a stored model."""
+"""One training run from a store to evaluated predictions, and the evaluation of a stored model."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from seismag.alarms.compute import alarm_summary
+from seismag.arrays import BoolArray, Float32Array, IntArray
 from seismag.cards import read_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import file_sha256, write_json_atomic
 from seismag.parallel import Progress, silent
-from seismag.runs import Run, create_run, read_run, shrink_if_asked, tracked
+from seismag.runs import Run, create_run, read_run, shrink_for_trial, tracked
 from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_training_curves
 from seismag.scoring.predictions import evaluated_rows, read_predictions
 from seismag.scoring.study import draw_figures, make_folder, write_metrics
-from seismag.splits import NAIVE_WARNING, assign_split, load_or_assign_split
+from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split
 from seismag.splits.access_log import holdout_state
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
 from seismag.splits.holdout import REMEDY, on_locked_days
-from seismag.training.checkpoint import UNKNOWN, LoadedModel, is_image, load_checkpoint, record_metrics
+from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint, record_metrics
 from seismag.training.dataset import role_indices
 from seismag.training.inference import predict_roles, predict_with_embeddings
 from seismag.training.placebo import apart_from_training
@@ -37,39 +37,39 @@ from seismag.windows.store import Store, open_store
 
 SPLITS_DIR = Path("splits")
 UNKNOWN_TRAINING = (
-    "the model's training data are unknown: windows judged here may have been among them, so no score is a test"
+    "the training data of the model are unknown: windows evaluated here may have been among them, so no score is a test"
 )
 log = logging.getLogger(__name__)
 
 
-def run_training(config: Config, store_path: Path, resume: Path | None = None, progress: bool | None = None) -> Run:
-    """Split, train, predict and judge one fold; everything is written into the run folder.
+def run_training(config: Config, store_path: Path, resume: Path | None = None, progress: Progress = silent) -> Run:
+    """Split, train, predict and evaluate one fold; everything is written into the run folder.
 
     Args:
         config: the whole configuration.
         store_path: a finished store.
         resume: folder of an interrupted run to go on with.
-        progress: show a bar; None: only on a terminal.
+        progress: called with stage, batches done, batches in all.
 
     Raises:
         SeismagError: data, split or settings make a training impossible; the message says which.
     """
     config = config.model_copy(update={"data": config.data.model_copy(update={"store": str(store_path)})})
-    config, small = shrink_if_asked(config, os.environ)
+    config, small = shrink_for_trial(config, os.environ)
     if small:
         log.warning(small)
     store = require_samples(open_store(store_path))
-    holdout_state(store.path)  # a damaged ledger of sealed looks is found before the work, not after it
+    holdout_state(store.path)  # a damaged access log is found before the work, not after it
     refuse_placebo(store)
-    split, certificate = load_or_assign_split(
+    split, report = load_or_assign_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
-    _say_split(certificate, config.split.fold)
+    _log_split(report, config.split.fold)
     if resume is None:
-        certificate_sha256 = file_sha256(SPLITS_DIR / f"{config.split.name}.json")
         run = create_run(
             config.train.runs_dir, config.train.run_name, config, dataset_id=store.attributes["dataset_id"],
-            split_certificate_sha256=certificate_sha256, notes=(small,) if small else (),
+            split_certificate_sha256=file_sha256(SPLITS_DIR / f"{config.split.name}.json"),
+            notes=(small,) if small else (),
         )  # fmt: skip
     else:
         run = _run_to_resume(resume, store)
@@ -79,7 +79,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_in_store(store, predictions, split, config.evaluate)
-        if read_card(run.best_model).get("training_data") == UNKNOWN:  # of the checkpoint that it started from
+        if read_card(run.best_model).has_unknown_training:  # from the checkpoint that it started from
             metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
         record_metrics(run.best_model, headline(metrics))
@@ -91,10 +91,10 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
 def evaluate_model(
     model: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Predict with a stored model and judge it on windows that its training has not seen.
+    """Evaluate a stored model on windows that were not in its training.
 
-    On the store of its training these are the test windows of its fold, and its validation windows calibrate; on
-    another store all windows that the training did not hold, and nothing calibrates.
+    On the store of its training these are the test windows of its fold, and the validation windows are used for
+    calibration; on another store all windows that were not in the training, without calibration.
 
     Args:
         model: a checkpoint.
@@ -104,7 +104,7 @@ def evaluate_model(
         progress: called with stage, done, total.
 
     Returns:
-        The content of metrics.json, and the predictions (of the role val, where it is known, and test).
+        The content of metrics.json, and the predictions (of the test set, and of the validation set where it is known).
 
     Raises:
         DataError: no window is unseen, or ``out`` cannot be made.
@@ -123,7 +123,7 @@ def evaluate_model(
     progress("scores", 0, 1)
     metrics = evaluate_in_store(store, predictions, split, config)
     progress("scores", 1, 1)
-    if loaded.card.get("training_data") == UNKNOWN:
+    if loaded.card.has_unknown_training:
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         log.warning(UNKNOWN_TRAINING)
     if out is not None:
@@ -136,27 +136,27 @@ def evaluate_model(
 def evaluate_in_store(
     store: Store, predictions: pd.DataFrame, split: pd.DataFrame | None, config: EvaluateConfig
 ) -> dict[str, Any]:
-    """Judge predictions of a store's windows beside the baselines and the classical methods, and as alarms.
+    """Evaluate predictions for windows of a store against baselines and classical methods, and as alarms.
 
     Returns:
-        The content of metrics.json; ``classical`` holds the sentences on the classical methods, ``sealed`` how often
-        sealed windows of the store were looked at.
+        The content of metrics.json; ``classical`` contains sentences on the classical methods, ``"sealed"`` the state
+        of the locked hold-out set.
     """
     classical = classical_forecasts(store, evaluated_rows(predictions), split)
     metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables)
     alarms = alarm_summary(predictions, store.samples, config).to_json()
-    return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path)}
+    return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path).to_json()}
 
 
 def evaluate_table_in_store(
     path: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Judge a table of predictions beside the store that its windows come from; gives the content of metrics.json.
+    """Evaluate a table of predictions with the store of its windows; returns the content of metrics.json.
 
-    The samples say which events are mainshocks, how strong and how far; the arrays serve the classical methods.
+    The store adds magnitudes, distances and mainshocks, and recordings for the classical methods.
 
     Raises:
-        DataError: the table cannot be judged, or has windows that are not in the store; ``out`` cannot be made.
+        DataError: the table cannot be evaluated, or has windows that are not in the store; ``out`` cannot be made.
     """
     if out is not None:
         make_folder(out)
@@ -170,7 +170,7 @@ def evaluate_table_in_store(
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Take from metrics.json what belongs on a model's card: skill above the rules without the field, and scores."""
+    """Select from metrics.json what a model card records: skill over the best non-magnetic baseline, and scores."""
     scores = ("balanced_accuracy", "mcc", "accuracy", "skill_above_best_baseline")
     return {
         **{key: metrics[key] for key in ("role", "n", "n_event_groups")},
@@ -179,65 +179,69 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def reach_h(store: Store) -> float:
-    """Window plus horizon, h: windows of a station that start this close are not independent."""
+    """Return window plus horizon in hours: windows of a station that start this close are not independent."""
     config = store.attributes["config"]
     return float(config["window_h"] + config["horizon_h"])
 
 
-def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[Any, pd.DataFrame | None]:
-    """Positions of the windows that a model may be judged on, and the split if it is the model's own."""
+def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[IntArray, pd.DataFrame | None]:
+    """Return the positions of the windows that a model may be evaluated on, and the split if it is the model's own.
+
+    Raises:
+        UsageError: the model is of a naive split.
+        DataError: no window is left, or the split cannot be repeated.
+    """
     samples = store.samples
-    if loaded.card["dataset_id"] == store.attributes["dataset_id"]:
-        spec = SplitConfig(**loaded.card["split"])
+    if loaded.card.dataset_id == store.attributes["dataset_id"]:
+        spec = SplitConfig(**(loaded.card.split or {}))
         if spec.method == "naive":
             raise UsageError(
-                f"{loaded.path}: {NAIVE_WARNING} What it claims stands in metrics.json of its run "
-                f"{loaded.card['run_id']}; judge it on another store, or train with split.method=loeo."
+                f"{loaded.path}: {NAIVE_WARNING} Its own scores are in metrics.json of its run {loaded.card.run_id}; "
+                "evaluate it on another store, or train with split.method=loeo."
             )
         split = assign_split(samples, spec, reach_h(store))
         test = split.loc[(split["fold"] == spec.fold) & (split["role"] == "test"), "sample_id"]
         if not test[test.isin(loaded.trained_on)].empty:
             raise DataError(
-                f"{loaded.path}: its split, drawn anew, tests on windows of its training; it was trained by another "
-                "version of seismag. Train again, or judge its run's predictions.parquet with --predictions."
+                f"{loaded.path}: its split, made again, tests on windows of its training; it was trained by another "
+                "version of seismag. Train again, or evaluate predictions.parquet of its run with --predictions."
             )
         return samples.index[samples["sample_id"].isin(test)].to_numpy(), split
-    sealed = on_locked_days(loaded.card, samples)
-    if sealed.all():
-        raise DataError(
-            f"{store.path}: every window lies on a day that the study of {loaded.path} has sealed; {REMEDY}."
-        )
-    if sealed.any():
-        log.warning("left out: %d windows on days that the study of this model has sealed; %s", sealed.sum(), REMEDY)
+    locked = on_locked_days(loaded.card.sealed_days_utc, samples)
+    if locked.all():
+        raise DataError(f"{store.path}: every window is in the locked hold-out set of {loaded.path}; {REMEDY}.")
+    if locked.any():
+        log.warning("left out: %d windows of the locked hold-out set of this model; %s", locked.sum(), REMEDY)
     seen = samples["sample_id"].isin(loaded.trained_on).to_numpy()
     related = seen | _related_to_training(loaded, store, seen) if loaded.trained_on else seen
-    if (related | sealed).all():
+    if (related | locked).all():
         raise DataError(
-            f"{store.path}: every window was in the training of {loaded.path}, or shares an earthquake or time with "
-            "it. Use data that it has not seen."
+            f"{store.path}: every window was in the training of {loaded.path}, or has an earthquake or time in common "
+            "with it. Use other data."
         )
     if related.any():
         log.warning(
-            "left out: %d windows that the model was trained on, and %d that share an earthquake cluster with these, "
-            "or lie within %g h of one at their station", int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
+            "left out: %d windows that the model was trained on, and %d that have an earthquake cluster in common with "
+            "these, or start within %g h of one at their station",
+            int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
         )  # fmt: skip
-    return samples.index[~(related | sealed)].to_numpy(), None
+    return samples.index[~(related | locked)].to_numpy(), None
 
 
 def _predict_validation(
     loaded: LoadedModel, store: Store, split: pd.DataFrame, progress: Progress
-) -> tuple[pd.DataFrame, NDArray[np.float32]]:
-    """Predictions and embeddings of the validation role of a model's own fold, scaled as in its training."""
-    train, val = (role_indices(store.samples, split, loaded.card["fold"], role) for role in ("train", "val"))
+) -> tuple[pd.DataFrame, Float32Array]:
+    """Predict the validation set of a model's own fold, scaled as in its training; with embeddings."""
+    train, val = (role_indices(store.samples, split, loaded.card.fold, role) for role in ("train", "val"))
     pool = np.concatenate([train, val])
     return predict_with_embeddings(loaded, store, val, role="val", progress=progress, pool=pool)
 
 
-def _related_to_training(loaded: LoadedModel, store: Store, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(n,) windows that a split would have purged beside the windows of a model's training.
+def _related_to_training(loaded: LoadedModel, store: Store, seen: BoolArray) -> BoolArray:
+    """Return (n,) whether a split would exclude each window because of the training windows of a model.
 
-    Their earthquakes are known as far as this store holds them (``seen``); their times are in their names. The
-    names of pictures of an earlier system say no time: there the windows that are here count alone.
+    The earthquakes of training windows are known where this store contains them (``seen``), the times from the
+    sample_ids. Those of legacy pictures contain no time: there only the windows of this store count.
     """
     samples = store.samples
     clusters = {str(cluster) for ids in samples.loc[seen, "cluster_ids"] for cluster in ids}
@@ -250,14 +254,14 @@ def _related_to_training(loaded: LoadedModel, store: Store, seen: NDArray[np.boo
 
 
 def require_samples(store: Store) -> Store:
-    """Give the store back if it holds a sample.
+    """Return the store; refuse an empty one.
 
     Raises:
-        DataError: it holds none.
+        DataError: it contains no sample.
     """
     if not len(store.samples):
         raise DataError(
-            f"{store.path}: holds no sample; rejected.csv in it says why. Prepare more data, or other rules."
+            f"{store.path}: no sample in it; rejected.csv lists the reasons. Prepare more data, or other rules."
         )
     return store
 
@@ -267,19 +271,19 @@ def _run_to_resume(path: Path, store: Store) -> Run:
     made_from = run.provenance().get("dataset_id")
     if made_from != store.attributes["dataset_id"]:
         raise UsageError(
-            f"{path}: was begun on data set {made_from}, not on {store.attributes['dataset_id']} ({store.path})."
+            f"{path}: began on data set {made_from}, not on {store.attributes['dataset_id']} ({store.path})."
         )
     return run
 
 
-def _say_split(certificate: dict[str, Any], fold: int) -> None:
-    rows = [row for row in certificate["folds"] if row["fold"] == fold]
-    if not rows:
-        raise SeismagError(f"split.fold {fold}: the stored split has {len(certificate['folds'])} folds.")
-    row = rows[0]
+def _log_split(report: SplitReport, fold: int) -> None:
+    entry = next((entry for entry in report.folds if entry.fold == fold), None)
+    if entry is None:
+        raise SeismagError(f"split.fold {fold}: the stored split has {len(report.folds)} folds.")
+    windows = entry.windows
     log.info(
-        "fold %d of %d: %d train, %d val, %d test, %d purged (%.0f %%)%s; %s",
-        fold, len(certificate["folds"]), row["train"], row["val"], row["test"],
-        row["purged"], 100 * row["purged_share"], f", {row['sealed']} sealed" if row["sealed"] else "",
-        certificate.get("warning", "overlaps: none"),
+        "fold %d of %d: %d training, %d validation, %d test, %d excluded (%.0f %%)%s; %s",
+        fold, len(report.folds), windows["train"], windows["val"], windows["test"], windows["purged"],
+        100 * entry.purged_share, f", {windows['sealed']} locked" if windows["sealed"] else "",
+        report.warning or "overlaps: none",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Scaling of spectrograms in dB to what the network sees."""
+"""Scaling of spectrograms in dB to the input of the network."""
 
 from __future__ import annotations
 
@@ -10,52 +10,51 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seismag.arrays import Float32Array, IntArray
 from seismag.domain import COMPONENTS, DataError, SeismagError
 
-MIN_STD_DB = 1e-3  # float16 near 10 dB resolves 0.008 dB: a row that varies less is constant
+MIN_STD_DB = 1e-3  # float16 near 10 dB resolves 0.008 dB: a frequency bin that varies less is constant
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Level and spread of each component and frequency row: one for all windows, or one for each.
+    """Level and spread of each component and frequency bin: one for all windows, or one for each.
 
     Attributes:
-        mean_db: (3, F), or (n, 3, F), dB re 1 nT^2/Hz: mean over the training role, or median before each window.
+        mean_db: (3, F), or (n, 3, F), dB re 1 nT^2/Hz: mean over the training set, or median before each window.
         std_db: same shape, dB, positive: standard deviation, or 1.4826 times the median absolute deviation.
     """
 
-    mean_db: NDArray[np.float32]
-    std_db: NDArray[np.float32]
+    mean_db: Float32Array
+    std_db: Float32Array
 
-    def of(self, places: NDArray[np.int64]) -> Scaling:
-        """Choose the scaling of some windows: theirs, or the one that serves all."""
-        return self if self.mean_db.ndim == 2 else Scaling(self.mean_db[places], self.std_db[places])
+    def of(self, rows: IntArray) -> Scaling:
+        """Return the scaling of some windows: their own, or the one for all."""
+        return self if self.mean_db.ndim == 2 else Scaling(self.mean_db[rows], self.std_db[rows])
 
-    def apply(self, power_db: NDArray[Any]) -> NDArray[np.float32]:
-        """Scale spectrograms to zero mean and unit deviation a row; masked cells become 0 after that.
+    def apply(self, power_db: NDArray[Any]) -> Float32Array:
+        """Scale spectrograms to zero mean and unit deviation in each frequency bin; then masked bins become 0.
 
-        0 is the row's training mean, the neutral value: a network needs a number in every cell, and this one says
-        neither quiet nor disturbed. It is not a measurement made up to fill a gap, because the store keeps the NaN,
-        no score is computed from it, and the store admits no window with more than ``data.max_masked_fraction`` of
-        its columns masked.
+        0 is the mean of the training set, neither quiet nor disturbed. It does not replace a measurement: the store
+        keeps the NaN, no score is computed from it, and a window with more than ``data.max_masked_fraction`` of its
+        time frames masked is not in the store.
 
         Args:
-            power_db: (..., 3, F, T) dB re 1 nT^2/Hz; NaN marks masked columns. For a scaling of each window
-                (n, 3, F, T).
+            power_db: (..., 3, F, T) dB re 1 nT^2/Hz, NaN masked; for a scaling of each window (n, 3, F, T).
 
         Returns:
             (..., 3, F, T) float32, without NaN.
 
         Raises:
-            SeismagError: components or frequency rows are not those of the scaling.
+            SeismagError: components or frequency bins are not those of the scaling.
             DataError: a value is infinite.
         """
         if power_db.ndim < 3 or power_db.shape[-3:-1] != self.mean_db.shape[-2:]:
             raise SeismagError(
                 f"spectrogram of shape {power_db.shape}, but the model was trained on {self.mean_db.shape[-2]} "
-                f"components and {self.mean_db.shape[-1]} frequency rows. Prepare the data as the model's card says."
+                f"components and {self.mean_db.shape[-1]} frequency bins. Prepare the data as in the model card."
             )
-        scaled: NDArray[np.float32] = np.subtract(power_db, self.mean_db[..., None], dtype=np.float32)
+        scaled: Float32Array = np.subtract(power_db, self.mean_db[..., None], dtype=np.float32)
         if np.isinf(scaled).any():
             raise DataError(_INFINITE)
         scaled /= self.std_db[..., None]
@@ -63,31 +62,31 @@ class Scaling:
         return scaled
 
     def to_tensors(self) -> dict[str, torch.Tensor]:
-        """Form that a checkpoint holds."""
+        """Return the content for a checkpoint."""
         return {"mean_db": torch.from_numpy(self.mean_db.copy()), "std_db": torch.from_numpy(self.std_db.copy())}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> Scaling:
-        """Inverse of ``to_tensors``."""
+        """Restore the content of ``to_tensors``."""
         return cls(tensors["mean_db"].float().cpu().numpy(), tensors["std_db"].float().cpu().numpy())
 
 
 _INFINITE = (
-    "a spectrogram holds an infinite power (in dB), which no measured field has. "
+    "a spectrogram contains an infinite power (in dB), which no recording has. "
     "Prepare the store again; windows without any variation belong into rejected.csv."
 )
 
 
 def fit_scaling(chunks: Iterable[NDArray[Any]]) -> Scaling:
-    """Estimate the scaling in one pass over the training role, NaN left out.
+    """Estimate the scaling in one pass over the training set, without NaN.
 
-    A row that does not vary carries no information; its deviation is set to 1, so that it scales to 0 everywhere.
+    The deviation of a frequency bin that does not vary is set to 1, so that it scales to 0 everywhere.
 
     Args:
-        chunks: arrays (n, 3, F, T) in dB; only one is held at a time.
+        chunks: arrays (n, 3, F, T) in dB; only one is in memory at a time.
 
     Raises:
-        DataError: a value is infinite, or a row has no value at all.
+        DataError: a value is infinite, or a frequency bin has no value at all.
 
     Source: merging of means and squared deviations, Chan, Golub & LeVeque (1983), doi:10.1080/00031305.1983.10483115.
     """
@@ -112,10 +111,10 @@ def fit_scaling(chunks: Iterable[NDArray[Any]]) -> Scaling:
     if count is None or mean is None or squares is None:
         raise ValueError("a scaling needs at least one spectrogram")
     if (count == 0).any():
-        component, row = np.argwhere(count == 0)[0]
+        component, frequency_bin = np.argwhere(count == 0)[0]
         raise DataError(
-            f"component {COMPONENTS[component]}, frequency row {row}: no value in the whole training role. "
-            "Prepare the store again with fewer rows (data.n_bins, data.n_log_rows)."
+            f"component {COMPONENTS[component]}, frequency bin {frequency_bin}: no value in the whole training set. "
+            "Prepare the store again with fewer bins (data.n_bins, data.n_log_rows)."
         )
     std = np.sqrt(squares / count)
     return Scaling(mean.astype(np.float32), np.where(std < MIN_STD_DB, 1.0, std).astype(np.float32))

@@ -1,9 +1,8 @@
-"""Training of one run: from a store and a split to a history, checkpoints and the best model."""
+"""Training of one run: from a store and a split to history, checkpoints and the best model."""
 
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,20 +15,21 @@ from torch.utils.data import DataLoader
 from seismag.arrays import IntArray
 from seismag.config import Config, TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
+from seismag.parallel import Progress, silent
 from seismag.runs import Run, update_provenance
 from seismag.splits.holdout import locked_days
 from seismag.training.checkpoint import build_card, check_architecture, read_content
-from seismag.training.dataset import EpochDraws, SpectrogramDataset, StoreLike, role_indices
+from seismag.training.dataset import EpochSampler, SpectrogramDataset, StoreLike, role_indices
+from seismag.training.devices import in_group, process_rank, require_devices, run_processes
 from seismag.training.fit import fit, resolve_precision
 from seismag.training.frozen import FrozenPart, compute_features
 from seismag.training.history import EpochRecord, is_finished
-from seismag.training.initial import HELD_ROLES, InitialWeights, read_initial, take_weights, unknown_training
-from seismag.training.inputs import RoleInputs, make_role_inputs
-from seismag.training.loop import Training
+from seismag.training.initial import HELD_OUT, InitialWeights, read_initial, take_weights, unknown_training
+from seismag.training.inputs import TrainingInputs, make_inputs
+from seismag.training.loop import TrainingLoop
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.pretraining import PRETRAINED, load_backbone
-from seismag.training.processes import in_group, process_number, require_devices, run_processes
 from seismag.training.scaling import Scaling
 from seismag.windows.store import placebo_of
 
@@ -43,18 +43,18 @@ def refuse_placebo(store: StoreLike) -> None:
     """Refuse a store whose labels are wrong on purpose.
 
     Raises:
-        UsageError: it holds placebo windows (``data.placebo``).
+        UsageError: it contains placebo windows (``data.placebo``).
     """
     if (kind := placebo_of(store)) != "none":
         raise UsageError(
-            f"{store.path}: holds placebo windows (data.placebo: {kind}). They judge a model and train none: train on "
+            f"{store.path}: contains placebo windows (data.placebo: {kind}), which are for evaluation only. Train on "
             "the store of the true windows, prepared with data.placebo: none."
         )
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended; ``history`` is the content of history.csv, epochs count from 1."""
+    """Result of a training; ``history`` is the content of history.csv, epochs count from 1."""
 
     run: Run
     history: pd.DataFrame
@@ -71,28 +71,28 @@ def train_model(
     run: Run,
     *,
     resume: bool = False,
-    progress: bool | None = None,
+    progress: Progress = silent,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> TrainingResult:
-    """Train a model on the training role of ``config.split.fold``; the validation role chooses the epoch.
+    """Train a model on the training set of ``config.split.fold``; the validation set chooses the epoch.
 
     Writes history.csv, best_model.pth, checkpoint_latest.pth (each epoch) and the folder tensorboard into the run.
-    Of the test role only the number of samples is looked at.
+    Of the test set only the number of samples is used.
 
     Args:
         store: spectrograms and their table.
         split: sample_id, fold, role, split_group.
         config: sections split, model, train and augment are used.
         run: where everything is written.
-        resume: go on from checkpoint_latest.pth, or from the start if the run has none yet.
-        progress: show a bar; None: only if standard error is a terminal. Without a bar each epoch logs one line.
+        resume: from checkpoint_latest.pth, or from the start if the run has none yet.
+        progress: called with stage, batches done, batches in all; each epoch also logs one line.
         on_epoch: called with the row of history.csv after each epoch, when its files are written; in the first of
             several processes, so that it must then be a function of a module.
 
     Raises:
-        UsageError: the store holds placebo windows; the run holds a training already and ``resume`` is False, or was
-            begun with other settings; ``train.init_from`` does not fit, or has seen test windows.
-        SeismagError: a role is empty, the backbone does not take the spectrograms, the loss is not a number.
+        UsageError: the store contains placebo windows; the run contains a training already and ``resume`` is False, or
+            began with other settings; ``train.init_from`` does not fit, or test windows were in its training.
+        SeismagError: a set is empty, the backbone cannot process the spectrograms, the loss is not a number.
         DataError: split and store do not fit, a class is unknown, a value is infinite.
     """
     refuse_placebo(store)
@@ -102,9 +102,9 @@ def train_model(
     resolved = resolve_precision(config, run)
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
     of_fold = split[split["fold"] == config.split.fold]
-    held = of_fold[of_fold["role"].isin(HELD_ROLES)].set_index("sample_id")["role"].to_dict()
-    initial = read_initial(config, store, held) if checkpoint is None else None
-    inputs = make_role_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
+    held_out = of_fold[of_fold["role"].isin(HELD_OUT)].set_index("sample_id")["role"].to_dict()
+    initial = read_initial(config, store, held_out) if checkpoint is None else None
+    inputs = make_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
     notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
     if not in_group():
         for note in notes:
@@ -116,16 +116,13 @@ def train_model(
     if not is_finished(history, config.train):
         if config.train.devices > 1 and not in_group():
             _require_windows_for(config.train.devices, inputs)
-            del inputs, checkpoint  # each process reads for itself
-            run_processes(
-                _train_in_process, (store, split, config, run, resume, progress, on_epoch), config.train.devices
-            )
+            del inputs, checkpoint  # each process reads its own
+            run_processes(_train_in_process, (store, split, config, run, resume, on_epoch), config.train.devices)
             history = list(read_content(run.latest_checkpoint)[0]["history"])
         else:
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
-            facts = {"sealed_days_utc": locked_days(store.samples, split)}
-            start = _Start(checkpoint, initial, tuple(map(str, seen)), facts)
-            history = _run_epochs(store, inputs, resolved, run, start, _bar_wanted(progress), on_epoch)
+            start = _Start(checkpoint, initial, tuple(map(str, seen)), locked_days(store.samples, split))
+            history = _run_epochs(store, inputs, resolved, run, start, progress, on_epoch)
     best = min(history, key=lambda record: record["val_loss"])
     stopped_early = len(history) < config.train.epochs
     return TrainingResult(run, pd.DataFrame(history), int(best["epoch"]), best["val_loss"], stopped_early, notes)
@@ -133,39 +130,39 @@ def train_model(
 
 @dataclass(frozen=True)
 class _Start:
-    """Where a training begins: a checkpoint, weights to fine-tune, the windows of train and val; facts for the card."""
+    """Start of a training: a checkpoint or weights to fine-tune; its windows, and the locked days of its study."""
 
     checkpoint: dict[str, Any] | None
     initial: InitialWeights | None
     seen: tuple[str, ...]
-    facts: dict[str, Any]
+    locked_days: list[str] | None
 
 
 def _run_epochs(
     store: StoreLike,
-    inputs: RoleInputs,
+    inputs: TrainingInputs,
     config: Config,
     run: Run,
     start: _Start,
-    bar: bool,
+    progress: Progress,
     on_epoch: Callable[[EpochRecord], None] | None,
 ) -> list[EpochRecord]:
-    """Build the network and train it; the whole history."""
+    """Build the network and train it; returns the whole history."""
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=cuda):  # the caller's random state stays as it was
+    with torch.random.fork_rng(devices=cuda):  # the random state of the caller stays
         torch.manual_seed(config.train.seed)
         model = _build_model(store, config, run, start)
         frozen = None if config.train.scope == "all" else FrozenPart(model, config.train.scope)
-        loss = MultiTaskLoss(inputs.train.y_magnitude, inputs.train.y_azimuth_drawn, config.train)
-        roles: tuple[Any, Any] = (inputs.train, inputs.val)
+        loss = MultiTaskLoss(inputs.train.y_magnitude, inputs.train.y_azimuth_augmented, config.train)
+        sets: tuple[Any, Any] = (inputs.train, inputs.val)
         if frozen is not None and config.train.keeps_features:
-            roles = (
+            sets = (
                 compute_features(frozen, inputs.train, config.train),
                 compute_features(frozen, inputs.val, config.train),
             )
         first_epoch = len(start.checkpoint["history"]) if start.checkpoint else 0
-        loaders = _loaders(*roles, config.train, first_epoch)
-        card, trained_on = build_card(store, config, run) | start.facts, start.seen
+        loaders = _loaders(*sets, config.train, first_epoch)
+        card, trained_on = build_card(store, config, run) | {"sealed_days_utc": start.locked_days}, start.seen
         if start.checkpoint is not None:
             kept = ("initial_weights", "training_data")
             card |= {key: start.checkpoint["card"][key] for key in kept if key in start.checkpoint["card"]}
@@ -176,18 +173,18 @@ def _run_epochs(
             trained_on = tuple(dict.fromkeys([*start.seen, *start.initial.trained_on]))
         elif (run.path / PRETRAINED).exists():
             trained_on = tuple(dict.fromkeys([*start.seen, *read_content(run.path / PRETRAINED)[0]["trained_on"]]))
-        module = Training(
+        module = TrainingLoop(
             model, loss, config.train, len(loaders[0].sampler),  # type: ignore[arg-type]
             frozen=frozen, scaling=inputs.scaling, card=card, trained_on=trained_on,
         )  # fmt: skip
-        fit(module, loaders, run, config.train, start.checkpoint is not None, bar, on_epoch)
+        fit(module, loaders, run, config.train, start.checkpoint is not None, progress, on_epoch)
     return module.history
 
 
 def _build_model(store: StoreLike, config: Config, run: Run, start: _Start) -> ConvNeXtMultiTask:
     pretrained = config.model.pretrained and start.checkpoint is None
     model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
-    if start.checkpoint is not None:  # the frozen part is asked before Lightning loads the rest
+    if start.checkpoint is not None:  # frozen layers are used before Lightning loads the rest
         model.load_state_dict(start.checkpoint["model"])
     elif start.initial is not None:
         take_weights(model, start.initial, config.train.reinit_heads)
@@ -200,9 +197,7 @@ def _build_model(store: StoreLike, config: Config, run: Run, start: _Start) -> C
         except SeismagError as error:
             if cells == 1:
                 raise
-            raise SeismagError(
-                f"train.resize, {cells} x {cells} cells: {error} Or average over fewer cells."
-            ) from error
+            raise SeismagError(f"train.resize, {cells} x {cells} bins: {error} Or average over fewer bins.") from error
     return model
 
 
@@ -212,11 +207,10 @@ def _train_in_process(
     config: Config,
     run: Run,
     resume: bool,
-    progress: bool | None,
     on_epoch: Callable[[EpochRecord], None] | None,
 ) -> None:
-    """One of several processes of a training."""
-    train_model(store, split, config, run, resume=resume, progress=progress, on_epoch=on_epoch)
+    """Train in one of several processes."""
+    train_model(store, split, config, run, resume=resume, on_epoch=on_epoch)
 
 
 def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
@@ -225,39 +219,39 @@ def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tup
         "num_workers": config.num_workers,
         "persistent_workers": config.num_workers > 0,
         "pin_memory": torch.cuda.is_available(),
-        "generator": torch.Generator(),  # each iterator draws a number; not from the stream that dropout draws from
+        "generator": torch.Generator(),  # each iterator takes a number; not from the random stream of dropout
     }
-    rank, n_processes = process_number() if config.devices > 1 else (0, 1)
-    shuffle = EpochDraws(len(train), config.seed, first_epoch, rank, n_processes)
+    rank, n_processes = process_rank() if config.devices > 1 else (0, 1)
+    shuffle = EpochSampler(len(train), config.seed, first_epoch, rank, n_processes)
     part = range(rank, len(val), n_processes)
     return DataLoader(train, sampler=shuffle, **common), DataLoader(val, sampler=part, **common)
 
 
-def _require_windows_for(n_processes: int, inputs: RoleInputs) -> None:
-    """Refuse more processes than a role has windows: one without a window has nothing to answer with."""
-    for role, windows in (("validation", inputs.val), ("training", inputs.train)):
+def _require_windows_for(n_processes: int, inputs: TrainingInputs) -> None:
+    """Refuse more processes than windows: each process needs one."""
+    for name, windows in (("validation", inputs.val), ("training", inputs.train)):
         if len(windows) < n_processes:
             raise UsageError(
-                f"train.devices is {n_processes}, but the {role} role has {len(windows)} windows, and each process "
+                f"train.devices is {n_processes}, but the {name} set has {len(windows)} windows, and each process "
                 f"needs one. Set train.devices={len(windows)} or fewer, or use more data."
             )
 
 
 def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[str]:
-    """A sentence for each task that lacks classes in training; refuses a validation role of only such classes."""
+    """Return a sentence for each task that lacks classes in training; refuse a validation set of only such classes."""
     notes = []
     labels: dict[str, tuple[IntArray, IntArray]] = {
         "magnitude": (train.y_magnitude, val.y_magnitude),
-        "azimuth": (train.y_azimuth_drawn, val.y_azimuth),
+        "azimuth": (train.y_azimuth_augmented, val.y_azimuth),
     }
     for task, classes in _TASKS.items():
         y_train, y_val = labels[task]
-        absent = [name for place, name in enumerate(classes) if not (y_train == place).any()]
+        absent = [name for index, name in enumerate(classes) if not (y_train == index).any()]
         if absent:
             notes.append(f"{task}: no training sample of {', '.join(absent)}; the model cannot learn these classes.")
         if not np.isin(y_val, y_train).any():
             raise SeismagError(
-                f"{task}: the validation role holds only classes that training lacks ({', '.join(absent)}). "
+                f"{task}: the validation set contains only classes that training lacks ({', '.join(absent)}). "
                 "Use more data, or another split.seed."
             )
     return notes
@@ -266,10 +260,10 @@ def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[
 def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bool) -> dict[str, Any] | None:
     if not run.latest_checkpoint.exists():
         if resume:
-            log.info("%s: interrupted before its first epoch ended; starting it anew", run.run_id)
+            log.info("%s: interrupted before its first epoch ended; starting again", run.run_id)
         return None
     if not resume:
-        raise UsageError(f"{run.path}: holds a training already. Resume it, or start a new run.")
+        raise UsageError(f"{run.path}: contains a training already. Resume it, or start a new run.")
     before = run.config()
     differences = [
         f"{section}.{key} {value!r} now, {getattr(getattr(before, section), key)!r} before"
@@ -278,14 +272,10 @@ def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bo
         if key not in _RESUMABLE and value != getattr(getattr(before, section), key)
     ]
     if differences:
-        raise UsageError(f"{run.run_id}: begun with other settings: {'; '.join(differences)}. Start a new run.")
+        raise UsageError(f"{run.run_id}: began with other settings: {'; '.join(differences)}. Start a new run.")
     content, _ = read_content(run.latest_checkpoint)
     check_architecture(content["card"], config.model, run.latest_checkpoint)
     trained_on, here = content["card"]["dataset_id"], store.attributes["dataset_id"]
     if trained_on != here:
-        raise UsageError(f"{run.run_id}: begun on the dataset {trained_on}, not {here}. Start a new run.")
+        raise UsageError(f"{run.run_id}: began on the dataset {trained_on}, not {here}. Start a new run.")
     return content
-
-
-def _bar_wanted(progress: bool | None) -> bool:
-    return sys.stderr.isatty() if progress is None else progress

@@ -1,4 +1,4 @@
-"""What was tried on a data set: the more is tried, the better is the best by chance."""
+"""Configurations that were tried on a data set: the more, the better is the best one by chance."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _NOT_SETTINGS = {"data.store", "split.fold", "split.name", "train.run_name", "tr
 
 
 def count_configurations(runs_dir: Path, dataset_id: str) -> tuple[int, int]:
-    """Number of different configurations among the runs on a data set (folds of one count once), and of runs."""
+    """Count the different configurations of the runs on a data set (all folds of one count once), and the runs."""
     tried = [configuration for _, _, configuration in _runs(runs_dir, dataset_id)]
     return len(set(tried)), len(tried)
 
 
-def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
-    """Every run on a data set, oldest first; the content of configurations.json.
+def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, object]:
+    """List every run on a data set, oldest first; the content of configurations.json.
 
     Returns:
-        configurations (how many differ), runs: of each run_id, configuration (number), status, created_utc, error,
-        fold, backbone, differs_from_first (``section.key=value`` of what is not as in the first run), val_loss (the
-        best; None: it has no history), detection (scores of metrics.json; None: not judged).
+        configurations (number), runs: of each run_id, configuration (its number), status, created_utc, error, fold,
+        backbone, differs_from_first (``section.key=value`` that differs from the first run), val_loss (the best;
+        None: it has no history), detection (scores of metrics.json; None: not evaluated).
     """
     numbers: dict[str, int] = {}
     rows = []
@@ -60,8 +60,8 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, Any]:
     }
 
 
-def setting_differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What two configurations train differently; names, folds and places are no settings.
+def setting_differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, object]]:
+    """List the differences of two configurations, apart from names, folds and paths.
 
     Args:
         reference, other: resolved configurations as plain values.
@@ -77,8 +77,8 @@ def setting_differences(reference: Mapping[str, Any], other: Mapping[str, Any]) 
     ]
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(settings: Mapping[str, Any]) -> dict[str, object]:
+    flat: dict[str, object] = {}
 
     def walk(prefix: str, value: Any) -> None:
         if isinstance(value, Mapping):
@@ -93,19 +93,19 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
-    """Provenance, settings, and the settings that make a configuration, of each run on the data set."""
+    """Yield provenance, settings, and the text that identifies the configuration, of each run on the data set."""
     for path in sorted(runs_dir.glob("*/provenance.json")):
         try:
             provenance = json.loads(path.read_text(encoding="utf-8"))
             settings = yaml.safe_load((path.parent / "config.yaml").read_text(encoding="utf-8"))
             made_from = provenance.get("dataset_id")
         except (OSError, ValueError, yaml.YAMLError, AttributeError):
-            continue  # a folder that is no run
+            continue  # not a run
         if made_from == dataset_id and isinstance(settings, dict):
             yield provenance, settings, json.dumps(_without_fold(settings), sort_keys=True, default=str)
 
 
-def _without_fold(settings: dict[str, Any]) -> dict[str, Any]:
+def _without_fold(settings: dict[str, Any]) -> dict[str, object]:
     kept = {key: settings.get(key) for key in _SECTIONS}
     kept["split"] = {k: v for k, v in (kept["split"] or {}).items() if k != "fold"}
     kept["train"] = {k: v for k, v in (kept["train"] or {}).items() if k != "run_name"}
@@ -119,7 +119,7 @@ def _best_loss(path: Path) -> float | None:
         return None  # it failed before its first epoch
 
 
-def _evaluated(path: Path) -> dict[str, Any] | None:
+def _evaluated(path: Path) -> dict[str, object] | None:
     try:
         detection = json.loads(path.read_text(encoding="utf-8"))["detection"]
         return {

@@ -26,7 +26,7 @@ ENHANCED: dict[str, Any] = {
 )
 def test_diagram_shows_every_block_with_its_shape_and_parameters(options: dict[str, Any], tmp_path: Path) -> None:
     model = ConvNeXtMultiTask(ModelConfig(**{"backbone": "convnext_atto", "head_width": 16, **options}))
-    architecture = describe_blocks(model, 64, 72)
+    architecture = describe_blocks(model, 64, 72).to_json()
     drawing = draw_and_note(lambda path: draw_architecture(architecture, path), tmp_path / "architecture.png")
     assert_readable(drawing)
     words = [text for text, _, _ in drawing.texts]

@@ -44,7 +44,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         found = read_evidence(make_run(folder).path)
-        architecture = describe_model(found.runs[0].best_model)
+        architecture = describe_model(found.runs[0].best_model).to_json()
         return replace(found, documents={**found.documents, "architecture.json": architecture})
 
 

@@ -1,4 +1,4 @@
-"""Several processes for one training (``train.devices``): starting them, and telling which one this is."""
+"""Several devices for one training (``train.devices``): a process for each, joined by Lightning (DDP)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _RANK = "SEISMAG_RANK"  # our own: a batch system sets LOCAL_RANK too
 
 
 def in_group() -> bool:
-    """Whether this is one of several processes that ``run_processes`` started."""
+    """Tell whether this is one of several processes that ``run_processes`` started."""
     return _RANK in os.environ
 
 
-def process_number() -> tuple[int, int]:
-    """Number of this process, from 0, and how many there are."""
+def process_rank() -> tuple[int, int]:
+    """Return the rank of this process, from 0, and the number of processes."""
     return (int(os.environ[_RANK]), int(os.environ["WORLD_SIZE"])) if in_group() else (0, 1)
 
 
@@ -39,15 +39,15 @@ def require_devices(n_devices: int) -> None:
 
 
 def run_processes(function: Callable[..., None], arguments: tuple[Any, ...], n_processes: int) -> None:
-    """Call ``function(*arguments)`` in several new processes that Lightning joins (DDP), and wait for them.
+    """Call ``function(*arguments)`` in several new processes and wait for them.
 
     Args:
         function: of a module, so that a new process can import it.
-        arguments: can be pickled.
-        n_processes: how many.
+        arguments: picklable.
+        n_processes: number of processes.
 
     Raises:
-        SeismagError: a process failed; its own message where it was one for users.
+        SeismagError: a process failed; with its own message where it had one.
     """
     context = get_context("spawn")
     failures = context.SimpleQueue()
@@ -69,10 +69,10 @@ def run_processes(function: Callable[..., None], arguments: tuple[Any, ...], n_p
         raise
     except ProcessExitedException as error:
         raise SeismagError(
-            f"train.devices {n_processes}: process {error.error_index} ended without a word (signal "
-            f"{error.signal_name}), which mostly means too little memory. Lower train.devices or train.batch_size."
+            f"train.devices {n_processes}: process {error.error_index} ended without a message (signal "
+            f"{error.signal_name}); mostly that is too little memory. Lower train.devices or train.batch_size."
         ) from error
-    finally:  # an interrupt that reached this process alone
+    finally:  # an interrupt of this process alone
         for process in group.processes:
             process.terminate()
 
