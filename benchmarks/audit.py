@@ -38,7 +38,8 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
-from seismag.audit.compute import audit_predictions, audit_store, audit_table  # noqa: E402
+from seismag.audit.compute import audit_labels, audit_predictions, audit_store  # noqa: E402
+from seismag.audit.result import Audit  # noqa: E402
 from seismag.config import AuditConfig, DataConfig, load_config  # noqa: E402
 from seismag.domain import DataError  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
@@ -100,17 +101,17 @@ def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def audit_row(document: dict[str, Any]) -> dict[str, Any]:
+def audit_row(audit: Audit) -> dict[str, Any]:
     """What the table shows of an audit."""
-    tests = {test["name"]: test for test in document["tests"]}
-    skill = tests.get("skill_above_no_signal")
+    with_p = [test for test in audit.tests if test.p_value is not None]
+    skill = audit.test("skill_above_no_signal")
     return {
-        "gate": document["gate"],
-        "failed": [name for name, test in tests.items() if test["verdict"] == "fail"],
-        "noted": [name for name, test in tests.items() if test["verdict"] == "note" and test["p_value"] is not None],
-        "skill": None if skill is None else skill["verdict"],
-        "skill_p": None if skill is None else skill["p_value"],
-        "smallest_p": min((t["p_value"], n) for n, t in tests.items() if t["gates"] and t["p_value"] is not None),
+        "gate": "fail" if audit.failed else "pass",
+        "failed": [test.name for test in audit.tests if test.verdict == "fail"],
+        "noted": [test.name for test in with_p if test.verdict == "informational"],
+        "skill": None if skill is None else skill.verdict,
+        "skill_p": None if skill is None else skill.p_value,
+        "smallest_p": min((test.p_value, test.name) for test in with_p if test.blocking),
     }
 
 
@@ -139,8 +140,8 @@ def trained_row(name: str, store: Path, work: Path) -> dict[str, Any]:
         state = run_crossval(config, store)
         if state.final is None or state.metrics is None:
             raise RuntimeError(f"{name}: {state.failed}")
-        document, _ = audit_predictions(state.results / "predictions.parquet", store, None, config)
-    return audit_row(document) | {"detection": headline(state.metrics)}
+        audit = audit_predictions(state.results / "predictions.parquet", store, None, config)
+    return audit_row(audit) | {"detection": headline(state.metrics)}
 
 
 def null_row(seed: int, work: Path) -> dict[str, Any]:
@@ -176,9 +177,9 @@ def table_row(seed: int, work: Path) -> dict[str, Any]:
     path = work / f"clean-{seed}.csv"
     clean_table(seed).to_csv(path, index=False)
     spec = load_config(None, ["audit.placebos=20"]).audit  # placebos decide nothing
-    document = audit_table(path, "magnitude_class", ["station", "date"], None, spec)
+    audit = audit_labels(path, "magnitude_class", ["station", "date"], None, spec)
     path.unlink()
-    return {"seed": seed} | audit_row(document)
+    return {"seed": seed} | audit_row(audit)
 
 
 def add_copies(store_path: Path) -> Path:
@@ -220,9 +221,9 @@ def naive_row(work: Path) -> dict[str, Any]:
             state = run_crossval(config, store)
             if state.metrics is None:
                 raise RuntimeError(f"{name}: {state.failed}")
-            document, _ = audit_predictions(state.results / "predictions.parquet", store, None, config)
+            audit = audit_predictions(state.results / "predictions.parquet", store, None, config)
         tasks = {task: headline(state.metrics, task) for task in ("magnitude", "azimuth", "detection")}
-        result[name] = audit_row(document) | {"warnings": state.metrics["warnings"], **tasks}
+        result[name] = audit_row(audit) | {"warnings": state.metrics["warnings"], **tasks}
     return result
 
 

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from seismag.config import AuditConfig
-from seismag.scoring.station_auc import exchange_labels, rank_windows
+from seismag.scoring.station_auc import permute_labels, rank_windows
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.placebo import placebo_scores
 from seismag.windows.store import open_store, placebo_of
@@ -34,11 +34,11 @@ def main() -> None:
         score, judged = placebo_scores(models, store)
         kept = judged > 0
         rows = rank_windows(store.samples[kept].reset_index(drop=True), score[kept])
-        result = exchange_labels("placebo", rows, rows.station, AuditConfig(), "groups exchange labels")
+        result = permute_labels("placebo", rows, rows.station, AuditConfig(), "labels are permuted")
         if result.statistic is None or result.null is None:
             print(f"{placebo_of(store):<14}{kept.sum():>8}{len(kept):>7}  {result.sentence}")
             continue
-        null = f"{result.null['low']:.3f} to {result.null['high']:.3f}"
+        null = f"{result.null.low:.3f} to {result.null.high:.3f}"
         kind = "true" if placebo_of(store) == "none" else placebo_of(store)
         print(f"{kind:<14}{kept.sum():>8}{len(kept):>7}{result.statistic:>8.3f}{null:>18}{result.p_value:>9.4f}"
               f"{result.placebo_rate:>14.3f}")  # fmt: skip

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import zarr
 
-from seismag.audit.integrity import close_verdicts, gate
+from seismag.audit.result import Audit, close_checks
 from seismag.cli import demo
 from seismag.config import Config, DataConfig, build_config
 from seismag.domain import UsageError
@@ -80,22 +80,18 @@ def test_what_a_demonstration_left_is_replaced(config, monkeypatch):
     assert not demo.RESULTS.exists()
 
 
-def test_the_audit_of_a_demonstration_is_a_verdict_a_sentence_and_the_place_of_the_page(config, monkeypatch):
-    skill = CheckResult("skill_above_no_signal", "Six event groups.", verdict="undecided")
-    tests = close_verdicts([skill, CheckResult("clock", "Fine.", p_value=0.4, gates=True)], 0.01)
-    document = {
-        "gate": gate(tests), "tests": [test.as_dict() for test in tests], "baselines": {}, "columns": {}, "notes": [],
-        "configurations_tried": 1, "family_wise_error": 0.01,
-        "subject": {"kind": "predictions", "path": "p", "rows": 9},
-    }  # fmt: skip
+def test_the_audit_of_a_demonstration_is_a_headline_a_conclusion_and_the_path_of_the_report(config, monkeypatch):
+    skill = CheckResult("skill_above_no_signal", "inconclusive (six event clusters).", verdict="inconclusive")
+    tests = close_checks([skill, CheckResult("clock", "Fine.", p_value=0.4, blocking=True)], 0.01)
+    audit = Audit({"kind": "predictions", "path": "p", "rows": 9}, tests, 0.01, configurations_tried=1)
     asked = []
-    monkeypatch.setattr(demo, "audit_predictions", lambda *given: asked.append(given) or (document, {"alarms": None}))
-    monkeypatch.setattr(demo, "write_verdict", lambda _document, out, **_: out / "audit.html")
+    monkeypatch.setattr(demo, "audit_predictions", lambda *given: asked.append(given) or audit)
+    monkeypatch.setattr(demo, "write_audit_page", lambda _audit, out: out / "audit.html")
     run = Run(Path("runs/demo_1"))
     lines = demo._audit(run, Path("data/test"), config).splitlines()
     assert asked == [(run.predictions, Path("data/test"), None, config)]
-    assert lines[0].startswith("Gate passed: none of 1 tests found a fault")
-    assert "cannot be decided" in lines[1]
+    assert lines[0].startswith("Integrity checks passed: none of 1 blocking checks failed")
+    assert "inconclusive (six event clusters)" in lines[1]
     assert lines[2].split() == ["page", "demo/audit/audit.html"]
     assert json.loads((demo.AUDIT / "audit.json").read_text())["gate"] == "pass"
 

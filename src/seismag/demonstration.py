@@ -11,7 +11,7 @@ from typing import Any
 from seismag.archive.survey import SIMULATION_FILE
 from seismag.audit.compute import audit_predictions, write_audit
 from seismag.audit.page import PAGE, conclusion, write_audit_page
-from seismag.audit.text import format_audit
+from seismag.audit.text import format_headline
 from seismag.config import Config
 from seismag.domain import UsageError
 from seismag.files import short_path
@@ -109,12 +109,11 @@ def _files(store: Path, run: Run, day_file: Path) -> dict[str, tuple[Path, str]]
 
 
 def _audit(run: Run, store: Path, config: Config) -> str:
-    """Audit the predictions of the run, write the audit report, and give its conclusion in a few lines."""
-    document, metrics = audit_predictions(run.predictions, store, None, config)
-    write_audit(document, AUDIT)
-    page = write_audit_page(document, AUDIT, metrics=metrics, alarms=metrics["alarms"])
-    first = format_audit(document).partition("\n")[0]
-    return f"{first}\n{conclusion(document, metrics)}\npage        {page}"
+    """Audit the predictions of the run and write the report; its conclusion in a few lines."""
+    audit = audit_predictions(run.predictions, store, None, config)
+    write_audit(audit, AUDIT)
+    page = write_audit_page(audit, AUDIT)
+    return f"{format_headline(audit)}\n{conclusion(audit)}\npage        {page}"
 
 
 def require_replaceable(store: Path) -> None:

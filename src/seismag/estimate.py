@@ -1,4 +1,4 @@
-"""What crosses a folder: a number with its interval, and the answer of one check."""
+"""Results that cross folders: a number with its interval, a null interval, and the result of an integrity check."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Verdict = Literal["pass", "fail", "note", "undecided", "skill", "no_skill"]
+Verdict = Literal["pass", "fail", "informational", "inconclusive", "skill", "no_skill"]
+_KEYS = {"above_minimum": "material", "blocking": "gates"}  # of JSON, where they differ from the attributes
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval and what it rests on.
+    """A number with its interval and the size of its sample.
 
     Attributes:
         value: None where it is undefined.
@@ -34,19 +35,28 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class NullInterval:
+    """Mean and central 95 % of a statistic under the null hypothesis."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class CheckResult:
-    """One test of the audit.
+    """Result of one integrity check.
 
     Attributes:
         name: snake_case, the same in every report.
-        sentence: what was seen, with its numbers; it stands whatever the verdict is.
-        statistic: the number that was tested; ``statistic_name`` says what it is, and its unit.
-        null: ``mean``, ``low``, ``high`` (95 %) of the statistic where nothing is wrong.
-        p_value: probability of at least this statistic where nothing is wrong.
-        placebo_rate: how often p <= 0.05 came of data in which nothing is wrong by construction.
-        material: the effect is large enough to matter; a small p alone fails no gate.
-        gates: whether a failure fails the audit.
-        verdict: None until ``close_verdicts`` closes it; tests without chance (copies, overlaps) bring their own.
+        sentence: the finding with its numbers, worded for any verdict.
+        statistic: the number that was tested; ``statistic_name`` gives its meaning and unit.
+        null: interval of the statistic under the null hypothesis.
+        p_value: probability of at least this statistic under the null hypothesis.
+        placebo_rate: fraction of p <= 0.05 on data that satisfy the null hypothesis by construction.
+        above_minimum: the effect exceeds the minimum effect size; a small p-value alone fails no check.
+        blocking: a failure fails the audit; other checks are informational.
+        verdict: None until ``close_checks``; deterministic checks (copies, overlaps) set it themselves.
         details: more numbers, ready for JSON.
     """
 
@@ -54,14 +64,14 @@ class CheckResult:
     sentence: str
     statistic: float | None = None
     statistic_name: str = ""
-    null: dict[str, float] | None = None
+    null: NullInterval | None = None
     p_value: float | None = None
     placebo_rate: float | None = None
-    material: bool = True
-    gates: bool = False
+    above_minimum: bool = True
+    blocking: bool = False
     verdict: Verdict | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return dataclasses.asdict(self)
+    def to_json(self) -> dict[str, Any]:
+        """The keys of a test in audit.json."""
+        return {_KEYS.get(name, name): value for name, value in dataclasses.asdict(self).items()}

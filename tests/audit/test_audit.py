@@ -1,4 +1,4 @@
-"""``seismag audit`` from files to the exit status: tables, stores, predictions, faults made on purpose."""
+"""``seismag audit`` from files to the exit status: tables, stores, predictions, injected errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from fixtures.study_store import make_store
 from seismag.audit import compute as study
-from seismag.audit.compute import audit_predictions, audit_store, audit_table
+from seismag.audit.compute import audit_labels, audit_predictions, audit_store
+from seismag.audit.result import Audit
 from seismag.cli import app
 from seismag.config import SplitConfig, load_config
 from seismag.domain import DataError, SeismagError, UsageError
@@ -27,12 +28,12 @@ SPEC = load_config(None, FEW).audit
 GROUPS = ["station", "date"]
 
 
-def names(document: dict, verdict: str) -> set[str]:
-    return {test["name"] for test in document["tests"] if test["verdict"] == verdict}
+def names(audit: Audit, verdict: str) -> set[str]:
+    return {test.name for test in audit.tests if test.verdict == verdict}
 
 
 def clean_table(n_groups: int = 120, seed: int = 1) -> pd.DataFrame:
-    """Four stations, two windows a day, a class that nothing tells."""
+    """Four stations, two windows a day, a class that nothing predicts."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(n_groups), 2)
     date = pd.Timestamp("2021-01-01") + pd.to_timedelta(3 * group, unit="D")
@@ -46,19 +47,19 @@ def clean_table(n_groups: int = 120, seed: int = 1) -> pd.DataFrame:
 
 
 @pytest.fixture
-def audit(tmp_path: Path) -> Callable[..., dict]:
-    def run(frame: pd.DataFrame, label: str = "magnitude_class", groups: list[str] | None = GROUPS) -> dict:
+def audit(tmp_path: Path) -> Callable[..., Audit]:
+    def run(frame: pd.DataFrame, label: str = "magnitude_class", groups: list[str] | None = GROUPS) -> Audit:
         frame.to_csv(tmp_path / "table.csv", index=False)
-        return audit_table(tmp_path / "table.csv", label, groups, None, SPEC)
+        return audit_labels(tmp_path / "table.csv", label, groups, None, SPEC)
 
     return run
 
 
-def test_a_clean_balanced_table_passes_the_gate(audit: Callable[..., dict]) -> None:
+def test_a_clean_balanced_table_passes(audit: Callable[..., Audit]) -> None:
     document = audit(clean_table())
-    assert document["gate"] == "pass"
+    assert not document.failed
     assert names(document, "fail") == set()
-    assert {"station", "date", "hour", "kp_max"} <= set(document["baselines"])
+    assert {"station", "date", "hour", "kp_max"} <= set(document.baselines)
 
 
 @pytest.mark.parametrize(
@@ -71,17 +72,17 @@ def test_a_clean_balanced_table_passes_the_gate(audit: Callable[..., dict]) -> N
         (lambda t: t.assign(magnitude=np.where(t.magnitude_class == "Normal", np.nan, 7.5)), "label_values"),
     ],
 )
-def test_a_fault_made_on_purpose_fails_the_gate_by_its_name(audit: Callable[..., dict], spoil, test: str) -> None:
+def test_an_injected_error_fails_its_check(audit: Callable[..., Audit], spoil, test: str) -> None:
     document = audit(spoil(clean_table()))
-    assert document["gate"] == "fail"
+    assert document.failed
     assert test in names(document, "fail")
 
 
-def test_columns_that_state_the_class_are_no_features(audit: Callable[..., dict]) -> None:
+def test_columns_that_state_the_class_are_no_features(audit: Callable[..., Audit]) -> None:
     table = clean_table()
     document = audit(table.assign(mag_class=table["magnitude_class"], other=table["magnitude_class"].str[:2]))
-    assert document["gate"] == "pass"
-    assert {"mag_class", "other"}.isdisjoint(document["baselines"])
+    assert not document.failed
+    assert {"mag_class", "other"}.isdisjoint(document.baselines)
 
 
 @pytest.mark.parametrize(
@@ -91,29 +92,29 @@ def test_columns_that_state_the_class_are_no_features(audit: Callable[..., dict]
         (lambda t: t.assign(magnitude_class="Normal"), "magnitude_class", GROUPS, DataError, "every row is Normal"),
         (lambda t: t.assign(c=t.index.astype(str)), "c", GROUPS, UsageError, "240 classes in 240 rows"),
         (lambda t: t.iloc[:0], "magnitude_class", GROUPS, DataError, "no rows"),
-        (lambda t: t.assign(all="x"), "magnitude_class", ["all"], UsageError, "share one group"),
+        (lambda t: t.assign(all="x"), "magnitude_class", ["all"], UsageError, "are one group"),
     ],
 )
 def test_a_table_that_cannot_be_audited_is_refused(
-    audit: Callable[..., dict], change, label: str, groups: list[str], error: type[SeismagError], words: str
+    audit: Callable[..., Audit], change, label: str, groups: list[str], error: type[SeismagError], words: str
 ) -> None:
     with pytest.raises(error, match=words):
         audit(change(clean_table()), label, groups)
 
 
-def test_the_command_prints_the_report_and_ends_with_3_where_the_gate_fails(tmp_path: Path) -> None:
+def test_the_command_prints_the_report_and_ends_with_3_where_a_check_fails(tmp_path: Path) -> None:
     table = clean_table()
     table.to_csv(tmp_path / "clean.csv", index=False)
     table.assign(station=np.where(table["magnitude_class"] == "Normal", "<b>", "GTO")).to_csv(tmp_path / "bad.csv")
     more = ["--label", "magnitude_class", "--groups", "station,date", *(f"--set={entry}" for entry in FEW)]
     good = CliRunner().invoke(app, ["audit", "--table", str(tmp_path / "clean.csv"), *more])
     assert good.exit_code == 0
-    assert good.stdout.startswith("Gate passed")
+    assert good.stdout.startswith("Integrity checks passed")
     bad = CliRunner().invoke(
         app, ["audit", "--table", str(tmp_path / "bad.csv"), *more, "--out", str(tmp_path / "out")]
     )
     assert bad.exit_code == 3
-    assert bad.stdout.startswith("GATE FAILED")
+    assert bad.stdout.startswith("INTEGRITY CHECKS FAILED")
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["gate"] == "fail"
     page = (tmp_path / "out" / "audit.html").read_text()
     assert "class by station" in page
@@ -132,23 +133,23 @@ def test_options_that_do_not_belong_together_are_refused(arguments: list[str]) -
 
 
 @pytest.mark.real
-def test_the_published_table_is_told_by_the_station(real_data: Path) -> None:
+def test_the_station_predicts_the_class_of_the_published_table(real_data: Path) -> None:
     path = real_data / "published_tables" / "benchmark_test.csv"
     spec = load_config(None, [*FEW, "audit.partitions=20"]).audit
-    magnitude = audit_table(path, "magnitude_class", GROUPS, None, spec)
-    assert magnitude["gate"] == "fail"
-    assert magnitude["baselines"]["station"]["accuracy"] >= 0.95
+    magnitude = audit_labels(path, "magnitude_class", GROUPS, None, spec)
+    assert magnitude.failed
+    assert magnitude.baselines["station"].accuracy >= 0.95
     assert {"copies", "class_by_station", "azimuth_follows_magnitude"} <= names(magnitude, "fail")
-    by_station = next(test for test in magnitude["tests"] if test["name"] == "class_by_station")
-    assert "Normal (133 rows) comes from 2 of 20 stations: TRD (129) and GTO (4)." in by_station["sentence"]
-    azimuth = audit_table(path, "azimuth_class", GROUPS, None, spec)
-    assert azimuth["gate"] == "fail"
-    assert azimuth["baselines"]["station"]["accuracy"] >= 0.62
+    by_station = magnitude.test("class_by_station").sentence
+    assert "Normal (133 rows) comes from 2 of 20 stations: TRD (129) and GTO (4)." in by_station
+    azimuth = audit_labels(path, "azimuth_class", GROUPS, None, spec)
+    assert azimuth.failed
+    assert azimuth.baselines["station"].accuracy >= 0.62
 
 
 @pytest.mark.real
 def test_the_published_table_shuffled_within_station_has_no_skill_above_the_station(
-    real_data: Path, audit: Callable[..., dict]
+    real_data: Path, audit: Callable[..., Audit]
 ) -> None:
     frame = pd.read_csv(real_data / "published_tables" / "benchmark_test.csv", keep_default_na=False)
     frame = frame[frame["augmentation_type"] != "augmented"]
@@ -165,7 +166,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def predictions_of(store: Path, split: pd.DataFrame, knows: bool) -> pd.DataFrame:
-    """Predictions of the test windows by one who knows the class, or by chance."""
+    """Predictions of the test windows from the class, or at random."""
     samples = pd.read_parquet(store / "samples.parquet")
     rows = split[split["role"] == "test"].merge(samples, on="sample_id", suffixes=("", "_"))
     rng = np.random.default_rng(3)
@@ -194,12 +195,12 @@ def test_skill_is_found_in_predictions_that_have_it_and_not_by_chance(
     predictions_of(store, split, knows).to_parquet(tmp_path / "predictions.parquet")
     split.to_parquet(tmp_path / "split.parquet")
     config = load_config(None, [*FEW, f"train.runs_dir={tmp_path / 'none'}"])
-    document, metrics = audit_predictions(tmp_path / "predictions.parquet", store, tmp_path / "split.parquet", config)
-    found = {test["name"]: test["verdict"] for test in document["tests"]}
+    audit = audit_predictions(tmp_path / "predictions.parquet", store, tmp_path / "split.parquet", config)
+    found = {test.name: test.verdict for test in audit.tests}
     assert found["skill_above_no_signal"] == verdict
     assert found["shared_events"] == "pass"
     assert found["overlapping_seconds"] == "pass"
-    assert metrics["detection"]["auc_within_station"]["n"] > 0
+    assert audit.metrics["detection"]["auc_within_station"]["n"] > 0
 
 
 @pytest.mark.parametrize("command", ["audit", "evaluate", "alarms"])
@@ -235,13 +236,13 @@ def test_numbers_that_are_none_are_null_in_the_file_and_on_standard_output(
     assert "Nobody can tell." in (tmp_path / "audit.html").read_text(encoding="utf-8")
 
 
-def test_a_leaking_split_fails_the_gate(store: Path, tmp_path: Path) -> None:
+def test_a_leaking_split_fails(store: Path, tmp_path: Path) -> None:
     samples = pd.read_parquet(store / "samples.parquet")
     role = np.where(np.arange(len(samples)) % 2, "test", "train")  # windows of one earthquake on two sides
     pd.DataFrame({"sample_id": samples["sample_id"], "fold": 1, "role": role}).to_parquet(tmp_path / "split.parquet")
     document = audit_store(store, tmp_path / "split.parquet", load_config(None, FEW))
     assert "shared_events" in names(document, "fail")
-    assert document["gate"] == "fail"
+    assert document.failed
 
 
 def test_folds_of_a_configuration_count_once_among_those_tried(tmp_path: Path) -> None:

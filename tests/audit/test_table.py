@@ -1,4 +1,4 @@
-"""What the audit takes from a stranger's table: class, groups, features, and rows made of other rows."""
+"""What the audit takes from a third-party table: class, groups, features, and rows made of other rows."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_class_that_stands_in_the_file_name_is_found(frame: pd.DataFrame) -> Non
     found = check_label_in_name(prepare_table(named, "class", None))
     assert found is not None
     assert found.verdict == "fail"
-    quiet = check_label_in_name(prepare_table(frame, "class", None))
-    assert quiet is None or quiet.verdict == "pass"
+    other = check_label_in_name(prepare_table(frame, "class", None))
+    assert other is None or other.verdict == "pass"
 
 
 @pytest.mark.parametrize(

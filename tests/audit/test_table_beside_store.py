@@ -1,4 +1,4 @@
-"""A stranger's table beside the store of its windows: labels come from the store, strange windows are named."""
+"""Third-party predictions with the store of their windows: labels come from the store, unknown windows are named."""
 
 from __future__ import annotations
 

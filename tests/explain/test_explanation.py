@@ -88,7 +88,7 @@ def test_a_map_without_places_is_said_to_decide_nothing(study):
         for task in ("magnitude", "azimuth")
     }
     assert study.document["feature_map"] == [1, 1]
-    assert verdicts["random_weights_magnitude"]["verdict"] == "undecided"
+    assert verdicts["random_weights_magnitude"]["verdict"] == "inconclusive"
     assert "too few to compare" in verdicts["random_weights_magnitude"]["sentence"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,7 +41,7 @@ def test_maps_that_forget_pass_and_those_that_do_not_fail() -> None:
     result = check_random_weights("azimuth", ["heads", "stem"], forgets, 49, 0.3)
     assert (result.name, result.verdict) == ("random_weights_azimuth", "pass")
     assert result.statistic == pytest.approx(0.05)
-    assert result.null == pytest.approx({"mean": 0.05, "low": 0.0, "high": 0.1})
+    assert asdict(result.null) == pytest.approx({"mean": 0.05, "low": 0.0, "high": 0.1})
     assert [entry["stage"] for entry in result.details["stages"]] == ["heads", "stem"]
     keeps = check_random_weights("azimuth", ["heads", "stem"], np.full((2, 2, 2), 0.8), 49, None)
     assert keeps.verdict == "fail"
@@ -48,19 +50,19 @@ def test_maps_that_forget_pass_and_those_that_do_not_fail() -> None:
 def test_too_few_cells_and_empty_maps_decide_nothing() -> None:
     correlations = np.zeros((1, 1, 4))
     few = check_random_weights("magnitude", ["heads"], correlations, 1, None)
-    assert few.verdict == "undecided"
+    assert few.verdict == "inconclusive"
     assert "1 cells, too few" in few.sentence
     empty = check_random_weights("magnitude", ["heads"], np.full((1, 1, 4), np.nan), 49, None)
-    assert empty.verdict == "undecided"
+    assert empty.verdict == "inconclusive"
     assert "100 % of the maps are empty" in empty.sentence
-    assert check_random_labels("magnitude", np.full((1, 4), np.nan), None, 49, "x").verdict == "undecided"
+    assert check_random_labels("magnitude", np.full((1, 4), np.nan), None, 49, "x").verdict == "inconclusive"
 
 
 def test_labels_must_matter_and_the_control_must_be_able_to_tell() -> None:
     low, high = np.full((2, 3), 0.1), np.full((2, 3), 0.7)
     assert check_random_labels("magnitude", low, high, 49, "heads").verdict == "pass"
     assert check_random_labels("magnitude", high, high, 49, "heads").verdict == "fail"
-    assert check_random_labels("magnitude", low, low, 49, "heads").verdict == "undecided"
+    assert check_random_labels("magnitude", low, low, 49, "heads").verdict == "inconclusive"
     assert check_random_labels("magnitude", low, None, 49, "a run").verdict == "pass"
 
 
@@ -70,7 +72,7 @@ def test_the_area_of_a_straight_line_is_its_mean() -> None:
 
 @pytest.mark.parametrize(
     ("by_map", "groups", "verdict"),
-    [(0.2, 20, "pass"), (0.5, 20, "fail"), (0.8, 20, "fail"), (0.2, 4, "undecided")],
+    [(0.2, 20, "pass"), (0.5, 20, "fail"), (0.8, 20, "fail"), (0.2, 4, "inconclusive")],
 )
 def test_deletion_is_judged_against_random_orders(by_map: float, groups: int, verdict: str) -> None:
     rng = np.random.default_rng(1)

@@ -52,7 +52,7 @@ def test_a_model_of_precursors_is_at_chance_on_labels_that_none_explains(model, 
     assert result.name == "after_event"
     assert result.p_value > 0.05
     assert 0.3 < result.statistic < 0.7
-    assert not result.gates
+    assert not result.blocking
     assert result.details["near_training"] == 0
     assert result.sentence.startswith("On windows after the earthquake (192 of 192")
 
@@ -63,7 +63,7 @@ def test_a_model_that_knows_more_is_found_out(model, folder):
     assert result.name == "shifted_window"
     assert result.p_value == 1 / 1000
     assert result.statistic > 0.9
-    assert result.material
+    assert result.above_minimum
 
 
 def test_windows_near_the_training_are_left_out(model, folder):

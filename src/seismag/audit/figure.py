@@ -1,87 +1,108 @@
-"""Geometry of the verdict page's figures; the template draws them as inline SVG, so that text is escaped there."""
+"""Charts of the audit report as inline SVG: bars of baselines, and a statistic with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-WIDTH = 640.0
-LABEL = 190.0  # of a bar, to the left of it
-BAR, STEP = 11.0, 34.0  # height of one bar; of a row with two
-PLOT_WIDTH, PLOT_HEIGHT = 300.0, 44.0
-_APART = 60.0  # between the middles of two texts
-_MARGIN = 0.14  # of the plot's range at either side; labels stand there
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seismag.estimate import Estimate, NullInterval
+from seismag.text import number
+
+_STYLE: Any = {  # text stays text, and the bytes are the same each time
+    "svg.fonttype": "none", "svg.hashsalt": "audit", "font.size": 9, "font.sans-serif": ["DejaVu Sans"],
+}  # fmt: skip
+_CLAIM, _BASELINE, _BAND, _LINE, _SOFT = "#d55e00", "#0072b2", "#c9d8e6", "#d5d5d5", "#5c5c5c"
+_LABEL_CHARACTERS = 28
+_MARGIN = 0.25  # of the range on either side, for the labels
 
 
-def bar_chart(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Lay out bars from 0 to 1.
+@dataclass(frozen=True)
+class Bar:
+    """Two bars of one baseline, or of the claim; a score is None where it is undefined."""
 
-    Args:
-        rows: label, kind (claim or rule), balanced_accuracy, accuracy (None: undefined).
+    label: str
+    is_claim: bool
+    balanced_accuracy: float | None
+    accuracy: float | None
+
+
+def draw_bars(bars: Sequence[Bar]) -> Markup:
+    """Chart of balanced accuracy (upper bar) and accuracy (lower, paler bar) from 0 to 1."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _new_figure(6.6, 0.36 * len(bars))
+        axes.set(xlim=(-0.55, 1.1), ylim=(len(bars) - 0.5, -0.5))
+        axes.axvline(0, color=_SOFT, linewidth=0.8)
+        for row, bar in enumerate(bars):
+            label = bar.label if len(bar.label) <= _LABEL_CHARACTERS else f"{bar.label[: _LABEL_CHARACTERS - 1]}…"
+            axes.text(-0.02, row, label, ha="right", va="center", parse_math=False)
+            scores = ((bar.balanced_accuracy, -0.18, 1.0), (bar.accuracy, 0.18, 0.45))
+            for value, offset, alpha in scores:
+                if value is not None:
+                    colour = _CLAIM if bar.is_claim else _BASELINE
+                    axes.barh(row + offset, value, height=0.32, color=colour, alpha=alpha, clip_on=False)
+                    _text(axes, value + 0.01, row + offset, number(value), ha="left")
+            if bar.balanced_accuracy is None and bar.accuracy is None:
+                _text(axes, 0.01, row, "undefined", ha="left")
+        return _inline(figure)
+
+
+def draw_interval(
+    statistic: float | None, null: NullInterval | None = None, estimate: Estimate | None = None
+) -> Markup | None:
+    """Chart of a statistic (dot) with its null interval (band), or with its own interval (line) and zero.
 
     Returns:
-        width, height, zero, and rows with label, kind, y and bars (y, width, value, name).
+        The chart; None where there is no finite statistic or no interval.
     """
-    span = WIDTH - LABEL - 60.0  # the value stands to the right of the bar
-    laid = []
-    for place, row in enumerate(rows):
-        top = STEP * place + 4.0
-        bars = [
-            {"y": top + BAR * k, "width": span * min(max(row[key], 0.0), 1.0), "value": row[key], "name": key}
-            for k, key in enumerate(("balanced_accuracy", "accuracy"))
-            if row[key] is not None
-        ]
-        laid.append({"label": row["label"], "kind": row["kind"], "y": top, "bars": bars})
-    return {"width": WIDTH, "height": STEP * len(rows) + 8.0, "zero": LABEL, "bar": BAR - 1.5, "rows": laid}
-
-
-def interval_plot(
-    statistic: float | None,
-    null: dict[str, float | None] | None,
-    write: Callable[[Any], str],
-    own: dict[str, Any] | None = None,
-) -> dict[str, Any] | None:
-    """Lay out a statistic beside the interval that chance gives it, or with its own interval beside zero.
-
-    Args:
-        statistic: the dot; None: no plot.
-        null: mean, low, high where nothing is wrong; drawn as a band.
-        write: makes text of a number.
-        own: low and high of the statistic itself; drawn as a whisker, with a line at zero.
-
-    Returns:
-        x coordinates and texts, or None where there is nothing to compare.
-    """
-    band = _ends(null)
-    whisker = _ends(own)
-    if statistic is None or (band is None and whisker is None):
+    ends = [null.low, null.high] if null is not None else []
+    if estimate is not None and estimate.low is not None and estimate.high is not None:
+        ends = [estimate.low, estimate.high, 0.0]
+    if statistic is None or not ends or not np.isfinite([statistic, *ends]).all():
         return None
-    values = [float(statistic), *(band or ()), *(whisker or ()), *([0.0] if own is not None else [])]
-    low, high = min(values), max(values)
-    span = (high - low) or max(abs(high), 1.0)
-
-    def x(value: float) -> float:
-        inner = PLOT_WIDTH * (1 - 2 * _MARGIN)
-        return PLOT_WIDTH * _MARGIN + inner * ((value - low) / span if high > low else 0.5)
-
-    mean = (null or {}).get("mean")
-    return {
-        "width": PLOT_WIDTH, "height": PLOT_HEIGHT, "x": x(float(statistic)), "text": write(statistic),
-        "band": None if band is None else (x(band[0]), x(band[1])),
-        "band_texts": None if band is None else (write(band[0]), write(band[1])),
-        "band_anchors": _anchors(band, x) if band is not None else None,
-        "mean": None if mean is None or band is None else min(max(x(float(mean)), 0.0), PLOT_WIDTH),
-        "whisker": None if whisker is None else (x(whisker[0]), x(whisker[1])),
-        "zero": x(0.0) if own is not None else None,
-    }  # fmt: skip
-
-
-def _anchors(band: tuple[float, float], x: Callable[[float], float]) -> tuple[str, str]:
-    """Texts at the ends of a narrow band turn outwards, so that they do not lie over each other."""
-    return ("middle", "middle") if x(band[1]) - x(band[0]) > _APART else ("end", "start")
+    low, high = min(statistic, *ends), max(statistic, *ends)
+    margin = _MARGIN * ((high - low) or max(abs(high), 1.0))
+    with mpl.rc_context(_STYLE):
+        figure, axes = _new_figure(4.2, 0.6)
+        axes.set(xlim=(low - margin, high + margin), ylim=(-1, 1))
+        axes.axhline(0, color=_LINE, linewidth=0.8)
+        if null is not None:
+            axes.barh(0, null.high - null.low, left=null.low, height=0.6, color=_BAND)
+            axes.plot([null.mean, null.mean], [-0.4, 0.4], color=_SOFT, linewidth=0.8)
+            _text(axes, null.low, -0.75, number(null.low), ha="right")
+            _text(axes, null.high, -0.75, number(null.high), ha="left")
+        elif len(ends) == 3:
+            axes.plot([0, 0], [-0.5, 0.5], color=_SOFT, linewidth=0.8)
+            axes.plot(ends[:2], [0, 0], color=_CLAIM, linewidth=2.5)
+            _text(axes, 0, -0.75, "0", ha="center")
+        axes.plot(statistic, 0, "o", color=_CLAIM, markersize=6.5)
+        _text(axes, statistic, 0.75, number(statistic), ha="center", color="black")
+        return _inline(figure)
 
 
-def _ends(entry: dict[str, Any] | None) -> tuple[float, float] | None:
-    if not entry or entry.get("low") is None or entry.get("high") is None:
-        return None
-    return float(entry["low"]), float(entry["high"])
+def _new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width_in, height_in))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    return figure, axes
+
+
+def _text(axes: Axes, x: float, y: float, text: str, ha: str, color: str = _SOFT) -> None:
+    axes.text(x, y, text, ha=ha, va="center", color=color, fontsize=8, parse_math=False)
+
+
+def _inline(figure: Figure) -> Markup:
+    """The SVG element alone, without the names of its groups, which would repeat on the page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    root, rest = buffer.getvalue().partition("<svg")[2].split(">", 1)
+    root = re.sub(r' (?:xmlns(?::\w+)?|version)="[^"]*"', "", root)
+    return Markup(f'<svg role="img"{root}>' + re.sub(r'<g id="\w+">', "<g>", rest))

@@ -1,4 +1,4 @@
-"""What lies beside a table of predictions: the runs that made it, their split, embeddings, and what else was tried."""
+"""Files that belong to a table of predictions: the runs behind it, their split and embeddings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from seismag.windows.store import Store
 
 @dataclass(frozen=True)
 class Sources:
-    """Of one table of predictions; None where it is not known.
+    """Sources of one table of predictions; None where they are not known.
 
     Attributes:
-        runs: the runs that it came from.
-        model_input: what their models take, ``power`` or ``power_cross``.
+        runs: the runs behind it.
+        model_input: input of their models, ``power`` or ``power_cross``.
         dataset_id: of their store.
         split: table of their split.
         embeddings: (n, C) float32, rows as in the table.
@@ -36,12 +36,12 @@ class Sources:
 
 
 def find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> Sources:
-    """Look into the run folder, or the folder of a cross-validation, that a table lies in.
+    """Search the run folder, or the folder of a cross-validation, that contains a table.
 
     Args:
         path: the table.
         predictions: its content.
-        config: ``train.runs_dir`` holds the runs of a cross-validation.
+        config: ``train.runs_dir`` contains the runs of a cross-validation.
     """
     ids = predictions["run_id"].astype(str).unique()
     folders = [path.parent] if path.parent.name in ids else [Path(config.train.runs_dir) / run for run in ids]
@@ -50,21 +50,19 @@ def find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> Sourc
         try:
             runs.append(read_run(folder))
         except SeismagError:
-            continue  # a stranger's table
+            continue  # third-party predictions
     inputs = {run.config().model.input for run in runs}
     datasets = {run.provenance().get("dataset_id") for run in runs}
-    names = {run.config().split.name for run in runs}
-    split = SPLITS_DIR / f"{next(iter(names))}.parquet" if len(names) == 1 else None
-    beside = path.parent / "embeddings.npy"
-    embeddings = np.load(beside) if beside.is_file() else None
-    if embeddings is not None and len(embeddings) != len(predictions):
-        embeddings = None
+    splits = {SPLITS_DIR / f"{run.config().split.name}.parquet" for run in runs}
+    split = splits.pop() if len(splits) == 1 else None
+    embeddings_path = path.parent / "embeddings.npy"
+    embeddings = np.load(embeddings_path) if embeddings_path.is_file() else None
     return Sources(
         tuple(runs),
-        next(iter(inputs)) if len(inputs) == 1 else None,
-        next(iter(datasets)) if len(datasets) == 1 else None,
+        inputs.pop() if len(inputs) == 1 else None,
+        datasets.pop() if len(datasets) == 1 else None,
         split if split is not None and split.is_file() else None,
-        embeddings,
+        embeddings if embeddings is not None and len(embeddings) == len(predictions) else None,
     )
 
 

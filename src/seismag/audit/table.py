@@ -1,4 +1,4 @@
-"""Any table of labels and metadata as the audit sees it: what each column is, and copies among its rows."""
+"""Third-party tables of labels and metadata: kind of each column, class, groups, features, and copies of rows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seismag.archive.tables import decode_text, read_payload
 from seismag.arrays import FloatArray
-from seismag.audit.checks.class_by import (
-    Feature,
-    category_codes,
-    era_codes,
-    is_constant,
-    quantile_codes,
-)
+from seismag.audit.checks.class_by import Feature, category_codes, epoch_codes, is_constant, quantile_codes
 from seismag.audit.checks.labels import NORMAL, LabelTable
 from seismag.audit.checks.permutation import Index, cross_codes
 from seismag.domain import DataError, UsageError
@@ -29,10 +24,10 @@ from seismag.estimate import CheckResult
 MAX_CLASSES = 20
 MAX_LEVELS = 60  # of a category that is no group column
 _MISSING = ("", "nan", "none", "null", "nat")
-_NUMERIC_SHARE = 0.9
-_NAME_YOUDEN = 0.5  # share of a class's names that hold its word, minus that share among the others
+_NUMERIC_FRACTION = 0.9
+_NAME_YOUDEN = 0.5  # fraction of a class's names that contain its word, minus that among the other classes
 
-# What a column is, by its name in lower case; the first that fits. Families below METADATA are not of the field.
+# The kind of a column by its name in lower case; the first match decides.
 _KINDS: tuple[tuple[str, str], ...] = (
     ("station", r"station|station_?code|kode_stasiun|stasiun|sta|site|observatory|iaga(_code)?"),
     ("name", r".*(file|path|url|image_?name|sample_id|sha256|uuid).*|id|name"),
@@ -49,7 +44,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("quality", r".*(quality|gap|missing|masked|battery|completeness|coverage).*|samples|n_samples"),
     ("field", r"[hdzxyf]_.*|.*(pc[1345]|_std|_mean|power|rms|snr|noise|polari[sz]).*"),
 )  # fmt: skip
-METADATA = ("station", "era", "hour", "space_weather", "source", "quality")
+METADATA = ("station", "era", "hour", "space_weather", "source", "quality")  # kinds without geomagnetic data
 
 
 @dataclass(frozen=True)
@@ -57,12 +52,12 @@ class AuditTable:
     """A table with its class column, its groups and its features.
 
     Attributes:
-        frame: (n) rows that have a class, cells as text.
+        frame: (n) rows that have a class, values as text.
         label: name of the class column. y: (n,) class. classes: names.
-        group: (n,) group number. group_columns: the columns that make it.
-        features: columns that may tell the class.
-        columns: of every column its kind, and why it is no feature.
-        dropped: rows left out, by reason.
+        group: (n,) group of each row. group_columns: the columns that define it.
+        features: columns that are tested for the class.
+        columns: kind of every column, and why it is no feature.
+        dropped: numbers of rows left out, by reason.
     """
 
     frame: pd.DataFrame
@@ -77,43 +72,45 @@ class AuditTable:
 
 
 def read_audit_table(path: Path) -> pd.DataFrame:
-    """Read delimited text or parquet, every cell as text and missing ones as None.
+    """Read delimited text or parquet, every value as text and missing ones as None.
 
     Raises:
         DataError: unreadable, empty, without rows, or with a column name twice.
     """
-    if path.suffix == ".parquet":
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
-        frame = frame.map(lambda cell: "" if cell is None or cell is pd.NaT or cell != cell else str(cell))
-    else:
-        text = decode_text(read_payload(path)[0], path)
-        header = next((line for line in text.splitlines() if line.strip()), "")
-        separator = max(",;\t", key=header.count)
-        try:
-            frame = pd.read_csv(
-                io.StringIO(text),
-                sep=separator,
-                dtype=str,
-                keep_default_na=False,
-                skipinitialspace=True,
-                index_col=False,
-            )
-        except ValueError as error:
-            raise DataError(f"{path}: not readable as CSV ({' '.join(str(error).split())}).") from error
-        names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
-        if len(names) == frame.shape[1]:  # pandas renames a name that occurs twice
-            frame.columns = names
+    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
     frame.columns = [str(column).strip() for column in frame.columns]
     if frame.columns.duplicated().any():
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"{path}: the column {twice} occurs twice. Rename one of them.")
     if frame.empty:
         raise DataError(f"{path}: the table has no rows. Nothing can be audited.")
-    frame = frame.map(lambda cell: cell.strip())
-    return frame.mask(frame.map(lambda cell: cell.lower() in _MISSING)).astype(object).where(lambda f: f.notna(), None)
+    frame = frame.map(lambda value: value.strip())
+    is_missing = frame.map(lambda value: value.lower() in _MISSING)
+    return frame.astype(object).mask(is_missing, None)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
+    return frame.map(lambda value: "" if value is None or value is pd.NaT or value != value else str(value))
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    text = decode_text(read_payload(path)[0], path)
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(",;\t", key=header.count)
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
+        )
+    except ValueError as error:
+        raise DataError(f"{path}: not readable as CSV ({' '.join(str(error).split())}).") from error
+    names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
+    if len(names) == frame.shape[1]:  # pandas renames a name that occurs twice
+        frame.columns = names
+    return frame
 
 
 def prepare_table(
@@ -124,51 +121,53 @@ def prepare_table(
     Args:
         frame: as ``read_audit_table`` returns it.
         label: column of the class.
-        groups: columns whose tuple is the group; None: station and date where they are there, else each row alone.
-        features: columns that may tell the class; None: chosen by kind.
+        groups: columns that define the group; None: station and date where both exist, else each row is a group.
+        features: columns to test for the class; None: chosen by kind.
 
     Raises:
-        UsageError: a column that is not there, more classes than rows can fill, one group.
+        UsageError: an unknown column, too many classes, one group.
         DataError: one class only.
     """
-    _require_columns(frame, [label, *(groups or []), *(features or [])])
+    missing = [column for column in [label, *(groups or []), *(features or [])] if column not in frame.columns]
+    if missing:
+        raise UsageError(f"{', '.join(missing)}: no such column. The table has: {', '.join(map(str, frame.columns))}.")
     has_class = frame[label].notna()
-    if not has_class.any():
-        raise DataError(f"label {label}: the column is empty. {_label_hint(frame, label)}")
     rows = frame[has_class].reset_index(drop=True)
     names = sorted(rows[label].unique(), key=lambda name: (name != NORMAL, name))
-    if len(names) < 2:
+    if not names:
+        raise DataError(f"label {label}: the column is empty. {_label_hint(frame, label)}")
+    if len(names) == 1:
         raise DataError(f"label {label}: every row is {names[0]}. An audit needs two classes at least.")
     if len(names) > MAX_CLASSES:
         raise UsageError(
             f"label {label}: {len(names)} classes in {len(rows)} rows, limit {MAX_CLASSES}. "
             f"It looks like a number or a name. {_label_hint(frame, label)}"
         )
-    kinds = {column: _kind(column) for column in rows.columns}
-    if groups is None:
-        by_kind = {kinds[c]: c for c in reversed(rows.columns) if kinds[c] in ("station", "era")}
-        groups = [by_kind[kind] for kind in ("station", "era") if kind in by_kind]
-        groups = groups if len(groups) == 2 else []
-    group = _group_numbers(rows, groups)
+    groups = _default_groups(rows) if groups is None else groups
+    group = np.arange(len(rows), dtype=np.intp)
+    if groups:
+        group = cross_codes(*(category_codes(rows[column])[0] for column in groups))
     if group.max() == 0:
         raise UsageError(
-            f"groups {','.join(groups)}: all {len(rows)} rows share one group, so nothing can be left out. "
+            f"groups {','.join(groups)}: all {len(rows)} rows are one group, so nothing can be left out. "
             "Name columns that differ, for example --groups station,date."
         )
     y = pd.Index(names).get_indexer(pd.Index(rows[label])).astype(np.intp)
-    chosen, columns = _choose_features(rows, label, y, kinds, groups, features)
-    dropped = {f"no class in {label}": int((~has_class).sum())} if not has_class.all() else {}
+    chosen, columns = _choose_features(rows, label, y, groups, features)
+    dropped = {} if has_class.all() else {f"no class in {label}": int((~has_class).sum())}
     return AuditTable(rows, label, y, tuple(names), group, tuple(groups), tuple(chosen), columns, dropped)
 
 
 def label_table(table: AuditTable) -> LabelTable:
-    """Take what the columns say of each row's earthquake."""
-    frame, n = table.frame, len(table.frame)
+    """Earthquake labels of each row, from columns of known names."""
+    frame = table.frame
     lower = {column.lower(): column for column in frame.columns}
 
     def named(*names: str) -> pd.Series:
-        column = next((lower[name] for name in names if name in lower and frame[lower[name]].notna().any()), None)
-        return pd.Series([None] * n, dtype=object) if column is None else frame[column]
+        for name in names:
+            if name in lower and frame[lower[name]].notna().any():
+                return frame[lower[name]]
+        return pd.Series([None] * len(frame), dtype=object)
 
     time = _times(named("start_utc", "date", "datetime", "time", "start_time", "timestamp"))
     magnitude, azimuth = named("magnitude", "mag"), named("azimuth_deg", "azimuth")
@@ -194,28 +193,27 @@ def label_table(table: AuditTable) -> LabelTable:
 
 
 def check_copies(table: AuditTable) -> CheckResult:
-    """Look for rows that are made of other rows: marked as augmented, of the same file, or of the same numbers."""
+    """``copies``: rows that are marked as augmented, share a file, or share all measured numbers with another row."""
     frame = table.frame
-    marked = np.zeros(len(frame), dtype=bool)
+    marked, same_name = np.zeros(len(frame), dtype=bool), np.zeros(len(frame), dtype=bool)
     for column in frame.columns:
-        text = frame[column].fillna("").str.lower()
+        kind, text = _kind(column), frame[column].fillna("").str.lower()
         if "augment" in column.lower():
             marked |= ~text.isin(["", "original", "false", "0", "0.0", "no"]).to_numpy()
-        elif _kind(column) in ("source", "name"):
+        elif kind in ("source", "name"):
             marked |= text.str.contains(r"(?:^|[^a-z])aug(?:mented|mentation|\d+)(?:$|[^a-z])", regex=True).to_numpy()
-    marks = f"{int(marked.sum())} of {len(frame)} rows are augmented copies by their own columns or names"
-    names = [c for c in frame.columns if _kind(c) == "name" and re.search("file|path|url", c.lower())]
-    same_name = np.zeros(len(frame), dtype=bool)
-    for column in names:
-        same_name |= (frame[column].notna() & frame[column].duplicated(keep=False)).to_numpy()
+        if kind == "name" and re.search("file|path|url", column.lower()):
+            same_name |= (frame[column].notna() & frame[column].duplicated(keep=False)).to_numpy()
     same_numbers, n_measured = _same_numbers(frame)
     same_window, window = _same_window(frame)
     found = marked | same_name | same_numbers
-    parts = [marks] if marked.any() else []
-    parts += [f"{int(same_name.sum())} rows share a file name with another"] if same_name.any() else []
-    if same_numbers.any():
-        parts.append(f"{int(same_numbers.sum())} rows equal another in all {n_measured} measured numbers")
-    sentence = f"Copies: {'; '.join(parts)}." if parts else "No row is a copy of another by marks, names or numbers."
+    parts = [
+        (marked, f"of {len(frame)} rows are augmented copies by their own columns or names"),
+        (same_name, "rows share a file name with another"),
+        (same_numbers, f"rows equal another in all {n_measured} measured numbers"),
+    ]
+    said = [f"{int(rows.sum())} {text}" for rows, text in parts if rows.any()]
+    sentence = f"Copies: {'; '.join(said)}." if said else "No row is a copy of another by marks, names or numbers."
     if same_window.any():
         sentence += f" {int(same_window.sum())} rows share ({', '.join(window)}) with another."
     return CheckResult(
@@ -223,7 +221,7 @@ def check_copies(table: AuditTable) -> CheckResult:
         sentence,
         statistic=float(found.sum()),
         statistic_name="rows that are copies",
-        gates=True,
+        blocking=True,
         verdict="fail" if found.any() else "pass",
         details={"augmented": int(marked.sum()), "same_file_name": int(same_name.sum()),
                  "same_numbers": int(same_numbers.sum()), "same_window": int(same_window.sum())},
@@ -231,42 +229,39 @@ def check_copies(table: AuditTable) -> CheckResult:
 
 
 def check_label_in_name(table: AuditTable) -> CheckResult | None:
-    """Ask whether file names, paths or identifiers spell the class; None where there are none."""
-    columns = [c for c in table.frame.columns if table.columns[c].startswith("name")]
+    """``label_in_name``: whether file names, paths or identifiers contain the class; None where there are none."""
+    columns = [column for column, text in table.columns.items() if text.startswith("name")]
     if not columns:
         return None
     found = []
     for column in columns:
-        tokens = table.frame[column].fillna("").str.lower().str.split(r"[^a-z]+", regex=True)
+        words = table.frame[column].fillna("").str.lower().str.split(r"[^a-z]+", regex=True)
         for c, class_name in enumerate(table.classes):
-            word = class_name.lower()
-            holds = np.array([word in row for row in tokens])
-            inside, outside = holds[table.y == c], holds[table.y != c]
+            contains = np.array([class_name.lower() in row for row in words])
+            inside, outside = contains[table.y == c], contains[table.y != c]
             if inside.mean() - outside.mean() >= _NAME_YOUDEN:
-                found.append(f"{column} spells {class_name} in {inside.sum()} of its {len(inside)} rows and in "
+                found.append(f"{column} contains {class_name} in {inside.sum()} of its {len(inside)} rows and in "
                              f"{outside.sum()} of {len(outside)} others")  # fmt: skip
-    sentence = f"The class can be read off names: {'; '.join(found)}." if found else "No name spells the class."
+    sentence = f"Names contain the class: {'; '.join(found)}." if found else "No name contains the class."
     return CheckResult(
-        "label_in_name", sentence, statistic=float(len(found)), statistic_name="columns and classes spelled",
-        gates=True, verdict="fail" if found else "pass",
+        "label_in_name", sentence, statistic=float(len(found)), statistic_name="columns and classes",
+        blocking=True, verdict="fail" if found else "pass",
     )  # fmt: skip
 
 
 def check_label_copies(table: AuditTable) -> CheckResult:
-    """Name the columns that state the class or what it was made from; a note, for a table of labels has them."""
+    """``label_copies``: columns that state the class or its earthquake; informational, since label tables have them."""
     copies = [column for column, text in table.columns.items() if text.startswith("label")]
-    sentence = (
-        f"Columns that state the class or its earthquake, never used as features: {', '.join(copies)}."
-        if copies
-        else "No other column states the class."
-    )
-    return CheckResult("label_copies", sentence, float(len(copies)), "columns", verdict="note" if copies else "pass")
+    if not copies:
+        return CheckResult("label_copies", "No other column states the class.", 0.0, "columns", verdict="pass")
+    sentence = f"Columns that state the class or its earthquake, never used as features: {', '.join(copies)}."
+    return CheckResult("label_copies", sentence, float(len(copies)), "columns", verdict="informational")
 
 
-def _require_columns(frame: pd.DataFrame, wanted: Sequence[str]) -> None:
-    missing = [column for column in wanted if column not in frame.columns]
-    if missing:
-        raise UsageError(f"{', '.join(missing)}: no such column. The table has: {', '.join(map(str, frame.columns))}.")
+def _default_groups(rows: pd.DataFrame) -> list[str]:
+    first_of_kind = {_kind(column): column for column in reversed(rows.columns)}
+    groups = [first_of_kind[kind] for kind in ("station", "era") if kind in first_of_kind]
+    return groups if len(groups) == 2 else []
 
 
 def _label_hint(frame: pd.DataFrame, label: str) -> str:
@@ -275,41 +270,41 @@ def _label_hint(frame: pd.DataFrame, label: str) -> str:
     return f"Name another with --label{', for example ' + ' or '.join(likely[:3]) if likely else ''}."
 
 
-def _group_numbers(rows: pd.DataFrame, groups: Sequence[str]) -> Index:
-    if not groups:
-        return np.arange(len(rows), dtype=np.intp)
-    return cross_codes(*(category_codes(rows[column])[0] for column in groups))
-
-
 def _kind(column: str) -> str:
     name = column.lower().replace(" ", "_")
     return next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, name)), "other")
 
 
 def _choose_features(
-    rows: pd.DataFrame, label: str, y: Index, kinds: dict[str, str], groups: Sequence[str], wanted: Sequence[str] | None
+    rows: pd.DataFrame, label: str, y: Index, groups: Sequence[str], wanted: Sequence[str] | None
 ) -> tuple[list[Feature], dict[str, str]]:
+    """Features, and of every column its kind and why it is no feature."""
     features: list[Feature] = []
     columns: dict[str, str] = {}
     for column in rows.columns:
-        kind = kinds[column]
-        asked = wanted is not None and column in wanted
+        kind = _kind(column)
+        is_wanted = wanted is not None and column in wanted
         if column == label:
             columns[column] = "the class"
-        elif wanted is not None and not asked and column not in groups:
+        elif wanted is not None and not is_wanted and column not in groups:
             columns[column] = f"{kind}: left out, not among --features"
         elif rows[column].isna().all():
             columns[column] = f"{kind}: left out, empty"
-        elif not asked and column not in groups and (reason := _reason_against(rows[column], kind, y)):
+        elif not is_wanted and column not in groups and (reason := _reason_against(rows[column], kind, y)):
             columns[column] = reason
         else:
-            feature = _as_feature(rows[column], column, kind if kind != "label" else "other", asked)
+            feature = _as_feature(rows[column], column, kind if kind != "label" else "other", is_wanted)
             if is_constant(feature.code):
                 columns[column] = f"{kind}: left out, one value"
             else:
                 features.append(feature)
-                columns[column] = f"{feature.family}: feature{'' if feature.gates else ', does not gate'}"
+                columns[column] = describe_feature(feature)
     return features, columns
+
+
+def describe_feature(feature: Feature) -> str:
+    """Text of a feature in ``columns`` of audit.json."""
+    return f"{feature.family}: feature{'' if feature.blocking else ', informational'}"
 
 
 def _reason_against(values: pd.Series, kind: str, y: Index) -> str | None:
@@ -323,24 +318,24 @@ def _reason_against(values: pd.Series, kind: str, y: Index) -> str | None:
 
 
 def _is_label_copy(values: pd.Series, y: Index) -> bool:
-    """Whether values and classes name each other one to one (missing counts as a value)."""
+    """Whether values and classes correspond one to one; missing counts as a value."""
     code, _ = category_codes(values)
     pairs = len(np.unique(np.column_stack([code, y]), axis=0))
     return pairs == len(np.unique(code)) == len(np.unique(y))
 
 
-def _as_feature(values: pd.Series, column: str, kind: str, asked: bool) -> Feature:
+def _as_feature(values: pd.Series, column: str, kind: str, is_wanted: bool) -> Feature:
     family = kind if kind in METADATA else column
-    gates = asked or kind in METADATA
+    blocking = is_wanted or kind in METADATA
     if kind == "era":
         times = _times(values)
-        if times.notna().sum() >= _NUMERIC_SHARE * values.notna().sum():
-            return Feature(column, "era", era_codes(times.to_numpy()), gates=gates)
+        if times.notna().sum() >= _NUMERIC_FRACTION * values.notna().sum():
+            return Feature(column, "era", epoch_codes(times.to_numpy()), blocking=blocking)
     if kind != "station" and _is_numeric(values):
         n_bins = 8 if kind == "hour" else 6
-        return Feature(column, family, quantile_codes(_numbers(values), n_bins), gates=gates)
+        return Feature(column, family, quantile_codes(_numbers(values), n_bins), blocking=blocking)
     code, levels = category_codes(values)
-    return Feature(column, family, code, levels, gates)
+    return Feature(column, family, code, levels, blocking)
 
 
 def _numbers(values: pd.Series) -> FloatArray:
@@ -349,7 +344,7 @@ def _numbers(values: pd.Series) -> FloatArray:
 
 def _is_numeric(values: pd.Series) -> bool:
     text = values[values.notna() & (values != NORMAL)]
-    return len(text) > 0 and bool(np.isfinite(_numbers(text)).mean() >= _NUMERIC_SHARE)
+    return len(text) > 0 and bool(np.isfinite(_numbers(text)).mean() >= _NUMERIC_FRACTION)
 
 
 def _times(values: pd.Series) -> pd.Series:
@@ -357,18 +352,23 @@ def _times(values: pd.Series) -> pd.Series:
     return times.dt.tz_localize(None).astype("datetime64[s]")
 
 
-def _same_numbers(frame: pd.DataFrame) -> tuple[np.ndarray, int]:
-    """Rows that equal another in all measured columns: at least three whose numbers hardly repeat by chance."""
-    numeric = {c: _numbers(frame[c]) for c in frame.columns if _kind(c) in ("field", "other") and _is_numeric(frame[c])}
-    measured = {c: v for c, v in numeric.items() if np.isfinite(v).any()
-                and len(np.unique(v[np.isfinite(v)])) > 0.2 * np.isfinite(v).sum()}  # fmt: skip
+def _same_numbers(frame: pd.DataFrame) -> tuple[NDArray[np.bool_], int]:
+    """Rows that equal another in all measured columns, where three have numbers that hardly repeat by chance."""
+    measured = {}
+    for column in frame.columns:
+        if _kind(column) in ("field", "other") and _is_numeric(frame[column]):
+            numbers = _numbers(frame[column])
+            known = numbers[np.isfinite(numbers)]
+            if len(known) and len(np.unique(known)) > 0.2 * len(known):
+                measured[column] = numbers
     if len(measured) < 3:
         return np.zeros(len(frame), dtype=bool), len(measured)
     values = pd.DataFrame(measured)
     return (values.notna().all(axis=1) & values.duplicated(keep=False)).to_numpy(), len(measured)
 
 
-def _same_window(frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+def _same_window(frame: pd.DataFrame) -> tuple[NDArray[np.bool_], list[str]]:
+    """Rows that share station and time with another, and the columns compared."""
     kinds = {_kind(column): column for column in reversed(frame.columns)}
     key = [kinds[kind] for kind in ("station", "era", "hour") if kind in kinds]
     has_clock = "hour" in kinds or ("era" in kinds and _times(frame[kinds["era"]]).dt.hour.gt(0).any())

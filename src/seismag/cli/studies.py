@@ -98,29 +98,27 @@ def audit(
     from seismag.audit import compute
     from seismag.audit.text import format_audit
 
-    metrics = None
     if table is not None:
         features = settings.audit.features or None
-        document = compute.audit_table(table, str(label), split_names(groups), features, settings.audit)
+        result = compute.audit_labels(table, str(label), split_names(groups), features, settings.audit)
     elif predictions is not None:
         placebo = [Path(store) for store in settings.audit.placebo]
-        document, metrics = compute.audit_predictions(predictions, data, split, settings, placebo)
+        result = compute.audit_predictions(predictions, data, split, settings, placebo)
     else:
         assert data is not None
-        document = compute.audit_store(data, split, settings)
+        result = compute.audit_store(data, split, settings)
     if out is not None:
         from seismag.audit.page import write_audit_page
 
-        compute.write_audit(document, out)
-        summary = None if metrics is None else metrics.get("alarms")
-        write_audit_page(document, out, metrics=metrics, alarms=summary, claim=settings.audit.claim)
+        compute.write_audit(result, out)
+        write_audit_page(result, out, settings.audit.claim)
     if as_json:
-        print_json(document)
+        print_json(result.to_json())
     else:
-        print(format_audit(document))
+        print(format_audit(result))
         if out is not None:
             print(f"\npage        {out / 'audit.html'}")
-    if document["gate"] == "fail":
+    if result.failed:
         raise typer.Exit(3)
 
 

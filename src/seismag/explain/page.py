@@ -23,7 +23,7 @@ from seismag.text import interval, number
 PAGE, DOCUMENT = "gallery.html", "explanation.json"
 IMPORTANCE, SANITY, VIEW, VIEW_TABLE = "band_importance.png", "sanity.png", "embedding_view.png", "embedding_view.csv"
 WINDOWS = "windows"
-_WORDS = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
+_WORDS = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive"}
 
 
 def prepare_folder(out: Path) -> None:
@@ -96,10 +96,10 @@ def conclusion(document: dict[str, Any]) -> dict[str, str]:
     blind = [task for task, entry in document["skill"].items() if not entry["shown"]]
     if {"magnitude", "detection"} <= set(blind):
         text = f"The model shows no skill in these windows, so the maps explain noise (sanity tests {said})."
-        return {"verdict": "undecided", "text": text}
-    if counts["undecided"]:
+        return {"verdict": "inconclusive", "text": text}
+    if counts["inconclusive"]:
         return {
-            "verdict": "undecided",
+            "verdict": "inconclusive",
             "text": f"Whether the maps can be believed is partly open: sanity tests {said}.",
         }
     return {

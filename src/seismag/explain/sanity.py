@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
-from seismag.estimate import CheckResult, Verdict
+from seismag.estimate import CheckResult, NullInterval, Verdict
 from seismag.scoring.clusters import Clusters, find_clusters
 from seismag.scoring.metrics import percentile_interval
 
@@ -71,7 +71,7 @@ def check_random_weights(
         "undefined_share": float(np.isnan(correlations[:, -1]).mean()),
     }  # fmt: skip
     if (reason := _too_few(n_cells, np.isnan(correlations[:, -1]).mean())) is not None:
-        return CheckResult(name, f"{task}: {reason}", verdict="undecided", details=details)
+        return CheckResult(name, f"{task}: {reason}", verdict="inconclusive", details=details)
     statistic = float(np.mean(last))
     fails = statistic > CORRELATION_LIMIT
     says = (
@@ -86,7 +86,7 @@ def check_random_weights(
         f"{alike}",
         statistic=statistic,
         statistic_name="mean rank correlation with all weights at random",
-        null={"mean": statistic, "low": float(min(last)), "high": float(max(last))},
+        null=NullInterval(statistic, float(min(last)), float(max(last))),
         verdict="fail" if fails else "pass",
         details=details,
     )
@@ -111,7 +111,7 @@ def check_random_labels(
         "true_labels": reference, "undefined_share": float(np.isnan(shuffled).mean()),
     }  # fmt: skip
     if (reason := _too_few(n_cells, np.isnan(shuffled).mean())) is not None:
-        return CheckResult(name, f"{task}: {reason}", verdict="undecided", details=details)
+        return CheckResult(name, f"{task}: {reason}", verdict="inconclusive", details=details)
     statistic = float(np.nanmean(shuffled))
     verdict: Verdict = "pass"
     says = f"below the limit of {CORRELATION_LIMIT:g}, so they depend on the labels"
@@ -119,7 +119,7 @@ def check_random_labels(
         verdict = "fail"
         says = f"above the limit of {CORRELATION_LIMIT:g}: the maps look the same whatever the labels were"
     elif true is not None and (reference is None or reference <= statistic):
-        verdict = "undecided"
+        verdict = "inconclusive"
         says = "no less than with true labels learnt anew, so this control cannot tell the two apart"
     beside = "" if reference is None else f" (true labels, learnt anew in the same way: {reference:.2f})"
     return CheckResult(
@@ -154,7 +154,7 @@ def check_curves(
     }  # fmt: skip
     verdict: Verdict = "pass"
     if low is None or high is None or n_clusters < MIN_CLUSTERS:
-        verdict, says = "undecided", f"{n_clusters} groups are too few to decide (at least {MIN_CLUSTERS})"
+        verdict, says = "inconclusive", f"{n_clusters} groups are too few to decide (at least {MIN_CLUSTERS})"
     elif high < 0:
         verdict, says = "fail", "worse than a random order: the marked cells matter less than others"
     elif low <= 0:

@@ -98,7 +98,7 @@ def check_attribution(
         progress: called with stage, done, total.
 
     Returns:
-        ``CheckResult.as_dict`` of each test.
+        ``CheckResult.to_json`` of each test.
 
     Raises:
         SeismagError: the run of shuffled labels does not fit the model.
@@ -118,7 +118,7 @@ def check_attribution(
         results += _label_control(plan.label_control, examined, original)
     progress("labels", 1, 1)
     results += _curves(examined, spec, progress)
-    return [result.as_dict() for result in results]
+    return [result.to_json() for result in results]
 
 
 def _random_weights(examined: Examined, original: _Original, seed: int, progress: Progress) -> list[CheckResult]:

@@ -75,7 +75,7 @@ def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], barred: O
 
 
 def _outcome(skill: dict[str, Any], few: bool, verdict: str | None) -> Outcome:
-    if few or skill["low"] is None or verdict == "undecided":
+    if few or skill["low"] is None or verdict == "inconclusive":
         return "undecided"
     if skill["high"] < 0:
         return "worse"

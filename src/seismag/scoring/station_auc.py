@@ -1,36 +1,40 @@
-"""Station-stratified ROC AUC, and what it is where labels are exchanged or shifted in time."""
+"""Station-stratified ROC AUC, and its null distributions under permuted and circularly shifted labels."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.sparse import csr_array
 
 from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
+from seismag.scoring.null import Null, placebo_rate
 from seismag.scoring.predictions import task_probabilities
 
-LEAST_SLIDE = 0.05  # of the archive: shorter slides leave labels on their own windows
-LEAST_PAIRS = 100  # of an event and a Normal window of one station
-MINIMUM_AUC_EFFECT = 0.03  # above the null's mean
-PLACEBO_DRAWS = 99
+MIN_SHIFT = 0.05  # of the archive: smaller shifts leave labels on their own windows
+MIN_STATION_PAIRS = 100  # of an event and a control window of one station
+MINIMUM_AUC_EFFECT = 0.03  # above the mean of the null
+PLACEBO_PERMUTATIONS = 99
+_TIE = 1e-12
+_CHUNK_NUMBERS = 4_000_000
 _SEASON_D = 92
-_CHUNK_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Windows with labels and scores, in the order of station and time.
+    """Windows with labels and scores, sorted by station and time.
 
     Attributes:
-        station: (n,) number of the station, ascending.
+        station: (n,) index of the station, ascending.
         is_event: (n,).
-        rank: (n,) of the score among the station's windows, from 1; ties share their mean rank.
-        unit: (n,) number of the station and group of the window: what exchanges labels as a whole.
+        rank: (n,) of the score among the station's windows, from 1; ties have their mean rank.
+        unit: (n,) index of the combination of station and group, whose windows keep a common label.
         season: (n,) quarter of the year.
     """
 
@@ -41,17 +45,32 @@ class Ranked:
     season: IndexArray
 
 
-def exchange_labels(name: str, rows: Ranked, stratum: IndexArray, spec: AuditConfig, how: str) -> CheckResult:
-    """Compare the AUC within station with that of labels exchanged between whole groups within strata."""
+def permute_labels(name: str, rows: Ranked, stratum: IndexArray, spec: AuditConfig, how: str) -> CheckResult:
+    """Test the station-stratified AUC against labels permuted between whole groups within strata."""
     if refusal := too_few_pairs(name, rows):
         return refusal
     rng = np.random.default_rng([spec.seed, 32])
-    null = permuted_auc(rows, stratum, spec.permutations, rng)
-    placebo = np.empty(spec.placebos)
-    for number in range(spec.placebos):
-        other = shift_scores(rows, rng.uniform(LEAST_SLIDE, 1 - LEAST_SLIDE))
-        placebo[number] = _p_value(station_auc(other), permuted_auc(other, stratum, PLACEBO_DRAWS, rng))
-    return summarise(name, station_auc(rows), null, placebo, how)
+    null = Null(permuted_auc(rows, stratum, spec.permutations, rng), _TIE)
+    placebo_p = []
+    for _ in range(spec.placebos):
+        placebo = shift_scores(rows, rng.uniform(MIN_SHIFT, 1 - MIN_SHIFT))
+        of_placebo = Null(permuted_auc(placebo, stratum, PLACEBO_PERMUTATIONS, rng), _TIE)
+        placebo_p.append(of_placebo.p_value(station_auc(placebo)))
+    return compare_with_null(name, station_auc(rows), null, placebo_p, how)
+
+
+def shift_labels_in_time(name: str, rows: Ranked, spec: AuditConfig, how: str) -> CheckResult:
+    """Test the station-stratified AUC against labels that are shifted circularly in time at all stations together."""
+    if refusal := too_few_pairs(name, rows):
+        return refusal
+    rng = np.random.default_rng([spec.seed, 31])
+    null = Null(shifted_auc(rows, rng.uniform(MIN_SHIFT, 1 - MIN_SHIFT, spec.permutations)), _TIE)
+    placebo_p = []
+    for _ in range(spec.placebos):
+        placebo = replace_labels(rows, permuted_labels(rows, rows.station, 1, rng)[0])
+        shifts = rng.uniform(MIN_SHIFT, 1 - MIN_SHIFT, PLACEBO_PERMUTATIONS)
+        placebo_p.append(Null(shifted_auc(placebo, shifts), _TIE).p_value(station_auc(placebo)))
+    return compare_with_null(name, station_auc(rows), null, placebo_p, how)
 
 
 def rank_windows(table: pd.DataFrame, score: FloatArray | None = None) -> Ranked:
@@ -63,7 +82,7 @@ def rank_windows(table: pd.DataFrame, score: FloatArray | None = None) -> Ranked
     """
     if score is None:
         score = task_probabilities(table, "detection")[:, 1]
-    names = {name: table[name].astype(str) for name in ("station", "split_group")}  # categories sort as they came
+    names = {name: table[name].astype(str) for name in ("station", "split_group")}  # categories sort by their order
     table = table.assign(**names)
     order = np.lexsort((table["start_utc"], table["station"]))
     rows = table.iloc[order]
@@ -81,20 +100,20 @@ def rank_windows(table: pd.DataFrame, score: FloatArray | None = None) -> Ranked
 
 
 def replace_labels(rows: Ranked, is_event: NDArray[np.bool_]) -> Ranked:
-    """Give windows other labels."""
-    return Ranked(rows.station, is_event, rows.rank, rows.unit, rows.season)
+    """Copy with other labels."""
+    return dataclasses.replace(rows, is_event=is_event)
 
 
-def shift_scores(rows: Ranked, share: float) -> Ranked:
-    """Turn the scores of each station round in time by a share of its windows."""
+def shift_scores(rows: Ranked, fraction: float) -> Ranked:
+    """Shift the scores of each station circularly in time by a fraction of its windows."""
     rank = rows.rank.copy()
     for part in _station_slices(rows.station):
-        rank[part] = np.roll(rank[part], int(share * (part.stop - part.start)))
-    return Ranked(rows.station, rows.is_event, rank, rows.unit, rows.season)
+        rank[part] = np.roll(rank[part], int(fraction * (part.stop - part.start)))
+    return dataclasses.replace(rows, rank=rank)
 
 
 def pooled_auc(rank_sum: FloatArray, n_events: FloatArray, n: FloatArray) -> FloatArray:
-    """AUC within station, pooled by numbers of pairs.
+    """Station-stratified AUC, stations weighted by their numbers of pairs.
 
     Args:
         rank_sum: (..., S) sum of the ranks of the event windows of each station.
@@ -102,80 +121,100 @@ def pooled_auc(rank_sum: FloatArray, n_events: FloatArray, n: FloatArray) -> Flo
 
     Returns:
         (...,); NaN where no station has windows of both kinds.
+
+    Source: Mann & Whitney (1947), doi:10.1214/aoms/1177730491, summed over stations.
     """
     pairs = (n_events * (n - n_events)).sum(axis=-1)
     higher = np.where((n_events > 0) & (n_events < n), rank_sum - n_events * (n_events + 1) / 2, 0).sum(axis=-1)
     return np.asarray(np.divide(higher, pairs, out=np.full(np.shape(pairs), np.nan), where=pairs > 0))
 
 
+def labelled_auc(rank: FloatArray, labels: NDArray[np.bool_], station: IndexArray) -> FloatArray:
+    """Station-stratified AUC (K,) of ranks within stations (n,) for K sets of labels (K, n)."""
+    return pooled_auc(*_station_sums(rank, labels, station))
+
+
 def station_auc(rows: Ranked) -> float:
-    """AUC of the scores within station."""
-    return float(pooled_auc(*_station_sums(rows, rows.is_event[None]))[0])
+    """Station-stratified AUC of the scores."""
+    return float(labelled_auc(rows.rank, rows.is_event[None], rows.station)[0])
 
 
-def shifted_auc(rows: Ranked, slides: FloatArray) -> FloatArray:
-    """AUC (k,) with the labels of each station turned round by these shares of its windows.
+def shifted_auc(rows: Ranked, shifts: FloatArray) -> FloatArray:
+    """AUC (k,) with the labels of each station shifted circularly by these fractions of its windows.
 
-    The sums of ranks at all turns of a station are one circular correlation.
+    The rank sums at all shifts of a station are one circular correlation.
     """
-    sums, events, counts = (np.zeros((len(slides), rows.station.max() + 1)) for _ in range(3))
-    for number, part in enumerate(_station_slices(rows.station)):
+    sums, events, counts = (np.zeros((len(shifts), rows.station.max() + 1)) for _ in range(3))
+    for index, part in enumerate(_station_slices(rows.station)):
         n = part.stop - part.start
         label, rank = rows.is_event[part].astype(float), rows.rank[part]
-        at_turn = fft.irfft(fft.rfft(rank) * np.conj(fft.rfft(label)), n=n)  # sum of rank[t + turn] label[t]
-        sums[:, number] = at_turn[(slides * n).astype(int)]
-        events[:, number], counts[:, number] = label.sum(), n
+        at_shift = fft.irfft(fft.rfft(rank) * np.conj(fft.rfft(label)), n=n)  # sum of rank[t + shift] label[t]
+        sums[:, index] = at_shift[(shifts * n).astype(int)]
+        events[:, index], counts[:, index] = label.sum(), n
     return pooled_auc(sums, events, counts)
 
 
 def permuted_auc(rows: Ranked, stratum: IndexArray, draws: int, rng: np.random.Generator) -> FloatArray:
-    """AUC (draws,) with the labels of groups exchanged within strata."""
-    chunk = max(1, _CHUNK_CELLS // len(rows.station))
+    """AUC (draws,) with the labels of groups permuted within strata."""
+    chunk = max(1, _CHUNK_NUMBERS // len(rows.station))
     parts = []
     for first in range(0, draws, chunk):
-        labels = _permuted_units(rows, stratum, min(chunk, draws - first), rng)
-        parts.append(pooled_auc(*_station_sums(rows, labels)))
+        labels = permuted_labels(rows, stratum, min(chunk, draws - first), rng)
+        parts.append(labelled_auc(rows.rank, labels, rows.station))
     return np.concatenate(parts)
 
 
-def summarise(name: str, auc: float, null: FloatArray, placebo: FloatArray, how: str) -> CheckResult:
-    """Put an AUC beside its null."""
-    low, mean, high = float(np.quantile(null, 0.025)), float(null.mean()), float(np.quantile(null, 0.975))
-    p_value = _p_value(auc, null)
+def permuted_labels(rows: Ranked, stratum: IndexArray, draws: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Labels (draws, n), permuted between whole groups within strata."""
+    part, label, stratum_of_part = unit_labels(rows, stratum)
+    by_stratum = np.argsort(stratum_of_part, kind="stable")
+    keys = rng.random((draws, len(label))) + stratum_of_part
+    order = np.argsort(keys, axis=1)  # the k-th label of a stratum goes to the unit with the k-th smallest key
+    result = np.empty((draws, len(label)), dtype=bool)
+    np.put_along_axis(result, order, label[by_stratum][None], axis=1)
+    return result[:, part]
+
+
+def unit_labels(rows: Ranked, stratum: IndexArray) -> tuple[IndexArray, NDArray[np.bool_], IndexArray]:
+    """Split the units by stratum: part of each window (n,), and the label and the stratum of each part."""
+    parts, part = np.unique(np.stack([rows.unit, stratum], axis=1), axis=0, return_inverse=True)
+    part = part.ravel()
+    label = np.zeros(len(parts), dtype=bool)
+    label[part] = rows.is_event
+    return part, label, parts[:, 1]
+
+
+def compare_with_null(name: str, auc: float, null: Null, placebo_p: list[float], how: str) -> CheckResult:
+    """Informational result of a station-stratified AUC and its null distribution."""
+    chance, p_value = null.interval(), null.p_value(auc)
+    by_chance = f"{100 * chance.mean:.1f} % ({100 * chance.low:.1f} to {100 * chance.high:.1f} %)"
     return CheckResult(
         name=name,
         sentence=(
-            f"within a station an event window ranks above a Normal one in {100 * auc:.1f} % of pairs; where {how}, in "
-            f"{100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f} %), p {p_value:.2g}."
+            f"within a station an event window ranks above a control window in {100 * auc:.1f} % of pairs; "
+            f"where {how}, in {by_chance}, p {p_value:.2g}."
         ),
         statistic=auc,
-        statistic_name="AUC of P(Event) within station",
-        null={"mean": mean, "low": low, "high": high},
+        statistic_name="station-stratified ROC AUC of P(Event)",
+        null=chance,
         p_value=p_value,
-        placebo_rate=float((placebo <= 0.05).mean()),
-        material=auc - mean >= MINIMUM_AUC_EFFECT,
-        details={"draws": len(null)},
+        placebo_rate=placebo_rate(placebo_p),
+        above_minimum=auc - chance.mean >= MINIMUM_AUC_EFFECT,
+        details={"draws": len(null.values)},
     )
 
 
 def too_few_pairs(name: str, rows: Ranked) -> CheckResult | None:
-    """An undecided answer where a ranking within stations rests on too few pairs."""
-    _, events, n = (sums[0] for sums in _station_sums(rows, rows.is_event[None]))
+    """Inconclusive result where the stations have fewer than 100 pairs of an event and a control window, else None."""
+    _, events, n = (sums[0] for sums in _station_sums(rows.rank, rows.is_event[None], rows.station))
     pairs = int((events * (n - events)).sum())
-    if pairs >= LEAST_PAIRS:
+    if pairs >= MIN_STATION_PAIRS:
         return None
     return CheckResult(
         name,
-        f"Only {pairs} pairs of an event and a Normal window of one station; {LEAST_PAIRS} are needed to rank them.",
+        f"inconclusive ({pairs} pairs of an event and a control window of one station; at least {MIN_STATION_PAIRS} "
+        "are needed).",
     )
-
-
-def _slides(draws: int, rng: np.random.Generator) -> FloatArray:
-    return rng.uniform(LEAST_SLIDE, 1 - LEAST_SLIDE, draws)
-
-
-def _p_value(statistic: float, null: FloatArray) -> float:
-    return (1 + int((null >= statistic - 1e-12).sum())) / (1 + len(null))
 
 
 def _station_slices(station: IndexArray) -> list[slice]:
@@ -183,30 +222,11 @@ def _station_slices(station: IndexArray) -> list[slice]:
     return [slice(int(begin), int(end)) for begin, end in zip(np.append(0, ends[:-1]), ends, strict=True)]
 
 
-def _station_sums(rows: Ranked, labels: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Rank sums, event windows and windows (K, S) of each station under K sets of labels."""
-    begins = [part.start for part in _station_slices(rows.station)]
-    sums = np.add.reduceat(labels * rows.rank, begins, axis=1)
-    events = np.add.reduceat(labels.astype(float), begins, axis=1)
-    return sums, events, np.broadcast_to(np.bincount(rows.station).astype(float), events.shape)
-
-
-def _unit_labels(rows: Ranked, stratum: IndexArray) -> tuple[IndexArray, NDArray[np.bool_], IndexArray]:
-    """Number the parts of groups that lie in one stratum; gives (n,) number, and label and stratum of each part."""
-    pair = np.stack([rows.unit, stratum], axis=1)
-    parts, number = np.unique(pair, axis=0, return_inverse=True)
-    number = number.ravel()
-    label = np.zeros(len(parts), dtype=bool)
-    label[number] = rows.is_event
-    return number, label, parts[:, 1]
-
-
-def _permuted_units(rows: Ranked, stratum: IndexArray, draws: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Exchange the labels of groups within strata: (draws, n)."""
-    number, label, of_stratum = _unit_labels(rows, stratum)
-    by_stratum = np.argsort(of_stratum, kind="stable")
-    keys = rng.random((draws, len(label))) + of_stratum
-    order = np.argsort(keys, axis=1)  # the units of a stratum fill the places of that stratum in another order
-    result = np.empty((draws, len(label)), dtype=bool)
-    np.put_along_axis(result, order, label[by_stratum][None], axis=1)
-    return result[:, number]
+def _station_sums(
+    rank: FloatArray, labels: NDArray[np.bool_], station: IndexArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Rank sums, event windows and windows (K, S) of each station for K sets of labels."""
+    by_station = csr_array((np.ones(len(station)), (station, np.arange(len(station)))))  # (S, n)
+    events = (by_station @ labels.T.astype(float)).T
+    rank_sum = (by_station @ (labels * rank).T).T
+    return rank_sum, events, np.broadcast_to(by_station.sum(axis=1), events.shape)

@@ -19,7 +19,7 @@ from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
 from seismag.parallel import Progress, silent
 from seismag.scoring.predictions import task_probabilities
-from seismag.scoring.station_auc import exchange_labels, rank_windows
+from seismag.scoring.station_auc import permute_labels, rank_windows
 from seismag.training.checkpoint import LoadedModel, load_checkpoint
 from seismag.training.inference import predict_with_embeddings
 from seismag.windows.store import Store, open_store, placebo_of
@@ -71,8 +71,8 @@ def evaluate_placebo(
             "all folds of a cross-validation, or prepare windows of another time."
         )
     rows = rank_windows(store.samples[kept].reset_index(drop=True), score[kept])
-    how = "permutation of the labels of whole groups within stations"
-    result = exchange_labels(_TESTS[kind], rows, rows.station, spec, how)
+    how = "labels are permuted between groups of one station"
+    result = permute_labels(_TESTS[kind], rows, rows.station, spec, how)
     left = f"On {_WINDOWS[kind]} ({int(kept.sum())} of {len(kept)}; the others are near the training)"
     details = result.details | {"windows": int(kept.sum()), "near_training": int((~kept).sum()), "models": len(models)}
     return dataclasses.replace(result, sentence=f"{left}: {result.sentence}", details=details)

@@ -51,8 +51,8 @@ def test_entropy_by_hand():
 
 def test_images_of_a_direction_by_hand():
     # NE (1): reverse SW (5), mirrors NW (7, in the meridian) and SE (3, in the parallel)
-    shares = [confusion_fractions(np.array([1]), np.array([p])) for p in range(8)]
-    kinds = ["".join(k[0] for k, v in s.items() if v) for s in shares]
+    fractions = [confusion_fractions(np.array([1]), np.array([p])) for p in range(8)]
+    kinds = ["".join(k[0] for k, v in s.items() if v) for s in fractions]
     assert kinds == ["", "r", "", "m", "", "r", "", "m"]
     # N (0): its mirror in the parallel is its reverse S (4), its mirror in the meridian is itself
     assert confusion_fractions(np.array([0, 0]), np.array([0, 4])) == {"right": 0.5, "reverse": 0.5, "mirror": 0.0}
@@ -68,8 +68,8 @@ def test_a_model_that_names_one_direction_has_collapsed(truth):
     result = check_azimuth_collapse(make_predictions(truth, np.full(len(truth), 2)), FAST)
     assert result.statistic == 1.0
     assert result.p_value == 1 / 1000
-    assert result.material
-    assert not result.gates
+    assert result.above_minimum
+    assert not result.blocking
     assert "direction, E, is given to 100 %" in result.sentence
 
 
@@ -77,7 +77,7 @@ def test_predictions_as_spread_as_the_truth_have_not(truth, rng):
     turned = np.repeat(rng.integers(0, 8, N_CLUSTERS), 4)
     result = check_azimuth_collapse(make_predictions(truth, turned), FAST)
     assert result.p_value > 0.01
-    assert not result.material
+    assert not result.above_minimum
     assert result.details["entropy"]["predicted"] > 0.95
 
 
@@ -93,14 +93,14 @@ def test_a_model_that_cannot_tell_the_reverse_stays_at_the_ceiling(truth, rng):
 def test_a_model_of_power_that_knows_every_direction_knows_the_place(truth):
     result = check_symmetry_ceiling(make_predictions(truth, truth), "power", FAST)
     assert result.p_value == 1 / 1000
-    assert result.material
-    assert "the rest is a prior" in result.sentence
+    assert result.above_minimum
+    assert "the rest is prior information" in result.sentence
 
 
 def test_a_model_of_phases_has_no_ceiling(truth):
     result = check_symmetry_ceiling(make_predictions(truth, truth), "power_cross", FAST)
     assert (result.verdict, result.p_value) == ("pass", None)
-    assert "holds phases, so no ceiling applies" in result.sentence
+    assert "contains phases, so no ceiling applies" in result.sentence
 
 
 def test_a_station_that_sees_one_direction_gives_its_prior_a_high_score(truth):
@@ -111,7 +111,7 @@ def test_a_station_that_sees_one_direction_gives_its_prior_a_high_score(truth):
 
 
 @pytest.mark.parametrize("check", [check_azimuth_collapse, lambda p, s: check_symmetry_ceiling(p, "power", s)])
-def test_few_events_are_undecided(truth, check):
+def test_few_events_are_inconclusive(truth, check):
     result = check(make_predictions(truth[:20], truth[:20]), FAST)
     assert result.p_value is None
-    assert "20 event windows of 5 clusters; 40 of 10 are needed" in result.sentence
+    assert "20 event windows of 5 event clusters; at least 40 of 10 are needed" in result.sentence

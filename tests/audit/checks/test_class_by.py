@@ -1,4 +1,4 @@
-"""Columns as bins, and what each family of them tells of the class."""
+"""Columns as bins, and how each family of them predicts the class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seismag.audit.checks.class_by import (
     category_codes,
     check_class_by,
     check_skill_above_station,
-    era_codes,
+    epoch_codes,
     quantile_codes,
 )
 from seismag.config import AuditConfig
@@ -44,19 +44,21 @@ def test_quantile_bins_hold_alike_many_rows() -> None:
     assert np.bincount(code).tolist() == [100] * 6
 
 
-def test_a_short_time_is_one_era_and_a_long_one_eight() -> None:
+def test_a_short_time_is_one_epoch_and_a_long_one_eight() -> None:
     start = np.datetime64("2021-01-01", "s")
-    assert era_codes(start + np.arange(100) * np.timedelta64(12, "h")).max() == 0  # 50 days
-    assert era_codes(start + np.arange(1000) * np.timedelta64(1, "D")).max() == 7
+    assert epoch_codes(start + np.arange(100) * np.timedelta64(12, "h")).max() == 0  # 50 days
+    assert epoch_codes(start + np.arange(1000) * np.timedelta64(1, "D")).max() == 7
 
 
-def test_a_station_that_is_the_class_is_told_and_a_random_one_is_not(rows) -> None:
+def test_a_station_that_is_the_class_predicts_it_and_a_random_one_does_not(rows) -> None:
     y, group, station = rows
     names = tuple("ABCDEF")
-    fault = check_class_by("station", [Feature("station", "station", 3 * y + station % 3, names)], labelled(y, group))
-    clean = check_class_by("station", [Feature("station", "station", station, names)], labelled(y, group))
-    assert fault.details["accuracy"] == 1.0
-    assert (fault.p_value, fault.material, fault.gates) == (0.001, True, True)
+    wrong = check_class_by(
+        "class_by_station", [Feature("station", "station", 3 * y + station % 3, names)], labelled(y, group)
+    )
+    clean = check_class_by("class_by_station", [Feature("station", "station", station, names)], labelled(y, group))
+    assert wrong.details["accuracy"] == 1.0
+    assert (wrong.p_value, wrong.above_minimum, wrong.blocking) == (0.001, True, True)
     assert clean.p_value > 0.05
     assert "Normal" not in clean.sentence
 
@@ -65,17 +67,17 @@ def test_a_class_from_two_of_many_stations_is_named(rows) -> None:
     y, group, station = rows
     station = np.where(y == 0, station % 2, station)
     data = labelled(y, group)
-    result = check_class_by("station", [Feature("station", "station", station, tuple("ABCDEF"))], data)
+    result = check_class_by("class_by_station", [Feature("station", "station", station, tuple("ABCDEF"))], data)
     n = int((y == 0).sum())
     assert f"Normal ({n} rows) comes from 2 of 6 stations: " in result.sentence
 
 
-def test_what_a_column_tells_beyond_the_station_is_asked_within_stations(rows) -> None:
+def test_what_a_column_adds_to_the_station_is_tested_within_stations(rows) -> None:
     y, group, station = rows
     place = Feature("station", "station", station, tuple("ABCDEF"))
     by_kp = check_skill_above_station(place, [Feature("kp_max", "space_weather", y.copy())], labelled(y, group))
     assert by_kp.p_value == 0.001
-    y_of_station = (station > 2).astype(np.intp)  # the station is the class: nothing can be told beyond it
+    y_of_station = (station > 2).astype(np.intp)  # the station is the class: nothing can be added
     beyond = check_skill_above_station(
         place, [Feature("kp_max", "space_weather", y_of_station)], labelled(y_of_station, group)
     )

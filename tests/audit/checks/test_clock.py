@@ -1,15 +1,14 @@
-"""The daily wave of the field tells whether a clock keeps UTC."""
+"""The daily wave of geomagnetic power shows whether a clock keeps UTC."""
 
 import numpy as np
 import pytest
 
 from fixtures.geomagnetic_store import FAST, LONGITUDE_DEG, make_field, make_samples, make_store
 from seismag.audit.checks.clock import (
-    StationDays,
     check_clock,
+    correct_clock,
     largest_change,
     null_of_largest,
-    shift_clock,
     wave_hour,
 )
 
@@ -41,17 +40,17 @@ def test_hours_that_all_lie_together_leave_the_hour_unknown():
     assert wave_hour(sums_of(np.full(30, 5.0), np.arange(30.0)))[1] == 12
 
 
-def test_setting_back_is_a_shift_of_the_hours(rng):
+def test_a_correction_is_a_shift_of_the_hours(rng):
     local_h = np.tile(np.arange(24.0), (20, 1)) + 0.3
     shift = np.where(np.arange(20) >= 9, 7.0, 0.0)[:, None]
     power = 4 * np.cos(2 * np.pi / 24 * (local_h - shift - 11)) + rng.normal(0, 1, local_h.shape)
     sums = sums_of(local_h, power)
-    score, found, split = largest_change(sums)
-    assert (round(found), split) == (7, 9)
-    assert score > 20
+    change = largest_change(sums)
+    assert (round(change.shift_h), change.block) == (7, 9)
+    assert change.score > 20
     late = np.arange(20) >= 9
-    assert shift_clock(sums)[~late] == pytest.approx(sums[~late])
-    assert shift_clock(sums)[late] == pytest.approx(sums_of(local_h[late] - found, power[late]))
+    assert correct_clock(sums)[~late] == pytest.approx(sums[~late])
+    assert correct_clock(sums)[late] == pytest.approx(sums_of(local_h[late] - change.shift_h, power[late]))
 
 
 def test_p_is_uniform_where_the_clock_is_right(rng):
@@ -59,9 +58,8 @@ def test_p_is_uniform_where_the_clock_is_right(rng):
     for _ in range(60):
         local_h = np.tile(np.arange(24.0), (20, 1))
         power = 3 * np.cos(2 * np.pi / 24 * (local_h - 11)) + rng.normal(0, 4, local_h.shape)
-        days = StationDays("GTO", np.arange(20) * 5.0, sums_of(local_h, power))
-        null = null_of_largest([days], 99, rng)
-        p_values.append((1 + (null >= largest_change(days.sums)[0]).sum()) / 100)
+        sums = sums_of(local_h, power)
+        p_values.append(null_of_largest([sums], 99, rng).p_value(largest_change(sums).score))
     assert 0.35 < np.mean(p_values) < 0.65
     assert np.mean(np.array(p_values) <= 0.05) < 0.15
 
@@ -70,18 +68,18 @@ def test_clocks_in_order_pass(rng):
     samples = make_samples(["GTO", "ALR"], 100)
     result = check_clock(make_store(samples, make_field(samples, rng)), FAST)
     assert result.p_value > 0.01
-    assert result.gates
+    assert result.blocking
     assert 0 <= result.placebo_rate <= 0.2
     assert result.details["stations"]["GTO"]["peak_local_h"] == pytest.approx(11, abs=0.5)
 
 
-def test_a_station_that_turns_to_local_time_is_named_with_the_hours_and_the_date(rng):
+def test_a_station_that_changes_to_local_time_is_named_with_the_hours_and_the_date(rng):
     samples = make_samples(["GTO", "ALR"], 100)
     late = (samples["station"] == "ALR") & (samples["start_utc"] >= "2021-02-20")
     power = make_field(samples, rng, shift_h=np.where(late, 8.0, 0.0))
     result = check_clock(make_store(samples, power), FAST)
     assert result.p_value <= 2 / 1000
-    assert result.material
+    assert result.above_minimum
     assert "daily wave of ALR moves by +" in result.sentence
     found = result.details["stations"]["ALR"]
     assert found["largest_shift_h"] == pytest.approx(8, abs=0.5)
@@ -95,27 +93,27 @@ def test_a_station_that_never_knew_utc_peaks_at_night(rng):
     result = check_clock(make_store(samples, power), FAST)
     assert result.p_value < 1e-4
     assert result.details["p_change"] > 0.01
-    assert result.material
-    assert "GTO, at 19" in result.sentence
+    assert result.above_minimum
+    assert "GTO is the farthest from midday, at 19" in result.sentence
 
 
-def test_a_season_that_makes_the_wave_higher_is_no_fault():
+def test_a_season_that_makes_the_wave_higher_is_no_error():
     samples = make_samples(["GTO"], 150)
-    share = (samples["start_utc"] - samples["start_utc"].min()) / (150 * np.timedelta64(1, "D"))
+    fraction = (samples["start_utc"] - samples["start_utc"].min()) / (150 * np.timedelta64(1, "D"))
     quiet, loud = (make_field(samples, np.random.default_rng(3), wave_db=height) for height in (2.0, 6.0))
-    power = quiet + share.to_numpy()[:, None, None, None] * (loud - quiet)
+    power = quiet + fraction.to_numpy()[:, None, None, None] * (loud - quiet)
     assert check_clock(make_store(samples, power), FAST).p_value > 0.01
 
 
-def test_too_few_windows_leave_the_clock_undecided(rng):
+def test_too_few_windows_leave_the_clock_inconclusive(rng):
     samples = make_samples(list(LONGITUDE_DEG), 15)
     result = check_clock(make_store(samples, make_field(samples, rng)), FAST)
     assert result.p_value is None
-    assert "No station has 40 windows in 15 blocks" in result.sentence
+    assert "no station has 40 windows in 15 blocks" in result.sentence
 
 
 def test_pictures_have_no_clock(rng):
     samples = make_samples(["GTO"], 100)
     result = check_clock(make_store(samples, make_field(samples, rng), origin="legacy_image"), FAST)
     assert result.p_value is None
-    assert "no rows between 10 and 45 mHz" in result.sentence
+    assert "no power at 10 to 45 mHz" in result.sentence

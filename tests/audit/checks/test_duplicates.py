@@ -1,4 +1,4 @@
-"""Copies of the field are found; the same storm at two stations is no copy."""
+"""Copies of windows are found; the same storm at two stations is no copy."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ import pytest
 
 from fixtures.geomagnetic_store import FAST, FREQUENCY_HZ, make_field, make_samples, make_store
 from seismag.audit.checks.duplicates import (
-    cell_scatter,
     check_duplicates,
     fingerprints,
     scatter_correlation,
     similar_pairs,
+    spectral_scatter,
 )
 from seismag.config import DataConfig
 from seismag.recordings import read_recording
@@ -27,9 +27,9 @@ def samples() -> pd.DataFrame:
 def test_independent_windows_are_no_copies(samples, rng):
     result = check_duplicates(make_store(samples, make_field(samples, rng)), None, FAST)
     assert result.verdict == "pass"
-    assert result.gates
+    assert result.blocking
     assert result.statistic < 0.3
-    assert result.null["low"] < result.statistic < result.null["high"] + 0.05
+    assert result.null.low < result.statistic < result.null.high + 0.05
 
 
 def test_a_copy_with_another_level_other_gaps_and_rounding_is_found(samples, rng):
@@ -44,7 +44,7 @@ def test_a_copy_with_another_level_other_gaps_and_rounding_is_found(samples, rng
     assert "2 of 240 windows" in result.sentence
 
 
-def test_exact_copies_are_counted_once_and_named_by_the_roles_that_they_join(samples, rng):
+def test_exact_copies_are_counted_once_and_named_by_the_subsets_that_they_join(samples, rng):
     power = make_field(samples, rng)
     power[100] = power[7]
     roles = np.where(np.arange(len(samples)) < 50, "test", "train")
@@ -60,7 +60,7 @@ def test_stations_that_share_the_low_frequencies_of_one_time_are_no_copies(sampl
     n = len(samples) // 2  # the second station's windows have the times of the first's
     shared = FREQUENCY_HZ < 0.08
     power[n:, :, shared] = power[:n, :, shared] + rng.normal(0, 0.5, power[:n, :, shared].shape)
-    assert scatter_correlation(*(cell_scatter(power[[0, n]]))) > 0.5  # as much as a copy, but not above 80 mHz
+    assert scatter_correlation(*(spectral_scatter(power[[0, n]]))) > 0.5  # as much as a copy, but not above 80 mHz
     assert check_duplicates(make_store(samples, power), None, FAST).verdict == "pass"
 
 
@@ -91,7 +91,7 @@ def test_fingerprints_estimate_the_correlation_of_the_scatter(samples, rng):
     mixed = np.sqrt(0.5) * (power[0] + power[1])
     power = np.concatenate([power, mixed[None]])
     prints, _ = fingerprints(make_store(samples.iloc[:41], power), rng)
-    exact = np.array([scatter_correlation(*cell_scatter(power[[k, 40]][..., ::3])) for k in range(40)])
+    exact = np.array([scatter_correlation(*spectral_scatter(power[[k, 40]][..., ::3])) for k in range(40)])
     assert np.abs(prints[:40] @ prints[40] - exact).max() < 4 / np.sqrt(512)
     assert np.argsort(exact)[-2:].tolist() in ([0, 1], [1, 0])
 
@@ -110,7 +110,7 @@ def test_scatter_has_no_spectrum_no_line_and_no_masked_cell(rng):
     power = 10 * np.log10(rng.standard_exponential((1, 3, 60, 24))) - 2.0 * np.arange(60)[:, None]
     power[:, :, 20] += 30  # a line
     power[..., 3] = np.nan
-    scatter = cell_scatter(power)
+    scatter = spectral_scatter(power)
     known = np.delete(scatter, 3, axis=-1)
     assert np.all(scatter[..., 3] == 0)
     assert np.allclose(known.mean(axis=-1), 0, atol=1e-4)
@@ -122,7 +122,7 @@ def test_two_instruments_side_by_side_are_no_copies(real_data: Path):
     """Boulder's observatory and test instruments on one day: one field, two sensors."""
     spec = DataConfig()
     files = [real_data / f"usgs_1s_201404/{code}20140407vsec.sec.gz" for code in ("bou", "bdt")]
-    scatter = [cell_scatter(window_spectra(read_recording(path).field_nt, spec).power_db) for path in files]
+    scatter = [spectral_scatter(window_spectra(read_recording(path).field_nt, spec).power_db) for path in files]
     together = [scatter_correlation(a, b) for a, b in zip(*scatter, strict=True)]
     assert 0.05 < max(together) < 0.25
     assert max(scatter_correlation(a[:, 149:], b[:, 149:]) for a, b in zip(*scatter, strict=True)) < 0.05

@@ -1,4 +1,4 @@
-"""Labels that slid, were exchanged or shuffled: would they do as well?"""
+"""Circular time shifts, permutations and refits: null distributions of labels."""
 
 import numpy as np
 import pandas as pd
@@ -7,11 +7,11 @@ from sklearn.metrics import roc_auc_score
 
 from fixtures.geomagnetic_store import FAST, make_field, make_samples, make_store
 from fixtures.null_predictions import make_predictions
-from seismag.audit.checks.label_nulls import permute_within_station_season, refit_auc, refit_shuffled, shift_labels
+from seismag.audit.checks.label_nulls import permute_within_station_season, refit_auc, refit_permuted, shift_labels
 from seismag.audit.checks.reference_model import folds_of
 from seismag.scoring.station_auc import (
-    _permuted_units,
     permuted_auc,
+    permuted_labels,
     rank_windows,
     replace_labels,
     shifted_auc,
@@ -45,23 +45,23 @@ def test_stations_are_pooled_by_their_pairs_and_their_levels_do_not_count(sample
     assert station_auc(rank_windows(samples, score + level)) == pytest.approx(expected / pairs)
 
 
-def test_slides_are_those_of_a_slow_turn_of_the_labels(samples, rng):
+def test_shifts_are_those_of_a_slow_roll_of_the_labels(samples, rng):
     rows = rank_windows(samples, rng.random(len(samples)))
-    slides = np.array([0.0, 0.1, 0.37, 0.9])
+    shifts = np.array([0.0, 0.1, 0.37, 0.9])
     slow = []
-    for slide in slides:
+    for shift in shifts:
         label = rows.is_event.copy()
         for number in (0, 1):
             here = np.flatnonzero(rows.station == number)
-            label[here] = np.roll(label[here], int(slide * len(here)))
+            label[here] = np.roll(label[here], int(shift * len(here)))
         slow.append(station_auc(replace_labels(rows, label)))
-    assert shifted_auc(rows, slides) == pytest.approx(slow)
+    assert shifted_auc(rows, shifts) == pytest.approx(slow)
     assert slow[0] == pytest.approx(station_auc(rows))
 
 
-def test_groups_exchange_labels_as_a_whole_and_within_their_stratum(samples, rng):
+def test_labels_are_permuted_between_whole_groups_within_their_stratum(samples, rng):
     rows = rank_windows(samples, rng.random(len(samples)))
-    labels = _permuted_units(rows, rows.station, 50, rng)
+    labels = permuted_labels(rows, rows.station, 50, rng)
     table = pd.DataFrame(
         {"unit": rows.unit, "station": rows.station, "event": rows.is_event, **dict(enumerate(labels))}
     )
@@ -78,8 +78,8 @@ def test_a_ranking_that_knows_the_events_beats_every_null(samples, rng, test):
     p_event = np.clip(0.3 + 0.3 * is_event(samples) + rng.normal(0, 0.1, len(samples)), 0, 1)
     result = test(make_predictions(samples, p_event), FAST)
     assert result.p_value == 1 / 1000
-    assert result.material
-    assert not result.gates
+    assert result.above_minimum
+    assert not result.blocking
     assert result.statistic > 0.9
     assert result.placebo_rate <= 0.25
 
@@ -89,11 +89,11 @@ def test_a_ranking_that_knows_only_the_station_is_at_chance(samples, rng, test):
     p_event = np.where(samples["station"] == "GTO", 0.8, 0.2) + rng.uniform(0, 0.01, len(samples))
     result = test(make_predictions(samples, p_event), FAST)
     assert result.p_value > 0.02
-    assert not result.material or result.p_value > 0.05
+    assert not result.above_minimum or result.p_value > 0.05
 
 
-def test_a_slow_change_that_knows_no_event_is_at_chance_for_slides(samples):
-    """Neighbouring windows are alike and events come in runs: exchanging single windows would strike every time."""
+def test_a_slow_change_that_knows_no_event_is_at_chance_for_time_shifts(samples):
+    """Neighbouring windows are alike and events come in runs: permuting single windows would fail every time."""
     p_values = []
     for seed in range(20):
         noise = np.random.default_rng(seed).normal(size=len(samples))
@@ -103,30 +103,30 @@ def test_a_slow_change_that_knows_no_event_is_at_chance_for_slides(samples):
     assert np.mean(np.array(p_values) <= 0.1) <= 0.3
 
 
-def test_too_few_pairs_are_undecided(samples):
+def test_too_few_pairs_are_inconclusive(samples):
     few = samples[samples["station"] == "GTO"].sort_values("start_utc").iloc[:10]
     result = shift_labels(make_predictions(few, np.full(len(few), 0.5)), FAST)
     assert result.p_value is None
-    assert "100 are needed" in result.sentence
+    assert "at least 100 are needed" in result.sentence
 
 
-def test_the_reference_model_finds_a_planted_band_and_nothing_without_it(samples, rng):
+def test_the_reference_model_finds_an_injected_band_and_nothing_without_it(samples, rng):
     samples = samples.sort_values(["station", "start_utc"], ignore_index=True)
     power = make_field(samples, rng)
-    nothing = refit_shuffled(make_store(samples, power), None, FAST)
+    nothing = refit_permuted(make_store(samples, power), None, FAST)
     power[is_event(samples), :, 3:9] += 6.0  # 8 to 18 mHz
-    planted = refit_shuffled(make_store(samples, power), None, FAST)
+    injected = refit_permuted(make_store(samples, power), None, FAST)
     assert nothing.p_value > 0.02
-    assert planted.p_value == 1 / 1000
-    assert planted.statistic > 0.9
-    assert planted.details["windows"] == len(samples)
-    assert planted.sentence.startswith("Reference model of the field: ")
+    assert injected.p_value == 1 / 1000
+    assert injected.statistic > 0.9
+    assert injected.details["windows"] == len(samples)
+    assert injected.sentence.startswith("Reference model: ")
 
 
 def test_windows_whose_band_is_masked_are_left_out_and_counted(samples, rng):
     power = make_field(samples, rng)
     power[3] = np.nan
-    result = refit_shuffled(make_store(samples, power), None, FAST)
+    result = refit_permuted(make_store(samples, power), None, FAST)
     assert result.details["windows_left_out"] == 1
     assert result.details["windows"] == len(samples) - 1
 
@@ -136,7 +136,7 @@ def test_refits_of_many_labels_are_those_of_one_by_one(samples, rng):
     rows = rank_windows(samples, np.zeros(len(samples)))
     values = rng.normal(size=(len(samples), 5)) + rows.is_event[:, None]
     folds = folds_of(samples, None, 5)
-    labels = np.concatenate([rows.is_event[None], _permuted_units(rows, rows.station, 4, rng)])
+    labels = np.concatenate([rows.is_event[None], permuted_labels(rows, rows.station, 4, rng)])
     together = refit_auc(values, labels, rows.station, folds)
     assert together == pytest.approx([refit_auc(values, one[None], rows.station, folds)[0] for one in labels])
     assert together[0] > 0.8

@@ -1,4 +1,4 @@
-"""Leaks that were made on purpose must be counted."""
+"""Injected leaks are counted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_clean_split_passes(samples: pd.DataFrame) -> None:
     assert check_overlapping_seconds(samples, split(**CLEAN)).verdict == "pass"
 
 
-def test_a_training_window_that_holds_the_tested_earthquake_is_counted(samples: pd.DataFrame) -> None:
+def test_a_training_window_that_contains_the_tested_earthquake_is_counted(samples: pd.DataFrame) -> None:
     samples.at[0, "event_ids"] = ["1", "2"]
     result = check_shared_events(samples, split(**CLEAN))
     assert (result.verdict, result.statistic) == ("fail", 1)
@@ -56,12 +56,12 @@ def test_seconds_are_shared_at_one_station_only(samples: pd.DataFrame) -> None:
     assert (result.verdict, result.statistic) == ("fail", 1)  # c ends where d begins: no second in common
 
 
-def test_a_sealed_window_with_another_role_is_counted(samples: pd.DataFrame) -> None:
+def test_a_hold_out_window_in_another_subset_is_counted(samples: pd.DataFrame) -> None:
     both = pd.concat([split(**CLEAN), split(b="sealed").assign(fold=2)])
-    assert "1 of 1 sealed windows" in check_overlapping_seconds(samples, both).sentence
+    assert "1 of 1 windows of the locked hold-out set" in check_overlapping_seconds(samples, both).sentence
 
 
-def test_a_shared_utc_day_that_tells_the_class_is_measured() -> None:
+def test_a_shared_utc_day_that_predicts_the_class_is_measured() -> None:
     rng = np.random.default_rng(5)
     day = np.repeat(np.arange(60), 4)
     is_event = rng.integers(0, 2, 60)[day] == 1  # all stations of a day are alike
@@ -75,10 +75,10 @@ def test_a_shared_utc_day_that_tells_the_class_is_measured() -> None:
     roles = pd.DataFrame(
         {"sample_id": samples["sample_id"], "fold": 1, "role": np.where(np.arange(240) % 4 == 0, "test", "train")}
     )
-    told = check_same_utc_day(samples, roles, SPEC)
-    assert told.p_value == 0.001
-    assert told.details["balanced_accuracy"] == 1.0
-    assert not told.gates
+    shared = check_same_utc_day(samples, roles, SPEC)
+    assert shared.p_value == 0.001
+    assert shared.details["balanced_accuracy"] == 1.0
+    assert not shared.blocking
     apart = roles.assign(role=np.where(day < 30, "test", "train"))
     assert check_same_utc_day(samples, apart, SPEC).verdict == "pass"
 

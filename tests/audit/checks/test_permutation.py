@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 from seismag.audit.checks.permutation import (
-    Draws,
     GroupedLabels,
-    _Shuffler,
+    Resampling,
+    assign_folds,
+    compare_codes,
     cross_codes,
-    draw_folds,
     out_of_fold,
-)
-from seismag.audit.checks.permutation import (
-    compare_codes as ask_codes,
+    permuted_classes,
 )
 
 
@@ -25,8 +23,8 @@ def _table(rng: np.random.Generator, n_groups: int = 40, n_classes: int = 3, pur
     return GroupedLabels(y, group, n_classes), rng.integers(0, 5, len(group))
 
 
-def _draws(folds, rng, permutations=199, placebos=100) -> Draws:
-    return Draws(permutations, placebos, folds, rng)
+def _sampling(folds, rng, permutations=199, placebos=100) -> Resampling:
+    return Resampling(permutations, placebos, folds, rng)
 
 
 def _refit(code, labels, folds) -> tuple[float, float, float]:
@@ -52,56 +50,57 @@ def _refit(code, labels, folds) -> tuple[float, float, float]:
 @pytest.mark.parametrize("pure", [True, False])
 def test_scores_from_counts_are_those_of_a_refit(rng, pure):
     labels, code = _table(rng, pure=pure)
-    folds = draw_folds(labels.n_groups, 5, 3, rng)
+    folds = assign_folds(labels.n_groups, 5, 3, rng)
     found = out_of_fold(code, labels, folds)
     assert dataclasses.astuple(found) == pytest.approx(_refit(code, labels, folds), abs=2e-4)
 
 
 def test_a_column_that_is_the_class_predicts_it_and_one_value_predicts_nothing(rng):
     labels, _ = _table(rng, n_classes=2)
-    folds = draw_folds(labels.n_groups, 10, 20, rng)
+    folds = assign_folds(labels.n_groups, 10, 20, rng)
     copied = out_of_fold(labels.y, labels, folds)
     assert (copied.accuracy, copied.balanced_accuracy) == (1.0, 1.0)
     assert out_of_fold(np.zeros_like(labels.y), labels, folds).gain_nat == pytest.approx(0, abs=5e-3)
 
 
 def test_the_rows_of_a_group_lie_in_one_fold_and_folds_are_equal(rng):
-    folds = draw_folds(103, 10, 4, rng)
+    folds = assign_folds(103, 10, 4, rng)
     assert folds.shape == (4, 103)
     assert all(set(np.bincount(row)) <= {10, 11} for row in folds)
-    assert set(draw_folds(3, 10, 1, rng)[0]) == {0, 1, 2}
+    assert set(assign_folds(3, 10, 1, rng)[0]) == {0, 1, 2}
     with pytest.raises(ValueError, match="1 group cannot"):
-        draw_folds(1, 10, 1, rng)
+        assign_folds(1, 10, 1, rng)
 
 
-def test_a_shuffle_moves_whole_groups_within_their_stratum(rng):
+def test_a_permutation_moves_whole_groups_within_their_stratum(rng):
     labels, _ = _table(rng)
-    stratum = labels.group % 4
-    shuffler = _Shuffler.build(dataclasses.replace(labels, stratum=stratum))
-    source = shuffler.permute(50, rng)
-    assert (np.sort(source, axis=1) == np.arange(labels.n_groups)).all()
-    assert (source % 4 == np.arange(labels.n_groups) % 4).all()
-    shuffled = shuffler.labels_of(shuffler.permute(1, rng))[0]
-    assert len(shuffled) == labels.n_groups  # one class a group
+    each = GroupedLabels(
+        labels.group, labels.group, labels.n_groups, stratum=labels.group % 4
+    )  # the class is the group
+    received = permuted_classes(each, 50, rng)
+    first = np.unique(labels.group, return_index=True)[1]
+    assert (np.sort(received[:, first], axis=1) == np.arange(labels.n_groups)).all()
+    assert (received % 4 == labels.group % 4).all()
+    assert (received == received[:, first][:, labels.group]).all()
 
 
 def test_the_strongest_of_several_columns_is_found_and_p_is_the_smallest_possible(rng):
     labels, noise = _table(rng, n_groups=60, n_classes=2)
-    told = np.where(rng.random(len(labels.y)) < 0.9, labels.y, 1 - labels.y)
-    folds = draw_folds(labels.n_groups, 10, 5, rng)
-    found = ask_codes({"noise": noise, "told": told}, labels, _draws(folds, rng))
-    assert found.strongest == "told"
+    copied = np.where(rng.random(len(labels.y)) < 0.9, labels.y, 1 - labels.y)
+    folds = assign_folds(labels.n_groups, 10, 5, rng)
+    found = compare_codes({"noise": noise, "copied": copied}, labels, _sampling(folds, rng))
+    assert found.strongest == "copied"
     assert found.p_value == 1 / 200
     assert found.accuracy_gain > 0.3
 
 
-def test_matched_controls_score_below_one_half_and_the_null_knows_it(rng):
-    # each group of two classes' rows at one station each: what a fold holds, training lacks
+def test_matched_controls_and_their_null_score_below_one_half(rng):
+    # each group of two classes' rows at one station each: the classes of the fold are missing from training
     n = 30
     station = np.repeat(np.arange(10), 6)
     labels = GroupedLabels(np.tile([0, 1], n), np.arange(2 * n), 2)
-    folds = draw_folds(2 * n, 10, 20, rng)
-    found = ask_codes({"station": station}, labels, _draws(folds, rng))
+    folds = assign_folds(2 * n, 10, 20, rng)
+    found = compare_codes({"station": station}, labels, _sampling(folds, rng))
     assert found.scores.accuracy < 0.4
     assert found.p_value > 0.5
 
@@ -111,32 +110,32 @@ def test_p_is_uniform_where_groups_carry_the_class_and_the_column(rng):
     for _ in range(200):
         labels, _ = _table(rng, n_groups=30, n_classes=2)
         code = rng.integers(0, 4, labels.n_groups)[labels.group]  # as clustered as the class
-        folds = draw_folds(labels.n_groups, 5, 2, rng)
-        p_values.append(ask_codes({"a": code}, labels, _draws(folds, rng, 99, 20)).p_value)
-    share = np.mean(np.array(p_values) <= 0.1)
-    assert 0.05 < share < 0.16  # 0.1 +- 2.8 standard errors; rows shuffled one by one would give 0.3
+        folds = assign_folds(labels.n_groups, 5, 2, rng)
+        p_values.append(compare_codes({"a": code}, labels, _sampling(folds, rng, 99, 20)).p_value)
+    fraction = np.mean(np.array(p_values) <= 0.1)
+    assert 0.05 < fraction < 0.16  # 0.1 +- 2.8 standard errors; rows shuffled one by one would give 0.3
 
 
 def test_shuffled_tables_keep_the_prevalence_of_the_table(rng):
     # class 1 has the large groups: moved to small ones it keeps its weight
     group = np.repeat(np.arange(40), np.where(np.arange(40) < 20, 1, 9))
     labels = GroupedLabels((group >= 20).astype(int), group, 2)
-    folds = draw_folds(40, 10, 5, rng)
-    found = ask_codes({"one": np.zeros_like(group)}, labels, _draws(folds, rng))
-    assert found.shuffled_scores.accuracy == pytest.approx(0.9, abs=0.01)
+    folds = assign_folds(40, 10, 5, rng)
+    found = compare_codes({"one": np.zeros_like(group)}, labels, _sampling(folds, rng))
+    assert found.null_scores.accuracy == pytest.approx(0.9, abs=0.01)
     assert found.scores.accuracy == pytest.approx(0.9)
 
 
 def test_the_placebo_rate_of_a_sound_test_is_about_the_level(rng):
     labels, code = _table(rng, n_groups=60, n_classes=2)
-    folds = draw_folds(labels.n_groups, 5, 2, rng)
-    assert ask_codes({"a": code}, labels, _draws(folds, rng, 999, 200)).placebo_rate <= 0.1
+    folds = assign_folds(labels.n_groups, 5, 2, rng)
+    assert compare_codes({"a": code}, labels, _sampling(folds, rng, 999, 200)).placebo_rate <= 0.1
 
 
-def test_the_placebo_rate_is_about_the_level_where_the_table_itself_is_at_fault(rng):
+def test_the_placebo_rate_is_about_the_level_where_the_table_itself_has_an_error(rng):
     labels, _ = _table(rng, n_groups=60, n_classes=2)
-    folds = draw_folds(labels.n_groups, 5, 2, rng)
-    found = ask_codes({"copy": labels.y}, labels, _draws(folds, rng, 199, 200))
+    folds = assign_folds(labels.n_groups, 5, 2, rng)
+    found = compare_codes({"copy": labels.y}, labels, _sampling(folds, rng, 199, 200))
     assert found.p_value == 1 / 200
     assert 0.01 <= found.placebo_rate <= 0.1
 

@@ -1,4 +1,4 @@
-"""Aftershocks tell whether the epicentres are those of the earthquakes."""
+"""Epicentres against stations and aftershocks."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from seismag.archive.catalogs import read_catalogs
 from seismag.archive.stations import read_stations
 from seismag.audit.checks.positions import (
+    EventPairs,
     agreement,
     check_positions,
     first_of_sequences,
@@ -64,13 +65,14 @@ def make_samples(catalog: pd.DataFrame, stations: tuple[str, ...] = ("GTO", "ALR
 def test_pairs_within_a_time_are_those_of_a_full_comparison(rng):
     origin_d = np.sort(rng.uniform(0, 20, 60))
     expected = [(i, j) for i in range(60) for j in range(i + 1, 60) if origin_d[j] - origin_d[i] < 1.0]
-    assert list(zip(*(part.tolist() for part in pairs_within(origin_d, 1.0)), strict=True)) == expected
+    pairs = pairs_within(origin_d, 1.0)
+    assert list(zip(pairs.one.tolist(), pairs.other.tolist(), strict=True)) == expected
 
 
 def test_agreement_by_hand():
     # km from the first: 11 north; 11 north and 222 east; 222 north and 22 east; 111 both ways, which is neither
     place = to_kilometres(np.array([[0.0, 120.0], [0.1, 120.0], [0.1, 122.0], [2.0, 120.2], [1.0, 121.0]]))
-    kinds = agreement(place, np.zeros(4, dtype=int), np.arange(1, 5))
+    kinds = agreement(place, EventPairs(np.zeros(4, dtype=int), np.arange(1, 5)))
     assert kinds.tolist() == [
         [True, False, False, False],
         [False, True, False, False],
@@ -80,27 +82,27 @@ def test_agreement_by_hand():
 
 def test_longitudes_are_close_across_the_date_line():
     place = to_kilometres(np.array([[0.0, 179.9], [0.0, -179.9]]))
-    assert agreement(place, np.array([0]), np.array([1]))[0].all()
+    assert agreement(place, EventPairs(np.array([0]), np.array([1])))[0].all()
 
 
 def test_a_sequence_is_reduced_to_its_first_event():
     place = to_kilometres(np.array([[0.0, 120.0], [0.1, 120.1], [5.0, 130.0], [0.2, 120.2]]))
-    one, other = pairs_within(np.array([0.0, 0.1, 0.2, 0.9]), 1.0)
-    assert first_of_sequences(place, one, other).tolist() == [0, 2]
+    pairs = pairs_within(np.array([0.0, 0.1, 0.2, 0.9]), 1.0)
+    assert first_of_sequences(place, pairs).tolist() == [0, 2]
 
 
 def test_epicentres_come_back_from_distance_and_azimuth(rng):
     catalog = make_catalog(rng)
     found = label_epicentres(make_samples(catalog))
     assert found.event_id == catalog["event_id"].tolist()
-    assert found.place_deg == pytest.approx(catalog[["latitude_deg", "longitude_deg"]].to_numpy(), abs=1e-6)
+    assert found.position_deg == pytest.approx(catalog[["latitude_deg", "longitude_deg"]].to_numpy(), abs=1e-6)
     assert found.disagreement_km.max() < 1e-3
 
 
 def test_a_catalogue_in_order_passes(rng):
     result = check_positions(pd.DataFrame(), FAST, make_catalog(rng))
     assert result.p_value > 0.01
-    assert result.gates
+    assert result.blocking
     assert result.details["pairs"]["both"] > 40
     assert result.placebo_rate <= 0.15
 
@@ -109,12 +111,12 @@ def test_a_catalogue_in_order_passes(rng):
 def test_a_slipped_column_is_named(rng, column):
     result = check_positions(pd.DataFrame(), FAST, slipped(make_catalog(rng), column))
     assert result.p_value == 1 / 2000
-    assert result.material
+    assert result.above_minimum
     assert "slipped against each other" in result.sentence
-    assert result.statistic > 3 * result.null["mean"]
+    assert result.statistic > 3 * result.null.mean
 
 
-def test_without_the_catalogue_the_label_events_are_asked(rng):
+def test_without_the_catalogue_the_label_events_are_tested(rng):
     result = check_positions(make_samples(slipped(make_catalog(rng), "longitude_deg")), FAST)
     assert result.details["of"] == "label events"
     assert result.p_value == 1 / 2000
@@ -127,13 +129,13 @@ def test_stations_that_disagree_on_an_epicentre_fail_at_once(rng):
     result = check_positions(samples, FAST)
     assert result.verdict == "fail"
     assert result.details["events_in_disagreement"] == [samples["event_id"][row]]
-    assert "1 of 360 earthquakes have no one epicentre" in result.sentence
+    assert "1 of 360 earthquakes have no common epicentre" in result.sentence
 
 
-def test_few_aftershocks_leave_the_question_undecided(rng):
+def test_few_aftershocks_are_inconclusive(rng):
     result = check_positions(pd.DataFrame(), FAST, make_catalog(rng, n=30, aftershocks=0))
     assert result.p_value is None
-    assert "too few aftershocks" in result.sentence
+    assert "needed to detect a slipped column" in result.sentence
 
 
 def test_a_station_elsewhere_than_in_the_shipped_table_is_left_out(rng):
@@ -141,12 +143,14 @@ def test_a_station_elsewhere_than_in_the_shipped_table_is_left_out(rng):
     samples = make_samples(make_catalog(rng)).assign(start_utc=start, end_utc=start + np.timedelta64(6, "h"))
     local_hour = {"GTO": 3 + STATIONS["GTO"].longitude_deg / 15, "ALR": 3 + 50.0 / 15}
     found = label_epicentres(samples.assign(local_hour=samples["station"].map(local_hour)))
-    assert found.disagreement_km.max() == 0  # ALR is not asked
+    assert found.disagreement_km.max() == 0  # ALR is left out
     nowhere = label_epicentres(samples.assign(station="XXX"))
-    assert nowhere == "No event window lies at a station whose position is known, so epicentres cannot be compared."
+    assert nowhere == (
+        "inconclusive (no event window is from a station of known position, so epicentres cannot be compared)."
+    )
 
 
-def test_a_table_without_geometry_is_undecided():
+def test_a_table_without_geometry_is_inconclusive():
     result = check_positions(pd.DataFrame({"station": ["GTO"], "event_id": ["e1"]}), FAST)
     assert result.p_value is None
     assert "no origin_utc, azimuth_deg, distance_km" in result.sentence
@@ -158,4 +162,4 @@ def test_the_real_catalogue_passes_and_a_slip_of_its_longitudes_is_named(real_da
     assert check_positions(pd.DataFrame(), FAST, catalog).p_value > 0.05
     wrong = check_positions(pd.DataFrame(), FAST, slipped(catalog, "longitude_deg"))
     assert wrong.p_value == 1 / 2000
-    assert wrong.material
+    assert wrong.above_minimum

@@ -1,4 +1,4 @@
-"""The reference model of the field: features by hand, folds, and a ridge regression beside scikit-learn's."""
+"""The reference model: features by hand, folds, and a ridge regression beside scikit-learn's."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from fixtures.geomagnetic_store import make_field, make_samples, make_store
-from seismag.audit.checks.reference_model import band_features, field_features, folds_of, standardise_by_station
+from seismag.audit.checks.reference_model import band_features, folds_of, model_features, standardise_by_station
 from seismag.domain import DataError
 from seismag.scoring.linear_probe import RIDGE, out_of_fold_scores
 
@@ -35,8 +35,8 @@ def test_coherency_of_constant_phasors_is_one_and_of_turning_ones_zero(rng):
     cross = np.zeros((len(samples), 3, 2, 60, 24))
     cross[:, 0, 0] = 1.0
     cross[:, 1, 0], cross[:, 1, 1] = np.cos(angle), np.sin(angle)
-    described = field_features(type(store)(**{**vars(store), "cross": cross}))
-    column = dict(zip(described.names, described.values.T, strict=True))
+    names, values = model_features(type(store)(**{**vars(store), "cross": cross}))
+    column = dict(zip(names, values.T, strict=True))
     assert column["pc3_XY_coherency"] == pytest.approx(np.ones(len(samples)))
     assert column["pc3_ZX_coherency"] == pytest.approx(np.zeros(len(samples)), abs=1e-6)
 
@@ -44,11 +44,11 @@ def test_coherency_of_constant_phasors_is_one_and_of_turning_ones_zero(rng):
 def test_a_store_without_a_band_is_refused(rng):
     samples = make_samples(["GTO"], 4)
     store = make_store(samples, make_field(samples, rng))
-    with pytest.raises(DataError, match="so it has no bands to describe"):
-        field_features(type(store)(**{**vars(store), "frequency_hz": store.frequency_hz * 1000}))
+    with pytest.raises(DataError, match="so there are no bands to describe"):
+        model_features(type(store)(**{**vars(store), "frequency_hz": store.frequency_hz * 1000}))
 
 
-def test_features_are_set_against_their_station(rng):
+def test_features_are_standardised_by_station(rng):
     values = rng.normal(size=(40, 2)) + np.repeat([[0, 5], [9, 1]], 20, axis=0)
     result = standardise_by_station(values, np.repeat(["GTO", "ALR"], 20))
     assert result[:20].mean(axis=0) == pytest.approx([0, 0], abs=1e-12)
@@ -65,7 +65,7 @@ def test_scores_are_those_of_a_ridge_regression_without_its_intercept(rng):
     assert np.isnan(scores[train]).all()
 
 
-def test_folds_follow_the_split_and_leave_purged_windows_out():
+def test_folds_follow_the_split_and_leave_excluded_windows_out():
     samples = make_samples(["GTO"], 4)
     split = pd.DataFrame(
         {"sample_id": samples["sample_id"], "fold": 1, "role": ["train"] * 4 + ["purged"] * 2 + ["test"] * 2}

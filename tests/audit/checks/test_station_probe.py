@@ -1,4 +1,4 @@
-"""Whether embeddings hold the station."""
+"""Whether embeddings predict the station."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def predictions(rng):
     return make_predictions(samples, rng.random(len(samples)))
 
 
-def test_embeddings_that_hold_the_station_are_read_as_a_note(predictions, rng):
+def test_embeddings_that_encode_the_station_are_informational(predictions, rng):
     station = predictions["station"].to_numpy()
     embeddings = np.stack([station == code for code in ("GTO", "ALR", "SKB")], axis=1) + rng.normal(
         0, 0.1, (len(station), 3)
@@ -26,19 +26,19 @@ def test_embeddings_that_hold_the_station_are_read_as_a_note(predictions, rng):
     result = probe_station(embeddings, predictions, FAST)
     assert result.statistic == pytest.approx(1.0)
     assert result.p_value == 1 / 200
-    assert result.material
-    assert not result.gates
-    assert result.null["mean"] == pytest.approx(1 / 3, abs=0.03)
+    assert result.above_minimum
+    assert not result.blocking
+    assert result.null.mean == pytest.approx(1 / 3, abs=0.03)
     assert 0.3 < result.details["auc_within_station"] < 0.7
 
 
-def test_embeddings_of_noise_hold_nothing(predictions, rng):
+def test_embeddings_of_noise_encode_nothing(predictions, rng):
     result = probe_station(rng.normal(size=(len(predictions), 20)), predictions, FAST)
     assert result.p_value > 0.01
-    assert not result.material
+    assert not result.above_minimum
 
 
-def test_only_judged_rows_are_probed(predictions, rng):
+def test_only_evaluated_rows_are_probed(predictions, rng):
     predictions["role"] = np.where(np.arange(len(predictions)) % 3 == 0, "val", "test")
     embeddings = rng.normal(size=(len(predictions), 4))
     embeddings[:, 0] = np.where(predictions["role"] == "val", 0, predictions["station"] == "GTO") * 10
@@ -67,7 +67,7 @@ def test_rows_that_do_not_fit_the_table_are_refused(predictions):
         probe_station(np.full((len(predictions), 2), np.nan), predictions, FAST)
 
 
-def test_a_single_station_leaves_nothing_to_tell(predictions, rng):
+def test_a_single_station_is_inconclusive(predictions, rng):
     result = probe_station(rng.normal(size=(len(predictions), 2)), predictions.assign(station="GTO"), FAST)
     assert result.p_value is None
     assert "1 stations" in result.sentence

@@ -1,1 +1,1 @@
-"""What the audit asks of a table, a store or predictions: one question a function, one ``CheckResult`` an answer."""
+"""Integrity checks of tables, stores and predictions, each with a ``CheckResult``."""

@@ -1,17 +1,15 @@
-"""Where do the predicted directions come from? Collapse onto few of them, and more than the input can know.
+"""Informational checks of predicted azimuths: collapse onto few directions, and the ceiling of power spectra.
 
-A model that has learnt nothing of direction still scores by naming the commonest one: its predictions *collapse*. A
-model that sees power alone cannot tell a source from its mirror images and its reverse (docs/method.md, Spectrogram):
-with azimuths evenly spread its balanced accuracy over eight directions is at most 37.5 %, or 50 % where induced Z
-tells the mirror. What exceeds that within stations is knowledge of where earthquakes lie as seen from each station,
-not of the field.
-
-Both are notes: they explain a score, and accuse no data.
+A model that has learnt nothing of direction still scores by predicting the most frequent one: its predictions
+*collapse*. Power alone does not distinguish a source from its mirror images and its reverse (docs/method.md,
+Spectrogram): with uniform azimuths the balanced accuracy over eight directions is at most 37.5 %, or 50 % where induced
+Z resolves the mirror. A higher score within stations comes from the distribution of earthquakes around each station.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,123 +18,153 @@ from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES
 from seismag.estimate import CheckResult
-from seismag.scoring.metrics import balanced_accuracy, bootstrap_sums, cluster_confusion
+from seismag.scoring.metrics import balanced_accuracy, bootstrap_sums, confusion_matrix
+from seismag.scoring.null import Null
 from seismag.scoring.predictions import evaluated_rows, task_probabilities, truth_index
 
 DIRECTIONS = AZIMUTH_CLASSES[1:]
 POWER_CAP, INDUCED_CAP = 0.375, 0.5
-LEAST_EVENT_WINDOWS, LEAST_GROUPS = 40, 10
-MINIMUM_FRACTION = 0.15  # of the commonest prediction, above that of the truth
-LEAST_CELL = 5  # windows of a station and direction, for a recall within the station
+MIN_EVENT_WINDOWS, MIN_EVENT_CLUSTERS = 40, 10
+MINIMUM_FRACTION = 0.15  # of the most frequent prediction, above that of the truth
+MIN_WINDOWS_PER_DIRECTION = 5  # of a station and direction, for a recall within the station
+
+
+@dataclass(frozen=True)
+class _EventWindows:
+    """Event windows: true and predicted direction (n,) from 0 (N) clockwise, station and event cluster (n,)."""
+
+    truth: IndexArray
+    predicted: IndexArray
+    station: IndexArray
+    cluster: IndexArray
+
+    @property
+    def cell(self) -> IndexArray:
+        """Index of the combination of station and true direction."""
+        return self.station * len(DIRECTIONS) + self.truth
+
+    @property
+    def cluster_at_station(self) -> IndexArray:
+        """Index of the combination of cluster and station."""
+        return pd.factorize(self.cluster * (1 + self.station.max()) + self.station)[0]
 
 
 def check_azimuth_collapse(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
-    """Compare the spread of the predicted directions with that of the true ones.
+    """``azimuth_collapse``: fraction of the most frequent predicted direction, against that of the truth.
 
     Args:
-        predictions: the table; asked are event windows, with the most probable of the eight directions.
-        spec: draws, placebos, seed.
+        predictions: the table; event windows count, with the most probable of the eight directions.
+        spec: permutations, placebos, seed.
 
     Returns:
-        ``azimuth_collapse``, a note. The statistic is the share of the commonest predicted direction; its null is
-        that of the truth, drawn again by event cluster.
+        The null distribution is the fraction of the most frequent true direction, resampled by event cluster.
     """
     events = _event_windows(predictions)
-    if isinstance(events, str):
-        return CheckResult("azimuth_collapse", events)
-    truth, predicted, group = events["truth"].to_numpy(), events["predicted"].to_numpy(), events["group"].to_numpy()
+    if events is None:
+        return _too_few("azimuth_collapse", predictions)
     rng = np.random.default_rng([spec.seed, 51])
-    by_group = np.zeros((group.max() + 1, len(DIRECTIONS)))
-    np.add.at(by_group, (group, truth), 1)
-    share = float(np.bincount(predicted).max() / len(predicted))
-    null = _commonest(by_group, spec.permutations, rng)
-    p_value = (1 + int((null >= share).sum())) / (1 + len(null))
-    place = pd.factorize(group * (1 + events["station"].max()) + events["station"].to_numpy())[0]
-    placebo = _shares_of_drawn_directions(np.bincount(place), by_group.sum(axis=0), spec.placebos, rng)
-    placebo_p = (1 + (null[None] >= placebo[:, None]).sum(axis=1)) / (1 + len(null))
-    of_truth, commonest = float(np.bincount(truth).max() / len(truth)), DIRECTIONS[int(np.bincount(predicted).argmax())]
-    spread = {name: entropy_fraction(values) for name, values in (("predicted", predicted), ("truth", truth))}
+    by_cluster = np.zeros((events.cluster.max() + 1, len(DIRECTIONS)))
+    np.add.at(by_cluster, (events.cluster, events.truth), 1)
+    fraction = float(np.bincount(events.predicted).max() / len(events.predicted))
+    null = Null(_largest_fractions(by_cluster, spec.permutations, rng))
+    size = np.bincount(events.cluster_at_station)
+    placebo = _fractions_of_random_directions(size, by_cluster.sum(axis=0), spec.placebos, rng)
+    p_value = null.p_value(fraction)
+    of_truth = float(np.bincount(events.truth).max() / len(events.truth))
+    commonest = DIRECTIONS[int(np.bincount(events.predicted).argmax())]
+    entropy = {"predicted": entropy_fraction(events.predicted), "truth": entropy_fraction(events.truth)}
     return CheckResult(
         name="azimuth_collapse",
         sentence=(
-            f"The commonest predicted direction, {commonest}, is given to {100 * share:.0f} % of {len(truth)} event "
-            f"windows; the commonest true one has {100 * of_truth:.0f} % (p {p_value:.2g}). Entropy of the predictions "
-            f"{spread['predicted']:.2f} of that of eight equal directions, of the truth {spread['truth']:.2f}."
+            f"The most frequent predicted direction, {commonest}, is given to {100 * fraction:.0f} % of "
+            f"{len(events.truth)} event windows; the most frequent true one has {100 * of_truth:.0f} % "
+            f"(p {p_value:.2g}). Relative entropy of the predictions {entropy['predicted']:.2f}, of the truth "
+            f"{entropy['truth']:.2f} (1: eight equal directions)."
         ),
-        statistic=share,
-        statistic_name="share of the commonest predicted direction",
-        null={"mean": float(null.mean()), "low": float(np.quantile(null, 0.025)),
-              "high": float(np.quantile(null, 0.975))},
+        statistic=fraction,
+        statistic_name="fraction of the most frequent predicted direction",
+        null=null.interval(),
         p_value=p_value,
-        placebo_rate=float((placebo_p <= 0.05).mean()),
-        material=share - of_truth >= MINIMUM_FRACTION,
-        details={"entropy": spread, "commonest": commonest,
-                 "predicted": _counts(predicted), "truth": _counts(truth)},
+        placebo_rate=null.placebo_rate(placebo),
+        above_minimum=fraction - of_truth >= MINIMUM_FRACTION,
+        details={"entropy": entropy, "commonest": commonest,
+                 "predicted": _counts(events.predicted), "truth": _counts(events.truth)},
     )  # fmt: skip
 
 
 def check_symmetry_ceiling(predictions: pd.DataFrame, model_input: str, spec: AuditConfig) -> CheckResult:
-    """Ask whether a model of power alone tells more directions within stations than power can.
+    """``symmetry_ceiling``: whether a model of power resolves more directions within stations than power can.
 
     Args:
-        predictions: the table; asked are event windows, with the most probable of the eight directions.
+        predictions: the table; event windows count, with the most probable of the eight directions.
         model_input: ``power``, or another input, which has no such ceiling.
-        spec: draws, seed.
+        spec: permutations, placebos, seed.
 
     Returns:
-        ``symmetry_ceiling``, a note. The statistic is the mean recall over the directions of the stations; p is the
-        chance of so much for a model at the ceiling of 50 %, to which clusters are known or not as a whole.
+        The statistic is the mean recall over the directions of the stations. The null distribution is that of a model
+        at the ceiling of 50 %, which knows the directions of whole clusters.
     """
     events = _event_windows(predictions)
-    if isinstance(events, str):
-        return CheckResult("symmetry_ceiling", events)
-    truth, predicted, group = events["truth"].to_numpy(), events["predicted"].to_numpy(), events["group"].to_numpy()
-    cell = events["station"].to_numpy() * len(DIRECTIONS) + truth
-    recall, n_cells = cell_recall(cell, predicted == truth)
+    if events is None:
+        return _too_few("symmetry_ceiling", predictions)
+    recall, n_cells = cell_recall(events.cell, events.predicted == events.truth)
     if not n_cells:
-        return CheckResult("symmetry_ceiling", f"No station has {LEAST_CELL} event windows of one direction.")
+        text = f"inconclusive (no station has {MIN_WINDOWS_PER_DIRECTION} event windows of one direction)."
+        return CheckResult("symmetry_ceiling", text)
     rng = np.random.default_rng([spec.seed, 52])
-    null = _recall_at_ceiling(cell, group, spec.permutations, rng)  # the windows of a cluster are known together
-    p_value = (1 + int((null >= recall).sum())) / (1 + len(null))
-    apart = pd.factorize(group * (1 + events["station"].max()) + events["station"].to_numpy())[0]
-    placebo = _recall_at_ceiling(cell, apart, spec.placebos, rng)  # or at each station apart
-    placebo_p = (1 + (null[None] >= placebo[:, None]).sum(axis=1)) / (1 + len(null))
-    shares = confusion_fractions(truth, predicted)
-    details: dict[str, Any] = {
-        "input": model_input, "power_cap": POWER_CAP, "induced_cap": INDUCED_CAP, "cells": n_cells, **shares,
-        "balanced_accuracy": float(balanced_accuracy(_confusion(truth, predicted))),
-        "station_alone": _station_alone(cell, events, group),
-    }  # fmt: skip
-    return CheckResult(
+    null = Null(_recall_at_ceiling(events.cell, events.cluster, spec.permutations, rng))
+    placebo = _recall_at_ceiling(events.cell, events.cluster_at_station, spec.placebos, rng)
+    p_value, station_alone = null.p_value(recall), _station_recall(events)
+    fractions = confusion_fractions(events.truth, events.predicted)
+    sentence = (
+        f"Within stations the mean recall of the eight directions is {100 * recall:.1f} % "
+        f"(station alone {100 * station_alone:.1f} %); {100 * fractions['reverse']:.0f} % of event windows are given "
+        f"the reverse and {100 * fractions['mirror']:.0f} % the mirror image. "
+    )
+    ceiling = f"Power alone allows {100 * POWER_CAP:.1f} %, with induced Z {100 * INDUCED_CAP:.0f} %"
+    if model_input != "power":
+        sentence += f"The input {model_input} contains phases, so no ceiling applies."
+    elif recall > INDUCED_CAP:
+        sentence += f"{ceiling} (p {p_value:.2g}): the rest is prior information, usually on the station."
+    else:
+        sentence += f"{ceiling}."
+    result = CheckResult(
         name="symmetry_ceiling",
-        sentence=_ceiling_sentence(details, recall, p_value),
+        sentence=sentence,
         statistic=recall,
         statistic_name="mean recall of a direction within a station",
-        null={"mean": float(null.mean()), "low": float(np.quantile(null, 0.025)),
-              "high": float(np.quantile(null, 0.975))},
-        p_value=p_value if model_input == "power" else None,
-        placebo_rate=float((placebo_p <= 0.05).mean()) if model_input == "power" else None,
-        material=recall > INDUCED_CAP,
-        verdict=None if model_input == "power" else "pass",
-        details=details,
+        null=null.interval(),
+        p_value=p_value,
+        placebo_rate=null.placebo_rate(placebo),
+        above_minimum=recall > INDUCED_CAP,
+        details={
+            "input": model_input, "power_cap": POWER_CAP, "induced_cap": INDUCED_CAP, "cells": n_cells, **fractions,
+            "balanced_accuracy": float(
+                balanced_accuracy(confusion_matrix(events.truth, events.predicted, len(DIRECTIONS)))
+            ),
+            "station_alone": station_alone,
+        },
     )  # fmt: skip
+    if model_input == "power":
+        return result
+    return dataclasses.replace(result, p_value=None, placebo_rate=None, verdict="pass")
 
 
 def entropy_fraction(direction: IndexArray) -> float:
-    """Shannon entropy of the directions, as a share of that of eight equal ones."""
-    share = np.bincount(direction, minlength=len(DIRECTIONS)) / len(direction)
-    filled = share[share > 0]
+    """Shannon entropy of the directions, relative to that of eight equal ones."""
+    fraction = np.bincount(direction, minlength=len(DIRECTIONS)) / len(direction)
+    filled = fraction[fraction > 0]
     return float(-(filled * np.log(filled)).sum() / np.log(len(DIRECTIONS)) + 0.0)
 
 
 def confusion_fractions(truth: IndexArray, predicted: IndexArray) -> dict[str, float]:
-    """Share of event windows given the right direction, its reverse, its mirror image in the meridian or the parallel.
+    """Fraction of windows with the right direction, its reverse, or its mirror image in the meridian or the parallel.
 
-    Directions are numbered from N clockwise. A direction on an axis is one of its own images; what is right counts as
-    right, then as reverse.
+    Directions count from N clockwise. A direction on an axis is one of its own images; it counts as right first, then
+    as reverse.
     """
-    turn = (predicted - truth) % 8
-    right, reverse = turn == 0, turn == 4
+    difference = (predicted - truth) % 8
+    right, reverse = difference == 0, difference == 4
     mirror = ((predicted + truth) % 8 == 0) | ((predicted + truth) % 8 == 4)  # t -> -t, t -> 180 - t
     return {
         "right": float(right.mean()), "reverse": float(reverse.mean()),
@@ -145,87 +173,74 @@ def confusion_fractions(truth: IndexArray, predicted: IndexArray) -> dict[str, f
 
 
 def cell_recall(cell: IndexArray, hit: FloatArray) -> tuple[float, int]:
-    """Mean share of hits over cells of at least five windows, and the number of these cells."""
+    """Mean fraction of hits over cells of at least five windows, and the number of these cells."""
     n = np.bincount(cell)
-    asked = n >= LEAST_CELL
+    enough = n >= MIN_WINDOWS_PER_DIRECTION
     hits = np.bincount(cell, weights=hit.astype(float))
-    return (float((hits[asked] / n[asked]).mean()) if asked.any() else float("nan")), int(asked.sum())
+    return (float((hits[enough] / n[enough]).mean()) if enough.any() else float("nan")), int(enough.sum())
 
 
-def _event_windows(predictions: pd.DataFrame) -> pd.DataFrame | str:
-    """Truth and prediction (0 to 7, from N clockwise), station and group of the event windows; or why not."""
-    judged = evaluated_rows(predictions)
-    events = judged[judged["y_azimuth"] != "Normal"].reset_index(drop=True)
-    table = pd.DataFrame({
-        "truth": truth_index(events["y_magnitude"], events["y_azimuth"], "azimuth") - 1,
-        "predicted": task_probabilities(events, "azimuth")[:, 1:].argmax(axis=1),
-        "station": pd.factorize(events["station"], sort=True)[0],
-        "group": pd.factorize(events["split_group"])[0],
-    })  # fmt: skip
-    if len(table) < LEAST_EVENT_WINDOWS or table["group"].nunique() < LEAST_GROUPS:
-        return (
-            f"{len(table)} event windows of {table['group'].nunique()} clusters; {LEAST_EVENT_WINDOWS} of "
-            f"{LEAST_GROUPS} are needed to speak of predicted directions."
-        )
-    return table
+def _evaluated_events(predictions: pd.DataFrame) -> pd.DataFrame:
+    evaluated = evaluated_rows(predictions)
+    return evaluated[evaluated["y_azimuth"] != "Normal"].reset_index(drop=True)
 
 
-def _commonest(by_group: FloatArray, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Share of the commonest direction in groups drawn with replacement: (draws,)."""
-    sums = bootstrap_sums(by_group, np.zeros(len(by_group), dtype=int), draws, rng)
+def _event_windows(predictions: pd.DataFrame) -> _EventWindows | None:
+    """Event windows of the evaluated rows; None where there are too few."""
+    rows = _evaluated_events(predictions)
+    if len(rows) < MIN_EVENT_WINDOWS or rows["split_group"].nunique() < MIN_EVENT_CLUSTERS:
+        return None
+    return _EventWindows(
+        truth=truth_index(rows["y_magnitude"], rows["y_azimuth"], "azimuth") - 1,
+        predicted=task_probabilities(rows, "azimuth")[:, 1:].argmax(axis=1),
+        station=pd.factorize(rows["station"], sort=True)[0],
+        cluster=pd.factorize(rows["split_group"])[0],
+    )
+
+
+def _too_few(name: str, predictions: pd.DataFrame) -> CheckResult:
+    rows = _evaluated_events(predictions)
+    return CheckResult(
+        name,
+        f"inconclusive ({len(rows)} event windows of {rows['split_group'].nunique()} event clusters; at least "
+        f"{MIN_EVENT_WINDOWS} of {MIN_EVENT_CLUSTERS} are needed).",
+    )
+
+
+def _largest_fractions(by_cluster: FloatArray, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Fraction of the most frequent direction in clusters sampled with replacement: (draws,)."""
+    sums = bootstrap_sums(by_cluster, np.zeros(len(by_cluster), dtype=int), draws, rng)
     return np.asarray(sums.max(axis=1) / sums.sum(axis=1))
 
 
-def _shares_of_drawn_directions(
+def _fractions_of_random_directions(
     size: IndexArray, counts: FloatArray, draws: int, rng: np.random.Generator
 ) -> FloatArray:
-    """Share of the commonest direction where each cluster at a station gets one, drawn by these counts: (draws,)."""
+    """As above, where each cluster at a station has a random direction, sampled from these counts: (draws,)."""
     direction = rng.choice(len(DIRECTIONS), (draws, len(size)), p=counts / counts.sum())
     sums = np.stack([(size * (direction == one)).sum(axis=1) for one in range(len(DIRECTIONS))], axis=1)
     return np.asarray(sums.max(axis=1) / size.sum())
 
 
 def _recall_at_ceiling(cell: IndexArray, unit: IndexArray, draws: int, rng: np.random.Generator) -> FloatArray:
-    """``cell_recall`` of a model that knows a direction up to its reverse and guesses once for a unit: (draws,)."""
+    """``cell_recall`` (draws,) of a model that knows a direction or its reverse, with one guess for each unit."""
     n = np.bincount(cell)
-    asked = n >= LEAST_CELL
+    enough = n >= MIN_WINDOWS_PER_DIRECTION
     known = rng.random((draws, unit.max() + 1)) < INDUCED_CAP
     by_unit = np.zeros((unit.max() + 1, len(n)))
     np.add.at(by_unit, (unit, cell), 1)
-    return np.asarray((known @ by_unit[:, asked] / n[asked]).mean(axis=1))
+    return np.asarray((known @ by_unit[:, enough] / n[enough]).mean(axis=1))
 
 
-def _station_alone(cell: IndexArray, events: pd.DataFrame, group: IndexArray) -> float:
-    """The same score for the rule that names a station's commonest direction in the other clusters."""
-    station, truth = events["station"].to_numpy(), events["truth"].to_numpy()
-    counts = np.zeros((station.max() + 1, len(DIRECTIONS)))
-    np.add.at(counts, (station, truth), 1)
-    own = np.zeros((group.max() + 1, *counts.shape))
-    np.add.at(own, (group, station, truth), 1)
-    predicted = (counts[station] - own[group, station]).argmax(axis=1)
-    return cell_recall(cell, predicted == truth)[0]
-
-
-def _confusion(truth: IndexArray, predicted: IndexArray) -> FloatArray:
-    one_cluster = np.zeros(len(truth), dtype=int)
-    return np.asarray(cluster_confusion(truth, predicted, one_cluster, len(DIRECTIONS))[0])
+def _station_recall(events: _EventWindows) -> float:
+    """``cell_recall`` of the rule that predicts a station's most frequent direction in the other clusters."""
+    counts = np.zeros((events.station.max() + 1, len(DIRECTIONS)))
+    np.add.at(counts, (events.station, events.truth), 1)
+    own = np.zeros((events.cluster.max() + 1, *counts.shape))
+    np.add.at(own, (events.cluster, events.station, events.truth), 1)
+    predicted = (counts[events.station] - own[events.cluster, events.station]).argmax(axis=1)
+    return cell_recall(events.cell, predicted == events.truth)[0]
 
 
 def _counts(direction: IndexArray) -> dict[str, int]:
     return dict(zip(DIRECTIONS, np.bincount(direction, minlength=len(DIRECTIONS)).tolist(), strict=True))
-
-
-def _ceiling_sentence(details: dict[str, Any], recall: float, p_value: float) -> str:
-    text = (
-        f"Within stations the right one of eight directions is named with a mean recall of {100 * recall:.1f} % "
-        f"(station alone {100 * details['station_alone']:.1f} %); its reverse in {100 * details['reverse']:.0f} % and "
-        f"its mirror image in {100 * details['mirror']:.0f} % of event windows."
-    )
-    if details["input"] != "power":
-        return f"{text} The input {details['input']} holds phases, so no ceiling applies."
-    if recall > INDUCED_CAP:
-        return (
-            f"{text} Power alone allows {100 * POWER_CAP:.1f} %, with induced Z {100 * INDUCED_CAP:.0f} % "
-            f"(p {p_value:.2g}): the rest is a prior, usually the station's."
-        )
-    return f"{text} Power alone allows {100 * POWER_CAP:.1f} %, with induced Z {100 * INDUCED_CAP:.0f} %."

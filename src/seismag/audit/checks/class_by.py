@@ -1,13 +1,13 @@
-"""Does the station, the clock, the era, space weather, source or quality alone tell the class?
+"""Tests whether station, hour, instrument epoch, space weather, source or quality alone predict the class.
 
-Columns of one family are asked together: their test takes the strongest of them, over the same shuffles.
+The columns of one family are tested together: the statistic is that of the strongest, over common permutations.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,51 +16,49 @@ from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray
 from seismag.audit.checks.permutation import (
-    PLACEBO_LIMIT,
-    Draws,
+    ColumnTest,
     GroupedLabels,
     Index,
-    NullTest,
+    Resampling,
     Scores,
+    assign_folds,
     compare_codes,
     cross_codes,
-    draw_folds,
     out_of_fold,
 )
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
+from seismag.scoring.null import MAX_PLACEBO_RATE
 
-# of accuracy or balanced accuracy over their means where the class is shuffled, below which a small p fails no gate
-MINIMUM_GAIN = 0.03
+MINIMUM_GAIN = 0.03  # of accuracy or balanced accuracy over their means under permutation
 N_BINS = 6
-MAX_ERAS, MIN_ERA_DAYS = 8, 54.0  # an era holds at least two of the 27-day blocks of Normal windows
+MAX_EPOCHS, MIN_EPOCH_DAYS = 8, 54.0  # an epoch contains at least two of the 27-day blocks of control windows
 _MIN_ROWS = 10
-_FEW_PLACES = 2  # a class from this many stations or sources, where others have more, is named
-_NAMED_PLACES = 4
+_FEW_SITES = 2  # a class from at most this many stations or sources, of twice as many, is named
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A column as bins.
+    """A binned column.
 
     Attributes:
         name: of the column.
-        family: station, era, hour, space_weather, source, quality, or the column's own name.
+        family: station, ``"era"`` (instrument epoch), hour, space_weather, source, quality, or the column's own name.
         code: (n,) bin of each row, from 0.
         levels: names of the bins where they are categories.
-        gates: the column is no measurement of the field, so that a class told by it is a fault.
+        blocking: the column contains no geomagnetic data, so that it must not predict the class.
     """
 
     name: str
     family: str
     code: Index
     levels: tuple[str, ...] = ()
-    gates: bool = True
+    blocking: bool = True
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """The labelled rows of an audit and the folds that all its tests share."""
+    """The labelled rows of an audit and the folds that all its tests use."""
 
     labels: GroupedLabels
     classes: tuple[str, ...]
@@ -69,15 +67,15 @@ class Labelled:
 
     @classmethod
     def build(cls, y: Index, group: Index, classes: Sequence[str], spec: AuditConfig) -> Labelled:
-        """Draw the partitions of the groups into folds."""
+        """Assign the groups to the folds of each partition."""
         labels = GroupedLabels(y.astype(np.intp), group.astype(np.intp), len(classes))
         rng = np.random.default_rng(spec.seed)
-        return cls(labels, tuple(classes), draw_folds(labels.n_groups, spec.folds, spec.partitions, rng), spec)
+        return cls(labels, tuple(classes), assign_folds(labels.n_groups, spec.folds, spec.partitions, rng), spec)
 
-    def draws(self, name: str) -> Draws:
-        """The draws of one test; its generator depends on the seed and the test's name only."""
-        rng = np.random.default_rng([self.spec.seed, zlib.crc32(name.encode())])
-        return Draws(self.spec.permutations, self.spec.placebos, self.folds, rng)
+    def sampling(self, test: str) -> Resampling:
+        """Resampling of one test; its generator depends on the seed and the name of the test only."""
+        rng = np.random.default_rng([self.spec.seed, zlib.crc32(test.encode())])
+        return Resampling(self.spec.permutations, self.spec.placebos, self.folds, rng)
 
     def scores(self, code: Index) -> Scores:
         """Out-of-fold scores of one column alone."""
@@ -85,7 +83,7 @@ class Labelled:
 
 
 def category_codes(values: pd.Series) -> tuple[Index, tuple[str, ...]]:
-    """Number the values of a category, the missing one last, and name them."""
+    """Code (n,) and names of the categories, a missing value last."""
     text = values.astype(object).where(values.notna(), None)
     code, levels = pd.factorize(text, sort=True)
     names = tuple(str(level) for level in levels)
@@ -95,7 +93,7 @@ def category_codes(values: pd.Series) -> tuple[Index, tuple[str, ...]]:
 
 
 def quantile_codes(values: FloatArray, n_bins: int = N_BINS) -> Index:
-    """Bin numbers at their quantiles, or each by itself where few differ; missing ones have a bin of their own."""
+    """Bin (n,) between quantiles, or of each value where few differ; missing values have a bin of their own."""
     values = np.asarray(values, dtype=float)
     known = np.isfinite(values)
     distinct = np.unique(values[known])
@@ -107,16 +105,13 @@ def quantile_codes(values: FloatArray, n_bins: int = N_BINS) -> Index:
     return np.unique(np.where(known, code, -1), return_inverse=True)[1].reshape(-1).astype(np.intp)
 
 
-def era_codes(times: NDArray[np.datetime64]) -> Index:
-    """Bin times into at most eight eras of as many rows, each of 54 days at least on average; one where time is short.
-
-    An era is longer than two blocks of Normal windows, so that a quiet month is none.
-    """
+def epoch_codes(times: NDArray[np.datetime64]) -> Index:
+    """Epoch (n,): at most eight of equal numbers of rows, 54 days long on average, so that no month is an epoch."""
     days = times.astype("datetime64[s]").astype(float) / 86400.0
     days[np.isnat(times)] = np.nan
     span = np.nanmax(days) - np.nanmin(days) if np.isfinite(days).any() else 0.0
-    n_eras = int(np.clip(span // MIN_ERA_DAYS, 1, MAX_ERAS))
-    return quantile_codes(days, n_eras) if n_eras > 1 else np.zeros(len(days), dtype=np.intp)
+    n_epochs = int(np.clip(span // MIN_EPOCH_DAYS, 1, MAX_EPOCHS))
+    return quantile_codes(days, n_epochs) if n_epochs > 1 else np.zeros(len(days), dtype=np.intp)
 
 
 def is_constant(code: Index) -> bool:
@@ -124,99 +119,103 @@ def is_constant(code: Index) -> bool:
     return bool((code == code[0]).all())
 
 
-def check_class_by(family: str, features: Sequence[Feature], data: Labelled, name: str | None = None) -> CheckResult:
-    """Ask whether the columns of one family, each alone or (of two or three) together, tell the class.
+def check_metadata(features: Sequence[Feature], data: Labelled) -> Iterator[CheckResult]:
+    """``class_by_<family>`` for each family, and ``skill_above_station`` where there is a station."""
+    families: dict[str, list[Feature]] = {}
+    for feature in features:
+        families.setdefault(feature.family, []).append(feature)
+    for family, members in families.items():
+        yield check_class_by(f"class_by_{family}", members, data)
+    others = [feature for feature in features if feature.blocking and feature.family != "station"]
+    if others and "station" in families:
+        yield check_skill_above_station(families["station"][0], others, data)
+
+
+def check_class_by(name: str, features: Sequence[Feature], data: Labelled) -> CheckResult:
+    """Test whether the columns of one family predict the class, each alone or (two or three) combined.
 
     Args:
-        family: of the columns.
-        features: its columns, none constant.
+        name: of the test.
+        features: columns, none constant.
         data: classes, groups, folds.
-        name: of the test; ``class_by_<family>`` where not given.
 
     Returns:
-        A result with an open verdict; it gates where all its columns do.
+        A result without verdict; blocking where all its columns are.
     """
-    name = name or f"class_by_{family}"
     codes = {feature.name: feature.code for feature in features}
     if 2 <= len(codes) <= 3:
         codes[" and ".join(codes)] = cross_codes(*codes.values())
-    found = compare_codes(codes, data.labels, data.draws(name))
+    found = compare_codes(codes, data.labels, data.sampling(name))
     sentence = f"{found.strongest} alone predicts the class out of fold with {_against_null(found, 'between groups')}."
     for feature in features:
-        sentence += _places_text(feature, data)
-    return _result(name, sentence, found, gates=all(feature.gates for feature in features))
+        sentence += _sites_text(feature, data)
+    return _result(name, sentence, found, all(feature.blocking for feature in features))
 
 
 def check_skill_above_station(station: Feature, others: Sequence[Feature], data: Labelled) -> CheckResult:
-    """Ask what the other columns tell beyond the station: the class is shuffled within each station only.
-
-    The statistic is that of the strongest other column crossed with the station.
-    """
+    """Test what other columns add to the station: each is combined with it, and permutations stay within stations."""
     name = "skill_above_station"
     labels = dataclasses.replace(data.labels, stratum=station.code)
-    codes = {f.name: cross_codes(station.code, f.code) for f in others}
-    found = compare_codes(codes, labels, data.draws(name))
+    codes = {feature.name: cross_codes(station.code, feature.code) for feature in others}
+    found = compare_codes(codes, labels, data.sampling(name))
     table = pd.crosstab(station.code, data.labels.y).to_numpy()
     varied = int(((table > 0).sum(axis=1) > 1).sum())
-    alone = data.scores(station.code)
     sentence = (
         f"With {found.strongest}, the station predicts the class out of fold with "
         f"{_against_null(found, 'within stations')}. The class varies at {varied} of {len(table)} stations; "
-        f"the station alone reaches accuracy {alone.accuracy:.3f}."
+        f"the station alone reaches accuracy {data.scores(station.code).accuracy:.3f}."
     )
-    return _result(name, sentence, found, gates=all(f.gates for f in others), stations_where_the_class_varies=varied)
+    blocking = all(feature.blocking for feature in others)
+    return _result(name, sentence, found, blocking, stations_where_the_class_varies=varied)
 
 
-def _result(name: str, sentence: str, found: NullTest, gates: bool, **details: float) -> CheckResult:
-    if found.placebo_rate > PLACEBO_LIMIT:
+def _result(name: str, sentence: str, found: ColumnTest, blocking: bool, **details: float) -> CheckResult:
+    if found.placebo_rate > MAX_PLACEBO_RATE:
         sentence += (
-            f" On tables without association p falls to 0.05 in {100 * found.placebo_rate:.0f} % of cases, not 5 %: "
-            "this p is too small."
+            f" On tables without association p <= 0.05 occurs in {100 * found.placebo_rate:.0f} % of cases instead of "
+            "5 %: this p-value is too small."
         )
     return CheckResult(
         name,
         sentence,
         statistic=found.statistic,
-        statistic_name="information gain, out of fold (nat a row)",
-        null=found.interval(),
+        statistic_name="information gain, out of fold (nat per row)",
+        null=found.null.interval(),
         p_value=found.p_value,
         placebo_rate=found.placebo_rate,
-        material=found.accuracy_gain >= MINIMUM_GAIN,
-        gates=gates,
+        above_minimum=found.accuracy_gain >= MINIMUM_GAIN,
+        blocking=blocking,
         details={
             "column": found.strongest,
             "accuracy": found.scores.accuracy,
             "balanced_accuracy": found.scores.balanced_accuracy,
             "accuracy_gain": found.accuracy_gain,
-            "draws": len(found.null),
+            "draws": len(found.null.values),
             **details,
         },
     )
 
 
-def _against_null(found: NullTest, where: str) -> str:
-    scores, shuffled = found.scores, found.shuffled_scores
+def _against_null(found: ColumnTest, where: str) -> str:
+    scores, null = found.scores, found.null_scores
     return (
-        f"accuracy {scores.accuracy:.3f} and balanced accuracy {scores.balanced_accuracy:.3f}; classes shuffled "
-        f"{where} give {shuffled.accuracy:.3f} and {shuffled.balanced_accuracy:.3f}"
+        f"accuracy {scores.accuracy:.3f} and balanced accuracy {scores.balanced_accuracy:.3f}; classes permuted "
+        f"{where} give {null.accuracy:.3f} and {null.balanced_accuracy:.3f}"
     )
 
 
-def _places_text(feature: Feature, data: Labelled) -> str:
-    """Name the classes that come from one or two places only, where there are more."""
-    if not feature.levels or not feature.gates or feature.family not in ("station", "source"):
+def _sites_text(feature: Feature, data: Labelled) -> str:
+    """Sentences on the classes that come from one or two stations or sources only, where there are more."""
+    if not feature.blocking or feature.family not in ("station", "source") or len(feature.levels) < 2 * _FEW_SITES:
         return ""
-    counts = np.zeros((len(feature.levels), len(data.classes)), dtype=int)
-    np.add.at(counts, (feature.code, data.labels.y), 1)
     noun = "stations" if feature.family == "station" else f"values of {feature.name}"
     text = ""
     for c, class_name in enumerate(data.classes):
-        places = np.flatnonzero(counts[:, c])
-        if len(feature.levels) >= 2 * _FEW_PLACES and len(places) <= _FEW_PLACES and counts[:, c].sum() >= _MIN_ROWS:
-            ranked = sorted(places, key=lambda place: -counts[place, c])[:_NAMED_PLACES]
-            listed = " and ".join(f"{feature.levels[place]} ({counts[place, c]})" for place in ranked)
-            text += (
-                f" {class_name} ({counts[:, c].sum()} rows) comes from {len(places)} of {len(feature.levels)} {noun}: "
-                f"{listed}."
-            )
+        counts = np.bincount(feature.code[data.labels.y == c], minlength=len(feature.levels))
+        sites = np.flatnonzero(counts)
+        if len(sites) <= _FEW_SITES and counts.sum() >= _MIN_ROWS:
+            ranked = sorted(sites, key=lambda site: -counts[site])
+            listed = " and ".join(f"{feature.levels[site]} ({counts[site]})" for site in ranked)
+            n_levels = len(feature.levels)
+            text += f" {class_name} ({counts.sum()} rows) comes from {len(sites)} of {n_levels} {noun}: {listed}."
     return text

@@ -1,16 +1,17 @@
-"""Windows that hold the same field: a file under two dates, a day under two stations, a record in two roles.
+"""Search for copies among the windows of a store: a file under two dates, a day under two stations.
 
-Two records of the field never agree cell by cell: each cell of a periodogram scatters by 5.6 dB about the spectrum,
-and that scatter is drawn anew in every window. So the spectrum, its slow change and its lines are taken off, and what
-is left of two windows is correlated. Independent windows give 0 within a few hundredths, copies nearly 1, even after
-other gaps, levels and rounding. Stations that record the same storm or the same Pc3 train at the same time share
-cells below about 0.1 Hz; two windows of one time are copies only if they also agree above, where each sensor has its
-own noise.
+Two independent records never agree bin by bin: each bin of a periodogram scatters by 5.6 dB about the spectrum, and
+that scatter is new in every window. The spectrum, its slow change and its lines are therefore removed, and the
+remaining scatter of two windows is correlated. Independent windows give 0 within a few hundredths, copies nearly 1,
+even after other gaps, offsets and rounding. Stations that record the same storm or the same Pc3 train at the same time
+share scatter below about 0.1 Hz; two windows of one time are copies only if they also agree at higher frequencies,
+where each sensor has its own noise.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -20,27 +21,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from seismag.arrays import FloatArray
+from seismag.arrays import Float32Array, FloatArray, IndexArray
 from seismag.config import AuditConfig
-from seismag.estimate import CheckResult
+from seismag.estimate import CheckResult, NullInterval
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 COPY_CORRELATION = 0.5  # ten times what independent windows reach; copies with other gaps and rounding keep 0.8
-SAME_TIME_CORRELATION = 0.9  # ... of the upper third of the rows, for two stations at one time
+SAME_TIME_CORRELATION = 0.9  # of the upper third of the frequencies, for two stations at one time
 CANDIDATE_CORRELATION = 0.3  # of fingerprints, whose own error is 0.04
-FINGERPRINT_CELLS = 512
-PARTNERS = 20  # copies looked at of one window
-_COLUMN_STEP = 3  # neighbouring columns overlap by five sixths
-_HALF_ROWS = 2  # rows on each side that the spectrum at a row is estimated from
-_LEAST_SHARED = 0.2  # of the cells, unmasked in both windows
-_BLOCK = 2048
+FINGERPRINT_SUMS = 512
+MAX_PARTNERS = 20  # copies of one window that are examined
+_FRAME_STEP = 3  # neighbouring time frames overlap by five sixths
+_HALF_BINS = 2  # frequency bins on each side that the spectrum at a bin is estimated from
+_MIN_SHARED = 0.2  # fraction of bins that is unmasked in both windows
+_BLOCK = 2048  # windows compared at once
 _CHANCE_PAIRS = 200_000
 _EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Pairs of windows that hold the same field.
+    """Pairs of windows with the same content.
 
     Attributes:
         pairs: (p, 2) positions, the smaller first.
@@ -48,67 +49,83 @@ class Copies:
         exact: (p,) same bytes.
     """
 
-    pairs: NDArray[np.intp]
+    pairs: IndexArray
     correlation: FloatArray
     exact: NDArray[np.bool_]
 
 
 def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
-    """Look for windows whose spectrograms are the same, or nearly.
+    """Search for windows whose spectrograms are the same, exactly or nearly.
 
     Args:
         store: a finished store; it is read once, and the candidates again.
-        split: sample_id, fold, role; where given, copies on two sides of a fold are counted.
+        split: sample_id, fold, role; where given, copies on both sides of a fold are counted.
         spec: seed of the fingerprints.
 
     Returns:
-        ``duplicates``, gating, with its own verdict: copies are no matter of chance. The statistic is the largest
-        correlation of two windows; the null is that of as many independent pairs.
+        ``duplicates``, blocking, passed or failed without a p-value. The statistic is the largest correlation of two
+        windows; the null is that of as many independent pairs.
     """
     prints, digests = fingerprints(store, np.random.default_rng([spec.seed, 1]))
     images = store.attributes.get("origin") == LEGACY_IMAGE  # frames and axes are alike in all pictures
-    copies = _merge(_exact(digests), _near(store, prints) if not images else None)
+    exact = _exact(digests)
+    copies = exact if images else _merge(exact, _near(store, prints))
     spread = _chance_spread(prints, np.random.default_rng([spec.seed, 2]))
-    involved = np.unique(copies.pairs)
-    largest = float(copies.correlation.max()) if len(copies.pairs) else _largest(prints)
-    details: dict[str, Any] = {
-        "windows": len(store.samples), "windows_with_copy": len(involved), "pairs": len(copies.pairs),
-        "exact_pairs": int(copies.exact.sum()), "examples": _examples(store.samples, copies),
-        "role_pairs": {} if split is None else _role_pairs(store.samples, split, copies),
-        "searched": "exact" if images else "exact and near",
-    }  # fmt: skip
+    n, n_involved = len(store.samples), len(np.unique(copies.pairs))
+    largest = float(copies.correlation.max()) if len(copies.pairs) else _largest_product(prints)
+    examples = _examples(store.samples, copies)
+    subset_pairs = {} if split is None else _subset_pairs(store.samples, split, copies)
+    how = "the same bytes" if images else "the same bytes or nearly the same scatter"
+    if n_involved:
+        one, other = examples[0]["windows"]
+        sides = ", ".join(f"{count} between {name}" for name, count in subset_pairs.items())
+        sentence = (
+            f"{n_involved} of {n} windows contain {how} as another one ({len(copies.pairs)} pairs, "
+            f"{int(copies.exact.sum())} of them exact; for example {one} and {other}); independent windows correlate "
+            f"within {3 * spread:.2f}{f'. Pairs on both sides of a fold: {sides}' if sides else ''}. "
+            "Find the files behind them and keep one of each."
+        )
+    else:
+        sentence = (
+            f"No two of {n} windows contain {how}; the largest correlation is {largest:.2f}, copies have "
+            f"{COPY_CORRELATION:g} or more."
+        )
     return CheckResult(
         name="duplicates",
-        sentence=_sentence(details, len(store.samples), largest, spread),
+        sentence=sentence,
         statistic=largest,
-        statistic_name="largest correlation of two windows' cells",
-        null=_null_of_largest(spread, len(store.samples)),
-        gates=True,
-        verdict="fail" if len(involved) else "pass",
-        details=details,
-    )
+        statistic_name="largest correlation of the scatter of two windows",
+        null=_null_of_largest(spread, n),
+        blocking=True,
+        verdict="fail" if n_involved else "pass",
+        details={
+            "windows": n, "windows_with_copy": n_involved, "pairs": len(copies.pairs),
+            "exact_pairs": int(copies.exact.sum()), "examples": examples, "role_pairs": subset_pairs,
+            "searched": "exact" if images else "exact and near",
+        },
+    )  # fmt: skip
 
 
-def cell_scatter(power_db: NDArray[Any]) -> NDArray[np.float32]:
-    """Take the spectrum, its slow change and its lines off: what is left is each cell's own scatter.
+def spectral_scatter(power_db: NDArray[Any]) -> Float32Array:
+    """Remove the spectrum, its slow change and its lines, so that the scatter of each bin remains.
 
     Args:
         power_db: (n, 3, F, T) dB; NaN masked.
 
     Returns:
-        (n, 3, F, T), each row with mean 0 and deviation 1 over time; 0 where masked.
+        (n, 3, F, T), with mean 0 and deviation 1 over time in each frequency bin; 0 where masked.
     """
     known = np.isfinite(power_db)
     level = np.where(known, power_db, 0).astype(np.float32)
     weight = known.astype(np.float32)
-    scatter = np.where(known, level - _row_box(level) / np.maximum(_row_box(weight), 1), 0)
+    scatter = np.where(known, level - _box_sum(level) / np.maximum(_box_sum(weight), 1), 0)
     count = np.maximum(weight.sum(axis=-1, keepdims=True), 1)
     scatter = (scatter - scatter.sum(axis=-1, keepdims=True) / count) * weight
     deviation = np.sqrt((scatter**2).sum(axis=-1, keepdims=True) / count)
     return np.divide(scatter, deviation, out=np.zeros_like(scatter), where=deviation > 1e-3)
 
 
-def fingerprints(store: Store, rng: np.random.Generator) -> tuple[NDArray[np.float32], list[str]]:
+def fingerprints(store: Store, rng: np.random.Generator) -> tuple[Float32Array, list[str]]:
     """Summarise each window by 512 signed sums of its scatter, and by the digest of its bytes.
 
     The product of two fingerprints (of unit length) estimates the correlation of the windows with an error of
@@ -119,50 +136,60 @@ def fingerprints(store: Store, rng: np.random.Generator) -> tuple[NDArray[np.flo
 
     Source: Charikar, Chen and Farach-Colton (2004), doi:10.1016/S0304-3975(03)00400-6 (count sketch).
     """
-    n, (rows, columns) = len(store.samples), store.power.shape[2:]
-    cells = 3 * rows * len(range(0, columns, _COLUMN_STEP))
-    width = -(-cells // FINGERPRINT_CELLS)
-    order = rng.permutation(width * FINGERPRINT_CELLS)
+    n, (n_bins, n_frames) = len(store.samples), store.power.shape[2:]
+    size = 3 * n_bins * len(range(0, n_frames, _FRAME_STEP))
+    width = -(-size // FINGERPRINT_SUMS)
+    order = rng.permutation(width * FINGERPRINT_SUMS)
     sign = rng.choice(np.array([-1, 1], np.float32), order.size)
-    prints = np.zeros((n, FINGERPRINT_CELLS), np.float32)
+    prints = np.zeros((n, FINGERPRINT_SUMS), np.float32)
     digests = []
     for first in range(0, n, SHARD_SAMPLES):
         power = read_samples(store.power, first, min(first + SHARD_SAMPLES, n))
         digests += [_digest(window) for window in power]
-        scatter = cell_scatter(power[..., ::_COLUMN_STEP]).reshape(len(power), -1)
-        padded = np.pad(scatter, ((0, 0), (0, order.size - cells)))
+        scatter = spectral_scatter(power[..., ::_FRAME_STEP]).reshape(len(power), -1)
+        padded = np.pad(scatter, ((0, 0), (0, order.size - size)))
         prints[first : first + len(power)] = (padded * sign)[:, order].reshape(len(power), width, -1).sum(axis=1)
     length = np.linalg.norm(prints, axis=1, keepdims=True)
     return np.divide(prints, length, out=np.zeros_like(prints), where=length > 0), digests
 
 
-def similar_pairs(prints: NDArray[np.float32], limit: float) -> NDArray[np.intp]:
+def similar_pairs(prints: Float32Array, limit: float) -> IndexArray:
     """Find the pairs of fingerprints whose product exceeds ``limit``: (p, 2), at most 20 partners a window."""
     found = []
-    for first in range(0, len(prints), _BLOCK):
-        product = prints[first : first + _BLOCK] @ prints[first:].T  # (b, n - first)
-        product[np.tril_indices(len(product), m=product.shape[1])] = -1
-        rows = np.flatnonzero((product > limit).any(axis=1))
-        for row in rows:
+    for first, product in _products(prints):
+        for row in np.flatnonzero((product > limit).any(axis=1)):
             partners = np.flatnonzero(product[row] > limit)
-            best = partners[np.argsort(-product[row, partners], kind="stable")[:PARTNERS]]
+            best = partners[np.argsort(-product[row, partners], kind="stable")[:MAX_PARTNERS]]
             found += [(first + row, first + partner) for partner in np.sort(best)]
     return np.array(found, dtype=np.intp).reshape(-1, 2)
 
 
-def scatter_correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Correlate the scatter (3, F, T) of two windows over the cells known in both; 0 where too few are."""
+def scatter_correlation(a: Float32Array, b: Float32Array) -> float:
+    """Correlate the scatter (3, F, T) of two windows over the bins known in both; 0 where they are too few."""
     shared = (a != 0) & (b != 0)
-    if shared.mean() < _LEAST_SHARED:
+    if shared.mean() < _MIN_SHARED:
         return 0.0
     x, y = a[shared].astype(float), b[shared].astype(float)
     return float((x @ y) / max(np.sqrt((x @ x) * (y @ y)), 1e-12))
 
 
-def _row_box(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    padded = np.pad(values, ((0, 0), (0, 0), (_HALF_ROWS + 1, _HALF_ROWS), (0, 0)))
+def _products(prints: Float32Array) -> Iterator[tuple[int, Float32Array]]:
+    """First window of each block, and products (block, n - first) with all later windows; -1 for other pairs."""
+    for first in range(0, len(prints), _BLOCK):
+        product = prints[first : first + _BLOCK] @ prints[first:].T
+        product[np.tril_indices(len(product), m=product.shape[1])] = -1
+        yield first, product
+
+
+def _largest_product(prints: Float32Array) -> float:
+    return max([-1.0, *(float(product.max(initial=-1)) for _, product in _products(prints))])
+
+
+def _box_sum(values: Float32Array) -> Float32Array:
+    """Sum over the neighbouring frequency bins."""
+    padded = np.pad(values, ((0, 0), (0, 0), (_HALF_BINS + 1, _HALF_BINS), (0, 0)))
     total = np.cumsum(padded, axis=2, dtype=np.float32)
-    return total[:, :, 2 * _HALF_ROWS + 1 :] - total[:, :, : -2 * _HALF_ROWS - 1]
+    return total[:, :, 2 * _HALF_BINS + 1 :] - total[:, :, : -2 * _HALF_BINS - 1]
 
 
 def _digest(window: NDArray[np.float16]) -> str:
@@ -170,33 +197,28 @@ def _digest(window: NDArray[np.float16]) -> str:
 
 
 def _exact(digests: list[str]) -> Copies:
-    groups = pd.Series(range(len(digests))).groupby(np.array(digests, dtype=object)).indices
-    pairs = [
-        pair
-        for digest, rows in groups.items()
-        if digest and len(rows) > 1
-        for pair in list(combinations(sorted(rows), 2))[: PARTNERS * len(rows)]
-    ]
+    pairs: list[tuple[int, int]] = []
+    for digest, rows in pd.Series(range(len(digests))).groupby(np.array(digests, dtype=object)).indices.items():
+        if digest and len(rows) > 1:
+            pairs += list(combinations(sorted(rows), 2))[: MAX_PARTNERS * len(rows)]
     array = np.array(pairs, dtype=np.intp).reshape(-1, 2)
     return Copies(array, np.ones(len(array)), np.ones(len(array), dtype=bool))
 
 
-def _near(store: Store, prints: NDArray[np.float32]) -> Copies:
+def _near(store: Store, prints: Float32Array) -> Copies:
     """Confirm candidates by their whole spectrograms."""
     start = store.samples["start_utc"].to_numpy()
     upper = slice(2 * store.power.shape[2] // 3, None)
-    held: dict[int, NDArray[np.float32]] = {}
     pairs, values = [], []
-    for one, other in similar_pairs(prints, CANDIDATE_CORRELATION):
-        held = {row: kept for row, kept in held.items() if row == one}  # pairs come sorted by the first
-        for row in (int(one), int(other)):
-            if row not in held:
-                held[row] = cell_scatter(read_samples(store.power, row, row + 1))[0]
-        a, b = held[int(one)], held[int(other)]
-        value = scatter_correlation(a, b)
-        together = start[one] == start[other]
-        if together and scatter_correlation(a[:, upper], b[:, upper]) < SAME_TIME_CORRELATION:
+    last, of_last = -1, np.empty(0, np.float32)
+    for one, other in similar_pairs(prints, CANDIDATE_CORRELATION).tolist():
+        if one != last:  # pairs are sorted by the first window
+            last, of_last = one, spectral_scatter(read_samples(store.power, one, one + 1))[0]
+        of_other = spectral_scatter(read_samples(store.power, other, other + 1))[0]
+        is_same_time = start[one] == start[other]
+        if is_same_time and scatter_correlation(of_last[:, upper], of_other[:, upper]) < SAME_TIME_CORRELATION:
             continue
+        value = scatter_correlation(of_last, of_other)
         if value >= COPY_CORRELATION:
             pairs.append((one, other))
             values.append(value)
@@ -204,9 +226,7 @@ def _near(store: Store, prints: NDArray[np.float32]) -> Copies:
     return Copies(array, np.array(values), np.zeros(len(array), dtype=bool))
 
 
-def _merge(exact: Copies, near: Copies | None) -> Copies:
-    if near is None:
-        return exact
+def _merge(exact: Copies, near: Copies) -> Copies:
     known = set(map(tuple, exact.pairs.tolist()))
     new = np.array([tuple(pair) not in known for pair in near.pairs.tolist()], dtype=bool)
     return Copies(
@@ -216,46 +236,35 @@ def _merge(exact: Copies, near: Copies | None) -> Copies:
     )
 
 
-def _chance_spread(prints: NDArray[np.float32], rng: np.random.Generator) -> float:
-    """Deviation of the correlation of independent windows, from pairs drawn at random (robust: copies are few)."""
+def _chance_spread(prints: Float32Array, rng: np.random.Generator) -> float:
+    """Robust deviation of the correlation of independent windows, from random pairs (few of them are copies)."""
     if len(prints) < 2:
         return float("nan")
     one = rng.integers(0, len(prints), _CHANCE_PAIRS)
     other = (one + rng.integers(1, len(prints), _CHANCE_PAIRS)) % len(prints)
-    chance = np.concatenate([
-        np.einsum("ij,ij->i", prints[one[k : k + _BLOCK]], prints[other[k : k + _BLOCK]])
-        for k in range(0, _CHANCE_PAIRS, _BLOCK)
-    ])  # fmt: skip
-    return float(stats.median_abs_deviation(chance, scale="normal"))
+    blocks = [slice(first, first + _BLOCK) for first in range(0, _CHANCE_PAIRS, _BLOCK)]
+    chance = [np.einsum("ij,ij->i", prints[one[block]], prints[other[block]]) for block in blocks]
+    return float(stats.median_abs_deviation(np.concatenate(chance), scale="normal"))
 
 
-def _largest(prints: NDArray[np.float32]) -> float:
-    largest = -1.0
-    for first in range(0, len(prints), _BLOCK):
-        product = prints[first : first + _BLOCK] @ prints[first:].T
-        product[np.tril_indices(len(product), m=product.shape[1])] = -1
-        largest = max(largest, float(product.max(initial=-1)))
-    return largest
-
-
-def _null_of_largest(spread: float, n: int) -> dict[str, float] | None:
-    """Distribution of the largest of n (n - 1) / 2 independent normal correlations of this deviation."""
+def _null_of_largest(spread: float, n: int) -> NullInterval | None:
+    """Median and interval of the largest of n (n - 1) / 2 independent normal correlations of this deviation."""
     if n < 2 or not spread > 0:
         return None
     pairs = n * (n - 1) / 2
     middle, low, high = (float(spread * stats.norm.isf(-np.log(q) / pairs)) for q in (0.5, 0.025, 0.975))
-    return {"mean": middle, "low": low, "high": high}
+    return NullInterval(middle, low, high)
 
 
-def _role_pairs(samples: pd.DataFrame, split: pd.DataFrame, copies: Copies) -> dict[str, int]:
-    """Count, over all folds, the pairs whose two windows have different roles."""
+def _subset_pairs(samples: pd.DataFrame, split: pd.DataFrame, copies: Copies) -> dict[str, int]:
+    """Count, over all folds, the pairs whose windows are in different subsets."""
     counts: dict[str, int] = {}
     ids = samples["sample_id"]
     for _, rows in split.groupby("fold", sort=True):
-        one_role = rows.sort_values("role").drop_duplicates("sample_id")  # naive: test windows validate as well
-        role = ids.map(one_role.set_index("sample_id")["role"]).to_numpy(dtype=object)
+        one_subset = rows.sort_values("role").drop_duplicates("sample_id")  # naive splits validate on test windows
+        subset = ids.map(one_subset.set_index("sample_id")["role"]).to_numpy(dtype=object)
         for one, other in copies.pairs:
-            sides = sorted({str(role[one]), str(role[other])} & {"train", "val", "test", "sealed"})
+            sides = sorted({str(subset[one]), str(subset[other])} & {"train", "val", "test", "sealed"})
             if len(sides) == 2:
                 counts[" and ".join(sides)] = counts.get(" and ".join(sides), 0) + 1
     return counts
@@ -268,18 +277,3 @@ def _examples(samples: pd.DataFrame, copies: Copies) -> list[dict[str, Any]]:
         {"windows": [str(ids[row]) for row in copies.pairs[k]], "correlation": round(float(copies.correlation[k]), 3)}
         for k in order
     ]
-
-
-def _sentence(details: dict[str, Any], n: int, largest: float, spread: float) -> str:
-    how = "the same bytes" if details["searched"] == "exact" else "the same bytes or nearly the same cells"
-    if not details["windows_with_copy"]:
-        alike = f"the most alike correlate by {largest:.2f}, copies by {COPY_CORRELATION:g} or more"
-        return f"No two of {n} windows hold {how}; {alike}."
-    one, other = details["examples"][0]["windows"]
-    sides = ", ".join(f"{count} between {name}" for name, count in details["role_pairs"].items())
-    return (
-        f"{details['windows_with_copy']} of {n} windows hold {how} as another one ({details['pairs']} pairs, "
-        f"{details['exact_pairs']} of them exact; for example {one} and {other}); independent windows correlate within "
-        f"{3 * spread:.2f}{f'. Pairs on two sides of a fold: {sides}' if sides else ''}. "
-        "Find the files behind them and keep one of each."
-    )

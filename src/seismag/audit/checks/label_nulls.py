@@ -1,141 +1,122 @@
-"""Would other labels do as well? Nulls that keep everything about the labels but their tie to the field.
+"""Null tests of labels: circular time shifts, permutations, and refits of a reference model.
 
-The statistic of all is the AUC of P(Event) within station: of an event window and a Normal window of one station, how
-often the event window has the higher probability, pooled over the stations by their numbers of such pairs. What a
-station is, and how often earthquakes follow there, cannot raise it.
+The statistic of all three is the station-stratified ROC AUC of P(Event): of an event window and a control window of
+one station, how often the event window has the higher probability. Differences between stations cannot raise it.
 
-- ``time_slide``: the labels of all stations slide along time together, round the end, by a random share of the archive.
-  Their runs and their simultaneity stay.
-- ``station_season``: within a station and a quarter of the year, whole groups (an event's windows, a Normal block)
-  exchange labels.
-- ``label_shuffle_refit``: whole groups of a station exchange labels, and a reference model of the field is fitted anew.
+- ``time_slide``: the labels of all stations are shifted together in time, circularly, by a random fraction of the
+  archive. Runs of labels and their coincidence between stations stay.
+- ``station_season``: within a station and a quarter of the year, labels are permuted between whole groups (the windows
+  of an event cluster, a block of control windows).
+- ``label_shuffle_refit``: labels are permuted between whole groups of a station, and a reference model of the
+  geomagnetic data is refitted.
 
-A probability fitted by cross-validation is below chance where nothing can be learnt, since controls are matched; so
-0.5 is no null, and these are one-sided and, for such a model, conservative.
+A cross-validated probability scores below 0.5 where nothing can be learnt, because controls are matched. So 0.5 is not
+the null value, and the one-sided tests are conservative for such a model.
 
-Source: of the AUC as a sum of ranks, Hanley and McNeil (1982), doi:10.1148/radiology.143.1.7063747.
+Source: AUC as a sum of ranks, Hanley and McNeil (1982), doi:10.1148/radiology.143.1.7063747.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray, IndexArray
-from seismag.audit.checks.reference_model import field_features, folds_of, standardise_by_station
+from seismag.audit.checks.reference_model import folds_of, model_features, standardise_by_station
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
-from seismag.scoring.linear_probe import out_of_fold_scores
+from seismag.scoring.linear_probe import Folds, out_of_fold_scores
+from seismag.scoring.null import Null
 from seismag.scoring.predictions import evaluated_rows
 from seismag.scoring.station_auc import (
-    _CHUNK_CELLS,
-    PLACEBO_DRAWS,
     Ranked,
-    _p_value,
-    _permuted_units,
-    _slides,
-    _unit_labels,
-    exchange_labels,
+    compare_with_null,
+    permute_labels,
+    permuted_labels,
     pooled_auc,
     rank_windows,
-    replace_labels,
-    shifted_auc,
-    station_auc,
-    summarise,
+    shift_labels_in_time,
     too_few_pairs,
+    unit_labels,
 )
 from seismag.windows.store import LEGACY_IMAGE, Store
 
-REFITS = 999
+MAX_REFITS = 999
+_CHUNK_NUMBERS = 4_000_000
 
 
 def shift_labels(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
-    """Compare P(Event) with labels that slid along time (``time_slide``, a note)."""
+    """``time_slide``: P(Event) against labels that are shifted circularly in time."""
     rows = rank_windows(evaluated_rows(predictions))
-    if refusal := too_few_pairs("time_slide", rows):
-        return refusal
-    rng = np.random.default_rng([spec.seed, 31])
-    null = shifted_auc(rows, _slides(spec.permutations, rng))
-    placebo = np.empty(spec.placebos)
-    for number in range(spec.placebos):
-        other = replace_labels(rows, _permuted_units(rows, rows.station, 1, rng)[0])
-        draws = shifted_auc(other, _slides(PLACEBO_DRAWS, rng))
-        placebo[number] = _p_value(station_auc(other), draws)
-    return summarise("time_slide", station_auc(rows), null, placebo, "the labels slide along time")
+    return shift_labels_in_time("time_slide", rows, spec, "the labels are shifted in time")
 
 
 def permute_within_station_season(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
-    """Compare P(Event) with labels exchanged between groups of one station and season (``station_season``, a note)."""
+    """``station_season``: P(Event) against labels permuted between groups of one station and season."""
     rows = rank_windows(evaluated_rows(predictions))
-    stratum = rows.station * 4 + rows.season
-    how = "groups of one station and season exchange labels"
-    return exchange_labels("station_season", rows, stratum, spec, how)
+    how = "labels are permuted between groups of one station and season"
+    return permute_labels("station_season", rows, rows.station * 4 + rows.season, spec, how)
 
 
-def refit_shuffled(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
-    """Ask whether the field tells the class at all: a reference model against its refits to shuffled labels.
+def refit_permuted(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
+    """``label_shuffle_refit``: a reference model of the geomagnetic data against its refits to permuted labels.
 
     Args:
         store: read once.
         split: folds to fit in; None: folds by group.
-        spec: draws (at most 999), placebos, folds, seed.
-
-    Returns:
-        ``label_shuffle_refit``, a note.
+        spec: permutations (at most 999), placebos, folds, seed.
     """
     name = "label_shuffle_refit"
     if store.attributes.get("origin") == LEGACY_IMAGE:
-        return CheckResult(name, "The store holds pictures, whose levels are no power: the field is not described.")
-    described = field_features(store)
-    values = standardise_by_station(described.values, store.samples["station"].to_numpy())
-    known = np.asarray(np.isfinite(values).all(axis=1))
+        return CheckResult(name, "inconclusive (the store contains pictures, whose values are not power).")
+    names, features = model_features(store)
+    features = standardise_by_station(features, store.samples["station"].to_numpy())
+    known = np.asarray(np.isfinite(features).all(axis=1))
     order = np.lexsort((store.samples["start_utc"], store.samples["station"]))
     order = order[known[order]]
-    samples, values = store.samples.iloc[order].reset_index(drop=True), values[order]
+    samples, features = store.samples.iloc[order].reset_index(drop=True), features[order]
     rows = rank_windows(samples, np.zeros(len(samples)))
     if refusal := too_few_pairs(name, rows):
         return refusal
     rng = np.random.default_rng([spec.seed, 33])
-    draws = min(spec.permutations, REFITS)
     folds = folds_of(samples, split, spec.folds)
-    shuffled = _permuted_units(rows, rows.station, draws, rng)
-    auc = refit_auc(values, np.concatenate([rows.is_event[None], shuffled]), rows.station, folds)
-    random = _random_units(rows, spec.placebos, rng)
-    placebo = [_p_value(value, auc[1:]) for value in refit_auc(values, random, rows.station, folds)]
-    result = summarise(name, float(auc[0]), auc[1:], np.array(placebo), "the model is refitted to shuffled labels")
+    permuted = permuted_labels(rows, rows.station, min(spec.permutations, MAX_REFITS), rng)
+    auc = refit_auc(features, np.concatenate([rows.is_event[None], permuted]), rows.station, folds)
+    null = Null(auc[1:], tolerance=1e-12)
+    random = _random_labels(rows, spec.placebos, rng)
+    placebo_p = [null.p_value(value) for value in refit_auc(features, random, rows.station, folds)]
+    result = compare_with_null(name, float(auc[0]), null, placebo_p, "the model is refitted to permuted labels")
     details = result.details | {
-        "features": len(described.names), "folds": len(folds), "windows": len(samples),
+        "features": len(names), "folds": len(folds), "windows": len(samples),
         "windows_left_out": int((~known).sum()),
         "left_out_because": "a band is masked throughout, or the only window of its station",
     }  # fmt: skip
-    return CheckResult(
-        **{**vars(result), "details": details, "sentence": f"Reference model of the field: {result.sentence}"}
-    )
+    return dataclasses.replace(result, details=details, sentence=f"Reference model: {result.sentence}")
 
 
-def refit_auc(values: FloatArray, labels: NDArray[np.bool_], station: IndexArray, folds: Any) -> FloatArray:
-    """AUC within station (K,) of the reference model fitted to each set of labels (K, n) in the same folds."""
-    chunk = max(1, _CHUNK_CELLS // len(station))
+def refit_auc(features: FloatArray, labels: NDArray[np.bool_], station: IndexArray, folds: Folds) -> FloatArray:
+    """Station-stratified AUC (K,) of the reference model fitted to each set of labels (K, n) in the same folds."""
+    chunk = max(1, _CHUNK_NUMBERS // len(station))
     parts = []
     for first in range(0, len(labels), chunk):
         some = labels[first : first + chunk]
-        scores = out_of_fold_scores(values, some.T.astype(float), folds)  # (n, k)
+        scores = out_of_fold_scores(features, some.T.astype(float), folds)  # (n, k)
         tested = np.isfinite(scores[:, 0])
-        sums = [np.zeros((len(some), station.max() + 1)) for _ in range(3)]
-        for number in np.unique(station[tested]):
-            here = tested & (station == number)
+        rank_sum, events, n = (np.zeros((len(some), station.max() + 1)) for _ in range(3))
+        for index in np.unique(station[tested]):
+            here = tested & (station == index)
             rank = scores[here].argsort(axis=0).argsort(axis=0) + 1
-            sums[0][:, number] = (rank * some[:, here].T).sum(axis=0)
-            sums[1][:, number], sums[2][:, number] = some[:, here].sum(axis=1), here.sum()
-        parts.append(pooled_auc(*sums))
+            rank_sum[:, index] = (rank * some[:, here].T).sum(axis=0)
+            events[:, index], n[:, index] = some[:, here].sum(axis=1), here.sum()
+        parts.append(pooled_auc(rank_sum, events, n))
     return np.concatenate(parts)
 
 
-def _random_units(rows: Ranked, draws: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw the label of each group of a station with the station's share of event groups: (draws, n)."""
-    number, label, station = _unit_labels(rows, rows.station)
-    share = np.bincount(station, weights=label) / np.maximum(np.bincount(station), 1)
-    return (rng.random((draws, len(label))) < share[station])[:, number]
+def _random_labels(rows: Ranked, draws: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Labels (draws, n), sampled by group with the station's fraction of event groups."""
+    part, label, station = unit_labels(rows, rows.station)
+    fraction = np.bincount(station, weights=label) / np.maximum(np.bincount(station), 1)
+    return (rng.random((draws, len(label))) < fraction[station])[:, part]

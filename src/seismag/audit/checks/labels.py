@@ -1,4 +1,4 @@
-"""Can the labels be true? Impossible values, classes against numbers, and columns that were exchanged."""
+"""Plausibility checks of labels: impossible values, classes against numbers, and swapped columns."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from seismag.audit.checks.permutation import ENOUGH_EXCEEDANCES, FIRST_DRAWS
 from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, azimuth_classes, magnitude_classes
 from seismag.estimate import CheckResult
+from seismag.scoring.null import Null
 
 NORMAL = "Normal"
 MINIMUM_RANK_CORRELATION = 0.5
-AZIMUTH_TOLERANCE_DEG = 2.0  # coordinates rounded to 0.1 degree move an azimuth by this at 300 km
-_MIN_EVENTS = 12  # of a class, below which a rank correlation is not asked
+AZIMUTH_TOLERANCE_DEG = 2.0  # coordinates rounded to 0.1 degree change an azimuth by this much at 300 km
+_MIN_EVENTS = 12  # of a class, for a rank correlation
 _MAX_STARTS = 6
 _GEOD = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What rows say of their earthquake; a column that a table lacks is all missing (NaN, None, NaT).
+    """Earthquake labels by row; a column that the table lacks is all missing (NaN, None, NaT).
 
     Attributes:
         magnitude: (n,). azimuth_deg: (n,) station to epicentre, clockwise from north.
         magnitude_class, azimuth_class: (n,) names.
         time: (n,) UTC. hour: (n,).
-        event: (n,) names of earthquakes; rows of one are one observation.
+        event: (n,) identifiers of earthquakes; the rows of one are one observation.
         positions: (n, 4) station latitude, longitude, epicentre latitude, longitude in degrees.
     """
 
@@ -47,8 +48,13 @@ class LabelTable:
     positions: FloatArray
 
 
+def check_labels(table: LabelTable, spec: AuditConfig) -> list[CheckResult | None]:
+    """``label_values``, ``azimuth_geometry`` and ``azimuth_follows_magnitude``; None where a check does not apply."""
+    return [check_label_values(table), check_azimuth_geometry(table), check_azimuth_follows_magnitude(table, spec)]
+
+
 def check_label_values(table: LabelTable) -> CheckResult:
-    """Count values that cannot be, and labels that contradict each other; one is enough to fail."""
+    """Count rows with impossible or contradictory labels; one is enough to fail."""
     problems = {text: rows for text, rows in _impossible(table) if rows.any()}
     counted = [f"{int(rows.sum())} rows {text} (first: row {int(np.flatnonzero(rows)[0]) + 1})"
                for text, rows in problems.items()]  # fmt: skip
@@ -59,7 +65,7 @@ def check_label_values(table: LabelTable) -> CheckResult:
         sentence,
         statistic=float(n_bad),
         statistic_name="rows with an impossible label",
-        gates=True,
+        blocking=True,
         verdict="fail" if n_bad else "pass",
         details={text: int(rows.sum()) for text, rows in problems.items()},
     )
@@ -80,49 +86,47 @@ def check_azimuth_geometry(table: LabelTable) -> CheckResult | None:
         f"{AZIMUTH_TOLERANCE_DEG:g} degrees (median {np.median(difference):.1f}).",
         statistic=float(off),
         statistic_name="azimuths off the geodesic",
-        gates=True,
+        blocking=True,
         verdict="fail" if off else "pass",
     )
 
 
 def check_azimuth_follows_magnitude(table: LabelTable, spec: AuditConfig) -> CheckResult | None:
-    """Ask whether an azimuth column holds what belongs to magnitudes.
+    """Test whether an azimuth column contains values that belong to magnitudes.
 
-    Within an azimuth class, earthquakes' azimuths and magnitudes have no reason to be ranked alike. The largest rank
-    correlation over classes, and within each over rows from some day on (a column slips at a time), stands against
-    magnitudes shuffled within the class.
+    Within an azimuth class, azimuths and magnitudes of earthquakes should be uncorrelated. The statistic is the
+    largest rank correlation over classes, and within a class over the rows from some day on (a column slips from some
+    time on). The null distribution permutes magnitudes within the class and repeats the scan over starting days.
 
     Returns:
         The result, or None where no class has 12 earthquakes.
 
-    Source: Spearman (1904), doi:10.2307/1412159; the scan over starting days is part of the null.
+    Source: Spearman (1904), doi:10.2307/1412159.
     """
     scans = list(_scans(table))
     if not scans:
         return None
     rng = np.random.default_rng(spec.seed)
-    best, class_name, first = max((scan.observed, scan.class_name, scan.first_day) for scan in scans)
-    largest = np.max([scan.shuffled(FIRST_DRAWS, rng) for scan in scans], axis=0)
-    if (largest >= best).sum() < ENOUGH_EXCEEDANCES and spec.permutations > FIRST_DRAWS:
-        rest = np.max([scan.shuffled(spec.permutations - FIRST_DRAWS, rng) for scan in scans], axis=0)
+    strongest = max(scans, key=lambda scan: (scan.observed, scan.class_name, scan.first_day))
+    largest = np.max([scan.permuted(FIRST_DRAWS, rng) for scan in scans], axis=0)
+    if Null(largest).count_extreme(strongest.observed) < ENOUGH_EXCEEDANCES and spec.permutations > FIRST_DRAWS:
+        rest = np.max([scan.permuted(spec.permutations - FIRST_DRAWS, rng) for scan in scans], axis=0)
         largest = np.concatenate([largest, rest])
-    rows = (table.azimuth_class == class_name) & (table.time >= first)
-    rho, n_events = next(
-        (s.correlation, s.n_events) for s in scans if (s.class_name, s.first_day) == (class_name, first)
-    )
-    day = str(first.astype("datetime64[D]"))
-    in_class = int((table.azimuth_class == class_name).sum())
+    rho, class_name = strongest.correlation, strongest.class_name
+    in_class = table.azimuth_class == class_name
+    n_rows = int((in_class & (table.time >= strongest.first_day)).sum())
+    day = str(strongest.first_day.astype("datetime64[D]"))
     return CheckResult(
         "azimuth_follows_magnitude",
-        f"In class {class_name}, azimuth and magnitude have the rank correlation {rho:.2f} over {int(rows.sum())} of "
-        f"{in_class} rows, from {day} on ({n_events} earthquakes), the strongest of all classes"
-        + (": these azimuths are made of magnitudes." if abs(rho) >= MINIMUM_RANK_CORRELATION else "."),
+        f"In class {class_name}, azimuth and magnitude have the rank correlation {rho:.2f} over {n_rows} of "
+        f"{int(in_class.sum())} rows, from {day} on ({strongest.n_events} earthquakes), the strongest of all classes"
+        + (": these azimuths are computed from magnitudes." if abs(rho) >= MINIMUM_RANK_CORRELATION else "."),
         statistic=rho,
         statistic_name="rank correlation of azimuth and magnitude within a class",
-        p_value=float((1 + (largest >= best - 1e-9).sum()) / (1 + len(largest))),
-        material=abs(rho) >= MINIMUM_RANK_CORRELATION,
-        gates=True,
-        details={"class": class_name, "rows": int(rows.sum()), "first_day": day, "draws": len(largest)},
+        p_value=Null(largest, tolerance=1e-9).p_value(strongest.observed),
+        above_minimum=abs(rho) >= MINIMUM_RANK_CORRELATION,
+        blocking=True,
+        details={"class": class_name, "rows": n_rows, "first_day": day, "draws": len(largest)},
     )
 
 
@@ -167,9 +171,9 @@ class _Scan:
     def observed(self) -> float:
         return abs(self.correlation) * np.sqrt(self.n_events - 1)  # unit variance under independence
 
-    def shuffled(self, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        drawn = rng.permuted(np.tile(rankdata(self.magnitude), (n_draws, 1)), axis=1)
-        return np.abs(_correlate(drawn, self.azimuth_rank)) * np.sqrt(self.n_events - 1)
+    def permuted(self, n_draws: int, rng: np.random.Generator) -> FloatArray:
+        ranks = rng.permuted(np.tile(rankdata(self.magnitude), (n_draws, 1)), axis=1)
+        return np.abs(_correlate(ranks, self.azimuth_rank)) * np.sqrt(self.n_events - 1)
 
 
 def _scans(table: LabelTable) -> Iterator[_Scan]:

@@ -1,4 +1,4 @@
-"""The windows of a store, or the judged rows of predictions, as the audit sees them: class, groups, features."""
+"""Class, groups, features and labels of the windows of a store, or of the evaluated rows of predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seismag.audit.checks.class_by import (
     Labelled,
     category_codes,
     check_class_by,
-    era_codes,
+    epoch_codes,
     is_constant,
     quantile_codes,
 )
@@ -21,7 +21,7 @@ from seismag.config import AuditConfig
 from seismag.domain import DataError
 from seismag.estimate import CheckResult
 
-EVENT = "Event"
+_EVENT = "Event"
 _NUMBERS = {
     "kp_max": "space_weather",
     "dst_min_nt": "space_weather",
@@ -30,11 +30,11 @@ _NUMBERS = {
     "noise_floor_nt": "noise_floor",
 }
 _CATEGORIES = {"station": "station", "origin": "source", "h_axis_source": "source"}
-_OF_THE_FIELD = ("noise_floor_nt",)  # an emission may raise it, so it gates nothing
+_FROM_RECORDINGS = ("noise_floor_nt",)  # an emission may raise it, so it is informational
 
 
-def label_windows(samples: pd.DataFrame, spec: AuditConfig) -> Labelled:
-    """Take Normal against Event as the class of each window and its split group as the group.
+def labelled_windows(samples: pd.DataFrame, spec: AuditConfig) -> Labelled:
+    """Class (Normal or Event) and split group of each window.
 
     Raises:
         DataError: one class only, or one group.
@@ -42,20 +42,20 @@ def label_windows(samples: pd.DataFrame, spec: AuditConfig) -> Labelled:
     is_event = (samples["magnitude_class"] != NORMAL).to_numpy()
     if is_event.all() or not is_event.any():
         raise DataError(
-            f"all {len(samples)} windows are {EVENT if is_event.all() else NORMAL}: an audit needs both classes. "
+            f"all {len(samples)} windows are {_EVENT if is_event.all() else NORMAL}: an audit needs both classes. "
             "Prepare controls (data.controls), or a longer archive."
         )
     group = pd.factorize(samples["split_group"].astype(str), sort=True)[0]
     if group.max() == 0:
         raise DataError("all windows are of one split group, so nothing can be left out. Prepare a longer archive.")
-    return Labelled.build(is_event.astype(np.intp), group, (NORMAL, EVENT), spec)
+    return Labelled.build(is_event.astype(np.intp), group, (NORMAL, _EVENT), spec)
 
 
-def window_features(samples: pd.DataFrame) -> list[Feature]:
-    """Code what is known without the field (and the noise floor, which gates nothing); no constant columns."""
+def metadata_features(samples: pd.DataFrame) -> list[Feature]:
+    """Binned metadata, and the noise floor (informational); constant columns are left out."""
     start = pd.DatetimeIndex(samples["start_utc"])
     features = [
-        Feature("start_utc", "era", era_codes(samples["start_utc"].to_numpy())),
+        Feature("start_utc", "era", epoch_codes(samples["start_utc"].to_numpy())),
         Feature("hour of start_utc", "hour", quantile_codes(start.hour.to_numpy(dtype=float), 8)),
     ]
     for column, family in _CATEGORIES.items():
@@ -64,24 +64,24 @@ def window_features(samples: pd.DataFrame) -> list[Feature]:
     for column, family in _NUMBERS.items():
         if column in samples:
             code = quantile_codes(samples[column].to_numpy(dtype=float))
-            features.append(Feature(column, family, code, gates=column not in _OF_THE_FIELD))
+            features.append(Feature(column, family, code, blocking=column not in _FROM_RECORDINGS))
     return [feature for feature in features if not is_constant(feature.code)]
 
 
-def check_strength_and_direction(samples: pd.DataFrame, spec: AuditConfig) -> Iterator[CheckResult]:
-    """Ask what the station tells of magnitude and azimuth where there is an event: geography, so a note."""
+def check_classes_by_station(samples: pd.DataFrame, spec: AuditConfig) -> Iterator[CheckResult]:
+    """``magnitude_by_station`` and ``azimuth_by_station`` of event windows; informational, for it is geography."""
     events = samples[samples["magnitude_class"] != NORMAL]
     group = pd.factorize(events["split_group"].astype(str), sort=True)[0]
-    station = Feature("station", "station", *category_codes(events["station"]), gates=False)
+    station = Feature("station", "station", *category_codes(events["station"]), blocking=False)
     for task in ("magnitude", "azimuth"):
         y, classes = pd.factorize(events[f"{task}_class"], sort=True)
         if len(classes) > 1 and group.max() > 0 and not is_constant(station.code):
             data = Labelled.build(y.astype(np.intp), group, list(classes), spec)
-            yield check_class_by("station", [station], data, name=f"{task}_by_station")
+            yield check_class_by(f"{task}_by_station", [station], data)
 
 
 def window_labels(samples: pd.DataFrame) -> LabelTable:
-    """Take what the samples say of each window's earthquake."""
+    """Earthquake labels of each window; a store has no positions, ``check_positions`` uses its catalogue."""
     start = pd.DatetimeIndex(samples["start_utc"])
 
     def column(name: str, missing: object) -> pd.Series:
@@ -95,5 +95,5 @@ def window_labels(samples: pd.DataFrame) -> LabelTable:
         time=samples["start_utc"].to_numpy(),
         hour=start.hour.to_numpy(dtype=float),
         event=column("event_id", None).to_numpy(dtype=object),
-        positions=np.full((len(samples), 4), np.nan),  # a store has none; its own test of positions reads the catalogue
+        positions=np.full((len(samples), 4), np.nan),
     )
