@@ -7,12 +7,10 @@ is named, with the command that makes it. The template escapes all text, which m
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from seismag.audit.checks.skill import HEADLINE
 from seismag.audit.figure import Bar, draw_bars, draw_interval
@@ -28,16 +26,6 @@ _WORDS: dict[Verdict | None, str] = {  # in the order of the page
 }  # fmt: skip
 _TASKS = ("detection", "magnitude", "azimuth")
 _NON_MAGNETIC = ("constant", "no_signal")
-
-
-@dataclass(frozen=True)
-class _Fact:
-    """A row of the last part; ``is_missing`` where the text names what was not given."""
-
-    title: str
-    text: str
-    chart: Markup | None = None
-    is_missing: bool = False
 
 
 def write_audit_page(audit: Audit, out: Path, claim: str | None = None) -> Path:
@@ -73,13 +61,19 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
         conclusion=conclusion(audit),
         counts=", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict]),
         claim=claim,
-        scores=[(task, _scores(audit, task)) for task in _TASKS if _scores(audit, task)],
+        scores={task: _scores(audit, task) for task in _TASKS if _scores(audit, task)},
         interval=interval,
         bars=draw_bars(bars) if bars else None,
         has_claim=bool(bars) and bars[0].is_claim,
         tests=[(test, draw_interval(test.statistic, test.null)) for test in tests],
         words=_WORDS,
-        facts=[*_skill_facts(audit), _power(audit), _configurations(audit), _unblindings(audit), _error(audit)],
+        skills=[
+            (task, skill, draw_interval(skill.value, estimate=skill))
+            for task in _TASKS
+            if (skill := _skill(audit, task)) is not None
+        ],
+        audit=audit,
+        metrics=audit.metrics or {},
     )
 
 
@@ -135,58 +129,6 @@ def _bars(audit: Audit) -> list[Bar]:
 def _skill(audit: Audit, task: str) -> Estimate | None:
     entry = _scores(audit, task).get("skill_above_best_baseline", {}).get("balanced_accuracy")
     return None if entry is None else Estimate(entry["value"], entry["low"], entry["high"], entry["n"])
-
-
-def _skill_facts(audit: Audit) -> list[_Fact]:
-    title = "Skill over the best non-magnetic baseline"
-    facts = []
-    for task in _TASKS:
-        if (skill := _skill(audit, task)) is not None:
-            best = _scores(audit, task)["skill_above_best_baseline"]["balanced_accuracy"].get("baseline")
-            over = f" over {_plain(best)}" if best else ""
-            text = f"balanced accuracy {interval(skill.to_json())}{over}, n = {number(skill.n)}"
-            facts.append(_Fact(f"{title}: {task}", text, draw_interval(skill.value, estimate=skill)))
-    return facts or [_missing(title, "no predictions were evaluated (seismag evaluate)")]
-
-
-def _power(audit: Audit) -> _Fact:
-    alarms = (audit.metrics or {}).get("alarms")
-    if alarms is None:
-        return _missing("Power", "not computed (seismag alarms)")
-    power = alarms.get("power")
-    if power is None:
-        return _missing("Power", str(alarms.get("undefined") or "the alarms have none"))
-    detectable = [
-        f"at error {alpha} a gain of {number(entry['smallest_gain'])} and an AUC of {number(entry['smallest_auc'])}"
-        for alpha, entry in power["by_error"].items()
-    ]
-    text = f"{number(power['n_events'])} independent events detect with probability {number(power['power'])} "
-    return _Fact("Power", f"{text}{'; '.join(detectable)}, or more.")
-
-
-def _configurations(audit: Audit) -> _Fact:
-    tried = audit.configurations_tried
-    if tried is None:
-        return _missing("Configurations tried", "the number is not known")
-    return _Fact("Configurations tried", f"{tried}: the more were tried, the more likely is a good score by chance.")
-
-
-def _unblindings(audit: Audit) -> _Fact:
-    title = "Evaluations of the locked hold-out set"
-    count = ((audit.metrics or {}).get("sealed") or {}).get("looks")
-    if count is None:
-        return _missing(title, "no access log of a locked hold-out set")
-    return _Fact(title, f"{count} so far; all p-values on that set are multiplied by this number.")
-
-
-def _error(audit: Audit) -> _Fact:
-    error = number(audit.family_wise_error)
-    text = f"Without any error in the data, the integrity checks fail with probability {error} at most."
-    return _Fact("Family-wise error", text)
-
-
-def _missing(title: str, why: str) -> _Fact:
-    return _Fact(title, f"Not given: {why}.", is_missing=True)
 
 
 def _plain(name: str) -> str:

@@ -73,7 +73,7 @@ class Audit:
 
 
 def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> list[CheckResult]:
-    """Decide the open checks: fail where Holm's procedure rejects and the effect exceeds its minimum, else pass.
+    """Decide open checks: fail where Holm's procedure rejects and the effect exceeds its minimum, else pass.
 
     The more checks are made, the more often one fails by chance; so the blocking checks are corrected together, and
     the adjusted p-value goes into ``details["adjusted_p"]``. Other checks keep their own p-value and become

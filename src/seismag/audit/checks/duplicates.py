@@ -11,8 +11,8 @@ where each sensor has its own noise.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from seismag.arrays import Float32Array, FloatArray, IndexArray
+from seismag.arrays import Float32Array, IndexArray
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult, NullInterval
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
@@ -39,21 +39,6 @@ _CHANCE_PAIRS = 200_000
 _EXAMPLES = 5
 
 
-@dataclass(frozen=True)
-class Copies:
-    """Pairs of windows with the same content.
-
-    Attributes:
-        pairs: (p, 2) positions, the smaller first.
-        correlation: (p,) 1 for exact copies.
-        exact: (p,) same bytes.
-    """
-
-    pairs: IndexArray
-    correlation: FloatArray
-    exact: NDArray[np.bool_]
-
-
 def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
     """Search for windows whose spectrograms are the same, exactly or nearly.
 
@@ -63,16 +48,18 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
         spec: seed of the fingerprints.
 
     Returns:
-        ``duplicates``, blocking, passed or failed without a p-value. The statistic is the largest correlation of two
-        windows; the null is that of as many independent pairs.
+        ``duplicates``, blocking. The statistic is the largest correlation of two windows; the null interval
+        is that of as many independent pairs.
     """
     prints, digests = fingerprints(store, np.random.default_rng([spec.seed, 1]))
     images = store.attributes.get("origin") == LEGACY_IMAGE  # frames and axes are alike in all pictures
-    exact = _exact(digests)
-    copies = exact if images else _merge(exact, _near(store, prints))
+    copies = _exact(digests)
+    if not images:
+        near = _near(store, prints)
+        copies = pd.concat([copies, near] if len(near) else [copies]).drop_duplicates(["one", "other"])
     spread = _chance_spread(prints, np.random.default_rng([spec.seed, 2]))
-    n, n_involved = len(store.samples), len(np.unique(copies.pairs))
-    largest = float(copies.correlation.max()) if len(copies.pairs) else _largest_product(prints)
+    n, n_involved, n_exact = len(store.samples), len(np.unique(copies[["one", "other"]])), int(copies["exact"].sum())
+    largest = float(copies["correlation"].max()) if len(copies) else _largest_product(prints)
     examples = _examples(store.samples, copies)
     subset_pairs = {} if split is None else _subset_pairs(store.samples, split, copies)
     how = "the same bytes" if images else "the same bytes or nearly the same scatter"
@@ -80,8 +67,8 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
         one, other = examples[0]["windows"]
         sides = ", ".join(f"{count} between {name}" for name, count in subset_pairs.items())
         sentence = (
-            f"{n_involved} of {n} windows contain {how} as another one ({len(copies.pairs)} pairs, "
-            f"{int(copies.exact.sum())} of them exact; for example {one} and {other}); independent windows correlate "
+            f"{n_involved} of {n} windows contain {how} as another one ({len(copies)} pairs, "
+            f"{n_exact} of them exact; for example {one} and {other}); independent windows correlate "
             f"within {3 * spread:.2f}{f'. Pairs on both sides of a fold: {sides}' if sides else ''}. "
             "Find the files behind them and keep one of each."
         )
@@ -99,8 +86,8 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
         blocking=True,
         verdict="fail" if n_involved else "pass",
         details={
-            "windows": n, "windows_with_copy": n_involved, "pairs": len(copies.pairs),
-            "exact_pairs": int(copies.exact.sum()), "examples": examples, "role_pairs": subset_pairs,
+            "windows": n, "windows_with_copy": n_involved, "pairs": len(copies),
+            "exact_pairs": n_exact, "examples": examples, "role_pairs": subset_pairs,
             "searched": "exact" if images else "exact and near",
         },
     )  # fmt: skip
@@ -196,20 +183,20 @@ def _digest(window: NDArray[np.float16]) -> str:
     return hashlib.blake2b(window.tobytes(), digest_size=16).hexdigest() if np.isfinite(window).any() else ""
 
 
-def _exact(digests: list[str]) -> Copies:
+def _exact(digests: list[str]) -> pd.DataFrame:
+    """Pairs of windows with the same bytes: one, other, correlation, exact."""
     pairs: list[tuple[int, int]] = []
     for digest, rows in pd.Series(range(len(digests))).groupby(np.array(digests, dtype=object)).indices.items():
         if digest and len(rows) > 1:
             pairs += list(combinations(sorted(rows), 2))[: MAX_PARTNERS * len(rows)]
-    array = np.array(pairs, dtype=np.intp).reshape(-1, 2)
-    return Copies(array, np.ones(len(array)), np.ones(len(array), dtype=bool))
+    return pd.DataFrame(pairs, columns=["one", "other"]).astype(int).assign(correlation=1.0, exact=True)
 
 
-def _near(store: Store, prints: Float32Array) -> Copies:
-    """Confirm candidates by their whole spectrograms."""
+def _near(store: Store, prints: Float32Array) -> pd.DataFrame:
+    """Candidates whose whole spectrograms agree: one, other, correlation, exact."""
     start = store.samples["start_utc"].to_numpy()
     upper = slice(2 * store.power.shape[2] // 3, None)
-    pairs, values = [], []
+    found = []
     last, of_last = -1, np.empty(0, np.float32)
     for one, other in similar_pairs(prints, CANDIDATE_CORRELATION).tolist():
         if one != last:  # pairs are sorted by the first window
@@ -220,20 +207,8 @@ def _near(store: Store, prints: Float32Array) -> Copies:
             continue
         value = scatter_correlation(of_last, of_other)
         if value >= COPY_CORRELATION:
-            pairs.append((one, other))
-            values.append(value)
-    array = np.array(pairs, dtype=np.intp).reshape(-1, 2)
-    return Copies(array, np.array(values), np.zeros(len(array), dtype=bool))
-
-
-def _merge(exact: Copies, near: Copies) -> Copies:
-    known = set(map(tuple, exact.pairs.tolist()))
-    new = np.array([tuple(pair) not in known for pair in near.pairs.tolist()], dtype=bool)
-    return Copies(
-        np.concatenate([exact.pairs, near.pairs[new]]),
-        np.concatenate([exact.correlation, near.correlation[new]]),
-        np.concatenate([exact.exact, near.exact[new]]),
-    )
+            found.append((one, other, value, False))
+    return pd.DataFrame(found, columns=["one", "other", "correlation", "exact"])
 
 
 def _chance_spread(prints: Float32Array, rng: np.random.Generator) -> float:
@@ -256,24 +231,22 @@ def _null_of_largest(spread: float, n: int) -> NullInterval | None:
     return NullInterval(middle, low, high)
 
 
-def _subset_pairs(samples: pd.DataFrame, split: pd.DataFrame, copies: Copies) -> dict[str, int]:
+def _subset_pairs(samples: pd.DataFrame, split: pd.DataFrame, copies: pd.DataFrame) -> dict[str, int]:
     """Count, over all folds, the pairs whose windows are in different subsets."""
-    counts: dict[str, int] = {}
-    ids = samples["sample_id"]
+    counts: Counter[str] = Counter()
     for _, rows in split.groupby("fold", sort=True):
         one_subset = rows.sort_values("role").drop_duplicates("sample_id")  # naive splits validate on test windows
-        subset = ids.map(one_subset.set_index("sample_id")["role"]).to_numpy(dtype=object)
-        for one, other in copies.pairs:
-            sides = sorted({str(subset[one]), str(subset[other])} & {"train", "val", "test", "sealed"})
-            if len(sides) == 2:
-                counts[" and ".join(sides)] = counts.get(" and ".join(sides), 0) + 1
-    return counts
+        subset = samples["sample_id"].map(one_subset.set_index("sample_id")["role"]).astype(str).to_numpy()
+        for one, other in zip(subset[copies["one"]], subset[copies["other"]], strict=True):
+            sides = sorted({one, other} & {"train", "val", "test", "sealed"})
+            counts[" and ".join(sides)] += len(sides) == 2
+    return {sides: n for sides, n in counts.items() if n}
 
 
-def _examples(samples: pd.DataFrame, copies: Copies) -> list[dict[str, Any]]:
+def _examples(samples: pd.DataFrame, copies: pd.DataFrame) -> list[dict[str, Any]]:
     ids = samples["sample_id"].to_numpy()
-    order = np.argsort(-copies.correlation, kind="stable")[:_EXAMPLES]
+    best = copies.sort_values("correlation", ascending=False, kind="stable").head(_EXAMPLES)
     return [
-        {"windows": [str(ids[row]) for row in copies.pairs[k]], "correlation": round(float(copies.correlation[k]), 3)}
-        for k in order
+        {"windows": [str(ids[pair.one]), str(ids[pair.other])], "correlation": round(float(pair.correlation), 3)}
+        for pair in best.itertuples()
     ]
