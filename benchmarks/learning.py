@@ -47,7 +47,7 @@ from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.scoring.metrics import bootstrap_sums, percentile_interval  # noqa: E402
 from seismag.simulate import simulate_archive  # noqa: E402
-from seismag.spectrogram.compute import PAIRS  # noqa: E402
+from seismag.spectrograms.compute import PAIRS  # noqa: E402
 from seismag.training.run import run_training  # noqa: E402
 from seismag.windows.inputs import read_inputs  # noqa: E402
 from seismag.windows.prepare import prepare_store  # noqa: E402

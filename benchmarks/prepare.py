@@ -37,8 +37,8 @@ from seismag.archive.stations import read_stations  # noqa: E402
 from seismag.config import DataConfig, SimulateConfig  # noqa: E402
 from seismag.recordings import read_recording  # noqa: E402
 from seismag.simulate import simulate_archive  # noqa: E402
-from seismag.spectrogram.artefacts import mask_artefacts  # noqa: E402
-from seismag.spectrogram.compute import power_spectrogram, to_decibel  # noqa: E402
+from seismag.spectrograms.artefacts import mask_artefacts  # noqa: E402
+from seismag.spectrograms.compute import power_spectrogram, to_decibel  # noqa: E402
 from seismag.windows import store as stores  # noqa: E402
 from seismag.windows.inputs import read_inputs  # noqa: E402
 from seismag.windows.prepare import prepare_store  # noqa: E402

@@ -32,7 +32,7 @@ from seismag.simulate.activity import Activity, make_activity  # noqa: E402
 from seismag.simulate.background import simulate_background  # noqa: E402
 from seismag.simulate.sites import Site, make_site  # noqa: E402
 from seismag.simulate.synthetic_archive import simulate_archive  # noqa: E402
-from seismag.spectrogram.artefacts import mask_artefacts  # noqa: E402
+from seismag.spectrograms.artefacts import mask_artefacts  # noqa: E402
 from seismag.windows.criteria import EARTH  # noqa: E402
 
 BANDS_MHZ = ((10, 45), (45, 100), (100, 400))

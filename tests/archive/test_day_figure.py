@@ -11,7 +11,7 @@ from seismag.config import DataConfig
 from seismag.domain import DataError
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.days import days_of, field_of_day
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.decibels import window_spectra
 from seismag.windows.export import IMAGE_DB_LIMITS, export_images
 from seismag.windows.store import create_arrays, finish_store, open_store, write_shard
 

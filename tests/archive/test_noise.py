@@ -7,7 +7,7 @@ from fixtures.archive_files import FIRST, GTO, quiet_day
 from seismag.archive.noise import noise_band_hz, noise_floor_nt, noise_floor_of
 from seismag.config import DataConfig
 from seismag.recordings import Recording
-from seismag.spectrogram.compute import make_grid, power_spectrogram
+from seismag.spectrograms.compute import make_grid, power_spectrogram
 
 
 def test_the_noise_floor_of_white_noise_is_its_rms_in_the_band(rng):

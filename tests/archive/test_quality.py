@@ -12,8 +12,8 @@ from seismag.config import DataConfig
 from seismag.domain import Station
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import BLOCK_BYTES
-from seismag.spectrogram.artefacts import FLAT_S, find_artefacts, flat_runs, mask_artefacts
-from seismag.spectrogram.compute import masked_frames
+from seismag.spectrograms.artefacts import FLAT_S, find_artefacts, flat_runs, mask_artefacts
+from seismag.spectrograms.compute import masked_frames
 
 SPEC = DataConfig()
 DAY = np.datetime64("2025-01-01")

@@ -27,7 +27,7 @@ from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.runs import create_run
 from seismag.scoring.study import evaluate_table
-from seismag.spectrogram.compute import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
+from seismag.spectrograms.compute import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
 from seismag.training.checkpoint import build_card, load_checkpoint, save_checkpoint
 from seismag.training.inference import predict_power
 from seismag.training.model import ConvNeXtMultiTask

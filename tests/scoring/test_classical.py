@@ -25,7 +25,7 @@ from seismag.scoring.classical.features import (
 from seismag.scoring.classical.spectra import BANDS_HZ, at_night, average_spectra, row_weights
 from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
 from seismag.scoring.predictions import probability_columns
-from seismag.spectrogram.compute import make_grid, power_and_phasors
+from seismag.spectrograms.compute import make_grid, power_and_phasors
 from seismag.training.run import evaluate_in_store
 from seismag.windows import store as stores
 

@@ -20,7 +20,7 @@ from seismag.simulate.artefacts import (
     plan_history,
     traffic_level_nt2_hz,
 )
-from seismag.spectrogram.artefacts import FLAT_S, find_artefacts, flat_runs
+from seismag.spectrograms.artefacts import FLAT_S, find_artefacts, flat_runs
 
 DAY_S = 86_400
 LEVEL_NT = np.array([37_600.0, 10.0, -23_200.0])

@@ -8,7 +8,7 @@ import torch
 
 from seismag.config import AugmentConfig, DataConfig, build_config
 from seismag.domain import AZIMUTH_CLASSES, UsageError, azimuth_classes
-from seismag.spectrogram.compute import PAIRS, power_and_phasors, to_decibel
+from seismag.spectrograms.compute import PAIRS, power_and_phasors, to_decibel
 from seismag.training import augmentation as augment
 from seismag.training.channels import coherency_channels, power_of_decibel
 

@@ -9,7 +9,7 @@ import pytest
 
 from seismag.config import DataConfig, ModelConfig, build_config
 from seismag.domain import SeismagError, UsageError
-from seismag.spectrogram.compute import power_and_phasors, to_decibel
+from seismag.spectrograms.compute import power_and_phasors, to_decibel
 from seismag.training.channels import (
     CHANNELS,
     coherency_channels,

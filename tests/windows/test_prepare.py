@@ -31,7 +31,7 @@ from seismag.archive.survey import list_files
 from seismag.config import DataConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.recordings import read_recording
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import prepare as stage
 from seismag.windows import store as stores
 from seismag.windows.inputs import read_inputs

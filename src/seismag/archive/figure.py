@@ -13,8 +13,8 @@ from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, UsageError
 from seismag.recordings import Recording
 from seismag.recordings.days import DAY_S, field_of_day
-from seismag.spectrogram.compute import make_grid
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.compute import make_grid
+from seismag.spectrograms.decibels import window_spectra
 
 # dB re 1 nT²/Hz. The frequency axis is logarithmic, so the strong low frequencies fill half of it.
 DAY_LIMITS = (-50.0, 40.0)

@@ -14,7 +14,7 @@ from seismag.arrays import rounded
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, Station
 from seismag.recordings import Recording, read_recording
-from seismag.spectrogram.compute import make_grid
+from seismag.spectrograms.compute import make_grid
 
 
 def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig) -> dict[str, Any]:

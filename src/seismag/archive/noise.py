@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from seismag.config import DataConfig
 from seismag.recordings import Recording
 from seismag.recordings.days import days_of, field_of_day
-from seismag.spectrogram.compute import make_grid
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.compute import make_grid
+from seismag.spectrograms.decibels import window_spectra
 
 NOISE_BAND_HZ = (0.1, 0.5)  # mostly sensor noise on a quiet day
 

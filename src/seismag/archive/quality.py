@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, Station
-from seismag.spectrogram.artefacts import FLAT_S, JUMP_NT, Artefacts, find_artefacts, finite_median, usual_change
-from seismag.spectrogram.compute import bridge_short_gaps
+from seismag.spectrograms.artefacts import FLAT_S, JUMP_NT, Artefacts, find_artefacts, finite_median, usual_change
+from seismag.spectrograms.compute import bridge_short_gaps
 
 NO_BASELINE = 0.05  # a total field below this fraction of the main field: variations without a baseline
 

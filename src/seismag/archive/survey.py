@@ -21,8 +21,8 @@ from seismag.domain import COMPONENTS, DataError, Station
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
 from seismag.recordings.days import days_of, field_of_day, require_one_hertz
-from seismag.spectrogram.artefacts import blank_artefacts
-from seismag.spectrogram.compute import bridge_short_gaps, masked_frames, split_windows
+from seismag.spectrograms.artefacts import blank_artefacts
+from seismag.spectrograms.compute import bridge_short_gaps, masked_frames, split_windows
 
 POSITION_TOLERANCE_DEG = 0.5  # between the file's own position and the station list
 SAME_NT = 0.02  # files of one day that differ by more have different content; formats round to 0.01 nT

@@ -24,7 +24,7 @@ from seismag.explain.sanity import MIN_CLUSTERS
 from seismag.explain.sanity_study import Examined, check_attribution
 from seismag.explain.windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
 from seismag.parallel import Progress, silent
-from seismag.spectrogram.bands import BANDS_MHZ
+from seismag.spectrograms.bands import BANDS_MHZ
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
 

@@ -20,7 +20,7 @@ from seismag.archive.figure import DAY_LIMITS
 from seismag.domain import COMPONENTS
 from seismag.explain.compute import ExplainedWindow, Explanation
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
-from seismag.spectrogram.bands import BAND_LABELS
+from seismag.spectrograms.bands import BAND_LABELS
 from seismag.windows.export import IMAGE_DB_LIMITS
 
 PAGE_IN = 7.1

@@ -15,7 +15,7 @@ from seismag.arrays import FloatArray, IntArray
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES
 from seismag.explain.replacement import ALL_COMPONENTS, BATCH, Windows, predict_windows
 from seismag.parallel import Progress, silent
-from seismag.spectrogram.bands import rows_of_bands
+from seismag.spectrograms.bands import rows_of_bands
 from seismag.training.checkpoint import LoadedModel
 
 ALL = "all"

@@ -17,7 +17,7 @@ from seismag.explain.embedding import draw_embedding_view
 from seismag.explain.figure import METHOD_NAMES, draw_importance, draw_sanity, draw_window
 from seismag.files import write_json_atomic, write_text_atomic
 from seismag.parallel import Progress, silent
-from seismag.spectrogram.bands import BAND_LABELS
+from seismag.spectrograms.bands import BAND_LABELS
 from seismag.text import interval, number
 
 PAGE, DOCUMENT = "gallery.html", "explanation.json"

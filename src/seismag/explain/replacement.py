@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seismag.arrays import FloatArray, IntArray
-from seismag.spectrogram.compute import PAIRS
+from seismag.spectrograms.compute import PAIRS
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import LoadedModel
 from seismag.training.dataset import StoreLike, read_power

@@ -20,7 +20,7 @@ from seismag.parallel import Progress, silent
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
 from seismag.recordings.days import days_of, require_one_hertz
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.decibels import window_spectra
 from seismag.splits.holdout import REMEDY, on_locked_days
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
 from seismag.training.inference import predict_power, predict_store

@@ -24,7 +24,7 @@ from seismag.recordings.additions import add_to_file
 from seismag.simulate.emission import Emission, plan_emissions
 from seismag.simulate.inject import emission_of_file
 from seismag.simulate.survey import band_power_nt2
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.decibels import window_spectra
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from seismag.recordings.additions import WRITABLE
 from seismag.recordings.compression import read_head
 from seismag.recordings.days import days_of, require_one_hertz
 from seismag.simulate.emission import WINDOW_H
-from seismag.spectrogram.compute import make_grid
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.compute import make_grid
+from seismag.spectrograms.decibels import window_spectra
 
 TASK_FILES = 8
 _GRID = DataConfig.model_validate(  # of the background: up to 490 mHz

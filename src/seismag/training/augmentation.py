@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from seismag.arrays import BoolArray, Float32Array, IntArray
 from seismag.config import AugmentConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
-from seismag.spectrogram.compute import PAIRS
+from seismag.spectrograms.compute import PAIRS
 from seismag.training.channels import power_of_decibel
 
 _ComplexArray = NDArray[np.complex64]
 
 _SECTOR_DEG = 45.0
 N_SECTORS = len(AZIMUTH_CLASSES) - 1
-_POWER_FLOOR = np.float32(1e-10)  # nT^2/Hz, as seismag.spectrogram.compute.to_decibel
+_POWER_FLOOR = np.float32(1e-10)  # nT^2/Hz, as seismag.spectrograms.compute.to_decibel
 _STORED_RESOLUTION = np.float32(1e-3)  # relative, of float16 dB and phasors: that of a difference of powers
 _OF_WINDOW, _OF_BATCH = 1, 2  # not 0: SeedSequence takes [s, e] and [s, e, 0] for the same
 

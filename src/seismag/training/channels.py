@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seismag.arrays import Float32Array
 from seismag.config import ModelConfig
 from seismag.domain import COMPONENTS, SeismagError
-from seismag.spectrogram.compute import PAIRS
+from seismag.spectrograms.compute import PAIRS
 from seismag.training.scaling import Scaling
 from seismag.windows.store import LEGACY_IMAGE
 

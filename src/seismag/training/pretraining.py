@@ -33,7 +33,7 @@ from seismag.config import Config, ModelConfig, PretrainConfig
 from seismag.domain import SeismagError, UsageError
 from seismag.files import atomic_path, write_text_atomic
 from seismag.runs import Run, update_provenance
-from seismag.spectrogram.compute import PAIRS
+from seismag.spectrograms.compute import PAIRS
 from seismag.training.backbones import create_backbone
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import FORMAT, build_card, read_content

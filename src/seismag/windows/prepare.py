@@ -23,8 +23,8 @@ from seismag.config import DataConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.files import full_disk_explained, short_path, write_table
 from seismag.parallel import Pool, Progress, open_pool, silent
-from seismag.spectrogram.compute import make_grid
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.compute import make_grid
+from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import store as stores
 from seismag.windows.controls import choose_controls
 from seismag.windows.inputs import Inputs, checksums, fingerprint_of

@@ -22,7 +22,7 @@ from zarr.errors import ZarrUserWarning
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError
 from seismag.files import write_table
-from seismag.spectrogram.compute import PAIRS, make_grid
+from seismag.spectrograms.compute import PAIRS, make_grid
 
 SCHEMA_VERSION = 1
 LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of pictures of an earlier system

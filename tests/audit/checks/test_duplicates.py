@@ -16,7 +16,7 @@ from seismag.audit.checks.duplicates import (
 )
 from seismag.config import DataConfig
 from seismag.recordings import read_recording
-from seismag.spectrogram.decibels import window_spectra
+from seismag.spectrograms.decibels import window_spectra
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from sklearn.model_selection import GroupKFold
 from seismag.arrays import FloatArray
 from seismag.domain import COMPONENTS, DataError
 from seismag.scoring.linear_probe import Folds
-from seismag.spectrogram.compute import PAIRS
+from seismag.spectrograms.compute import PAIRS
 from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
 PULSATION_BANDS_HZ = {"pc5": (0.0016, 0.007), "pc4": (0.007, 0.022), "pc3": (0.022, 0.1), "high": (0.1, 0.5)}

@@ -5,7 +5,7 @@ import pytest
 from scipy import signal
 
 from seismag.config import DataConfig
-from seismag.spectrogram.compute import (
+from seismag.spectrograms.compute import (
     bridge_short_gaps,
     make_grid,
     masked_frames,

@@ -12,8 +12,8 @@ from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError
 from seismag.recordings import Recording
 from seismag.recordings.days import require_one_hertz
-from seismag.spectrogram.artefacts import mask_artefacts
-from seismag.spectrogram.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
+from seismag.spectrograms.artefacts import mask_artefacts
+from seismag.spectrograms.compute import make_grid, power_and_phasors, power_spectrogram, split_windows, to_decibel
 
 if TYPE_CHECKING:
     import xarray

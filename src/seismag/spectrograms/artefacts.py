@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.config import DataConfig
-from seismag.spectrogram.compute import bridge_short_gaps
+from seismag.spectrograms.compute import bridge_short_gaps
 
 JUMP_NT = 10.0  # natural variations change by less in one second at middle and low latitude
 JUMP_DEVIATIONS = 40.0  # on disturbed auroral days a jump must also exceed this many median differences

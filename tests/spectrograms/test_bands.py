@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seismag.spectrogram.bands import BAND_LABELS, BANDS_MHZ, rows_of_bands
+from seismag.spectrograms.bands import BAND_LABELS, BANDS_MHZ, rows_of_bands
 
 
 def test_the_rows_of_a_600_s_segment_fall_into_four_bands() -> None:

@@ -111,7 +111,7 @@ def masked_frames(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np
 
 
 def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float32]:
-    """Estimate the power of windows, component by component; ``seismag.spectrogram.decibels`` cleans them first.
+    """Estimate the power of windows, component by component; ``seismag.spectrograms.decibels`` cleans them first.
 
     Args:
         field_nt: (..., C, n) field in nT at 1 Hz; NaN missing.
