@@ -28,8 +28,7 @@ from typing import Any
 from seismag.config import load_config
 from seismag.domain import SeismagError
 from seismag.files import write_json_atomic
-from seismag.recovery.compute import recovery_study, write_recovery
-from seismag.recovery.plan import RecoveryPlan
+from seismag.recovery.compute import RecoveryPlan, recovery_study, write_recovery
 from seismag.runs import git_state
 from seismag.windows.inputs import read_inputs
 

@@ -35,7 +35,7 @@ def test_windows_of_different_days_stay_as_many():
 def test_copies_within_a_day_count_once():
     success = np.random.default_rng(1).random(60) < 0.4
     copied = independent_counts(np.repeat(success, 5), np.repeat(np.arange(60), 5))
-    assert copied.share == pytest.approx(success.mean())
+    assert copied.fraction == pytest.approx(success.mean())
     students = stats.t.ppf(0.975, 299) / stats.t.ppf(0.975, 59)
     assert copied.n == pytest.approx(59 * students**2)  # p(1-p)/v of 60 clusters, by hand
 
@@ -49,7 +49,7 @@ def test_windows_that_all_agree_count_as_days():
     assert independent_counts(np.ones(12, bool), np.repeat(np.arange(4), 3)) == Counts(4.0, 4.0)
 
 
-def test_the_threshold_is_exceeded_by_the_share_asked_for():
+def test_the_threshold_is_exceeded_by_the_requested_fraction():
     p_event = np.random.default_rng(2).permutation(np.arange(200) / 200)
     assert (p_event > false_alarm_threshold(p_event, 0.05)).sum() == 10
 
@@ -115,7 +115,7 @@ def test_an_efficiency_not_above_the_false_alarms_gives_no_limit():
     assert limit.if_exact is None
 
 
-def test_as_many_alarms_as_planted_emissions_exclude_nothing():
+def test_as_many_alarms_as_injections_exclude_nothing():
     assert upper_limit(Counts(45, 50), Counts(180, 200), Counts(10, 200)).value == 1.0
 
 
@@ -126,19 +126,19 @@ def test_uncertain_inputs_never_make_the_limit_stricter():
 
 
 @pytest.mark.parametrize(
-    ("share", "efficiency", "n_planted"), [(0.0, 0.9, 100), (0.1, 0.5, 60), (0.3, 0.95, 200), (0.6, 0.3, 60)]
+    ("fraction", "efficiency", "n_injected"), [(0.0, 0.9, 100), (0.1, 0.5, 60), (0.3, 0.95, 200), (0.6, 0.3, 60)]
 )
-def test_the_limit_covers_the_true_share_in_at_least_nine_of_ten_studies(share, efficiency, n_planted, rng):
-    """Whole studies are drawn: the threshold from Normal scores, planted emissions and earthquakes against it."""
+def test_the_limit_covers_the_true_fraction_in_at_least_nine_of_ten_studies(fraction, efficiency, n_injected, rng):
+    """Whole studies are simulated: a threshold from Normal scores, then injections and earthquakes."""
     studies, covered = 400, 0
     shift = stats.norm.isf(0.05) - stats.norm.isf(efficiency)  # mean score of an emission
     for _ in range(studies):
         normal = rng.normal(size=300)
         threshold = false_alarm_threshold(normal, 0.05)
-        planted = rng.normal(shift, size=n_planted) > threshold
-        earthquakes = rng.normal(np.where(rng.random(50) < share, shift, 0.0)) > threshold
+        injected = rng.normal(shift, size=n_injected) > threshold
+        earthquakes = rng.normal(np.where(rng.random(50) < fraction, shift, 0.0)) > threshold
         limit = upper_limit(
-            Counts(earthquakes.sum(), 50), Counts(planted.sum(), n_planted), Counts((normal > threshold).sum(), 300)
+            Counts(earthquakes.sum(), 50), Counts(injected.sum(), n_injected), Counts((normal > threshold).sum(), 300)
         ).value
-        covered += limit is None or limit >= share
+        covered += limit is None or limit >= fraction
     assert covered >= 0.9 * studies

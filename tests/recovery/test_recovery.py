@@ -14,8 +14,7 @@ from seismag import cli
 from seismag.config import DataConfig, EmissionConfig, ModelConfig, SimulateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.recovery import compute as injection
-from seismag.recovery.compute import one_window_a_cluster, recover, recovery_study
-from seismag.recovery.plan import RecoveryPlan
+from seismag.recovery.compute import RecoveryPlan, one_window_a_cluster, recover, recovery_study
 from seismag.simulate import simulate_archive
 from seismag.training.checkpoint import save_checkpoint
 from seismag.training.model import ConvNeXtMultiTask
@@ -78,7 +77,7 @@ def model(folder, store_path):
 
 def plan(**values):
     return RecoveryPlan(
-        **{"snr": (0.1, 30.0), "windows": 12, "false_alarms": 0.1, "emission": BAND, "seed": 5} | values
+        **{"snr": (0.1, 30.0), "windows": 12, "false_alarm_fraction": 0.1, "emission": BAND, "seed": 5} | values
     )
 
 
@@ -110,7 +109,7 @@ def power_detector(monkeypatch, store_path):
 @pytest.mark.usefixtures("power_detector")
 def test_a_detector_of_power_finds_strong_emissions_and_weak_ones_as_often_as_nothing(model, store_path, inputs):
     found = recover([model], store_path, inputs, plan(snr=(0.01, 300.0)))
-    table = found.plantings
+    table = found.injections
     assert len(table) == 24
     assert table["sample_id"].nunique() == 12
     strong, weak = table[table["snr_at_m5_100km"] == 300], table[table["snr_at_m5_100km"] == 0.01]
@@ -123,8 +122,8 @@ def test_a_detector_of_power_finds_strong_emissions_and_weak_ones_as_often_as_no
 
 
 @pytest.mark.usefixtures("power_detector")
-def test_a_study_is_the_same_each_time_and_planted_once_a_day_first(model, store_path, inputs):
-    first, second = (recover([model], store_path, inputs, plan(windows=6)).plantings for _ in range(2))
+def test_a_study_is_the_same_each_time_and_injected_once_a_day_first(model, store_path, inputs):
+    first, second = (recover([model], store_path, inputs, plan(windows=6)).injections for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
     assert first["start_utc"].dt.floor("D").nunique() == 6
 
@@ -138,20 +137,20 @@ def test_the_window_with_a_refused_emission_counts_as_missed(model, store_path, 
         return injection.Twins(twins.power_db, twins.phasors, ("", *["spikes"] * (len(twins.reasons) - 1)))
 
     monkeypatch.setattr(injection, "make_twins", refuse)
-    report, plantings = recovery_study([model], store_path, inputs, plan(windows=4))
-    assert not plantings["recovered"].any()
+    report, injections = recovery_study([model], store_path, inputs, plan(windows=4))
+    assert not injections["recovered"].any()
     assert report["rejected_with_emission"] == 8
 
 
 @pytest.mark.parametrize("normalisation", [
     {"method": "training"}, {"method": "trailing", "trailing_days": 45.0, "trailing_min": 3},
 ])  # fmt: skip
-def test_without_an_emission_a_model_says_what_it_says_of_the_store(folder, store_path, inputs, normalisation):
+def test_without_an_emission_the_prediction_is_that_of_the_store(folder, store_path, inputs, normalisation):
     path = write_model(folder / f"{normalisation['method']}.pth", store_path, normalisation=normalisation)
     found = recover([path], store_path, inputs, plan(windows=3, snr=(1.0,)))
-    expected = found.normal.set_index("sample_id")["p_event"][found.plantings["sample_id"]]
-    np.testing.assert_allclose(found.plantings["p_event_without"], expected, atol=1e-5)
-    assert (found.plantings["p_event"] != found.plantings["p_event_without"]).all()
+    expected = found.normal.set_index("sample_id")["p_event"][found.injections["sample_id"]]
+    np.testing.assert_allclose(found.injections["p_event_without"], expected, atol=1e-5)
+    assert (found.injections["p_event"] != found.injections["p_event_without"]).all()
 
 
 def test_the_command_writes_table_figure_and_one_json_document(model, store_path, inputs, folder):
@@ -205,7 +204,9 @@ def test_two_models_that_test_the_same_window_are_refused(model, store_path, inp
 def test_files_of_formats_that_cannot_be_written_are_counted_and_named(model, store_path, inputs, monkeypatch):
     real = injection.find_targets
     monkeypatch.setattr(injection, "find_targets", lambda *a: ([], {"format_cdf": len(real(*a)[0])}))
-    with pytest.raises(DataError, match=r"nothing can be planted .*\d+ format_cdf.*FRG-604RC or IAGA-2002"):
+    with pytest.raises(
+        DataError, match=r"no Normal window can get an emission .*\d+ format_cdf.*FRG-604RC or IAGA-2002"
+    ):
         recover([model], store_path, inputs, plan())
 
 

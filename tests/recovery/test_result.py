@@ -8,23 +8,23 @@ import pytest
 from matplotlib.image import imread
 
 from seismag.recovery.figure import draw_recovery
-from seismag.recovery.result import format_recovery, recovery_report
+from seismag.recovery.result import format_recovery, summarise_recovery
 
 GRID = (1.0, 10.0, 100.0)
 
 
-def study(seen=(0.1, 0.5, 1.0), hits=2, law=1.0, windows=60):
-    """Each window on a day of its own; the same share of them is seen at each SNR, the first ones."""
+def study(seen=(0.1, 0.5, 1.0), hits=2, scale=1.0, windows=60):
+    """Each window on a day of its own; the same fraction of them is seen at each SNR, the first ones."""
     start = np.datetime64("2021-01-01", "ms") + np.arange(windows) * np.timedelta64(1, "D")
     rows = [
         {
             "sample_id": f"w{i}", "start_utc": start[i], "magnitude": 5.0 + i % 2,
             "distance_km": (30.0, 150.0)[i // 2 % 2],
-            "magnitude_class": ("Medium", "Large")[i % 2], "snr_at_m5_100km": snr, "snr": snr * law,
-            "p_event_without": 0.1, "p_event": 0.9, "threshold": 0.5, "recovered": i < share * windows, "reason": "",
+            "magnitude_class": ("Medium", "Large")[i % 2], "snr_at_m5_100km": snr, "snr": snr * scale,
+            "p_event_without": 0.1, "p_event": 0.9, "threshold": 0.5, "recovered": i < fraction * windows, "reason": "",
         }
         for i in range(windows)
-        for snr, share in zip(GRID, seen, strict=True)
+        for snr, fraction in zip(GRID, seen, strict=True)
     ]  # fmt: skip
     normal = pd.DataFrame({"start_utc": start, "alarm": np.arange(windows) < 3})
     quakes = pd.DataFrame({"start_utc": start[:40], "alarm": np.arange(40) < hits})
@@ -33,10 +33,17 @@ def study(seen=(0.1, 0.5, 1.0), hits=2, law=1.0, windows=60):
 
 @pytest.fixture(scope="module")
 def report():
-    return recovery_report(*study(), confidence=0.95, seed=1) | {"windows": 60, "warnings": []}
+    return summary()
 
 
-def test_efficiencies_are_shares_of_the_planted_windows(report):
+def summary(quakes=None, **changed):
+    """The content of recovery.json of a study."""
+    injections, normal, earthquakes = study(**changed)
+    result = summarise_recovery(injections, normal, earthquakes.iloc[:quakes], seed=1)
+    return result.to_json() | {"sentence": result.sentence, "windows": 60, "warnings": []}
+
+
+def test_efficiencies_are_fractions_of_the_injected_windows(report):
     assert [(row["snr"], row["hits"], row["n"]) for row in report["efficiency"]] == [
         (1.0, 6, 60), (10.0, 30, 60), (100.0, 60, 60),
     ]  # fmt: skip
@@ -60,30 +67,32 @@ def test_the_curve_passes_half_where_half_is_seen(report):
     assert half["low"] < half["value"] < half["high"]
 
 
-def test_the_sentence_says_strength_alarms_and_limit(report):
+def test_the_sentence_gives_strength_alarms_and_limit(report):
     limit = report["upper_limits"][-1]
     assert limit["snr"] == 100
     assert f"at most {100 * limit['value']:.0f} % of the earthquakes" in report["sentence"].lower()
     assert "2 of 40 earthquakes have an alarm before them, 2.0 expected" in report["sentence"]
     assert "no more than chance" in report["sentence"]
     assert "e+" not in report["sentence"]
-    assert format_recovery(report).endswith(report["sentence"])
+    text = format_recovery(report)
+    assert text.replace("\n", " ").endswith(report["sentence"])
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_lucky_lack_of_alarms_shows_beside_the_expected_limit(report):
-    lucky = recovery_report(*study(hits=0), confidence=0.95, seed=1)
+    lucky = summary(hits=0)
     limit, usual = lucky["upper_limits"][-1], report["upper_limits"][-1]
     assert limit["expected"] == usual["expected"] == usual["value"]  # 2 of 40 are the median at 5 %
     assert limit["value"] < limit["expected"]
 
 
 def test_more_alarms_than_chance_are_no_null_result():
-    report = recovery_report(*study(hits=30), confidence=0.95, seed=1)
-    assert "more than chance, so this is no null result" in report["sentence"]
+    report = summary(hits=30)
+    assert "more than chance, not a null result" in report["sentence"]
 
 
-def test_a_model_that_sees_nothing_gives_no_limit_and_says_so():
-    report = recovery_report(*study(seen=(0.05, 0.05, 0.05)), confidence=0.95, seed=1)
+def test_a_model_that_detects_nothing_gives_no_limit():
+    report = summary(seen=(0.05, 0.05, 0.05))
     assert [row["value"] for row in report["upper_limits"]] == [None, None, None]
     assert report["curve"]["snr_50"]["value"] is None
     assert "50 % efficiency is not reached up to SNR 100" in report["sentence"]
@@ -91,21 +100,20 @@ def test_a_model_that_sees_nothing_gives_no_limit_and_says_so():
 
 
 def test_without_unseen_earthquakes_there_is_no_limit():
-    plantings, normal, quakes = study()
-    report = recovery_report(plantings, normal, quakes.iloc[:0], confidence=0.95, seed=1)
+    report = summary(quakes=0)
     assert report["earthquakes"] == {"hits": 0, "n": 0, "rate": None, "p_value": None}
-    assert "holds no earthquake that the model has not seen" in report["sentence"]
+    assert "contains no earthquake that the model has not seen" in report["sentence"]
 
 
-def test_efficiency_is_told_at_the_strength_that_the_law_gives():
-    report = recovery_report(*study(law=10.0), confidence=0.95, seed=1)
+def test_efficiency_refers_to_the_snr_of_each_earthquake():
+    report = summary(scale=10.0)
     assert [row["snr"] for row in report["efficiency"]] == [10.0, 100.0]  # 1000 is beyond the grid
     assert [row["hits"] for row in report["efficiency"]] == [6, 30]
     assert report["by_magnitude"][0]["snr_at_m5_100km"] == 1.0
 
 
 def test_the_figure_is_drawn_with_and_without_a_limit(report, tmp_path):
-    blind = recovery_report(*study(seen=(0.0, 0.0, 0.0)), confidence=0.95, seed=1) | {"windows": 60}
+    blind = summary(seen=(0.0, 0.0, 0.0))
     for name, content in (("seen", report), ("blind", blind)):
         draw_recovery(content, tmp_path / f"{name}.png")
         picture = imread(tmp_path / f"{name}.png")

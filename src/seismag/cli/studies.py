@@ -150,8 +150,7 @@ def recover(
 
     settings = load_config(config, overrides)
     announce(f"recover: {len(model)} model(s), emissions into windows of {data}")
-    from seismag.recovery.compute import recovery_study, write_recovery
-    from seismag.recovery.plan import RecoveryPlan
+    from seismag.recovery.compute import RecoveryPlan, recovery_study, write_recovery
     from seismag.recovery.result import format_recovery
     from seismag.windows.inputs import read_inputs
 

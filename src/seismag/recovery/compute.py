@@ -1,11 +1,8 @@
-"""Injection and recovery: emissions of known strength in windows that a model has not seen, and how many it finds.
-
-The same Normal windows are predicted without and with an emission, prepared from the same day files in the same way.
-So what is found is the emission, and nothing else about the window.
-"""
+"""The injection-recovery test: emissions of known SNR, injected into control windows that a model has not seen."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.config import DataConfig
+from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import DataError, UsageError, magnitude_classes
 from seismag.files import atomic_path, write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
 from seismag.recovery.efficiency import false_alarm_threshold
 from seismag.recovery.figure import draw_recovery
-from seismag.recovery.plan import RecoveryPlan
-from seismag.recovery.result import recovery_report
+from seismag.recovery.result import summarise_recovery
 from seismag.runs import read_run
 from seismag.simulate.injected_windows import Target, Twins, emission_over, make_twins, window_stream
 from seismag.simulate.survey import mean_between
@@ -41,26 +37,52 @@ from seismag.training.run import unseen_windows
 from seismag.windows.inputs import Inputs
 from seismag.windows.store import Store, open_store, read_samples
 
-_JUDGED = ["sample_id", "run_id", "station", "start_utc", "split_group", "p_event", "threshold", "alarm"]
+_EVALUATED = ["sample_id", "run_id", "station", "start_utc", "split_group", "p_event", "threshold", "alarm"]
 SAME_DB = 0.1  # a window prepared again may differ from the store by this
 
 
 @dataclass(frozen=True)
-class Recovery:
-    """What was found.
+class RecoveryPlan:
+    """Settings of an injection-recovery test.
 
     Attributes:
-        plantings: a row for each emission: sample_id, run_id, station, start_utc, event_id, magnitude,
-            magnitude_class, distance_km, azimuth_deg, snr_at_m5_100km, snr (by the law), background_nt2 (of the
-            window), emission_nt2, p_event_without, p_event, threshold, recovered, reason ("", or why ``prepare``
-            rejects the window with the emission in it: not recovered then).
-        normal: the windows that thresholds come from: sample_id, run_id, station, start_utc, p_event, threshold, alarm.
-        earthquakes: one event window of each earthquake cluster, the same columns and split_group.
-        reference_nt2: background of each station, to which snr refers.
-        skipped: Normal windows in which nothing could be planted, by reason.
+        snr: signal-to-noise ratios at M 5 and 100 km, ascending; ``emission`` scales them to other earthquakes.
+        windows: control windows that get emissions, of all models together.
+        false_alarm_fraction: fraction of the control windows that may exceed the threshold.
+        emission: section ``simulate.emission``; its own ``snr`` is not used.
+        seed: of the choice of windows and earthquakes, and of the waveforms.
+
+    Raises:
+        UsageError: an SNR is not above 0.
     """
 
-    plantings: pd.DataFrame
+    snr: tuple[float, ...]
+    windows: int
+    false_alarm_fraction: float
+    emission: EmissionConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not self.snr or not all(0 < value < math.inf for value in self.snr):
+            raise UsageError(f"recover.snr {list(self.snr)}: each is a ratio of powers above 0, e.g. [0.3, 1, 3, 10].")
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Predictions with and without emissions.
+
+    Attributes:
+        injections: a row for each emission: sample_id, run_id, station, start_utc, event_id, magnitude,
+            magnitude_class, distance_km, azimuth_deg, snr_at_m5_100km, snr (of this earthquake), emission_nt2,
+            p_event_without, p_event, reason (why ``prepare`` rejects the window with the emission, then it is not
+            recovered; else ""), background_nt2 (of the window), threshold, recovered.
+        normal: the control windows, which define the thresholds: columns ``_EVALUATED``.
+        earthquakes: one event window of each earthquake cluster, the same columns.
+        reference_nt2: background of each station, to which snr refers.
+        skipped: control windows without an injection, by reason.
+    """
+
+    injections: pd.DataFrame
     normal: pd.DataFrame
     earthquakes: pd.DataFrame
     reference_nt2: dict[str, float]
@@ -69,7 +91,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Site:
-    """What planting at a station needs: earthquakes in range, and the background that snr refers to."""
+    """What injection at a station needs: earthquakes in range, and the background that snr refers to."""
 
     events: pd.DataFrame
     reference_nt2: float
@@ -78,18 +100,18 @@ class _Site:
 def recover(
     models: Sequence[Path], store_path: Path, inputs: Inputs, plan: RecoveryPlan, progress: Progress = silent
 ) -> Recovery:
-    """Plant emissions in Normal windows that the models have not seen, and count how many are found.
+    """Inject emissions into control windows that the models have not seen, and predict them with and without.
 
     Args:
         models: checkpoints or run folders; several: the folds of one cross-validation, each with its own threshold.
         store_path: the store of the windows, made of ``inputs``.
         inputs: archive, stations, catalogue.
-        plan: what is planted.
+        plan: settings.
         progress: called with stage, done, total.
 
     Raises:
         UsageError: a window tested by two models.
-        DataError: store and inputs do not belong together, or hold nothing to plant in.
+        DataError: store and inputs do not belong together, or no window can get an emission.
         SeismagError: a model of other preprocessing.
     """
     store = open_store(store_path)
@@ -97,29 +119,30 @@ def recover(
     for model in loaded:
         check_preprocessing(model.card, store.attributes["preprocessing"])
     require_same_inputs(store, inputs)
-    judged = pd.concat([_evaluate(model, store, plan.false_alarms, progress) for model in loaded], ignore_index=True)
-    _require_once(judged)
-    normal = judged[judged["y_magnitude"] == "Normal"].set_index("sample_id", drop=False)
+    tables = [_evaluate(model, store, plan.false_alarm_fraction, progress) for model in loaded]
+    evaluated = pd.concat(tables, ignore_index=True)
+    _require_once(evaluated)
+    normal = evaluated[evaluated["y_magnitude"] == "Normal"].set_index("sample_id", drop=False)
     chosen, sites, skipped = _choose(store, inputs, normal["sample_id"], plan, progress)
     by_run = {model.card.run_id: model for model in loaded}
     rows = []
     for done, (target, background_nt2) in enumerate(chosen):
-        progress("plant", done, len(chosen))
-        judgement = normal.loc[target.sample_id]
-        found = _plant(by_run[judgement["run_id"]], target, sites[target.station.code], store, plan)
-        rows.append(found.assign(background_nt2=background_nt2, threshold=judgement["threshold"]))
-    progress("plant", len(chosen), len(chosen))
-    plantings = pd.concat(rows, ignore_index=True)
-    plantings["recovered"] = (plantings["p_event"] > plantings["threshold"]) & (plantings["reason"] == "")
-    earthquakes = one_window_a_cluster(judged[judged["y_magnitude"] != "Normal"], store.samples)
+        progress("injections", done, len(chosen))
+        evaluation = normal.loc[target.sample_id]
+        found = _inject(by_run[evaluation["run_id"]], target, sites[target.station.code], store, plan)
+        rows.append(found.assign(background_nt2=background_nt2, threshold=evaluation["threshold"]))
+    progress("injections", len(chosen), len(chosen))
+    injections = pd.concat(rows, ignore_index=True)
+    injections["recovered"] = (injections["p_event"] > injections["threshold"]) & (injections["reason"] == "")
+    earthquakes = one_window_a_cluster(evaluated[evaluated["y_magnitude"] != "Normal"], store.samples)
     reference = {code: site.reference_nt2 for code, site in sites.items()}
-    return Recovery(plantings, normal.reset_index(drop=True)[_JUDGED], earthquakes[_JUDGED], reference, skipped)
+    return Recovery(injections, normal.reset_index(drop=True)[_EVALUATED], earthquakes[_EVALUATED], reference, skipped)
 
 
 def _choose(
     store: Store, inputs: Inputs, sample_ids: pd.Series, plan: RecoveryPlan, progress: Progress
 ) -> tuple[list[tuple[Target, float]], dict[str, _Site], dict[str, int]]:
-    """Windows to plant in, each with its background in nT², their stations, and what is left out by reason."""
+    """Choose windows; gives each with its background in nT², their stations, and the skipped windows by reason."""
     targets, skipped = find_targets(store, inputs, sample_ids)
     events = events_at_stations(inputs, plan.emission, targets)
     reachable = [target for target in targets if len(events[target.station.code])]
@@ -127,8 +150,8 @@ def _choose(
         skipped["no_event_in_range"] = len(targets) - len(reachable)
     chosen = spread_over_days(reachable, plan.windows, plan.seed)
     backgrounds = measure_backgrounds(chosen, plan.emission, progress)
-    levels = {code: reference_of(chosen, backgrounds, code) for code in events}
-    sites = {code: _Site(events[code], level) for code, level in levels.items() if np.isfinite(level)}
+    power = {code: reference_of(chosen, backgrounds, code) for code in events}
+    sites = {code: _Site(events[code], power[code]) for code in events if np.isfinite(power[code])}
     usable = [
         (target, mean_between(background, target.start_utc, target.end_utc))
         for target, background in zip(chosen, backgrounds, strict=True)
@@ -137,63 +160,63 @@ def _choose(
     if len(usable) < len(chosen):
         skipped["no_background"] = len(chosen) - len(usable)
     if not usable:
-        raise DataError(_nothing_to_plant(inputs.archive, skipped))
+        raise DataError(_nothing_to_inject(inputs.archive, skipped))
     return usable, sites, skipped
 
 
 def recovery_study(
     models: Sequence[Path], store_path: Path, inputs: Inputs, plan: RecoveryPlan, progress: Progress = silent
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Run ``recover`` and summarise it; gives the content of recovery.json and recovery.csv."""
+    """Run an injection-recovery test; gives the content of recovery.json and of recovery.csv."""
     found = recover(models, store_path, inputs, plan, progress)
     progress("curve", 0, 1)
-    report = recovery_report(found.plantings, found.normal, found.earthquakes, plan.confidence, plan.seed)
+    result = summarise_recovery(found.injections, found.normal, found.earthquakes, plan.seed)
     progress("curve", 1, 1)
     thresholds = found.normal.groupby("run_id", sort=False)["threshold"]
     facts = {
-        "sentence": report.pop("sentence"),
+        "sentence": result.sentence,
         "models": [{"run_id": run, "threshold": float(rows.iloc[0]), "n": len(rows)} for run, rows in thresholds],
         "archive": str(inputs.archive),
         "data": str(store_path),
         "dataset_id": open_store(store_path).attributes["dataset_id"],
         "snr": list(plan.snr),
-        "false_alarms_asked": plan.false_alarms,
+        "false_alarms_asked": plan.false_alarm_fraction,
         "seed": plan.seed,
         "emission": plan.emission.model_dump(mode="json", exclude={"snr"}),
-        "windows": int(found.plantings["sample_id"].nunique()),
+        "windows": int(found.injections["sample_id"].nunique()),
         "skipped": found.skipped,
         "background_nt2": found.reference_nt2,
         "warnings": _warnings(plan, found.skipped),
     }
-    return facts | report, found.plantings
+    return facts | result.to_json(), found.injections
 
 
-def write_recovery(report: dict[str, Any], plantings: pd.DataFrame, out: Path) -> None:
+def write_recovery(document: dict[str, Any], injections: pd.DataFrame, out: Path) -> None:
     """Write recovery.json, recovery.csv and recovery.png."""
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "recovery.csv") as temporary:
-        plantings.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
-    draw_recovery(report, out / "recovery.png")
-    write_json_atomic(out / "recovery.json", report)
+        injections.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
+    draw_recovery(document, out / "recovery.png")
+    write_json_atomic(out / "recovery.json", document)
 
 
 def _warnings(plan: RecoveryPlan, skipped: dict[str, int]) -> list[str]:
-    warnings = [f"{count} Normal windows cannot be planted in: {reason}" for reason, count in skipped.items()]
+    warnings = [f"{count} Normal windows cannot get an emission: {reason}" for reason, count in skipped.items()]
     if plan.emission.magnitude_exponent == 0 and plan.emission.distance_exponent == 0:
         warnings.append(
-            "the emission is as strong at every magnitude and distance (simulate.emission.magnitude_exponent and "
-            "distance_exponent are 0), so efficiency by magnitude and distance differs by chance alone"
+            "the emission has the same power at every magnitude and distance (simulate.emission.magnitude_exponent "
+            "and distance_exponent are 0), so efficiency by magnitude and distance differs by chance only"
         )
     return warnings
 
 
-def one_window_a_cluster(judged: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Take one event window of each cluster, whatever its prediction: that with the largest Es, the last before it.
+def one_window_a_cluster(evaluated: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """Select one event window of each cluster: the largest Es, then the shortest lead time.
 
-    Windows of aftershocks are left out where the store tells them from mainshocks.
+    Windows of aftershocks are excluded where the store marks mainshocks.
     """
     columns = [name for name in ("es", "lead_hours", "is_mainshock") if name in samples]
-    table = judged.merge(samples[["sample_id", *columns]], on="sample_id", validate="one_to_one")
+    table = evaluated.merge(samples[["sample_id", *columns]], on="sample_id", validate="one_to_one")
     if "is_mainshock" in table:
         table = table[table["is_mainshock"].astype(bool)]
     if {"es", "lead_hours"} <= set(table):
@@ -205,23 +228,23 @@ def _checkpoint(path: Path) -> Path:
     return read_run(path).best_model if path.is_dir() else path
 
 
-def _evaluate(loaded: LoadedModel, store: Store, false_alarms: float, progress: Progress) -> pd.DataFrame:
+def _evaluate(loaded: LoadedModel, store: Store, fraction: float, progress: Progress) -> pd.DataFrame:
     """Predict the windows that a model has not seen; adds p_event, threshold, alarm."""
     indices, _ = unseen_windows(loaded, store)
     normal = store.samples["magnitude_class"].to_numpy()[indices] == "Normal"
     if not normal.any():
         raise DataError(
-            f"{store.path}: holds no Normal window that {loaded.path} has not seen: nothing to plant in, and "
-            "no false-alarm share. Prepare a store with data.controls=all, or take the model of another fold."
+            f"{store.path}: contains no Normal window that {loaded.path} has not seen, so no emission can be injected "
+            "and no threshold set. Prepare a store with data.controls=all, or take the model of another fold."
         )
     table = predict_store(loaded, store, indices, progress=progress)
     p_event = 1.0 - table["p_magnitude_Normal"].to_numpy()
-    threshold = false_alarm_threshold(p_event[(table["y_magnitude"] == "Normal").to_numpy()], false_alarms)
+    threshold = false_alarm_threshold(p_event[(table["y_magnitude"] == "Normal").to_numpy()], fraction)
     return table.assign(p_event=p_event, threshold=threshold, alarm=p_event > threshold)
 
 
-def _require_once(judged: pd.DataFrame) -> None:
-    twice = judged[judged["sample_id"].duplicated(keep=False)]
+def _require_once(evaluated: pd.DataFrame) -> None:
+    twice = evaluated[evaluated["sample_id"].duplicated(keep=False)]
     if len(twice):
         first = twice[twice["sample_id"] == twice["sample_id"].iloc[0]]
         raise UsageError(
@@ -230,48 +253,48 @@ def _require_once(judged: pd.DataFrame) -> None:
         )
 
 
-def _nothing_to_plant(archive: Path, skipped: dict[str, int]) -> str:
+def _nothing_to_inject(archive: Path, skipped: dict[str, int]) -> str:
     reasons = ", ".join(f"{count} {word}" for word, count in skipped.items())
     return (
-        f"{archive}: nothing can be planted in the Normal windows ({reasons}). Files must be {' or '.join(WRITABLE)}, "
-        "and the catalogue must hold earthquakes within the Dobrovolsky radius of the stations."
+        f"{archive}: no Normal window can get an emission ({reasons}). Files must be {' or '.join(WRITABLE)}, "
+        "and the catalogue must contain earthquakes within the Dobrovolsky radius of the stations."
     )
 
 
-def _plant(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan: RecoveryPlan) -> pd.DataFrame:
-    """Plant each strength in one window and predict it; gives a row for each."""
+def _inject(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan: RecoveryPlan) -> pd.DataFrame:
+    """Inject an emission at each SNR into one window and predict it; gives a row for each SNR."""
     rng = window_stream(plan.seed, target.sample_id)
     strongest = plan.emission.model_copy(update={"snr": plan.snr[-1]})
     emission = emission_over(target, sample_earthquake(site.events, rng), site.reference_nt2, strongest, rng)
     relative = [snr / plan.snr[-1] for snr in plan.snr]
     twins = make_twins(target, emission, relative, DataConfig(**store.attributes["config"]), (strongest, plan.seed))
-    place = int(np.flatnonzero(store.samples["sample_id"] == target.sample_id)[0])
-    _require_same_spectrogram(store, place, twins)
-    _, scaling = scaling_of(loaded, store, np.array([place]), None)
+    index = int(np.flatnonzero(store.samples["sample_id"] == target.sample_id)[0])
+    _require_same_spectrogram(store, index, twins)
+    _, scaling = scaling_of(loaded, store, np.array([index]), None)
     copies = scaling.of(np.zeros(len(twins.power_db), dtype=np.int64))
     phasors = twins.phasors if loaded.model.config.input == "power_cross" else None
     p_event = 1.0 - predict_power(loaded, twins.power_db, phasors=phasors, scaling=copies)[0][:, 0]
-    law = emission.power_nt2 / site.reference_nt2 / plan.snr[-1]  # of this magnitude at this distance
+    scale = emission.power_nt2 / site.reference_nt2 / plan.snr[-1]  # of this magnitude at this distance
     return pd.DataFrame(
         {
             "sample_id": target.sample_id, "run_id": loaded.card.run_id, "station": target.station.code,
             "start_utc": target.start_utc, "event_id": emission.event_id, "magnitude": emission.magnitude,
             "magnitude_class": str(magnitude_classes(emission.magnitude)[0]), "distance_km": emission.distance_km,
-            "azimuth_deg": emission.azimuth_deg, "snr_at_m5_100km": plan.snr, "snr": np.array(plan.snr) * law,
-            "emission_nt2": np.array(plan.snr) * law * site.reference_nt2, "p_event_without": p_event[0],
+            "azimuth_deg": emission.azimuth_deg, "snr_at_m5_100km": plan.snr, "snr": np.array(plan.snr) * scale,
+            "emission_nt2": np.array(plan.snr) * scale * site.reference_nt2, "p_event_without": p_event[0],
             "p_event": p_event[1:], "reason": twins.reasons[1:],
         }
     )  # fmt: skip
 
 
-def _require_same_spectrogram(store: Store, place: int, twins: Twins) -> None:
-    stored = read_samples(store.power, place, place + 1)[0].astype(np.float32)
+def _require_same_spectrogram(store: Store, index: int, twins: Twins) -> None:
+    stored = read_samples(store.power, index, index + 1)[0].astype(np.float32)
     again = twins.power_db[0].astype(np.float32)
     if np.array_equal(np.isnan(stored), np.isnan(again)):
         worst = float(np.nanmax(np.abs(stored - again), initial=0.0))
         if worst <= SAME_DB:
             return
     raise DataError(
-        f"{store.samples['sample_id'].iat[place]}: its day file gives another spectrogram than the store holds. The "
+        f"{store.samples['sample_id'].iat[index]}: its day file gives another spectrogram than the store. The "
         "store was made by another version of seismag; prepare it again."
     )

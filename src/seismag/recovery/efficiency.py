@@ -1,9 +1,4 @@
-"""How often planted emissions are recovered, from which strength on, and what a null result excludes.
-
-Counts become intervals by Clopper and Pearson; where windows share days, on the number of independent ones. The
-limit on the share of earthquakes with an emission keeps its confidence although efficiency and false alarms are
-estimates.
-"""
+"""Detection efficiency of injected emissions, its curve over SNR, and the upper limit from a null result."""
 
 from __future__ import annotations
 
@@ -22,13 +17,13 @@ _BEYOND = 3.0  # decades that the middle of the curve may lie outside the tested
 
 @dataclass(frozen=True)
 class Counts:
-    """Successes among trials; both may be fractional once they are brought to independent ones."""
+    """Hits among n trials; both are fractional for an effective number of trials."""
 
     hits: float
     n: float
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """hits / n."""
         return self.hits / self.n
 
@@ -49,44 +44,44 @@ class Counts:
 
 
 def independent_counts(success: NDArray[np.bool_], cluster: NDArray[np.int64]) -> Counts:
-    """Bring windows that share clusters to the number of independent ones with the same variance.
+    """Count the independent windows that give the same variance as n windows in m clusters.
 
     n* = p(1-p) / v, v the variance of p between clusters, times the squared ratio of Student's t with n - 1 and
-    m - 1 degrees of freedom; at most n. Where all windows agree v is unknown and n* is the number m of clusters.
+    m - 1 degrees of freedom; at most n. Where all windows agree, v is unknown and n* = m.
 
     Args:
         success: (n,) windows.
-        cluster: (n,) number of each window's cluster.
+        cluster: (n,) index of each window's cluster.
 
     Source: Korn & Graubard (1998), Survey Methodology 24(2), 193-201.
     """
-    n, share = success.size, float(success.mean())
+    n, fraction = success.size, float(success.mean())
     _, index = np.unique(cluster, return_inverse=True)
     m = int(index.max()) + 1
     if m == n:
         return Counts(float(success.sum()), float(n))
-    if m < 2 or share in (0.0, 1.0):
-        return Counts(share * m, float(m))
-    excess = np.bincount(index, weights=success - share)
+    if m < 2 or fraction in (0.0, 1.0):
+        return Counts(fraction * m, float(m))
+    excess = np.bincount(index, weights=success - fraction)
     variance = m / (m - 1) * float((excess**2).sum()) / n**2
     if variance == 0:
         return Counts(float(success.sum()), float(n))
     students = stats.t.ppf(0.975, n - 1) / stats.t.ppf(0.975, m - 1)
-    effective = min(float(n), share * (1 - share) / variance * float(students) ** 2)
-    return Counts(share * effective, effective)
+    effective = min(float(n), fraction * (1 - fraction) / variance * float(students) ** 2)
+    return Counts(fraction * effective, effective)
 
 
-def false_alarm_threshold(p_event: FloatArray, share: float) -> float:
-    """Smallest score that at most ``share`` of the windows without an emission exceed.
+def false_alarm_threshold(p_event: FloatArray, fraction: float) -> float:
+    """Smallest score that at most ``fraction`` of the control windows exceed.
 
     Raises:
-        DataError: so few windows that not even one may exceed it.
+        DataError: fewer than 1 / ``fraction`` windows.
     """
-    allowed = int(np.floor(share * p_event.size + 1e-9))
+    allowed = int(np.floor(fraction * p_event.size + 1e-9))
     if allowed < 1:
         raise DataError(
-            f"{p_event.size} Normal windows are too few for a false-alarm share of {share:g}: at least "
-            f"{int(np.ceil(1 / share))} are needed. Use a store with more, or raise --false-alarms."
+            f"{p_event.size} Normal windows are too few for a false alarm fraction of {fraction:g}: at least "
+            f"{int(np.ceil(1 / fraction))} are needed. Use a store with more, or raise recover.false_alarm_fraction."
         )
     return float(np.sort(p_event)[::-1][allowed])
 
@@ -98,7 +93,7 @@ class Curve:
     Attributes:
         middle: log10 SNR halfway between floor and 1.
         slope: per decade of SNR.
-        floor: efficiency without an emission, the false-alarm share.
+        floor: efficiency without an emission, the false alarm fraction.
     """
 
     middle: float
@@ -125,15 +120,15 @@ def fit_curve(
 ) -> Curve:
     """Fit the curve by maximum likelihood.
 
-    The middle may lie three decades outside the tested SNR, where it says no more than that the curve does not rise
-    within them; the slope lies between 0.5 and 40 a decade, so a jump between two SNR has a middle between them.
+    The middle is bounded at three decades outside the tested SNR; out there it means only that the curve does not
+    rise within them. The slope is bounded between 0.5 and 40 a decade.
 
     Args:
-        snr: (n,) of each planted emission, above 0.
-        recovered: (n,).
-        floor: false-alarm share, below 1.
-        weight: (n,) of each emission; None: 1.
-        near: where the search starts; None: at several places.
+        snr: (n,) of each injection, above 0.
+        recovered: (n,) whether it was detected.
+        floor: false alarm fraction, below 1.
+        weight: (n,) of each injection; None: 1.
+        near: start of the search; None: several starts.
     """
     x = np.log10(snr)
     weight = np.ones(x.size) if weight is None else weight
@@ -150,8 +145,8 @@ def fit_curve(
         return float(-(hits @ np.log(p) + misses @ np.log1p(-p))), gradient
 
     bounds = ((x.min() - _BEYOND, x.max() + _BEYOND), _SLOPE)
-    places = [(m, 4.0) for m in (*np.quantile(x, (0.1, 0.5, 0.9)), bounds[0][1])]
-    starts = places if near is None else [(near.middle, near.slope)]
+    grid = [(m, 4.0) for m in (*np.quantile(x, (0.1, 0.5, 0.9)), bounds[0][1])]
+    starts = grid if near is None else [(near.middle, near.slope)]
     fits = [optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
     best = min(fits, key=lambda fit: float(fit.fun))
     return Curve(float(best.x[0]), float(best.x[1]), floor)
@@ -159,11 +154,11 @@ def fit_curve(
 
 @dataclass(frozen=True)
 class Limit:
-    """Upper limit on the share of earthquakes that are preceded by an emission.
+    """Upper limit on the fraction of earthquakes that are preceded by an emission.
 
     Attributes:
-        value: between 0 and 1, the uncertainty of efficiency and false alarms included; None: undefined.
-        if_exact: the same were both known exactly.
+        value: between 0 and 1, with the uncertainty of efficiency and false alarms; None: undefined.
+        if_exact: without that uncertainty.
     """
 
     value: float | None
@@ -171,29 +166,29 @@ class Limit:
 
 
 def upper_limit(observed: Counts, efficiency: Counts, false_alarms: Counts, confidence: float = 0.9) -> Limit:
-    """Bound the share f of earthquakes with an emission from how many of them the model alarmed on.
+    """Bound the fraction f of earthquakes with an emission, given the alarms before earthquakes.
 
-    An earthquake with an emission gives an alarm with probability e, one without with probability t, so an alarm
-    comes with P = f e + (1 - f) t and f = (P - t) / (e - t). f grows with P and falls with e and, while P < e, with t
-    (where P >= e the limit is 1). So an upper bound of P and lower bounds of e and t give an upper bound of f, wrong at
-    most as often as one of the three is (Boole): half of 1 - confidence goes to P, a quarter to each of e and t.
+    An earthquake with an emission gives an alarm with probability e, one without with probability t. The probability
+    of an alarm is P = f e + (1 - f) t, so f = (P - t) / (e - t). f increases with P and decreases with e and, while
+    P < e, with t (where P >= e the limit is 1). An upper bound of P and lower bounds of e and t give an upper bound of
+    f. By Boole's inequality half of 1 - confidence is spent on P, a quarter on each of e and t.
 
     Args:
         observed: alarms among independent earthquakes.
-        efficiency: planted emissions recovered.
-        false_alarms: windows without an emission above the threshold.
-        confidence: that the limit holds.
+        efficiency: injections detected.
+        false_alarms: control windows with an alarm.
+        confidence: of the limit.
 
     Returns:
-        None where the efficiency is not above the false alarms: nothing can be said then.
+        Undefined (None) where the efficiency does not exceed the false alarms.
 
-    Source: the estimate is that of Rogan & Gladen (1978), doi:10.1093/oxfordjournals.aje.a112510, for a prevalence
-    measured with an imperfect test of sensitivity e and specificity 1 - t; bounds by Clopper & Pearson (1934).
+    Source: Rogan & Gladen (1978), doi:10.1093/oxfordjournals.aje.a112510 (prevalence by an imperfect test of
+    sensitivity e and specificity 1 - t); bounds by Clopper & Pearson (1934).
     """
     error = 1 - confidence
     return Limit(
         _solve(observed.upper(1 - error / 2), efficiency.lower(1 - error / 4), false_alarms.lower(1 - error / 4)),
-        _solve(observed.upper(confidence), efficiency.share, false_alarms.share),
+        _solve(observed.upper(confidence), efficiency.fraction, false_alarms.fraction),
     )
 
 

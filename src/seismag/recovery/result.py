@@ -1,7 +1,8 @@
-"""From tables of planted emissions, Normal windows and earthquakes to the content of recovery.json."""
+"""The content of recovery.json, computed from tables of injections, control windows and earthquakes."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,75 +12,194 @@ from scipy import stats
 
 from seismag.domain import MAGNITUDE_CLASSES
 from seismag.recovery.efficiency import Counts, Curve, Limit, fit_curve, independent_counts, upper_limit
+from seismag.text import format_table, wrap_text
 
 DISTANCE_EDGES_KM = (0.0, 50.0, 100.0, 200.0, 400.0, np.inf)
-LEVELS = (0.5, 0.9)
-REPLICATES = 200  # of the curve
-LONE_HALF_STEP = 0.25  # decades, where one SNR is planted alone
-GIVEN = "snr_at_m5_100km"
+CONFIDENCE = 0.95  # of the intervals
 LIMIT_CONFIDENCE = 0.9
-EXCLUDES_NOTHING = 0.995  # a limit from here on is said to be none
-CHANCE_P = 0.05  # below, the alarms before earthquakes are called more than the false alarms
+REPLICATES = 200  # of the bootstrap of the curve
+EFFICIENCIES = (0.5, 0.9)
+SINGLE_SNR_HALF_STEP = 0.25  # decades, where only one SNR is injected
+REFERENCE_SNR = "snr_at_m5_100km"
+NO_LIMIT = 0.995  # an upper limit from here on excludes nothing
+CHANCE_P = 0.05  # below, the alarms before earthquakes exceed the false alarms
+Row = dict[str, str | float]  # of a table of efficiencies: its keys, snr_median, and the values of ``Fraction``
 
 
-def recovery_report(
-    plantings: pd.DataFrame, normal: pd.DataFrame, earthquakes: pd.DataFrame, confidence: float, seed: int
-) -> dict[str, Any]:
-    """Summarise a study of injection and recovery.
+@dataclass(frozen=True)
+class Fraction:
+    """Fraction of windows with an alarm.
+
+    Attributes:
+        value: hits / n.
+        low, high: exact binomial interval.
+        n, hits: windows, and those with an alarm.
+        n_days: UTC days of the windows.
+        days_low, days_high: the interval for the number of independent windows, as windows share UTC days.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    hits: int
+    n_days: int
+    days_low: float
+    days_high: float
+
+
+@dataclass(frozen=True)
+class SnrAt:
+    """SNR at which the fitted curve reaches an efficiency; None outside the injected range.
+
+    Attributes:
+        value: of all injections.
+        low, high: interval by the bootstrap of UTC days.
+        sentence: the value, or on which side of the injected range it lies.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class UpperLimit:
+    """Upper limit on the fraction of earthquakes that are preceded by an emission of an SNR.
+
+    Attributes:
+        snr: signal-to-noise ratio.
+        confidence: of the limit.
+        efficiency: detection efficiency at this SNR.
+        value, if_exact: as of ``Limit``.
+        expected: the limit of the median number of false alarms.
+        sentence: the limit.
+    """
+
+    snr: float
+    confidence: float
+    efficiency: float
+    value: float | None
+    if_exact: float | None
+    expected: float | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """Earthquakes with an alarm before them; ``p_value``: of at least as many false alarms (binomial)."""
+
+    hits: int
+    n: int
+    rate: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class RecoveryResult:
+    """Results of an injection-recovery test.
+
+    Attributes:
+        false_alarms: control windows with an alarm.
+        false_alarms_of_twins: the same of the windows that get emissions, before the injection.
+        efficiency: rows by SNR.
+        by_magnitude, by_distance, by_magnitude_and_distance: rows by the SNR at M 5 and 100 km as well.
+        rejected_with_emission: injections that the preparation of windows rejects.
+        curve: the fitted curve.
+        snr_at: SNR at which the curve reaches each of ``EFFICIENCIES``.
+        earthquakes: alarms before earthquakes.
+        upper_limits: by SNR.
+    """
+
+    false_alarms: Fraction
+    false_alarms_of_twins: Fraction
+    efficiency: list[Row]
+    by_magnitude: list[Row]
+    by_distance: list[Row]
+    by_magnitude_and_distance: list[Row]
+    rejected_with_emission: int
+    curve: Curve
+    snr_at: dict[str, SnrAt]
+    earthquakes: Alarms
+    upper_limits: list[UpperLimit]
+
+    @property
+    def sentence(self) -> str:
+        """Detection efficiency, alarms before earthquakes, and the strictest upper limit."""
+        false_alarms, quakes = self.false_alarms.value, self.earthquakes
+        efficiencies = ", ".join(entry.sentence for entry in self.snr_at.values())
+        parts = [f"With {100 * false_alarms:.1f} % false alarms, {efficiencies}."]
+        if quakes.p_value is not None:
+            parts.append(
+                f"{quakes.hits} of {quakes.n} earthquakes have an alarm before them, {quakes.n * false_alarms:.1f} "
+                f"expected from false alarms (p = {quakes.p_value:.2g}): "
+                f"{'more than chance, not a null result' if quakes.p_value <= CHANCE_P else 'no more than chance'}."
+            )
+        if not self.upper_limits:
+            return " ".join([*parts, "No limit: no emission has an SNR near the injected ones."])
+        limits = [(row.value, row.snr, row) for row in self.upper_limits if row.value is not None]
+        strict = [entry for entry in limits if entry[0] < NO_LIMIT]
+        chosen = min(strict)[2] if strict else self.upper_limits[-1]
+        return " ".join([*parts, f"{chosen.sentence[0].upper()}{chosen.sentence[1:]}."])
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the keys of recovery.json that depend on the tables, without the sentence."""
+        curve = {
+            "middle_log10_snr": self.curve.middle, "slope_per_decade": self.curve.slope, "floor": self.curve.floor,
+        }  # fmt: skip
+        content = asdict(self)
+        snr_at = content.pop("snr_at")
+        return {"confidence": CONFIDENCE} | content | {"curve": curve | snr_at}
+
+
+def summarise_recovery(
+    injections: pd.DataFrame, normal: pd.DataFrame, earthquakes: pd.DataFrame, seed: int
+) -> RecoveryResult:
+    """Estimate detection efficiency, its curve, and upper limits from a null result.
 
     Args:
-        plantings, normal, earthquakes: tables of ``seismag.recovery.compute.Recovery``.
-        confidence: of the intervals.
+        injections, normal, earthquakes: tables of ``seismag.recovery.compute.Recovery``.
         seed: of the bootstrap of the curve.
-
-    Returns:
-        Plain values: false_alarms, false_alarms_of_twins, efficiency (by SNR), by_magnitude, by_distance and
-        by_magnitude_and_distance (by the SNR at M 5 and 100 km as well), rejected_with_emission, curve, earthquakes,
-        upper_limits, sentence. A share has value, low, high (exact binomial), hits, n, n_days, and days_low, days_high:
-        the interval on independent windows where some share a UTC day. In the curve an SNR outside the planted ones
-        is None; its sentence says on which side.
     """
-    levels = _levels(plantings)
-    plantings = plantings.assign(level=levels, distance=_distance_names(plantings["distance_km"].to_numpy()))
+    names = _distance_names(injections["distance_km"].to_numpy())
+    injections = injections.assign(nearest_snr=_nearest_snr(injections), distance=names)
     false_alarms = _counts(normal, "alarm")
-    curve = fit_curve(plantings["snr"].to_numpy(), plantings["recovered"].to_numpy(), false_alarms.share)
-    twins = plantings.drop_duplicates("sample_id")
+    curve = fit_curve(injections["snr"].to_numpy(), injections["recovered"].to_numpy(), false_alarms.fraction)
+    twins = injections.drop_duplicates("sample_id")
     twins = twins.assign(alarm=twins["p_event_without"] > twins["threshold"])
     observed = Counts(float(earthquakes["alarm"].sum()), float(len(earthquakes)))
-    report: dict[str, Any] = {
-        "confidence": confidence,
-        "false_alarms": _share(normal, "alarm", confidence),
-        "false_alarms_of_twins": _share(twins, "alarm", confidence),
-        "efficiency": _table(plantings, ["level"], confidence),
-        "by_magnitude": _table(plantings, [GIVEN, "magnitude_class"], confidence),
-        "by_distance": _table(plantings, [GIVEN, "distance"], confidence),
-        "by_magnitude_and_distance": _table(plantings, [GIVEN, "magnitude_class", "distance"], confidence),
-        "rejected_with_emission": int((plantings["reason"] != "").sum()),
-        "curve": _curve(plantings, curve, confidence, seed),
-        "earthquakes": _earthquakes(observed, false_alarms),
-        "upper_limits": _limits(plantings, observed, false_alarms),
-    }
-    return report | {"sentence": describe_recovery(report)}
-
-
-def _levels(plantings: pd.DataFrame) -> NDArray[np.float64]:
-    """Grid value next to each emission's own SNR in the logarithm; NaN beyond half a step of the grid.
-
-    They differ where the law makes an emission stronger or weaker than at M 5 and 100 km.
-    """
-    grid = np.sort(plantings[GIVEN].unique())
-    distance = np.abs(np.log10(plantings["snr"].to_numpy())[:, None] - np.log10(grid)[None, :])
-    half_step = float(np.diff(np.log10(grid)).max()) / 2 if grid.size > 1 else LONE_HALF_STEP
-    levels: NDArray[np.float64] = np.where(
-        distance.min(axis=1) <= half_step + 1e-9, grid[distance.argmin(axis=1)], np.nan
+    return RecoveryResult(
+        _fraction(normal, "alarm"),
+        _fraction(twins, "alarm"),
+        _rows_by(injections, ["nearest_snr"]),
+        _rows_by(injections, [REFERENCE_SNR, "magnitude_class"]),
+        _rows_by(injections, [REFERENCE_SNR, "distance"]),
+        _rows_by(injections, [REFERENCE_SNR, "magnitude_class", "distance"]),
+        int((injections["reason"] != "").sum()),
+        curve,
+        _snr_of_curve(injections, curve, seed),
+        _alarms(observed, false_alarms),
+        _limits(injections, observed, false_alarms),
     )
-    return levels
+
+
+def _nearest_snr(injections: pd.DataFrame) -> NDArray[np.float64]:
+    """Grid value nearest to the SNR of each emission (logarithm); NaN beyond half a step of the grid.
+
+    They differ where the spectral model makes an emission stronger or weaker than at M 5 and 100 km.
+    """
+    grid = np.sort(injections[REFERENCE_SNR].unique())
+    distance = np.abs(np.log10(injections["snr"].to_numpy())[:, None] - np.log10(grid)[None, :])
+    half_step = float(np.diff(np.log10(grid)).max()) / 2 if grid.size > 1 else SINGLE_SNR_HALF_STEP
+    nearest = grid[distance.argmin(axis=1)]
+    return np.asarray(np.where(distance.min(axis=1) <= half_step + 1e-9, nearest, np.nan), dtype=np.float64)
 
 
 def _distance_names(distance_km: NDArray[np.float64]) -> list[str]:
-    place = np.searchsorted(DISTANCE_EDGES_KM, distance_km, side="right") - 1
+    index = np.searchsorted(DISTANCE_EDGES_KM, distance_km, side="right") - 1
     edges = [f"{edge:g}" for edge in DISTANCE_EDGES_KM]
-    return [f"{edges[i]}-{edges[i + 1]} km" if i < len(edges) - 2 else f"{edges[i]} km and more" for i in place]
+    return [f"{edges[i]}-{edges[i + 1]} km" if i < len(edges) - 2 else f"{edges[i]} km and more" for i in index]
 
 
 def _days(table: pd.DataFrame) -> NDArray[np.int64]:
@@ -90,71 +210,68 @@ def _counts(table: pd.DataFrame, column: str) -> Counts:
     return independent_counts(table[column].to_numpy(dtype=bool), _days(table))
 
 
-def _share(table: pd.DataFrame, column: str, confidence: float) -> dict[str, Any]:
+def _fraction(table: pd.DataFrame, column: str) -> Fraction:
     success = table[column].to_numpy(dtype=bool)
-    plain = Counts(float(success.sum()), float(success.size))
-    low, high = plain.interval(confidence)
-    days_low, days_high = _counts(table, column).interval(confidence)
-    return {
-        "value": plain.share, "low": low, "high": high, "n": int(plain.n), "hits": int(plain.hits),
-        "n_days": int(np.unique(_days(table)).size), "days_low": days_low, "days_high": days_high,
-    }  # fmt: skip
+    counts = Counts(float(success.sum()), float(success.size))
+    low, high = counts.interval(CONFIDENCE)
+    days_low, days_high = _counts(table, column).interval(CONFIDENCE)
+    n_days = int(np.unique(_days(table)).size)
+    return Fraction(counts.fraction, low, high, int(counts.n), int(counts.hits), n_days, days_low, days_high)
 
 
-def _table(plantings: pd.DataFrame, by: list[str], confidence: float) -> list[dict[str, Any]]:
+def _rows_by(injections: pd.DataFrame, by: list[str]) -> list[Row]:
     """Rows of a table of efficiencies, in the order of SNR, class and distance."""
-    names = {"level": "snr"}
-    ordered = plantings.assign(
-        magnitude_class=pd.Categorical(plantings["magnitude_class"], MAGNITUDE_CLASSES, ordered=True),
-        distance=pd.Categorical(plantings["distance"], _distance_names(np.array(DISTANCE_EDGES_KM[:-1])), ordered=True),
+    names = {"nearest_snr": "snr"}
+    distances = _distance_names(np.array(DISTANCE_EDGES_KM[:-1]))
+    ordered = injections.assign(
+        magnitude_class=pd.Categorical(injections["magnitude_class"], MAGNITUDE_CLASSES, ordered=True),
+        distance=pd.Categorical(injections["distance"], distances, ordered=True),
     )
     return [
         {names.get(name, name): value for name, value in zip(by, key, strict=True)}
         | {"snr_median": float(rows["snr"].median())}
-        | _share(rows, "recovered", confidence)
+        | asdict(_fraction(rows, "recovered"))
         for key, rows in ordered.groupby(by, observed=True, sort=True)
     ]
 
 
-def _curve(plantings: pd.DataFrame, curve: Curve, confidence: float, seed: int) -> dict[str, Any]:
-    """The fitted curve, and the SNR of its levels with an interval by the bootstrap of UTC days."""
-    snr, recovered = plantings["snr"].to_numpy(), plantings["recovered"].to_numpy()
-    _, day = np.unique(_days(plantings), return_inverse=True)
+def _snr_of_curve(injections: pd.DataFrame, curve: Curve, seed: int) -> dict[str, SnrAt]:
+    """SNR of each efficiency, with its interval by the bootstrap of UTC days."""
+    snr, recovered = injections["snr"].to_numpy(), injections["recovered"].to_numpy()
+    _, day = np.unique(_days(injections), return_inverse=True)
     rng = np.random.default_rng([seed, 22])
     m = int(day.max()) + 1
-    draws = [
-        fit_curve(snr, recovered, curve.floor, rng.multinomial(m, np.full(m, 1 / m))[day].astype(float), curve)
-        for _ in range(REPLICATES)
-    ]
-    result: dict[str, Any] = {"middle_log10_snr": curve.middle, "slope_per_decade": curve.slope, "floor": curve.floor}
+    replicates = []
+    for _ in range(REPLICATES):
+        weight = rng.multinomial(m, np.full(m, 1 / m))[day].astype(float)
+        replicates.append(fit_curve(snr, recovered, curve.floor, weight, curve))
     tested = float(snr.min()), float(snr.max())
-    for level in LEVELS:
-        found = _snr_at(curve, level)
-        low, high = np.quantile(
-            [_snr_at(draw, level) for draw in draws], [(1 - confidence) / 2, (1 + confidence) / 2], method="nearest"
+    result = {}
+    for efficiency in EFFICIENCIES:
+        found = _snr_at(curve, efficiency)
+        several = [_snr_at(replicate, efficiency) for replicate in replicates]
+        low, high = np.quantile(several, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
+        result[f"snr_{100 * efficiency:.0f}"] = SnrAt(
+            *(_within(value, tested) for value in (found, low, high)), _snr_sentence(found, efficiency, tested)
         )
-        result[f"snr_{100 * level:.0f}"] = {
-            "value": _within(found, tested), "low": _within(low, tested), "high": _within(high, tested),
-            "sentence": _level_sentence(found, level, tested),
-        }  # fmt: skip
     return result
 
 
-def _snr_at(curve: Curve, level: float) -> float:
-    return curve.snr_at(level) if level > curve.floor else np.nan
+def _snr_at(curve: Curve, efficiency: float) -> float:
+    return curve.snr_at(efficiency) if efficiency > curve.floor else np.nan
 
 
 def _within(snr: float, tested: tuple[float, float]) -> float | None:
     return float(snr) if tested[0] <= snr <= tested[1] else None
 
 
-def _level_sentence(snr: float, level: float, tested: tuple[float, float]) -> str:
-    share = f"{100 * level:.0f} %"
+def _snr_sentence(snr: float, efficiency: float, tested: tuple[float, float]) -> str:
+    percent = f"{100 * efficiency:.0f} %"
     if snr > tested[1]:
-        return f"{share} efficiency is not reached up to SNR {_plain(tested[1])}, the strongest planted"
+        return f"{percent} efficiency is not reached up to SNR {_plain(tested[1])}, the strongest injected"
     if snr < tested[0]:
-        return f"{share} efficiency is reached below SNR {_plain(tested[0])}, the weakest planted"
-    return f"{share} efficiency is reached at SNR {_plain(snr)}"
+        return f"{percent} efficiency is reached below SNR {_plain(tested[0])}, the weakest injected"
+    return f"{percent} efficiency is reached at SNR {_plain(snr)}"
 
 
 def _plain(snr: float) -> str:
@@ -162,37 +279,34 @@ def _plain(snr: float) -> str:
     return f"{float(f'{snr:.2g}'):g}"
 
 
-def _earthquakes(observed: Counts, false_alarms: Counts) -> dict[str, Any]:
+def _alarms(observed: Counts, false_alarms: Counts) -> Alarms:
     if not observed.n:
-        return {"hits": 0, "n": 0, "rate": None, "p_value": None}
-    p_value = float(stats.binom.sf(observed.hits - 1, observed.n, false_alarms.share))
-    return {"hits": int(observed.hits), "n": int(observed.n), "rate": observed.share, "p_value": p_value}
+        return Alarms(0, 0, None, None)
+    p_value = float(stats.binom.sf(observed.hits - 1, observed.n, false_alarms.fraction))
+    return Alarms(int(observed.hits), int(observed.n), observed.fraction, p_value)
 
 
-def _limits(plantings: pd.DataFrame, observed: Counts, false_alarms: Counts) -> list[dict[str, Any]]:
+def _limits(injections: pd.DataFrame, observed: Counts, false_alarms: Counts) -> list[UpperLimit]:
     rows = []
-    for level, group in plantings.groupby("level", sort=True):
+    for snr, group in injections.groupby("nearest_snr", sort=True):
         efficiency = _counts(group, "recovered")
         limit, expected = Limit(None, None), Limit(None, None)
         if observed.n:
-            chance = Counts(float(stats.binom.median(observed.n, false_alarms.share)), observed.n)
-            limit, expected = (
-                upper_limit(hits, efficiency, false_alarms, LIMIT_CONFIDENCE) for hits in (observed, chance)
-            )
-        rows.append({
-            "snr": float(level), "confidence": LIMIT_CONFIDENCE, "efficiency": efficiency.share, "value": limit.value,
-            "if_exact": limit.if_exact, "expected": expected.value,
-            "sentence": _limit_sentence(float(level), limit, observed),
-        })  # fmt: skip
+            chance = Counts(float(stats.binom.median(observed.n, false_alarms.fraction)), observed.n)
+            limit = upper_limit(observed, efficiency, false_alarms, LIMIT_CONFIDENCE)
+            expected = upper_limit(chance, efficiency, false_alarms, LIMIT_CONFIDENCE)
+        sentence = _limit_sentence(float(snr), limit, observed)
+        facts = efficiency.fraction, limit.value, limit.if_exact, expected.value, sentence
+        rows.append(UpperLimit(float(snr), LIMIT_CONFIDENCE, *facts))
     return rows
 
 
 def _limit_sentence(snr: float, limit: Limit, observed: Counts) -> str:
     if not observed.n:
-        return "no limit: the store holds no earthquake that the model has not seen"
+        return "no limit: the store contains no earthquake that the model has not seen"
     if limit.value is None:
-        return f"no limit at SNR {snr:g}: the model finds such emissions no more often than it gives false alarms"
-    if limit.value >= EXCLUDES_NOTHING:
+        return f"no limit at SNR {snr:g}: the model detects such emissions no more often than it gives false alarms"
+    if limit.value >= NO_LIMIT:
         return f"nothing is excluded at SNR {snr:g}: every earthquake may have such an emission"
     return (
         f"at most {100 * limit.value:.0f} % of the earthquakes are preceded by an emission of SNR {snr:g} or more "
@@ -200,35 +314,16 @@ def _limit_sentence(snr: float, limit: Limit, observed: Counts) -> str:
     )
 
 
-def describe_recovery(report: dict[str, Any]) -> str:
-    """Say what a study found in plain sentences."""
-    curve, quakes, tau = report["curve"], report["earthquakes"], report["false_alarms"]["value"]
-    levels = f"{curve['snr_50']['sentence']}, {curve['snr_90']['sentence']}"
-    parts = [f"With {100 * tau:.1f} % false alarms, {levels}."]
-    if quakes["n"]:
-        struck = quakes["p_value"] <= CHANCE_P
-        parts.append(
-            f"{quakes['hits']} of {quakes['n']} earthquakes have an alarm before them, "
-            f"{quakes['n'] * tau:.1f} expected of false alarms (p = {quakes['p_value']:.2g}): "
-            f"{'more than chance, so this is no null result' if struck else 'no more than chance'}."
-        )
-    if not report["upper_limits"]:
-        return " ".join([*parts, "No limit: by the law no emission has an SNR near the planted ones."])
-    limits = [row for row in report["upper_limits"] if row["value"] is not None and row["value"] < EXCLUDES_NOTHING]
-    chosen = min(limits, key=lambda row: (row["value"], row["snr"])) if limits else report["upper_limits"][-1]
-    sentence = str(chosen["sentence"])
-    return " ".join([*parts, f"{sentence[0].upper()}{sentence[1:]}."])
-
-
-def format_recovery(report: dict[str, Any]) -> str:
-    """Lay out the content of recovery.json for a terminal; ends with the sentence."""
-    limits = {row["snr"]: row["value"] for row in report["upper_limits"]}
-    lines = [f"{'snr':>8}  {'recovered':>12}  efficiency             upper limit"]
-    for row in report["efficiency"]:
-        limit = limits[row["snr"]]
-        lines.append(
-            f"{row['snr']:8.3g}  {row['hits']:5d} of {row['n']:3d}  {row['value']:.2f} [{row['days_low']:.2f}, "
-            f"{row['days_high']:.2f}]      {'none' if limit is None else f'{limit:.2f}'}"
-        )
-    lines += [f"warning     {sentence}" for sentence in report["warnings"]]
-    return "\n".join([*lines, "", str(report["sentence"])])
+def format_recovery(document: dict[str, Any]) -> str:
+    """Format the content of recovery.json for a terminal; the last line is its sentence."""
+    rows = [
+        [
+            f"{row['snr']:.3g}", f"{row['hits']} of {row['n']}", f"{row['value']:.2f}",
+            f"[{row['days_low']:.2f}, {row['days_high']:.2f}]", "none" if limit is None else f"{limit:.2f}",
+        ]
+        for row in document["efficiency"]
+        for limit in [next(entry["value"] for entry in document["upper_limits"] if entry["snr"] == row["snr"])]
+    ]  # fmt: skip
+    table = format_table(["SNR", "detected", "efficiency", "interval", "upper limit"], rows)
+    warnings = [wrap_text(f"warning     {sentence}", 12) for sentence in document["warnings"]]
+    return "\n".join([table, *warnings, "", wrap_text(document["sentence"])])
