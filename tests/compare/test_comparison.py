@@ -122,6 +122,7 @@ def test_latency_that_was_not_measured_is_said(runs: list[Path]) -> None:
 def test_table_names_each_model_and_its_cost(document: dict[str, Any]) -> None:
     text = format_comparison(document)
     assert all(word in text for word in ("plain", "wide", "best_no_signal", "reference", "Mparam", "ms"))
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_other_data_set_is_refused_by_name(folder: Path, runs: list[Path]) -> None:
@@ -137,7 +138,7 @@ def test_other_data_set_is_refused_by_name(folder: Path, runs: list[Path]) -> No
 
 def test_other_fold_is_refused(runs: list[Path], store: Path) -> None:
     second = run_training(settings("fold_two", fold=2), store).path
-    with pytest.raises(DataError, match=r"was judged on fold 1, fold_two_\w+ on fold 2.*same split.fold"):
+    with pytest.raises(DataError, match=r"was evaluated on fold 1, fold_two_\w+ on fold 2.*same split.fold"):
         compare_runs([runs[0], second], SPEC)
 
 
@@ -196,7 +197,7 @@ def test_cross_validations_are_compared_over_all_folds(store: Path, runs: list[P
     assert [model["name"] for model in document["models"]] == ["plain", "wide"]
     assert document["split"]["folds"] == [1, 2]
     assert [len(model["run_ids"]) for model in document["models"]] == [2, 2]
-    with pytest.raises(DataError, match="was judged on fold 1, 2"):
+    with pytest.raises(DataError, match="was evaluated on fold 1, 2"):
         compare_runs([results[0], runs[0]], SPEC)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,15 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
 from fixtures.prediction_table import build_table
-from seismag.compare.paired import BEST_RULE, COMPARED, align_tables, compare_tables, paired_p_value
+from seismag.compare.paired import (
+    BEST_BASELINE,
+    COMPARED,
+    Difference,
+    PairedComparison,
+    align_tables,
+    compare_tables,
+    paired_p_value,
+)
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring.forecasts import Training
@@ -26,53 +34,55 @@ def another_model(table: pd.DataFrame, hit: float = 0.4, seed: int = 1) -> pd.Da
     return table.assign(run_id="run_b", **{column: drawn[column].to_numpy() for column in probabilities})
 
 
-def differences(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [entry for task in document["forecasts"][name]["difference"].values() for entry in task.values()]
+def differences(comparison: PairedComparison, name: str) -> list[Difference]:
+    found = comparison.forecasts[name].difference
+    assert found is not None
+    return [entry for task in found.values() for entry in task.values()]
 
 
 def test_model_against_itself_differs_by_nothing() -> None:
     table = build_table()
     document = compare_tables({"a": table, "b": table.assign(run_id="run_b")}, NOTHING)
     found = differences(document, "b")
-    assert len(found) == sum(map(len, COMPARED.values())) == document["n_comparisons"]["models"]
-    keys = ("value", "low", "high", "p_value", "p_adjusted")
-    assert {tuple(entry[key] for key in keys) for entry in found} == {(0.0, 0.0, 0.0, 1.0, 1.0)}
+    assert len(found) == sum(map(len, COMPARED.values())) == document.n_comparisons["models"]
+    assert {astuple(entry)[:5] for entry in found} == {(0.0, 0.0, 0.0, 1.0, 1.0)}
 
 
 def test_better_model_is_found_and_the_reference_has_no_difference() -> None:
     table = build_table(hit=0.1)
     document = compare_tables({"a": table, "b": another_model(table, hit=0.7)}, NOTHING)
-    assert document["reference"] == "a"
-    assert document["forecasts"]["a"]["difference"] is None
-    found = document["forecasts"]["b"]["difference"]
-    assert all(found[task]["log_score"]["low"] > 0 for task in COMPARED)
-    assert all(found[task]["log_score"]["p_adjusted"] < 0.01 for task in COMPARED)
-    assert found["detection"]["brier"]["value"] > 0  # a smaller Brier score is better
+    assert document.facts["reference"] == "a"
+    assert document.forecasts["a"].difference is None
+    found = document.forecasts["b"].difference
+    assert found is not None
+    assert all((found[task]["log_score"].low or 0) > 0 for task in COMPARED)
+    assert all((found[task]["log_score"].p_adjusted or 0) < 0.01 for task in COMPARED)
+    assert (found["detection"]["brier"].value or 0) > 0  # a smaller Brier score is better
 
 
 def test_difference_is_that_of_the_scores_and_changes_sign_with_the_reference() -> None:
     table = build_table()
     other = another_model(table)
-    one = compare_tables({"a": table, "b": other}, NOTHING)["forecasts"]
-    two = compare_tables({"b": other, "a": table}, NOTHING)["forecasts"]
+    one = compare_tables({"a": table, "b": other}, NOTHING).forecasts
+    two = compare_tables({"b": other, "a": table}, NOTHING).forecasts
     for task, scores in COMPARED.items():
         for score in scores:
-            values = [one[name]["scores"][task][score]["value"] for name in ("b", "a")]
+            values = [one[name].scores[task][score].value for name in ("b", "a")]
             sign = -1 if score == "brier" else 1
-            forward, back = one["b"]["difference"][task][score], two["a"]["difference"][task][score]
-            assert forward["value"] == pytest.approx(sign * (values[0] - values[1]), abs=1e-12)
-            assert (forward["low"], forward["high"]) == pytest.approx((-back["high"], -back["low"]), abs=1e-12)
-            assert forward["p_value"] == back["p_value"]
+            forward, back = one["b"].difference[task][score], two["a"].difference[task][score]
+            assert forward.value == pytest.approx(sign * (values[0] - values[1]), abs=1e-12)
+            assert (forward.low, forward.high) == pytest.approx((-back.high, -back.low), abs=1e-12)
+            assert forward.p_value == back.p_value
 
 
 def test_scores_are_those_of_another_program() -> None:
     table = build_table()
-    found = compare_tables({"a": table, "b": another_model(table)}, NOTHING)["forecasts"]["a"]["scores"]["azimuth"]
+    found = compare_tables({"a": table, "b": another_model(table)}, NOTHING).forecasts["a"].scores["azimuth"]
     columns = [column for column in table if column.startswith("p_azimuth_")]
     said = table[columns].to_numpy().argmax(axis=1)
     truth = pd.Index([column.removeprefix("p_azimuth_") for column in columns]).get_indexer(table["y_azimuth"])
-    assert found["balanced_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(truth, said))
-    assert found["mcc"]["value"] == pytest.approx(matthews_corrcoef(truth, said))
+    assert found["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(truth, said))
+    assert found["mcc"].value == pytest.approx(matthews_corrcoef(truth, said))
 
 
 def test_pairing_makes_the_interval_narrower_than_the_scores_apart() -> None:
@@ -80,20 +90,20 @@ def test_pairing_makes_the_interval_narrower_than_the_scores_apart() -> None:
     drawn = build_table(n_events=24, seed=1)
     probabilities = [column for column in table if column.startswith("p_")]
     near = table.assign(**{column: 0.9 * table[column] + 0.1 * drawn[column] for column in probabilities})
-    entry = compare_tables({"a": table, "b": near}, NOTHING)["forecasts"]["b"]
-    own, difference = entry["scores"]["magnitude"]["log_score"], entry["difference"]["magnitude"]["log_score"]
-    assert difference["high"] - difference["low"] < 0.5 * (own["high"] - own["low"])
+    entry = compare_tables({"a": table, "b": near}, NOTHING).forecasts["b"]
+    own, difference = entry.scores["magnitude"]["log_score"], entry.difference["magnitude"]["log_score"]
+    assert difference.high - difference.low < 0.5 * (own.high - own.low)
 
 
-def test_best_rule_without_the_field_is_named_in_each_score() -> None:
+def test_best_non_magnetic_baseline_is_named_in_each_score() -> None:
     table = build_table()
     document = compare_tables({"a": table, "b": another_model(table)}, NOTHING)
-    rule = document["forecasts"][BEST_RULE]
-    assert rule["group"] == "no_signal"
+    rule = document.forecasts[BEST_BASELINE]
+    assert rule.group == "no_signal"
     for task, scores in COMPARED.items():
-        assert set(rule["scores"][task]) == set(scores)
-        assert all(rule["scores"][task][score]["baseline"] for score in scores)
-    assert document["n_comparisons"]["rules"] == sum(map(len, COMPARED.values()))
+        assert set(rule.scores[task]) == set(scores)
+        assert all(rule.scores[task][score].baseline for score in scores)
+    assert document.n_comparisons["rules"] == sum(map(len, COMPARED.values()))
 
 
 def test_classical_forecast_stands_beside_the_models_with_the_tasks_it_has() -> None:
@@ -101,20 +111,20 @@ def test_classical_forecast_stands_beside_the_models_with_the_tasks_it_has() -> 
     columns = [f"p_detection_{name}" for name in ("Normal", "Event")]
     even = pd.DataFrame(0.5, index=pd.Index(table["sample_id"], name="sample_id"), columns=columns)
     training = Training(extra={"polarisation_ratio": even})
-    entry = compare_tables({"a": table, "b": another_model(table)}, training)["forecasts"]["polarisation_ratio"]
-    assert entry["group"] == "classical"
-    assert set(entry["scores"]) == {"detection"}
-    assert entry["scores"]["detection"]["log_score"]["value"] == pytest.approx(np.log(0.5))
-    assert entry["scores"]["detection"]["auc_within_station"]["value"] == 0.5
+    entry = compare_tables({"a": table, "b": another_model(table)}, training).forecasts["polarisation_ratio"]
+    assert entry.group == "classical"
+    assert set(entry.scores) == {"detection"}
+    assert entry.scores["detection"]["log_score"].value == pytest.approx(np.log(0.5))
+    assert entry.scores["detection"]["auc_within_station"].value == 0.5
 
 
 def test_mainshocks_are_the_primary_choice_where_they_are_known() -> None:
     table = build_table()
     after = table["event_id"].isin(["event_0", "event_1"])
     known = table.assign(is_mainshock=~after & table["event_id"].notna(), is_aftershock=after)
-    document = compare_tables({"a": known, "b": another_model(known)}, NOTHING)
+    document = compare_tables({"a": known, "b": another_model(known)}, NOTHING).facts
     assert (document["events"], document["n"], document["n_event_groups"]) == ("mainshocks", len(table) - 8, 10)
-    every = compare_tables({"a": known, "b": another_model(known)}, NOTHING, EvaluateConfig(events="all"))  # type: ignore[call-arg]
+    every = compare_tables({"a": known, "b": another_model(known)}, NOTHING, EvaluateConfig(events="all")).facts  # type: ignore[call-arg]
     assert (every["events"], every["n"]) == ("all", len(table))
 
 
@@ -122,13 +132,15 @@ def test_order_of_the_rows_does_not_matter(rng: np.random.Generator) -> None:
     table = build_table()
     other = another_model(table)
     shuffled = other.iloc[rng.permutation(len(other))]
-    pair = [compare_tables({"a": table, "b": entry}, NOTHING)["forecasts"]["b"] for entry in (other, shuffled)]
+    pair = [compare_tables({"a": table, "b": entry}, NOTHING).forecasts["b"] for entry in (other, shuffled)]
     assert pair[0] == pair[1]
 
 
 def test_other_windows_are_refused_by_name() -> None:
     table = build_table()
-    with pytest.raises(DataError, match=r"a and b were not judged on the same windows: b lacks 3 .* s0000 in fold 1"):
+    with pytest.raises(
+        DataError, match=r"a and b were not evaluated on the same windows: b lacks 3 .* s0000 in fold 1"
+    ):
         align_tables({"a": table, "b": table.iloc[3:]})
     with pytest.raises(DataError, match=r"a lacks 3 of them"):
         align_tables({"a": table.iloc[3:], "b": table})
@@ -149,9 +161,9 @@ def test_few_groups_leave_no_interval_and_no_p() -> None:
     probabilities = [column for column in table if column.startswith("p_")]
     other = table.assign(**{column: table[column].to_numpy()[::-1] for column in probabilities})
     document = compare_tables({"a": table, "b": other}, NOTHING)
-    assert all(d["p_value"] is None and d["low"] is None for d in differences(document, "b"))
-    assert document["n_comparisons"]["models"] == 0
-    assert any("1 event groups" in sentence for sentence in document["warnings"])
+    assert all(d.p_value is None and d.low is None for d in differences(document, "b"))
+    assert document.n_comparisons["models"] == 0
+    assert any("1 event clusters" in sentence for sentence in document.warnings)
 
 
 def test_p_value_by_hand() -> None:
@@ -169,5 +181,5 @@ def test_models_of_equal_skill_are_seldom_told_apart(monkeypatch: pytest.MonkeyP
         probabilities = [column for column in table if column.startswith("p_")]
         other = table.assign(**{column: drawn[column].to_numpy() for column in probabilities})
         document = compare_tables({"a": table, "b": other}, NOTHING, config)
-        struck += document["forecasts"]["b"]["difference"]["detection"]["log_score"]["p_value"] <= 0.05
+        struck += document.forecasts["b"].difference["detection"]["log_score"].p_value <= 0.05
     assert struck <= 5  # of 30; a binomial of 5 % exceeds this with probability 0.003

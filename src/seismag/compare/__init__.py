@@ -1,1 +1,1 @@
-"""Several models in identical folds: paired differences of their scores, and what each costs."""
+"""Comparison of models in identical folds."""

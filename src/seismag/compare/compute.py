@@ -1,4 +1,4 @@
-"""The comparison of several models in identical folds: paired differences of their scores, and what each costs."""
+"""The comparison of several models in identical folds: scores, paired differences, and cost."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def compare_runs(
     data: Path | None = None,
     latency: LatencyPlan | None = _PLAN,
 ) -> dict[str, Any]:
-    """Compare runs, or cross-validations, with the first of them; gives the content of comparison.json.
+    """Compare runs or cross-validations with the first of them; gives the content of comparison.json.
 
     Args:
         paths: folders; all on one data set and in identical folds.
         spec: section ``evaluate``.
         progress: called with stage, done, total.
-        data: their store; None: the one that the first configuration names.
-        latency: None: it is not measured, and the document says so.
+        data: their store; None: the store of the first configuration.
+        latency: None: not measured.
 
     Raises:
-        UsageError: none, one twice, or a folder that is neither.
-        DataError: data sets, splits, folds, windows or labels differ, or the store is not there.
+        UsageError: no run, one twice, or a folder that is neither.
+        DataError: data sets, splits, folds, windows or labels differ, or the store does not exist.
     """
     runs = read_compared_runs(paths)
     tables = align_tables({run.subject: run.rows for run in runs})
@@ -70,29 +70,30 @@ def compare_runs(
     progress("scores", 0, 1)
     compared = compare_tables(tables, Training(store.samples, split, classical.tables), spec)
     progress("scores", 1, 1)
-    forecasts = compared.pop("forecasts")
+    forecasts = {name: entry.to_json() for name, entry in compared.forecasts.items()}
     cost = _cost_document(runs, latency, progress)
     for model, run in zip(cost["models"], runs, strict=True):
-        model |= forecasts[run.subject] | {"predictions": len(run.rows)}
-    rules = [{"name": name, **entry} for name, entry in forecasts.items() if name not in {run.subject for run in runs}]
+        model |= forecasts.pop(run.subject) | {"predictions": len(run.rows)}
     return {
         "dataset_id": runs[0].dataset_id,
         "data_origin": sorted(store.samples["origin"].astype(str).unique()) if "origin" in store.samples else None,
         "split": {
             "name": runs[0].config.split.name,
             "method": runs[0].config.split.method,
-            "certificate_sha256": runs[0].certificate_sha256,
+            "certificate_sha256": runs[0].split_sha256,
             "folds": sorted(int(fold) for fold in runs[0].rows["fold"].unique()),
         },
-        **compared,
+        **compared.facts,
+        "n_comparisons": compared.n_comparisons,
+        "warnings": compared.warnings,
         **cost,
-        "rules": rules,
+        "rules": [{"name": name, **entry} for name, entry in forecasts.items()],
         "classical": classical.notes,
     }
 
 
 def describe_cost(path: Path, latency: LatencyPlan | None = _PLAN, progress: Progress = silent) -> dict[str, Any]:
-    """What one run costs, where there is nothing to compare it with; keys as those of ``compare_runs``.
+    """Cost of one run; keys as in ``compare_runs``.
 
     Raises:
         UsageError: a folder that is neither a run nor a cross-validation. DataError: it is not finished.
@@ -100,8 +101,8 @@ def describe_cost(path: Path, latency: LatencyPlan | None = _PLAN, progress: Pro
     return {**_cost_document(read_compared_runs([path]), latency, progress), "rules": [], "warnings": []}
 
 
-def session_facts() -> dict[str, Any]:
-    """Where and with what costs were measured."""
+def _session_facts() -> dict[str, str | int | None]:
+    """Machine and versions with which the cost was measured."""
     git = git_state(Path(__file__))
     return {
         "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -115,7 +116,23 @@ def session_facts() -> dict[str, Any]:
     }
 
 
-def _describe(run: ComparedRun, reference: ComparedRun) -> dict[str, Any]:
+def _cost_document(runs: list[ComparedRun], latency: LatencyPlan | None, progress: Progress) -> dict[str, Any]:
+    loaded = {run.subject: load_checkpoint(run.runs[0].best_model) for run in runs}
+    models = [_describe(run, runs[0], loaded[run.subject]) for run in runs]
+    seconds = {} if latency is None else measure_latency(loaded, latency, progress)
+    for model, run in zip(models, runs, strict=True):
+        model["latency"] = seconds.get(run.subject)
+    return {
+        "reference": runs[0].subject,
+        "models": models,
+        "flops_counted": FLOPS_COUNTED,
+        "latency_measured": _latency_text(latency),
+        "session": _session_facts(),
+    }
+
+
+def _describe(run: ComparedRun, reference: ComparedRun, loaded: LoadedModel) -> dict[str, object]:
+    """Settings, size and operations of a model."""
     return {
         "id": run.subject,
         "kind": run.kind,
@@ -124,50 +141,29 @@ def _describe(run: ComparedRun, reference: ComparedRun) -> dict[str, Any]:
         "backbone": run.config.model.backbone,
         "epochs": run.config.train.epochs,
         "differs": setting_differences(*(entry.config.model_dump(mode="json") for entry in (reference, run))),
-    }
-
-
-def _cost_document(runs: list[ComparedRun], latency: LatencyPlan | None, progress: Progress) -> dict[str, Any]:
-    loaded = {run.subject: load_checkpoint(run.runs[0].best_model) for run in runs}
-    models = [_describe(run, runs[0]) | _cost(run, loaded[run.subject]) for run in runs]
-    if latency is not None:
-        seconds = measure_latency(loaded, latency, progress)
-        models = [model | {"latency": seconds[model["id"]]} for model in models]
-    return {
-        "reference": runs[0].subject,
-        "models": models,
-        "flops_counted": FLOPS_COUNTED,
-        "latency_measured": _latency_words(latency),
-        "session": session_facts(),
-    }
-
-
-def _cost(run: ComparedRun, loaded: LoadedModel) -> dict[str, Any]:
-    return {
         "parameters": count_parameters(loaded, run.config.train.scope),
         "flops": count_flops(loaded.model, blank_input(loaded, 1)),
         "weights_bytes": run.runs[0].best_model.stat().st_size,
         "input": [loaded.model.n_channels, len(loaded.card.frequency_hz), len(loaded.card.time_s)],
-        "latency": None,
     }
 
 
 def _split_of(run: ComparedRun, store: Store) -> pd.DataFrame:
-    """The split, drawn anew, for the rules and the classical methods; its test windows must be those judged."""
+    """Recompute the split for baselines and classical methods; its test windows must be the evaluated ones."""
     split = assign_split(store.samples, run.config.split, reach_h(store))
-    role = str(run.rows["role"].iloc[0])
-    drawn = split[split["role"] == role]
-    known = pd.MultiIndex.from_arrays([drawn["fold"].astype(int), drawn["sample_id"].astype(str)])
-    judged = pd.MultiIndex.from_arrays([run.rows["fold"].astype(int), run.rows["sample_id"].astype(str)])
-    if len(judged.difference(known)):
+    subset = str(run.rows["role"].iloc[0])
+    expected = split[split["role"] == subset]
+    known = pd.MultiIndex.from_arrays([expected["fold"].astype(int), expected["sample_id"].astype(str)])
+    evaluated = pd.MultiIndex.from_arrays([run.rows["fold"].astype(int), run.rows["sample_id"].astype(str)])
+    if len(evaluated.difference(known)):
         raise DataError(
-            f"{run.subject}: its split, drawn anew, has other {role} windows; it was trained by another version of "
+            f"{run.subject}: its recomputed split has other {subset} windows; it was trained with another version of "
             "seismag. Train the models again."
         )
     return split
 
 
-def _latency_words(latency: LatencyPlan | None) -> str:
+def _latency_text(latency: LatencyPlan | None) -> str:
     if latency is None:
         return NOT_MEASURED
     rounds = ", ".join(f"{n} rounds of batch {batch}" for batch, n in latency.rounds.items())

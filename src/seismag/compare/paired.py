@@ -1,14 +1,13 @@
-"""Several forecasts of the same windows: their scores, and paired differences with intervals by event cluster.
+"""Scores of several forecasts of the same windows, and paired differences with intervals by event cluster.
 
-One bootstrap draws whole groups, the same for all forecasts, so that what is hard for all of them cancels in the
-differences. McNemar's test is not used: it takes windows for independent, and up to eight windows belong to one event.
+The bootstrap resamples the same groups for all forecasts, so variations common to all cancel in the differences.
+McNemar's test is not used, because it assumes independent windows, and up to eight windows belong to one event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -33,14 +32,76 @@ COMPARED = {
     "magnitude": ("balanced_accuracy", "mcc", "log_score"),
     "azimuth": ("balanced_accuracy", "mcc", "log_score"),
 }
-BEST_RULE = "best_no_signal"
-LEAST_REPLICATES = 10_000  # of 1,000 the smallest p is 0.002, which Holm's procedure would take for chance
+BEST_BASELINE = "best_no_signal"
+LEAST_REPLICATES = 10_000  # with 1,000 the smallest p is 0.002, too large for Holm's procedure
 _OF_MATRIX = ("balanced_accuracy", "mcc")
 
 
 @dataclass(frozen=True)
+class Score:
+    """A score of a forecast with its interval; ``baseline``: its name, for the best non-magnetic baseline."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    baseline: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Paired difference of a score to the first model; positive is better.
+
+    Attributes:
+        value, low, high: with interval.
+        p_value: two-sided; None where undefined.
+        p_adjusted: by Holm.
+        n: windows.
+        baseline: as of ``Score``.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    n: int
+    baseline: str | None = None
+
+
+@dataclass(frozen=True)
+class ComparedForecast:
+    """Scores and differences of a forecast, by task and score; no differences for the first model."""
+
+    group: str
+    scores: dict[str, dict[str, Score]]
+    difference: dict[str, dict[str, Difference]] | None
+
+    def to_json(self) -> dict[str, object]:
+        """Give group, scores and difference."""
+        return {"group": self.group, "scores": _json(self.scores), "difference": _json(self.difference)}
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Models on the same windows.
+
+    Attributes:
+        facts: windows, bootstrap and test, for comparison.json.
+        n_comparisons: number of adjusted p-values, of ``models`` and of ``rules``.
+        forecasts: by name: models, classical methods, and the best non-magnetic baseline.
+        warnings: sentences.
+    """
+
+    facts: dict[str, object]
+    n_comparisons: dict[str, int]
+    forecasts: dict[str, ComparedForecast]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
 class _Candidate:
-    """One forecast of a task that is compared: where its sums are, and what it is called."""
+    """A compared forecast of a task: its name among the forecasts, its name in the result, and its group."""
 
     forecast: str
     name: str
@@ -49,26 +110,23 @@ class _Candidate:
 
 def compare_tables(
     tables: Mapping[str, pd.DataFrame], training: Training, config: EvaluateConfig | None = None
-) -> dict[str, Any]:
+) -> PairedComparison:
     """Score several models on the same windows, and compare each with the first.
 
-    Windows that point at a mainshock, and Normal ones, are judged where it is known which these are
-    (``config.events``). Beside the models stand the extra forecasts of ``training`` (the classical methods), and in
-    each score the best rule that never sees the field.
+    Evaluated are control windows and windows before mainshocks, where mainshocks are known (``config.events``). The
+    extra forecasts of ``training`` (classical methods) and the best non-magnetic baseline of each score are compared
+    as well.
 
     Args:
-        tables: by name, judged rows as of ``evaluated_rows``; all of the same windows in the same folds.
+        tables: by name, rows of ``evaluated_rows``, of the same windows in the same folds.
         training: samples and split of the store, and the classical forecasts.
-        config: confidence, seed, replicates (at least ``LEAST_REPLICATES`` are drawn), and which events.
+        config: confidence, seed, replicates (at least ``LEAST_REPLICATES``), and which events.
 
     Returns:
-        A JSON-ready dictionary. ``forecasts``: by name ``group`` (model, classical, no_signal), ``scores`` by task and
-        score, and ``difference`` to the first table, positive where it is better, with ``p_value`` (two-sided) and
-        ``p_adjusted`` (Holm over the models, and over the rules; ``n_comparisons`` of each). The first table has no
-        difference.
+        Scores and differences; p-values are adjusted by Holm over the models, and over the other forecasts.
 
     Raises:
-        DataError: windows, folds or labels differ between tables; the message names which.
+        DataError: windows, folds or labels differ between tables.
     """
     config = config or EvaluateConfig.model_validate({})
     names = list(tables)
@@ -87,10 +145,10 @@ def compare_tables(
     warnings = [] if chosen or config.events == "all" else [MAINSHOCKS_UNKNOWN]
     if truth.clusters.smallest < FEW_CLUSTERS:
         warnings.append(
-            f"The windows have {truth.clusters.n_event} event groups and {truth.clusters.n - truth.clusters.n_event} "
-            f"Normal groups; below {FEW_CLUSTERS} of each no difference is decided."
+            f"Inconclusive: {truth.clusters.n_event} event clusters and {truth.clusters.n - truth.clusters.n_event} "
+            f"control blocks; at least {FEW_CLUSTERS} of each are needed."
         )
-    return {
+    facts: dict[str, object] = {
         "events": "mainshocks" if chosen else "all",
         "role": str(rows["role"].iloc[0]),
         "n": len(rows),
@@ -100,22 +158,26 @@ def compare_tables(
         "confidence": config.confidence,
         "bootstrap": {"replicates": replicates, "seed": config.seed, "unit": "split_group", "paired": True},
         "test": (
-            "two-sided p from the paired bootstrap by group, adjusted by Holm over all scores and models (and, apart, "
-            "over those of the classical methods and rules); McNemar's test is not valid here, because windows of one "
-            "group are not independent"
+            "two-sided p from the paired bootstrap by group, adjusted by Holm over all scores and models (and "
+            "separately over classical methods and baselines); McNemar's test is not valid here, because windows of "
+            "one group are not independent"
         ),
         "baselines_fitted": training.described,
         "reference": names[0],
-        **_compare(forecasts, names, settings),
-        "warnings": warnings,
     }
+    compared = _compare(forecasts, names, settings)
+    n_comparisons = {
+        "models": _adjust([entry for entry in compared.values() if entry.group == MODEL]),
+        "rules": _adjust([entry for entry in compared.values() if entry.group != MODEL]),
+    }
+    return PairedComparison(facts, n_comparisons, compared, warnings)
 
 
 def align_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Put the rows of all tables into the order of the first.
 
     Raises:
-        DataError: a table lacks windows that another has, in a fold, or labels them otherwise.
+        DataError: windows, folds or labels differ between tables.
     """
     (first, reference), *others = tables.items()
     order = _keys(reference)
@@ -126,7 +188,7 @@ def align_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
             if len(lacking):
                 fold, sample_id = lacking[0]
                 raise DataError(
-                    f"{first} and {name} were not judged on the same windows: {whose} lacks {len(lacking)} of them, "
+                    f"{first} and {name} were not evaluated on the same windows: {whose} lacks {len(lacking)} of them, "
                     f"for example {sample_id} in fold {fold}. Models are compared on identical folds only: train both "
                     "with the same section split (split.name, split.fold), or cross-validate both."
                 )
@@ -136,18 +198,18 @@ def align_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
             if differs.any():
                 raise DataError(
                     f"{first} and {name}: {column} of {int(differs.sum())} windows differs, for example of "
-                    f"{rows['sample_id'].iloc[int(np.flatnonzero(differs)[0])]}. One of the stores was prepared anew: "
-                    "train both models on the same store."
+                    f"{rows['sample_id'].iloc[int(np.flatnonzero(differs)[0])]}. The stores differ: train both models "
+                    "on the same store."
                 )
         aligned[name] = rows
     return aligned
 
 
 def paired_p_value(differences: FloatArray) -> float:
-    """Two-sided p of "no difference" from replicates of a paired difference: where its interval just reaches 0.
+    """Two-sided p-value of a paired difference, from its bootstrap replicates.
 
     Args:
-        differences: (replicates,); an undefined one speaks for neither side. The table itself counts as one more.
+        differences: (replicates,); an undefined one counts on both sides. The observed table counts as one replicate.
 
     Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, section 15.4, by the percentile method.
     """
@@ -155,70 +217,60 @@ def paired_p_value(differences: FloatArray) -> float:
     return float(min(1.0, 2 * (1 + min(n_not_above, n_not_below)) / (1 + len(differences))))
 
 
-def _compare(forecasts: Forecasts, names: list[str], config: EvaluateConfig) -> dict[str, Any]:
-    """Scores and differences of all forecasts, and the p-values of each family adjusted together."""
-    result: dict[str, dict[str, Any]] = {
-        name: {"group": MODEL, "scores": {}, "difference": None if name == names[0] else {}} for name in names
-    }
+def _compare(forecasts: Forecasts, names: list[str], config: EvaluateConfig) -> dict[str, ComparedForecast]:
+    """Scores and differences of all forecasts, by name."""
+    result = {name: ComparedForecast(MODEL, {}, None if name == names[0] else {}) for name in names}
     for task in COMPARED:
-        for candidate, scores, difference in _compare_task(task, forecasts, names, config):
-            entry = result.setdefault(candidate.name, {"group": candidate.group, "scores": {}, "difference": {}})
-            entry["scores"][task] = entry["scores"].get(task, {}) | scores
-            if entry["difference"] is not None:
-                entry["difference"][task] = entry["difference"].get(task, {}) | difference
-    n_comparisons = {
-        "models": _adjust([entry for entry in result.values() if entry["group"] == MODEL]),
-        "rules": _adjust([entry for entry in result.values() if entry["group"] != MODEL]),
-    }
-    return {"n_comparisons": n_comparisons, "forecasts": result}
+        for candidate, scores, differences in _compare_task(task, forecasts, names, config):
+            entry = result.setdefault(candidate.name, ComparedForecast(candidate.group, {}, {}))
+            entry.scores.setdefault(task, {}).update(scores)
+            if entry.difference is not None:
+                entry.difference.setdefault(task, {}).update(differences)
+    return result
 
 
-def _adjust(entries: Sequence[dict[str, Any]]) -> int:
-    """Write the adjusted p beside each p of these forecasts; gives how many there are."""
-    tested = [
-        difference
-        for entry in entries
-        for task in (entry["difference"] or {}).values()
-        for difference in task.values()
-        if difference["p_value"] is not None
-    ]
-    for difference, adjusted in zip(tested, m.holm([entry["p_value"] for entry in tested]), strict=True):
-        difference["p_adjusted"] = adjusted
-    return len(tested)
+def _adjust(entries: Sequence[ComparedForecast]) -> int:
+    """Set the adjusted p-value of each difference of these forecasts; gives their number."""
+    tasks = [task for entry in entries for task in (entry.difference or {}).values()]
+    tested = [(task, score, entry.p_value) for task in tasks for score, entry in task.items()]
+    defined = [(task, score, p_value) for task, score, p_value in tested if p_value is not None]
+    for (task, score, _), adjusted in zip(defined, m.holm([p_value for *_, p_value in defined]), strict=True):
+        task[score] = replace(task[score], p_adjusted=adjusted)
+    return len(defined)
 
 
 def _compare_task(
     task: str, forecasts: Forecasts, names: list[str], config: EvaluateConfig
-) -> list[tuple[_Candidate, dict[str, Any], dict[str, Any]]]:
+) -> list[tuple[_Candidate, dict[str, Score], dict[str, Difference]]]:
     points = {name: forecasts.sums(task, name).total() for name in forecasts.names(task)}
     scored = {name: Scored.of(total, None, _OF_MATRIX) for name, total in points.items()}
     best = {score: _best(score, scored, forecasts.rivals(task)) for score in COMPARED[task]}
     candidates = _candidates(task, forecasts, names)
-    drawn = {candidate.forecast for candidate in candidates} | {name for name in best.values() if name is not None}
-    parts = {(task, name): forecasts.sums(task, name) for name in sorted(drawn)}
+    needed = {candidate.forecast for candidate in candidates} | {name for name in best.values() if name is not None}
+    parts = {(task, name): forecasts.sums(task, name) for name in sorted(needed)}
     replicates = replicate_all(parts, forecasts.truth.clusters, config.bootstrap, config.seed)
-    scored = {name: Scored.of(points[name], replicates[task, name], _OF_MATRIX) for name in sorted(drawn)}
+    scored = {name: Scored.of(points[name], replicates[task, name], _OF_MATRIX) for name in sorted(needed)}
     known = forecasts.truth.clusters.smallest > 1
     n = len(forecasts.truth.stratum)
+
+    def compare(name: str, score: str, baseline: str | None = None) -> tuple[Score, Difference]:
+        own = scored[name]
+        value = Score(number(own.point[score]), *own.interval(score, known, config.confidence), n, baseline)
+        return value, _difference(own, scored[MODEL], score, known, config, n, baseline)
+
     rows = []
     for candidate in candidates:
-        own = scored[candidate.forecast]
-        scores = {score: _score(own, score, known, config) | {"n": n} for score in COMPARED[task]}
-        differences = {
-            score: _difference(own, scored[MODEL], score, known, config) | {"n": n} for score in COMPARED[task]
-        }
-        rows.append((candidate, scores, differences))
-    for score, rule in best.items():
-        if rule is not None:
-            told = {"n": n, "baseline": rule}
-            value = {score: _score(scored[rule], score, known, config) | told}
-            difference = {score: _difference(scored[rule], scored[MODEL], score, known, config) | told}
-            rows.append((_Candidate(rule, BEST_RULE, "no_signal"), value, difference))
+        pairs = {score: compare(candidate.forecast, score) for score in COMPARED[task]}
+        rows.append((candidate, {k: pair[0] for k, pair in pairs.items()}, {k: pair[1] for k, pair in pairs.items()}))
+    for score, name in best.items():
+        if name is not None:
+            value, difference = compare(name, score, name)
+            rows.append((_Candidate(name, BEST_BASELINE, "no_signal"), {score: value}, {score: difference}))
     return rows
 
 
 def _candidates(task: str, forecasts: Forecasts, names: list[str]) -> list[_Candidate]:
-    """The models in their order, then the classical methods that have the task."""
+    """The models in their order, then the classical methods for the task."""
     models = [_Candidate(MODEL, names[0], MODEL)]
     models += [_Candidate(f"{MODEL} {name}", name, MODEL) for name in names[1:]]
     taken = {candidate.forecast for candidate in models}
@@ -229,26 +281,35 @@ def _candidates(task: str, forecasts: Forecasts, names: list[str]) -> list[_Cand
     ]
 
 
-def _best(score: str, scored: Mapping[str, Scored], rivals: Sequence[str]) -> str | None:
-    able = [name for name in rivals if not np.isnan(scored[name].point[score])]
+def _best(score: str, scored: Mapping[str, Scored], baselines: Sequence[str]) -> str | None:
+    able = [name for name in baselines if not np.isnan(scored[name].point[score])]
     return max(able, key=lambda name: _sign(score) * float(scored[name].point[score])) if able else None
 
 
-def _score(own: Scored, score: str, known: bool, config: EvaluateConfig) -> dict[str, Any]:
-    low, high = own.interval(score, known, config.confidence)
-    return {"value": number(own.point[score]), "low": low, "high": high}
-
-
-def _difference(own: Scored, reference: Scored, score: str, known: bool, config: EvaluateConfig) -> dict[str, Any]:
+def _difference(
+    own: Scored, reference: Scored, score: str, known: bool, config: EvaluateConfig, n: int, baseline: str | None
+) -> Difference:
     value = _sign(score) * (own.point[score] - reference.point[score])
-    undefined = {"low": None, "high": None, "p_value": None, "p_adjusted": None}
+    undefined = Difference(number(value), None, None, None, None, n, baseline)
     if not known or np.isnan(value):
-        return {"value": number(value), **undefined}
-    drawn = _sign(score) * (own.drawn[score] - reference.drawn[score])
-    low, high = m.percentile_interval(drawn, config.confidence)
+        return undefined
+    replicates = _sign(score) * (own.drawn[score] - reference.drawn[score])
+    low, high = m.percentile_interval(replicates, config.confidence)
     if np.isnan(low):
-        return {"value": number(value), **undefined}
-    return {"value": number(value), "low": low, "high": high, "p_value": paired_p_value(drawn), "p_adjusted": None}
+        return undefined
+    return replace(undefined, low=low, high=high, p_value=paired_p_value(replicates))
+
+
+def _json(entries: dict[str, dict[str, Score]] | dict[str, dict[str, Difference]] | None) -> object:
+    """Plain values; ``baseline`` only where it is set."""
+    if entries is None:
+        return None
+    plain = {task: {score: asdict(entry) for score, entry in scores.items()} for task, scores in entries.items()}
+    for scores in plain.values():
+        for entry in scores.values():
+            if entry["baseline"] is None:
+                del entry["baseline"]
+    return plain
 
 
 def _sign(score: str) -> float:
@@ -260,7 +321,7 @@ def _keys(rows: pd.DataFrame) -> pd.MultiIndex:
 
 
 def _probabilities(rows: pd.DataFrame) -> pd.DataFrame:
-    """A model's columns as an extra forecast: by sample_id, with detection beside the stored tasks."""
+    """The probabilities of a model as an extra forecast: by sample_id, with detection added."""
     table = rows[[*probability_columns("magnitude"), *probability_columns("azimuth")]].copy()
     normal = table[probability_columns("magnitude")[0]]
     table[probability_columns("detection")] = np.column_stack([normal, 1.0 - normal])

@@ -1,4 +1,4 @@
-"""The runs and cross-validations that are compared: what each is, and the refusal of those that cannot be."""
+"""The runs and cross-validations of a comparison, and the check that they can be compared."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class ComparedRun:
         kind: ``run`` or ``crossval``.
         runs: the run, or the runs of the folds.
         dataset_id: of the store.
-        certificate_sha256: of the split.
-        rows: the judged rows of its predictions.
+        split_sha256: checksum of the split report.
+        rows: the evaluated rows of its predictions.
     """
 
     subject: str
@@ -37,7 +37,7 @@ class ComparedRun:
     kind: str
     runs: tuple[Run, ...]
     dataset_id: str
-    certificate_sha256: str
+    split_sha256: str
     rows: pd.DataFrame
 
     @property
@@ -47,20 +47,20 @@ class ComparedRun:
 
     @property
     def name(self) -> str:
-        """What its configuration calls it (``train.run_name``), without the number of the fold."""
+        """``train.run_name`` of its configuration, without the fold."""
         run_name = self.config.train.run_name
         return run_name if self.kind == "run" else re.sub(r"_fold\d+$", "", run_name)
 
 
 def read_compared_runs(paths: Sequence[Path]) -> list[ComparedRun]:
-    """Read what is to be compared, and refuse what cannot be.
+    """Read the runs of a comparison, and check that they can be compared.
 
     Args:
-        paths: run folders, or folders that ``seismag crossval`` wrote; the first is the reference. One
-            alone stands beside rules and classical methods only.
+        paths: run folders, or folders that ``seismag crossval`` wrote; the first is the reference. A
+            single run is compared with baselines and classical methods.
 
     Raises:
-        UsageError: none, one twice, or a folder that is neither.
+        UsageError: no run, one twice, or a folder that is neither.
         DataError: one is not finished, or was trained on another data set or by another split.
     """
     if not paths:
@@ -70,7 +70,7 @@ def read_compared_runs(paths: Sequence[Path]) -> list[ComparedRun]:
     for run in found:
         if run.subject in by_subject:
             raise UsageError(
-                f"{run.path}: is called {run.subject}, as is {by_subject[run.subject].path}. Name each run once; two "
+                f"{run.path}: has the same name as {by_subject[run.subject].path}. Name each run once; two "
                 "cross-validations need folders of different names (seismag crossval --out)."
             )
         by_subject[run.subject] = run
@@ -98,17 +98,17 @@ def _refuse_other_data(reference: ComparedRun, other: ComparedRun) -> None:
             f"{other.subject} on {other.dataset_id} ({other.config.data.store}). {_REMEDY} Train both with --data on "
             "one store."
         )
-    if other.certificate_sha256 != reference.certificate_sha256:
+    if other.split_sha256 != reference.split_sha256:
         names = [f"{run.config.split.method}, {run.config.split.n_folds} folds" for run in (reference, other)]
         raise DataError(
-            f"{reference.subject} was trained by split {reference.config.split.name} ({names[0]}, certificate "
-            f"{reference.certificate_sha256[:8]}), {other.subject} by {other.config.split.name} ({names[1]}, "
-            f"certificate {other.certificate_sha256[:8]}). {_REMEDY} Train both with the same section split."
+            f"{reference.subject} was trained by split {reference.config.split.name} ({names[0]}, checksum "
+            f"{reference.split_sha256[:8]}), {other.subject} by {other.config.split.name} ({names[1]}, "
+            f"checksum {other.split_sha256[:8]}). {_REMEDY} Train both with the same section split."
         )
     folds = [sorted(int(fold) for fold in run.rows["fold"].unique()) for run in (reference, other)]
     if folds[0] != folds[1]:
         raise DataError(
-            f"{reference.subject} was judged on fold {_list(folds[0])}, {other.subject} on fold {_list(folds[1])}. "
+            f"{reference.subject} was evaluated on fold {_list(folds[0])}, {other.subject} on fold {_list(folds[1])}. "
             f"{_REMEDY} Train both with the same split.fold, or cross-validate both."
         )
 

@@ -6,9 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
-from fixtures.band_reader import ROWS, make_band_reader, make_windows
-from seismag.config import EvaluateConfig, ModelConfig
 from seismag.explain.controls import (
     cascade_of_random_weights,
     explain_by,
@@ -16,6 +13,9 @@ from seismag.explain.controls import (
     stages_from_the_head,
     trace_curves,
 )
+
+from fixtures.band_reader import ROWS, make_band_reader, make_windows
+from seismag.config import EvaluateConfig, ModelConfig
 from seismag.explain.gradcam import TASKS, Attribution
 from seismag.explain.sanity import area_under, check_curves, check_random_weights, rank_correlations
 from seismag.training.model import ConvNeXtMultiTask
