@@ -19,11 +19,11 @@ from fixtures.study_store import make_store
 from seismag.cli import app
 from seismag.config import EvaluateConfig
 from seismag.domain import UsageError
-from seismag.explain import page as gallery
+from seismag.explain import page as page_module
 from seismag.explain.compute import Explanation, explain_model
 from seismag.explain.figure import _edges, draw_sanity
-from seismag.explain.page import conclusion, prepare_folder, render_gallery, strongest_parts, write_explanation
-from seismag.explain.windows import ExplanationPlan, open_subject
+from seismag.explain.page import conclude, prepare_folder, render_page, strongest_parts, write_explanation
+from seismag.explain.subject import ExplanationPlan, open_subject
 
 SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 
@@ -82,7 +82,7 @@ def test_a_second_explanation_leaves_no_picture_of_the_first(
     study: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("draw_importance", "draw_sanity", "draw_embedding_view"):
-        monkeypatch.setattr(gallery, name, lambda _, path: path.write_bytes(b"a picture"))
+        monkeypatch.setattr(page_module, name, lambda _, path: path.write_bytes(b"a picture"))
     write_explanation(study, tmp_path)
     (tmp_path / "windows" / "mine.png").write_bytes(b"not ours")
     fewer = copy.copy(study.document) | {"windows": study.document["windows"][:1]}
@@ -94,18 +94,18 @@ def test_a_second_explanation_leaves_no_picture_of_the_first(
 def test_a_failed_sanity_test_comes_first_on_the_page(study: Explanation, page: Path) -> None:
     document = copy.deepcopy(study.document)
     document["sanity"][0] |= {"verdict": "fail", "sentence": "the maps ignore <the weights>"}
-    assert conclusion(document)["verdict"] == "fail"
-    text = render_gallery(document, page.parent)
-    assert "Do not read these maps as explanations: sanity tests" in text
+    assert conclude(document)["verdict"] == "fail"
+    text = render_page(document, page.parent)
+    assert "These maps must not be interpreted: sanity tests" in text
     assert "&lt;the weights&gt;" in text
     for entry in document["sanity"]:
         entry["verdict"] = "pass"
     for entry in document["skill"].values():
         entry["shown"] = False
-    assert "explain noise" in conclusion(document)["text"]
+    assert "explain noise" in conclude(document)["text"]
     for entry in document["skill"].values():
         entry["shown"] = True
-    assert conclusion(document)["verdict"] == "pass"
+    assert conclude(document)["verdict"] == "pass"
 
 
 def test_parts_are_named_only_where_their_interval_is_above_zero(study: Explanation) -> None:

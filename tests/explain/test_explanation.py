@@ -14,9 +14,9 @@ from fixtures.explained_study import write_untrained_run
 from fixtures.study_store import make_store
 from seismag.config import EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
-from seismag.explain import windows as explained_windows
+from seismag.explain import subject as explained_windows
 from seismag.explain.compute import explain_model
-from seismag.explain.windows import (
+from seismag.explain.subject import (
     ExplanationPlan,
     open_subject,
     order_windows,
@@ -62,7 +62,7 @@ def study(run, store_path):
 
 def test_the_band_that_shines_before_events_is_found(study):
     parts = {(part["band"], part["component"]): part for part in study.document["band_importance"]["parts"]}
-    shines, silent = parts["above_pc3", "all"], parts["pc3", "all"]  # planted in rows 20 to 39, from 175 mHz on
+    shines, silent = parts["above_pc3", "all"], parts["pc3", "all"]  # injected in rows 20 to 39, from 175 mHz on
     assert shines["detection"]["log_score"]["low"] > 0.1
     assert shines["detection"]["log_score"]["value"] > 3 * abs(silent["detection"]["log_score"]["value"])
     assert parts["all", "all"]["detection"]["balanced_accuracy"]["low"] > 0
@@ -80,7 +80,7 @@ def test_the_windows_are_those_that_the_training_has_not_seen(study, run, store_
     assert study.windows[0].maps["magnitude"].shape == open_store(store_path).power.shape[2:]
 
 
-def test_a_map_without_places_is_said_to_decide_nothing(study):
+def test_a_map_of_one_bin_is_inconclusive(study):
     verdicts = {result["name"]: result for result in study.document["sanity"]}
     assert set(verdicts) == {
         f"{test}_{task}"
@@ -148,7 +148,7 @@ def test_a_run_folder_is_found_from_its_checkpoint(run, tmp_path) -> None:
 def test_what_cannot_be_explained_is_named(run, store_path, monkeypatch) -> None:
     with pytest.raises(UsageError, match="--samples 0"):
         ExplanationPlan(0)
-    with pytest.raises(UsageError, match=r"--method lime: not known; choose gradcam or gradcam\+\+"):
+    with pytest.raises(UsageError, match=r"--method lime: unknown; choose gradcam or gradcam\+\+"):
         ExplanationPlan(1, "lime")  # type: ignore[arg-type]
     store, loaded = open_store(store_path), load_checkpoint(run.best_model)
     shifted = dataclasses.replace(store, frequency_hz=store.frequency_hz * 2)
@@ -158,7 +158,7 @@ def test_what_cannot_be_explained_is_named(run, store_path, monkeypatch) -> None
     with pytest.raises(UsageError, match="no axes in time and frequency"):
         require_explainable(loaded, dataclasses.replace(store, attributes=attributes))
     monkeypatch.setattr(type(loaded.model), "feature_map", lambda _, x: x.mean(dim=(2, 3)))
-    with pytest.raises(UsageError, match="no places in time and frequency"):
+    with pytest.raises(UsageError, match="no axes of time and frequency"):
         require_explainable(loaded, store)
     monkeypatch.undo()
     monkeypatch.setattr(explained_windows, "unseen_windows", lambda *_: (np.empty(0, dtype=int), None))

@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from seismag.explain.controls import (
+
+from fixtures.band_reader import ROWS, make_band_reader, make_windows
+from seismag.config import EvaluateConfig, ModelConfig
+from seismag.explain.gradcam import TASKS, Attribution
+from seismag.explain.perturbation import (
     cascade_of_random_weights,
     explain_by,
     refit_heads,
     stages_from_the_head,
     trace_curves,
 )
-
-from fixtures.band_reader import ROWS, make_band_reader, make_windows
-from seismag.config import EvaluateConfig, ModelConfig
-from seismag.explain.gradcam import TASKS, Attribution
 from seismag.explain.sanity import area_under, check_curves, check_random_weights, rank_correlations
 from seismag.training.model import ConvNeXtMultiTask
 
@@ -82,7 +82,7 @@ def test_an_edge_detector_that_ignores_the_weights_fails() -> None:
     result = check_random_weights("magnitude", stages, np.array(draws), original["magnitude"][0].size, None)
     assert result.verdict == "fail"
     assert result.statistic == pytest.approx(1.0)
-    assert "do not read them" in result.sentence
+    assert "must not be interpreted" in result.sentence
 
 
 def test_refitted_heads_learn_any_labels_and_share_the_backbone() -> None:

@@ -1,4 +1,4 @@
-"""Cells of other windows, and what a model loses without its own."""
+"""Bins of other windows, and what a model loses without its own."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def blank(value: float, phasor: float = 0.0) -> Windows:
 
 def test_only_the_asked_cells_of_the_asked_component_change() -> None:
     own, other = blank(1.0), blank(2.0, 0.5)
-    cells = np.zeros((4, 5), dtype=bool)
-    cells[1:3, 2] = True
-    changed = own.with_cells_of(other, cells, (0,))
-    assert changed.power_db[0, 0].tolist() == np.where(cells, 2.0, 1.0).tolist()
+    bins = np.zeros((4, 5), dtype=bool)
+    bins[1:3, 2] = True
+    changed = own.with_bins_of(other, bins, (0,))
+    assert changed.power_db[0, 0].tolist() == np.where(bins, 2.0, 1.0).tolist()
     assert (changed.power_db[0, 1:] == 1.0).all()
     assert (own.power_db == 1.0).all()  # the window itself is left as it is
 
 
 def test_a_cross_spectrum_goes_with_either_of_its_components() -> None:
-    changed = blank(1.0).with_cells_of(blank(2.0, 0.5), np.ones((4, 5), dtype=bool), (2,))  # Z: ZX and ZY, not XY
+    changed = blank(1.0).with_bins_of(blank(2.0, 0.5), np.ones((4, 5), dtype=bool), (2,))  # Z: ZX and ZY, not XY
     assert changed.phasors is not None
     assert [float(changed.phasors[0, pair].max()) for pair in range(3)] == [0.0, 0.5, 0.5]
 
@@ -38,7 +38,7 @@ def test_a_cell_masked_in_either_window_is_masked_afterwards() -> None:
     own, other = blank(1.0), blank(2.0)
     own.power_db[0, 0, :, 0] = np.nan
     other.power_db[0, 0, :, 1] = np.nan
-    changed = own.with_cells_of(other, np.ones((1, 4, 5), dtype=bool), (0,)).power_db[0, 0]
+    changed = own.with_bins_of(other, np.ones((1, 4, 5), dtype=bool), (0,)).power_db[0, 0]
     assert np.isnan(changed[:, :2]).all()
     assert (changed[:, 2:] == 2.0).all()
 
@@ -49,20 +49,20 @@ def test_a_donor_is_another_window_of_the_station_and_of_another_event_where_the
     station = np.array(["A", "A", "A", "B", "B", "C"])
     group = np.array(["1", "1", "2", "3", "3", "4"])
     for _ in range(20):
-        donors = choose_replacements(station, group, rng)
-        assert donors[0] == donors[1] == 2  # the only other event of A
-        assert donors[2] in (0, 1)
-        assert (donors[3], donors[4]) == (4, 3)  # the same event, but there is no other
-        assert donors[5] == -1
+        replacements = choose_replacements(station, group, rng)
+        assert replacements[0] == replacements[1] == 2  # the only other event of A
+        assert replacements[2] in (0, 1)
+        assert (replacements[3], replacements[4]) == (4, 3)  # the same event, but there is no other
+        assert replacements[5] == -1
 
 
 def test_occlusion_finds_the_band_and_component_that_the_model_reads(rng: np.random.Generator) -> None:
     loaded = make_band_reader()
     windows = make_windows(loaded, 20, rng)
     frequency_hz = np.linspace(0.002, 0.2, 32)
-    donors = np.tile(np.roll(np.arange(20), 1), (2, 1))  # of the other kind
+    replacements = np.tile(np.roll(np.arange(20), 1), (2, 1))  # of the other kind
     parts = list_occlusions(frequency_hz)
-    said = occlude(loaded, windows, parts, donors)
+    said = occlude(loaded, windows, parts, replacements)
     plain, _, _ = predict_windows(loaded, windows)
     read = np.zeros(32, dtype=bool)
     read[ROWS] = True
@@ -78,8 +78,8 @@ def test_occlusion_finds_the_band_and_component_that_the_model_reads(rng: np.ran
 def test_all_exchanged_is_the_answer_to_the_donor(rng: np.random.Generator) -> None:
     loaded = make_band_reader()
     windows = make_windows(loaded, 8, rng)
-    donors = np.roll(np.arange(8), 3)[None]
+    replacements = np.roll(np.arange(8), 3)[None]
     parts = [part for part in list_occlusions(np.linspace(0.002, 0.2, 32)) if part.band == part.component == "all"]
-    (said,) = occlude(loaded, windows, parts, donors)
-    expected, _, _ = predict_windows(loaded, windows.of(donors[0]))
+    (said,) = occlude(loaded, windows, parts, replacements)
+    expected, _, _ = predict_windows(loaded, windows.of(replacements[0]))
     np.testing.assert_allclose(said.magnitude[0], expected, atol=1e-6)

@@ -14,7 +14,7 @@ from seismag.explain.sanity import (
     check_curves,
     check_random_labels,
     check_random_weights,
-    likeness_between_windows,
+    correlation_between_windows,
     rank_correlations,
 )
 
@@ -32,8 +32,8 @@ def test_rank_correlation_by_hand() -> None:
 
 def test_maps_that_are_the_same_in_all_windows_are_alike() -> None:
     one = np.arange(12.0).reshape(3, 4)
-    assert likeness_between_windows(np.stack([one, 2 * one, one + 1])) == pytest.approx(1.0)
-    assert likeness_between_windows(one[None]) is None
+    assert correlation_between_windows(np.stack([one, 2 * one, one + 1])) == pytest.approx(1.0)
+    assert correlation_between_windows(one[None]) is None
 
 
 def test_maps_that_forget_pass_and_those_that_do_not_fail() -> None:
@@ -51,7 +51,7 @@ def test_too_few_cells_and_empty_maps_decide_nothing() -> None:
     correlations = np.zeros((1, 1, 4))
     few = check_random_weights("magnitude", ["heads"], correlations, 1, None)
     assert few.verdict == "inconclusive"
-    assert "1 cells, too few" in few.sentence
+    assert "1 bins, too few" in few.sentence
     empty = check_random_weights("magnitude", ["heads"], np.full((1, 1, 4), np.nan), 49, None)
     assert empty.verdict == "inconclusive"
     assert "100 % of the maps are empty" in empty.sentence

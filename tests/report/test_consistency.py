@@ -69,7 +69,7 @@ def raise_skill(audit: Metrics) -> None:
 
 
 def leave_it(audit: Metrics) -> None:
-    audit["tests"][0]["statistic"] = None  # undecided: nothing to compare
+    audit["tests"][0]["statistic"] = None  # inconclusive: nothing to compare
 
 
 @pytest.mark.parametrize(("change", "fits"), [(raise_skill, False), (leave_it, True)])

@@ -32,7 +32,7 @@ def crossval(folder: Path) -> Evidence:
 
 def test_run_is_known_by_its_id(evidence: Evidence, run: Path) -> None:
     assert (evidence.kind, evidence.subject) == ("run", run.name)
-    assert set(evidence.documents) == {"metrics.json", "runs.json", "data.json", "mcc.json", "certificate.json"}
+    assert set(evidence.documents) == {"metrics.json", "runs.json", "data.json", "mcc.json", "split_report.json"}
 
 
 def test_what_was_not_run_is_missing_with_its_command(evidence: Evidence) -> None:

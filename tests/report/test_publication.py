@@ -123,7 +123,7 @@ def set_skill(metrics: dict[str, Any], low: float, value: float, high: float, gr
         (
             (-0.1, 0.01, 0.08),
             20,
-            ["Detection shows no skill", "null result", "more than +0.080 is excluded"],
+            ["Detection shows no skill", "null result", "a difference of more than +0.080 is excluded"],
             "shows skill:",
         ),
         (
@@ -132,8 +132,18 @@ def set_skill(metrics: dict[str, Any], low: float, value: float, high: float, gr
             ["Detection shows skill", "+0.200 [+0.050, +0.300]", "not a sufficient one"],
             "excluded",
         ),
-        ((-0.3, -0.2, -0.1), 20, ["Detection is worse than the best rule", "null result"], "shows skill:"),
-        ((0.05, 0.2, 0.3), 4, ["Detection cannot be decided", "More earthquakes are needed"], "excluded"),
+        (
+            (-0.3, -0.2, -0.1),
+            20,
+            ["Detection is worse than the best non-magnetic baseline", "null result"],
+            "shows skill:",
+        ),
+        (
+            (0.05, 0.2, 0.3),
+            4,
+            ["Detection is inconclusive (4 event clusters, 4 control blocks", "More earthquakes are needed"],
+            "excluded",
+        ),
     ],
 )
 def test_text_follows_the_result(
@@ -167,7 +177,7 @@ def test_interval_above_zero_that_the_audit_does_not_accept_is_no_limit(copy: Pa
     write_publication([copy], tmp_path / "out", extras=[tmp_path])
     abstract = text_of(tmp_path / "out", "ABSTRACT.md")
     assert "the interval lies above zero, but the test of the audit" in abstract
-    assert "+0.400 is excluded" not in abstract
+    assert "more than +0.400" not in abstract
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -182,16 +192,16 @@ def test_naive_run_never_has_skill(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("texts_only")
-def test_failed_gate_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
+def test_failed_integrity_check_leaves_no_conclusion(run: Path, tmp_path: Path) -> None:
     test = {"name": "duplicates", "verdict": "fail", "sentence": "3 copies.", "statistic": 3.0, "p_value": None}
     audit = {"gate": "fail", "tests": [test], "family_wise_error": 0.01, "configurations_tried": 1,
              "subject": {"run_ids": [run.name]}}  # fmt: skip
     (tmp_path / "audit.json").write_text(json.dumps(audit))
     summary = write_publication([run], tmp_path / "out", extras=[tmp_path])
-    assert summary["conclusion"] == "faulty"
+    assert summary["conclusion"] == "invalid"
     abstract = text_of(tmp_path / "out", "ABSTRACT.md")
-    assert "The audit's gate failed" in abstract
-    assert "Nothing is concluded" in abstract
+    assert "A blocking integrity check failed" in abstract
+    assert "No conclusion is drawn" in abstract
     assert "3 copies." in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
 
 
@@ -327,7 +337,7 @@ def test_file_of_somebody_else_beside_a_report_is_not_removed(run: Path, tmp_pat
     out = tmp_path / "out"
     write_publication([run], out)
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"holds notes\.txt, which no report made"):
+    with pytest.raises(UsageError, match=r"contains notes\.txt, which no report made"):
         write_publication([run], out)
     assert (out / "notes.txt").read_text() == "mine"
 
@@ -335,7 +345,7 @@ def test_file_of_somebody_else_beside_a_report_is_not_removed(run: Path, tmp_pat
 def test_folder_that_is_not_whole_is_not_found_good(publication: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(publication, tmp_path / "other"))
     (other / "ABSTRACT.md").unlink()
-    with pytest.raises(DataError, match=r"ABSTRACT\.md is gone"):
+    with pytest.raises(DataError, match=r"ABSTRACT\.md is missing"):
         check_folder(other)
     (other / MARK).write_text('{"unfinished": true}')
     with pytest.raises(DataError, match="unfinished"):
@@ -352,7 +362,7 @@ def test_changed_analysis_of_the_correlation_is_found(publication: Path, tmp_pat
 
 def test_foreign_folder_is_not_touched(run: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("mine")
-    with pytest.raises(UsageError, match="holds files that no report made"):
+    with pytest.raises(UsageError, match="contains files that no report made"):
         write_publication([run], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 

@@ -199,7 +199,7 @@ def explain(
     announce(f"explain: {model} on {data}")
     from seismag.explain.compute import explain_model
     from seismag.explain.page import format_explanation, prepare_folder, write_explanation
-    from seismag.explain.windows import STUDY_LEAST, STUDY_SMALL, ExplanationPlan, open_subject, run_folder_of
+    from seismag.explain.subject import STUDY_LEAST, STUDY_SMALL, ExplanationPlan, open_subject, run_folder_of
     from seismag.runs import SMALL_VARIABLE
 
     least = STUDY_LEAST

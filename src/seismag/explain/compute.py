@@ -1,4 +1,4 @@
-"""Explaining a model: attribution of single windows, what each band is worth, and whether the maps can be believed."""
+"""The explanation of a model: attribution maps, permutation importance of bands, and sanity tests of the maps."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from numpy.typing import NDArray
 from seismag import __version__
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.explain.controls import attribute_windows
 from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
 from seismag.explain.gradcam import TASKS, Attribution, Method
 from seismag.explain.importance import measure_importance, skill_of_study
 from seismag.explain.occlusion import Occlusion, list_occlusions, occlude
+from seismag.explain.perturbation import attribute_windows
 from seismag.explain.replacement import choose_replacements, predict_windows
 from seismag.explain.sanity import MIN_CLUSTERS
-from seismag.explain.sanity_study import Examined, check_attribution
-from seismag.explain.windows import DrawnWindows, ExplanationPlan, Subject, draw_windows
+from seismag.explain.sanity_compute import SanityInputs, check_attribution
+from seismag.explain.subject import ExplanationPlan, StudyWindows, Subject, sample_windows
 from seismag.parallel import Progress, silent
 from seismag.spectrograms.bands import BANDS_MHZ
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
 
 CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
-STUDY_FACTOR = 4  # windows of the occlusion: so many times the pictures, at least ``plan.study_least``
-REPEATS = 1  # draws of donors, another one for each window: more windows lower the error sooner than more draws
+STUDY_FACTOR = 4  # windows of the permutation importance per picture, at least ``plan.study_least``
+REPEATS = 1  # replacement windows for each window; more windows lower the error faster than more repeats
 NO_COMPONENTS = (
-    "Grad-CAM is one map over all channels and cannot tell H, D and Z apart; the occlusion of components can."
+    "Grad-CAM gives one map for all channels and does not separate H, D and Z; the permutation importance does."
 )
-EXCHANGE = (
-    "Cells are replaced by those of another window of the same station, drawn by seed from another event or quiet "
-    "block: measured values of that sensor, never a constant. What the model reads from the station alone is not lost."
+REPLACEMENT = (
+    "Bins are replaced by those of another window of the same station, sampled from another event cluster or control "
+    "block: measured values of the same sensor, not a constant. Information on the station itself is not removed."
 )
 
 
 @dataclass(frozen=True)
 class ExplainedWindow:
-    """One picture.
+    """A window with attribution maps.
 
     Attributes:
-        facts: its row of explanation.json.
+        facts: its entry in explanation.json.
         power_db: (3, F, T), dB re 1 nT^2/Hz, NaN masked.
         maps: by task (F, T), in units of the class score.
     """
@@ -57,52 +57,52 @@ class ExplainedWindow:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The study: its JSON document, and what the figures need beside it.
+    """Results of an explanation.
 
     Attributes:
         document: content of explanation.json.
-        windows: the pictures.
+        windows: the windows with maps.
         frequency_hz: (F,).
         time_s: (T,) from the start of a window.
-        log_rows: the rows of the store are spaced by their logarithm.
-        view: of the embeddings; None where there are too few windows.
+        log_frequency: the frequency bins have logarithmic spacing.
+        view: of the embeddings; None for too few windows.
     """
 
     document: dict[str, Any]
     windows: list[ExplainedWindow]
     frequency_hz: NDArray[np.float64]
     time_s: NDArray[np.float64]
-    log_rows: bool
+    log_frequency: bool
     view: EmbeddingView | None
 
 
 def explain_model(
     subject: Subject, plan: ExplanationPlan, spec: EvaluateConfig, progress: Progress = silent
 ) -> Explanation:
-    """Explain a model on windows that its training has not seen.
+    """Explain a model on windows that were not used in its training.
 
     Args:
         subject: model and store, of ``open_subject``.
-        plan: how many pictures, by which method.
+        plan: number of windows, and the method.
         spec: bootstrap, confidence and seed.
         progress: called with stage, done, total.
 
     Raises:
-        DataError: no station has two windows, or the control does not fit the model.
+        DataError: no station has two windows, or the label control does not fit the model.
     """
     rng = np.random.default_rng([spec.seed, 61])
-    drawn = draw_windows(subject, plan.samples, max(STUDY_FACTOR * plan.samples, plan.study_least), rng)
-    pictures = np.arange(drawn.n_pictures)
+    study = sample_windows(subject, plan.samples, max(STUDY_FACTOR * plan.samples, plan.study_least), rng)
+    pictures = np.arange(study.n_pictures)
     progress("attribution", 0, 1)
-    found = attribute_windows(subject.loaded, drawn.windows.of(pictures), plan.method)
+    found = attribute_windows(subject.loaded, study.windows.of(pictures), plan.method)
     progress("attribution", 1, 1)
-    importance, features, skill = _band_importance(subject, drawn, spec, rng, progress)
-    sanity = check_attribution(Examined(subject, drawn, found, features), plan, spec, progress)
+    importance, features, skill = _band_importance(subject, study, spec, rng, progress)
+    sanity = check_attribution(SanityInputs(subject, study, found, features), plan, spec, progress)
     view, embeddings = _view_embeddings(subject, spec, progress)
-    windows = _explained_windows(drawn, found)
+    windows = _explained_windows(study, found)
     document = {
         **_provenance(subject, plan.method, spec),
-        "n_windows": len(windows), "n_study_windows": len(drawn.rows), "n_unseen_windows": drawn.n_unseen,
+        "n_windows": len(windows), "n_study_windows": len(study.rows), "n_unseen_windows": study.n_unseen,
         "feature_map": list(found[TASKS[0]].coarse.shape[1:]),
         "attribution_limits": {task: _colour_limit([w.maps[task] for w in windows]) for task in TASKS},
         "skill": skill,
@@ -110,32 +110,32 @@ def explain_model(
         "band_importance": importance,
         "windows": [window.facts for window in windows],
         "embeddings": embeddings,
-        "notes": [NO_COMPONENTS, EXCHANGE],
+        "notes": [NO_COMPONENTS, REPLACEMENT],
     }  # fmt: skip
-    document["warnings"] = _warnings(subject, drawn, document, plan)
-    log_rows = subject.store.attributes["preprocessing"].get("frequency_rows") == "log"
-    return Explanation(document, windows, subject.store.frequency_hz, subject.store.time_s, log_rows, view)
+    document["warnings"] = _warnings(subject, study, document, plan)
+    log_frequency = subject.store.attributes["preprocessing"].get("frequency_rows") == "log"
+    return Explanation(document, windows, subject.store.frequency_hz, subject.store.time_s, log_frequency, view)
 
 
 def _band_importance(
-    subject: Subject, drawn: DrawnWindows, spec: EvaluateConfig, rng: np.random.Generator, progress: Progress
+    subject: Subject, study: StudyWindows, spec: EvaluateConfig, rng: np.random.Generator, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[np.float32], dict[str, Any]]:
-    """Band importance, and on the way the pooled features and the skill of the model in these windows."""
-    magnitude, azimuth, features = predict_windows(subject.loaded, drawn.windows)
+    """Permutation importance, pooled features, and skill of the model in the windows of the study."""
+    magnitude, azimuth, features = predict_windows(subject.loaded, study.windows)
     plain = {"magnitude": magnitude, "azimuth": azimuth}
-    station, group = drawn.rows["station"].to_numpy(), drawn.rows["split_group"].to_numpy()
-    donors = np.stack([choose_replacements(station, group, rng) for _ in range(REPEATS)])
+    station, group = study.rows["station"].to_numpy(), study.rows["split_group"].to_numpy()
+    replacements = np.stack([choose_replacements(station, group, rng) for _ in range(REPEATS)])
     parts = list_occlusions(subject.store.frequency_hz)
-    said = occlude(subject.loaded, drawn.windows, parts, donors, progress)
-    occluded = [{"magnitude": entry.magnitude, "azimuth": entry.azimuth} for entry in said]
-    drops = measure_importance(drawn.rows, plain, occluded, spec)
+    occluded = occlude(subject.loaded, study.windows, parts, replacements, progress)
+    probabilities = [{"magnitude": entry.magnitude, "azimuth": entry.azimuth} for entry in occluded]
+    drops = measure_importance(study.rows, plain, probabilities, spec)
     importance = {
-        "n_windows": len(drawn.rows), "n_groups": int(drawn.rows["split_group"].nunique()), "repeats": REPEATS,
-        "confidence": spec.confidence, "replaced_by": EXCHANGE,
+        "n_windows": len(study.rows), "n_groups": int(study.rows["split_group"].nunique()), "repeats": REPEATS,
+        "confidence": spec.confidence, "replaced_by": REPLACEMENT,
         "units": {"log_score": "nat", "balanced_accuracy": "1"},
         "parts": [_describe_part(part, drop) for part, drop in zip(parts, drops, strict=True)],
     }  # fmt: skip
-    return importance, features, skill_of_study(drawn.rows, plain, spec)
+    return importance, features, skill_of_study(study.rows, plain, spec)
 
 
 def _describe_part(part: Occlusion, drops: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _view_embeddings(
         table, features = predict_with_embeddings(subject.loaded, subject.store, some)
         kept, source = (table["sample_id"], features), "predicted now"
     else:
-        source = "embeddings.npy of the run, role test"
+        source = "embeddings.npy of the run, test set"
     sample_ids, features = kept
     rows = subject.store.samples.set_index("sample_id").loc[list(sample_ids)].reset_index()
     try:
@@ -167,7 +167,7 @@ def _view_embeddings(
 
 
 def _kept_embeddings(subject: Subject) -> tuple[pd.Series, NDArray[np.float32]] | None:
-    """Those that the run wrote beside its predictions, of the unseen windows; None where they are not there."""
+    """Stored embeddings of the unseen windows; None if the run has none."""
     if subject.run is None:
         return None
     table_path, array_path = subject.run / "predictions.parquet", subject.run / "embeddings.npy"
@@ -182,12 +182,12 @@ def _kept_embeddings(subject: Subject) -> tuple[pd.Series, NDArray[np.float32]] 
     return table.loc[chosen, "sample_id"], features[chosen]
 
 
-def _explained_windows(drawn: DrawnWindows, found: dict[str, Attribution]) -> list[ExplainedWindow]:
-    size = drawn.windows.power_db.shape[2:]
+def _explained_windows(study: StudyWindows, found: dict[str, Attribution]) -> list[ExplainedWindow]:
+    size = study.windows.power_db.shape[2:]
     maps = {task: attribution.on_grid(size[0], size[1]) for task, attribution in found.items()}
     result = []
-    for place in range(drawn.n_pictures):
-        row = drawn.rows.iloc[place]
+    for index in range(study.n_pictures):
+        row = study.rows.iloc[index]
         facts: dict[str, Any] = {
             "sample_id": row["sample_id"], "station": row["station"],
             "start_utc": f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}", "split_group": row["split_group"],
@@ -195,11 +195,11 @@ def _explained_windows(drawn: DrawnWindows, found: dict[str, Attribution]) -> li
         }  # fmt: skip
         for task, attribution in found.items():
             facts[f"y_{task}"] = row[f"y_{task}"]
-            facts[f"predicted_{task}"] = CLASSES[task][attribution.target[place]]
-            facts[f"p_{task}"] = float(attribution.probability[place])
-            facts[f"largest_attribution_{task}"] = float(maps[task][place].max())
-        power_db = drawn.windows.power_db[place].astype(np.float32)
-        result.append(ExplainedWindow(facts, power_db, {task: maps[task][place] for task in maps}))
+            facts[f"predicted_{task}"] = CLASSES[task][attribution.target[index]]
+            facts[f"p_{task}"] = float(attribution.probability[index])
+            facts[f"largest_attribution_{task}"] = float(maps[task][index].max())
+        power_db = study.windows.power_db[index].astype(np.float32)
+        result.append(ExplainedWindow(facts, power_db, {task: maps[task][index] for task in maps}))
     return result
 
 
@@ -208,7 +208,7 @@ def _file_name(sample_id: str) -> str:
 
 
 def _colour_limit(maps: list[NDArray[np.float32]]) -> float:
-    """One for all windows: what 1 % of the cells exceed. 0 where every map is empty."""
+    """Limit of the colour scale of all windows: the 99 % quantile of all bins."""
     return float(np.quantile(np.stack(maps), 0.99))
 
 
@@ -224,38 +224,36 @@ def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[
     }  # fmt: skip
 
 
-def _warnings(subject: Subject, drawn: DrawnWindows, document: dict[str, Any], plan: ExplanationPlan) -> list[str]:
+def _warnings(subject: Subject, study: StudyWindows, document: dict[str, Any], plan: ExplanationPlan) -> list[str]:
     warnings = []
     if subject.loaded.card.has_unknown_training:
         warnings.append(UNKNOWN_TRAINING)
     if document["data_origin"] == ["simulated"]:
-        warnings.append("the data are simulated: what is found there was planted, or not, on purpose")
+        warnings.append("the data are simulated: signals in them were injected, or omitted, deliberately")
     blind = [task for task, entry in document["skill"].items() if not entry["shown"]]
     if blind:
         warnings.append(
-            f"no skill is shown in {', '.join(blind)} on these windows (balanced accuracy against a constant answer): "
-            "there the maps explain noise"
+            f"no skill in {', '.join(blind)} on these windows (balanced accuracy against a constant prediction): "
+            "these maps explain noise"
         )
     warnings += _skill_of_run(subject)
     failed = [result["name"] for result in document["sanity"] if result["verdict"] == "fail"]
     if failed:
-        warnings.append(f"sanity tests failed ({', '.join(failed)}): the maps are not to be read as explanations")
+        warnings.append(f"sanity tests failed ({', '.join(failed)}): the maps must not be interpreted")
     n_groups = document["band_importance"]["n_groups"]
     if n_groups < MIN_CLUSTERS:
         warnings.append(
-            f"{n_groups} groups (events, quiet blocks): intervals of fewer than {MIN_CLUSTERS} are too narrow"
+            f"{n_groups} event clusters and control blocks: intervals of fewer than {MIN_CLUSTERS} are too narrow"
         )
     if len(document["windows"]) < plan.samples:
-        warnings.append(f"{plan.samples} windows were asked for, {len(document['windows'])} can be explained")
-    if drawn.without_donor:
-        warnings.append(
-            f"{drawn.without_donor} drawn windows were left out: their station has no other one to exchange"
-        )
+        warnings.append(f"{plan.samples} windows requested, {len(document['windows'])} can be explained")
+    if study.n_alone:
+        warnings.append(f"{study.n_alone} sampled windows are excluded: their station has no other window")
     return warnings
 
 
 def _skill_of_run(subject: Subject) -> list[str]:
-    """What metrics.json of the run says of the skill above rules without the field."""
+    """Warning where metrics.json of the run shows no skill over the non-magnetic baselines."""
     path = None if subject.run is None else subject.run / "metrics.json"
     if path is None or not path.is_file():
         return []
@@ -263,8 +261,8 @@ def _skill_of_run(subject: Subject) -> list[str]:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         entries = {task: metrics[task]["skill_above_best_baseline"]["log_score"]["low"] for task in CLASSES}
     except (OSError, ValueError, KeyError, TypeError):
-        return [f"{path}: holds no skill above the best baseline, so what these maps explain is open"]
+        return [f"{path}: contains no skill over the best baseline"]
     blind = [task for task, low in entries.items() if low is None or low <= 0]
     if not blind:
         return []
-    return [f"metrics.json of the run shows no skill above rules without the field in {', '.join(blind)} (log score)"]
+    return [f"metrics.json of the run shows no skill over the non-magnetic baselines in {', '.join(blind)} (log score)"]

@@ -1,4 +1,4 @@
-"""A picture of the pooled features in two dimensions, and the numbers that such a picture cannot replace."""
+"""Two-dimensional view of the pooled features, and linear probes of what they encode."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from seismag.domain import DataError
 from seismag.scoring.figure import STYLE, save_figure
 from seismag.scoring.linear_probe import PROBE_DIMENSIONS, probe_accuracy
 
-MAX_ROWS = 2000  # t-SNE of more takes minutes and shows no more
+MAX_ROWS = 2000  # t-SNE of more takes minutes
 PERPLEXITY = 30.0
 MIN_ROWS = 5
-DRAWS = 99
+_SHUFFLES = 99
 NO_EVIDENCE = (
-    "Clusters in such a picture are no evidence: t-SNE makes them of noise, and a station or a storm makes them as "
-    "easily as an earthquake. The probes say what can be read from the features."
+    "Clusters in this view are not evidence of a signal: t-SNE forms clusters from noise, and stations or magnetic "
+    "storms form clusters as well. The probes measure what the features encode."
 )
 _CLASS_COLOURS = {"Normal": "#999999", "Moderate": "#56B4E9", "Medium": "#E69F00", "Large": "#D55E00"}
 _MARKERS = "os^Dv<>phX*"
@@ -36,7 +36,7 @@ _STATION_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B
 
 @dataclass(frozen=True)
 class EmbeddingView:
-    """Coordinates of the rows that were drawn, and how they were made.
+    """Coordinates of the windows in the view.
 
     Attributes:
         table: sample_id, pca_1, pca_2, tsne_1, tsne_2, magnitude_class, azimuth_class, station, kp_max.
@@ -53,7 +53,7 @@ def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> 
     Args:
         embeddings: (n, C) pooled features.
         rows: n windows: sample_id, station, split_group, magnitude_class, azimuth_class, kp_max.
-        seed: of the rows drawn where there are more than ``MAX_ROWS``, of t-SNE, and of the probes' shuffles.
+        seed: of the sample of at most ``MAX_ROWS`` rows, of t-SNE, and of the shuffles of the probes.
 
     Raises:
         DataError: fewer than five rows, lengths that differ, or a value that is not finite.
@@ -63,12 +63,12 @@ def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> 
     if len(embeddings) != len(rows):
         raise DataError(f"embeddings: {len(embeddings)} rows for {len(rows)} windows. Use those of the same run.")
     if len(rows) < MIN_ROWS:
-        raise DataError(f"embeddings: {len(rows)} windows are too few for a picture (at least {MIN_ROWS}).")
+        raise DataError(f"embeddings: {len(rows)} windows are too few for a view (at least {MIN_ROWS}).")
     if not np.isfinite(embeddings).all():
         raise DataError("embeddings: a value is not finite. Predict again; a model that diverged has no embeddings.")
     rng = np.random.default_rng([seed, 67])
-    drawn = np.sort(rng.choice(len(rows), min(MAX_ROWS, len(rows)), replace=False))
-    x, table = embeddings[drawn].astype(float), rows.iloc[drawn].reset_index(drop=True)
+    shown = np.sort(rng.choice(len(rows), min(MAX_ROWS, len(rows)), replace=False))
+    x, table = embeddings[shown].astype(float), rows.iloc[shown].reset_index(drop=True)
     pca = PCA(min(50, *x.shape), svd_solver="full")
     scores = pca.fit_transform(x)
     flat = np.zeros((len(x), 2))
@@ -83,8 +83,8 @@ def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> 
         }
     )  # fmt: skip
     summary = {
-        "n_windows": len(rows), "n_drawn": len(drawn), "seed": seed, "features": int(x.shape[1]),
-        "pca_explained_variance_share": [float(share) for share in pca.explained_variance_ratio_[:2]],
+        "n_windows": len(rows), "n_drawn": len(shown), "seed": seed, "features": int(x.shape[1]),
+        "pca_explained_variance_share": [float(value) for value in pca.explained_variance_ratio_[:2]],
         "tsne_perplexity": float(perplexity), "tsne_iterations": 1000, "note": NO_EVIDENCE,
         "probes": {name: probe_column(x, table, name, rng) for name in ("station", "magnitude_class")},
     }  # fmt: skip
@@ -92,31 +92,31 @@ def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> 
 
 
 def probe_column(x: NDArray[Any], table: pd.DataFrame, column: str, rng: np.random.Generator) -> dict[str, Any]:
-    """How well a linear probe reads a column from the features, out of fold by group, beside shuffled values.
+    """Balanced accuracy of a linear probe of a column, out of fold by group, and for shuffled values.
 
     Returns:
         ``balanced_accuracy``, ``shuffled`` (mean over shuffles of the windows), ``p_value``, ``n_classes``; or
-        ``undefined`` with the reason. The audit's station probe is the same rule with more draws.
+        ``undefined`` with the reason. The station probe of the audit is the same with more shuffles.
     """
     labels, names = pd.factorize(table[column], sort=True)
     group = pd.factorize(table["split_group"])[0]
     n_folds = min(5, len(np.unique(group)))
     if len(names) < 2 or n_folds < 2:
-        return {"balanced_accuracy": None, "undefined": f"{len(names)} values in {n_folds} groups: nothing to tell."}
+        return {"balanced_accuracy": None, "undefined": f"{len(names)} values in {n_folds} groups: no probe."}
     reduced = PCA(min(PROBE_DIMENSIONS, *x.shape), svd_solver="full").fit_transform(x)
     folds = list(GroupKFold(n_folds).split(reduced, groups=group))
-    shuffled = rng.permuted(np.tile(labels, (DRAWS, 1)), axis=1)
+    shuffled = rng.permuted(np.tile(labels, (_SHUFFLES, 1)), axis=1)
     found = probe_accuracy(reduced, np.concatenate([labels[None], shuffled]), folds)
     return {
         "balanced_accuracy": float(found[0]), "shuffled": float(found[1:].mean()),
-        "p_value": (1 + int((found[1:] >= found[0]).sum())) / (1 + DRAWS), "n_classes": len(names),
+        "p_value": (1 + int((found[1:] >= found[0]).sum())) / (1 + _SHUFFLES), "n_classes": len(names),
     }  # fmt: skip
 
 
 def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:
     """Draw PCA above and t-SNE below, coloured by class, station and Kp."""
     table, summary = view.table, view.summary
-    shares = [100 * share for share in (*summary["pca_explained_variance_share"], 0.0)]
+    percent = [100 * value for value in (*summary["pca_explained_variance_share"], 0.0)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.1, 5.4))
         FigureCanvasAgg(figure)
@@ -124,7 +124,7 @@ def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:
             2, 4, width_ratios=[1, 1, 1, 0.05], left=0.085, right=0.93, top=0.95, bottom=0.2, wspace=0.3, hspace=0.3
         )
         panels = np.array([[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(2)])
-        names = ((f"PCA 1 ({shares[0]:.0f} % of variance)", f"PCA 2 ({shares[1]:.0f} %)"), ("t-SNE 1", "t-SNE 2"))
+        names = ((f"PCA 1 ({percent[0]:.0f} % of variance)", f"PCA 2 ({percent[1]:.0f} %)"), ("t-SNE 1", "t-SNE 2"))
         for row, kind in enumerate(("pca", "tsne")):
             x, y = table[f"{kind}_1"], table[f"{kind}_2"]
             _draw_classes(panels[row, 0], x, y, table["magnitude_class"])
@@ -148,7 +148,7 @@ def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:
             )  # fmt: skip
         figure.text(
             0.5, 0.01, f"{summary['n_drawn']} of {summary['n_windows']} windows; perplexity "
-            f"{summary['tsne_perplexity']:.0f}, seed {summary['seed']}. Clusters seen here are no evidence.",
+            f"{summary['tsne_perplexity']:.0f}, seed {summary['seed']}. Clusters are not evidence of a signal.",
             ha="center",
         )  # fmt: skip
         save_figure(figure, path)

@@ -1,7 +1,6 @@
-"""Figures of an explanation: one picture a window, what each band is worth, and the sanity tests.
+"""Figures of an explanation: windows with attribution, permutation importance, and sanity tests.
 
-Power has the same limits in every picture, whatever window or class, and so has the attribution of a task within one
-study. Masked columns are grey.
+All windows have the same colour limits. Masked time frames are grey.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_
 from seismag.spectrograms.bands import BAND_LABELS
 from seismag.windows.export import IMAGE_DB_LIMITS
 
-PAGE_IN = 7.1
-WINDOW_DPI = 120  # of one picture; a study has tens of them, and the page holds all
+_PAGE_IN = 7.1
+WINDOW_DPI = 120  # the page contains tens of pictures
 TASKS = ("magnitude", "azimuth")
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++"}
 _MASKED = "0.75"
@@ -35,12 +34,12 @@ _SCORES = (("log_score", "log score (nat)"), ("balanced_accuracy", "balanced acc
 
 
 def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | Path) -> None:
-    """Draw the power of H, D and Z beside the attribution of both tasks, over UTC and mHz."""
+    """Draw the power of H, D and Z and the attribution of both tasks, over UTC and mHz."""
     facts, document = window.facts, explanation.document
-    x, y = _hours(explanation, facts["start_utc"]), _edges(explanation.frequency_hz * 1000, explanation.log_rows)
-    limits = DAY_LIMITS if explanation.log_rows else IMAGE_DB_LIMITS
+    x, y = _hours(explanation, facts["start_utc"]), _edges(explanation.frequency_hz * 1000, explanation.log_frequency)
+    limits = DAY_LIMITS if explanation.log_frequency else IMAGE_DB_LIMITS
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_IN, 4.6))
+        figure = Figure(figsize=(_PAGE_IN, 4.6))
         FigureCanvasAgg(figure)
         grid = figure.add_gridspec(
             6, 6, width_ratios=[1, 0.022, 0.3, 1, 0.022, 0.02], left=0.075, right=0.945, top=0.865, bottom=0.1,
@@ -49,7 +48,7 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
         power_axes = [figure.add_subplot(grid[2 * i : 2 * i + 2, 0]) for i in range(3)]
         map_axes = [figure.add_subplot(grid[3 * i : 3 * i + 3, 3]) for i in range(2)]
         for axes, name, power_db in zip(power_axes, COMPONENTS, window.power_db, strict=True):
-            mesh = _draw_cells(axes, (x, y), power_db, "viridis", limits)
+            mesh = _draw_bins(axes, (x, y), power_db, "viridis", limits)
             axes.text(0.012, 0.95, name, transform=axes.transAxes, va="top", fontweight="bold", color="black",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85})  # fmt: skip
         bar = figure.colorbar(mesh, cax=figure.add_subplot(grid[:, 1]), extend="both")
@@ -58,7 +57,7 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
         for row, (axes, task) in enumerate(zip(map_axes, TASKS, strict=True)):
             values = np.where(masked, np.nan, window.maps[task])
             top = document["attribution_limits"][task]
-            mesh = _draw_cells(axes, (x, y), values, "magma", (0.0, top if top > 0 else 1.0))
+            mesh = _draw_bins(axes, (x, y), values, "magma", (0.0, top if top > 0 else 1.0))
             axes.set_title(_caption(facts, task), loc="left", pad=3)
             side = figure.colorbar(mesh, cax=figure.add_subplot(grid[3 * row : 3 * row + 3, 4]), extend="max")
             side.set_label("class score", labelpad=1)
@@ -76,18 +75,18 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
             0.075, 0.992, f"{facts['station']}  {facts['start_utc'][:16].replace('T', ' ')} UTC", va="top",
             fontweight="bold", fontsize=9,
         )  # fmt: skip
-        what = "one map for H, D and Z together (no component resolution). The same limits in all windows"
+        what = "one map for H, D and Z (no component resolution). The same limits in all windows"
         figure.text(0.075, 0.945, f"{method}: {what}", va="top", color="0.3")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=WINDOW_DPI)
 
 
 def draw_importance(document: dict[str, Any], path: str | Path) -> None:
-    """Draw what each score loses where a band of a component is exchanged, with intervals by cluster."""
+    """Draw the permutation importance of each band and component, with intervals by event cluster."""
     importance = document["band_importance"]
     bands = list(dict.fromkeys(part["band"] for part in importance["parts"]))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_IN, 4.8))
+        figure = Figure(figsize=(_PAGE_IN, 4.8))
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained")
         panels = figure.subplots(2, 3, sharex=True, sharey="row")
@@ -103,21 +102,21 @@ def draw_importance(document: dict[str, Any], path: str | Path) -> None:
             axes.set_xticks(range(len(bands)), [BAND_LABELS[band].replace(" ", "\n") for band in bands])
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(
-            handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, title="exchanged component"
+            handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, title="replaced component"
         )
         figure.supxlabel(
-            f"{importance['n_windows']} windows, {importance['n_groups']} groups, exchanged {importance['repeats']} x; "
-            f"bars: {100 * importance['confidence']:g} % by group. Above 0: the model was better with its own field.",
+            f"{importance['n_windows']} windows, {importance['n_groups']} groups, replaced {importance['repeats']} x; "
+            f"bars: {100 * importance['confidence']:g} % by group. Positive: the model uses this part of the input.",
             fontsize=8,
         )
         save_figure(figure, path)
 
 
 def draw_sanity(document: dict[str, Any], path: str | Path) -> None:
-    """Draw how the maps forget the model, and what deletion and insertion do to its answer."""
+    """Draw the correlation of maps under random weights, and the deletion and insertion curves."""
     tests = {result["name"]: result for result in document["sanity"]}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_IN, 2.9))
+        figure = Figure(figsize=(_PAGE_IN, 2.9))
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained")
         panels = figure.subplots(1, 3)
@@ -131,7 +130,7 @@ def _caption(facts: dict[str, Any], task: str) -> str:
     return f"{task}: {facts[f'predicted_{task}']}, p = {facts[f'p_{task}']:.2f} (true: {facts[f'y_{task}']})"
 
 
-def _draw_cells(
+def _draw_bins(
     axes: Axes, edges: tuple[Any, Any], values: NDArray[Any], colours: str, limits: tuple[float, float]
 ) -> Any:
     axes.set_facecolor(_MASKED)
@@ -141,7 +140,7 @@ def _draw_cells(
 
 
 def _label_axes(axes: Axes, explanation: Explanation, *, last: bool) -> None:
-    if explanation.log_rows:
+    if explanation.log_frequency:
         axes.set_yscale("log")
         axes.set_yticks(_FREQUENCY_TICKS, [str(tick) for tick in _FREQUENCY_TICKS])
         axes.minorticks_off()
@@ -155,13 +154,13 @@ def _label_axes(axes: Axes, explanation: Explanation, *, last: bool) -> None:
 
 
 def _hours(explanation: Explanation, start_utc: str) -> NDArray[np.float64]:
-    """Edges of the columns in hours of the day on which the window starts."""
+    """Edges of the time frames in hours of the day on which the window starts."""
     begin = int(start_utc[11:13]) + int(start_utc[14:16]) / 60 + int(start_utc[17:19]) / 3600
     return begin + _edges(explanation.time_s, logarithmic=False) / 3600
 
 
 def _edges(centres: NDArray[np.float64], logarithmic: bool) -> NDArray[np.float64]:
-    """Borders between the cells, half-way between their middles."""
+    """Edges of bins, half-way between their centres."""
     values = np.log(centres) if logarithmic else np.asarray(centres, dtype=float)
     if len(values) == 1:
         return np.array([centres[0] * 0.9, centres[0] * 1.1])
@@ -173,15 +172,15 @@ def _edges(centres: NDArray[np.float64], logarithmic: bool) -> NDArray[np.float6
 def _draw_bars(axes: Axes, parts: list[dict[str, Any]], bands: list[str], key: tuple[str, str]) -> None:
     task, score = key
     width = 0.8 / len(_BARS)
-    for number, (component, colour, hatch) in enumerate(_BARS):
+    for index, (component, colour, hatch) in enumerate(_BARS):
         entries = {part["band"]: part[task][score] for part in parts if part["component"] == component}
-        x = np.arange(len(bands)) + (number - 1.5) * width
+        x = np.arange(len(bands)) + (index - 1.5) * width
         values = np.array([entries[band]["value"] for band in bands])
         axes.bar(x, values, width, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3, label=component)
-        for place, band in enumerate(bands):
+        for k, band in enumerate(bands):
             low, high = entries[band]["low"], entries[band]["high"]
             if low is not None and high is not None:
-                axes.plot([x[place]] * 2, [low, high], color="black", linewidth=0.8)
+                axes.plot([x[k]] * 2, [low, high], color="black", linewidth=0.8)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -196,13 +195,13 @@ def _draw_cascade(axes: Axes, tests: dict[str, Any]) -> None:
         shown = [np.nan if value is None else value for value in values]
         axes.plot(range(len(stages)), shown, color=colour, marker=marker, markersize=3, linewidth=1.1, label=task)
         limit = details["limit"]
-    axes.axhline(limit, color="black", linewidth=0.8, linestyle="--", label="limit at the last")
+    axes.axhline(limit, color="black", linewidth=0.8, linestyle="--", label="limit at the last stage")
     axes.axhline(0, color="#999999", linewidth=0.5)
     step = -(-len(stages) // 9)
-    places = sorted({*range(0, len(stages), step), len(stages) - 1})
-    axes.set_xticks(places, [stages[place] for place in places], rotation=60, ha="right", rotation_mode="anchor")
+    indices = sorted({*range(0, len(stages), step), len(stages) - 1})
+    axes.set_xticks(indices, [stages[index] for index in indices], rotation=60, ha="right", rotation_mode="anchor")
     axes.set(ylabel="rank correlation of the maps", ylim=(min(-0.3, *axes.get_ylim()), 1.05))
-    axes.set_title("random weights down to", loc="left", fontweight="bold")
+    axes.set_title("weights randomised down to", loc="left", fontweight="bold")
     axes.legend(frameon=False, handlelength=1.8, borderpad=0.1, labelspacing=0.2)
 
 
@@ -210,12 +209,12 @@ def _draw_curves(axes: Axes, tests: dict[str, Any], task: str) -> None:
     lines = (("deletion", BLUE, "-", "o"), ("insertion", PINK, "-", "s"))
     for kind, colour, style, marker in lines:
         curve = tests[f"{kind}_{task}"]["details"]["curve"]
-        share = [100 * value for value in curve["fractions"]]
-        axes.plot(share, curve["probability"], color=colour, linestyle=style, marker=marker, markersize=3,
+        percent = [100 * value for value in curve["fractions"]]
+        axes.plot(percent, curve["probability"], color=colour, linestyle=style, marker=marker, markersize=3,
                   linewidth=1.1, label=kind)  # fmt: skip
-        axes.plot(share, curve["probability_random"], color=colour, linestyle=":", linewidth=1.1,
+        axes.plot(percent, curve["probability_random"], color=colour, linestyle=":", linewidth=1.1,
                   label=f"{kind}, random order")  # fmt: skip
-    axes.set(xlabel="cells taken away or put in, %", ylabel="mean p of the explained class", xlim=(0, 100))
+    axes.set(xlabel="bins removed or inserted, %", ylabel="mean probability of the class", xlim=(0, 100))
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low), high + 0.45 * (high - low))
     axes.set_title(task, loc="left", fontweight="bold")

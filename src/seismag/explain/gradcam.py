@@ -1,8 +1,7 @@
-"""Grad-CAM: which cells of a spectrogram a class score rests on.
+"""Grad-CAM: attribution of a class score to the bins of a spectrogram.
 
-The backbone runs once and without gradients; the gradient goes through the head alone, from a class score to the last
-feature map. That is the gradient of the whole network with respect to this map, so the attribution is the same, at
-hardly more than the cost of a prediction.
+The backbone runs once without gradients; the gradient passes only through the head, from the class score to the last
+feature map. It equals the gradient of the whole network with respect to this map, at the cost of a prediction.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ TASKS = ("magnitude", "azimuth")
 
 @dataclass(frozen=True)
 class Attribution:
-    """Of one batch and one task.
+    """Attribution maps of one batch and one task.
 
     Attributes:
-        coarse: (B, F', T') at the grid of the last feature map, at least 0, in units of the class score.
-        target: (B,) class that each map explains.
+        coarse: (B, F', T') on the grid of the last feature map, at least 0, in units of the class score.
+        target: (B,) explained class.
         probability: (B,) of that class.
     """
 
@@ -40,7 +39,7 @@ class Attribution:
     probability: NDArray[np.float64]
 
     def on_grid(self, n_frequencies: int, n_times: int) -> Float32Array:
-        """Interpolate to the cells of the spectrogram, (B, F, T), bilinear between centres."""
+        """Interpolate to the bins of the spectrogram, (B, F, T), bilinear between centres."""
         maps = torch.from_numpy(self.coarse)[:, None]
         fine = functional.interpolate(maps, (n_frequencies, n_times), mode="bilinear", align_corners=False)
         return fine[:, 0].numpy()
@@ -55,7 +54,7 @@ def attribute(
         model: in evaluation mode; its parameters get no gradient.
         x: (B, n_channels, F, T) scaled input on the model's device.
         method: Grad-CAM or Grad-CAM++.
-        targets: by task (B,) classes to explain; those predicted where not given.
+        targets: by task (B,) classes to explain; default: the predicted classes.
 
     Raises:
         ValueError: the model is in training mode, or its backbone has no feature map.
@@ -67,7 +66,9 @@ def attribute(
     with torch.no_grad():
         activation = model.feature_map(x)  # (B, D, F', T')
     if activation.ndim != 4:
-        raise ValueError(f"a feature map of shape {tuple(activation.shape)} has no places; Grad-CAM needs a CNN")
+        raise ValueError(
+            f"a feature map of shape {tuple(activation.shape)} has no axes of time and frequency; Grad-CAM needs a CNN"
+        )
     leaf = activation.detach().requires_grad_(True)
     outputs = model.classify_map(leaf, x)
     result = {}
@@ -87,7 +88,7 @@ def _scores(outputs: Outputs, task: str) -> Tensor:
 
 
 def _combine(activation: Tensor, gradient: Tensor, method: Method) -> Tensor:
-    """Weigh the channels (B, D, F', T') and keep what raises the score, (B, F', T')."""
+    """Weighted sum of the channels (B, D, F', T'), positive part, (B, F', T')."""
     if method == "gradcam":
         weight = gradient.mean(dim=(2, 3), keepdim=True)
     else:

@@ -1,4 +1,4 @@
-"""What a model loses when a band or a component of the field is exchanged: scores before and after, by cluster."""
+"""Permutation importance of bands and components: loss of score, with intervals by event cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, find_clusters
 from seismag.scoring.predictions import TASK_CLASSES, truth_index
 
-SCORES = ("log_score", "balanced_accuracy")
+_SCORES = ("log_score", "balanced_accuracy")
 
 
 def measure_importance(
@@ -23,17 +23,17 @@ def measure_importance(
     occluded: Sequence[Mapping[str, FloatArray]],
     spec: EvaluateConfig,
 ) -> list[dict[str, Any]]:
-    """Drop of each score where a part of the input is exchanged; positive: the model was better with it.
+    """Loss of each score after a part of the input is replaced; positive: the model uses it.
 
     Args:
         rows: n windows: y_magnitude, y_azimuth, split_group.
-        plain: ``magnitude`` (n, 4) and ``azimuth`` (n, 9), probabilities of the windows as they are.
-        occluded: for each part the same with R repeats, (R, n, 4) and (R, n, 9).
+        plain: ``magnitude`` (n, 4) and ``azimuth`` (n, 9), probabilities of the original windows.
+        occluded: for each replaced part the same with R repeats, (R, n, 4) and (R, n, 9).
         spec: replicates, confidence and seed of the bootstrap by cluster.
 
     Returns:
         For each part, by task (magnitude, azimuth, detection) and score (log score in nats, balanced accuracy)
-        ``value``, ``low``, ``high``: mean over the repeats, interval over clusters with the repeats held.
+        ``value``, ``low``, ``high``: mean over the repeats, interval by cluster for these repeats.
 
     Raises:
         ValueError: there is no window.
@@ -51,13 +51,13 @@ def measure_importance(
             "log_score": _drops_of_log_score(forecasts, y_true, clusters, spec),
             "balanced_accuracy": _drops_of_balanced_accuracy(forecasts, y_true, clusters, spec),
         }
-        for number, entry in enumerate(result):
-            entry[task] = {score: drops[score][number] for score in SCORES}
+        for index, entry in enumerate(result):
+            entry[task] = {score: drops[score][index] for score in _SCORES}
     return result
 
 
 def skill_of_study(rows: pd.DataFrame, plain: Mapping[str, FloatArray], spec: EvaluateConfig) -> dict[str, Any]:
-    """Balanced accuracy of each task in the windows of the study, beside that of a constant answer.
+    """Balanced accuracy of each task in the windows of the study, and that of a constant prediction.
 
     Returns:
         By task ``value``, ``low``, ``high``, ``chance`` (one over the number of classes that occur), ``shown`` (the

@@ -1,7 +1,6 @@
-"""Occlusion: what a model says of windows in which a band or a component has been exchanged.
+"""Predictions for windows in which a band or a component is replaced.
 
-Grad-CAM weighs the channels of a feature map, in which H, D and Z are mixed, so it cannot tell components apart. The
-exchange of a part of the input can, and it costs predictions alone.
+Grad-CAM uses a feature map in which H, D and Z are mixed; replacing a part of the input separates the components.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Occlusion:
     Attributes:
         band: key of ``BANDS_MHZ``, or ``all``.
         component: ``H``, ``D``, ``Z`` or ``all``.
-        rows: (F,) rows of the band.
+        rows: (F,) frequency bins of the band.
     """
 
     band: str
@@ -37,16 +36,16 @@ class Occlusion:
 
     @property
     def components(self) -> tuple[int, ...]:
-        """Places in H, D, Z."""
+        """Indices in H, D, Z."""
         return ALL_COMPONENTS if self.component == ALL else (COMPONENTS.index(self.component),)
 
 
 @dataclass(frozen=True)
 class Occluded:
-    """Probabilities with one part exchanged.
+    """Probabilities with one part replaced.
 
     Attributes:
-        magnitude: (R, n, 4) of each repeat, that is each draw of donors.
+        magnitude: (R, n, 4) of each repeat.
         azimuth: (R, n, 9).
     """
 
@@ -55,7 +54,7 @@ class Occluded:
 
 
 def list_occlusions(frequency_hz: NDArray[np.floating]) -> list[Occlusion]:
-    """Each band that has a row, and all rows, by each component and by all of them."""
+    """All parts: each band of the grid and the whole band, for each component and all components."""
     bands = {**rows_of_bands(frequency_hz), ALL: np.ones(len(frequency_hz), dtype=bool)}
     return [Occlusion(band, name, rows) for band, rows in bands.items() for name in (*COMPONENTS, ALL)]
 
@@ -64,16 +63,16 @@ def occlude(
     loaded: LoadedModel,
     windows: Windows,
     occlusions: list[Occlusion],
-    donors: IntArray,
+    replacements: IntArray,
     progress: Progress = silent,
 ) -> list[Occluded]:
-    """Predict every window with each part exchanged for that of its donor.
+    """Predict every window with each part replaced by that of its replacement window.
 
     Args:
         loaded: the model.
         windows: n windows.
         occlusions: the parts.
-        donors: (R, n) place of each window's donor in each repeat.
+        replacements: (R, n) index of the replacement of each window, by repeat.
         progress: called with stage, done, total.
 
     Returns:
@@ -84,17 +83,20 @@ def occlude(
     n, n_times = len(windows), windows.power_db.shape[3]
     parts = [np.arange(first, min(first + BATCH, n)) for first in range(0, n, BATCH)]
     result = [
-        Occluded(np.empty((len(donors), n, len(MAGNITUDE_CLASSES))), np.empty((len(donors), n, len(AZIMUTH_CLASSES))))
+        Occluded(
+            np.empty((len(replacements), n, len(MAGNITUDE_CLASSES))),
+            np.empty((len(replacements), n, len(AZIMUTH_CLASSES))),
+        )
         for _ in occlusions
     ]
     progress("occlusion", 0, n)
-    for places in parts:  # a batch of windows through all parts: its copies stay small
-        own = windows.of(places)
-        for repeat, donor in enumerate(donors):
-            other = windows.of(donor[places])
-            for said, part in zip(result, occlusions, strict=True):
-                cells = np.repeat(part.rows[:, None], n_times, axis=1)  # (F, T)
-                magnitude, azimuth, _ = predict_windows(loaded, own.with_cells_of(other, cells, part.components))
-                said.magnitude[repeat, places], said.azimuth[repeat, places] = magnitude, azimuth
-        progress("occlusion", int(places[-1]) + 1, n)
+    for indices in parts:  # all parts of one batch, to limit memory
+        own = windows.of(indices)
+        for repeat, replacement in enumerate(replacements):
+            other = windows.of(replacement[indices])
+            for occluded, part in zip(result, occlusions, strict=True):
+                bins = np.repeat(part.rows[:, None], n_times, axis=1)  # (F, T)
+                magnitude, azimuth, _ = predict_windows(loaded, own.with_bins_of(other, bins, part.components))
+                occluded.magnitude[repeat, indices], occluded.azimuth[repeat, indices] = magnitude, azimuth
+        progress("occlusion", int(indices[-1]) + 1, n)
     return result

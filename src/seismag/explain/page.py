@@ -1,4 +1,4 @@
-"""The files of an explanation: its JSON, its figures, and one page that holds all of them without a request."""
+"""Files of an explanation: JSON document, figures, and one page with embedded figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORDS = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive"}
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the folder, before the work is done.
+    """Make the output folder before the computation.
 
     Raises:
         UsageError: it cannot be made or written into.
@@ -41,7 +41,7 @@ def prepare_folder(out: Path) -> None:
 
 
 def write_explanation(explanation: Explanation, out: Path, progress: Progress = silent) -> Path:
-    """Write everything; pictures of an earlier explanation in this folder are removed.
+    """Write document, figures and page; pictures of an earlier explanation in this folder are removed.
 
     Args:
         explanation: the study.
@@ -64,12 +64,12 @@ def write_explanation(explanation: Explanation, out: Path, progress: Progress = 
         explanation.view.table.to_csv(out / VIEW_TABLE, index=False)
         draw_embedding_view(explanation.view, out / VIEW)
     write_json_atomic(out / DOCUMENT, document)
-    write_text_atomic(out / PAGE, render_gallery(document, out))
+    write_text_atomic(out / PAGE, render_page(document, out))
     return out / PAGE
 
 
-def render_gallery(document: dict[str, Any], folder: Path) -> str:
-    """Give the page as text; the figures are read from the folder and held in it."""
+def render_page(document: dict[str, Any], folder: Path) -> str:
+    """Render the page with the figures of the folder embedded."""
     environment = Environment(
         loader=PackageLoader("seismag.explain"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -82,35 +82,35 @@ def render_gallery(document: dict[str, Any], folder: Path) -> str:
         has_view=(folder / VIEW).is_file(),
         names={"importance": IMPORTANCE, "sanity": SANITY, "view": VIEW, "table": VIEW_TABLE},
         words=_WORDS,
-        conclusion=conclusion(document),
+        conclusion=conclude(document),
         strongest=strongest_parts(document),
     )
 
 
-def conclusion(document: dict[str, Any]) -> dict[str, str]:
-    """Say in one sentence whether the maps may be read."""
+def conclude(document: dict[str, Any]) -> dict[str, str]:
+    """Summarise in one sentence whether the maps can be interpreted."""
     counts = Counter(result["verdict"] for result in document["sanity"])
-    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict])
+    counted = ", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict])
     if counts["fail"]:
-        return {"verdict": "fail", "text": f"Do not read these maps as explanations: sanity tests {said}."}
+        return {"verdict": "fail", "text": f"These maps must not be interpreted: sanity tests {counted}."}
     blind = [task for task, entry in document["skill"].items() if not entry["shown"]]
     if {"magnitude", "detection"} <= set(blind):
-        text = f"The model shows no skill in these windows, so the maps explain noise (sanity tests {said})."
+        text = f"The model shows no skill in these windows, so the maps explain noise (sanity tests {counted})."
         return {"verdict": "inconclusive", "text": text}
     if counts["inconclusive"]:
         return {
             "verdict": "inconclusive",
-            "text": f"Whether the maps can be believed is partly open: sanity tests {said}.",
+            "text": f"The sanity tests are partly inconclusive: sanity tests {counted}.",
         }
     return {
         "verdict": "pass",
-        "text": f"No sanity test failed ({said}): the maps follow the model. Whether the model follows the Earth "
-        "is for the audit to say, not for a map.",
+        "text": f"No sanity test failed ({counted}): the maps describe the model. Whether the model detects a signal "
+        "is tested by the audit.",
     }
 
 
 def strongest_parts(document: dict[str, Any], n: int = 3) -> list[dict[str, Any]]:
-    """The bands of one component whose exchange costs detection most log score, with an interval above 0."""
+    """The bands of single components with the largest importance for detection and an interval above 0."""
     parts = [
         part
         for part in document["band_importance"]["parts"]
@@ -120,15 +120,15 @@ def strongest_parts(document: dict[str, Any], n: int = 3) -> list[dict[str, Any]
 
 
 def format_explanation(document: dict[str, Any]) -> str:
-    """Summary for a terminal."""
+    """Format the document for a terminal."""
     lines = [
-        f"{document['model_run_id']}: {METHOD_NAMES[document['method']]} of {document['n_windows']} windows that its "
-        f"training has not seen, of {document['n_unseen_windows']}",
+        f"{document['model_run_id']}: {METHOD_NAMES[document['method']]} of {document['n_windows']} windows not used "
+        f"in training, of {document['n_unseen_windows']}",
         "",
         "sanity of the maps",
         *(f"  {result['verdict']:10} {result['sentence']}" for result in document["sanity"]),
         "",
-        "loss of detection's log score where a part is exchanged (nat), "
+        "permutation importance: loss of the log score of detection (nat), "
         f"{document['band_importance']['n_windows']} windows",
     ]
     for part in document["band_importance"]["parts"]:
@@ -139,7 +139,7 @@ def format_explanation(document: dict[str, Any]) -> str:
     for name, probe in probes.items():
         if probe["balanced_accuracy"] is not None:
             lines.append(
-                f"features tell {name.replace('_', ' ')} with balanced accuracy {number(probe['balanced_accuracy'])} "
+                f"features encode {name.replace('_', ' ')} with balanced accuracy {number(probe['balanced_accuracy'])} "
                 f"(shuffled {number(probe['shuffled'])})"
             )
     return "\n".join([*lines, "", *(f"note: {text}" for text in (*document["warnings"], *document["notes"]))])

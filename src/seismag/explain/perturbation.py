@@ -1,7 +1,4 @@
-"""Models and inputs that an attribution must answer to: weights at random, labels at random, cells put in and out.
-
-What is learnt here is judged in ``seismag.explain.sanity``.
-"""
+"""Perturbations of a model and its input for the sanity tests: random weights, random labels, replaced bins."""
 
 from __future__ import annotations
 
@@ -27,18 +24,18 @@ Maps = dict[str, NDArray[np.float32]]  # by task (n, F', T')
 Explain = Callable[[ConvNeXtMultiTask, Tensor, dict[str, Tensor]], Maps]
 REFIT_STEPS = 150
 REFIT_LEARNING_RATE = 3e-3
-FRACTIONS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the cells, the ends of the curves included
+FRACTIONS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the bins, with both ends of the curves
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Probability of the explained class while cells are exchanged.
+    """Probability of the explained class while bins are replaced.
 
     Attributes:
-        fractions: (S,) share of the cells, from 0 to 1.
-        deletion: (n, S) the cells with the largest attribution taken away first.
-        insertion: (n, S) these cells put first into the other window.
-        random: (R, n, S) cells taken away in random orders that are as smooth as the maps.
+        fractions: (S,) of the bins, from 0 to 1.
+        deletion: (n, S) bins removed in order of decreasing attribution.
+        insertion: (n, S) bins inserted into the replacement window in the same order.
+        random: (R, n, S) bins removed in random orders as smooth as the maps.
     """
 
     fractions: NDArray[np.float64]
@@ -54,7 +51,9 @@ def explain_by(method: Method) -> Explain:
 
 def attribute_windows(loaded: LoadedModel, windows: Windows, method: Method) -> dict[str, Attribution]:
     """``attribute`` in batches, of the predicted classes."""
-    parts = [attribute(loaded.model, windows.of(places).channels(loaded), method) for places in _batches(len(windows))]
+    parts = [
+        attribute(loaded.model, windows.of(indices).channels(loaded), method) for indices in _batches(len(windows))
+    ]
     return {
         task: Attribution(
             np.concatenate([part[task].coarse for part in parts]),
@@ -66,9 +65,9 @@ def attribute_windows(loaded: LoadedModel, windows: Windows, method: Method) -> 
 
 
 def stages_from_the_head(model: ConvNeXtMultiTask) -> list[tuple[str, list[str]]]:
-    """Names of the entries of the state dict, stage by stage from the heads down to the stem.
+    """Names of the entries of the state dict by stage, from the heads to the stem.
 
-    Statistics of normalisation layers go with the parameters beside them.
+    Statistics of normalisation layers belong to the stage of their layer.
     """
     depths = parameter_depths(model.backbone)
     by_module = {name.rpartition(".")[0]: depth for name, depth in depths.items()}
@@ -94,17 +93,17 @@ def stages_from_the_head(model: ConvNeXtMultiTask) -> list[tuple[str, list[str]]
 def cascade_of_random_weights(
     model: ConvNeXtMultiTask, x: Tensor, targets: dict[str, Tensor], explain: Explain, seed: int
 ) -> Iterator[tuple[str, Maps]]:
-    """Explain the same classes while the weights are replaced by fresh ones, from the heads down, stage by stage.
+    """Explain the same classes while the weights are randomised stage by stage, from the heads to the stem.
 
     Args:
-        model: in evaluation mode; it is left as it is.
+        model: in evaluation mode; it is not changed.
         x: (n, C, F, T).
         targets: by task (n,) classes to explain.
         explain: the attribution.
-        seed: of the fresh weights.
+        seed: of the random weights.
 
     Yields:
-        Name of the stage that was replaced last, and the maps.
+        Name of the last randomised stage, and the maps.
 
     Source: cascading randomisation, Adebayo et al. (2018), arXiv:1810.03292, section 3.1.
     """
@@ -121,16 +120,16 @@ def cascade_of_random_weights(
 
 
 def refit_heads(model: ConvNeXtMultiTask, features: Tensor, labels: Mapping[str, Tensor], seed: int) -> Any:
-    """Copy a model and train its heads anew on pooled features, from fresh weights; the backbone stays.
+    """Copy a model and train its heads from random weights on pooled features; the backbone is not changed.
 
     Args:
-        model: in evaluation mode; it is left as it is.
+        model: in evaluation mode; it is not changed.
         features: (n, C) of ``embed``.
         labels: by task (n,) class, true or shuffled.
-        seed: of the fresh weights.
+        seed: of the random weights.
 
     Returns:
-        The copy, in evaluation mode (dropout off, in the training of the heads as well).
+        The copy, in evaluation mode (no dropout, also in training).
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -151,10 +150,10 @@ def refit_heads(model: ConvNeXtMultiTask, features: Tensor, labels: Mapping[str,
 
 
 def explain_in_batches(model: ConvNeXtMultiTask, x: Tensor, targets: Mapping[str, Tensor], explain: Explain) -> Maps:
-    """Explain many windows a batch at a time."""
+    """Explain windows in batches."""
     parts = [
-        explain(model, x[places], {task: target[places] for task, target in targets.items()})
-        for places in _batches(len(x))
+        explain(model, x[indices], {task: target[indices] for task, target in targets.items()})
+        for indices in _batches(len(x))
     ]
     return {task: np.concatenate([part[task] for part in parts]) for task in TASKS}
 
@@ -166,50 +165,50 @@ def trace_curves(
     found: Mapping[str, Attribution],
     draw: tuple[int, np.random.Generator],
 ) -> dict[str, Curves]:
-    """Exchange cells in the order of their attribution, and in random orders.
+    """Deletion and insertion curves: replace bins in order of their attribution, and in random orders.
 
-    To put the first cells into the other window is to take all but these away, and a random order backwards is a
-    random order, so one set of random curves serves both.
+    Inserting the first bins equals removing all others, and a reversed random order is a random order, so the same
+    random curves serve deletion and insertion.
 
     Args:
         loaded: the model.
         windows: n windows.
-        others: n windows, donor of each.
+        others: n replacement windows.
         found: by task the attribution of these windows.
-        draw: number of random orders, and their source.
+        draw: number of random orders, and the generator.
 
     Returns:
         By task.
 
-    Source: Petsiuk, Das & Saenko (2018), arXiv:1806.07421, with measured cells in place of a blank or a blur.
+    Source: Petsiuk, Das & Saenko (2018), arXiv:1806.07421, with measured values instead of a blank or blurred input.
     """
     n_random, rng = draw
     size = windows.power_db.shape[2:]
-    places, coarse_shape = np.arange(len(windows)), found[TASKS[0]].coarse.shape
+    indices, coarse_shape = np.arange(len(windows)), found[TASKS[0]].coarse.shape
     columns = {task: attribution.target for task, attribution in found.items()}
 
-    def say(gone: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
-        magnitude, azimuth, _ = predict_windows(loaded, windows.with_cells_of(others, gone, ALL_COMPONENTS))
+    def predict(gone: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+        magnitude, azimuth, _ = predict_windows(loaded, windows.with_bins_of(others, gone, ALL_COMPONENTS))
         return {
-            "magnitude": magnitude[places, columns["magnitude"]],
-            "azimuth": azimuth[places, columns["azimuth"]],
+            "magnitude": magnitude[indices, columns["magnitude"]],
+            "azimuth": azimuth[indices, columns["azimuth"]],
         }
 
-    whole, nothing = say(np.zeros(size, dtype=bool)), say(np.ones(size, dtype=bool))  # the ends of all curves
+    whole, nothing = predict(np.zeros(size, dtype=bool)), predict(np.ones(size, dtype=bool))  # the ends of all curves
 
     def curve(rank: NDArray[np.float64], backwards: bool = False) -> dict[str, NDArray[np.float64]]:
-        """By task (n, S); backwards: all but the first cells are gone."""
-        steps = [say(rank >= share if backwards else rank < share) for share in FRACTIONS[1:-1]]
+        """By task (n, S); backwards: all but the first bins are replaced."""
+        steps = [predict(rank >= f if backwards else rank < f) for f in FRACTIONS[1:-1]]
         ends = (nothing, whole) if backwards else (whole, nothing)
         return {task: np.stack([step[task] for step in (ends[0], *steps, ends[1])], axis=1) for task in TASKS}
 
     def draw_smooth() -> NDArray[np.float32]:
         return _smooth(rng.random(coarse_shape, dtype=np.float32), size)
 
-    random = [curve(_rank_cells(draw_smooth(), rng)) for _ in range(n_random)]
+    random = [curve(_rank_bins(draw_smooth(), rng)) for _ in range(n_random)]
     curves = {}
     for task in TASKS:
-        rank = _rank_cells(found[task].on_grid(*size), rng, draw_smooth())
+        rank = _rank_bins(found[task].on_grid(*size), rng, draw_smooth())
         curves[task] = Curves(
             np.array(FRACTIONS), curve(rank)[task], curve(rank, backwards=True)[task],
             np.stack([entry[task] for entry in random]),
@@ -217,13 +216,13 @@ def trace_curves(
     return curves
 
 
-def _rank_cells(
+def _rank_bins(
     maps: NDArray[np.float32], rng: np.random.Generator, ties: NDArray[np.float32] | None = None
 ) -> NDArray[np.float64]:
-    """Rank of each cell in its window, (n, F, T) from 0 (largest) to below 1.
+    """Rank of each bin in its window, (n, F, T) from 0 (largest) to below 1.
 
-    Cells without attribution are many and equal: a second smooth map orders them, and chance what is equal there too,
-    for the first in the array would be the lowest frequencies.
+    Equal bins (many have no attribution) are ordered by a second smooth map, then at random; the order of the array
+    would prefer low frequencies.
     """
     flat = maps.reshape(len(maps), -1)
     second = flat if ties is None else ties.reshape(flat.shape)

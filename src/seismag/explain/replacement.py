@@ -1,8 +1,7 @@
-"""Windows in which some cells come from another window: what occlusion and deletion curves ask a model about.
+"""Windows in which some bins are replaced by those of another window of the same station.
 
-A cell cannot be left out of a spectrogram, something must stand there. Zero, the mean or noise are fields that no
-sensor has measured, and a network may answer them with anything. So the cells of another window of the same station
-are put in: every value was measured, the station's level and noise stay, and only what belongs to this window goes.
+A bin of a spectrogram cannot be omitted. Zeros, means or noise are values that no sensor measured, and the answer of a
+network to them is arbitrary. Values of a replacement window keep the level and noise of the station.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ ALL_COMPONENTS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Windows:
-    """Spectra of some windows, and how a model scales them.
+    """Spectra of windows, and their scaling for a model.
 
     Attributes:
         power_db: (n, 3, F, T) float16, dB re 1 nT^2/Hz; NaN masked.
         phasors: (n, 3, 2, F, T) float16 of XY, ZX, ZY; None for a model of power alone.
-        scaling: one for all, or one for each.
+        scaling: one for all windows, or one for each.
     """
 
     power_db: NDArray[np.float16]
@@ -44,51 +43,51 @@ class Windows:
     def __len__(self) -> int:
         return len(self.power_db)
 
-    def of(self, places: IntArray) -> Windows:
-        """Take some windows, in this order."""
-        phasors = None if self.phasors is None else self.phasors[places]
-        return Windows(self.power_db[places], phasors, self.scaling.of(places))
+    def of(self, indices: IntArray) -> Windows:
+        """Select windows by index."""
+        phasors = None if self.phasors is None else self.phasors[indices]
+        return Windows(self.power_db[indices], phasors, self.scaling.of(indices))
 
-    def with_cells_of(self, others: Windows, cells: NDArray[np.bool_], components: tuple[int, ...]) -> Windows:
-        """Put cells of other windows in; this window's scaling stays.
+    def with_bins_of(self, others: Windows, bins: NDArray[np.bool_], components: tuple[int, ...]) -> Windows:
+        """Replace bins by those of other windows; the scaling does not change.
 
-        A cell that is masked in either window is masked afterwards. A cross-spectrum is exchanged where one of its
-        two components is.
+        A bin that is masked in either window is masked in the result. A cross-spectrum is replaced if one of its two
+        components is.
 
         Args:
             others: as many windows.
-            cells: (F, T) or (n, F, T), those to exchange.
-            components: places in H, D, Z.
+            bins: (F, T) or (n, F, T), True to replace.
+            components: indices in H, D, Z.
         """
         power_db = self.power_db.copy()
         for component in components:
-            _exchange(power_db[:, component], others.power_db[:, component], cells)
+            _replace_bins(power_db[:, component], others.power_db[:, component], bins)
         if self.phasors is None or others.phasors is None:
             return replace(self, power_db=power_db)
         phasors = self.phasors.copy()
         for pair, (_, a, b) in enumerate(PAIRS):
             if a in components or b in components:
                 for part in (0, 1):
-                    _exchange(phasors[:, pair, part], others.phasors[:, pair, part], cells)
+                    _replace_bins(phasors[:, pair, part], others.phasors[:, pair, part], bins)
         return replace(self, power_db=power_db, phasors=phasors)
 
     def channels(self, loaded: LoadedModel) -> Tensor:
-        """What the network sees, (n, C, F, T) on its device."""
+        """Input of the network, (n, C, F, T) on its device."""
         x = window_channels(self.power_db, self.phasors, self.scaling, loaded.model.config)
         return torch.from_numpy(x).to(next(loaded.model.parameters()).device)
 
 
-def _exchange(own: NDArray[Any], other: NDArray[Any], cells: NDArray[np.bool_]) -> None:
-    """Overwrite cells (n, F, T) of ``own``; a masked cell stays masked, and another's mask comes with it."""
-    touched = np.flatnonzero(cells.reshape(-1, *cells.shape[-2:]).any(axis=(0, 2)))
+def _replace_bins(own: NDArray[Any], other: NDArray[Any], bins: NDArray[np.bool_]) -> None:
+    """Overwrite bins (n, F, T) of ``own``; masked bins stay masked, and masks of ``other`` are copied."""
+    touched = np.flatnonzero(bins.reshape(-1, *bins.shape[-2:]).any(axis=(0, 2)))
     if len(touched):
-        rows = slice(int(touched[0]), int(touched[-1]) + 1)  # of a band: most rows need not be looked at
+        rows = slice(int(touched[0]), int(touched[-1]) + 1)  # most frequency bins are not touched
         part = own[:, rows]
-        np.copyto(part, other[:, rows], where=cells[..., rows, :] & np.isfinite(part))
+        np.copyto(part, other[:, rows], where=bins[..., rows, :] & np.isfinite(part))
 
 
 def read_windows(loaded: LoadedModel, store: StoreLike, indices: IntArray) -> Windows:
-    """Read the spectra that a model takes; ``indices`` all have a past where its normalisation needs one.
+    """Read the spectra for a model; each window needs the past that the normalisation of the model uses.
 
     Raises:
         SeismagError: the store lacks the cross-spectra that the model takes.
@@ -107,25 +106,25 @@ def predict_windows(loaded: LoadedModel, windows: Windows) -> tuple[FloatArray, 
 
 
 def choose_replacements(station: NDArray[Any], group: NDArray[Any], rng: np.random.Generator) -> IntArray:
-    """Draw for each window another one of its station, of another group where there is one.
+    """Sample a replacement window of the same station for each window, from another group if possible.
 
-    Windows of one earthquake cluster resemble each other: from one of its own cluster a window would get back much of
-    what is taken away.
+    Windows of one earthquake cluster are similar, so a replacement from the same cluster would restore much of the
+    removed information.
 
     Args:
         station: (n,) station of each window.
         group: (n,) its ``split_group``.
-        rng: source of the draw.
+        rng: random generator.
 
     Returns:
-        (n,) place of the donor; -1 where the station has one window only.
+        (n,) index of the replacement; -1 if the station has only one window.
     """
-    donors = np.full(len(station), -1, dtype=np.int64)
-    places = np.arange(len(station))
-    for place in places:
-        same_station = (station == station[place]) & (places != place)
-        elsewhere = same_station & (group != group[place])
+    replacements = np.full(len(station), -1, dtype=np.int64)
+    indices = np.arange(len(station))
+    for index in indices:
+        same_station = (station == station[index]) & (indices != index)
+        elsewhere = same_station & (group != group[index])
         candidates = np.flatnonzero(elsewhere if elsewhere.any() else same_station)
         if len(candidates):
-            donors[place] = rng.choice(candidates)
-    return donors
+            replacements[index] = rng.choice(candidates)
+    return replacements

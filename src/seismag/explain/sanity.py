@@ -1,7 +1,6 @@
-"""Can the maps be believed? Tests of an attribution that can fail.
+"""Sanity tests of attribution maps: dependence on weights and labels, and relevance of the marked bins.
 
-A picture that looks reasonable proves nothing: an edge detector gives reasonable pictures without reading a model. So
-the maps must change with the weights and with the labels, and the cells that they mark must matter to the model.
+Source: Adebayo et al. (2018), arXiv:1810.03292; Petsiuk, Das & Saenko (2018), arXiv:1806.07421.
 """
 
 from __future__ import annotations
@@ -20,12 +19,11 @@ from seismag.estimate import CheckResult, NullInterval, Verdict
 from seismag.scoring.clusters import Clusters, find_clusters
 from seismag.scoring.metrics import percentile_interval
 
+# Largest mean rank correlation with maps of a randomised model. At 0.5 a quarter of the rank variance does not depend
+# on training; a single random network on some tens of coarse bins reaches 0.3 by chance.
 CORRELATION_LIMIT = 0.5
-"""Largest mean rank correlation that maps of a model without the trained weights may have with those of the model.
-At 0.5 a quarter of the order of the cells would not come of what was learnt; a single random network on some tens of
-coarse cells reaches 0.3 by chance."""
-MIN_CELLS = 9  # of a coarse map: rank correlations of fewer are hardly more than signs
-MIN_CLUSTERS = 10  # below, an interval by cluster is too narrow to decide (as in every judgement)
+MIN_BINS = 9  # of a coarse map; rank correlations of fewer bins are not informative
+MIN_CLUSTERS = 10  # event clusters and control blocks; with fewer the intervals are too narrow
 
 
 def rank_correlations(a: NDArray[np.floating], b: NDArray[np.floating]) -> FloatArray:
@@ -42,50 +40,49 @@ def rank_correlations(a: NDArray[np.floating], b: NDArray[np.floating]) -> Float
     return result
 
 
-def likeness_between_windows(maps: NDArray[np.floating]) -> float | None:
-    """Mean rank correlation of the maps of different windows: near 1, the maps hardly depend on the window."""
+def correlation_between_windows(maps: NDArray[np.floating]) -> float | None:
+    """Mean rank correlation between maps of different windows; near 1 the maps do not depend on the window."""
     pairs = [rank_correlations(maps[:-shift], maps[shift:]) for shift in range(1, min(len(maps), 6))]
     values = np.concatenate(pairs) if pairs else np.empty(0)
     return None if np.isnan(values).all() else float(np.nanmean(values))
 
 
 def check_random_weights(
-    task: str, stages: Sequence[str], correlations: FloatArray, n_cells: int, between: float | None
+    task: str, stages: Sequence[str], correlations: FloatArray, n_bins: int, between: float | None
 ) -> CheckResult:
-    """Maps must forget the model as its weights are replaced by random ones, from the heads down.
+    """Test that maps change when the weights are randomised, from the heads to the stem.
 
     Args:
         task: which maps.
-        stages: S names, in the order in which they were replaced.
-        correlations: (R, S, n) rank correlation with the original map, of each draw, stage and window.
-        n_cells: of a coarse map.
-        between: ``likeness_between_windows`` of the original maps.
+        stages: S names, in order of randomisation.
+        correlations: (R, S, n) rank correlation with the original map, by seed, stage and window.
+        n_bins: of a coarse map.
+        between: ``correlation_between_windows`` of the original maps.
     """
     name = f"random_weights_{task}"
     draws = [[_mean(values) for values in draw] for draw in correlations]
     by_stage = [{"stage": stage, "correlation": _mean(correlations[:, s])} for s, stage in enumerate(stages)]
     last = [draw[-1] for draw in draws if draw[-1] is not None]
     details = {
-        "stages": by_stage, "draws": len(draws), "limit": CORRELATION_LIMIT, "coarse_cells": n_cells,
+        "stages": by_stage, "draws": len(draws), "limit": CORRELATION_LIMIT, "coarse_cells": n_bins,
         "last_stage_by_draw": [draw[-1] for draw in draws], "between_windows": between,
         "undefined_share": float(np.isnan(correlations[:, -1]).mean()),
     }  # fmt: skip
-    if (reason := _too_few(n_cells, np.isnan(correlations[:, -1]).mean())) is not None:
+    if (reason := _too_few(n_bins, np.isnan(correlations[:, -1]).mean())) is not None:
         return CheckResult(name, f"{task}: {reason}", verdict="inconclusive", details=details)
     statistic = float(np.mean(last))
     fails = statistic > CORRELATION_LIMIT
     says = (
-        f"they hardly depend on what was learnt (limit {CORRELATION_LIMIT:g}): do not read them"
+        f"the maps do not depend on the trained weights (limit {CORRELATION_LIMIT:g}) and must not be interpreted"
         if fails
-        else f"below the limit of {CORRELATION_LIMIT:g}, so they depend on the weights"
+        else f"below the limit of {CORRELATION_LIMIT:g}, so the maps depend on the weights"
     )
     alike = "" if between is None else f" Maps of different windows correlate at {between:.2f}."
     return CheckResult(
         name,
-        f"{task}: with all weights at random the maps correlate at {statistic:.2f} with those of the model; {says}."
-        f"{alike}",
+        f"{task}: with random weights the maps correlate at {statistic:.2f} with those of the model; {says}.{alike}",
         statistic=statistic,
-        statistic_name="mean rank correlation with all weights at random",
+        statistic_name="mean rank correlation with random weights",
         null=NullInterval(statistic, float(min(last)), float(max(last))),
         verdict="fail" if fails else "pass",
         details=details,
@@ -93,38 +90,38 @@ def check_random_weights(
 
 
 def check_random_labels(
-    task: str, shuffled: FloatArray, true: FloatArray | None, n_cells: int, control: str
+    task: str, shuffled: FloatArray, true: FloatArray | None, n_bins: int, control: str
 ) -> CheckResult:
-    """Maps of a model that learnt shuffled labels must not be those of the model.
+    """Test that maps differ from those of a model that was trained on shuffled labels.
 
     Args:
         task: which maps.
-        shuffled: (R, n) rank correlation of the original maps with those of the control, of each draw and window.
-        true: (R, n) the same for heads trained anew on the true labels; None where the control is a run.
-        n_cells: of a coarse map.
-        control: what was trained on shuffled labels, in words.
+        shuffled: (R, n) rank correlation of the original maps with those of the control, by seed and window.
+        true: (R, n) the same for heads retrained on the true labels; None if the control is a run.
+        n_bins: of a coarse map.
+        control: description of the model trained on shuffled labels.
     """
     name = f"random_labels_{task}"
     reference = None if true is None else _mean(true)
     details = {
-        "control": control, "limit": CORRELATION_LIMIT, "draws": len(shuffled), "coarse_cells": n_cells,
+        "control": control, "limit": CORRELATION_LIMIT, "draws": len(shuffled), "coarse_cells": n_bins,
         "true_labels": reference, "undefined_share": float(np.isnan(shuffled).mean()),
     }  # fmt: skip
-    if (reason := _too_few(n_cells, np.isnan(shuffled).mean())) is not None:
+    if (reason := _too_few(n_bins, np.isnan(shuffled).mean())) is not None:
         return CheckResult(name, f"{task}: {reason}", verdict="inconclusive", details=details)
     statistic = float(np.nanmean(shuffled))
     verdict: Verdict = "pass"
-    says = f"below the limit of {CORRELATION_LIMIT:g}, so they depend on the labels"
+    says = f"below the limit of {CORRELATION_LIMIT:g}, so the maps depend on the labels"
     if statistic > CORRELATION_LIMIT:
         verdict = "fail"
-        says = f"above the limit of {CORRELATION_LIMIT:g}: the maps look the same whatever the labels were"
+        says = f"above the limit of {CORRELATION_LIMIT:g}, so the maps do not depend on the labels"
     elif true is not None and (reference is None or reference <= statistic):
         verdict = "inconclusive"
-        says = "no less than with true labels learnt anew, so this control cannot tell the two apart"
-    beside = "" if reference is None else f" (true labels, learnt anew in the same way: {reference:.2f})"
+        says = "not less than for heads retrained on the true labels, so the test is inconclusive"
+    compared = "" if reference is None else f" (heads retrained on the true labels: {reference:.2f})"
     return CheckResult(
         name,
-        f"{task}: maps of {control} correlate at {statistic:.2f} with those of the model{beside}; {says}.",
+        f"{task}: maps of {control} correlate at {statistic:.2f} with those of the model{compared}; {says}.",
         statistic=statistic,
         statistic_name="mean rank correlation with the maps of shuffled labels",
         verdict=verdict,
@@ -135,12 +132,12 @@ def check_random_labels(
 def check_curves(
     kind: str, task: str, areas: tuple[FloatArray, FloatArray], rows: pd.DataFrame, spec: EvaluateConfig
 ) -> CheckResult:
-    """The marked cells must matter more to the model than cells in a random order.
+    """Test that the bins with large attribution affect the prediction more than bins in random order.
 
     Args:
-        kind: ``deletion`` (a small area is good) or ``insertion`` (a large one).
+        kind: ``deletion`` (a small area is better) or ``insertion`` (a large one).
         task: which maps.
-        areas: (n,) area under the curve by attribution; (R, n) by random orders.
+        areas: (n,) area under the curve in order of attribution; (R, n) in random orders.
         rows: n windows: split_group, y_magnitude.
         spec: replicates, confidence, seed of the bootstrap by cluster.
     """
@@ -154,19 +151,22 @@ def check_curves(
     }  # fmt: skip
     verdict: Verdict = "pass"
     if low is None or high is None or n_clusters < MIN_CLUSTERS:
-        verdict, says = "inconclusive", f"{n_clusters} groups are too few to decide (at least {MIN_CLUSTERS})"
+        verdict, says = (
+            "inconclusive",
+            f"inconclusive: {n_clusters} event clusters and control blocks, at least {MIN_CLUSTERS} are needed",
+        )
     elif high < 0:
-        verdict, says = "fail", "worse than a random order: the marked cells matter less than others"
+        verdict, says = "fail", "worse than a random order"
     elif low <= 0:
         verdict, says = "fail", "no better than a random order"
     else:
         says = "better than a random order"
     interval = "no interval" if low is None or high is None else f"{low:+.3f}, {high:+.3f}"
-    verb = "taken away" if kind == "deletion" else "put in"
+    verb = "removed" if kind == "deletion" else "inserted"
     return CheckResult(
         f"{kind}_{task}",
-        f"{task}: cells {verb} in the order of the map change the area under the probability by {value:+.3f} "
-        f"[{interval}] against a random order (positive is better), {len(rows)} windows; {says}.",
+        f"{task}: bins {verb} in order of attribution change the area under the probability curve by {value:+.3f} "
+        f"[{interval}] relative to a random order (positive is better), {len(rows)} windows; {says}.",
         statistic=value,
         statistic_name="gain of area over random orders",
         verdict=verdict,
@@ -179,14 +179,14 @@ def area_under(curves: FloatArray, fractions: FloatArray) -> FloatArray:
     return np.asarray(np.trapezoid(curves, fractions, axis=-1))
 
 
-def _too_few(n_cells: int, undefined: Any) -> str | None:
-    if n_cells < MIN_CELLS:
+def _too_few(n_bins: int, undefined: Any) -> str | None:
+    if n_bins < MIN_BINS:
         return (
-            f"the feature map has {n_cells} cells, too few to compare maps (at least {MIN_CELLS}): Grad-CAM hardly "
-            "says where. A store with more rows and columns would."
+            f"inconclusive: the feature map has {n_bins} bins, too few to compare maps (at least {MIN_BINS}). Use a "
+            "store with more frequency bins and time frames."
         )
     if undefined > 0.5:
-        return f"{100 * undefined:.0f} % of the maps are empty, so they cannot be compared."
+        return f"inconclusive: {100 * undefined:.0f} % of the maps are empty."
     return None
 
 
@@ -198,7 +198,7 @@ def _cluster_mean(
     values: FloatArray, clusters: Clusters, spec: EvaluateConfig
 ) -> tuple[float, float | None, float | None]:
     sums = np.stack([clusters.sum(values), clusters.sum(np.ones(len(values)))], axis=1)
-    drawn = clusters.bootstrap(sums, spec.bootstrap, spec.seed)
-    low, high = percentile_interval(drawn[:, 0] / drawn[:, 1], spec.confidence)
+    replicates = clusters.bootstrap(sums, spec.bootstrap, spec.seed)
+    low, high = percentile_interval(replicates[:, 0] / replicates[:, 1], spec.confidence)
     value = float(values.mean())
     return (value, None, None) if np.isnan(low) or clusters.n < 2 else (value, low, high)

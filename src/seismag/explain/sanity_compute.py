@@ -1,4 +1,4 @@
-"""The sanity tests of an attribution: random weights, random labels, deletion and insertion."""
+"""Computation of the sanity tests: random weights, random labels, deletion and insertion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.estimate import CheckResult
-from seismag.explain.controls import (
+from seismag.explain.gradcam import TASKS, Attribution
+from seismag.explain.perturbation import (
     Explain,
     Maps,
     cascade_of_random_weights,
@@ -22,57 +23,50 @@ from seismag.explain.controls import (
     refit_heads,
     trace_curves,
 )
-from seismag.explain.gradcam import TASKS, Attribution
 from seismag.explain.replacement import choose_replacements, read_windows
 from seismag.explain.sanity import (
     area_under,
     check_curves,
     check_random_labels,
     check_random_weights,
-    likeness_between_windows,
+    correlation_between_windows,
     rank_correlations,
 )
-from seismag.explain.windows import (
-    DrawnWindows,
-    ExplanationPlan,
-    Subject,
-    checkpoint_of,
-    require_explainable,
-)
+from seismag.explain.subject import ExplanationPlan, StudyWindows, Subject, checkpoint_of, require_explainable
 from seismag.parallel import Progress
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.dataset import class_indices
 from seismag.training.inference import scaling_of
 
 WEIGHT_DRAWS, LABEL_DRAWS, RANDOM_ORDERS = 3, 3, 2
-MAX_WINDOWS = 40  # that the tests look at; each costs some hundred predictions
+MAX_WINDOWS = 40  # of the tests; each window costs some hundred predictions
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What the tests look at.
+class SanityInputs:
+    """Input of the tests.
 
     Attributes:
         subject: model and store.
-        drawn: the windows of the study.
-        found: by task the attribution of those with a picture.
+        study: the windows of the study.
+        found: by task the attribution of the windows with a picture.
         features: (n, C) pooled features of all windows of the study.
     """
 
     subject: Subject
-    drawn: DrawnWindows
+    study: StudyWindows
     found: dict[str, Attribution]
     features: NDArray[np.float32]
 
     @property
-    def places(self) -> NDArray[np.int64]:
+    def indices(self) -> NDArray[np.int64]:
         """The windows with a picture, at most ``MAX_WINDOWS``."""
-        return np.arange(min(self.drawn.n_pictures, MAX_WINDOWS))
+        return np.arange(min(self.study.n_pictures, MAX_WINDOWS))
 
 
 @dataclass(frozen=True)
 class _Original:
-    """The maps that other models are compared with, for the same windows and classes."""
+    """Maps of the model for the same windows and classes."""
 
     maps: Maps
     x: torch.Tensor
@@ -82,17 +76,17 @@ class _Original:
     def correlate(self, maps: Maps) -> dict[str, NDArray[np.float64]]:
         return {task: rank_correlations(self.maps[task], maps[task]) for task in TASKS}
 
-    def n_cells(self, task: str) -> int:
+    def n_bins(self, task: str) -> int:
         return int(self.maps[task][0].size)
 
 
 def check_attribution(
-    examined: Examined, plan: ExplanationPlan, spec: EvaluateConfig, progress: Progress
+    inputs: SanityInputs, plan: ExplanationPlan, spec: EvaluateConfig, progress: Progress
 ) -> list[dict[str, Any]]:
     """Run all tests on the windows with a picture, at most ``MAX_WINDOWS`` of them.
 
     Args:
-        examined: model, windows and maps.
+        inputs: model, windows and maps.
         plan: the method, and the run of shuffled labels if there is one.
         spec: bootstrap and seed.
         progress: called with stage, done, total.
@@ -103,30 +97,30 @@ def check_attribution(
     Raises:
         SeismagError: the run of shuffled labels does not fit the model.
     """
-    places, found = examined.places, examined.found
+    indices, found = inputs.indices, inputs.found
     original = _Original(
-        {task: found[task].coarse[places] for task in TASKS},
-        examined.drawn.windows.of(places).channels(examined.subject.loaded),
-        {task: torch.from_numpy(found[task].target[places]) for task in TASKS},
+        {task: found[task].coarse[indices] for task in TASKS},
+        inputs.study.windows.of(indices).channels(inputs.subject.loaded),
+        {task: torch.from_numpy(found[task].target[indices]) for task in TASKS},
         explain_by(plan.method),
     )
-    results = _random_weights(examined, original, spec.seed, progress)
+    results = _random_weights(inputs, original, spec.seed, progress)
     progress("labels", 0, 1)
     if plan.label_control is None:
-        results += _random_labels(examined, original, spec.seed)
+        results += _random_labels(inputs, original, spec.seed)
     else:
-        results += _label_control(plan.label_control, examined, original)
+        results += _label_control(plan.label_control, inputs, original)
     progress("labels", 1, 1)
-    results += _curves(examined, spec, progress)
+    results += _curves(inputs, spec, progress)
     return [result.to_json() for result in results]
 
 
-def _random_weights(examined: Examined, original: _Original, seed: int, progress: Progress) -> list[CheckResult]:
+def _random_weights(inputs: SanityInputs, original: _Original, seed: int, progress: Progress) -> list[CheckResult]:
     draws: dict[str, list[list[NDArray[np.float64]]]] = {task: [] for task in TASKS}
     stages: list[str] = []
     for draw in range(WEIGHT_DRAWS):
         progress("random weights", draw, WEIGHT_DRAWS)
-        model = examined.subject.loaded.model
+        model = inputs.subject.loaded.model
         cascade = cascade_of_random_weights(model, original.x, original.targets, original.explain, seed + draw)
         correlations = {name: original.correlate(maps) for name, maps in cascade}
         stages = list(correlations)
@@ -135,27 +129,27 @@ def _random_weights(examined: Examined, original: _Original, seed: int, progress
     progress("random weights", WEIGHT_DRAWS, WEIGHT_DRAWS)
     return [
         check_random_weights(
-            task, stages, np.array(draws[task]), original.n_cells(task), likeness_between_windows(original.maps[task])
+            task, stages, np.array(draws[task]), original.n_bins(task), correlation_between_windows(original.maps[task])
         )
         for task in TASKS
     ]
 
 
-def _random_labels(examined: Examined, original: _Original, seed: int) -> list[CheckResult]:
-    """Heads trained anew on shuffled labels, beside heads trained anew on the true ones."""
-    rows, n = examined.drawn.rows, len(examined.features)
+def _random_labels(inputs: SanityInputs, original: _Original, seed: int) -> list[CheckResult]:
+    """Heads retrained on shuffled labels, compared with heads retrained on the true labels."""
+    rows, n = inputs.study.rows, len(inputs.features)
     labels = {
         "magnitude": class_indices(rows["y_magnitude"], MAGNITUDE_CLASSES, "magnitude_class"),
         "azimuth": class_indices(rows["y_azimuth"], AZIMUTH_CLASSES, "azimuth_class"),
     }
     device = original.x.device
-    kept = torch.from_numpy(examined.features).to(device)
+    features = torch.from_numpy(inputs.features).to(device)
     found: dict[str, list[dict[str, NDArray[np.float64]]]] = {"true": [], "shuffled": []}
     for draw in range(LABEL_DRAWS):
         shuffled = np.random.default_rng([seed, 63, draw]).permutation(n)
         for kind, order in (("true", np.arange(n)), ("shuffled", shuffled)):
-            told = {task: torch.from_numpy(values[order]).to(device) for task, values in labels.items()}
-            model = refit_heads(examined.subject.loaded.model, kept, told, seed + draw)
+            shown = {task: torch.from_numpy(values[order]).to(device) for task, values in labels.items()}
+            model = refit_heads(inputs.subject.loaded.model, features, shown, seed + draw)
             maps = explain_in_batches(model, original.x, original.targets, original.explain)
             found[kind].append(original.correlate(maps))
     control = f"heads trained on the shuffled labels of {n} windows"
@@ -163,49 +157,53 @@ def _random_labels(examined: Examined, original: _Original, seed: int) -> list[C
         task: {kind: np.array([entry[task] for entry in draws]) for kind, draws in found.items()} for task in TASKS
     }
     return [
-        check_random_labels(task, entry["shuffled"], entry["true"], original.n_cells(task), control)
+        check_random_labels(task, entry["shuffled"], entry["true"], original.n_bins(task), control)
         for task, entry in by_task.items()
     ]
 
 
-def _label_control(run: Path, examined: Examined, original: _Original) -> list[CheckResult]:
-    """A whole model that was trained on shuffled labels; that it was, its owner says."""
-    store = examined.subject.store
+def _label_control(run: Path, inputs: SanityInputs, original: _Original) -> list[CheckResult]:
+    """A separate run that was trained on shuffled labels, according to the user."""
+    store = inputs.subject.store
     control = load_checkpoint(checkpoint_of(run))
-    if control.card.sha256 == examined.subject.loaded.card.sha256:
+    if control.card.sha256 == inputs.subject.loaded.card.sha256:
         raise UsageError(f"--label-control {run}: is the model itself. Name a run that was trained on shuffled labels.")
     require_explainable(control, store)
-    place = {sample_id: i for i, sample_id in enumerate(store.samples["sample_id"])}
-    shown = examined.drawn.rows["sample_id"].iloc[examined.places]
-    indices = np.array([place[sample_id] for sample_id in shown], dtype=np.int64)
+    index = {sample_id: i for i, sample_id in enumerate(store.samples["sample_id"])}
+    shown = inputs.study.rows["sample_id"].iloc[inputs.indices]
+    indices = np.array([index[sample_id] for sample_id in shown], dtype=np.int64)
     if len(scaling_of(control, store, indices, None)[0]) != len(indices):
-        raise DataError(f"{run}: it cannot scale every window that is explained. Give a run trained like the model.")
+        raise DataError(f"{run}: cannot scale every explained window. Name a run trained like the model.")
     x = read_windows(control, store, indices).channels(control)
     maps = explain_in_batches(control.model, x, original.targets, original.explain)
-    name = f"the run {control.card.run_id}, said to be trained on shuffled labels,"
+    name = f"run {control.card.run_id} (shuffled labels, according to the user)"
     for task in TASKS:
         if maps[task].shape != original.maps[task].shape:
             raise DataError(
-                f"{run}: its maps have {maps[task].shape[1:]} cells, those of the model "
-                f"{original.maps[task].shape[1:]}. Give a run with the same backbone."
+                f"{run}: its maps have {maps[task].shape[1:]} bins, those of the model "
+                f"{original.maps[task].shape[1:]}. Name a run with the same backbone."
             )
     return [
-        check_random_labels(task, values[None], None, original.n_cells(task), name)
+        check_random_labels(task, values[None], None, original.n_bins(task), name)
         for task, values in original.correlate(maps).items()
     ]
 
 
-def _curves(examined: Examined, spec: EvaluateConfig, progress: Progress) -> list[CheckResult]:
-    places, drawn, found = examined.places, examined.drawn, examined.found
+def _curves(inputs: SanityInputs, spec: EvaluateConfig, progress: Progress) -> list[CheckResult]:
+    indices, study, found = inputs.indices, inputs.study, inputs.found
     rng = np.random.default_rng([spec.seed, 64])
-    donors = choose_replacements(drawn.rows["station"].to_numpy(), drawn.rows["split_group"].to_numpy(), rng)[places]
-    some = {task: Attribution(a.coarse[places], a.target[places], a.probability[places]) for task, a in found.items()}
+    replacements = choose_replacements(study.rows["station"].to_numpy(), study.rows["split_group"].to_numpy(), rng)[
+        indices
+    ]
+    some = {
+        task: Attribution(a.coarse[indices], a.target[indices], a.probability[indices]) for task, a in found.items()
+    }
     progress("curves", 0, 1)
     curves = trace_curves(
-        examined.subject.loaded, drawn.windows.of(places), drawn.windows.of(donors), some, (RANDOM_ORDERS, rng)
+        inputs.subject.loaded, study.windows.of(indices), study.windows.of(replacements), some, (RANDOM_ORDERS, rng)
     )
     progress("curves", 1, 1)
-    rows = drawn.rows.iloc[places]
+    rows = study.rows.iloc[indices]
     results = []
     for task, entry in curves.items():
         chance = area_under(entry.random, entry.fractions)

@@ -1,4 +1,4 @@
-"""Which windows are explained, and whether model and store belong together."""
+"""Model, store and windows of an explanation."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from seismag.training.run import require_samples, unseen_windows
 from seismag.windows.store import Store, open_store
 
 PROVENANCE = "provenance.json"
-STUDY_LEAST, STUDY_SMALL = 80, 16  # windows of the occlusion at the least; in trials
+STUDY_LEAST, STUDY_SMALL = 80, 16  # least number of windows of the permutation importance; of trials
 
 
 @dataclass(frozen=True)
 class ExplanationPlan:
-    """What is asked.
+    """Settings of an explanation.
 
     Attributes:
-        samples: pictures.
+        samples: windows with a picture.
         method: Grad-CAM or Grad-CAM++.
-        label_control: a run that was trained on shuffled labels; None: heads are trained on them here.
-        study_least: windows of the occlusion, at the least.
+        label_control: a run that was trained on shuffled labels; None: heads are retrained on shuffled labels.
+        study_least: least number of windows of the permutation importance.
 
     Raises:
-        UsageError: no window is asked for, or the method is not known.
+        UsageError: no window is requested, or the method is unknown.
     """
 
     samples: int = 20
@@ -44,20 +44,20 @@ class ExplanationPlan:
 
     def __post_init__(self) -> None:
         if self.samples < 1:
-            raise UsageError(f"--samples {self.samples}: how many windows to draw, at least 1.")
+            raise UsageError(f"--samples {self.samples}: the number of windows must be at least 1.")
         if self.method not in METHODS:
-            raise UsageError(f"--method {self.method}: not known; choose {' or '.join(METHODS)}.")
+            raise UsageError(f"--method {self.method}: unknown; choose {' or '.join(METHODS)}.")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is explained.
+    """Model and data of an explanation.
 
     Attributes:
         loaded: the model.
-        run: its run folder; None for a model that lies alone.
+        run: its run folder; None for a single checkpoint.
         store: the data.
-        indices: places of the windows that may be explained, those which the training has not seen.
+        indices: indices of the windows that were not used in training.
     """
 
     loaded: LoadedModel
@@ -67,40 +67,40 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class DrawnWindows:
-    """Windows of the study; the first ``n_pictures`` are drawn.
+class StudyWindows:
+    """Sampled windows; the first ``n_pictures`` get a picture.
 
     Attributes:
         rows: of the samples, with y_magnitude and y_azimuth.
         windows: their spectra.
-        n_pictures: how many of them get a picture.
-        without_donor: how many were left out, being the only one of their station.
-        n_unseen: how many there were to draw from.
+        n_pictures: number of windows with a picture.
+        n_alone: number of excluded windows, which are the only one of their station.
+        n_unseen: number of windows sampled from.
     """
 
     rows: pd.DataFrame
     windows: Windows
     n_pictures: int
-    without_donor: int
+    n_alone: int
     n_unseen: int
 
 
 def checkpoint_of(model: Path) -> Path:
-    """The checkpoint, or that of a run folder."""
+    """Path of the checkpoint, also for a run folder."""
     return read_run(model).best_model if model.is_dir() else model
 
 
 def run_folder_of(model: Path) -> Path | None:
-    """The run folder that is named, or that the checkpoint lies in; None where there is none."""
+    """The run folder of a run folder or checkpoint; None if there is none."""
     folder = model if model.is_dir() else model.parent
     return folder if (folder / PROVENANCE).is_file() else None
 
 
 def open_subject(model: Path, store_path: Path) -> Subject:
-    """Open model and store, and find the windows that the training has not seen.
+    """Open model and store, and find the windows that were not used in training.
 
     Raises:
-        SeismagError: they do not belong together, the model cannot be explained, or no window is left.
+        SeismagError: they do not fit together, the model cannot be explained, or no window is left.
     """
     store = require_samples(open_store(store_path))
     loaded = load_checkpoint(checkpoint_of(model))
@@ -110,18 +110,18 @@ def open_subject(model: Path, store_path: Path) -> Subject:
     if not len(indices):
         raise DataError(
             f"{store.path}: no window is left that the training of {loaded.path} has not seen (its fold has no test "
-            "window here). Take the model of another fold, or other data."
+            "window here). Use the model of another fold, or other data."
         )
     kept, _ = scaling_of(loaded, store, indices, None)
     return Subject(loaded, run_folder_of(model), store, np.asarray(kept, dtype=np.int64))
 
 
 def require_explainable(loaded: LoadedModel, store: Store) -> None:
-    """Refuse what has no physical axes, other axes than the model's, or no feature map.
+    """Check the physical axes of the store, and that the model has a feature map.
 
     Raises:
         UsageError: pictures of an earlier system, or a backbone without a feature map.
-        DataError: the store's axes are not those of the training.
+        DataError: the axes of the store differ from those of the training.
     """
     if is_image(store.attributes["preprocessing"]):
         raise UsageError(
@@ -135,13 +135,13 @@ def require_explainable(loaded: LoadedModel, store: Store) -> None:
             raise DataError(
                 f"{store.path}: its axis {name} ({len(values)} values, {values[0]:.4g} to {values[-1]:.4g} {unit}) is "
                 f"not that of the training of {loaded.path} ({len(trained)} values, {trained[0]:.4g} to "
-                f"{trained[-1]:.4g} {unit}). Prepare the data as the model's card says, or train on this store."
+                f"{trained[-1]:.4g} {unit}). Prepare the data as stated in the model card, or train on this store."
             )
     require_feature_map(loaded, (len(store.frequency_hz), len(store.time_s)))
 
 
 def require_feature_map(loaded: LoadedModel, size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the last feature map.
+    """Frequency bins and time frames of the last feature map.
 
     Raises:
         UsageError: the backbone has none.
@@ -157,50 +157,50 @@ def require_feature_map(loaded: LoadedModel, size: tuple[int, int]) -> tuple[int
     if found.ndim != 4 or found.shape[1] != model.backbone.num_features:
         raise UsageError(
             f"{loaded.path}: the last layer of model.backbone {model.config.backbone}, {tuple(found.shape[1:])}, has "
-            "no places in time and frequency, so Grad-CAM cannot explain it. Choose a CNN, e.g. convnext_tiny."
+            "no axes of time and frequency, so Grad-CAM cannot explain it. Choose a CNN, e.g. convnext_tiny."
         )
     return int(found.shape[2]), int(found.shape[3])
 
 
-def draw_windows(subject: Subject, n_pictures: int, n_study: int, rng: np.random.Generator) -> DrawnWindows:
-    """Draw the windows of the study and read them.
+def sample_windows(subject: Subject, n_pictures: int, n_study: int, rng: np.random.Generator) -> StudyWindows:
+    """Sample the windows of the study and read them.
 
     Raises:
-        DataError: no station has two windows, so that nothing can be exchanged.
+        DataError: no station has two windows, so there is no replacement window.
     """
     samples = subject.store.samples.iloc[subject.indices]
     order = order_windows(samples, rng)[: max(n_pictures, n_study)]
     chosen = samples.iloc[order]
-    donors = choose_replacements(chosen["station"].to_numpy(), chosen["split_group"].to_numpy(), rng)
-    kept = donors >= 0
+    replacements = choose_replacements(chosen["station"].to_numpy(), chosen["split_group"].to_numpy(), rng)
+    kept = replacements >= 0
     if not kept.any():
         raise DataError(
-            f"{subject.store.path}: {len(samples)} windows that the model has not seen, no two of one station: there "
-            "is no measured field to exchange for theirs. Use more data."
+            f"{subject.store.path}: {len(samples)} unseen windows, no two of the same station, so there are no "
+            "replacement windows. Use more data."
         )
     indices = subject.indices[order[kept]]
     rows = subject.store.samples.iloc[indices].reset_index(drop=True)
     rows = rows.assign(y_magnitude=rows["magnitude_class"], y_azimuth=rows["azimuth_class"])
     windows = read_windows(subject.loaded, subject.store, indices)
-    return DrawnWindows(rows, windows, min(n_pictures, len(rows)), int((~kept).sum()), len(samples))
+    return StudyWindows(rows, windows, min(n_pictures, len(rows)), int((~kept).sum()), len(samples))
 
 
 def order_windows(samples: pd.DataFrame, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Order windows so that the first ones are of all classes in turn and of different clusters.
+    """Order windows so that the first ones cover all magnitude classes and different groups.
 
-    One window of each ``split_group`` comes first, the magnitude classes in turn as long as they last; then a second
-    one of each, and so on. Within that the order is drawn.
+    First one window of each ``split_group``, alternating the magnitude classes, then a second one of each, and so on;
+    otherwise at random.
 
     Args:
         samples: n windows: split_group, magnitude_class.
-        rng: source of the draw.
+        rng: random generator.
 
     Returns:
-        (n,) places.
+        (n,) indices.
     """
-    drawn = samples.reset_index(drop=True).iloc[rng.permutation(len(samples))]
-    round_of_group = drawn.groupby("split_group", observed=True).cumcount()
-    turn = drawn.assign(round=round_of_group).groupby(["round", "magnitude_class"], observed=True).cumcount()
-    place_of_class = drawn["magnitude_class"].map({name: i for i, name in enumerate(MAGNITUDE_CLASSES)})
-    keys = pd.DataFrame({"round": round_of_group, "turn": turn, "class": place_of_class})
+    shuffled = samples.reset_index(drop=True).iloc[rng.permutation(len(samples))]
+    round_of_group = shuffled.groupby("split_group", observed=True).cumcount()
+    turn = shuffled.assign(round=round_of_group).groupby(["round", "magnitude_class"], observed=True).cumcount()
+    index_of_class = shuffled["magnitude_class"].map({name: i for i, name in enumerate(MAGNITUDE_CLASSES)})
+    keys = pd.DataFrame({"round": round_of_group, "turn": turn, "class": index_of_class})
     return keys.sort_values(["round", "turn", "class"]).index.to_numpy(dtype=np.int64)

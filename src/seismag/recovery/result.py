@@ -252,8 +252,9 @@ def _snr_of_curve(injections: pd.DataFrame, curve: Curve, seed: int) -> dict[str
         several = [_snr_at(replicate, efficiency) for replicate in replicates]
         low, high = np.quantile(several, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
         result[f"snr_{100 * efficiency:.0f}"] = SnrAt(
-            *(_within(value, tested) for value in (found, low, high)), _snr_sentence(found, efficiency, tested)
-        )
+            _within(found, tested), _within(low, tested), _within(high, tested),
+            _snr_sentence(found, efficiency, tested),
+        )  # fmt: skip
     return result
 
 

@@ -1,4 +1,4 @@
-"""Cited works on the page: marks such as ``[@welch1967; @liu2022]`` become names with years, and a list at the end."""
+"""Citations of the page: ``[@welch1967; @liu2022]`` becomes names with years, and a list at the end."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Work:
 
 
 def read_works() -> dict[str, Work]:
-    """Read the bibliography that every publication gets (one entry a line), by key."""
+    """Read the bibliography of every publication (one entry a line), by key."""
     text = files("seismag.report").joinpath("templates/references.bib").read_text("utf-8")
     return {match["key"]: _work(dict(_FIELD.findall(match["fields"]))) for match in _ENTRY.finditer(text)}
 
 
 def cite(fragment: str, works: Mapping[str, Work]) -> str:
-    """Put names with links in the place of the marks of an HTML fragment; an unknown key stays as it is."""
+    """Replace citation marks in an HTML fragment by names with links; an unknown key is left unchanged."""
 
     def group(match: re.Match[str]) -> str:
         keys = [key.strip().removeprefix("@") for key in match[1].split(";")]
@@ -44,7 +44,7 @@ def cite(fragment: str, works: Mapping[str, Work]) -> str:
 
 
 def cited_keys(fragments: Mapping[str, str]) -> list[str]:
-    """Keys that are cited anywhere, in the order of the alphabet."""
+    """All cited keys, in alphabetical order."""
     groups = [group for fragment in fragments.values() for group in _GROUP.findall(fragment)]
     return sorted({key.strip().removeprefix("@") for group in groups for key in group.split(";")})
 

@@ -1,4 +1,4 @@
-"""What the interactive figures are made of: a chart, its points with their intervals and sources, and its table."""
+"""Parts of an interactive figure: the chart, its points with intervals and sources, and its table."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Trace = dict[str, Any]
 
 @dataclass(frozen=True)
 class ValueTable:
-    """The values of a series for those who cannot see or point at a figure.
+    """The values of a series as a table, for readers who cannot use the figure.
 
     Attributes:
-        caption: what they are. columns: names.
-        rows: label, and of each cell the source and form, ``metrics.json#/magnitude/mcc/value .3f``.
+        caption, columns: names.
+        rows: label, and for each cell the source and format, ``metrics.json#/magnitude/mcc/value .3f``.
     """
 
     caption: str
@@ -30,10 +30,10 @@ class Chart:
     """One figure.
 
     Attributes:
-        name: of its element. title: of its part of the page. note: what is to be seen, one sentence.
+        name: HTML id. title: heading. note: caption, one or two sentences.
         traces, layout: for Plotly.
         tables: the same values with their sources.
-        choices: names of the traces, where one is shown at a time.
+        choices: names of the traces, if one is shown at a time.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Point:
     """A value with its interval.
 
     Attributes:
-        place: on the other axis. hover: said when it is pointed at. value, low, high: None where undefined.
-        sources: of these three. label: in a table; "": the place.
+        position: on the other axis. hover: text of the tooltip. value, low, high: None where undefined.
+        sources: of these three. label: in a table; "": the position.
     """
 
-    place: str | float | None
+    position: str | float | None
     hover: str
     value: float | None
     low: float | None
@@ -63,20 +63,20 @@ class Point:
     label: str = ""
 
 
-def point(place: str | float | None, entry: Mapping[str, Any], source: str, hover: str, label: str = "") -> Point:
-    """Take value, low and high from a recorded score; ``source``: where it stands."""
+def point(position: str | float | None, entry: Mapping[str, Any], source: str, hover: str, label: str = "") -> Point:
+    """Take value, low and high from a recorded score; ``source``: its document and pointer."""
     value, low, high = (entry[key] for key in ("value", "low", "high"))
-    return Point(place, hover, value, low, high, (f"{source}/value", f"{source}/low", f"{source}/high"), label)
+    return Point(position, hover, value, low, high, (f"{source}/value", f"{source}/low", f"{source}/high"), label)
 
 
 def points_trace(points: Sequence[Point], name: str, colour: Any, *, sideways: bool = False) -> Trace:
     """Draw points with their intervals; an undefined one is left out. ``sideways``: values along x."""
-    known = [k for k, entry in enumerate(points) if entry.value is not None and entry.place is not None]
+    known = [k for k, entry in enumerate(points) if entry.value is not None and entry.position is not None]
     shown = [points[k] for k in known]
     axis, other = ("x", "y") if sideways else ("y", "x")
     several = isinstance(colour, list)
     return {
-        axis: [entry.value for entry in shown], other: [entry.place for entry in shown], "mode": "markers",
+        axis: [entry.value for entry in shown], other: [entry.position for entry in shown], "mode": "markers",
         "name": name, "text": [entry.hover for entry in shown], "customdata": [entry.sources[0] for entry in shown],
         f"error_{axis}": {
             "type": "data", "symmetric": False, "thickness": 1.5, "width": 0, "color": GREY if several else colour,
@@ -89,15 +89,15 @@ def points_trace(points: Sequence[Point], name: str, colour: Any, *, sideways: b
 
 
 def points_table(caption: str, points: Sequence[Point]) -> ValueTable:
-    """List points with their intervals; undefined ones too."""
+    """List all points with their intervals."""
     rows = [
-        (entry.label or str(entry.place), tuple(f"{source} .3f" for source in entry.sources)) for entry in points
+        (entry.label or str(entry.position), tuple(f"{source} .3f" for source in entry.sources)) for entry in points
     ]  # fmt: skip
     return ValueTable(caption, ("value", "low", "high"), tuple(rows))
 
 
 def title_of(text: str) -> dict[str, Any]:
-    """Name an axis."""
+    """Axis title of Plotly."""
     return {"title": {"text": text, "font": {"size": 14}}}
 
 

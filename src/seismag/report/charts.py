@@ -1,4 +1,4 @@
-"""Interactive figures of the page, as plain values that Plotly draws; every value comes from a document."""
+"""Interactive figures of the page for Plotly; every value comes from a document."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from seismag.report.quotation import escape
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE
 
 _GROUP_COLOURS = {"classical": GREEN, "quality": GREY, "oracle": GREY}
-_SCORE_NAMES = {"auc_within_station": "AUC within stations", "balanced_accuracy": "balanced accuracy",
+_SCORE_NAMES = {"auc_within_station": "station-stratified ROC AUC", "balanced_accuracy": "balanced accuracy",
                 "log_score": "log score (nat)", "brier": "Brier score"}  # fmt: skip
-_SHARES = [[0, "#f7fbff"], [0.25, "#c6dbef"], [0.5, "#6baed6"], [0.75, "#2171b5"], [1, "#08306b"]]
+_BLUES = [[0, "#f7fbff"], [0.25, "#c6dbef"], [0.5, "#6baed6"], [0.75, "#2171b5"], [1, "#08306b"]]
 
 
 def make_charts(evidence: Evidence) -> list[Chart]:
-    """Make every chart that the documents allow."""
+    """Make all charts for which the documents exist."""
     metrics, documents = evidence.documents["metrics.json"], evidence.documents
-    charts = [skill_chart(metrics), rules_chart(metrics), confusion_chart(metrics), reliability_chart(metrics)]
+    charts = [skill_chart(metrics), baselines_chart(metrics), confusion_chart(metrics), reliability_chart(metrics)]
     alarms = metrics.get("alarms") or {}
     if any("curve" in entry for entry in (alarms.get("references") or {}).values()):
         charts.append(molchan_chart(alarms))
@@ -43,13 +43,13 @@ def make_charts(evidence: Evidence) -> list[Chart]:
     if "explanation.json" in documents:
         charts.append(bands_chart(documents["explanation.json"]))
     charts.append(training_chart({run.run_id: pd.read_csv(run.path / "history.csv") for run in evidence.runs}))
-    with contextlib.suppress(DataError):  # the reason stands among the figures that could not be drawn
+    with contextlib.suppress(DataError):  # the reason is listed with the figures that could not be drawn
         charts.append(map_chart(places_of(evidence.store)))
     return charts
 
 
 def skill_chart(metrics: Mapping[str, Any]) -> Chart:
-    """Skill above the best rule without the field in every score, with intervals."""
+    """Skill over the best non-magnetic baseline in every score, with intervals."""
     traces, tables = [], []
     for task, colour in zip(TASKS, (BLUE, ORANGE, GREEN), strict=True):
         skills = metrics[task]["skill_above_best_baseline"]
@@ -58,7 +58,7 @@ def skill_chart(metrics: Mapping[str, Any]) -> Chart:
                 name,
                 skills[score],
                 f"metrics.json#/{task}/skill_above_best_baseline/{score}",
-                f"{task}, {name}<br>above {skills[score]['baseline']}<br>"
+                f"{task}, {name}<br>over {skills[score]['baseline']}<br>"
                 f"n = {skills[score]['n']}, {skills[score]['n_clusters']} groups",
             )
             for score, name in _SCORE_NAMES.items()
@@ -66,14 +66,14 @@ def skill_chart(metrics: Mapping[str, Any]) -> Chart:
         ]
         traces.append(points_trace(points, task, colour, sideways=True) | {"offsetgroup": task, "orientation": "h"})
         tables.append(points_table(task, points))
-    layout = {"xaxis": title_of("skill (above 0 is better)") | {"zeroline": True, "zerolinecolor": "#000"},
+    layout = {"xaxis": title_of("skill (positive is better)") | {"zeroline": True, "zerolinecolor": "#000"},
               "yaxis": {"autorange": "reversed"}, "scattermode": "group", "scattergap": 0.4}  # fmt: skip
-    note = "Difference to the best rule that never sees the field; bars are intervals by group of windows."
-    return Chart("skill", "Skill above rules without the field", note, traces, layout, tables)
+    note = "Difference to the best non-magnetic baseline; bars are intervals by group of windows."
+    return Chart("skill", "Skill over non-magnetic baselines", note, traces, layout, tables)
 
 
-def rules_chart(metrics: Mapping[str, Any]) -> Chart:
-    """Balanced accuracy of the model beside every rule, one task at a time."""
+def baselines_chart(metrics: Mapping[str, Any]) -> Chart:
+    """Balanced accuracy of the model and of every baseline, one task at a time."""
     traces, tables = [], []
     for task in TASKS:
         source = f"metrics.json#/{task}"
@@ -81,8 +81,8 @@ def rules_chart(metrics: Mapping[str, Any]) -> Chart:
         colours = [BLUE]
         for name, rule in metrics[task]["baselines"].items():
             low, high = rule["intervals"]["balanced_accuracy"]
-            place = f"{source}/baselines/{escape(name)}"
-            limits = f"{place}/intervals/balanced_accuracy"
+            pointer = f"{source}/baselines/{escape(name)}"
+            limits = f"{pointer}/intervals/balanced_accuracy"
             label = name.replace("_", " ")
             points.append(
                 Point(
@@ -91,7 +91,7 @@ def rules_chart(metrics: Mapping[str, Any]) -> Chart:
                     rule["balanced_accuracy"],
                     low,
                     high,
-                    (f"{place}/balanced_accuracy", f"{limits}/0", f"{limits}/1"),
+                    (f"{pointer}/balanced_accuracy", f"{limits}/0", f"{limits}/1"),
                 )
             )
             colours.append(_GROUP_COLOURS.get(rule["group"], ORANGE))
@@ -99,23 +99,26 @@ def rules_chart(metrics: Mapping[str, Any]) -> Chart:
         tables.append(points_table(task, points))
     layout = {"xaxis": title_of("balanced accuracy") | {"range": [0, 1]}, "yaxis": {"autorange": "reversed"},
               "showlegend": False, "height": 600}  # fmt: skip
-    note = "Orange: no field; green: classical methods; grey: quality of the record, or a rule that looks at the truth."
-    return Chart("rules", "The model beside rules", note, traces, layout, tables, TASKS)
+    note = "Orange: non-magnetic baselines; green: classical methods; grey: data quality, or the true class."
+    return Chart("rules", "Model and baselines", note, traces, layout, tables, TASKS)
 
 
 def confusion_chart(metrics: Mapping[str, Any]) -> Chart:
-    """Confusion matrices, one task at a time: counts, and the share of the true class as colour."""
+    """Confusion matrices, one task at a time: counts, with the fraction of the true class as colour."""
     traces, tables = [], []
     for task in TASKS:
         counts, classes = metrics[task]["confusion"], metrics[task]["classes"]
-        shares = [[count / sum(row) if sum(row) else None for count in row] for row in counts]
-        words = [
-            [f"{count}<br>{100 * share:.0f} %" if share else f"{count}" for count, share in zip(*pair, strict=True)]
-            for pair in zip(counts, shares, strict=True)
+        fractions = [[count / sum(row) if sum(row) else None for count in row] for row in counts]
+        labels = [
+            [
+                f"{count}<br>{100 * fraction:.0f} %" if fraction else f"{count}"
+                for count, fraction in zip(*pair, strict=True)
+            ]
+            for pair in zip(counts, fractions, strict=True)
         ]
         traces.append(
-            {"type": "heatmap", "z": shares, "x": classes, "y": classes, "text": words, "texttemplate": "%{text}",
-             "colorscale": _SHARES, "zmin": 0, "zmax": 1, "name": task, "xgap": 1, "ygap": 1, "showscale": False,
+            {"type": "heatmap", "z": fractions, "x": classes, "y": classes, "text": labels, "texttemplate": "%{text}",
+             "colorscale": _BLUES, "zmin": 0, "zmax": 1, "name": task, "xgap": 1, "ygap": 1, "showscale": False,
              "hovertemplate": "true %{y}, predicted %{x}<br>%{text} of the true class<extra></extra>"}
         )  # fmt: skip
         rows = tuple(
@@ -125,12 +128,12 @@ def confusion_chart(metrics: Mapping[str, Any]) -> Chart:
         tables.append(ValueTable(f"{task}, predicted", tuple(classes), rows))
     layout = {"xaxis": title_of("predicted") | {"type": "category"}, "height": 480,
               "yaxis": title_of("true") | {"type": "category", "autorange": "reversed"}}  # fmt: skip
-    note = "Windows by true and predicted class, with the share of the true class in per cent, which is the colour too."
+    note = "Windows by true and predicted class; the colour and the per cent value are the fraction of the true class."
     return Chart("confusion", "Confusion matrices", note, traces, layout, tables, TASKS)
 
 
 def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
-    """What happened against what was said, before and after calibration."""
+    """Observed frequency against forecast probability, before and after calibration."""
     result = metrics["detection"]
     traces: list[dict[str, Any]] = [
         {"x": [0, 1], "y": [0, 1], "mode": "lines", "line": {"color": GREY, "dash": "dot", "width": 1},
@@ -138,18 +141,18 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
     ]  # fmt: skip
     tables = []
     sets = [
-        ("as predicted", result["reliability"], "reliability", BLUE, "circle"),
-        ("calibrated on validation", result["calibration"].get("reliability"), "calibration/reliability", ORANGE,
+        ("uncalibrated", result["reliability"], "reliability", BLUE, "circle"),
+        ("calibrated (validation set)", result["calibration"].get("reliability"), "calibration/reliability", ORANGE,
          "square"),
     ]  # fmt: skip
-    for name, entry, place, colour, symbol in sets:
+    for name, entry, pointer, colour, symbol in sets:
         if not entry:
             continue
         points = [
             point(
                 b["mean_probability"],
                 b["observed"],
-                f"metrics.json#/detection/{place}/bins/{k}/observed",
+                f"metrics.json#/detection/{pointer}/bins/{k}/observed",
                 f"{name}<br>{b['n']} windows, {b['n_groups']} groups",
                 f"{name}, bin {k + 1}",
             )
@@ -157,11 +160,11 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
         ]
         trace = points_trace(points, name, colour)
         traces.append(trace | {"marker": {**trace["marker"], "symbol": symbol}, "cliponaxis": False})
-        tables.append(points_table(f"{name}: share that happened", points))
-    layout = {"xaxis": title_of("P(event) said") | {"range": [0, 1]},
-              "yaxis": title_of("share that happened") | {"range": [0, 1]}}  # fmt: skip
-    note = "On the dotted line probabilities mean what they say."
-    return Chart("reliability", "Reliability of the probability of an event", note, traces, layout, tables)
+        tables.append(points_table(f"{name}: observed frequency", points))
+    layout = {"xaxis": title_of("forecast probability") | {"range": [0, 1]},
+              "yaxis": title_of("observed frequency") | {"range": [0, 1]}}  # fmt: skip
+    note = "On the dotted line the observed frequency equals the forecast probability."
+    return Chart("reliability", "Reliability of the event probability", note, traces, layout, tables)
 
 
 def folds_chart(crossval: Mapping[str, Any]) -> Chart:
@@ -173,8 +176,8 @@ def folds_chart(crossval: Mapping[str, Any]) -> Chart:
                 f"{fold['fold']}",
                 fold["skill_above_best_baseline"][task]["balanced_accuracy"],
                 f"crossval.json#/folds/{k}/skill_above_best_baseline/{task}/balanced_accuracy",
-                f"fold {fold['fold']}, {fold['n']} windows<br>accuracy {_said(fold[task]['accuracy']['mean'])}, "
-                f"balanced accuracy {_said(fold[task]['balanced_accuracy']['mean'])}",
+                f"fold {fold['fold']}, {fold['n']} windows<br>accuracy {_text_of(fold[task]['accuracy']['mean'])}, "
+                f"balanced accuracy {_text_of(fold[task]['balanced_accuracy']['mean'])}",
                 f"fold {fold['fold']}",
             )
             for k, fold in enumerate(crossval["folds"])
@@ -205,12 +208,12 @@ def bands_chart(explanation: Mapping[str, Any]) -> Chart:
         traces.append(points_trace(points, task, BLUE, sideways=True))
         tables.append(points_table(f"{task}: loss of log score, nat", points))
     zero = {"zeroline": True, "zerolinecolor": "#000"}
-    layout = {"xaxis": title_of("loss of log score without it, nat") | zero, "yaxis": {"autorange": "reversed"},
+    layout = {"xaxis": title_of("loss of log score, nat") | zero, "yaxis": {"autorange": "reversed"},
               "showlegend": False, "height": 160 + 26 * len(parts)}  # fmt: skip
-    note = "The cells of a band and component exchanged for those of another window of the same station; above zero "
-    note += "the model was better with them."
-    return Chart("bands", "What bands and components are worth", note, traces, layout, tables, TASKS)
+    note = "Loss after a band and component are replaced by those of another window of the same station; a positive "
+    note += "value means that the model uses them."
+    return Chart("bands", "Permutation importance of bands and components", note, traces, layout, tables, TASKS)
 
 
-def _said(value: float | None) -> str:
+def _text_of(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"

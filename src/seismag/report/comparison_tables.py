@@ -1,4 +1,4 @@
-"""Tables of what stands beside a subject: other models, what each costs, earlier claims, what else was tried."""
+"""Tables of other models, cost, published claims, and configurations tried."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from seismag.report.tables import Cell, Quote, Row, Table
 
 COMPARISON, CLAIMS, TRIED, DATA = "comparison.json", "published_claims.json", "configurations.json", "data.json"
 _SCORES = (
-    ("detection", "auc_within_station", "AUC within stations"),
+    ("detection", "auc_within_station", "station-stratified ROC AUC"),
     ("detection", "balanced_accuracy", "detection, balanced accuracy"),
     ("magnitude", "balanced_accuracy", "magnitude, balanced accuracy"),
     ("azimuth", "balanced_accuracy", "azimuth, balanced accuracy"),
@@ -15,7 +15,7 @@ _SCORES = (
 
 
 def score_rows(quoter: Quoter, part: str) -> list[Row]:
-    """Scores (``part`` = scores) or differences to the first model (difference), model by model, then rule by rule."""
+    """Rows of scores (``part`` = scores) or of differences to the first model: models, then other forecasts."""
     rows: list[Row] = []
     for kind, name in (("models", "id"), ("rules", "name")):
         for k, entry in enumerate(quoter.value(COMPARISON, f"/{kind}")):
@@ -34,17 +34,17 @@ def score_rows(quoter: Quoter, part: str) -> list[Row]:
 
 
 def comparison_tables(quoter: Quoter) -> list[Table]:
-    """Scores of all models and rules, and paired differences; none where one model was given."""
+    """Scores of all forecasts, and paired differences; empty for one model."""
     if len(quoter.value(COMPARISON, "/models")) < 2:
         return []
-    columns = ("model or rule", "kind", *(words for *_, words in _SCORES))
+    columns = ("forecast", "kind", *(words for *_, words in _SCORES))
     first = quoter.value(COMPARISON, "/reference")
-    note = "Paired: the same groups are drawn for all."
+    note = "Paired: each replicate resamples the same groups for all."
     return [
         Table("comparison_scores", "Scores in identical folds.", columns, tuple(score_rows(quoter, "scores")), quoter),
         Table(
             "comparison_differences",
-            f"Differences to `{first}`; above zero is better than it. {note}",
+            f"Differences to `{first}`; a positive value is better. {note}",
             columns,
             tuple(score_rows(quoter, "difference")),
             quoter,
@@ -53,14 +53,14 @@ def comparison_tables(quoter: Quoter) -> list[Table]:
 
 
 def cost_table(quoter: Quoter) -> Table:
-    """Parameters, operations, file and time of each model."""
+    """Parameters, operations, file size and latency of each model."""
     rows: list[Row] = []
     for k, model in enumerate(quoter.value(COMPARISON, "/models")):
         pointer = f"/models/{k}"
         times: list[Cell] = ["not measured"] * 3
         if model["latency"] is not None:
-            places = (("batch_1/median_s", ".4f"), ("batch_32/median_s", ".4f"), ("batch_1/ratio_to_first", ".2f"))
-            times = [Quote(COMPARISON, f"{pointer}/latency/{place}", form) for place, form in places]
+            entries = (("batch_1/median_s", ".4f"), ("batch_32/median_s", ".4f"), ("batch_1/ratio_to_first", ".2f"))
+            times = [Quote(COMPARISON, f"{pointer}/latency/{place}", form) for place, form in entries]
         rows.append(
             (
                 f"`{model['id']}`",
@@ -70,13 +70,13 @@ def cost_table(quoter: Quoter) -> Table:
                 *times,
             )
         )
-    columns = ("model", "parameters", "operations a window", "bytes of weights", "one window (s)", "batch of many (s)",
-               "to the first")  # fmt: skip
+    columns = ("model", "parameters", "operations per window", "bytes of weights", "one window (s)",
+               "batch of many (s)", "ratio to the first")  # fmt: skip
     return Table("cost", "Size and speed; medians, measured in one session.", columns, tuple(rows), quoter)
 
 
 def claim_table(quoter: Quoter) -> Table:
-    """What earlier systems reported, beside a constant rule that reaches it."""
+    """Published accuracies, and a constant prediction that reaches each."""
     rows: list[Row] = []
     for k, claim in enumerate(quoter.value(CLAIMS, "/claims")):
         pointer = f"/claims/{k}"
@@ -90,9 +90,9 @@ def claim_table(quoter: Quoter) -> Table:
         rows.append((claim["what"], claim["rule"], *numbers))
     columns = (
         "claim",
-        "rule",
-        "accuracy claimed",
-        "accuracy of the rule",
+        "constant prediction",
+        "published accuracy",
+        "accuracy of the constant",
         "its balanced accuracy",
         "its MCC",
         "its errors",
@@ -100,7 +100,7 @@ def claim_table(quoter: Quoter) -> Table:
     )
     return Table(
         "claims",
-        "Published accuracies, and rules that never see the field; undefined: the counts of the classes are not known.",
+        "Published accuracies, and constant predictions that reach them; undefined: the class counts are not known.",
         columns,
         tuple(rows),
         quoter,
@@ -108,12 +108,12 @@ def claim_table(quoter: Quoter) -> Table:
 
 
 def tried_table(quoter: Quoter) -> Table:
-    """Every run on the data set."""
+    """All runs on the data set."""
     rows: list[Row] = []
     for k, run in enumerate(quoter.value(TRIED, "/runs")):
         pointer = f"/runs/{k}"
         loss: Cell = "none" if run["val_loss"] is None else Quote(TRIED, f"{pointer}/val_loss", ".3f")
-        skill: Cell = "not judged"
+        skill: Cell = "not evaluated"
         if run["detection"] is not None:
             skill = Quote(TRIED, f"{pointer}/detection/balanced_accuracy", ".3f", interval=True)
         rows.append(
@@ -128,7 +128,7 @@ def tried_table(quoter: Quoter) -> Table:
             )
         )
     columns = ("run", "configuration", "fold", "status", "backbone", "validation loss", "detection, balanced accuracy")
-    return Table("configurations", "Every run on this data set, oldest first.", columns, tuple(rows), quoter)
+    return Table("configurations", "All runs on this data set, oldest first.", columns, tuple(rows), quoter)
 
 
 def windows_by_station_table(quoter: Quoter) -> Table:

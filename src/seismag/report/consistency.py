@@ -1,4 +1,4 @@
-"""Do the recorded numbers agree with each other? A report quotes; it must not quote what was changed afterwards."""
+"""Consistency checks of the recorded numbers before they are quoted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AUDIT_TOLERANCE = 1e-6
 
 
 def require_consistent(metrics: Mapping[str, Any], name: str) -> None:
-    """Compare scores with the confusion matrices, and each skill with the scores that it is the difference of.
+    """Compare scores with the confusion matrices, and each skill with the difference of its scores.
 
     Args:
         metrics: the content of metrics.json. name: of the file, for the message.
@@ -44,7 +44,7 @@ def require_consistent(metrics: Mapping[str, Any], name: str) -> None:
 
 
 def require_same_skill(audit: Mapping[str, Any], metrics: Mapping[str, Any], file: Path) -> None:
-    """Refuse an audit that judged other numbers than those of metrics.json.
+    """Refuse an audit of other numbers than those of metrics.json.
 
     Raises:
         DataError: names the test and both numbers.
@@ -55,19 +55,19 @@ def require_same_skill(audit: Mapping[str, Any], metrics: Mapping[str, Any], fil
         recorded = metrics[task]["skill_above_best_baseline"][score]["value"]
         if found is not None and (recorded is None or abs(found - recorded) > _AUDIT_TOLERANCE):
             raise DataError(
-                f"{file}: {name} judged a skill of {found:.6f}, metrics.json has {recorded}. The audit is of other "
+                f"{file}: {name} tested a skill of {found:.6f}, metrics.json has {recorded}. The audit is of other "
                 "predictions or of other windows (--data). Audit these again."
             )
 
 
 def _recorded(metrics: Mapping[str, Any], name: str, task: str, key: str) -> Any:
     if key not in metrics.get(task, {}):
-        raise MissingNumberError(f"{name} has no {task}.{key}, which the report quotes. Judge the run again.")
+        raise MissingNumberError(f"{name} has no {task}.{key}, which the report quotes. Evaluate the run again.")
     return metrics[task][key]
 
 
 def _agree(what: str, recorded: float, computed: float, of: str) -> None:
     if not abs(recorded - computed) <= TOLERANCE:
         raise DataError(
-            f"{what} is {recorded}, but {of} gives {computed:.6f}. One of them was changed; judge the run again."
+            f"{what} is {recorded}, but {of} gives {computed:.6f}. One of them was changed; evaluate the run again."
         )

@@ -1,4 +1,4 @@
-"""Interactive figures of lines and places: Molchan diagram, training, map."""
+"""Interactive Molchan diagram, training curves and station map."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LINES = ((BLUE, "solid"), (ORANGE, "dash"), (GREEN, "dashdot"))
 
 
 def molchan_chart(alarms: Mapping[str, Any]) -> Chart:
-    """Miss rate over alarmed fraction for each reference, with the band of moved events and the binomial bounds."""
+    """Miss rate against alarm fraction for each reference, with the range of randomised events and binomial bounds."""
     present = {name: entry for name, entry in alarms["references"].items() if "curve" in entry}
     first = next(iter(present.values()))["curve"]
     traces: list[Trace] = [
         {"x": first["tau"], "y": first["chance_low"], "mode": "lines", "line": {"width": 0}, "showlegend": False,
          "hoverinfo": "skip"},
         {"x": first["tau"], "y": first["chance_high"], "mode": "lines", "line": {"width": 0}, "fill": "tonexty",
-         "fillcolor": "rgba(120,120,120,0.25)", "name": "events moved in time, 95 %", "hoverinfo": "skip"},
+         "fillcolor": "rgba(120,120,120,0.25)", "name": "randomised events, 95 %", "hoverinfo": "skip"},
     ]  # fmt: skip
     traces += [
         {"x": first["tau"], "y": first[f"binomial_{alpha}"], "mode": "lines", "hoverinfo": "skip",
@@ -36,27 +36,27 @@ def molchan_chart(alarms: Mapping[str, Any]) -> Chart:
     ]  # fmt: skip
     for (name, entry), (colour, dash) in zip(present.items(), _LINES, strict=False):
         label = _REFERENCES.get(name, name)
-        hover = f"alarmed %{{x:.2f}}, missed %{{y:.2f}}<br>metrics.json#/alarms/references/{name}/curve"
+        hover = f"alarm fraction %{{x:.2f}}, miss rate %{{y:.2f}}<br>metrics.json#/alarms/references/{name}/curve"
         traces.append(
             {"x": entry["curve"]["tau"], "y": entry["curve"]["nu"], "mode": "lines",
              "line": {"color": colour, "dash": dash}, "name": f"reference {label}",
              "hovertemplate": f"{hover}<extra>{label}</extra>"}
         )  # fmt: skip
-    layout = {"xaxis": title_of("alarmed fraction of the reference") | {"range": [0, 1]},
+    layout = {"xaxis": title_of("alarm fraction (of the reference)") | {"range": [0, 1]},
               "yaxis": title_of("miss rate") | {"range": [0, 1]}, "height": 520}  # fmt: skip
-    note = "A curve inside the grey band is no better than events moved in time; below the dotted lines independent "
-    note += "events lie by chance that rarely."
+    note = "A curve inside the grey range is no better than for randomised events; independent events fall below a "
+    note += "dotted line by chance with the probability given."
     rows = []
     for name in present:
-        place = f"metrics.json#/alarms/references/{escape(name)}/area_skill"
-        sources = (f"{place}/value .3f", f"{place}/null/low .3f", f"{place}/null/high .3f")
+        pointer = f"metrics.json#/alarms/references/{escape(name)}/area_skill"
+        sources = (f"{pointer}/value .3f", f"{pointer}/null/low .3f", f"{pointer}/null/high .3f")
         rows.append((_REFERENCES.get(name, name), sources))
-    table = ValueTable("area skill by reference", ("value", "chance, low", "chance, high"), tuple(rows))
+    table = ValueTable("area skill by reference", ("value", "null, low", "null, high"), tuple(rows))
     return Chart("molchan", "Molchan diagram", note, traces, layout, [table])
 
 
 def training_chart(histories: Mapping[str, pd.DataFrame]) -> Chart:
-    """Losses of every run by epoch; the kept epoch is marked."""
+    """Losses of every run by epoch; the selected epoch is marked."""
     traces: list[Trace] = []
     for number, (run_id, history) in enumerate(histories.items()):
         for column, (colour, dash) in zip(("train_loss", "val_loss"), _LINES, strict=False):
@@ -71,7 +71,7 @@ def training_chart(histories: Mapping[str, pd.DataFrame]) -> Chart:
                      "hovertemplate": "epoch %{x}: %{y:.3f}<extra>" + run_id + "</extra>"}
                 )  # fmt: skip
     layout = {"xaxis": title_of("epoch"), "yaxis": title_of("loss")}
-    note = "The large point is the epoch with the smallest validation loss, which was kept"
+    note = "The large point is the selected epoch, with the smallest validation loss"
     note += "." if len(histories) == 1 else "; the first fold is dark, the others are pale."
     return Chart("training", "Training", note, traces, layout)
 
@@ -117,4 +117,4 @@ def map_chart(places: Places) -> Chart:
               "yaxis": title_of("latitude, north") | plain | {"range": [south, north], "scaleanchor": "x",
                                                               "constrain": "domain"},
               "height": 560}  # fmt: skip
-    return Chart("map", "Stations and epicentres", "The earthquakes that the windows are labelled by.", traces, layout)
+    return Chart("map", "Stations and epicentres", "Earthquakes that define the labels of the windows.", traces, layout)

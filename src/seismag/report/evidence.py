@@ -1,14 +1,14 @@
-"""What is recorded of a run or of a cross-validation: the documents that a report may quote, and nothing else.
+"""The recorded documents of a run or a cross-validation that a report quotes.
 
-| document | holds |
+| document | content |
 |---|---|
-| metrics.json | scores, baselines, skill, calibration, alarms, as judged |
-| runs.json | ``runs``: of each run its provenance, resolved config, card of its model, and history in short |
+| metrics.json | scores, baselines, skill, calibration, alarms |
+| runs.json | ``runs``: provenance, resolved configuration, model card and summary of the history of each run |
 | data.json | counts of the store: windows, classes, clusters, stations, rejected windows by reason |
 | mcc.json | Matthews correlation from the confusion matrices, pooled and fold by fold, with the recorded intervals |
-| certificate.json | of the split |
-| crossval.json | folds, means and deviations; of a cross-validation only |
-| audit.json, recovery.json, explanation.json | where the commands of that name have been run |
+| split_report.json | split report |
+| crossval.json | folds, means and standard deviations (cross-validation only) |
+| audit.json, recovery.json, explanation.json | results of these commands |
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ _REMEDY = {
     ),
     "explanation.json": "seismag explain --model MODEL --data {store} --out {path}/explanation",
     "crossval.json": "seismag crossval --config CONFIG --data {store}",
-    "certificate.json": "the folder splits/ of the run, moved beside its runs folder",
+    "split_report.json": "the folder splits/ of the run, moved beside its runs folder",
 }
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of one run, or of one cross-validation.
+    """Documents of one run or one cross-validation.
 
     Attributes:
         subject: run id; of a cross-validation the name of its folder.
         kind: ``run`` or ``crossval``.
         path: its folder.
         documents: by file name.
-        runs: the runs behind it, by fold.
-        store: what was predicted.
+        runs: by fold.
+        store: data set of the predictions.
         missing: documents that do not exist, and the command that makes each.
-        folders: of audit.json, recovery.json, explanation.json, where their pictures lie.
+        folders: of audit.json, recovery.json, explanation.json, with their figures.
     """
 
     subject: str
@@ -77,7 +77,7 @@ class Evidence:
 
 
 def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] = ()) -> Evidence:
-    """Read what is recorded of a run folder, or of the folder that ``seismag crossval`` wrote.
+    """Read the documents of a run folder, or of a folder of ``seismag crossval``.
 
     Args:
         path: the folder.
@@ -92,13 +92,13 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     crossval = final_results(path)
     require_files(path, ["metrics.json"], crossval is not None)
     subject = path.resolve().name
-    read_predictions(path / "predictions.parquet")  # whole, and fit to be judged
+    read_predictions(path / "predictions.parquet")  # checks that it is complete
     metrics = _read(path / "metrics.json")
     runs = runs_behind(path, None if crossval is None else metrics["run_ids"])
     store = store_of(runs[0], metrics["dataset_id"], data)
     if is_image(store.attributes["preprocessing"]):
         raise UsageError(
-            f"{store.path}: holds pictures of an earlier system, without the axes and rules that a report tells of. "
+            f"{store.path}: contains pictures of an earlier system, without physical axes and label rules. "
             "Report a run on a store that was prepared from recordings."
         )
     documents: dict[str, Any] = {
@@ -110,9 +110,9 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
         documents["crossval.json"] = crossval
     folds = {} if crossval is None else {run.run_id: _read(run.path / "metrics.json") for run in runs}
     documents["mcc.json"] = mcc_document(metrics, folds)
-    certificate = _certificate(path, runs[0])
-    if certificate is not None:
-        documents["certificate.json"] = certificate
+    split_report = _split_report(path, runs[0])
+    if split_report is not None:
+        documents["split_report.json"] = split_report
     others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
     if "audit.json" in others:
         require_same_skill(others["audit.json"], metrics, folders["audit.json"] / "audit.json")
@@ -124,7 +124,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
 
 
 def data_document(store: Store) -> dict[str, Any]:
-    """Count what a store holds; the content of data.json."""
+    """Count windows, classes, clusters and stations of a store; the content of data.json."""
     samples, attributes = store.samples, store.attributes
     events = samples[samples["magnitude_class"] != "Normal"]
     rejected = _rejected(store.path)
@@ -166,7 +166,7 @@ def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, An
         metrics: metrics.json. folds: of each run of a cross-validation its own metrics.json, by run id.
 
     Raises:
-        DataError: a recorded value is not that of its recorded matrix.
+        DataError: a recorded value differs from that of its confusion matrix.
 
     Source: Gorodkin (2004), doi:10.1016/j.compbiolchem.2004.09.006, for more than two classes.
     """
@@ -182,7 +182,7 @@ def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, An
 
 
 def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What ``require_consistent`` has found to agree, once more from the matrices."""
+    """Matthews correlation of each task from its confusion matrix."""
     require_consistent(metrics, name)
     found = {}
     for task in TASK_CLASSES:
@@ -203,7 +203,7 @@ def _run_document(run: Run) -> dict[str, Any]:
 
 
 def history_document(path: Path) -> dict[str, Any]:
-    """Put the history of a training in short: its epochs, and the one whose weights were kept.
+    """Summarise the history of a training run: epochs, and the one whose weights were selected.
 
     Raises:
         DataError: the file is missing, or has no epoch.
@@ -222,32 +222,32 @@ def history_document(path: Path) -> dict[str, Any]:
     }
 
 
-def _certificate(path: Path, run: Run) -> dict[str, Any] | None:
-    """The split's certificate, where one with the sum that the run states lies beside the runs or here."""
+def _split_report(path: Path, run: Run) -> dict[str, Any] | None:
+    """The split report with the checksum of the run, if found beside the runs or in the current folder."""
     wanted = run.provenance().get("split_certificate_sha256")
     name = f"{run.config().split.name}.json"
     roots = (run.path.parent.parent, path.resolve().parent, Path.cwd())
-    places = [root / "splits" / name for root in roots]
-    place = next((place for place in places if place.is_file() and file_sha256(place) == wanted), None)
-    return None if place is None else _read(place)
+    files = [root / "splits" / name for root in roots]
+    found = next((file for file in files if file.is_file() and file_sha256(file) == wanted), None)
+    return None if found is None else _read(found)
 
 
 def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any], dict[str, Path]]:
-    found, places = {}, {}
+    found, origins = {}, {}
     for folder in folders:
         if folder not in _own(folders) and not any((folder / f"{name}.json").is_file() for name in EXTRAS):
-            raise UsageError(f"--with {folder}: holds none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
+            raise UsageError(f"--with {folder}: contains none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
         for name in EXTRAS:
             file = folder / f"{name}.json"
             if file.is_file():
                 found[file.name] = _read(file)
                 _require_of_runs(file, found[file.name], run_ids)
-                places[file.name] = folder
-    return found, places
+                origins[file.name] = folder
+    return found, origins
 
 
 def _own(folders: Sequence[Path]) -> Sequence[Path]:
-    """The subject's own folders, which need not be there; those that were named must."""
+    """The folders of the run, which are optional; named folders must exist."""
     return folders[: len(EXTRAS)]
 
 
@@ -255,7 +255,7 @@ def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str])
     """Refuse a document of other runs.
 
     Raises:
-        DataError: names whose it is.
+        DataError: the document is of another run, or does not name its run.
     """
     subject = document.get("subject")
     stated = (subject.get("run_ids") if isinstance(subject, Mapping) else None) or [
@@ -263,7 +263,7 @@ def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str])
         *(model["run_id"] for model in document.get("models", [])),
     ]
     if not stated:
-        raise DataError(f"{file}: does not say of which run it is. Make it again of this run's predictions or model.")
+        raise DataError(f"{file}: does not name its run. Make it again from the predictions or model of this run.")
     if strange := sorted(set(stated) - run_ids):
         raise DataError(
             f"{file}: is of {strange[0]}, not of {', '.join(sorted(run_ids))}. Name the folder of this run."

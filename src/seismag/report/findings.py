@@ -1,8 +1,8 @@
-"""What the recorded numbers allow to be said: the text follows this, not the other way round.
+"""The outcome of each task, from the skill in its primary score.
 
-The score that decides is the audit's: in detection the AUC within stations, in magnitude and azimuth balanced accuracy,
-each as a difference to the best rule without the field. Where an audit is recorded its verdict holds, for it knows how
-many configurations were tried; else the interval decides.
+The primary score is that of the audit: the station-stratified ROC AUC in detection, balanced accuracy in magnitude and
+azimuth, as a difference to the best non-magnetic baseline. A recorded audit decides, because it accounts for the number
+of configurations tried; without an audit the interval decides.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from seismag.audit.checks.skill import TASK_SCORES, skill_test
 from seismag.report.quotation import Quoter
 from seismag.scoring.estimates import FEW_CLUSTERS
 
-Outcome = Literal["skill", "null", "worse", "undecided", "faulty", "naive"]
+Outcome = Literal["skill", "null", "worse", "inconclusive", "invalid", "naive"]
 HEADLINE_TASK = "detection"
 TASKS = tuple(TASK_SCORES)  # in the order of every text, table and figure of a report
-SCORE_NAMES = {"auc_within_station": "AUC within stations", "balanced_accuracy": "balanced accuracy"}
+SCORE_NAMES = {"auc_within_station": "station-stratified ROC AUC", "balanced_accuracy": "balanced accuracy"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is found in one task.
+    """Outcome of one task.
 
     Attributes:
         task: detection, magnitude or azimuth.
-        outcome: skill, null, worse than the rule, undecided (too few groups), faulty (the gate failed), naive (a
-            split for comparison only).
-        score: that decides; ``pointer``: its skill in metrics.json.
-        baseline: the best rule without the field.
-        test: place of the audit's test in audit.json, ``/tests/K``; None: not audited.
+        outcome: skill; null; worse (than the baseline); inconclusive (not enough event clusters or control blocks);
+            invalid (a blocking integrity check failed); naive (a split for comparison only).
+        score: primary score; ``pointer``: its skill in metrics.json.
+        baseline: the best non-magnetic baseline.
+        test: pointer of the test in audit.json, ``/tests/K``; None: not audited.
     """
 
     task: str
@@ -42,21 +42,21 @@ class Finding:
 
     @property
     def score_name(self) -> str:
-        """In words."""
+        """Name of the primary score in texts."""
         return SCORE_NAMES[self.score]
 
 
 def find(quoter: Quoter) -> dict[str, Finding]:
-    """Judge each task of a subject from its metrics.json, and its audit.json where there is one.
+    """Find the outcome of each task from metrics.json, and from audit.json if it exists.
 
     Raises:
-        MissingNumberError: a score that decides is not recorded.
+        MissingNumberError: a primary score is not recorded.
     """
     audited = "audit.json" in quoter.documents
     tests = quoter.value("audit.json", "/tests") if audited else []
-    faulty = audited and quoter.value("audit.json", "/gate") == "fail"
+    failed = audited and quoter.value("audit.json", "/gate") == "fail"
     naive = quoter.value("runs.json", "/runs/0/config/split/method") == "naive"
-    barred: Outcome | None = "naive" if naive else "faulty" if faulty else None
+    barred: Outcome | None = "naive" if naive else "invalid" if failed else None
     return {task: _find_task(quoter, task, tests, barred) for task in TASK_SCORES}
 
 
@@ -70,13 +70,13 @@ def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], barred: O
     verdict = None if place is None else tests[place]["verdict"]
     outcome = barred or _outcome(skill, few, verdict)
     return Finding(
-        task, outcome, score, pointer, str(skill["baseline"] or "no rule"), None if place is None else f"/tests/{place}"
+        task, outcome, score, pointer, str(skill["baseline"] or "none"), None if place is None else f"/tests/{place}"
     )
 
 
 def _outcome(skill: dict[str, Any], few: bool, verdict: str | None) -> Outcome:
     if few or skill["low"] is None or verdict == "inconclusive":
-        return "undecided"
+        return "inconclusive"
     if skill["high"] < 0:
         return "worse"
     if verdict is not None:

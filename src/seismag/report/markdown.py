@@ -1,4 +1,4 @@
-"""The one reading of our Markdown: for the page as HTML, for typst as tokens."""
+"""Markdown parsed to HTML for the page and to tokens for typst."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from seismag.domain import SeismagError
 from seismag.report.quotation import to_html
 
 
-def parse(text: str) -> Sequence[Any]:
-    """Give the block tokens of a text (CommonMark with pipe tables)."""
+def parse_markdown(text: str) -> Sequence[Any]:
+    """Parse a text to block tokens (CommonMark with pipe tables)."""
     tokens: Sequence[Any] = _reader().parse(text)
     return tokens
 
 
-def render(text: str) -> str:
-    """Give a text as an HTML fragment; the sources of its numbers become attributes."""
+def render_markdown(text: str) -> str:
+    """Render a text as an HTML fragment; the sources of its numbers become attributes."""
     return to_html(str(_reader().render(text)))
 
 
@@ -26,4 +26,4 @@ def _reader() -> Any:
     except ImportError as error:
         raise SeismagError("The page and the PDF need markdown-it-py: pip install 'seismag[report]'.") from error
     reader = MarkdownIt("commonmark").enable("table")
-    return reader.disable("html_block")  # else a line that begins with a source comment is taken as HTML, unescaped
+    return reader.disable("html_block")  # a line that begins with a source comment is no HTML

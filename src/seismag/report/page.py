@@ -1,7 +1,7 @@
-"""All texts and figures on one page: a single file that asks no network for anything.
+"""All texts and figures on one page that makes no network request.
 
-Plotly's script is written into the page once; a content security policy forbids every request. Without JavaScript the
-texts, tables and static figures remain.
+The page contains Plotly's script; a content security policy forbids requests. Without JavaScript the texts, tables and
+static figures remain.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from seismag.report.chart_parts import Chart, ValueTable
 from seismag.report.charts import make_charts
 from seismag.report.evidence import Evidence
 from seismag.report.figures import Drawn
-from seismag.report.markdown import render
+from seismag.report.markdown import render_markdown
 from seismag.report.quotation import Quoter, to_html
 
 _BUTTONS_NOT_SHOWN = [
@@ -52,8 +52,8 @@ def write_page(
 
     Args:
         title: of the manuscript.
-        evidence: what the charts are drawn from.
-        texts: Markdown by file name; the first one opens the page, the others can be unfolded.
+        evidence: source of the charts.
+        texts: Markdown by file name; the first one is at the top, the others are collapsible.
         figures: static ones; their files lie below the folder of ``path``.
         path: of the page.
 
@@ -64,7 +64,7 @@ def write_page(
         loader=PackageLoader("seismag.report"), autoescape=True, undefined=StrictUndefined, lstrip_blocks=True,
         trim_blocks=True,
     )  # fmt: skip
-    fragments, works = {name: render(text) for name, text in texts.items()}, read_works()
+    fragments, works = {name: render_markdown(text) for name, text in texts.items()}, read_works()
     sections = {name: _with_pictures(cite(fragment, works), path.parent) for name, fragment in fragments.items()}
     first = sections.pop(next(iter(sections)))
     page = environment.get_template("report.html.j2").render(
@@ -114,7 +114,7 @@ def _tables(chart: Chart, quoter: Quoter) -> list[tuple[ValueTable, list[tuple[s
 
 
 def _with_pictures(fragment: str, folder: Path) -> str:
-    """Put the pictures of a fragment into it, with their captions, as wide as one column or two of print."""
+    """Embed the pictures of a fragment, with captions, at the width of one or two columns."""
 
     def inline(match: re.Match[str]) -> str:
         content, width = _smaller(folder / match["file"])
@@ -126,7 +126,7 @@ def _with_pictures(fragment: str, folder: Path) -> str:
 
 
 def _smaller(path: Path) -> tuple[bytes, int]:
-    """The same picture in a third of the bytes (WebP without loss), and its width; the file stays as it is."""
+    """The picture as lossless WebP, and its width."""
     content = io.BytesIO()
     with Image.open(path) as picture:
         shown = picture.convert("RGB")

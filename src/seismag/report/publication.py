@@ -1,4 +1,4 @@
-"""The stage of the report: from recorded results to a folder of texts, tables, figures, a PDF and a page."""
+"""A publication: a folder of texts, tables, figures, a PDF and a page, from recorded results."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ from seismag.report.texts import Texts
 from seismag.report.typeset import write_pdf
 from seismag.training.tried import list_configurations
 
-MARK = "publication.json"  # a folder with it is ours, and its content may be replaced
+MARK = "publication.json"  # marks a folder that a report may replace
 SOURCES = "sources"
 TEXTS = {
     "MANUSCRIPT_DRAFT.md": "the manuscript; `manuscript.pdf` is typeset from it",
     "ABSTRACT.md": "its abstract",
-    "METHODOLOGY.md": "what was done, with the rules of the split",
+    "METHODOLOGY.md": "methods, with the rules of the split",
     "MODEL_ARCHITECTURE.md": "the model, block by block",
     "TRAINING_REPORT.md": "each training run",
-    "COMPARISON_WITH_OTHER_MODELS.md": "paired differences, size and speed; what earlier systems claimed",
-    "MODEL_CARD.md": "for what the model is, and for what not",
-    "DATASHEET.md": "the data set: composition, collection, what was left out",
-    "REFORMS.md": "the REFORMS checklist, answered from the record",
-    "CONFIGURATIONS_TRIED.md": "every run on this data set",
+    "COMPARISON_WITH_OTHER_MODELS.md": "paired differences, size and speed; published accuracies of earlier systems",
+    "MODEL_CARD.md": "model card: intended use, scores, caveats",
+    "DATASHEET.md": "the data set: composition, collection, excluded windows",
+    "REFORMS.md": "the REFORMS checklist, answered from the recorded results",
+    "CONFIGURATIONS_TRIED.md": "all runs on this data set",
 }
 _FILES = {
     "manuscript.pdf": "the manuscript, typeset",
-    "report.html": "all of it on one page with interactive figures; needs no network",
+    "report.html": "all texts on one page with interactive figures; needs no network",
     "MCC_ANALYSIS.json": "Matthews correlation from the confusion matrices",
-    "references.bib": "what the texts cite",
+    "references.bib": "cited works",
     "tables": "the tables as CSV and LaTeX, with the source of each cell",
     "figures": "the figures as PNG and PDF",
     SOURCES: "the documents that the numbers are quoted from",
 }
 _PACKAGES = {"markdown_it": "markdown-it-py", "plotly": "Plotly", "typst": "typst"}
-_WORK = ".seismag_report"  # within the folder: what a report writes until it is finished
+_WORK = ".seismag_report"  # subfolder of an unfinished report
 _OURS = {*TEXTS, *_FILES, "README.md", "manuscript.typ", MARK, _WORK}
 
 
@@ -62,7 +62,7 @@ def write_publication(
     extras: Sequence[Path] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Write the publication of the first run; the others are compared with it.
+    """Write the publication of the first run, with a comparison of the other runs.
 
     Args:
         runs: folders of runs or of cross-validations, on one data set, by one split.
@@ -76,14 +76,14 @@ def write_publication(
         command by name), seconds are the caller's.
 
     Raises:
-        UsageError: ``out`` holds something else. DataError: a run cannot be reported, or runs cannot be compared.
-        MissingNumberError: a number that a text needs is not recorded.
+        UsageError: ``out`` contains other files. DataError: a run cannot be reported, or runs cannot be compared.
+        MissingNumberError: a number that a text quotes is not recorded.
     """
     if not runs:
         raise UsageError("No RUN given. Name a run folder (experiments_convnext/RUN) or loeo_convnext_results.")
     require_packages()
     evidence = read_evidence(runs[0], data, extras)
-    with _workplace(out) as work:
+    with _work_folder(out) as work:
         summary = _write(runs, evidence, data, work, say)
         files = sorted([MARK, *(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file())])
         summary = {"out": str(out), **summary, "files": files}
@@ -94,7 +94,7 @@ def write_publication(
 def _write(
     runs: Sequence[Path], evidence: Evidence, data: Path | None, out: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Write all files into an empty folder; give the summary, less where they lie."""
+    """Write all files into an empty folder; gives the summary without the paths."""
     say("comparison")
     first = evidence.runs[0]
     more = {
@@ -137,7 +137,7 @@ def _write(
 
 
 def require_packages() -> None:
-    """Ask for the packages of a report before the work.
+    """Check that the packages of a report are installed.
 
     Raises:
         SeismagError: names those that are not installed.
@@ -147,7 +147,7 @@ def require_packages() -> None:
 
 
 def describe_publication(summary: Mapping[str, Any]) -> str:
-    """Lines for a terminal: what was found, where to look, what is missing."""
+    """Format the summary for a terminal: outcomes, main files, missing documents."""
     lines = [f"title       {summary['title']}"]
     lines += [
         f"{'outcome' if k == 0 else '':<12}{task}: {outcome}"
@@ -163,13 +163,13 @@ def describe_publication(summary: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _workplace(out: Path) -> Iterator[Path]:
-    """Give an empty folder within ``out``; at the end its content takes the place of an earlier publication.
+def _work_folder(out: Path) -> Iterator[Path]:
+    """Give an empty folder within ``out``; at the end its content replaces an earlier publication.
 
-    Where the report fails or is interrupted, the earlier one stays as it was.
+    If the report fails or is interrupted, the earlier publication is unchanged.
 
     Raises:
-        UsageError: something else is in ``out``. DataError: it cannot be written.
+        UsageError: ``out`` contains other files. DataError: it cannot be written.
     """
     _require_ours(out)
     work, new = out / _WORK, not out.exists()
@@ -180,7 +180,7 @@ def _workplace(out: Path) -> Iterator[Path]:
         raise _unwritable(out, error) from error
     try:
         yield work
-        _put_in_place(work, out)
+        _replace_earlier(work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if new and not any(out.iterdir()):
@@ -192,16 +192,16 @@ def _require_ours(out: Path) -> None:
         raise UsageError(f"--out {out}: a file. Name a folder.")
     names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     if names - {_WORK} and MARK not in names:
-        raise UsageError(f"--out {out}: holds files that no report made. Choose another folder, or move them.")
+        raise UsageError(f"--out {out}: contains files that no report made. Choose another folder, or move them.")
     if strange := sorted(names - _OURS):
         raise UsageError(
-            f"--out {out}: holds {strange[0]}, which no report made, and a report replaces the whole folder. "
+            f"--out {out}: contains {strange[0]}, which no report made, and a report replaces the whole folder. "
             "Choose another folder, or move it."
         )
 
 
-def _put_in_place(work: Path, out: Path) -> None:
-    """Remove the earlier publication, and put the finished one there; its mark is the last."""
+def _replace_earlier(work: Path, out: Path) -> None:
+    """Replace the earlier publication by the finished one; the mark is moved last."""
     try:
         for entry in list(out.iterdir()):
             if entry.name not in (MARK, _WORK):
@@ -217,15 +217,15 @@ def _unwritable(out: Path, error: OSError) -> DataError:
 
 
 def check_folder(folder: Path) -> list[tuple[str, Problem]]:
-    """Compare every number of a publication with the documents in its ``sources/``.
+    """Compare the numbers of a publication with the documents in its ``sources/``.
 
-    Looked at are the Markdown texts, report.html and MCC_ANALYSIS.json; not words, pictures, tables/ and the PDF.
+    Checked are the numbers of the Markdown texts, report.html and MCC_ANALYSIS.json.
 
     Returns:
-        File and problem; empty where all is well.
+        File and problem; empty if all numbers agree.
 
     Raises:
-        DataError: the folder is no finished publication, or a file of it is gone.
+        DataError: the folder is not a finished publication, or a file is missing.
     """
     again = f"'seismag report RUN --out {folder}' makes one."
     if not (folder / MARK).is_file() or not (folder / SOURCES).is_dir():
@@ -234,7 +234,7 @@ def check_folder(folder: Path) -> list[tuple[str, Problem]]:
     if not names:
         raise DataError(f"{folder}: an unfinished publication. {again}")
     if gone := [name for name in names if not (folder / name).is_file()]:
-        raise DataError(f"{folder}: {gone[0]} is gone (and {len(gone) - 1} more). {again}")
+        raise DataError(f"{folder}: {gone[0]} is missing (and {len(gone) - 1} more). {again}")
     return _problems(folder)
 
 
@@ -255,10 +255,10 @@ def _problems(folder: Path) -> list[tuple[str, Problem]]:
 
 
 def require_sources(folder: Path) -> None:
-    """End with an error where a number of a publication is not what its source says.
+    """Require that the numbers of a publication equal their sources.
 
     Raises:
-        DataError: names the first, and how many there are.
+        DataError: with the first difference, and the number of others.
     """
     if problems := _problems(folder):
         name, first = problems[0]
@@ -270,7 +270,7 @@ def _shipped(name: str) -> str:
 
 
 def _recorded(evidence: Evidence, more: Mapping[str, Any], out: Path) -> Evidence:
-    """Write the documents beside the texts, and quote what was written."""
+    """Write the documents to ``sources/``; gives the evidence as read from there."""
     folder = out / SOURCES / evidence.subject
     documents = {**evidence.documents, **more}
     for name, document in documents.items():

@@ -1,9 +1,9 @@
-"""Numbers in a text, each with its source; and the search for numbers that have none, or differ from it.
+"""Quoted numbers with their sources, and the check that each number in a text equals its source.
 
-In Markdown a number is followed by a comment, ``0.269<!-- src: RUN metrics.json#/magnitude/mcc/value .3f -->``: the
-subject, the document and the place in it (a JSON pointer, RFC 6901), and the form in which it is written. A recorded
-sentence begins with ``<!-- quote -->`` and ends likewise, form ``text``. In HTML the
-same stands in an attribute, ``<span data-src="RUN metrics.json#/magnitude/mcc/value .3f">0.269</span>``.
+In Markdown a number is followed by a comment, ``0.269<!-- src: RUN metrics.json#/magnitude/mcc/value .3f -->``:
+subject, document, JSON pointer (RFC 6901) and format. A recorded sentence begins with ``<!-- quote -->`` and ends with
+the same comment, format ``text``. In HTML the source is an attribute,
+``<span data-src="RUN metrics.json#/magnitude/mcc/value .3f">0.269</span>``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from seismag.domain import DataError
 
-UNDEFINED = "undefined"  # what a null of the record is written as
+UNDEFINED = "undefined"  # for null
 Documents = Mapping[str, Mapping[str, Any]]  # by subject and name of the document
 _NUMERAL = r"[+\-\u2212]?\d[\d,.]*(?:e[+-]?\d+)?"
 _COMMENT = re.compile(
@@ -36,12 +36,12 @@ _NUMBER = re.compile(rf"(?<![\w.\-]){_NUMERAL}")  # H10, Pc3, ConvNeXt-V2 are na
 
 
 class MissingNumberError(DataError):
-    """A number that the text needs is not in the record."""
+    """A number that a text quotes is not recorded."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A number of a text that cannot be trusted."""
+    """A number of a text without a source, or different from it."""
 
     shown: str
     reason: str
@@ -73,24 +73,24 @@ class Quoter:
             return resolve(self.documents[document], pointer)
         except LookupError as error:
             raise MissingNumberError(
-                f"{self.subject}: {document} has no {pointer}, which the report quotes. Judge the run again with this "
-                "version of seismag; no value is put in its place."
+                f"{self.subject}: {document} has no {pointer}, which the report quotes. Evaluate the run again with "
+                "this version of seismag."
             ) from error
 
     def knows(self, document: str, pointer: str = "") -> bool:
-        """Say whether a value is recorded and not null."""
+        """Whether a value is recorded and not null."""
         try:
             return self.value(document, pointer) is not None
         except MissingNumberError:
             return False
 
     def number(self, document: str, pointer: str, form: str = ".3f") -> str:
-        """Write a number in Markdown with its source behind it; for ``form`` see ``write_number``."""
+        """Write a number in Markdown with its source after it; for ``form`` see ``write_number``."""
         shown = write_number(self.value(document, pointer), form)
         return f"{shown}<!-- src: {self.subject} {document}#{pointer} {form} -->"
 
     def sentence(self, document: str, pointer: str) -> str:
-        """Quote a recorded text, with whatever numbers it holds, with its source behind it."""
+        """Quote a recorded sentence, with its source after it."""
         text = write_number(self.value(document, pointer), "text")
         return f"<!-- quote -->{text}<!-- src: {self.subject} {document}#{pointer} text -->"
 
@@ -98,7 +98,7 @@ class Quoter:
         """Write a score with its interval, from ``value``, ``low`` and ``high`` below ``pointer``."""
         shown = self.number(document, f"{pointer}/value", form)
         if self.value(document, f"{pointer}/low") is None:
-            return f"{shown} (no interval: too few groups)"
+            return f"{shown} (no interval)"
         low, high = (self.number(document, f"{pointer}/{side}", form) for side in ("low", "high"))
         return f"{shown} [{low}, {high}]"
 
@@ -135,7 +135,7 @@ def write_number(value: Any, form: str) -> str:
 
 
 def without_tags(text: str) -> str:
-    """Part each "<" from what would make a tag of it in Markdown: recorded words are shown, never obeyed."""
+    """Insert a space after each "<" that would start a tag, so that recorded text is shown and not interpreted."""
     return re.sub(r"<(?=[A-Za-z/!?])", "< ", text)
 
 
@@ -143,7 +143,7 @@ def resolve(document: Any, pointer: str) -> Any:
     """Follow a JSON pointer (RFC 6901); "" is the whole document.
 
     Raises:
-        LookupError: it leads nowhere.
+        LookupError: the value does not exist.
     """
     found = document
     for part in pointer.split("/")[1:]:
@@ -196,7 +196,7 @@ def to_html(fragment: str) -> str:
 
 
 def without_sources(text: str) -> str:
-    """Take the source comments off, for a format that has no place for them."""
+    """Remove the source comments."""
     return re.sub(r"<!-- (?:src: .*?|quote) -->", "", text)
 
 

@@ -14,7 +14,7 @@ from seismag.report.findings import TASKS, Finding
 from seismag.report.quotation import Quoter, escape
 from seismag.report.tables import Cell, Quote, Row, Table
 
-_METRICS, _DATA = "metrics.json", "data.json"
+_METRICS, _DATA, _SPLIT = "metrics.json", "data.json", "split_report.json"
 _SKILL_COLUMNS = {"balanced_accuracy": "balanced accuracy", "log_score": "log score (nat)", "brier": "Brier score"}
 _SCORE_COLUMNS = {
     "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "macro_f1": "macro F1", "accuracy": "accuracy",
@@ -24,7 +24,7 @@ _RULE_COLUMNS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy
 
 
 def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table]:
-    """Make every table that the documents allow, by name."""
+    """Make all tables for which the documents exist, by name."""
     makers = (
         score_table, station_table, balance_table, rejected_table, alarm_table, fold_table, audit_table, split_table,
         training_table, architecture_table, band_table,
@@ -37,7 +37,7 @@ def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table
 
 
 def skill_table(quoter: Quoter, findings: dict[str, Finding]) -> Table:
-    """Skill above the best rule without the field, task by task."""
+    """Skill over the best non-magnetic baseline, by task."""
     rows: list[Row] = []
     for task in TASKS:
         base = f"/{task}/skill_above_best_baseline"
@@ -45,15 +45,15 @@ def skill_table(quoter: Quoter, findings: dict[str, Finding]) -> Table:
         scores = [Quote(_METRICS, f"{base}/{score}", "+.3f", interval=True) for score in _SKILL_COLUMNS]
         rows.append((task, _plain(findings[task].baseline), auc, *scores))
     caption = (
-        "Skill: difference to the best rule that never sees the field, with its interval by group of windows. Above "
-        "zero is better, in every column. The rule named is the best one in the score that decides."
+        "Skill: difference to the best non-magnetic baseline, with its interval by group of windows. In each column "
+        "a positive value is better. The baseline named is the best one in the primary score."
     )
-    columns = ("task", "best rule without the field", "AUC within stations", *_SKILL_COLUMNS.values())
+    columns = ("task", "best non-magnetic baseline", "station-stratified ROC AUC", *_SKILL_COLUMNS.values())
     return Table("skill", caption, columns, tuple(rows), quoter)
 
 
 def score_table(quoter: Quoter) -> Table:
-    """Scores of the model itself."""
+    """Scores of the model."""
     rows: tuple[Row, ...] = tuple(
         (task, *(Quote(_METRICS, f"/{task}/{score}", ".3f", interval=True) for score in _SCORE_COLUMNS))
         for task in TASKS
@@ -64,15 +64,15 @@ def score_table(quoter: Quoter) -> Table:
 
 
 def rule_table(quoter: Quoter, task: str) -> Table:
-    """The model beside every rule and classical method in one task."""
+    """Scores of the model, the baselines and the classical methods in one task."""
     rows: list[Row] = [
-        ("**model**", "the field", *(Quote(_METRICS, f"/{task}/{score}/value") for score in _RULE_COLUMNS))
+        ("**model**", _KINDS["classical"], *(Quote(_METRICS, f"/{task}/{score}/value") for score in _RULE_COLUMNS))
     ]
     for name, entry in quoter.value(_METRICS, f"/{task}/baselines").items():
         pointer = f"/{task}/baselines/{escape(name)}"
         rows.append((_plain(name), _KINDS[entry["group"]], *(Quote(_METRICS, f"{pointer}/{s}") for s in _RULE_COLUMNS)))
-    caption = f"{task.capitalize()}: the model beside rules without the field, and what else was compared."
-    return Table(f"rules_{task}", caption, ("rule", "knows", *_RULE_COLUMNS.values()), tuple(rows), quoter)
+    caption = f"{task.capitalize()}: the model, non-magnetic baselines, classical methods and other references."
+    return Table(f"rules_{task}", caption, ("forecast", "uses", *_RULE_COLUMNS.values()), tuple(rows), quoter)
 
 
 def class_table(quoter: Quoter, task: str) -> Table:
@@ -93,7 +93,7 @@ def class_table(quoter: Quoter, task: str) -> Table:
             )
         )
     columns = ("class", "windows", "groups", "recall", "precision", "F1")
-    return Table(f"classes_{task}", f"{task.capitalize()}, class by class.", columns, tuple(rows), quoter)
+    return Table(f"classes_{task}", f"{task.capitalize()}, by class.", columns, tuple(rows), quoter)
 
 
 def station_table(quoter: Quoter) -> Table:
@@ -104,10 +104,10 @@ def station_table(quoter: Quoter) -> Table:
         counts = [Quote(_METRICS, f"{pointer}/{key}", ",d") for key in ("n", "n_event_groups", "n_normal_groups")]
         auc = Quote(_METRICS, f"{pointer}/detection/auc_within_station", ".3f", interval=True)
         rows.append((str(entry["subset"]), *counts, auc))
-    columns = ("station", "windows", "event groups", "Normal groups", "AUC")
+    columns = ("station", "windows", "event clusters", "control blocks", "AUC")
     return Table(
         "stations",
-        "Detection station by station; an interval needs groups of both kinds.",
+        "Detection by station; an interval needs event clusters and control blocks.",
         columns,
         tuple(rows),
         quoter,
@@ -126,18 +126,18 @@ def balance_table(quoter: Quoter) -> Table:
 
 
 def rejected_table(quoter: Quoter) -> Table | None:
-    """Windows that were not used, and why; None for a store without that record."""
+    """Excluded windows by reason; None for a store without that record."""
     reasons = quoter.value(_DATA, "/rejected_by_reason")
     if not reasons:
         return None
     rows: tuple[Row, ...] = tuple(
         (_plain(name), Quote(_DATA, f"/rejected_by_reason/{escape(name)}", ",d")) for name in reasons
     )
-    return Table("rejected", "Windows that were not used, by reason.", ("reason", "windows"), rows, quoter)
+    return Table("rejected", "Excluded windows, by reason.", ("reason", "windows"), rows, quoter)
 
 
 def alarm_table(quoter: Quoter) -> Table | None:
-    """The predictions as alarms; None where they were not judged as such."""
+    """Area skill scores of the alarms; None where alarms were not evaluated."""
     references = quoter.value(_METRICS, "/alarms/references") if quoter.knows(_METRICS, "/alarms/references") else {}
     present = [name for name, entry in references.items() if "absent" not in entry]
     if not present:
@@ -149,8 +149,8 @@ def alarm_table(quoter: Quoter) -> Table | None:
         rows.append(
             (_plain(name), Quote(_METRICS, f"{pointer}/value"), *null, Quote(_METRICS, f"{pointer}/p_moved", ".4f"))
         )
-    columns = ("reference", "area skill", "by chance", "chance, low", "chance, high", "p")
-    caption = "Area skill score of the Molchan diagram against each reference; chance: events moved in time."
+    columns = ("reference", "area skill", "null mean", "null, low", "null, high", "p")
+    caption = "Area skill score of the Molchan diagram against each reference; null: randomised events."
     return Table("alarms", caption, columns, tuple(rows), quoter)
 
 
@@ -169,12 +169,12 @@ def fold_table(quoter: Quoter) -> Table | None:
         ]
         counts = [Quote("crossval.json", f"{pointer}/{key}", ",d") for key in ("n", "n_event_groups")]
         rows.append((f"fold `{fold['fold']}`", *counts, *skills))
-    columns = ("fold", "windows", "event groups", *(f"skill, {task}" for task in TASKS))
-    return Table("folds", "Skill in balanced accuracy, fold by fold.", columns, tuple(rows), quoter)
+    columns = ("fold", "windows", "event clusters", *(f"skill, {task}" for task in TASKS))
+    return Table("folds", "Skill in balanced accuracy, by fold.", columns, tuple(rows), quoter)
 
 
 def audit_table(quoter: Quoter) -> Table | None:
-    """Every test of the audit; None where there was none."""
+    """Tests of the audit; None without an audit."""
     if "audit.json" not in quoter.documents:
         return None
     rows: list[Row] = []
@@ -184,37 +184,39 @@ def audit_table(quoter: Quoter) -> Table | None:
             for key, form in (("statistic", ".3g"), ("p_value", ".3g"))
         ]
         rows.append((_plain(test["name"]), str(test["verdict"]).replace("_", " "), *numbers))
-    return Table("audit", "Tests of the audit.", ("test", "verdict", "statistic", "p"), tuple(rows), quoter)
+    return Table("audit", "Tests of the audit.", ("test", "result", "statistic", "p"), tuple(rows), quoter)
 
 
 def split_table(quoter: Quoter) -> Table | None:
-    """Windows of each role, fold by fold; None where the certificate is not at hand."""
-    if "certificate.json" not in quoter.documents:
+    """Windows of each set, by fold; None without the split report."""
+    if _SPLIT not in quoter.documents:
         return None
     rows: list[Row] = []
-    for k, fold in enumerate(quoter.value("certificate.json", "/folds")):
-        counts = [Quote("certificate.json", f"/folds/{k}/{role}", ",d") for role in ("train", "val", "test", "purged")]
-        share = Quote("certificate.json", f"/folds/{k}/purged_share", ".1%")
-        rows.append((f"fold `{fold['fold']}`", *counts, share))
-    columns = ("fold", "training", "validation", "test", "purged", "share purged")
-    return Table("split", "Windows of each role; purged ones are read by none.", columns, tuple(rows), quoter)
+    for k, fold in enumerate(quoter.value(_SPLIT, "/folds")):
+        counts = [Quote(_SPLIT, f"/folds/{k}/{role}", ",d") for role in ("train", "val", "test", "purged")]
+        fraction = Quote(_SPLIT, f"/folds/{k}/purged_share", ".1%")
+        rows.append((f"fold `{fold['fold']}`", *counts, fraction))
+    columns = ("fold", "training", "validation", "test", "excluded", "fraction excluded")
+    return Table("split", "Windows of each set; excluded windows belong to no set.", columns, tuple(rows), quoter)
 
 
 def training_table(quoter: Quoter) -> Table:
-    """Each run: its epochs, losses and time."""
+    """Epochs, losses and time of each run."""
     rows: list[Row] = []
     for k, run in enumerate(quoter.value("runs.json", "/runs")):
-        places = (
+        entries = (
             ("history/epochs", "d"), ("history/best/epoch", "d"), ("history/best/train_loss", ".3f"),
             ("history/best/val_loss", ".3f"), ("history/seconds", ",.0f"),
         )  # fmt: skip
-        rows.append((f"`{run['run_id']}`", *(Quote("runs.json", f"/runs/{k}/{place}", form) for place, form in places)))
-    columns = ("run", "epochs", "kept epoch", "training loss", "validation loss", "seconds")
-    return Table("training", "Trainings; losses are those of the kept epoch.", columns, tuple(rows), quoter)
+        rows.append(
+            (f"`{run['run_id']}`", *(Quote("runs.json", f"/runs/{k}/{place}", form) for place, form in entries))
+        )
+    columns = ("run", "epochs", "selected epoch", "training loss", "validation loss", "seconds")
+    return Table("training", "Training runs; losses are those of the selected epoch.", columns, tuple(rows), quoter)
 
 
 def architecture_table(quoter: Quoter) -> Table:
-    """Each block of the model, with its parameters."""
+    """Blocks of the model with their parameters."""
     rows: list[Row] = []
     for k, block in enumerate(quoter.value("architecture.json", "/blocks")):
         shape = "-" if block["output"] is None else f"`{' x '.join(map(str, block['output']))}`"
@@ -228,11 +230,11 @@ def architecture_table(quoter: Quoter) -> Table:
         )
     rows.append(("all", "", "", Quote("architecture.json", "/parameters", ",d")))
     columns = ("block", "kind", "output for one window", "parameters")
-    return Table("architecture", "The model in the order of its computation.", columns, tuple(rows), quoter)
+    return Table("architecture", "Blocks of the model in order of computation.", columns, tuple(rows), quoter)
 
 
 def band_table(quoter: Quoter) -> Table | None:
-    """What each band and component is worth to the model; None where it was not explained."""
+    """Permutation importance of each band and component; None without an explanation."""
     if "explanation.json" not in quoter.documents:
         return None
     rows: list[Row] = []
@@ -241,15 +243,15 @@ def band_table(quoter: Quoter) -> Table | None:
         drops = [Quote("explanation.json", f"{pointer}/{task}/log_score", "+.3f", interval=True) for task in TASKS]
         rows.append((f"{_plain(str(part['band']))}, {_plain(str(part['component']))}", *drops))
     caption = (
-        "Loss of log score (nat) where the cells of a band and component are exchanged for those of another window of "
-        "the same station; above zero the model was better with them."
+        "Permutation importance: loss of log score (nat) after a band and component are replaced by those of another "
+        "window of the same station. A positive value means that the model uses them."
     )
     columns = ("band, component", *(f"{task}" for task in TASKS))
     return Table("band_importance", caption, columns, tuple(rows), quoter)
 
 
-_KINDS = {"constant": "nothing", "no_signal": "no field", "quality": "quality of the record", "classical": "the field",
-          "oracle": "the truth"}  # fmt: skip
+_KINDS = {"constant": "class frequencies", "no_signal": "no magnetic data", "quality": "data quality",
+          "classical": "magnetic data", "oracle": "the true class"}  # fmt: skip
 
 
 def _plain(name: str) -> str:

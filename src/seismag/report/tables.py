@@ -1,7 +1,7 @@
-"""Tables of recorded numbers, each written three times: in the text, as CSV and as LaTeX, with the source of each cell.
+"""Tables of recorded numbers as Markdown, CSV and LaTeX, with the source of each cell.
 
-In CSV a cell that is quoted brings a second column, ``<column>_source``; in LaTeX the sources of a row follow it as a
-comment.
+In CSV each column of numbers is followed by a column ``<column> source``; in LaTeX a comment after each row gives its
+sources.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PARTS = ("value", "low", "high")
 
 @dataclass(frozen=True)
 class Quote:
-    """A cell that is quoted from a document; ``interval``: value, low and high below the pointer."""
+    """A cell quoted from a document; ``interval``: value, low and high below the pointer."""
 
     document: str
     pointer: str
@@ -54,7 +54,7 @@ class Table:
     quoter: Quoter
 
     def markdown(self) -> str:
-        """Write as a pipe table; the first column is text, the others stand to the right."""
+        """Write as a pipe table; the first column is aligned left, the others right."""
         lines = [
             "| " + " | ".join(self.columns) + " |",
             "| :-- " + "| --: " * (len(self.columns) - 1) + "|",
@@ -63,7 +63,7 @@ class Table:
         return "\n".join(lines)
 
     def csv(self) -> str:
-        """Write the recorded values in full; after each quoted column one with its source."""
+        """Write the recorded values in full precision, each quoted column followed by its sources."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         kinds = [self._kind(column) for column in range(len(self.columns))]

@@ -1,4 +1,4 @@
-"""Filling the templates: what they may quote, and the search for numbers without a source at the end."""
+"""Rendered texts of a report, in which every number has a source."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ DOCUMENT_NAMES = {  # what the templates call them
     "M": "metrics.json", "D": "data.json", "R": "runs.json", "A": "architecture.json", "T": "configurations.json",
 }  # fmt: skip
 _TITLES = {
-    "skill": "Spectrograms of ground magnetometers before earthquakes: skill above rules without the field",
-    "null": "No skill above rules without the field in spectrograms of ground magnetometers before earthquakes",
-    "worse": "No skill above rules without the field in spectrograms of ground magnetometers before earthquakes",
-    "undecided": "Spectrograms of ground magnetometers before earthquakes: too few earthquakes for a verdict",
-    "naive": "What a naive procedure claims of magnetometer spectrograms before earthquakes: for comparison only",
-    "faulty": "Spectrograms of ground magnetometers before earthquakes: faulty data or labels, no result",
+    "skill": "Spectrograms of ground magnetometers before earthquakes: skill over non-magnetic baselines",
+    "null": "No skill over non-magnetic baselines in spectrograms of ground magnetometers before earthquakes",
+    "worse": "No skill over non-magnetic baselines in spectrograms of ground magnetometers before earthquakes",
+    "inconclusive": "Spectrograms of ground magnetometers before earthquakes: inconclusive, too few earthquakes",
+    "naive": "Spectrograms of ground magnetometers before earthquakes: a naive split, for comparison only",
+    "invalid": "Spectrograms of ground magnetometers before earthquakes: no result, integrity checks failed",
 }
-_RULES = {
-    "station": "the station", "clock": "the clock", "space_weather": "space weather", "era": "the instrument era",
-    "catalogue_rate": "the rate of past earthquakes",
+_BASELINE_INPUTS = {
+    "station": "station", "clock": "hour and season", "space_weather": "space weather", "era": "instrument epoch",
+    "catalogue_rate": "rate of past earthquakes",
 }  # fmt: skip
+_UNBLINDINGS = "/".join(("", "sealed", "looks"))  # pointer in metrics.json
 _METHODS = {
-    "loeo": "leaving out whole earthquake clusters (LOEO)",
-    "loso": "leaving out whole stations (LOSO)",
-    "region": "leaving out whole regions",
-    "blocked": "leaving out whole stretches of time",
-    "naive": "dividing windows at random, which is for comparison only",
+    "loeo": "leave-one-event-cluster-out (LOEO) cross-validation",
+    "loso": "leave-one-station-out (LOSO) cross-validation",
+    "region": "leave-one-region-out cross-validation",
+    "blocked": "cross-validation over blocks of time",
+    "naive": "a naive split of windows at random, for comparison only",
 }
 
 
@@ -64,7 +65,7 @@ class Texts:
 
     @property
     def title(self) -> str:
-        """Of the manuscript; it says what was found."""
+        """Title of the manuscript, by the outcome of detection."""
         return _TITLES[self.conclusion] + (" (simulated data)" if self._simulated() else "")
 
     def render(self, name: str, **context: Any) -> str:
@@ -72,7 +73,7 @@ class Texts:
 
         Raises:
             MissingNumberError: a number that it needs is not recorded.
-            AssertionError: the template holds a number without a source.
+            AssertionError: the template contains a number without a source.
         """
         text = _tidy(self._environment.get_template(f"{name}.j2").render(**context))
         problems = check_markdown(text, {self.quoter.subject: self.quoter.documents})
@@ -88,17 +89,17 @@ class Texts:
             "documents": q.documents,
             "findings": findings, "conclusion": self.conclusion, "subject": evidence.subject, "kind": evidence.kind,
             "missing": evidence.missing, "simulated": self._simulated(), "title": self.title,
-            "rules_present": self._rules_present(),
+            "baseline_inputs": self._baseline_inputs(), "unblindings": _UNBLINDINGS,
             "compared": len(q.value("comparison.json", "/models")) > 1,
             "backbone": str(q.value("runs.json", "/runs/0/config/model/backbone")),
             "validated": self._validated(), "split_text": self._split_text(),
         }  # fmt: skip
 
-    def _rules_present(self) -> str:
-        """What the recorded rules without the field know, in words; one whose columns were missing is absent."""
+    def _baseline_inputs(self) -> str:
+        """List the inputs of the recorded non-magnetic baselines."""
         baselines = self.quoter.value("metrics.json", "/detection/baselines")
-        known = [words for name, words in _RULES.items() if name in baselines]
-        return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or "the class frequencies"
+        known = [words for name, words in _BASELINE_INPUTS.items() if name in baselines]
+        return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or "class frequencies"
 
     def _simulated(self) -> bool:
         return "simulated" in self.quoter.value("data.json", "/origin")
@@ -111,11 +112,11 @@ class Texts:
         q = self.quoter
         n_runs, n_folds = q.number("runs.json", "/runs", "len"), "/runs/0/config/split/n_folds"
         method = q.value("runs.json", "/runs/0/config/split/method")
-        text = f"Validation works by {_METHODS[method]}. "
+        text = f"The model is validated by {_METHODS[method]}. "
         if "crossval.json" in q.documents:
-            return text + f"All {n_runs} folds were trained and their test windows judged together."
+            return text + f"All {n_runs} folds were trained, and their test windows are evaluated together."
         return text + (
-            f"One fold of {q.number('runs.json', n_folds, 'd')} was trained, so the other windows were never tested."
+            f"One fold of {q.number('runs.json', n_folds, 'd')} was trained, so the other windows are not tested."
         )
 
     def _table(self, name: str) -> str:
@@ -132,7 +133,7 @@ class Texts:
 
 
 def _tidy(text: str) -> str:
-    """One blank line where templates left several, none within a table or a list, no blanks at the end of a line."""
+    """Remove superfluous blank lines and spaces that templates leave."""
     text = re.sub(r"[ \t]+\n", "\n", text)
     text = re.sub(r"(?<=\S) {2,}(?=\S)", " ", text)
     text = re.sub(r"(?<=\|)\n\n(?=\|)", "\n", text)
@@ -140,5 +141,5 @@ def _tidy(text: str) -> str:
 
 
 def code(text: object) -> str:
-    """Write a name as code, in which digits are no results."""
+    """Format a name as code, in which digits need no source."""
     return f"`{str(text).replace('`', '')}`"

@@ -1,7 +1,7 @@
 """The manuscript's Markdown as typst source, and typst's PDF of it.
 
-Only what our templates write is known: headings, paragraphs, emphasis, code, quotes, lists, pipe tables, pictures with
-a caption, links, and citations ``[@key]``. Anything else is an error, so that nothing is lost silently.
+Supported are the elements of our templates: headings, paragraphs, emphasis, code, quotes, lists, pipe tables, pictures
+with a caption, links, and citations ``[@key]``. Any other element is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from seismag.domain import SeismagError
 from seismag.files import write_text_atomic
-from seismag.report.markdown import parse
+from seismag.report.markdown import parse_markdown
 from seismag.report.quotation import without_sources
 
 _SPECIAL = re.compile(r"([\\#*_`$<>@=~\[\]/+-])")
@@ -34,7 +34,7 @@ def write_pdf(markdown: str, title: str, folder: Path, bibliography: str = "refe
     """Typeset a Markdown text of ``folder``, where its pictures lie, to ``manuscript.typ`` and ``manuscript.pdf``.
 
     Raises:
-        SeismagError: typst is not installed, or refuses the source.
+        SeismagError: typst is not installed, or rejects the source.
     """
     try:
         import typst
@@ -46,13 +46,13 @@ def write_pdf(markdown: str, title: str, folder: Path, bibliography: str = "refe
     try:
         typst.compile(str(source), output=str(target))
     except RuntimeError as error:
-        raise SeismagError(f"{source}: typst refuses it ({error}).") from error
+        raise SeismagError(f"{source}: typst rejects it ({error}).") from error
     return target
 
 
 def to_typst(markdown: str, title: str, bibliography: str) -> str:
     """Write Markdown as typst source; the first heading becomes the title."""
-    tokens = parse(without_sources(markdown))
+    tokens = parse_markdown(without_sources(markdown))
     body = "".join(_blocks(tokens))
     references = f'\n#bibliography("{bibliography}", title: none, style: "american-psychological-association")\n'
     cited = _CITATION.search(markdown) is not None
@@ -60,7 +60,7 @@ def to_typst(markdown: str, title: str, bibliography: str) -> str:
 
 
 def _blocks(tokens: Sequence[Any]) -> list[str]:
-    """Each token in turn; what is inside lists, quotes and tables is kept by the tokens' own order."""
+    """Convert block tokens in their order."""
     out: list[str] = []
     lists: list[str] = []
     table: list[list[str]] | None = None
@@ -119,7 +119,7 @@ def _blocks(tokens: Sequence[Any]) -> list[str]:
             case "th_open" | "th_close" | "td_open" | "td_close":
                 pass
             case other:
-                raise SeismagError(f"the manuscript holds {other}, which its typesetting does not know.")
+                raise SeismagError(f"the manuscript contains {other}, which its typesetting does not support.")
     return out
 
 
@@ -158,12 +158,12 @@ def _inline(children: Sequence[Any]) -> list[str]:
                 picture = _string(str(child.attrs["src"]))
                 out.append(f"#figure(image({picture}), caption: [{_escape(child.content)}])")
             case other:
-                raise SeismagError(f"the manuscript holds {other}, which its typesetting does not know.")
+                raise SeismagError(f"the manuscript contains {other}, which its typesetting does not support.")
     return out
 
 
 def _vector_form(picture: str, folder: Path) -> str:
-    """The PDF of a picture where there is one, for it does not blur."""
+    """The PDF of a picture if it exists."""
     return f"{picture}.pdf" if (folder / f"{picture}.pdf").is_file() else f"{picture}.png"
 
 

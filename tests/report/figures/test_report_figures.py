@@ -20,7 +20,7 @@ from seismag.models.architecture import describe_model
 from seismag.report.evidence import Evidence, read_evidence
 from seismag.report.figures import draw_report_figures
 from seismag.report.figures.balance import draw_class_balance
-from seismag.report.figures.examples import DB_LIMITS, choose_examples, draw_examples
+from seismag.report.figures.examples import _DB_LIMITS, choose_examples, draw_examples
 from seismag.report.figures.folds import draw_folds
 from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
 from seismag.scoring.subset_figure import draw_reliability, draw_subsets
@@ -110,7 +110,7 @@ def test_examples_have_the_same_limits_whatever_the_class(store: Store, tmp_path
     assert_readable(drawing)
     panels = [axes for axes in drawing.figure.axes if axes.collections and axes.get_yscale() == "log"]
     assert len(panels) == 3 * len(MAGNITUDE_CLASSES)
-    assert {axes.collections[0].get_clim() for axes in panels} == {DB_LIMITS}
+    assert {axes.collections[0].get_clim() for axes in panels} == {_DB_LIMITS}
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels}) == 1
     words = {text for text, _, _ in drawing.texts}
     assert {"H, mHz", "D, mHz", "Z, mHz", "dB re 1 nT²/Hz", "hours from start (UTC)"} <= words

@@ -1,4 +1,4 @@
-"""The figures of a publication, each as PNG and PDF; one that cannot be drawn is a row with its reason."""
+"""The figures of a publication, each as PNG and PDF."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SUFFIXES = (".png", ".pdf")
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure: its PNG, relative to the publication's folder, or why there is none and what would make it possible."""
+    """A figure: its PNG, relative to the folder of the publication, or the reason why it was not drawn."""
 
     file: str | None
     reason: str = ""
 
 
 def draw_report_figures(evidence: Evidence, out: Path) -> dict[str, Drawn]:
-    """Draw all figures that the evidence allows into ``out/figures``, by name."""
+    """Draw all figures for which documents exist into ``out/figures``, by name."""
     metrics, documents = evidence.documents["metrics.json"], evidence.documents
     work: dict[str, Callable[[Path], None]] = {
         "map": lambda path: draw_station_map(places_of(evidence.store), path),
@@ -53,7 +53,7 @@ def draw_report_figures(evidence: Evidence, out: Path) -> dict[str, Drawn]:
 
 
 def _of_explanation(evidence: Evidence, out: Path) -> dict[str, Drawn]:
-    """Copy what ``seismag explain`` drew: bands, embeddings, and windows of different classes."""
+    """Copy the figures of ``seismag explain``: bands, embeddings, and one window of each class."""
     if "explanation.json" not in evidence.documents:
         return {}
     windows = evidence.documents["explanation.json"]["windows"]
@@ -65,7 +65,7 @@ def _of_explanation(evidence: Evidence, out: Path) -> dict[str, Drawn]:
 
 def _copy(name: str, picture: Path, out: Path) -> Drawn:
     if not picture.is_file():
-        return Drawn(None, f"{picture} is gone. Explain again: seismag explain")
+        return Drawn(None, f"{picture} is missing. Run seismag explain again.")
     target = out / "figures" / f"{name}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(picture, target)
@@ -91,6 +91,6 @@ def _crossval(evidence: Evidence) -> dict[str, object]:
 def _molchan(evidence: Evidence, path: Path) -> None:
     alarms = evidence.documents["metrics.json"].get("alarms") or {}
     if not any("curve" in entry for entry in (alarms.get("references") or {}).values()):
-        why = (alarms.get("warnings") or ["the run was judged before alarms were"])[0]
+        why = (alarms.get("warnings") or ["alarms were not evaluated"])[0]
         raise DataError(f"no Molchan curve is recorded: {why}")
     draw_molchan(alarms, path)

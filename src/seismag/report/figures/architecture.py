@@ -1,4 +1,4 @@
-"""The model as a row of blocks, with the shapes and parameters that were read from it."""
+"""Figure of the model architecture, with shapes and parameter counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FILL = {"input": "#EEEEEE", "backbone": "#CFE3F2", "ours": "#FBE3CF"}
 
 
 def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
-    """Draw the blocks from the input down, and the heads side by side at the end.
+    """Draw the blocks from the input to the heads.
 
     Args:
         architecture: the content of architecture.json (``seismag.models.architecture``). path: the picture.
@@ -110,7 +110,7 @@ def _shape(shape: Any) -> str:
 
 
 def _plain(name: str) -> str:
-    """Stages are counted from 1, as the tests of attribution count them; the stem is 0."""
+    """Name of a block; stages are counted from 1, the stem is 0."""
     words = name.removeprefix("backbone.").replace("head_", "head, ").replace("_", " ")
     return re.sub(r"^stages\.(\d+)$", lambda match: f"stage {int(match[1]) + 1}", words)
 

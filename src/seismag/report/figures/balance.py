@@ -1,4 +1,4 @@
-"""How many windows, and how many independent groups of them, each class has."""
+"""Figure of windows and independent groups in each class."""
 
 from __future__ import annotations
 

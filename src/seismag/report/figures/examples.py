@@ -1,4 +1,4 @@
-"""A window of each magnitude class, drawn alike: the same limits and the same colours whatever the class is."""
+"""Figure of one window of each magnitude class, with the same colour scale for all."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from seismag.scoring.subset_figure import PAGE_IN
 from seismag.training.checkpoint import is_image
 from seismag.windows.store import Store, read_samples
 
-DB_LIMITS = (-50.0, 40.0)  # dB re 1 nT²/Hz, as in the picture of a day
+_DB_LIMITS = (-50.0, 40.0)  # dB re 1 nT²/Hz, as in the picture of a day
 
 
 def choose_examples(store: Store, seed: int = 0) -> list[int]:
-    """Choose one window of each class that occurs, by lot: none is picked for its looks."""
+    """Sample one window of each class that occurs at random."""
     rng = np.random.default_rng(seed)
     classes = store.samples["magnitude_class"].to_numpy()
     return [int(rng.choice(np.flatnonzero(classes == name))) for name in MAGNITUDE_CLASSES if (classes == name).any()]
@@ -29,10 +29,10 @@ def draw_examples(store: Store, path: Path) -> None:
     """Draw the power of three components of one window of each class.
 
     Raises:
-        DataError: the store holds pictures of an earlier system, which have no physical axes.
+        DataError: the store contains pictures of an earlier system.
     """
     if is_image(store.attributes["preprocessing"]):
-        raise DataError("the store holds pictures of an earlier system, without physical axes.")
+        raise DataError("the store contains pictures of an earlier system, without physical axes.")
     chosen = choose_examples(store)
     hours, frequency_mhz = store.time_s / 3600, 1000 * store.frequency_hz
     with mpl.rc_context(STYLE):
@@ -40,14 +40,14 @@ def draw_examples(store: Store, path: Path) -> None:
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained")
         panels = np.atleast_2d(figure.subplots(len(COMPONENTS), len(chosen), sharex=True, sharey=True, squeeze=False))
-        for column, place in enumerate(chosen):
-            row = store.samples.iloc[place]
-            power = read_samples(store.power, place, place + 1)[0].astype(np.float32)
+        for column, index in enumerate(chosen):
+            row = store.samples.iloc[index]
+            power = read_samples(store.power, index, index + 1)[0].astype(np.float32)
             for k, axes in enumerate(panels[:, column]):
                 axes.set_facecolor("0.75")
                 mesh = axes.pcolormesh(
                     hours, frequency_mhz, np.ma.masked_invalid(power[k]), shading="nearest", cmap="viridis",
-                    vmin=DB_LIMITS[0], vmax=DB_LIMITS[1], rasterized=True,
+                    vmin=_DB_LIMITS[0], vmax=_DB_LIMITS[1], rasterized=True,
                 )  # fmt: skip
                 axes.set_yscale("log")
                 axes.set_yticks([t for t in (2, 7, 22, 100, 300) if frequency_mhz[0] <= t <= frequency_mhz[-1]])

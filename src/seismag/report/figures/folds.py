@@ -1,4 +1,4 @@
-"""Each fold of a cross-validation: accuracy never without balanced accuracy and skill."""
+"""Figure of accuracy, balanced accuracy and skill in each fold of a cross-validation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seismag.scoring.subset_figure import PAGE_IN
 
 
 def draw_folds(crossval: Mapping[str, Any], path: Path) -> None:
-    """Draw accuracy, balanced accuracy and skill above the best rule without the field, fold by fold, with intervals.
+    """Draw accuracy, balanced accuracy and skill over the best non-magnetic baseline by fold.
 
     Args:
         crossval: the content of ``*_final_results.json``. path: the picture.

@@ -1,4 +1,4 @@
-"""Stations and epicentres on a map with coastlines that need no network."""
+"""Map of stations and epicentres, with stored coastlines."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SCALE_BARS_KM = (10, 20, 50, 100, 200, 500, 1000, 2000)
 
 @dataclass(frozen=True)
 class Places:
-    """What the map shows.
+    """Stations and label events of a map.
 
     Attributes:
         stations: index code; latitude_deg, longitude_deg.
@@ -57,7 +57,7 @@ class Places:
 
 
 def places_of(store: Store) -> Places:
-    """Find where the stations and the label events of a store lie.
+    """Read the coordinates of the stations and the label events of a store.
 
     Raises:
         DataError: the store keeps no catalogue, or a station has no known position.
@@ -110,13 +110,13 @@ def draw_station_map(places: Places, path: Path) -> None:
         figure.legend(handles=_legend(places.events), loc="outside lower center", ncols=6, frameon=False,
                       handletextpad=0.2, columnspacing=1.2)  # fmt: skip
         figure.canvas.draw()
-        figure.set_layout_engine("none")  # the codes are placed in what stands now
+        figure.set_layout_engine("none")  # the codes are placed in the present layout
         _write_codes(axes, places)
         save_figure(figure, path)
 
 
 def extent_of(places: Places) -> tuple[float, float, float, float]:
-    """West, east, south, north in degrees: all stations and epicentres with a margin, never narrower than 4 degrees."""
+    """West, east, south, north in degrees: all stations and epicentres with a margin, at least 4 degrees wide."""
     longitude = np.concatenate([places.stations["longitude_deg"], places.events["longitude_deg"]])
     latitude = np.concatenate([places.stations["latitude_deg"], places.events["latitude_deg"]])
     sides = []
@@ -191,7 +191,7 @@ def _draw_scale_bar(axes: Axes, west: float, east: float, south: float, north: f
 
 
 def _write_codes(axes: Axes, places: Places) -> None:
-    """Write each code beside its triangle: over no other station or code, nearest to its own, over few epicentres."""
+    """Write each code near its triangle, without overlap of stations and codes and over few epicentres."""
     stations, events = (
         axes.transData.transform(table[["longitude_deg", "latitude_deg"]].to_numpy(dtype=np.float64))
         for table in (places.stations, places.events)
