@@ -50,14 +50,9 @@ class _EventWindows:
 
 
 def check_azimuth_collapse(predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
-    """``azimuth_collapse``: fraction of the most frequent predicted direction, against that of the truth.
+    """``azimuth_collapse``: fraction of the most frequent predicted direction, over event windows.
 
-    Args:
-        predictions: the table; event windows count, with the most probable of the eight directions.
-        spec: permutations, placebos, seed.
-
-    Returns:
-        The null distribution is the fraction of the most frequent true direction, resampled by event cluster.
+    The null distribution is the fraction of the most frequent true direction, resampled by event cluster.
     """
     events = _event_windows(predictions)
     if events is None:
@@ -95,14 +90,8 @@ def check_azimuth_collapse(predictions: pd.DataFrame, spec: AuditConfig) -> Chec
 def check_symmetry_ceiling(predictions: pd.DataFrame, model_input: str, spec: AuditConfig) -> CheckResult:
     """``symmetry_ceiling``: whether a model of power resolves more directions within stations than power can.
 
-    Args:
-        predictions: the table; event windows count, with the most probable of the eight directions.
-        model_input: ``power``, or another input, which has no such ceiling.
-        spec: permutations, placebos, seed.
-
-    Returns:
-        The statistic is the mean recall over the directions of the stations. The null distribution is that of a model
-        at the ceiling of 50 %, which knows the directions of whole clusters.
+    The statistic is the mean recall over the directions of the stations; the null distribution is that of a model at
+    the ceiling of 50 %, which knows the directions of whole clusters. Inputs other than ``power`` have no ceiling.
     """
     events = _event_windows(predictions)
     if events is None:

@@ -132,16 +132,7 @@ def check_metadata(features: Sequence[Feature], data: Labelled) -> Iterator[Chec
 
 
 def check_class_by(name: str, features: Sequence[Feature], data: Labelled) -> CheckResult:
-    """Test whether the columns of one family predict the class, each alone or (two or three) combined.
-
-    Args:
-        name: of the test.
-        features: columns, none constant.
-        data: classes, groups, folds.
-
-    Returns:
-        A result without verdict; blocking where all its columns are.
-    """
+    """Test whether the columns of one family predict the class, each alone or (two or three) combined."""
     codes = {feature.name: feature.code for feature in features}
     if 2 <= len(codes) <= 3:
         codes[" and ".join(codes)] = cross_codes(*codes.values())

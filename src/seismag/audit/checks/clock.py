@@ -1,16 +1,12 @@
 """Check of station clocks: the daily wave of geomagnetic power must keep its hour in UTC.
 
 The power of the horizontal components at 10 to 45 mHz (Pc3 and Pc4) rises by day and falls by night. The hour of this
-daily wave follows the sun, so within a station it moves only when the clock does: by hours where time stamps change to
-local time. Season, storms and a noisier sensor change the height of the wave, and its hour by less than one.
+wave moves within a station only when the clock does: by hours where time stamps change to local time, while season,
+storms and a noisier sensor move it by less than one. It peaks between 10 and 12 h local time at nine observatories
+(docs/simulation.md); beyond 60 degrees of geomagnetic latitude a second wave at dawn moves it by an hour or two.
 
-Two tests. Within each station: did the hour change at any time of the archive? The null distribution is the same
-station with its blocks of five days permuted, after an obvious change of three hours or more has been corrected, since
-hours that change would otherwise widen the null. Of each station: does the wave peak by day in local time (06 to 16 h)?
-This fails for a clock that is wrong from the first file on.
-
-At nine observatories the wave peaks between 10 and 12 h local time (docs/simulation.md); beyond 60 degrees of
-geomagnetic latitude a second wave at dawn moves it by an hour or two.
+Two tests: whether the hour changed at any time, against the same stations with their blocks of five days permuted; and
+whether the wave peaks by day in local time (06 to 16 h), which a clock fails that is wrong from the first file on.
 """
 
 from __future__ import annotations
@@ -44,17 +40,11 @@ _CHUNK_NUMBERS = 2_000_000
 
 @dataclass(frozen=True)
 class Change:
-    """Largest change of the hour of a daily wave.
+    """Largest change of the hour of a daily wave."""
 
-    Attributes:
-        score: change beyond one hour, in standard errors.
-        shift_h: hours, positive where the wave is later.
-        block: first block after the change.
-    """
-
-    score: float
-    shift_h: float
-    block: int
+    score: float  # change beyond one hour, in standard errors
+    shift_h: float  # positive where the wave is later
+    block: int  # the first one after the change
 
 
 @dataclass(frozen=True)
@@ -95,16 +85,10 @@ class _Station:
 
 
 def check_clock(store: Store, spec: AuditConfig) -> CheckResult:
-    """Test whether the daily wave of each station keeps its hour.
+    """``clock``, blocking: whether the daily wave of each station keeps its hour.
 
-    Args:
-        store: a finished store; it is read once.
-        spec: permutations, placebos and seed.
-
-    Returns:
-        ``clock``, blocking. The statistic is the largest change of the hour within a station beyond one hour, in
-        standard errors; p is twice the smaller p-value of the two tests. Inconclusive where no station has enough
-        windows.
+    The statistic is the largest change of the hour within a station beyond one hour, in standard errors; p is twice the
+    smaller p-value of the two tests.
     """
     in_band = (store.frequency_hz >= BAND_HZ[0]) & (store.frequency_hz <= BAND_HZ[1])
     if store.attributes.get("origin") == LEGACY_IMAGE or not in_band.any():
@@ -170,14 +154,11 @@ def hourly_power(store: Store, in_band: NDArray[np.bool_]) -> FloatArray:
 
 
 def wave_hour(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Fit a constant and a daily wave by least squares.
-
-    Args:
-        sums: (..., 10) as in ``_Station``.
+    """Fit a constant and a daily wave by least squares to sums (..., 10) as in ``_Station``.
 
     Returns:
-        Local hour of the wave's peak in [0, 24), and its standard error in hours by the delta method; 12, which means
-        unknown, where the hours covered do not determine a wave.
+        Local hour of the peak in [0, 24), and its standard error in hours by the delta method; 12 (unknown) where the
+        hours covered do not determine a wave.
     """
     n, c, s, y, cc, ss, cs, cy, sy, yy = np.moveaxis(sums, -1, 0)
     n = np.maximum(n, 1)
@@ -215,9 +196,10 @@ def null_of_largest(stations: list[FloatArray], draws: int, rng: np.random.Gener
 
 
 def correct_clock(sums: FloatArray) -> FloatArray:
-    """Shift the hours (b, 10) after the largest change back, where it is 3 h or more and beyond four standard errors.
+    """Sums (b, 10) with the hours after the largest change shifted back, where it is obvious.
 
-    Smaller changes occur by chance, and a null distribution without them would be too narrow.
+    A change in every permutation would widen the null. Changes below 3 h or four standard errors occur by chance, and a
+    null without them would be too narrow.
     """
     change = largest_change(sums)
     if abs(change.shift_h) < MINIMUM_SHIFT_H or change.score < OBVIOUS_SCORE:

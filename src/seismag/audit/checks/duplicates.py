@@ -40,16 +40,10 @@ _EXAMPLES = 5
 
 
 def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
-    """Search for windows whose spectrograms are the same, exactly or nearly.
+    """``duplicates``, blocking: windows whose spectrograms are the same, exactly or nearly.
 
-    Args:
-        store: a finished store; it is read once, and the candidates again.
-        split: sample_id, fold, role; where given, copies on both sides of a fold are counted.
-        spec: seed of the fingerprints.
-
-    Returns:
-        ``duplicates``, blocking. The statistic is the largest correlation of two windows; the null interval
-        is that of as many independent pairs.
+    The statistic is the largest correlation of two windows; the null interval is that of as many independent pairs.
+    With a split (sample_id, fold, role), copies on both sides of a fold are counted.
     """
     prints, digests = fingerprints(store, np.random.default_rng([spec.seed, 1]))
     images = store.attributes.get("origin") == LEGACY_IMAGE  # frames and axes are alike in all pictures

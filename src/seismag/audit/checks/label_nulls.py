@@ -3,15 +3,13 @@
 The statistic of all three is the station-stratified ROC AUC of P(Event): of an event window and a control window of
 one station, how often the event window has the higher probability. Differences between stations cannot raise it.
 
-- ``time_slide``: the labels of all stations are shifted together in time, circularly, by a random fraction of the
-  archive. Runs of labels and their coincidence between stations stay.
-- ``station_season``: within a station and a quarter of the year, labels are permuted between whole groups (the windows
-  of an event cluster, a block of control windows).
-- ``label_shuffle_refit``: labels are permuted between whole groups of a station, and a reference model of the
-  geomagnetic data is refitted.
+- ``time_slide``: the labels of all stations are shifted together in time, circularly, by a random fraction.
+- ``station_season``: labels are permuted between whole groups (event clusters, blocks of control windows) of one
+  station and quarter of the year.
+- ``label_shuffle_refit``: labels are permuted between whole groups of a station, and a reference model is refitted.
 
-A cross-validated probability scores below 0.5 where nothing can be learnt, because controls are matched. So 0.5 is not
-the null value, and the one-sided tests are conservative for such a model.
+A cross-validated probability scores below 0.5 where nothing can be learnt, because controls are matched; the one-sided
+tests are conservative for such a model.
 
 Source: AUC as a sum of ranks, Hanley and McNeil (1982), doi:10.1148/radiology.143.1.7063747.
 """
@@ -62,12 +60,9 @@ def permute_within_station_season(predictions: pd.DataFrame, spec: AuditConfig) 
 
 
 def refit_permuted(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
-    """``label_shuffle_refit``: a reference model of the geomagnetic data against its refits to permuted labels.
+    """``label_shuffle_refit``: a reference model against its refits to permuted labels, at most 999.
 
-    Args:
-        store: read once.
-        split: folds to fit in; None: folds by group.
-        spec: permutations (at most 999), placebos, folds, seed.
+    The model is fitted in the folds of the split, or in folds by group where there is none.
     """
     name = "label_shuffle_refit"
     if store.attributes.get("origin") == LEGACY_IMAGE:

@@ -64,24 +64,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class ColumnTest:
-    """Permutation test of the information gain of several columns.
+    """Permutation test of the information gain of several columns."""
 
-    Attributes:
-        strongest: name of the column with the largest standardised gain.
-        statistic: its out-of-fold information gain, nat per row.
-        null: the same where classes are permuted between groups.
-        p_value: one-sided, of the maximum over all columns.
-        placebo_rate: fraction of placebos with p <= 0.05.
-        scores: of the strongest column; ``null_scores``: their means over permutations.
-    """
-
-    strongest: str
-    statistic: float
-    null: Null
-    p_value: float
+    strongest: str  # column with the largest standardised gain
+    statistic: float  # its gain, nat per row
+    null: Null  # of its gain
+    p_value: float  # of the maximum over all columns
     placebo_rate: float
-    scores: Scores
-    null_scores: Scores
+    scores: Scores  # of the strongest column
+    null_scores: Scores  # means over permutations
 
     @property
     def accuracy_gain(self) -> float:
@@ -129,16 +120,11 @@ def out_of_fold(code: Index, labels: GroupedLabels, folds: Index) -> Scores:
 
 
 def compare_codes(codes: Mapping[str, Index], labels: GroupedLabels, sampling: Resampling) -> ColumnTest:
-    """Test whether any of several columns predicts the class better than it predicts permuted classes.
+    """Test whether any of several columns (n,) of bins predicts the class better than it predicts permuted classes.
 
     The same permutations serve all columns; each gain is standardised by its null, and the statistic of the test is
     the largest (Westfall & Young). Sampling stops after 999 permutations where at least 50 of them reach the
     statistic: p is then above 0.05, so only tests that pass are shortened.
-
-    Args:
-        codes: by name, (n,) bins from 0.
-        labels: class, group, and the strata within which classes are permuted.
-        sampling: numbers of permutations and placebos, folds, generator.
 
     Source: Westfall & Young (1993), Resampling-Based Multiple Testing, section 2.6.
     """

@@ -1,14 +1,10 @@
 """Check of epicentres: agreement between stations, and aftershocks against slipped catalogue columns.
 
 Distance and azimuth from each station must lead to one epicentre for each earthquake. Among earthquakes within a day of
-each other, some belong to one sequence: such pairs agree in latitude *and* longitude. Where a column of the catalogue
-has slipped against the others, pairs agree in one coordinate only, far more often than pairs at other times. The
-statistic is the number of such pairs; the null distribution permutes the epicentres, so that places and bursts of times
-stay. Each sequence whose events agree in both coordinates is reduced to its first event beforehand, since its members
-would count many times.
-
-A catalogue whose latitude and longitude slipped together keeps its epicentres but loses its sequences. Neither
-statistic shows this, and with few aftershocks no test can: the result is then inconclusive.
+each other, some are of one sequence and agree in latitude *and* longitude. Where a column of the catalogue has slipped,
+pairs agree in one coordinate only, far more often than pairs at other times. The statistic is the number of such pairs,
+after each sequence is reduced to its first event; the null distribution permutes the epicentres. A catalogue whose
+latitude and longitude slipped together is not detected.
 """
 
 from __future__ import annotations
@@ -65,18 +61,14 @@ class EventPairs:
 
 
 def check_positions(samples: pd.DataFrame, spec: AuditConfig, catalog: pd.DataFrame | None = None) -> CheckResult:
-    """Test whether the epicentres behind the labels are those of the earthquakes.
+    """``positions``, blocking: whether the epicentres behind the labels are those of the earthquakes.
 
     Args:
         samples: station, event_id, origin_utc, azimuth_deg, distance_km; with local_hour, start_utc and end_utc, a
             station whose longitude is not that of the shipped table is left out.
         spec: permutations, placebos and seed.
-        catalog: origin_utc, latitude_deg, longitude_deg, magnitude of all earthquakes (``catalog.parquet`` of a store).
-            Without it only the label events are tested, which are seldom enough.
-
-    Returns:
-        ``positions``, blocking. It fails at once where stations disagree on an epicentre; else the statistic is the
-        number of pairs of events within a day that agree in one coordinate only.
+        catalog: origin_utc, latitude_deg, longitude_deg, magnitude of all earthquakes (``catalog.parquet`` of a store);
+            without it only the label events are tested, which are seldom enough.
     """
     found = label_epicentres(samples)
     if isinstance(found, Epicentres) and (apart := np.flatnonzero(found.disagreement_km > found.allowed_km)).size:

@@ -45,9 +45,6 @@ def check_skill(
         metrics: content of metrics.json for these rows.
         configurations: tried on the data set, this one included; None: not known, and counted as one.
         spec: permutations, family-wise error, seed.
-
-    Returns:
-        Verdict skill or no_skill; inconclusive with fewer than ten event clusters or control blocks.
     """
     score = TASK_SCORES[task]
     skill = metrics[task]["skill_above_best_baseline"][score]

@@ -27,15 +27,12 @@ MINIMUM_ACCURACY_EFFECT = 0.1  # balanced, above the mean of the null
 
 
 def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
-    """Predict the station from the embeddings of the evaluated windows, out of fold by group.
+    """``station_probe``: out-of-fold balanced accuracy of the station, against permuted stations.
 
     Args:
         embeddings: (n, C), rows as in ``predictions``.
         predictions: the table.
         spec: permutations (at most 199), placebos, folds, seed.
-
-    Returns:
-        ``station_probe``; the statistic is the balanced accuracy, and the null permutes the stations of windows.
 
     Raises:
         DataError: embeddings and predictions have different lengths, or an embedding is not finite.
