@@ -63,9 +63,16 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> ModelCard:
-        """Read a model card; keys that an older one lacks get their defaults."""
+        """Read a model card; keys that an older one lacks get their defaults.
+
+        Raises:
+            SeismagError: the key ``normalisation`` is damaged.
+        """
         stated = {entry.name: document[entry.name] for entry in fields(cls) if entry.name in document}
-        normalisation = Normalisation(**stated.pop("normalisation", {}))
+        try:
+            normalisation = Normalisation(**stated.pop("normalisation", {}))
+        except TypeError as error:
+            raise SeismagError(f"a model card is damaged: its key normalisation: {error}. Copy it again.") from None
         return cls(**stated, normalisation=normalisation, document=document)
 
     @property

@@ -102,7 +102,7 @@ def test_features_and_probabilities_are_those_of_torchvision(imported: Path, ear
 
 
 def test_the_card_says_what_is_known_and_what_is_not(imported: Path) -> None:
-    card = load_checkpoint(imported).card
+    card = load_checkpoint(imported).card.document
     assert (card["origin"], card["training_data"], card["dataset_id"]) == ("legacy", "unknown", "unknown")
     assert card["metrics"] == {}
     assert card["preprocessing"]["kind"] == "legacy_image"

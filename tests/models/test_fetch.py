@@ -104,7 +104,7 @@ def test_a_model_comes_with_its_card(served: Server, model: Path) -> None:
     assert (result.file, result.fetched, result.resumed_at) == ("models/good.pth", True, 0)
     assert Path("models/good.pth").read_bytes() == model.read_bytes()
     card = load_checkpoint("models/good.pth").card
-    assert card["run_id"] == result.run_id == "trial_20210101_000000"
+    assert card.run_id == result.run_id == "trial_20210101_000000"
     assert json.loads(Path("models/good.json").read_text())["fetched_from"] == f"{served.url}/m/good.pth"
     assert sorted(path.name for path in Path("models").iterdir()) == ["good.json", "good.pth"]
     assert set(shown_stages) == {"download, bytes"}
@@ -116,7 +116,7 @@ def test_user_and_password_of_an_address_are_sent_and_not_kept(served: Server) -
     basic = "Basic " + base64.b64encode(b"me:p@ss").decode()
     assert served.authorizations == [basic, basic]
     assert result.fetched
-    assert "ss@" not in json.dumps(result) + Path("models/good.json").read_text()
+    assert "ss@" not in json.dumps(result.to_json()) + Path("models/good.json").read_text()
 
 
 def test_a_broken_download_goes_on_where_it_stopped(served: Server, model: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_download_begins_anew_where_it_cannot_go_on(change: str, served: Serve
         fetch_model(f"{served.url}/m/good.pth")
     served.break_after = None
     served.ranges, served.tag = (False, served.tag) if change == "no ranges" else (True, '"two"')
-    assert fetch_model(f"{served.url}/m/good.pth")["resumed_at"] == 0
+    assert fetch_model(f"{served.url}/m/good.pth").resumed_at == 0
     assert Path("models/good.pth").read_bytes() == model.read_bytes()
 
 
@@ -218,9 +218,9 @@ def test_a_path_is_copied_and_a_run_folder_means_its_best_model(model: Path, her
     (here / "run").mkdir()
     shutil.copy(model, here / "run" / "best_model.pth")
     shutil.copy(model.with_suffix(".json"), here / "run" / "best_model.json")
-    assert fetch_model("run", here / "mine.pth")["file"] == str(here / "mine.pth")
+    assert fetch_model("run", here / "mine.pth").file == str(here / "mine.pth")
     assert json.loads((here / "mine.json").read_text())["file"] == "mine.pth"
-    assert fetch_model(str(model), here)["file"] == str(here / "good.pth")
+    assert fetch_model(str(model), here).file == str(here / "good.pth")
 
 
 def test_a_model_that_is_here_is_not_fetched_again_and_another_not_written_over(served: Server, here: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_judged_model_becomes_the_production_model(here: Path) -> None:
     assert result.file == str(PRODUCTION)
     assert result.promoted["replaces"] is None
     card = load_checkpoint(PRODUCTION).card
-    assert card["run_id"] == "trial_20210101_000000"
+    assert card.run_id == "trial_20210101_000000"
     beside = json.loads(PRODUCTION.with_suffix(".json").read_text())
     assert beside["promoted"]["from"] == str(run)
     assert beside["file"] == "best_convnext_model.pth"

@@ -110,9 +110,9 @@ def test_the_exported_model_is_the_fold_with_the_lowest_validation_loss(state: A
     models = {run: here / "experiments_convnext" / run / "best_model.pth" for run in state.final["run_ids"]}
     losses = {run: read_card(path).val_loss for run, path in models.items()}
     card = read_card(here / MODEL)
-    assert card["run_id"] == min(losses, key=lambda run: losses[run])
+    assert card.run_id == min(losses, key=lambda run: losses[run])
     assert state.model == Path("loeo_convnext_results/best_model.pth")
-    assert card["sha256"] == read_card(here / state.model)["sha256"]
+    assert card.sha256 == read_card(here / state.model).sha256
     assert crossval_json(state)["default_model"] == {"file": str(MODEL), "replaced": None}
 
 
@@ -120,7 +120,7 @@ def test_pooled_skill_comes_first_and_the_places_last(state: Any) -> None:
     lines = describe_crossval(state).splitlines()
     assert lines[0].startswith("3 runs, role test: 192 windows")
     first_score = next(i for i, line in enumerate(lines) if "balanced accuracy" in line)
-    assert "skill above no-signal" in lines[first_score]
+    assert "skill over the best non-magnetic baseline" in lines[first_score]
     assert first_score < 10
     assert [line.split()[0] for line in lines[-5:]] == ["results", "final", "table", "model", str(MODEL)]
     assert crossval_json(state)["complete"]
@@ -150,14 +150,14 @@ def test_other_scores_are_asked_of_the_same_runs(
     narrow, wide = (s.final["azimuth"]["accuracy"]["pooled"] for s in (again, state))
     assert narrow["value"] == wide["value"]
     assert narrow["high"] - narrow["low"] < wide["high"] - wide["low"]
-    assert again.folds[0]["azimuth"]["accuracy"]["mean"] == state.folds[0]["azimuth"]["accuracy"]["mean"]
+    assert again.folds[0].metrics["azimuth"]["accuracy"] == state.folds[0].metrics["azimuth"]["accuracy"]
 
 
 def test_the_default_study_says_whose_model_it_replaces(
     state: Any, store_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fold_runs, "run_training", no_training)
-    best = read_card(MODEL)["run_id"]
+    best = read_card(MODEL).run_id
     other = next(run for run in state.final["run_ids"] if run != best)
     copy_checkpoint(here / "experiments_convnext" / other / "best_model.pth", MODEL)
     again = run_crossval(settings(), store_path)
@@ -165,7 +165,7 @@ def test_the_default_study_says_whose_model_it_replaces(
         str(MODEL), f"(a copy; replaces that of run {other})"
     ]  # fmt: skip
     assert crossval_json(again)["default_model"]["replaced"] == f"run {other}"
-    assert read_card(MODEL)["run_id"] == best
+    assert read_card(MODEL).run_id == best
     MODEL.write_bytes(b"damaged")
     assert run_crossval(settings(), store_path).replaced == "an unknown run (no valid card)"
     assert run_crossval(settings(), store_path).replaced is None
@@ -186,7 +186,7 @@ def test_a_failing_fold_leaves_the_others_and_is_named(
 
     monkeypatch.setattr(fold_runs, "run_training", fail_in_fold_2)
     broken = run_crossval(settings(seed=5, name="other"), store_path, out=tmp_path / "out")
-    assert [document["fold"] for document in broken.folds] == [1]
+    assert [result.fold for result in broken.folds] == [1]
     assert broken.failed == {2: "fold 2 cannot be read.", 3: "RuntimeError: out of memory"}
     assert broken.final is None
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"fold_1.json"}
@@ -220,7 +220,7 @@ def test_an_interrupted_fold_goes_on_in_its_own_run(
             run_crossval(config, store_path, folds="2", out=tmp_path / "out")
     (begun,) = set((here / "experiments_convnext").glob("small_fold2_*")) - before
     resumed = run_crossval(config, store_path, folds="2", out=tmp_path / "out")
-    assert resumed.folds[0]["run_ids"] == [begun.name]
+    assert resumed.folds[0].metrics["run_ids"] == [begun.name]
     assert Run(begun).provenance()["resumed_after_epochs"] == [1]
 
 
@@ -293,7 +293,7 @@ def test_sealed_windows_reach_no_training_and_no_prediction(store_path: Path, he
     state = run_crossval(config, store_path, folds="1", out=tmp_path / "out")
     split = pd.read_parquet(here / "splits" / "sealed.parquet")
     sealed = set(split.loc[split["role"] == "sealed", "sample_id"])
-    run = Run(here / "experiments_convnext" / state.folds[0]["run_ids"][0])
+    run = Run(here / "experiments_convnext" / state.folds[0].metrics["run_ids"][0])
     assert len(sealed) > 20
     assert not sealed & set(pd.read_parquet(run.predictions)["sample_id"])
     assert not sealed & set(load_checkpoint(run.best_model).trained_on)

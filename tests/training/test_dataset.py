@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.training import dataset as dataset_module
 from seismag.training.dataset import (
-    EpochShuffle,
+    EpochSampler,
     SpectrogramDataset,
     class_indices,
     iterate_power,
@@ -105,9 +105,11 @@ def test_unknown_class_in_the_store_stops_the_dataset(store: Any) -> None:
 
 def test_shuffle_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        sampler = EpochShuffle(20, seed)
+        sampler = EpochSampler(20, seed)
         sampler.set_epoch(epoch)
-        return list(sampler)
+        pairs = [entry for entry in sampler if isinstance(entry, tuple)]
+        assert {of_epoch for of_epoch, _ in pairs} == {epoch}
+        return [index for _, index in pairs]
 
     assert sorted(order(1, 0)) == list(range(20))
     assert order(1, 3) == order(1, 3)

@@ -65,7 +65,7 @@ def test_training_fills_the_run_folder(
     assert "epoch 3/3" in lines[2]
     loaded = load_checkpoint(run.best_model)
     assert set(loaded.trained_on) == set(split.loc[split["role"].isin(["train", "val"]), "sample_id"])
-    card = loaded.card
+    card = loaded.card.document
     assert card["epoch"] == result.best_epoch
     assert card["val_loss"] == pytest.approx(result.best_val_loss)
 

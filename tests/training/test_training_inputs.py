@@ -148,7 +148,7 @@ def test_interrupted_training_with_augmentation_resumes_to_the_same_weights(
     left, right = (torch.load(r.latest_checkpoint, weights_only=True)["model"] for r in (whole, run))
     assert all(torch.equal(left[name], right[name]) for name in left)
 
-    card = load_checkpoint(run.best_model).card
+    card = load_checkpoint(run.best_model).card.document
     assert len(card["channels"]) == 9
     assert card["augment"]["rotate"] is True
     assert len(predict_roles(run, cross_store, split)) == 16

@@ -18,9 +18,10 @@ from seismag.arrays import FloatArray, IntArray
 from seismag.spectrograms.compute import PAIRS
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import LoadedModel
-from seismag.training.dataset import StoreLike, read_power
+from seismag.training.dataset import read_power
 from seismag.training.inference import predict_power, scaling_of
 from seismag.training.scaling import Scaling
+from seismag.windows.store import Store
 
 BATCH = 16
 ALL_COMPONENTS = (0, 1, 2)
@@ -86,7 +87,7 @@ def _replace_bins(own: NDArray[Any], other: NDArray[Any], bins: NDArray[np.bool_
         np.copyto(part, other[:, rows], where=bins[..., rows, :] & np.isfinite(part))
 
 
-def read_windows(loaded: LoadedModel, store: StoreLike, indices: IntArray) -> Windows:
+def read_windows(loaded: LoadedModel, store: Store, indices: IntArray) -> Windows:
     """Read the spectra for a model; each window needs the past that the normalisation of the model uses.
 
     Raises:

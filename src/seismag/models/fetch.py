@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seismag import __version__
-from seismag.cards import card_path, write_card
+from seismag.cards import ModelCard, card_path, write_card
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256, full_disk_explained, write_json_atomic
 from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
@@ -101,10 +101,14 @@ def fetch_model(
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + _PARTIAL)
         with full_disk_explained(str(target)):
-            resumed_at = download(source, partial, progress) if local is None else _copy(local, partial)
+            resumed_at = 0
+            if local is None:
+                resumed_at = download(source, partial, progress)
+            else:
+                shutil.copyfile(local, partial)
             card = _check(partial, source, expected, card)
             if card is not None:
-                write_card(target, {**card, "fetched_from": shown(source)}, content=partial)
+                write_card(target, {**card.document, "fetched_from": shown(source)}, content=partial)
             partial.replace(target)
             _forget(partial)
     except OSError as error:
@@ -178,8 +182,8 @@ def _target(name: str, out: Path | None, is_url: bool) -> Path:
     return target
 
 
-def _expected_checksum(source: str, sha256: str | None, card: dict[str, Any] | None) -> str:
-    stated = None if card is None else str(card["sha256"]).lower()
+def _expected_checksum(source: str, sha256: str | None, card: ModelCard | None) -> str:
+    stated = None if card is None else card.sha256.lower()
     given = None if sha256 is None else sha256.lower()
     if given is None and stated is None:
         raise UsageError(
@@ -194,32 +198,25 @@ def _expected_checksum(source: str, sha256: str | None, card: dict[str, Any] | N
     return given or stated or ""
 
 
-def _verify_existing(target: Path, expected: str, card: dict[str, Any] | None) -> dict[str, Any] | None:
+def _verify_existing(target: Path, expected: str, card: ModelCard | None) -> ModelCard | None:
     if file_sha256(target) != expected:
         raise UsageError(f"{target}: another file of this name is here. Choose another --out, or remove it.")
     beside = card_path(target)
     if beside.is_file():
         return _parse_card(beside.read_bytes(), str(beside))
     if card is not None:
-        write_card(target, card)
+        write_card(target, card.document)
     return card
 
 
-def _result(
-    target: Path, source: str, sha256: str, card: dict[str, Any] | None, resumed_at: int | None
-) -> FetchedModel:
+def _result(target: Path, source: str, sha256: str, card: ModelCard | None, resumed_at: int | None) -> FetchedModel:
     """Describe the result; ``resumed_at`` None: it was here already."""
-    beside, run_id = (None, None) if card is None else (str(card_path(target)), card.get("run_id"))
+    beside, run_id = (None, None) if card is None else (str(card_path(target)), card.document.get("run_id"))
     size, fetched = target.stat().st_size, resumed_at is not None
     return FetchedModel(str(target), shown(source), sha256, size, fetched, resumed_at or 0, beside, run_id)
 
 
-def _copy(source: Path, partial: Path) -> int:
-    shutil.copyfile(source, partial)
-    return 0
-
-
-def _check(partial: Path, source: str, expected: str, card: dict[str, Any] | None) -> dict[str, Any] | None:
+def _check(partial: Path, source: str, expected: str, card: ModelCard | None) -> ModelCard | None:
     """Verify checksum and content; returns the model card, from inside the file where there was none."""
     from seismag.training.checkpoint import card_within
 
@@ -240,12 +237,12 @@ def _check(partial: Path, source: str, expected: str, card: dict[str, Any] | Non
     return card if card is not None else within
 
 
-def _local_card(source: Path) -> dict[str, Any] | None:
+def _local_card(source: Path) -> ModelCard | None:
     beside = card_path(source)
     return _parse_card(beside.read_bytes(), str(beside)) if beside.is_file() else None
 
 
-def _remote_card(url: str) -> dict[str, Any] | None:
+def _remote_card(url: str) -> ModelCard | None:
     parts = urllib.parse.urlsplit(url)
     beside = urllib.parse.urlunsplit(parts._replace(path=str(PurePosixPath(parts.path).with_suffix(".json"))))
     try:
@@ -259,14 +256,14 @@ def _remote_card(url: str) -> dict[str, Any] | None:
         raise SeismagError(_broken(url, None, _reason(error))) from error
 
 
-def _parse_card(content: bytes, name: str) -> dict[str, Any]:
+def _parse_card(content: bytes, name: str) -> ModelCard:
     try:
-        card = json.loads(content)
+        document = json.loads(content)
     except ValueError:
-        card = None
-    if not isinstance(card, dict) or not re.fullmatch(r"[0-9a-fA-F]{64}", str(card.get("sha256", ""))):
+        document = None
+    if not isinstance(document, dict) or not re.fullmatch(r"[0-9a-fA-F]{64}", str(document.get("sha256", ""))):
         raise SeismagError(f"{name}: not a model card (JSON with a sha256). Get the one that was made with the model.")
-    return card
+    return ModelCard.from_json(document)
 
 
 def _open(url: str, headers: dict[str, str]) -> Any:

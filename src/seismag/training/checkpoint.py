@@ -21,10 +21,9 @@ from seismag.files import atomic_path
 from seismag.runs import Run
 from seismag.training.backbones import pretrained_source
 from seismag.training.channels import CHANNELS
-from seismag.training.dataset import StoreLike
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import Scaling
-from seismag.windows.store import LEGACY_IMAGE
+from seismag.windows.store import LEGACY_IMAGE, Store
 
 FORMAT = "seismag-checkpoint"
 FORMAT_VERSION = 1
@@ -56,7 +55,7 @@ class LoadedModel:
     trained_on: tuple[str, ...] = ()
 
 
-def build_card(store: StoreLike, config: Config, run: Run) -> dict[str, Any]:
+def build_card(store: Store, config: Config, run: Run) -> dict[str, Any]:
     """Return the model card (JSON) of a training on ``store``, still without epoch, losses and metrics."""
     return {
         "format": FORMAT,
@@ -161,7 +160,7 @@ def load_tensors(path: Path, refusal: str) -> Any:
         raise SeismagError(f"{refusal} ({text})") from error
 
 
-def card_within(path: Path) -> dict[str, Any] | None:
+def card_within(path: Path) -> ModelCard | None:
     """Return the model card inside a file of weights; None where the weights are no seismag checkpoint.
 
     Raises:
@@ -169,7 +168,7 @@ def card_within(path: Path) -> dict[str, Any] | None:
     """
     content = load_tensors(path, f"{path.name}: not a model: torch cannot read it as weights.")
     is_ours = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("card"), dict)
-    return content["card"] if is_ours else None
+    return ModelCard.from_json(content["card"]) if is_ours else None
 
 
 def read_content(path: str | Path) -> tuple[dict[str, Any], ModelCard]:

@@ -58,7 +58,7 @@ class Crossval:
     folds: tuple[FoldResult, ...]
     missing: tuple[int, ...]
     failed: dict[int, str]
-    final: dict[str, Any] | None = None
+    final: dict[str, object] | None = None
     metrics: dict[str, Any] | None = None
     model: Path | None = None
     updates_default: bool = False
@@ -183,9 +183,12 @@ def describe_crossval(state: Crossval) -> str:
     return "\n".join(lines)
 
 
-def crossval_json(state: Crossval) -> dict[str, Any]:
+def crossval_json(state: Crossval) -> dict[str, object]:
     """Return the document of ``--json``: the final one where there is one, and the state of the folds."""
-    document = state.final or {"n_folds": state.n_folds, "folds": [fold.to_json() for fold in state.folds]}
+    document: dict[str, object] = state.final or {
+        "n_folds": state.n_folds,
+        "folds": [fold.to_json() for fold in state.folds],
+    }
     return document | {
         "complete": state.final is not None,
         "missing": list(state.missing),

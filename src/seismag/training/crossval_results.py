@@ -36,23 +36,22 @@ class FoldResult:
     split: SplitFacts
     metrics: dict[str, Any]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The content of ``fold_<k>.json``."""
         metrics = self.metrics
-        document: dict[str, Any] = {"fold": self.fold, "n_folds": self.split.n_folds}
-        document |= {key: metrics[key] for key in ("role", "n", "n_events", "n_event_groups", "n_normal_groups")}
-        for task in TASK_CLASSES:
-            document[task] = {
-                score: {"mean": metrics[task][score]["value"], "std": None}
-                | {key: metrics[task][score][key] for key in ("low", "high", "n")}
-                for score in _SCORES
-            }
-        document[_SKILL] = {task: metrics[task][_SKILL] for task in TASK_CLASSES}
-        facts = {"split_certificate": asdict(self.split), "run_ids": metrics["run_ids"]}
-        return document | facts | {"warnings": metrics["warnings"]}
+        return {
+            "fold": self.fold,
+            "n_folds": self.split.n_folds,
+            **{key: metrics[key] for key in ("role", "n", "n_events", "n_event_groups", "n_normal_groups")},
+            **{task: {score: _of_fold(metrics[task][score]) for score in _SCORES} for task in TASK_CLASSES},
+            _SKILL: {task: metrics[task][_SKILL] for task in TASK_CLASSES},
+            "split_certificate": asdict(self.split),
+            "run_ids": metrics["run_ids"],
+            "warnings": metrics["warnings"],
+        }
 
 
-def final_document(folds: Sequence[FoldResult], pooled: dict[str, Any]) -> dict[str, Any]:
+def final_document(folds: Sequence[FoldResult], pooled: dict[str, Any]) -> dict[str, object]:
     """Return the content of ``<method>_convnext_final_results.json``.
 
     ``mean`` and ``std`` (n - 1) are taken over the ``n_folds`` folds in which a score is defined; they describe how
@@ -62,23 +61,24 @@ def final_document(folds: Sequence[FoldResult], pooled: dict[str, Any]) -> dict[
         folds: all folds.
         pooled: metrics of the joint table of predictions.
     """
-    document: dict[str, Any] = {"n_folds": len(folds), "folds": [fold.to_json() for fold in folds]}
+    scores, skills = {}, {}
     for task in TASK_CLASSES:
-        document[task] = {
-            score: _spread([fold.metrics[task][score]["value"] for fold in folds]) | {"pooled": pooled[task][score]}
-            for score in _SCORES
+        of_folds, of_pool = [fold.metrics[task] for fold in folds], pooled[task]
+        scores[task] = {score: _of_folds([own[score] for own in of_folds], of_pool[score]) for score in _SCORES}
+        skills[task] = {
+            score: _of_folds([own[_SKILL][score] for own in of_folds], of_pool[_SKILL][score]) for score in _SKILLS
         }
-    document[_SKILL] = {
-        task: {
-            score: _spread([fold.metrics[task][_SKILL][score]["value"] for fold in folds])
-            | {"pooled": pooled[task][_SKILL][score]}
-            for score in _SKILLS
-        }
-        for task in TASK_CLASSES
-    }
-    document |= {"split_certificate": asdict(folds[0].split), "run_ids": pooled["run_ids"]}
     keys = ("n", "n_events", "n_event_groups", "n_normal_groups", "confidence", "data_origin", "dataset_id")
-    return document | {key: pooled[key] for key in keys} | {"warnings": pooled["warnings"]}
+    return {
+        "n_folds": len(folds),
+        "folds": [fold.to_json() for fold in folds],
+        **scores,
+        _SKILL: skills,
+        "split_certificate": asdict(folds[0].split),
+        "run_ids": pooled["run_ids"],
+        **{key: pooled[key] for key in keys},
+        "warnings": pooled["warnings"],
+    }
 
 
 def describe_folds(folds: Sequence[FoldResult]) -> str:
@@ -95,12 +95,17 @@ def describe_folds(folds: Sequence[FoldResult]) -> str:
     return "\n".join(lines)
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
-    known = [value for value in values if value is not None]
+def _of_fold(estimate: dict[str, float | None]) -> dict[str, float | None]:
+    return {"mean": estimate["value"], "std": None} | {key: estimate[key] for key in ("low", "high", "n")}
+
+
+def _of_folds(estimates: Sequence[dict[str, float | None]], pooled: dict[str, float | None]) -> dict[str, object]:
+    known = [value for estimate in estimates if (value := estimate["value"]) is not None]
     return {
         "mean": float(np.mean(known)) if known else None,
         "std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
         "n_folds": len(known),
+        "pooled": pooled,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, Seisma
 from seismag.training import augmentation as augment
 from seismag.training.channels import coherency_channels, input_channels, require_cross, window_channels
 from seismag.training.scaling import Scaling
-from seismag.windows.store import read_samples
+from seismag.windows.store import Store, read_samples
 
 Sample = tuple[Tensor, Tensor, Tensor]
 EpochIndex = int | tuple[int, int]  # an index, or an epoch (from 0) and an index
@@ -28,38 +28,6 @@ EpochIndex = int | tuple[int, int]  # an index, or an epoch (from 0) and an inde
 PRELOAD_BYTES = 2 * 1024**3
 PRELOAD_BATCH = 32  # windows whose coherency is computed at once
 CHUNK_BYTES = 64 * 1024**2  # of float16; scaling a chunk takes about ten times as much
-
-
-class StoreLike(Protocol):
-    """What training and inference use of a store (``seismag.windows.store.Store``)."""
-
-    @property
-    def path(self) -> Any:
-        """Folder of the Zarr group."""
-
-    @property
-    def samples(self) -> pd.DataFrame:
-        """Table of samples; row i describes ``power[i]``."""
-
-    @property
-    def power(self) -> Any:
-        """(n, 3, F, T) float16 dB re 1 nT^2/Hz; NaN marks masked time frames."""
-
-    @property
-    def cross(self) -> Any:
-        """(n, 3 pairs, 2 parts, F, T) float16 unit phasors of XY, ZX, ZY, or None."""
-
-    @property
-    def frequency_hz(self) -> NDArray[Any]:
-        """(F,) Hz."""
-
-    @property
-    def time_s(self) -> NDArray[Any]:
-        """(T,) s from the start of the window."""
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """``dataset_id``, ``preprocessing`` and more."""
 
 
 def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: str) -> IntArray:
@@ -159,7 +127,7 @@ class SpectrogramDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        store: StoreLike,
+        store: Store,
         indices: IntArray,
         scaling: Scaling,
         preload_bytes: int = PRELOAD_BYTES,
@@ -177,7 +145,7 @@ class SpectrogramDataset(Dataset[Sample]):
         require_cross(store, self.model)
         self._path = str(store.path)
         self._arrays: dict[str, zarr.Array[Any]] | None = {"power": store.power}
-        if self.model.input == "power_cross":
+        if self.model.input == "power_cross" and store.cross is not None:
             self._arrays["cross"] = store.cross
         self._names = tuple(self._arrays)
         self._process = os.getpid()
@@ -286,37 +254,15 @@ class SpectrogramDataset(Dataset[Sample]):
         return {**self.__dict__, "_arrays": None}
 
 
-class EpochShuffle(Sampler[int]):
-    """A new order every epoch that depends on seed and epoch alone, so that a resumed training gets the same one.
+class EpochSampler(Sampler[EpochIndex]):
+    """A new order every epoch, each index with its epoch, on which augmentation in a worker process depends.
+
+    The order depends on seed and epoch alone, so that a resumed training gets the same one.
 
     Args:
         size: number of samples.
         seed: of the training.
         epoch: the first one, from 0; worker processes read its samples before Lightning sets the epoch.
-    """
-
-    def __init__(self, size: int, seed: int, epoch: int = 0) -> None:
-        self.size = size
-        self.seed = seed
-        self.epoch = epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0; Lightning calls this before each but the first."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        order: list[int] = np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
-        return iter(order)
-
-
-class EpochSampler(Sampler[EpochIndex]):
-    """As ``EpochShuffle``, each index with its epoch, on which augmentation in a worker process depends.
-
-    Args:
-        size, seed, epoch: as for ``EpochShuffle``.
         rank: of this process. Of n processes each takes every n-th index, so that their b-th batches together are the
             b-th batch of one process with n times the batch size. Where n does not divide the size the first indices
             come twice.
@@ -324,22 +270,20 @@ class EpochSampler(Sampler[EpochIndex]):
     """
 
     def __init__(self, size: int, seed: int, epoch: int = 0, rank: int = 0, n_processes: int = 1) -> None:
-        self.shuffle = EpochShuffle(size, seed, epoch)
-        self.rank = rank
-        self.n_processes = n_processes
+        self.size, self.seed, self.epoch = size, seed, epoch
+        self.rank, self.n_processes = rank, n_processes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0."""
-        self.shuffle.set_epoch(epoch)
+        """Choose the epoch, from 0; Lightning calls this before each but the first."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self.shuffle) // self.n_processes)
+        return -(-self.size // self.n_processes)
 
     def __iter__(self) -> Iterator[EpochIndex]:
-        epoch = self.shuffle.epoch
-        order = list(self.shuffle)
+        order: list[int] = np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
         whole = order + order[: len(self) * self.n_processes - len(order)]
-        return iter([(epoch, position) for position in whole[self.rank :: self.n_processes]])
+        return iter([(self.epoch, index) for index in whole[self.rank :: self.n_processes]])
 
 
 def _bytes_of(power: Any, n_samples: int) -> int:

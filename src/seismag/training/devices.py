@@ -38,7 +38,7 @@ def require_devices(n_devices: int) -> None:
         raise UsageError(f"train.devices is {n_devices}, but there are {present} GPUs. Set train.devices={present}.")
 
 
-def run_processes(function: Callable[..., None], arguments: tuple[Any, ...], n_processes: int) -> None:
+def run_processes(function: Callable[..., object], arguments: tuple[Any, ...], n_processes: int) -> None:
     """Call ``function(*arguments)`` in several new processes and wait for them.
 
     Args:
@@ -79,7 +79,7 @@ def run_processes(function: Callable[..., None], arguments: tuple[Any, ...], n_p
 
 def _run_rank(
     rank: int,
-    function: Callable[..., None],
+    function: Callable[..., object],
     arguments: tuple[Any, ...],
     n_processes: int,
     port: int,

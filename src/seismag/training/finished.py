@@ -30,12 +30,11 @@ def final_results(path: Path) -> dict[str, Any] | None:
     if not finals:
         return None
     try:
-        document: dict[str, Any] = json.loads(finals[0].read_text(encoding="utf-8"))
+        return dict(json.loads(finals[0].read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{finals[0]}: cannot be read ({error}). Cross-validate again: finished folds are kept."
         ) from error
-    return document
 
 
 def require_files(path: Path, names: Sequence[str], is_crossval: bool) -> None:

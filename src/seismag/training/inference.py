@@ -16,9 +16,10 @@ from seismag.parallel import Progress, silent
 from seismag.runs import Run
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
-from seismag.training.dataset import StoreLike, class_indices, read_power, role_indices
+from seismag.training.dataset import class_indices, read_power, role_indices
 from seismag.training.scaling import Scaling
 from seismag.training.trailing import no_past_reason, past_windows, trailing_scaling
+from seismag.windows.store import Store
 
 _SAMPLE_COLUMNS = ("sample_id", "split_group", "station", "start_utc", "event_id")
 
@@ -70,7 +71,7 @@ def predict_power(
 
 def predict_store(
     loaded: LoadedModel,
-    store: StoreLike,
+    store: Store,
     indices: IntArray,
     role: str = "test",
     batch_size: int = 64,
@@ -90,7 +91,7 @@ def predict_store(
 
 def predict_with_embeddings(
     loaded: LoadedModel,
-    store: StoreLike,
+    store: Store,
     indices: IntArray,
     role: str = "test",
     batch_size: int = 64,
@@ -131,7 +132,7 @@ def predict_with_embeddings(
     return table, embeddings
 
 
-def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: int = 64) -> pd.DataFrame:
+def predict_roles(run: Run, store: Store, split: pd.DataFrame, batch_size: int = 64) -> pd.DataFrame:
     """Predict the validation and the test set with the best model of a run.
 
     Writes ``predictions.parquet`` and ``embeddings.npy`` (float32, same row order) into the run folder.
@@ -155,9 +156,7 @@ def predict_roles(run: Run, store: StoreLike, split: pd.DataFrame, batch_size: i
     return table
 
 
-def scaling_of(
-    loaded: LoadedModel, store: StoreLike, indices: IntArray, pool: IntArray | None
-) -> tuple[IntArray, Scaling]:
+def scaling_of(loaded: LoadedModel, store: Store, indices: IntArray, pool: IntArray | None) -> tuple[IntArray, Scaling]:
     """Return the windows that can be scaled as in the training, and their scaling; ``pool``: see ``past_windows``.
 
     Raises:

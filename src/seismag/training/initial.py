@@ -23,8 +23,8 @@ from seismag.training.checkpoint import (
     read_content,
     stored_model_config,
 )
-from seismag.training.dataset import StoreLike
 from seismag.training.model import ConvNeXtMultiTask
+from seismag.windows.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class InitialWeights:
         return {**facts, "taken": "backbone" if reinit_heads else "all"}
 
 
-def read_initial(config: Config, store: StoreLike, held_out: Mapping[str, str]) -> InitialWeights | None:
+def read_initial(config: Config, store: Store, held_out: Mapping[str, str]) -> InitialWeights | None:
     """Read ``train.init_from``, if there is one.
 
     Args:

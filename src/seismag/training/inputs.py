@@ -9,9 +9,10 @@ import numpy as np
 from seismag.arrays import IntArray
 from seismag.config import Config
 from seismag.domain import MAGNITUDE_CLASSES, SeismagError
-from seismag.training.dataset import SpectrogramDataset, StoreLike, iterate_power
+from seismag.training.dataset import SpectrogramDataset, iterate_power
 from seismag.training.scaling import Scaling, fit_scaling
 from seismag.training.trailing import past_windows, trailing_scaling
+from seismag.windows.store import Store
 
 _WORDS = {"train": "training", "val": "validation"}
 
@@ -33,7 +34,7 @@ class TrainingInputs:
 
 
 def make_inputs(
-    store: StoreLike, indices: dict[str, IntArray], config: Config, scaling: Scaling | None = None
+    store: Store, indices: dict[str, IntArray], config: Config, scaling: Scaling | None = None
 ) -> TrainingInputs:
     """Make the datasets of a training.
 
@@ -62,7 +63,7 @@ def make_inputs(
 
 
 def _with_past(
-    store: StoreLike, indices: dict[str, IntArray], config: Config
+    store: Store, indices: dict[str, IntArray], config: Config
 ) -> tuple[dict[str, IntArray], dict[str, Scaling], tuple[str, ...]]:
     """Return the windows with trailing normalisation, their scaling, and a sentence on the others.
 

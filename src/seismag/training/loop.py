@@ -27,7 +27,7 @@ from seismag.training.heads import Outputs
 from seismag.training.history import EpochRecord
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.optimiser import build_optimiser
+from seismag.training.optimiser import build_optimiser, parameter_groups
 from seismag.training.scaling import Scaling
 
 Batch = list[Tensor] | tuple[Tensor, ...]
@@ -75,8 +75,10 @@ class TrainingLoop(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         # parameters of the model, and of the loss where the weights of the tasks are learnt
-        in_a_step = self.config.batch_size * self.config.accumulate
-        return build_optimiser(self, self.config, steps_per_epoch=-(-self.n_samples // in_a_step))
+        config = self.config
+        groups = parameter_groups(self, config.weight_decay, config.learning_rate, config.layer_decay)
+        steps = -(-self.n_samples // (config.batch_size * config.accumulate))
+        return build_optimiser(groups, config.epochs, config.warmup_epochs, steps, betas=(0.9, 0.999))
 
     def forward(self, *inputs: Tensor) -> Outputs:
         """Return the outputs for scaled input (B, C, F, T), or for cached features of it."""

@@ -8,24 +8,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from seismag.config import TrainConfig
 from seismag.training.backbones import parameter_depths
 from seismag.training.model import ConvNeXtMultiTask
 
 
-def build_optimiser(module: nn.Module, config: TrainConfig, steps_per_epoch: int) -> dict[str, object]:
+def build_optimiser(
+    groups: list[dict[str, Any]], epochs: int, warmup_epochs: float, steps_per_epoch: int, betas: tuple[float, float]
+) -> dict[str, object]:
     """Return AdamW and its schedule in the form of Lightning's ``configure_optimizers``.
 
     Args:
-        module: model and loss; the backbone of ``module.model`` may get lower rates.
-        config: rates, decays, epochs.
+        groups: from ``parameter_groups``.
+        epochs, warmup_epochs: of the schedule.
         steps_per_epoch: of the optimiser, not batches.
+        betas: of AdamW.
     """
-    groups = parameter_groups(module, config.weight_decay, config.learning_rate, config.layer_decay)
-    optimizer = torch.optim.AdamW(groups)  # each group has its rate
-    total = config.epochs * steps_per_epoch
+    optimizer = torch.optim.AdamW(groups, betas=betas)  # each group has its rate
+    total = epochs * steps_per_epoch
     # at most half of the steps, so that even a trial of one epoch reaches the full rate and decays
-    warmup = min(round(config.warmup_epochs * steps_per_epoch), total // 2)
+    warmup = min(round(warmup_epochs * steps_per_epoch), total // 2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

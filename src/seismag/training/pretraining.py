@@ -37,12 +37,12 @@ from seismag.spectrograms.compute import PAIRS
 from seismag.training.backbones import create_backbone
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import FORMAT, build_card, read_content
-from seismag.training.dataset import EpochIndex, EpochSampler, StoreLike, iterate_power, read_power, role_indices
+from seismag.training.dataset import EpochIndex, EpochSampler, iterate_power, read_power, role_indices
 from seismag.training.fit import memory_errors_explained, plain_interrupt, quiet_lightning, resolve_precision
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.optimiser import learning_rate_factor, parameter_groups
+from seismag.training.optimiser import build_optimiser, parameter_groups
 from seismag.training.scaling import Scaling, fit_scaling
-from seismag.windows.store import open_store
+from seismag.windows.store import Store, open_store
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class UnlabelledWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
         config: sections model, pretrain and train (seed).
     """
 
-    def __init__(self, store: StoreLike, indices: IntArray, scaling: Scaling, config: Config) -> None:
+    def __init__(self, store: Store, indices: IntArray, scaling: Scaling, config: Config) -> None:
         require_cross(store, config.model)
         self.indices, self.scaling, self.config = indices, scaling, config
         self.power = read_power(store.power, indices)
@@ -181,7 +181,7 @@ def _seen(visible: Tensor, feature_map: Tensor) -> Tensor:
     return functional.adaptive_max_pool2d(visible, feature_map.shape[-2:])
 
 
-def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: Run, *, resume: bool = False) -> Path:
+def pretrain_model(store: Store, split: pd.DataFrame, config: Config, run: Run, *, resume: bool = False) -> Path:
     """Pretrain the backbone for the fold of ``config.split`` and write ``pretrained.pth`` with its model card.
 
     Args:
@@ -228,7 +228,7 @@ def pretrain_model(store: StoreLike, split: pd.DataFrame, config: Config, run: R
     return target
 
 
-def pretraining_windows(store: StoreLike, split: pd.DataFrame, config: Config) -> tuple[StoreLike, IntArray]:
+def pretraining_windows(store: Store, split: pd.DataFrame, config: Config) -> tuple[Store, IntArray]:
     """Return the store and the positions that pretraining may read.
 
     Of the store of the run: the training windows of the fold. Of ``pretrain.store``: every window except those within
@@ -297,12 +297,10 @@ class _Pretraining(lightning.LightningModule):
         self.history: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
-        groups = parameter_groups(self.model, self.spec.weight_decay, self.spec.learning_rate)
-        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))  # as FCMAE
-        total = self.spec.epochs * self.steps_per_epoch
-        warmup = min(round(self.spec.warmup_epochs * self.steps_per_epoch), total // 2)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        spec = self.spec
+        groups = parameter_groups(self.model, spec.weight_decay, spec.learning_rate)
+        # betas as FCMAE
+        return build_optimiser(groups, spec.epochs, spec.warmup_epochs, self.steps_per_epoch, betas=(0.9, 0.95))
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(int(np.random.SeedSequence([self.seed, self.current_epoch, _OF_MASK]).generate_state(1)[0]))

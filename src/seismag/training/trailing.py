@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from seismag.arrays import BoolArray, Float32Array, IntArray
 from seismag.cards import Normalisation
-from seismag.training.dataset import StoreLike, iterate_power
+from seismag.training.dataset import iterate_power
 from seismag.training.scaling import MIN_STD_DB, Scaling
+from seismag.windows.store import Store
 
 _MAD_TO_STD = 1.4826  # of a normal distribution
 _OCTILE_MIDPOINTS = (np.arange(8) + 0.5) / 8
@@ -88,7 +89,7 @@ def past_windows(samples: pd.DataFrame, indices: IntArray, pool: IntArray, days:
     ]
 
 
-def trailing_scaling(store: StoreLike, past: list[IntArray], minimum: int) -> tuple[Scaling, BoolArray]:
+def trailing_scaling(store: Store, past: list[IntArray], minimum: int) -> tuple[Scaling, BoolArray]:
     """Estimate the scaling of windows; each window of the past is read once.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from seismag.parallel import Progress, silent
 from seismag.runs import Run, update_provenance
 from seismag.splits.holdout import locked_days
 from seismag.training.checkpoint import build_card, check_architecture, read_content
-from seismag.training.dataset import EpochSampler, SpectrogramDataset, StoreLike, role_indices
+from seismag.training.dataset import EpochSampler, SpectrogramDataset, role_indices
 from seismag.training.devices import in_group, process_rank, require_devices, run_processes
 from seismag.training.fit import fit, resolve_precision
 from seismag.training.frozen import FrozenPart, compute_features
@@ -31,7 +32,7 @@ from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.pretraining import PRETRAINED, load_backbone
 from seismag.training.scaling import Scaling
-from seismag.windows.store import placebo_of
+from seismag.windows.store import Store, placebo_of
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ _TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _RESUMABLE = {"runs_dir", "num_workers"}  # keys that may differ between a training and its continuation
 
 
-def refuse_placebo(store: StoreLike) -> None:
+def refuse_placebo(store: Store) -> None:
     """Refuse a store whose labels are wrong on purpose.
 
     Raises:
@@ -65,7 +66,7 @@ class TrainingResult:
 
 
 def train_model(
-    store: StoreLike,
+    store: Store,
     split: pd.DataFrame,
     config: Config,
     run: Run,
@@ -117,7 +118,8 @@ def train_model(
         if config.train.devices > 1 and not in_group():
             _require_windows_for(config.train.devices, inputs)
             del inputs, checkpoint  # each process reads its own
-            run_processes(_train_in_process, (store, split, config, run, resume, on_epoch), config.train.devices)
+            in_process = partial(train_model, resume=resume, on_epoch=on_epoch)
+            run_processes(in_process, (store, split, config, run), config.train.devices)
             history = list(read_content(run.latest_checkpoint)[0]["history"])
         else:
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
@@ -139,7 +141,7 @@ class _Start:
 
 
 def _run_epochs(
-    store: StoreLike,
+    store: Store,
     inputs: TrainingInputs,
     config: Config,
     run: Run,
@@ -181,7 +183,7 @@ def _run_epochs(
     return module.history
 
 
-def _build_model(store: StoreLike, config: Config, run: Run, start: _Start) -> ConvNeXtMultiTask:
+def _build_model(store: Store, config: Config, run: Run, start: _Start) -> ConvNeXtMultiTask:
     pretrained = config.model.pretrained and start.checkpoint is None
     model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
     if start.checkpoint is not None:  # frozen layers are used before Lightning loads the rest
@@ -201,30 +203,18 @@ def _build_model(store: StoreLike, config: Config, run: Run, start: _Start) -> C
     return model
 
 
-def _train_in_process(
-    store: StoreLike,
-    split: pd.DataFrame,
-    config: Config,
-    run: Run,
-    resume: bool,
-    on_epoch: Callable[[EpochRecord], None] | None,
-) -> None:
-    """Train in one of several processes."""
-    train_model(store, split, config, run, resume=resume, on_epoch=on_epoch)
-
-
 def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    common: dict[str, Any] = {
-        "batch_size": config.batch_size,
-        "num_workers": config.num_workers,
-        "persistent_workers": config.num_workers > 0,
-        "pin_memory": torch.cuda.is_available(),
-        "generator": torch.Generator(),  # each iterator takes a number; not from the random stream of dropout
-    }
+    make_loader = partial(
+        DataLoader[Any],
+        batch_size=config.batch_size,
+        num_workers=config.num_workers,
+        persistent_workers=config.num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # each iterator takes a number; not from the random stream of dropout
+    )
     rank, n_processes = process_rank() if config.devices > 1 else (0, 1)
     shuffle = EpochSampler(len(train), config.seed, first_epoch, rank, n_processes)
-    part = range(rank, len(val), n_processes)
-    return DataLoader(train, sampler=shuffle, **common), DataLoader(val, sampler=part, **common)
+    return make_loader(train, sampler=shuffle), make_loader(val, sampler=range(rank, len(val), n_processes))
 
 
 def _require_windows_for(n_processes: int, inputs: TrainingInputs) -> None:
@@ -257,7 +247,7 @@ def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[
     return notes
 
 
-def _checkpoint_to_resume(run: Run, store: StoreLike, config: Config, resume: bool) -> dict[str, Any] | None:
+def _checkpoint_to_resume(run: Run, store: Store, config: Config, resume: bool) -> dict[str, Any] | None:
     if not run.latest_checkpoint.exists():
         if resume:
             log.info("%s: interrupted before its first epoch ended; starting again", run.run_id)

@@ -32,7 +32,7 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, object]:
     """
     numbers: dict[str, int] = {}
     rows = []
-    first: dict[str, Any] | None = None
+    first: Mapping[str, Any] = {}
     for provenance, settings, configuration in sorted(
         _runs(runs_dir, dataset_id), key=lambda run: str(run[0].get("created_utc"))
     ):
