@@ -10,7 +10,7 @@ from PIL import Image
 
 from fixtures.archive_files import ALR, FIRST, GTO, KEEP_ALL, day_bytes, day_name, quiet_day, write_days, write_iaga
 from seismag.archive.figure import draw_day
-from seismag.archive.listing import archive_summary, choose_day, describe_archive
+from seismag.archive.listing import choose_day, inspect_archive
 from seismag.domain import DataError, UsageError
 from seismag.recordings.frg604rc import MARK_INJECTED
 from seismag.windows.inspect import is_store
@@ -54,30 +54,31 @@ def simulated(archive):
 
 
 def test_files_days_formats_and_origins_are_counted(archive):
-    facts = archive_summary(archive)
-    assert facts["files"] == 5
-    assert facts["formats"] == {"FRG-604RC": 4, "unknown": 1}
-    assert facts["origin"] == {"observed": 4, "simulated": 1}
-    assert facts["stations"] == {
+    facts = inspect_archive(archive)
+    assert facts.files == 5
+    assert facts.formats == {"FRG-604RC": 4, "unknown": 1}
+    assert facts.origin == {"observed": 4, "simulated": 1}
+    assert facts.to_json()["stations"] == {
         "ALR": {"days": 1, "files": 1, "first_day": "2021-03-02", "last_day": "2021-03-02"},
         "GTO": {"days": 3, "files": 4, "first_day": "2021-03-01", "last_day": "2021-03-03"},
     }
-    assert facts["unclear"] == 1
-    assert facts["size_mb"] == pytest.approx(4.9, abs=0.5)
-    assert facts["simulation"] is facts["emissions"] is facts["events"] is None
-    text = describe_archive(facts)
+    assert facts.unclear == 1
+    assert facts.size_mb == pytest.approx(4.9, abs=0.5)
+    assert facts.simulation is facts.emissions is facts.events is None
+    text = facts.describe()
     assert "origin      4 observed, 1 simulated" in text
     assert "GTO       3 days,      4 files, 2021-03-01 to 2021-03-03" in text
     assert "1 files without station or day" in text
 
 
 def test_the_scenario_and_the_injected_emissions_are_listed(archive):
-    facts = json.loads(json.dumps(archive_summary(simulated(archive)), allow_nan=False))
+    summary = inspect_archive(simulated(archive))
+    facts = json.loads(json.dumps(summary.to_json(), allow_nan=False))
     assert facts["origin"] == {"simulated": 5}
     assert (facts["emissions"], facts["emission_windows"], facts["events"]) == (3, 5, 2)
     assert facts["emission_stations"] == {"ALR": 1, "GTO": 2}
     assert facts["simulation"]["simulate"]["seed"] == 7
-    text = describe_archive(facts)
+    text = summary.describe()
     assert "scenario    seed 7, defect clock, emission SNR 30 at M 5 and 100 km" in text
     assert "injected    3 emissions in 5 windows, 10-40 mHz, SNR 3 (median): 1 ALR, 2 GTO" in text
 
@@ -85,10 +86,10 @@ def test_the_scenario_and_the_injected_emissions_are_listed(archive):
 def test_tables_that_cannot_be_read_are_named(archive):
     (archive / "truth.parquet").write_bytes(b"no")
     with pytest.raises(DataError, match=r"truth\.parquet: cannot be read"):
-        archive_summary(archive)
+        inspect_archive(archive)
     (archive / "simulation.json").write_text("{")
     with pytest.raises(DataError, match=r"simulation\.json: cannot be read"):
-        archive_summary(archive)
+        inspect_archive(archive)
 
 
 def test_a_store_is_told_from_an_archive_by_its_content(archive, tmp_path):

@@ -148,12 +148,12 @@ def test_the_earlier_decoders_days_are_refused_by_inspect(tmp_path, true_bytes):
     path = tmp_path / day_name(ALR, DAY)
     path.write_bytes(day_bytes(ALR, DAY, decode_wrongly(true_bytes, (40_000, 0, 30_000))))
     facts = inspect_recording(path, {"ALR": ALR}, SPEC)
-    assert (facts["plausible"], facts["verdict"]) == (False, "refused")
-    assert re.search(r"Z \d{5} nT where the main field has -23163", facts["reasons"][0])
+    assert (facts.plausible, facts.verdict) == (False, "refused")
+    assert re.search(r"Z \d{5} nT where the main field has -23163", facts.reasons[0])
     right = tmp_path / "right" / path.name
     right.parent.mkdir()
     right.write_bytes(true_bytes)
-    assert inspect_recording(right, {"ALR": ALR}, SPEC)["plausible"] is True
+    assert inspect_recording(right, {"ALR": ALR}, SPEC).plausible is True
 
 
 def test_noise_around_well_guessed_baselines_is_refused_too(natural, expected):

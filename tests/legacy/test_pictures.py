@@ -24,7 +24,7 @@ from seismag.config import SplitConfig
 from seismag.domain import DataError, UsageError
 from seismag.legacy import prepare_legacy
 from seismag.splits import assign_split, report_split
-from seismag.windows.inspect import describe_store, inspect_store
+from seismag.windows.inspect import inspect_store
 from seismag.windows.store import open_store
 
 
@@ -59,8 +59,8 @@ def test_the_store_says_everywhere_that_it_holds_no_power(tmp_path):
         assert "not a time" in opened["time"].attrs["long_name"]
         assert opened["component"].values.tolist() == ["R", "G", "B"]
     facts = inspect_store(tmp_path / "store")
-    assert (facts["frequency_hz"], facts["noise_band_hz"]) == (None, None)
-    assert "no physical axes" in describe_store(facts)
+    assert (facts.frequency_hz, facts.noise_band_hz) == (None, None)
+    assert "no physical axes" in facts.describe()
 
 
 def test_one_date_is_one_group_at_every_station(tmp_path):

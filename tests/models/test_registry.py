@@ -13,7 +13,7 @@ import pytest
 from fixtures.stored_model import METRICS, write_model
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256
-from seismag.legacy.weights import import_legacy_model
+from seismag.legacy.weights import import_weights
 from seismag.models.registry import (
     describe_models,
     describe_promotion,
@@ -174,5 +174,5 @@ def test_a_place_that_cannot_be_written_is_named(here: Path) -> None:
 def test_an_import_that_cannot_be_is_refused(source: str, out: str, message: str, here: Path) -> None:
     write_model(here / "m.pth")
     with pytest.raises(SeismagError, match=message):
-        import_legacy_model(Path(source), Path(out), {"magnitude": "a, b", "azimuth": None}, "imagenet")
+        import_weights(Path(source), Path(out), {"magnitude": "a, b", "azimuth": None}, "imagenet")
     assert not os.path.exists("new.pth")

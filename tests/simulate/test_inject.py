@@ -21,7 +21,7 @@ from fixtures.archive_files import (
     write_iaga,
 )
 from seismag.archive.catalogs import read_catalogs
-from seismag.archive.listing import archive_summary, describe_archive
+from seismag.archive.listing import inspect_archive
 from seismag.archive.quality import main_field
 from seismag.archive.stations import read_stations
 from seismag.archive.survey import load_day
@@ -322,7 +322,7 @@ def test_stations_left_out_for_want_of_a_position_are_named_with_the_way_out(arc
     write_iaga(folder / "BOU" / "bou20210301vsec.sec", "BOU", FIRST, quiet_day(GTO, FIRST)[:, :3600])
     out = inject_archive(spec_of(catalog), folder, tmp_path / "out")
     assert json.loads((out / "simulation.json").read_text())["unlisted_stations"] == ["BOU"]
-    text = describe_archive(archive_summary(out))
+    text = inspect_archive(out).describe()
     assert "stations not listed: BOU; name a table with them, --set simulate.station_file=FILE" in text
 
 

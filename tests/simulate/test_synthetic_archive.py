@@ -16,7 +16,7 @@ from fixtures.archive_files import small_simulation
 from fixtures.measuring import FIRST, band_power, configuration, contents, day_files, flat_kp, read_days, simulate
 from seismag.archive.catalogs import read_catalogs
 from seismag.archive.indices import read_index
-from seismag.archive.listing import archive_summary, describe_archive
+from seismag.archive.listing import inspect_archive
 from seismag.archive.stations import read_stations
 from seismag.config import SimulateConfig
 from seismag.domain import UsageError
@@ -287,7 +287,7 @@ def test_an_interrupted_simulation_is_marked_as_simulated_and_unfinished(tmp_pat
     interrupt(tmp_path / "a")
     assert len(day_files(tmp_path / "a")) == 4
     assert json.loads((tmp_path / "a" / "simulation.json").read_text())["complete"] is False
-    assert "UNFINISHED" in describe_archive(archive_summary(tmp_path / "a"))
+    assert "UNFINISHED" in inspect_archive(tmp_path / "a").describe()
 
 
 def test_an_interrupted_simulation_goes_on_and_ends_with_the_same_bytes(tmp_path):
@@ -299,7 +299,7 @@ def test_an_interrupted_simulation_goes_on_and_ends_with_the_same_bytes(tmp_path
     assert contents(simulate_archive(spec, tmp_path / "a", workers=2)) == contents(whole)
     assert first.stat().st_mtime_ns == written  # kept, not made again
     assert json.loads((whole / "simulation.json").read_text())["complete"] is True
-    assert "UNFINISHED" not in describe_archive(archive_summary(whole))
+    assert "UNFINISHED" not in inspect_archive(whole).describe()
     with pytest.raises(UsageError, match="is not empty"):  # it is finished now
         simulate_archive(spec, tmp_path / "a")
 

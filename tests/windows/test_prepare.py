@@ -186,7 +186,7 @@ def test_a_store_from_before_the_catalogue_was_kept_still_opens(reference, tmp_p
 
 
 def test_the_result_can_be_written_as_json_and_read_by_people(reference):
-    facts = json.loads(json.dumps(reference.as_dict()))
+    facts = json.loads(json.dumps(reference.to_json()))
     assert facts["n_samples"] == reference.n_samples
     text = reference.describe()
     assert f"samples     {reference.n_samples}" in text
@@ -287,7 +287,7 @@ def test_a_finished_store_of_the_same_inputs_is_left_alone(archive, reference, t
     again = prepare_store(inputs_of(archive), store, SPEC, progress=lambda *call: calls.append(call))
     assert calls == []
     assert {p: p.stat().st_mtime_ns for p in store.rglob("*")} == before
-    assert again.as_dict() == reference.as_dict() | {"store": str(store)}
+    assert again.to_json() == reference.to_json() | {"store": str(store)}
 
 
 def test_other_settings_never_touch_a_finished_store(inputs, reference, tmp_path):

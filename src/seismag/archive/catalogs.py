@@ -182,7 +182,7 @@ def _read_quakeml(payload: bytes, path: Path) -> pd.DataFrame:
     return pd.DataFrame([_quakeml_row(event) for event in found]).astype({"origin_utc": "datetime64[ms]"})
 
 
-def _quakeml_row(event: Any) -> dict[str, Any]:
+def _quakeml_row(event: Any) -> dict[str, object]:
     origin = event.preferred_origin() or next(iter(event.origins), None)
     magnitude = event.preferred_magnitude() or next(iter(event.magnitudes), None)
     identifier = str(event.resource_id.id) if event.resource_id else ""

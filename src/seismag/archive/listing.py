@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,78 @@ def list_recordings(archive: Path) -> list[ListedFile]:
     return listed
 
 
-def archive_summary(archive: Path) -> dict[str, Any]:
-    """Summarise an archive: the keys of ``seismag inspect DIR --json`` (docs/data-formats.md).
+@dataclass(frozen=True)
+class StationDays:
+    """Days and files of one station; days as ISO dates, None where no day is known."""
+
+    days: int
+    files: int
+    first_day: str | None
+    last_day: str | None
+
+
+@dataclass(frozen=True)
+class ArchiveSummary:
+    """The contents of an archive; the fields are the keys of ``seismag inspect DIR --json`` (docs/data-formats.md).
+
+    Attributes:
+        unclear: files without station or day.
+        events: in catalogue.csv.
+        emissions, emission_windows, emission_stations, snr_median: of truth.parquet; None or empty without it.
+        simulation: content of simulation.json.
+    """
+
+    archive: str
+    files: int
+    size_mb: float
+    formats: dict[str, int]
+    origin: dict[str, int]
+    stations: dict[str, StationDays]
+    unclear: int
+    events: int | None
+    emissions: int | None
+    emission_windows: int | None
+    emission_stations: dict[str, int]
+    snr_median: float | None
+    simulation: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Return lines for a terminal."""
+        lines = [
+            f"archive     {self.archive}",
+            f"files       {self.files}, {self.size_mb:.1f} MB: {_counted(self.formats)}",
+            f"origin      {_counted(self.origin)}",
+        ]
+        if self.unclear:
+            lines.append(f"            {self.unclear} files without station or day")
+        for number, (code, entry) in enumerate(self.stations.items()):
+            if number == _SHOWN_STATIONS:
+                lines.append(f"            and {len(self.stations) - _SHOWN_STATIONS} more")
+                break
+            span = f"{entry.first_day} to {entry.last_day}" if entry.days else "no day named"
+            title = "" if number else "stations"
+            lines.append(f"{title:<12}{code:<5}{entry.days:>6} days, {entry.files:>6} files, {span}")
+        return "\n".join([*lines, *_describe_scenario(self)])
+
+    def describe_simulation(self, options: list[str]) -> str:
+        """Return lines for a terminal after ``seismag simulate``, with the next command.
+
+        Args:
+            options: of the next command, the settings of the scenario.
+        """
+        command = ["seismag", "prepare", "--archive", self.archive, "--stations", f"{self.archive}/stations.csv"]
+        command += ["--catalog", f"{self.archive}/catalogue.csv"]
+        if not (self.simulation or {}).get("injected"):
+            command += ["--kp", f"{self.archive}/kp.csv", "--dst", f"{self.archive}/dst.csv"]
+        return f"{self.describe()}\nnext        {shlex.join([*command, *options, '--out', 'STORE'])}"
+
+
+def inspect_archive(archive: Path) -> ArchiveSummary:
+    """Summarise an archive.
 
     Raises:
         DataError: the folder contains no file, or its tables are damaged.
@@ -70,57 +140,21 @@ def archive_summary(archive: Path) -> dict[str, Any]:
     truth = read_truth(archive)
     emissions = None if truth is None else truth.drop_duplicates(["station", "event_id"])
     origins = Counter("simulated" if simulation is not None or file.marked else "observed" for file in files)
-    return {
-        "archive": str(archive),
-        "files": len(files),
-        "size_mb": round(sum(file.size for file in files) / 1e6, 3),
-        "formats": dict(Counter(file.format or "unknown" for file in files).most_common()),
-        "origin": dict(origins.most_common()),
-        "stations": _stations(files),
-        "unclear": sum(not (file.station and file.days.size) for file in files),
-        "events": _count_events(archive),
-        "emissions": None if emissions is None else len(emissions),
-        "emission_windows": None if truth is None else len(truth),
-        "emission_stations": {} if emissions is None else emissions["station"].value_counts().sort_index().to_dict(),
-        "snr_median": None if truth is None or truth["snr"].isna().all() else round(float(truth["snr"].median()), 3),
-        "simulation": simulation,
-    }
-
-
-def describe_archive(facts: dict[str, Any]) -> str:
-    """Return lines for a terminal."""
-    formats = ", ".join(f"{count} {name}" for name, count in facts["formats"].items())
-    origin = ", ".join(f"{count} {name}" for name, count in facts["origin"].items())
-    lines = [
-        f"archive     {facts['archive']}",
-        f"files       {facts['files']}, {facts['size_mb']:.1f} MB: {formats}",
-        f"origin      {origin}",
-    ]
-    if facts["unclear"]:
-        lines.append(f"            {facts['unclear']} files without station or day")
-    for number, (code, entry) in enumerate(facts["stations"].items()):
-        if number == _SHOWN_STATIONS:
-            lines.append(f"            and {len(facts['stations']) - _SHOWN_STATIONS} more")
-            break
-        span = f"{entry['first_day']} to {entry['last_day']}" if entry["days"] else "no day named"
-        title = "" if number else "stations"
-        lines.append(f"{title:<12}{code:<5}{entry['days']:>6} days, {entry['files']:>6} files, {span}")
-    return "\n".join([*lines, *_describe_scenario(facts)])
-
-
-def describe_simulation(facts: dict[str, Any], options: list[str]) -> str:
-    """Return lines for a terminal after ``seismag simulate``, with the next command.
-
-    Args:
-        facts: of ``archive_summary``.
-        options: of the next command, the settings of the scenario.
-    """
-    out = facts["archive"]
-    command = ["seismag", "prepare", "--archive", out, "--stations", f"{out}/stations.csv"]
-    command += ["--catalog", f"{out}/catalogue.csv"]
-    if not facts["simulation"].get("injected"):
-        command += ["--kp", f"{out}/kp.csv", "--dst", f"{out}/dst.csv"]
-    return f"{describe_archive(facts)}\nnext        {shlex.join([*command, *options, '--out', 'STORE'])}"
+    return ArchiveSummary(
+        archive=str(archive),
+        files=len(files),
+        size_mb=round(sum(file.size for file in files) / 1e6, 3),
+        formats=dict(Counter(file.format or "unknown" for file in files).most_common()),
+        origin=dict(origins.most_common()),
+        stations=_stations(files),
+        unclear=sum(not (file.station and file.days.size) for file in files),
+        events=_count_events(archive),
+        emissions=None if emissions is None else len(emissions),
+        emission_windows=None if truth is None else len(truth),
+        emission_stations={} if emissions is None else emissions["station"].value_counts().sort_index().to_dict(),
+        snr_median=None if truth is None or truth["snr"].isna().all() else round(float(truth["snr"].median()), 3),
+        simulation=simulation,
+    )
 
 
 def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Recording, pd.DataFrame | None]:
@@ -178,9 +212,13 @@ def read_truth(archive: Path) -> pd.DataFrame | None:
         raise DataError(f"{path}: cannot be read ({error}). Simulate the archive again.") from error
 
 
-def _describe_scenario(facts: dict[str, Any]) -> list[str]:
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _describe_scenario(summary: ArchiveSummary) -> list[str]:
     lines = []
-    scenario = facts["simulation"]
+    scenario = summary.simulation
     settings = (scenario or {}).get("simulate", {})
     emission = settings.get("emission", {})
     band = f"{emission.get('low_mhz', 0):g}-{emission.get('high_mhz', 0):g} mHz"
@@ -191,8 +229,7 @@ def _describe_scenario(facts: dict[str, Any]) -> list[str]:
             f"seed {settings.get('seed')}, SNR {emission.get('snr', 0):g} at M 5 and 100 km"
         )
         if counts.get("unusable"):
-            reasons = ", ".join(f"{count} {word}" for word, count in counts["unusable"].items())
-            lines.append(f"            of those copied, not usable: {reasons}")
+            lines.append(f"            of those copied, not usable: {_counted(counts['unusable'])}")
         if codes := scenario.get("unlisted_stations"):
             lines.append(
                 f"            stations not listed: {', '.join(codes[:_SHOWN_STATIONS])}; "
@@ -205,24 +242,22 @@ def _describe_scenario(facts: dict[str, Any]) -> list[str]:
         )
     if (scenario or {}).get("complete") is False:
         lines.append("            UNFINISHED: give the command that made it again, and it goes on")
-    if facts["events"] is not None:
-        lines.append(f"catalogue   {facts['events']} earthquakes")
-    if facts["emissions"] is not None:
-        where = ", ".join(f"{count} {code}" for code, count in facts["emission_stations"].items()) or "none"
-        snr = "" if facts["snr_median"] is None else f", {band}, SNR {facts['snr_median']:.3g} (median)"
-        lines.append(f"injected    {facts['emissions']} emissions in {facts['emission_windows']} windows{snr}: {where}")
+    if summary.events is not None:
+        lines.append(f"catalogue   {summary.events} earthquakes")
+    if summary.emissions is not None:
+        where = _counted(summary.emission_stations) or "none"
+        snr = "" if summary.snr_median is None else f", {band}, SNR {summary.snr_median:.3g} (median)"
+        lines.append(f"injected    {summary.emissions} emissions in {summary.emission_windows} windows{snr}: {where}")
     return lines
 
 
-def _stations(files: list[ListedFile]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _stations(files: list[ListedFile]) -> dict[str, StationDays]:
+    found: dict[str, StationDays] = {}
     for code in sorted({file.station for file in files if file.station}):
         own = [file for file in files if file.station == code]
         days = np.unique(np.concatenate([file.days for file in own]))
-        found[code] = {
-            "days": int(days.size), "files": len(own), "first_day": str(days[0]) if days.size else None,
-            "last_day": str(days[-1]) if days.size else None,
-        }  # fmt: skip
+        first, last = (str(days[0]), str(days[-1])) if days.size else (None, None)
+        found[code] = StationDays(int(days.size), len(own), first, last)
     return found
 
 

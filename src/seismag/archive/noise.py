@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,7 +53,7 @@ def _rows(frequency_hz: NDArray[np.float64]) -> NDArray[np.bool_]:
     return rows
 
 
-def describe_noise_band(facts: dict[str, Any]) -> str:
+def describe_noise_band(band_hz: tuple[float, float]) -> str:
     """Return the band of the noise floor in words."""
-    low, high = (1000 * edge for edge in facts["noise_band_hz"])
+    low, high = (1000 * edge for edge in band_hz)
     return f"at {low:.0f}-{high:.0f} mHz in the quietest tenth of the time frames"

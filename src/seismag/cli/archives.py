@@ -110,7 +110,7 @@ def prepare(
     inputs = read_inputs(archive, stations, catalog, kp, dst)
     result = prepare_store(inputs, out or Path(spec.store), spec, processes, scheduler, make_progress())
     if as_json:
-        print_json(result.as_dict())
+        print_json(result.to_json())
     else:
         print(result.describe())
 
@@ -214,51 +214,53 @@ def fetch_catalog(
 
 def _show_archive(out: Path, config: Path | None, overrides: list[str] | None, as_json: bool) -> None:
     """Show what an archive contains, and the command that prepares it by the rules of its scenario."""
-    from seismag.archive.listing import archive_summary, describe_simulation
+    from seismag.archive.listing import inspect_archive
 
-    summary = archive_summary(out)
+    summary = inspect_archive(out)
     if as_json:
-        print_json({"out": str(out), **summary})
+        print_json({"out": str(out), **summary.to_json()})
         return
     options = ["--config", str(config)] if config is not None else []
     for entry in overrides or []:
         if entry.split("=")[0].split(".")[0] in ("data", "prepare", "size"):  # sections that prepare reads
             options += ["--set", entry]
-    print(describe_simulation(summary, options))
+    print(summary.describe_simulation(options))
 
 
 def _inspect_archive(
     path: Path, station: str | None, day: str | None, plot: Path | None, spec: Any
-) -> tuple[dict[str, Any], str]:
-    from seismag.archive.listing import archive_summary, choose_day, describe_archive
+) -> tuple[dict[str, object], str]:
+    from seismag.archive.listing import choose_day, inspect_archive
 
-    facts = archive_summary(path)
+    summary = inspect_archive(path)
     if plot is not None:
         from seismag.archive.figure import draw_day
 
         recording, injected = choose_day(path, station, day)
         draw_day(recording, spec, plot, injected)
-    return facts, describe_archive(facts)
+    return summary.to_json(), summary.describe()
 
 
-def _inspect_store(path: Path, plot: Path | None) -> tuple[dict[str, Any], str]:
+def _inspect_store(path: Path, plot: Path | None) -> tuple[dict[str, object], str]:
     from seismag.domain import UsageError
-    from seismag.windows.inspect import describe_store, inspect_store
+    from seismag.windows.inspect import inspect_store
 
     if plot is not None:
         raise UsageError("--plot draws a recording, or a day of an archive; name one of them.")
-    facts = inspect_store(path)
-    return facts, describe_store(facts)
+    summary = inspect_store(path)
+    return summary.to_json(), summary.describe()
 
 
-def _inspect_recording(path: Path, stations: Path | None, plot: Path | None, spec: Any) -> tuple[dict[str, Any], str]:
-    from seismag.archive.inspect import describe_recording, inspect_recording
+def _inspect_recording(
+    path: Path, stations: Path | None, plot: Path | None, spec: Any
+) -> tuple[dict[str, object], str]:
+    from seismag.archive.inspect import inspect_recording
     from seismag.archive.stations import read_stations
 
-    facts = inspect_recording(path, read_stations(stations), spec)
+    summary = inspect_recording(path, read_stations(stations), spec)
     if plot is not None:
         from seismag.archive.figure import draw_day
         from seismag.recordings import read_recording
 
         draw_day(read_recording(path), spec, plot)
-    return facts, describe_recording(facts)
+    return summary.to_json(), summary.describe()

@@ -33,7 +33,7 @@ def pictures(
         progress=make_progress(),
     )  # fmt: skip
     if as_json:
-        print_json(result.as_dict())
+        print_json(result.to_json())
     else:
         print(result.describe())
 
@@ -54,8 +54,8 @@ def weights(
     It predicts pictures (stores of 'legacy pictures'), never recordings.
     """
     announce(f"legacy weights: {source}")
-    from seismag.legacy.weights import describe_import, import_legacy_model
+    from seismag.legacy.weights import describe_import, import_weights
 
     orders = {"magnitude": classes_magnitude, "azimuth": classes_azimuth}
-    result = import_legacy_model(source, out, orders, normalization)
+    result = import_weights(source, out, orders, normalization)
     print_json(result) if as_json else print(describe_import(result))

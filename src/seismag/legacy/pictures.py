@@ -53,8 +53,8 @@ class PreparedImages:
     rejected: dict[str, int]
     warnings: list[str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+    def to_json(self) -> dict[str, object]:
+        """Return plain values for JSON."""
         return {**asdict(self), "store": str(self.store), "origin": stores.LEGACY_IMAGE}
 
     def describe(self) -> str:

@@ -6,7 +6,7 @@ Tensors are mapped by name; a tensor without counterpart, on either side, is an 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +39,31 @@ _TASKS = {"magnitude": ("mag", MAGNITUDE_CLASSES), "azimuth": ("azi", AZIMUTH_CL
 _BLOCK = {"conv_dw": "block.0", "norm": "block.2", "mlp.fc1": "block.3", "mlp.fc2": "block.5"}
 
 
-def import_legacy(
-    source: Path, out: Path, orders: Mapping[str, Sequence[str] | None], normalization: str = "imagenet"
+def import_weights(
+    source: Path, out: Path, orders: Mapping[str, str | None], normalization: str = "imagenet"
 ) -> dict[str, Any]:
-    """Write ``out`` and its model card from weights of an earlier system.
+    """Write a checkpoint and its model card from weights of an earlier system.
 
     Args:
         source: a state dict of torchvision's tensor names, plain or under ``model_state_dict``, ``state_dict``, ...
-        out: the checkpoint to write.
-        orders: by task, the class names in the order of the head's outputs; None: the file says it.
-        normalization: ``imagenet`` or ``unit``; weights do not tell, so the model card names it as assumed.
+        out: the checkpoint to write, a new ``.pth``.
+        orders: by task, the class names in the order of the outputs of the head, separated by commas; None: as in the
+            file.
+        normalization: ``imagenet`` or ``unit``; it is not in the file, so the model card names it as assumed.
 
     Returns:
-        The model card.
+        The model card, with ``file`` and ``sha256``.
 
     Raises:
-        UsageError: a class order is missing, or contradicts the file; an unknown normalization.
-        SeismagError: not weights; a tensor is missing, has no place here or another shape; an unknown class.
+        UsageError: ``out`` exists or has another ending; a class order is missing, or contradicts the file; an unknown
+            normalization.
+        SeismagError: not weights; a tensor is missing, has no counterpart or another shape; an unknown class.
     """
+    require_new_weights_file(out)
     if normalization not in NORMALIZATIONS:
         raise UsageError(f"--normalization {normalization}: not known. Known: {', '.join(NORMALIZATIONS)}.")
+    if not source.is_file():
+        raise SeismagError(f"{source}: no such file. Name the weights of the earlier system (.pth).")
     refusal = (
         f"{source}: not weights that can be read without running code in them. Save the state dict alone, where the "
         "model was made: torch.save(model.state_dict(), FILE)."
@@ -76,14 +81,17 @@ def import_legacy(
     widths = {task: len(layers[1]["weight"]) for task, layers in heads.items()}
     if len(set(widths.values())) > 1:
         raise SeismagError(
-            f"{source}: its heads have widths {widths}; ours share one. It cannot be imported; train a model instead."
+            f"{source}: its heads have widths {widths}; ours have one. It cannot be imported; train a model instead."
         )
     config = _config(head_width=widths["magnitude"])
     model = ConvNeXtMultiTask(config)
     model.load_state_dict(backbone | {f"head_{task}.{k}": v for task in heads for k, v in _named(heads[task])})
     card = _card(source, config, normalization, order_facts)
-    save_checkpoint(out, model.eval(), _scaling(normalization), card)
-    return card
+    try:
+        save_checkpoint(out, model.eval(), _scaling(normalization), card)
+    except OSError as error:
+        raise SeismagError(f"{out}: cannot be written ({error.strerror}). Choose another --out.") from error
+    return {**card, "file": str(out), "sha256": file_sha256(out)}
 
 
 def torchvision_name(timm_name: str) -> str:
@@ -242,20 +250,17 @@ def _named(head: list[dict[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
             yield f"{place}.{parameter}", tensor
 
 
-def _class_order(
-    content: Any, task: str, word: str, given: Sequence[str] | None, source: Path
-) -> tuple[list[str], str]:
+def _class_order(content: Any, task: str, word: str, text: str | None, source: Path) -> tuple[list[str], str]:
     """Return the class names in the order of the outputs of a head, and their source."""
     found = {tuple(order) for order in _orders_within(content, word)} if isinstance(content, Mapping) else set()
-    if given is not None:
+    if text is not None:
+        given = [name.strip() for name in text.split(",")]
         if found and found != {tuple(given)}:
             stated = " or ".join(", ".join(order) for order in sorted(found))
-            raise UsageError(
-                f"--classes-{task} {','.join(given)}: the file itself says {stated}. Leave the option out."
-            )
-        return list(given), "given"
+            raise UsageError(f"--classes-{task} {text}: the order in the file is {stated}. Omit the option.")
+        return given, "given"
     if len(found) != 1:
-        why = "does not say the order of its classes" if not found else "states several orders of its classes"
+        why = "has no order of the classes" if not found else "has several orders of the classes"
         raise UsageError(
             f"{source}: {why} of {task}. Name them in the order of the head's outputs: "
             f"--classes-{task} {','.join(_TASKS[task][1])} (in your order; a wrong one swaps the classes)."
@@ -339,37 +344,6 @@ def _card(source: Path, config: ModelConfig, normalization: str, order_facts: di
         "assumed": [f"normalisation of the pictures: {normalization}", "GELU between the layers of a head"],
         "metrics": {},
     }
-
-
-def import_legacy_model(
-    source: Path, out: Path, orders: Mapping[str, str | None], normalization: str
-) -> dict[str, Any]:
-    """Turn weights of an earlier system into a checkpoint; see ``seismag.legacy.weights``.
-
-    Args:
-        source: the weights.
-        out: a new ``.pth``.
-        orders: by task, class names separated by commas, or None.
-        normalization: how its pictures were scaled.
-
-    Returns:
-        The model card, with ``file`` and ``sha256``.
-
-    Raises:
-        UsageError: ``out`` exists, or has another ending.
-        SeismagError: the weights do not fit; the message names the tensor.
-    """
-    require_new_weights_file(out)
-    if not source.is_file():
-        raise SeismagError(f"{source}: no such file. Name the weights of the earlier system (.pth).")
-    names = {
-        task: None if text is None else [name.strip() for name in text.split(",")] for task, text in orders.items()
-    }
-    try:
-        card = import_legacy(source, out, names, normalization)
-    except OSError as error:
-        raise SeismagError(f"{out}: cannot be written ({error.strerror}). Choose another --out.") from error
-    return {**card, "file": str(out), "sha256": file_sha256(out)}
 
 
 def describe_import(result: Mapping[str, Any]) -> str:

@@ -22,7 +22,6 @@ import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -345,7 +344,7 @@ def _nmea(angle_deg: float, limit_deg: float) -> int:
     return int(np.copysign(degrees * 1_000_000 + minutes_1e4, angle_deg))
 
 
-def _housekeeping(payload: bytes, blocks: int) -> dict[str, Any]:
+def _housekeeping(payload: bytes, blocks: int) -> dict[str, list[float]]:
     """Medians of tilt and temperature over the first record of each block."""
     first: NDArray[np.int16] = np.ndarray(
         (blocks, 4), "<i2", buffer=payload, offset=HEADER_BYTES + 9, strides=(BLOCK_BYTES, 2)

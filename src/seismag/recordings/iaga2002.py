@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,10 +212,12 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _metadata(parts: Parts, warnings: list[str], marked: bool) -> dict[str, Any]:
+def _metadata(parts: Parts, warnings: list[str], marked: bool) -> dict[str, object]:
     entries = {name.replace(" ", "_"): value for name, value in parts.header.items() if value}
-    metadata = {"header": entries, "comments": parts.comments, "columns": parts.letters, "warnings": warnings}
-    return metadata | ({"origin": "simulated"} if marked else {})
+    metadata: dict[str, object] = {
+        "header": entries, "comments": parts.comments, "columns": parts.letters, "warnings": warnings,
+    }  # fmt: skip
+    return {**metadata, "origin": "simulated"} if marked else metadata
 
 
 def _wrong_kind(where: str) -> DataError:

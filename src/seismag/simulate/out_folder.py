@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from seismag.archive.survey import SIMULATION_FILE
 from seismag.domain import UsageError
 from seismag.files import write_json_atomic
 
 
-def require_free(out: Path, settings: dict[str, Any]) -> None:
+def require_free(out: Path, settings: Mapping[str, object]) -> None:
     """Refuse a folder that is not empty, unless the same command was interrupted there.
 
     Args:
@@ -33,12 +33,12 @@ def require_free(out: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def mark(out: Path, facts: dict[str, Any], *, complete: bool) -> None:
+def mark(out: Path, facts: Mapping[str, object], *, complete: bool) -> None:
     """Write ``simulation.json``; creates the folder."""
     write_json_atomic(out / SIMULATION_FILE, {"complete": complete, **facts})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

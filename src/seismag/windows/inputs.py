@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from seismag.archive.catalogs import Catalog, read_catalogs
 from seismag.archive.indices import SpaceWeatherIndex, read_index
@@ -55,7 +54,7 @@ def fingerprint_of(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
     return digest.hexdigest()
 
 
-def checksums(inputs: Inputs) -> dict[str, Any]:
+def checksums(inputs: Inputs) -> dict[str, str | list[str] | None]:
     """Return the checksums of stations, catalogue and indices."""
     stations = json.dumps([asdict(inputs.stations[code]) for code in sorted(inputs.stations)], sort_keys=True)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,82 +13,116 @@ from seismag.arrays import rounded
 from seismag.windows.store import DAYS_FILE, LEGACY_IMAGE, REJECTED_FILE, SAMPLES_FILE, Store, open_store, read_table
 
 
+@dataclass(frozen=True)
+class StoreSummary:
+    """The contents of a store; the fields are the keys of ``seismag inspect STORE --json``.
+
+    Attributes:
+        frequency_hz, noise_band_hz: lowest and highest; None for pictures of an earlier system.
+        noise_floor_nt: median of each station.
+        rejected, days: counts of what was left out, by reason, and of days, by verdict.
+        range_rule: magnitude-distance criterion.
+    """
+
+    store: str
+    dataset_id: str
+    samples: int
+    shape: list[int]
+    frequency_hz: list[float] | None
+    cross_spectra: bool
+    magnitude_classes: dict[str, int]
+    azimuth_classes: dict[str, int]
+    stations: dict[str, int]
+    split_groups: int
+    events_without_control: int
+    noise_floor_nt: dict[str, float | None]
+    noise_band_hz: tuple[float, float] | None
+    rejected: dict[str, int]
+    days: dict[str, int]
+    range_rule: str | None
+    origin: dict[str, int]
+    catalog_holes: list[str]
+    catalog_dropped: dict[str, int]
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Return lines for a terminal."""
+        axes = "pictures: levels and pixels, no physical axes"
+        if self.frequency_hz is not None:
+            axes = f"{1000 * self.frequency_hz[0]:.2f}-{1000 * self.frequency_hz[1]:.0f} mHz"
+        if self.cross_spectra:
+            axes += ", with cross-spectra"
+        lines = [
+            f"store       {self.store} (data set {self.dataset_id}, {_counted(self.origin)})",
+            f"samples     {self.samples}, each {' x '.join(map(str, self.shape[1:]))}, {axes}",
+            f"magnitude   {_counted(self.magnitude_classes)}",
+            f"azimuth     {_counted(self.azimuth_classes)}",
+            f"stations    {_counted(self.stations)}",
+        ]
+        floors = [f"{value:.4f} {station}" for station, value in self.noise_floor_nt.items() if value is not None]
+        if floors and self.noise_band_hz is not None:
+            band = describe_noise_band(self.noise_band_hz)
+            lines.append(f"noise floor {', '.join(floors)} (nT rms {band}; median)")
+        lines += [
+            f"groups      {self.split_groups}; event windows without a control: {self.events_without_control}",
+            f"rejected    {_counted(self.rejected)}",
+            f"days        {_counted(self.days)}",
+        ]
+        if self.range_rule:
+            lines.append(f"catalogue   criterion {self.range_rule}; holes: {', '.join(self.catalog_holes) or 'none'}")
+        return "\n".join(lines)
+
+
 def is_store(path: Path) -> bool:
     """Return whether a folder is a store, finished or not."""
     return (path / "zarr.json").is_file() or (path / ".work").is_dir() or (path / SAMPLES_FILE).is_file()
 
 
-def inspect_store(path: Path) -> dict[str, Any]:
-    """Summarise a store.
+def inspect_store(path: Path) -> StoreSummary:
+    """Count the contents of a store and what was left out, by reason.
 
     Raises:
         DataError: not a finished store.
     """
-    store = open_store(path)
-    return {"store": str(path), **store_summary(store)}
+    return summarise_store(open_store(path))
 
 
-def store_summary(store: Store) -> dict[str, Any]:
-    """Count the contents of a store and what was left out, by reason."""
+def summarise_store(store: Store) -> StoreSummary:
+    """Count the contents of an open store and what was left out, by reason."""
     samples = store.samples
-    rejected = read_table(store.path, REJECTED_FILE)
-    days = read_table(store.path, DAYS_FILE)
     pictures = store.attributes.get("origin") == LEGACY_IMAGE
     band = None if pictures else noise_band_hz(store.frequency_hz)
-    return {
-        "dataset_id": store.attributes["dataset_id"],
-        "samples": len(samples),
-        "shape": list(store.power.shape),
-        "frequency_hz": None if pictures else [float(store.frequency_hz[0]), float(store.frequency_hz[-1])],
-        "cross_spectra": store.cross is not None,
-        "magnitude_classes": _counts(samples.get("magnitude_class")),
-        "azimuth_classes": _counts(samples.get("azimuth_class")),
-        "stations": _counts(samples.get("station")),
-        "split_groups": int(samples["split_group"].nunique()) if len(samples) else 0,
-        "events_without_control": int(((samples["magnitude_class"] != "Normal") & ~samples["matched"]).sum())
-        if len(samples)
-        else 0,
-        "noise_floor_nt": {} if band is None else _medians(samples, "noise_floor_nt"),
-        "noise_band_hz": band,
-        "rejected": _counts(rejected["reason"]),
-        "days": _counts(days["verdict"]),
-        "range_rule": store.attributes["range_rule"],
-        "origin": _counts(samples.get("origin")),
-        "catalog_holes": store.attributes["catalog_holes"],
-        "catalog_dropped": store.attributes.get("catalog_dropped", {}),
-    }
-
-
-def describe_store(facts: dict[str, Any]) -> str:
-    """Return lines for a terminal."""
-
-    def counts(name: str) -> str:
-        return ", ".join(f"{count} {key}" for key, count in facts[name].items()) or "none"
-
-    low, high = (1000 * value for value in facts["frequency_hz"] or (0, 0))
-    axes = f"{low:.2f}-{high:.0f} mHz" if facts["frequency_hz"] else "pictures: levels and pixels, no physical axes"
-    floors = ", ".join(
-        f"{value:.4f} {station}" for station, value in facts["noise_floor_nt"].items() if value is not None
+    without_control = 0
+    if len(samples):
+        without_control = int(((samples["magnitude_class"] != "Normal") & ~samples["matched"]).sum())
+    return StoreSummary(
+        store=str(store.path),
+        dataset_id=store.attributes["dataset_id"],
+        samples=len(samples),
+        shape=list(store.power.shape),
+        frequency_hz=None if pictures else [float(store.frequency_hz[0]), float(store.frequency_hz[-1])],
+        cross_spectra=store.cross is not None,
+        magnitude_classes=_counts(samples.get("magnitude_class")),
+        azimuth_classes=_counts(samples.get("azimuth_class")),
+        stations=_counts(samples.get("station")),
+        split_groups=int(samples["split_group"].nunique()) if len(samples) else 0,
+        events_without_control=without_control,
+        noise_floor_nt={} if band is None else _medians(samples, "noise_floor_nt"),
+        noise_band_hz=band,
+        rejected=_counts(read_table(store.path, REJECTED_FILE)["reason"]),
+        days=_counts(read_table(store.path, DAYS_FILE)["verdict"]),
+        range_rule=store.attributes["range_rule"],
+        origin=_counts(samples.get("origin")),
+        catalog_holes=store.attributes["catalog_holes"],
+        catalog_dropped=store.attributes.get("catalog_dropped", {}),
     )
-    return "\n".join(
-        [
-            f"store       {facts['store']} (data set {facts['dataset_id']}, {counts('origin')})",
-            f"samples     {facts['samples']}, each {' x '.join(map(str, facts['shape'][1:]))}, {axes}"
-            f"{', with cross-spectra' if facts['cross_spectra'] else ''}",
-            f"magnitude   {counts('magnitude_classes')}",
-            f"azimuth     {counts('azimuth_classes')}",
-            f"stations    {counts('stations')}",
-            *([f"noise floor {floors} (nT rms {describe_noise_band(facts)}; median)"] if floors else []),
-            f"groups      {facts['split_groups']}; event windows without a control: {facts['events_without_control']}",
-            f"rejected    {counts('rejected')}",
-            f"days        {counts('days')}",
-            *(
-                [f"catalogue   rule {facts['range_rule']}; holes: {', '.join(facts['catalog_holes']) or 'none'}"]
-                if facts["range_rule"]
-                else []
-            ),
-        ]
-    )
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
 
 
 def _counts(column: Any) -> dict[str, int]:

@@ -28,7 +28,7 @@ from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import store as stores
 from seismag.windows.controls import choose_controls
 from seismag.windows.inputs import Inputs, checksums, fingerprint_of
-from seismag.windows.inspect import store_summary
+from seismag.windows.inspect import summarise_store
 from seismag.windows.labels import daily_windows, label_windows
 from seismag.windows.placebo import label_placebo_windows
 from seismag.windows.rejected import describe_no_sample
@@ -52,8 +52,8 @@ class Prepared:
     catalog_dropped: dict[str, int]
     warnings: list[str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+    def to_json(self) -> dict[str, object]:
+        """Return plain values for JSON."""
         return {**asdict(self), "store": str(self.store)}
 
     def describe(self) -> str:
@@ -346,7 +346,7 @@ def _compute_shard(
 
 
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
-    facts = store_summary(store)
+    summary = summarise_store(store)
     warnings = list(inputs.catalog.warnings)
     if (kind := stores.placebo_of(store)) != "none":
         warnings.append(f"placebo windows ({kind}): to test a model, not for training")
@@ -354,25 +354,25 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
         warnings.append("the archive is an interrupted simulation: days are missing. Run its command again")
     if inputs.catalog.coverage.holes:
         warnings.append(
-            f"the catalogue has holes: {', '.join(facts['catalog_holes'])}; windows that need them are rejected"
+            f"the catalogue has holes: {', '.join(summary.catalog_holes)}; windows that need them are rejected"
         )
     for index in (inputs.kp, inputs.dst):
         if index is not None:
             end_utc = index.start_utc + np.timedelta64(len(index.values) * index.step_h, "h")
             span = f"{index.name} covers {index.start_utc.astype('M8[D]')} to {end_utc.astype('M8[D]')}"
             warnings += [f"{index.name}: {sentence}" for sentence in index.warnings]
-            if facts["rejected"].get(f"{index.name}_missing"):
+            if summary.rejected.get(f"{index.name}_missing"):
                 warnings.append(f"{span}; windows outside are rejected. Use a longer file, or omit it")
     if inputs.kp is None:
         warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
     days = stores.read_table(store.path, stores.DAYS_FILE)
     return Prepared(
         store=store.path,
-        dataset_id=facts["dataset_id"],
-        n_samples=facts["samples"],
-        classes=facts["magnitude_classes"],
-        unmatched=facts["events_without_control"],
-        rejected=facts["rejected"],
+        dataset_id=summary.dataset_id,
+        n_samples=summary.samples,
+        classes=summary.magnitude_classes,
+        unmatched=summary.events_without_control,
+        rejected=summary.rejected,
         files=len({path for paths in days["paths"] for path in paths}),
         refused_days=int((days["verdict"] == "refused").sum()),
         catalog_dropped=inputs.catalog.dropped,

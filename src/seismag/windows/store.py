@@ -214,7 +214,7 @@ def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
     n, rows, columns = len(sample_ids), len(grid.frequency_hz), len(grid.time_s)
     _create(group, "power", (n, 3, rows, columns), ["sample", "component", "frequency", "time"],
             units="dB re 1 nT^2/Hz", long_name="power spectral density; NaN: column touched by a gap")  # fmt: skip
-    axes: dict[str, tuple[Any, dict[str, Any]]] = {
+    axes: dict[str, tuple[Any, dict[str, str]]] = {
         "sample": (
             np.array(sample_ids, dtype=np.dtypes.StringDType()),
             {"long_name": "station and start of the window, UTC"},
@@ -232,10 +232,10 @@ def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
         axes["pair"] = (np.array([name for name, _, _ in PAIRS], dtype=np.dtypes.StringDType()), {})
         axes["part"] = (np.array(["real", "imaginary"], dtype=np.dtypes.StringDType()), {})
     for name, (values, attributes) in axes.items():
-        group.create_array(name, data=values, dimension_names=[name], attributes=attributes, overwrite=True)
+        group.create_array(name, data=values, dimension_names=[name], attributes={**attributes}, overwrite=True)
 
 
-def image_preprocessing(height: int, width: int) -> dict[str, Any]:
+def image_preprocessing(height: int, width: int) -> dict[str, object]:
     """Return the preprocessing of a store of pictures, which a model must match."""
     return {"kind": LEGACY_IMAGE, "height": height, "width": width, "channels": list(IMAGE_CHANNELS), "levels": 255}
 
