@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import zarr
 
+from seismag import demonstration as demo
 from seismag.audit.result import Audit, close_checks
-from seismag.cli import demo
 from seismag.config import Config, DataConfig, build_config
 from seismag.domain import UsageError
 from seismag.estimate import CheckResult

@@ -10,7 +10,7 @@ from typing import Any
 
 from seismag.archive.survey import SIMULATION_FILE
 from seismag.audit.compute import audit_predictions, write_audit
-from seismag.audit.page import PAGE, conclusion, write_audit_page
+from seismag.audit.page import PAGE, audit_conclusion, write_audit_page
 from seismag.audit.text import format_headline
 from seismag.config import Config
 from seismag.domain import UsageError
@@ -113,7 +113,7 @@ def _audit(run: Run, store: Path, config: Config) -> str:
     audit = audit_predictions(run.predictions, store, None, config)
     write_audit(audit, AUDIT)
     page = write_audit_page(audit, AUDIT)
-    return f"{format_headline(audit)}\n{conclusion(audit)}\npage        {page}"
+    return f"{format_headline(audit)}\n{audit_conclusion(audit)}\npage        {page}"
 
 
 def require_replaceable(store: Path) -> None:

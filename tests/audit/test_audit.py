@@ -19,7 +19,7 @@ from seismag.audit.result import Audit
 from seismag.cli import app
 from seismag.config import SplitConfig, load_config
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.estimate import CheckResult
+from seismag.estimate import CheckResult, NullInterval
 from seismag.splits import assign_split
 from seismag.training.tried import count_configurations
 
@@ -219,8 +219,8 @@ def test_numbers_that_are_none_are_null_in_the_file_and_on_standard_output(
 ) -> None:
     nan = float("nan")
     odd = CheckResult(
-        "clock", "Nobody can tell.", statistic=np.float64(nan), null={"mean": nan, "low": -np.inf, "high": np.inf},
-        p_value=nan, placebo_rate=np.float32(nan), gates=True, details={"hours": np.array([1.5, nan])},
+        "clock", "Unknown.", statistic=np.float64(nan), null=NullInterval(nan, -np.inf, np.inf),
+        p_value=nan, placebo_rate=np.float32(nan), blocking=True, details={"hours": np.array([1.5, nan])},
     )  # fmt: skip
     monkeypatch.setattr(study, "check_clock", lambda *_: odd)
     arguments = ["audit", "--data", str(store), "--out", str(tmp_path), "--json", *(f"--set={entry}" for entry in FEW)]
@@ -229,11 +229,11 @@ def test_numbers_that_are_none_are_null_in_the_file_and_on_standard_output(
     printed = json.loads(result.stdout, parse_constant=pytest.fail)
     assert printed == json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
     clock = next(test for test in printed["tests"] if test["name"] == "clock")
-    assert clock["verdict"] == "undecided"
+    assert clock["verdict"] == "inconclusive"
     assert clock["p_value"] is clock["statistic"] is clock["placebo_rate"] is None
     assert clock["null"] == {"mean": None, "low": None, "high": None}
     assert clock["details"] == {"hours": [1.5, None]}
-    assert "Nobody can tell." in (tmp_path / "audit.html").read_text(encoding="utf-8")
+    assert "Unknown." in (tmp_path / "audit.html").read_text(encoding="utf-8")
 
 
 def test_a_leaking_split_fails(store: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from seismag.audit.figure import Bar, draw_bars, draw_interval
-from seismag.audit.page import conclusion, render_audit_page, write_audit_page
+from seismag.audit.page import audit_conclusion, render_audit_page, write_audit_page
 from seismag.audit.result import Audit, ColumnScore, close_checks
 from seismag.estimate import CheckResult, Estimate, NullInterval
 from seismag.text import number
@@ -138,12 +138,12 @@ def test_without_errors_the_interval_of_skill_decides(low, words):
 
 def test_the_skill_test_goes_before_the_interval():
     skill = CheckResult("skill_above_no_signal", "None.", verdict="no_skill")
-    assert "no skill over" in conclusion(audit_of(FINE, skill, metrics=metrics_of()))
+    assert "no skill over" in audit_conclusion(audit_of(FINE, skill, metrics=metrics_of()))
 
 
 def test_few_clusters_are_not_called_an_absence_of_skill():
     skill = CheckResult("skill_above_no_signal", "inconclusive (6 event clusters).", verdict="inconclusive")
-    assert conclusion(audit_of(FINE, skill, metrics=metrics_of())).endswith("inconclusive (6 event clusters).")
+    assert audit_conclusion(audit_of(FINE, skill, metrics=metrics_of())).endswith("inconclusive (6 event clusters).")
 
 
 def test_missing_parts_are_named():

@@ -58,7 +58,7 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
     return environment.get_template("audit.html.j2").render(
         outcome="fail" if audit.failed else "pass",
         subject="; ".join(f"{key.replace('_', ' ')}: {_listed(value)}" for key, value in audit.subject.items()),
-        conclusion=conclusion(audit),
+        conclusion=audit_conclusion(audit),
         counts=", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict]),
         claim=claim,
         scores={task: _scores(audit, task) for task in _TASKS if _scores(audit, task)},
@@ -77,7 +77,7 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
     )
 
 
-def conclusion(audit: Audit) -> str:
+def audit_conclusion(audit: Audit) -> str:
     """What may be concluded, in one sentence."""
     if audit.failed:
         return "Data, labels or split have errors, so nothing may be concluded from any score until they are corrected."
