@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from seismag.audit.result import Audit
-from seismag.estimate import CheckResult, Verdict
+from seismag.estimate import Verdict
+from seismag.text import format_table, wrap_text
 
 _WITH_SENTENCE: tuple[Verdict, ...] = ("fail", "skill", "no_skill", "inconclusive", "informational")
 
 
 def format_audit(audit: Audit) -> str:
-    """Text of an audit."""
-    lines = [format_headline(audit), _subject(audit), ""]
+    """Text of an audit, in lines of at most 80 columns."""
+    lines = [wrap_text(format_headline(audit)), wrap_text(_subject(audit), indent=2), ""]
     for verdict in _WITH_SENTENCE:
         word = "FAILED" if verdict == "fail" else verdict.replace("_", " ")
-        lines += [f"{word:<13}  {test.name}: {test.sentence}" for test in audit.tests if test.verdict == verdict]
-    if lines[-1]:
-        lines.append("")
-    width = max(len(test.name) for test in audit.tests)
-    lines.append(f"{'check':<{width}}  {'verdict':<13}  {'statistic':>9}  {'p':>7}  {'adjusted':>8}  {'placebo':>7}")
-    lines += [_test_row(test, width) for test in audit.tests]
+        for test in audit.tests:
+            if test.verdict == verdict:
+                lines.append(wrap_text(f"{word}  {test.name}: {test.sentence}", indent=2))
+    rows = [
+        (test.name, test.verdict, _fixed(test.statistic, "4g"), _fixed(test.p_value, "4f"),
+         _fixed(test.details.get("adjusted_p"), "4f"), _fixed(test.placebo_rate, "3f"))
+        for test in audit.tests
+    ]  # fmt: skip
+    lines += ["", format_table(["check", "verdict", "statistic", "p", "adjusted", "placebo"], rows)]
     if audit.baselines:
-        width = max(len(name) for name in audit.baselines)
-        lines += ["", f"{'alone, out of fold':<{width}}  accuracy  balanced"]
-        for name, scores in audit.baselines.items():
-            lines.append(f"{name:<{width}}  {scores.accuracy:8.3f}  {scores.balanced_accuracy:8.3f}")
-    if left := [f"{name} ({why})" for name, why in audit.columns.items() if "feature" not in why]:
-        lines += ["", f"no features: {'; '.join(left)}"]
+        scores = [
+            (name, _fixed(column.accuracy, "3f"), _fixed(column.balanced_accuracy, "3f"))
+            for name, column in audit.baselines.items()
+        ]
+        lines += ["", format_table(["alone, out of fold", "accuracy", "balanced"], scores)]
+    left_out = [f"{name} ({why})" for name, why in audit.columns.items() if "feature" not in why]
+    if left_out:
+        lines += ["", wrap_text(f"no features: {'; '.join(left_out)}", indent=2)]
     if audit.configurations_tried is not None:
         lines += ["", f"configurations tried on this data set: {audit.configurations_tried}"]
-    return "\n".join([*lines, *(f"note: {sentence}" for sentence in audit.notes)])
+    return "\n".join([*lines, *(wrap_text(f"note: {sentence}", indent=2) for sentence in audit.notes)])
 
 
 def format_headline(audit: Audit) -> str:
@@ -57,13 +63,5 @@ def _subject(audit: Audit) -> str:
     return "; ".join(parts)
 
 
-def _test_row(test: CheckResult, width: int) -> str:
-    adjusted = test.details.get("adjusted_p")
-    return (
-        f"{test.name:<{width}}  {test.verdict:<13}  {_number(test.statistic, '9.4g')}  "
-        f"{_number(test.p_value, '7.4f')}  {_number(adjusted, '8.4f')}  {_number(test.placebo_rate, '7.3f')}"
-    ).rstrip()
-
-
-def _number(value: float | None, style: str) -> str:
-    return " " * int(style.split(".")[0]) if value is None else f"{value:{style}}"
+def _fixed(value: float | None, digits: str) -> str | None:
+    return None if value is None else f"{value:.{digits}}"

@@ -55,8 +55,8 @@ def check_azimuth_collapse(predictions: pd.DataFrame, spec: AuditConfig) -> Chec
     The null distribution is the fraction of the most frequent true direction, resampled by event cluster.
     """
     events = _event_windows(predictions)
-    if events is None:
-        return _too_few("azimuth_collapse", predictions)
+    if refusal := _too_few("azimuth_collapse", events):
+        return refusal
     rng = np.random.default_rng([spec.seed, 51])
     by_cluster = np.zeros((events.cluster.max() + 1, len(DIRECTIONS)))
     np.add.at(by_cluster, (events.cluster, events.truth), 1)
@@ -94,8 +94,8 @@ def check_symmetry_ceiling(predictions: pd.DataFrame, model_input: str, spec: Au
     the ceiling of 50 %, which knows the directions of whole clusters. Inputs other than ``power`` have no ceiling.
     """
     events = _event_windows(predictions)
-    if events is None:
-        return _too_few("symmetry_ceiling", predictions)
+    if refusal := _too_few("symmetry_ceiling", events):
+        return refusal
     recall, n_cells = cell_recall(events.cell, events.predicted == events.truth)
     if not n_cells:
         text = f"inconclusive (no station has {MIN_WINDOWS_PER_DIRECTION} event windows of one direction)."
@@ -169,16 +169,9 @@ def cell_recall(cell: IndexArray, hit: FloatArray) -> tuple[float, int]:
     return (float((hits[enough] / n[enough]).mean()) if enough.any() else float("nan")), int(enough.sum())
 
 
-def _evaluated_events(predictions: pd.DataFrame) -> pd.DataFrame:
+def _event_windows(predictions: pd.DataFrame) -> _EventWindows:
     evaluated = evaluated_rows(predictions)
-    return evaluated[evaluated["y_azimuth"] != "Normal"].reset_index(drop=True)
-
-
-def _event_windows(predictions: pd.DataFrame) -> _EventWindows | None:
-    """Event windows of the evaluated rows; None where there are too few."""
-    rows = _evaluated_events(predictions)
-    if len(rows) < MIN_EVENT_WINDOWS or rows["split_group"].nunique() < MIN_EVENT_CLUSTERS:
-        return None
+    rows = evaluated[evaluated["y_azimuth"] != "Normal"].reset_index(drop=True)
     return _EventWindows(
         truth=truth_index(rows["y_magnitude"], rows["y_azimuth"], "azimuth") - 1,
         predicted=task_probabilities(rows, "azimuth")[:, 1:].argmax(axis=1),
@@ -187,12 +180,14 @@ def _event_windows(predictions: pd.DataFrame) -> _EventWindows | None:
     )
 
 
-def _too_few(name: str, predictions: pd.DataFrame) -> CheckResult:
-    rows = _evaluated_events(predictions)
+def _too_few(name: str, events: _EventWindows) -> CheckResult | None:
+    n, n_clusters = len(events.truth), len(np.unique(events.cluster))
+    if n >= MIN_EVENT_WINDOWS and n_clusters >= MIN_EVENT_CLUSTERS:
+        return None
     return CheckResult(
         name,
-        f"inconclusive ({len(rows)} event windows of {rows['split_group'].nunique()} event clusters; at least "
-        f"{MIN_EVENT_WINDOWS} of {MIN_EVENT_CLUSTERS} are needed).",
+        f"inconclusive ({n} event windows of {n_clusters} event clusters; at least {MIN_EVENT_WINDOWS} of "
+        f"{MIN_EVENT_CLUSTERS} are needed).",
     )
 
 
