@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from seismag.cards import UNKNOWN
 from seismag.config import EvaluateConfig, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
-from seismag.training.checkpoint import UNKNOWN, save_checkpoint
+from seismag.training.checkpoint import save_checkpoint
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.run import evaluate_model
 from seismag.training.scaling import Scaling
