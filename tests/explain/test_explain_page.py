@@ -88,7 +88,7 @@ def test_a_second_explanation_leaves_no_picture_of_the_first(
     fewer = copy.copy(study.document) | {"windows": study.document["windows"][:1]}
     write_explanation(Explanation(**(vars(study) | {"document": fewer, "windows": study.windows[:1]})), tmp_path)
     names = {path.name for path in (tmp_path / "windows").iterdir()}
-    assert names == {Path(study.windows[0].facts["file"]).name, "mine.png"}
+    assert names == {Path(study.windows[0].file).name, "mine.png"}
 
 
 def test_a_failed_sanity_test_comes_first_on_the_page(study: Explanation, page: Path) -> None:

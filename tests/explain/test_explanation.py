@@ -72,12 +72,12 @@ def test_the_band_that_shines_before_events_is_found(study):
 def test_the_windows_are_those_that_the_training_has_not_seen(study, run, store_path):
     predictions = pd.read_parquet(run.predictions)
     test = set(predictions.loc[predictions["role"] == "test", "sample_id"])
-    assert {window.facts["sample_id"] for window in study.windows} <= test
+    assert {window.sample_id for window in study.windows} <= test
     assert study.document["n_unseen_windows"] == len(test)
-    first = study.windows[0].facts
+    first = study.windows[0].to_json()
     assert first["predicted_magnitude"] in ("Normal", "Moderate", "Medium", "Large")
     assert 0 < first["p_azimuth"] <= 1
-    assert study.windows[0].maps["magnitude"].shape == open_store(store_path).power.shape[2:]
+    assert study.windows[0].tasks["magnitude"].map.shape == open_store(store_path).power.shape[2:]
 
 
 def test_a_map_of_one_bin_is_inconclusive(study):

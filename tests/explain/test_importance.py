@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,20 +42,20 @@ def test_losses_by_hand(rows: pd.DataFrame) -> None:
     repeated = {task: np.stack([plain[task], after[task]]) for task in plain}  # one of two repeats changes nothing
     (entry,) = measure_importance(rows, plain, [repeated], SPEC)
     loss = entry["magnitude"]["log_score"]
-    assert loss["value"] == pytest.approx(0.5 * np.log(0.8 / 0.1))
-    assert (loss["low"], loss["high"]) == pytest.approx((loss["value"], loss["value"]))  # every window loses the same
-    assert entry["magnitude"]["balanced_accuracy"]["value"] == pytest.approx(0.5)
+    assert loss.value == pytest.approx(0.5 * np.log(0.8 / 0.1))
+    assert (loss.low, loss.high) == pytest.approx((loss.value, loss.value))  # every window loses the same
+    assert entry["magnitude"]["balanced_accuracy"].value == pytest.approx(0.5)
     # detection: an event window says 0.3 for Normal after, so Event stays right; Normal windows say 0.1, so all wrong
-    assert entry["detection"]["balanced_accuracy"]["value"] == pytest.approx(0.25)
+    assert entry["detection"]["balanced_accuracy"].value == pytest.approx(0.25)
 
 
-def test_a_part_that_changes_nothing_is_worth_nothing(rows: pd.DataFrame) -> None:
+def test_a_part_that_changes_nothing_has_no_importance(rows: pd.DataFrame) -> None:
     plain = probabilities(rows, 0.7)
     same = {task: np.stack([values] * 3) for task, values in plain.items()}
     (entry,) = measure_importance(rows, plain, [same], SPEC)
     for task in ("magnitude", "azimuth", "detection"):
         for score in ("log_score", "balanced_accuracy"):
-            assert entry[task][score] == pytest.approx({"value": 0.0, "low": 0.0, "high": 0.0})
+            assert astuple(entry[task][score]) == pytest.approx((0.0, 0.0, 0.0))
 
 
 def test_an_interval_is_wider_where_windows_share_a_cluster(rows: pd.DataFrame) -> None:
@@ -65,19 +67,19 @@ def test_an_interval_is_wider_where_windows_share_a_cluster(rows: pd.DataFrame) 
     (by_window,) = measure_importance(rows.assign(split_group=[str(i) for i in range(N)]), plain, [part], SPEC)
 
     def width(entry: dict) -> float:
-        return entry["magnitude"]["log_score"]["high"] - entry["magnitude"]["log_score"]["low"]
+        return entry["magnitude"]["log_score"].high - entry["magnitude"]["log_score"].low
 
     assert width(by_cluster) > 1.2 * width(by_window)
 
 
-def test_skill_is_shown_only_above_a_constant_answer(rows: pd.DataFrame) -> None:
+def test_skill_is_shown_only_above_a_constant_prediction(rows: pd.DataFrame) -> None:
     found = skill_of_study(rows, probabilities(rows, 0.8), SPEC)
-    assert found["detection"]["shown"]
-    assert found["detection"]["chance"] == 0.5
+    assert found["detection"].shown
+    assert found["detection"].chance == 0.5
     constant = {"magnitude": np.tile([0.7, 0.1, 0.1, 0.1], (N, 1)), "azimuth": np.tile([0.2] + [0.1] * 8, (N, 1))}
     blind = skill_of_study(rows, constant, SPEC)
-    assert blind["magnitude"]["value"] == pytest.approx(0.5)
-    assert not any(entry["shown"] for entry in blind.values())
+    assert blind["magnitude"].value == pytest.approx(0.5)
+    assert not any(entry.shown for entry in blind.values())
 
 
 def test_no_window_is_refused(rows: pd.DataFrame) -> None:

@@ -79,5 +79,5 @@ def test_audit_of_other_predictions_is_refused(metrics: Metrics, change: Callabl
     if fits:
         require_same_skill(audit, metrics, Path("audit.json"))
     else:
-        with pytest.raises(DataError, match=r"skill_above_no_signal judged a skill of .* Audit these again"):
+        with pytest.raises(DataError, match=r"skill_above_no_signal tested a skill of .* Audit these again"):
             require_same_skill(audit, metrics, Path("audit.json"))

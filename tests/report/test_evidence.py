@@ -130,7 +130,7 @@ def test_documents_of_other_folders_are_found(evidence: Evidence, tmp_path: Path
     ("document", "words"),
     [
         ({"gate": "pass", "subject": {"run_ids": ["other_1"]}}, "is of other_1, not of"),
-        ({"gate": "pass", "subject": {"kind": "store"}}, "does not say of which run it is"),
+        ({"gate": "pass", "subject": {"kind": "store"}}, "does not name its run"),
     ],
 )
 def test_document_of_another_run_is_refused(
@@ -142,5 +142,5 @@ def test_document_of_another_run_is_refused(
 
 
 def test_named_folder_without_documents_is_refused(evidence: Evidence, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds none of audit.json, recovery.json, explanation.json"):
+    with pytest.raises(UsageError, match=r"contains none of audit.json, recovery.json, explanation.json"):
         read_evidence(evidence.path, extras=[tmp_path])

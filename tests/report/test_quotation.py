@@ -34,7 +34,7 @@ def test_interval_quotes_three_numbers() -> None:
 
 
 def test_score_without_interval_says_so() -> None:
-    assert without_sources(QUOTER.interval("metrics.json", "/few")) == "-0.500 (no interval: too few groups)"
+    assert without_sources(QUOTER.interval("metrics.json", "/few")) == "-0.500 (no interval)"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ COMPARED = {
     "azimuth": ("balanced_accuracy", "mcc", "log_score"),
 }
 BEST_BASELINE = "best_no_signal"
+TEST = (
+    "two-sided p from the paired bootstrap by group, adjusted by Holm over all scores and models (and separately over "
+    "classical methods and baselines); McNemar's test is not valid here, because windows of one group are not "
+    "independent"
+)
 LEAST_REPLICATES = 10_000  # with 1,000 the smallest p is 0.002, too large for Holm's procedure
 _OF_MATRIX = ("balanced_accuracy", "mcc")
 
@@ -157,11 +162,7 @@ def compare_tables(
         "n_normal_groups": truth.clusters.n - truth.clusters.n_event,
         "confidence": config.confidence,
         "bootstrap": {"replicates": replicates, "seed": config.seed, "unit": "split_group", "paired": True},
-        "test": (
-            "two-sided p from the paired bootstrap by group, adjusted by Holm over all scores and models (and "
-            "separately over classical methods and baselines); McNemar's test is not valid here, because windows of "
-            "one group are not independent"
-        ),
+        "test": TEST,
         "baselines_fitted": training.described,
         "reference": names[0],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from seismag import __version__
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
+from seismag.estimate import CheckResult
 from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
 from seismag.explain.gradcam import TASKS, Attribution, Method
-from seismag.explain.importance import measure_importance, skill_of_study
+from seismag.explain.importance import Losses, StudySkill, measure_importance, skill_of_study
 from seismag.explain.occlusion import Occlusion, list_occlusions, occlude
 from seismag.explain.perturbation import attribute_windows
 from seismag.explain.replacement import choose_replacements, predict_windows
@@ -41,18 +42,53 @@ REPLACEMENT = (
 
 
 @dataclass(frozen=True)
+class TaskAnswer:
+    """True and predicted class of a window, and its attribution map.
+
+    Attributes:
+        y, predicted: classes.
+        p: probability of the predicted class.
+        map: (F, T) attribution, in units of the class score.
+    """
+
+    y: str
+    predicted: str
+    p: float
+    map: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class ExplainedWindow:
     """A window with attribution maps.
 
     Attributes:
-        facts: its entry in explanation.json.
+        sample_id, station, start_utc, split_group, origin: as in the store.
+        file: of its picture.
+        tasks: answers by task.
         power_db: (3, F, T), dB re 1 nT^2/Hz, NaN masked.
-        maps: by task (F, T), in units of the class score.
     """
 
-    facts: dict[str, Any]
+    sample_id: str
+    station: str
+    start_utc: str
+    split_group: str
+    origin: str
+    file: str
+    tasks: dict[str, TaskAnswer]
     power_db: NDArray[np.float32]
-    maps: dict[str, NDArray[np.float32]]
+
+    def to_json(self) -> dict[str, str | float]:
+        """Give the entry of explanation.json."""
+        facts: dict[str, str | float] = {
+            "sample_id": self.sample_id, "station": self.station, "start_utc": self.start_utc,
+            "split_group": self.split_group, "origin": self.origin, "file": self.file,
+        }  # fmt: skip
+        for task, answer in self.tasks.items():
+            facts |= {
+                f"y_{task}": answer.y, f"predicted_{task}": answer.predicted, f"p_{task}": answer.p,
+                f"largest_attribution_{task}": float(answer.map.max()),
+            }  # fmt: skip
+        return facts
 
 
 @dataclass(frozen=True)
@@ -96,30 +132,41 @@ def explain_model(
     progress("attribution", 0, 1)
     found = attribute_windows(subject.loaded, study.windows.of(pictures), plan.method)
     progress("attribution", 1, 1)
-    importance, features, skill = _band_importance(subject, study, spec, rng, progress)
+    parts, features, skill = _band_importance(subject, study, spec, rng, progress)
     sanity = check_attribution(SanityInputs(subject, study, found, features), plan, spec, progress)
     view, embeddings = _view_embeddings(subject, spec, progress)
     windows = _explained_windows(study, found)
-    document = {
+    n_groups = int(study.rows["split_group"].nunique())
+    document: dict[str, Any] = {
         **_provenance(subject, plan.method, spec),
         "n_windows": len(windows), "n_study_windows": len(study.rows), "n_unseen_windows": study.n_unseen,
         "feature_map": list(found[TASKS[0]].coarse.shape[1:]),
-        "attribution_limits": {task: _colour_limit([w.maps[task] for w in windows]) for task in TASKS},
-        "skill": skill,
-        "sanity": sanity,
-        "band_importance": importance,
-        "windows": [window.facts for window in windows],
+        "attribution_limits": {task: _colour_limit([w.tasks[task].map for w in windows]) for task in TASKS},
+        "skill": {task: asdict(entry) for task, entry in skill.items()},
+        "sanity": [result.to_json() for result in sanity],
+        "band_importance": {
+            "n_windows": len(study.rows), "n_groups": n_groups, "repeats": REPEATS,
+            "confidence": spec.confidence, "replaced_by": REPLACEMENT,
+            "units": {"log_score": "nat", "balanced_accuracy": "1"}, "parts": parts,
+        },
+        "windows": [window.to_json() for window in windows],
         "embeddings": embeddings,
         "notes": [NO_COMPONENTS, REPLACEMENT],
     }  # fmt: skip
-    document["warnings"] = _warnings(subject, study, document, plan)
+    warnings = [UNKNOWN_TRAINING] if subject.loaded.card.has_unknown_training else []
+    if document["data_origin"] == ["simulated"]:
+        warnings.append("the data are simulated: signals in them were injected, or omitted, deliberately")
+    document["warnings"] = [
+        *warnings, *_warnings_of_skill(skill), *_warnings_of_run(subject), *_warnings_of_maps(sanity),
+        *_warnings_of_windows(study, n_groups, plan),
+    ]  # fmt: skip
     log_frequency = subject.store.attributes["preprocessing"].get("frequency_rows") == "log"
     return Explanation(document, windows, subject.store.frequency_hz, subject.store.time_s, log_frequency, view)
 
 
 def _band_importance(
     subject: Subject, study: StudyWindows, spec: EvaluateConfig, rng: np.random.Generator, progress: Progress
-) -> tuple[dict[str, Any], NDArray[np.float32], dict[str, Any]]:
+) -> tuple[list[dict[str, object]], NDArray[np.float32], dict[str, StudySkill]]:
     """Permutation importance, pooled features, and skill of the model in the windows of the study."""
     magnitude, azimuth, features = predict_windows(subject.loaded, study.windows)
     plain = {"magnitude": magnitude, "azimuth": azimuth}
@@ -128,25 +175,23 @@ def _band_importance(
     parts = list_occlusions(subject.store.frequency_hz)
     occluded = occlude(subject.loaded, study.windows, parts, replacements, progress)
     probabilities = [{"magnitude": entry.magnitude, "azimuth": entry.azimuth} for entry in occluded]
-    drops = measure_importance(study.rows, plain, probabilities, spec)
-    importance = {
-        "n_windows": len(study.rows), "n_groups": int(study.rows["split_group"].nunique()), "repeats": REPEATS,
-        "confidence": spec.confidence, "replaced_by": REPLACEMENT,
-        "units": {"log_score": "nat", "balanced_accuracy": "1"},
-        "parts": [_describe_part(part, drop) for part, drop in zip(parts, drops, strict=True)],
-    }  # fmt: skip
-    return importance, features, skill_of_study(study.rows, plain, spec)
+    losses = measure_importance(study.rows, plain, probabilities, spec)
+    described = [_describe_part(part, loss) for part, loss in zip(parts, losses, strict=True)]
+    return described, features, skill_of_study(study.rows, plain, spec)
 
 
-def _describe_part(part: Occlusion, drops: dict[str, Any]) -> dict[str, Any]:
+def _describe_part(part: Occlusion, losses: Losses) -> dict[str, object]:
     low_mhz, high_mhz = BANDS_MHZ.get(part.band, (None, None))
-    limits = {"low_mhz": low_mhz, "high_mhz": None if high_mhz == np.inf else high_mhz}
-    return {"band": part.band, "component": part.component, **limits, "rows": int(part.rows.sum()), **drops}
+    by_task = {task: {score: asdict(loss) for score, loss in scores.items()} for task, scores in losses.items()}
+    return {
+        "band": part.band, "component": part.component, "low_mhz": low_mhz,
+        "high_mhz": None if high_mhz == np.inf else high_mhz, "rows": int(part.rows.sum()), **by_task,
+    }  # fmt: skip
 
 
 def _view_embeddings(
     subject: Subject, spec: EvaluateConfig, progress: Progress
-) -> tuple[EmbeddingView | None, dict[str, Any]]:
+) -> tuple[EmbeddingView | None, dict[str, object]]:
     progress("embeddings", 0, 1)
     kept = _kept_embeddings(subject)
     if kept is None:
@@ -163,7 +208,7 @@ def _view_embeddings(
     except DataError as error:
         return None, {"undefined": str(error), "source": source}
     progress("embeddings", 1, 1)
-    return view, {**view.summary, "source": source, "n_unseen_windows": len(subject.indices)}
+    return view, {**view.to_json(), "source": source, "n_unseen_windows": len(subject.indices)}
 
 
 def _kept_embeddings(subject: Subject) -> tuple[pd.Series, NDArray[np.float32]] | None:
@@ -188,18 +233,20 @@ def _explained_windows(study: StudyWindows, found: dict[str, Attribution]) -> li
     result = []
     for index in range(study.n_pictures):
         row = study.rows.iloc[index]
-        facts: dict[str, Any] = {
-            "sample_id": row["sample_id"], "station": row["station"],
-            "start_utc": f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}", "split_group": row["split_group"],
-            "origin": row.get("origin", "observed"), "file": f"windows/{_file_name(str(row['sample_id']))}.png",
+        tasks = {
+            task: TaskAnswer(
+                row[f"y_{task}"], CLASSES[task][attribution.target[index]], float(attribution.probability[index]),
+                maps[task][index],
+            )
+            for task, attribution in found.items()
         }  # fmt: skip
-        for task, attribution in found.items():
-            facts[f"y_{task}"] = row[f"y_{task}"]
-            facts[f"predicted_{task}"] = CLASSES[task][attribution.target[index]]
-            facts[f"p_{task}"] = float(attribution.probability[index])
-            facts[f"largest_attribution_{task}"] = float(maps[task][index].max())
-        power_db = study.windows.power_db[index].astype(np.float32)
-        result.append(ExplainedWindow(facts, power_db, {task: maps[task][index] for task in maps}))
+        result.append(
+            ExplainedWindow(
+                row["sample_id"], row["station"], f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}", row["split_group"],
+                row.get("origin", "observed"), f"windows/{_file_name(str(row['sample_id']))}.png", tasks,
+                study.windows.power_db[index].astype(np.float32),
+            )
+        )  # fmt: skip
     return result
 
 
@@ -212,7 +259,7 @@ def _colour_limit(maps: list[NDArray[np.float32]]) -> float:
     return float(np.quantile(np.stack(maps), 0.99))
 
 
-def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[str, Any]:
+def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[str, object]:
     card, attributes = subject.loaded.card, subject.store.attributes
     return {
         "model_run_id": card.run_id, "model_path": str(subject.loaded.path), "model_sha256": card.sha256,
@@ -224,35 +271,35 @@ def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[
     }  # fmt: skip
 
 
-def _warnings(subject: Subject, study: StudyWindows, document: dict[str, Any], plan: ExplanationPlan) -> list[str]:
+def _warnings_of_skill(skill: dict[str, StudySkill]) -> list[str]:
+    blind = [task for task, entry in skill.items() if not entry.shown]
+    if not blind:
+        return []
+    return [
+        f"no skill in {', '.join(blind)} on these windows (balanced accuracy against a constant prediction): "
+        "these maps explain noise"
+    ]
+
+
+def _warnings_of_maps(sanity: list[CheckResult]) -> list[str]:
+    failed = [result.name for result in sanity if result.verdict == "fail"]
+    return [f"sanity tests failed ({', '.join(failed)}): the maps must not be interpreted"] if failed else []
+
+
+def _warnings_of_windows(study: StudyWindows, n_groups: int, plan: ExplanationPlan) -> list[str]:
     warnings = []
-    if subject.loaded.card.has_unknown_training:
-        warnings.append(UNKNOWN_TRAINING)
-    if document["data_origin"] == ["simulated"]:
-        warnings.append("the data are simulated: signals in them were injected, or omitted, deliberately")
-    blind = [task for task, entry in document["skill"].items() if not entry["shown"]]
-    if blind:
-        warnings.append(
-            f"no skill in {', '.join(blind)} on these windows (balanced accuracy against a constant prediction): "
-            "these maps explain noise"
-        )
-    warnings += _skill_of_run(subject)
-    failed = [result["name"] for result in document["sanity"] if result["verdict"] == "fail"]
-    if failed:
-        warnings.append(f"sanity tests failed ({', '.join(failed)}): the maps must not be interpreted")
-    n_groups = document["band_importance"]["n_groups"]
     if n_groups < MIN_CLUSTERS:
         warnings.append(
             f"{n_groups} event clusters and control blocks: intervals of fewer than {MIN_CLUSTERS} are too narrow"
         )
-    if len(document["windows"]) < plan.samples:
-        warnings.append(f"{plan.samples} windows requested, {len(document['windows'])} can be explained")
+    if study.n_pictures < plan.samples:
+        warnings.append(f"{plan.samples} windows requested, {study.n_pictures} can be explained")
     if study.n_alone:
         warnings.append(f"{study.n_alone} sampled windows are excluded: their station has no other window")
     return warnings
 
 
-def _skill_of_run(subject: Subject) -> list[str]:
+def _warnings_of_run(subject: Subject) -> list[str]:
     """Warning where metrics.json of the run shows no skill over the non-magnetic baselines."""
     path = None if subject.run is None else subject.run / "metrics.json"
     if path is None or not path.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,60 @@ _STATION_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A linear probe of a column.
+
+    Attributes:
+        balanced_accuracy: out of fold by group; None if undefined.
+        shuffled: mean for shuffled values.
+        p_value: fraction of shuffles that reach the balanced accuracy.
+        n_classes: values of the column.
+        undefined: reason.
+    """
+
+    balanced_accuracy: float | None
+    shuffled: float | None = None
+    p_value: float | None = None
+    n_classes: int = 0
+    undefined: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Give the numbers, or the reason why they are undefined."""
+        if self.undefined:
+            return {"balanced_accuracy": None, "undefined": self.undefined}
+        return {name: value for name, value in asdict(self).items() if name != "undefined"}
+
+
+@dataclass(frozen=True)
 class EmbeddingView:
     """Coordinates of the windows in the view.
 
     Attributes:
         table: sample_id, pca_1, pca_2, tsne_1, tsne_2, magnitude_class, azimuth_class, station, kp_max.
-        summary: ready for JSON.
+        n_windows: before sampling.
+        seed: of the sample, of t-SNE and of the probes.
+        n_features: of an embedding.
+        explained_variance: fraction of the variance of the first two principal components.
+        perplexity: of t-SNE.
+        probes: by column.
     """
 
     table: pd.DataFrame
-    summary: dict[str, Any]
+    n_windows: int
+    seed: int
+    n_features: int
+    explained_variance: list[float]
+    perplexity: float
+    probes: dict[str, Probe]
+
+    def to_json(self) -> dict[str, object]:
+        """Give the keys of ``embeddings`` in explanation.json."""
+        return {
+            "n_windows": self.n_windows, "n_drawn": len(self.table), "seed": self.seed, "features": self.n_features,
+            "pca_explained_variance_share": self.explained_variance, "tsne_perplexity": self.perplexity,
+            "tsne_iterations": 1000, "note": NO_EVIDENCE,
+            "probes": {name: probe.to_json() for name, probe in self.probes.items()},
+        }  # fmt: skip
 
 
 def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> EmbeddingView:
@@ -82,41 +126,33 @@ def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> 
             **{name: table.get(name) for name in ("magnitude_class", "azimuth_class", "station", "kp_max")},
         }
     )  # fmt: skip
-    summary = {
-        "n_windows": len(rows), "n_drawn": len(shown), "seed": seed, "features": int(x.shape[1]),
-        "pca_explained_variance_share": [float(value) for value in pca.explained_variance_ratio_[:2]],
-        "tsne_perplexity": float(perplexity), "tsne_iterations": 1000, "note": NO_EVIDENCE,
-        "probes": {name: probe_column(x, table, name, rng) for name in ("station", "magnitude_class")},
-    }  # fmt: skip
-    return EmbeddingView(coordinates, summary)
+    explained = [float(value) for value in pca.explained_variance_ratio_[:2]]
+    probes = {name: _probe_column(x, table, name, rng) for name in ("station", "magnitude_class")}
+    return EmbeddingView(coordinates, len(rows), seed, int(x.shape[1]), explained, float(perplexity), probes)
 
 
-def probe_column(x: NDArray[Any], table: pd.DataFrame, column: str, rng: np.random.Generator) -> dict[str, Any]:
+def _probe_column(x: NDArray[Any], table: pd.DataFrame, column: str, rng: np.random.Generator) -> Probe:
     """Balanced accuracy of a linear probe of a column, out of fold by group, and for shuffled values.
 
-    Returns:
-        ``balanced_accuracy``, ``shuffled`` (mean over shuffles of the windows), ``p_value``, ``n_classes``; or
-        ``undefined`` with the reason. The station probe of the audit is the same with more shuffles.
+    The station probe of the audit is the same with more shuffles.
     """
     labels, names = pd.factorize(table[column], sort=True)
     group = pd.factorize(table["split_group"])[0]
     n_folds = min(5, len(np.unique(group)))
     if len(names) < 2 or n_folds < 2:
-        return {"balanced_accuracy": None, "undefined": f"{len(names)} values in {n_folds} groups: no probe."}
+        return Probe(None, undefined=f"{len(names)} values in {n_folds} groups: no probe.")
     reduced = PCA(min(PROBE_DIMENSIONS, *x.shape), svd_solver="full").fit_transform(x)
     folds = list(GroupKFold(n_folds).split(reduced, groups=group))
     shuffled = rng.permuted(np.tile(labels, (_SHUFFLES, 1)), axis=1)
     found = probe_accuracy(reduced, np.concatenate([labels[None], shuffled]), folds)
-    return {
-        "balanced_accuracy": float(found[0]), "shuffled": float(found[1:].mean()),
-        "p_value": (1 + int((found[1:] >= found[0]).sum())) / (1 + _SHUFFLES), "n_classes": len(names),
-    }  # fmt: skip
+    p_value = (1 + int((found[1:] >= found[0]).sum())) / (1 + _SHUFFLES)
+    return Probe(float(found[0]), float(found[1:].mean()), p_value, len(names))
 
 
 def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:
     """Draw PCA above and t-SNE below, coloured by class, station and Kp."""
-    table, summary = view.table, view.summary
-    percent = [100 * value for value in (*summary["pca_explained_variance_share"], 0.0)]
+    table = view.table
+    percent = [100 * value for value in (*view.explained_variance, 0.0)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.1, 5.4))
         FigureCanvasAgg(figure)
@@ -147,8 +183,8 @@ def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:
                 ncols=2 if column == 0 else -(-len(labels) // 3), columnspacing=0.6, borderaxespad=0.0, borderpad=0.0,
             )  # fmt: skip
         figure.text(
-            0.5, 0.01, f"{summary['n_drawn']} of {summary['n_windows']} windows; perplexity "
-            f"{summary['tsne_perplexity']:.0f}, seed {summary['seed']}. Clusters are not evidence of a signal.",
+            0.5, 0.01, f"{len(table)} of {view.n_windows} windows; perplexity "
+            f"{view.perplexity:.0f}, seed {view.seed}. Clusters are not evidence of a signal.",
             ha="center",
         )  # fmt: skip
         save_figure(figure, path)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seismag.archive.figure import DAY_LIMITS
 from seismag.domain import COMPONENTS
-from seismag.explain.compute import ExplainedWindow, Explanation
+from seismag.explain.compute import ExplainedWindow, Explanation, TaskAnswer
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
 from seismag.spectrograms.bands import BAND_LABELS
 from seismag.windows.export import IMAGE_DB_LIMITS
@@ -35,8 +35,8 @@ _SCORES = (("log_score", "log score (nat)"), ("balanced_accuracy", "balanced acc
 
 def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | Path) -> None:
     """Draw the power of H, D and Z and the attribution of both tasks, over UTC and mHz."""
-    facts, document = window.facts, explanation.document
-    x, y = _hours(explanation, facts["start_utc"]), _edges(explanation.frequency_hz * 1000, explanation.log_frequency)
+    document = explanation.document
+    x, y = _hours(explanation, window.start_utc), _edges(explanation.frequency_hz * 1000, explanation.log_frequency)
     limits = DAY_LIMITS if explanation.log_frequency else IMAGE_DB_LIMITS
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(_PAGE_IN, 4.6))
@@ -55,10 +55,10 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
         bar.set_label("power, dB re 1 nT²/Hz", labelpad=0)
         masked = np.isnan(window.power_db).all(axis=(0, 1))
         for row, (axes, task) in enumerate(zip(map_axes, TASKS, strict=True)):
-            values = np.where(masked, np.nan, window.maps[task])
+            values = np.where(masked, np.nan, window.tasks[task].map)
             top = document["attribution_limits"][task]
             mesh = _draw_bins(axes, (x, y), values, "magma", (0.0, top if top > 0 else 1.0))
-            axes.set_title(_caption(facts, task), loc="left", pad=3)
+            axes.set_title(_caption(task, window.tasks[task]), loc="left", pad=3)
             side = figure.colorbar(mesh, cax=figure.add_subplot(grid[3 * row : 3 * row + 3, 4]), extend="max")
             side.set_label("class score", labelpad=1)
         for axes in (*power_axes, *map_axes):
@@ -66,13 +66,13 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
         figure.text(
             0.5,
             0.005,
-            f"UTC, {facts['start_utc'][:10]}; dashed: borders of Pc5, Pc4 and Pc3; grey: masked",
+            f"UTC, {window.start_utc[:10]}; dashed: borders of Pc5, Pc4 and Pc3; grey: masked",
             ha="center",
             va="bottom",
         )
         method = METHOD_NAMES[document["method"]]
         figure.text(
-            0.075, 0.992, f"{facts['station']}  {facts['start_utc'][:16].replace('T', ' ')} UTC", va="top",
+            0.075, 0.992, f"{window.station}  {window.start_utc[:16].replace('T', ' ')} UTC", va="top",
             fontweight="bold", fontsize=9,
         )  # fmt: skip
         what = "one map for H, D and Z (no component resolution). The same limits in all windows"
@@ -126,8 +126,8 @@ def draw_sanity(document: dict[str, Any], path: str | Path) -> None:
         save_figure(figure, path)
 
 
-def _caption(facts: dict[str, Any], task: str) -> str:
-    return f"{task}: {facts[f'predicted_{task}']}, p = {facts[f'p_{task}']:.2f} (true: {facts[f'y_{task}']})"
+def _caption(task: str, answer: TaskAnswer) -> str:
+    return f"{task}: {answer.predicted}, p = {answer.p:.2f} (true: {answer.y})"
 
 
 def _draw_bins(
@@ -169,7 +169,7 @@ def _edges(centres: NDArray[np.float64], logarithmic: bool) -> NDArray[np.float6
     return np.exp(edges) if logarithmic else edges
 
 
-def _draw_bars(axes: Axes, parts: list[dict[str, Any]], bands: list[str], key: tuple[str, str]) -> None:
+def _draw_bars(axes: Axes, parts: Any, bands: list[str], key: tuple[str, str]) -> None:
     task, score = key
     width = 0.8 / len(_BARS)
     for index, (component, colour, hatch) in enumerate(_BARS):
@@ -186,7 +186,7 @@ def _draw_bars(axes: Axes, parts: list[dict[str, Any]], bands: list[str], key: t
     axes.set_axisbelow(True)
 
 
-def _draw_cascade(axes: Axes, tests: dict[str, Any]) -> None:
+def _draw_cascade(axes: Axes, tests: Any) -> None:
     stages: list[str] = []
     for task, colour, marker in zip(TASKS, (BLUE, ORANGE), ("o", "s"), strict=True):
         details = tests[f"random_weights_{task}"]["details"]
@@ -205,7 +205,7 @@ def _draw_cascade(axes: Axes, tests: dict[str, Any]) -> None:
     axes.legend(frameon=False, handlelength=1.8, borderpad=0.1, labelspacing=0.2)
 
 
-def _draw_curves(axes: Axes, tests: dict[str, Any], task: str) -> None:
+def _draw_curves(axes: Axes, tests: Any, task: str) -> None:
     lines = (("deletion", BLUE, "-", "o"), ("insertion", PINK, "-", "s"))
     for kind, colour, style, marker in lines:
         curve = tests[f"{kind}_{task}"]["details"]["curve"]

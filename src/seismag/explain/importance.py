@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from seismag.arrays import FloatArray
+from seismag.arrays import FloatArray, IntArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, find_clusters
@@ -17,12 +17,41 @@ from seismag.scoring.predictions import TASK_CLASSES, truth_index
 _SCORES = ("log_score", "balanced_accuracy")
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A value with its interval by event cluster; None where there is no interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class StudySkill:
+    """Balanced accuracy of a task.
+
+    Attributes:
+        value, low, high: with interval.
+        chance: one over the number of classes that occur.
+        shown: the interval lies above chance; None without an interval.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    chance: float
+    shown: bool | None
+
+
+Losses = dict[str, dict[str, Interval]]  # by task (magnitude, azimuth, detection) and score
+
+
 def measure_importance(
     rows: pd.DataFrame,
     plain: Mapping[str, FloatArray],
     occluded: Sequence[Mapping[str, FloatArray]],
     spec: EvaluateConfig,
-) -> list[dict[str, Any]]:
+) -> list[Losses]:
     """Loss of each score after a part of the input is replaced; positive: the model uses it.
 
     Args:
@@ -32,8 +61,8 @@ def measure_importance(
         spec: replicates, confidence and seed of the bootstrap by cluster.
 
     Returns:
-        For each part, by task (magnitude, azimuth, detection) and score (log score in nats, balanced accuracy)
-        ``value``, ``low``, ``high``: mean over the repeats, interval by cluster for these repeats.
+        Of each part the loss of log score (nat) and balanced accuracy: mean over the repeats, interval by cluster for
+        these repeats.
 
     Raises:
         ValueError: there is no window.
@@ -44,7 +73,7 @@ def measure_importance(
     truth = {task: truth_index(rows["y_magnitude"], rows["y_azimuth"], task) for task in TASK_CLASSES}
     before = {task: probs[None] for task, probs in add_detection(plain).items()}
     parts = [add_detection(part) for part in occluded]
-    result: list[dict[str, Any]] = [{} for _ in parts]
+    result: list[Losses] = [{} for _ in parts]
     for task, y_true in truth.items():
         forecasts = [before[task], *(part[task] for part in parts)]
         drops = {
@@ -56,13 +85,8 @@ def measure_importance(
     return result
 
 
-def skill_of_study(rows: pd.DataFrame, plain: Mapping[str, FloatArray], spec: EvaluateConfig) -> dict[str, Any]:
-    """Balanced accuracy of each task in the windows of the study, and that of a constant prediction.
-
-    Returns:
-        By task ``value``, ``low``, ``high``, ``chance`` (one over the number of classes that occur), ``shown`` (the
-        interval lies above chance).
-    """
+def skill_of_study(rows: pd.DataFrame, plain: Mapping[str, FloatArray], spec: EvaluateConfig) -> dict[str, StudySkill]:
+    """Balanced accuracy of each task in the windows of the study, and that of a constant prediction."""
     clusters = find_clusters(rows)
     result = {}
     for task, probs in add_detection(plain).items():
@@ -71,8 +95,8 @@ def skill_of_study(rows: pd.DataFrame, plain: Mapping[str, FloatArray], spec: Ev
         replicates = m.balanced_accuracy(clusters.bootstrap(confusion, spec.bootstrap, spec.seed))
         chance = 1.0 / len(np.unique(y_true))
         entry = _with_interval(float(m.balanced_accuracy(confusion.sum(axis=0))), replicates, spec)
-        low = entry["low"]
-        result[task] = {**entry, "chance": chance, "shown": None if low is None else bool(low > chance)}
+        shown = None if entry.low is None else entry.low > chance
+        result[task] = StudySkill(entry.value, entry.low, entry.high, chance, shown)
     return result
 
 
@@ -84,8 +108,8 @@ def add_detection(probs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _drops_of_log_score(
-    forecasts: Sequence[FloatArray], y_true: Any, clusters: Clusters, spec: EvaluateConfig
-) -> list[dict[str, Any]]:
+    forecasts: Sequence[FloatArray], y_true: IntArray, clusters: Clusters, spec: EvaluateConfig
+) -> list[Interval]:
     rows = [np.mean([m.row_log_scores(probs, y_true) for probs in repeats], axis=0) for repeats in forecasts]
     sums = np.stack([np.ones(len(y_true)), *(rows[0] - after for after in rows[1:])], axis=1)
     by_cluster = np.stack([clusters.sum(column) for column in sums.T], axis=1)  # (n_clusters, 1 + K)
@@ -96,8 +120,8 @@ def _drops_of_log_score(
 
 
 def _drops_of_balanced_accuracy(
-    forecasts: Sequence[FloatArray], y_true: Any, clusters: Clusters, spec: EvaluateConfig
-) -> list[dict[str, Any]]:
+    forecasts: Sequence[FloatArray], y_true: IntArray, clusters: Clusters, spec: EvaluateConfig
+) -> list[Interval]:
     confusion = np.stack([_mean_confusion(repeats, y_true, clusters) for repeats in forecasts], axis=1)
     values = m.balanced_accuracy(confusion.sum(axis=0))
     replicates = m.balanced_accuracy(clusters.bootstrap(confusion, spec.bootstrap, spec.seed))  # (replicates, 1 + K)
@@ -107,12 +131,12 @@ def _drops_of_balanced_accuracy(
     ]
 
 
-def _mean_confusion(repeats: FloatArray, y_true: Any, clusters: Clusters) -> FloatArray:
+def _mean_confusion(repeats: FloatArray, y_true: IntArray, clusters: Clusters) -> FloatArray:
     k = repeats.shape[-1]
     each = [m.cluster_confusion(y_true, probs.argmax(axis=-1), clusters.index, k) for probs in repeats]
     return np.asarray(np.mean(each, axis=0))
 
 
-def _with_interval(value: float, replicates: FloatArray, spec: EvaluateConfig) -> dict[str, Any]:
+def _with_interval(value: float, replicates: FloatArray, spec: EvaluateConfig) -> Interval:
     low, high = m.percentile_interval(replicates, spec.confidence)
-    return {"value": value, "low": None if np.isnan(low) else low, "high": None if np.isnan(high) else high}
+    return Interval(value, None if np.isnan(low) else low, None if np.isnan(high) else high)

@@ -56,7 +56,7 @@ def write_explanation(explanation: Explanation, out: Path, progress: Progress = 
     document = explanation.document
     for done, window in enumerate(explanation.windows):
         progress("pictures", done, len(explanation.windows))
-        draw_window(window, explanation, out / window.facts["file"])
+        draw_window(window, explanation, out / window.file)
     progress("pictures", len(explanation.windows), len(explanation.windows))
     draw_importance(document, out / IMPORTANCE)
     draw_sanity(document, out / SANITY)

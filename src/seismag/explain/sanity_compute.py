@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +81,7 @@ class _Original:
 
 def check_attribution(
     inputs: SanityInputs, plan: ExplanationPlan, spec: EvaluateConfig, progress: Progress
-) -> list[dict[str, Any]]:
+) -> list[CheckResult]:
     """Run all tests on the windows with a picture, at most ``MAX_WINDOWS`` of them.
 
     Args:
@@ -90,9 +89,6 @@ def check_attribution(
         plan: the method, and the run of shuffled labels if there is one.
         spec: bootstrap and seed.
         progress: called with stage, done, total.
-
-    Returns:
-        ``CheckResult.to_json`` of each test.
 
     Raises:
         SeismagError: the run of shuffled labels does not fit the model.
@@ -112,7 +108,7 @@ def check_attribution(
         results += _label_control(plan.label_control, inputs, original)
     progress("labels", 1, 1)
     results += _curves(inputs, spec, progress)
-    return [result.to_json() for result in results]
+    return results
 
 
 def _random_weights(inputs: SanityInputs, original: _Original, seed: int, progress: Progress) -> list[CheckResult]:

@@ -250,11 +250,10 @@ def _snr_of_curve(injections: pd.DataFrame, curve: Curve, seed: int) -> dict[str
     for efficiency in EFFICIENCIES:
         found = _snr_at(curve, efficiency)
         several = [_snr_at(replicate, efficiency) for replicate in replicates]
-        low, high = np.quantile(several, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
-        result[f"snr_{100 * efficiency:.0f}"] = SnrAt(
-            _within(found, tested), _within(low, tested), _within(high, tested),
-            _snr_sentence(found, efficiency, tested),
-        )  # fmt: skip
+        ends = np.quantile(several, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
+        low, high = (_within(float(end), tested) for end in ends)
+        sentence = _snr_sentence(found, efficiency, tested)
+        result[f"snr_{100 * efficiency:.0f}"] = SnrAt(_within(found, tested), low, high, sentence)
     return result
 
 

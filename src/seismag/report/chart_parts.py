@@ -8,8 +8,6 @@ from typing import Any
 
 from seismag.scoring.figure import GREY
 
-Trace = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class ValueTable:
@@ -39,7 +37,7 @@ class Chart:
     name: str
     title: str
     note: str
-    traces: list[Trace]
+    traces: list[dict[str, object]]
     layout: dict[str, Any]
     tables: list[ValueTable] = field(default_factory=list)
     choices: tuple[str, ...] = ()
@@ -69,21 +67,28 @@ def point(position: str | float | None, entry: Mapping[str, Any], source: str, h
     return Point(position, hover, value, low, high, (f"{source}/value", f"{source}/low", f"{source}/high"), label)
 
 
-def points_trace(points: Sequence[Point], name: str, colour: Any, *, sideways: bool = False) -> Trace:
+def points_trace(
+    points: Sequence[Point], name: str, colour: str | list[str], *, sideways: bool = False, symbol: str | None = None
+) -> dict[str, object]:
     """Draw points with their intervals; an undefined one is left out. ``sideways``: values along x."""
     known = [k for k, entry in enumerate(points) if entry.value is not None and entry.position is not None]
     shown = [points[k] for k in known]
     axis, other = ("x", "y") if sideways else ("y", "x")
-    several = isinstance(colour, list)
+    marker: dict[str, object] = {"color": colour, "size": 8}
+    if isinstance(colour, list):
+        marker["color"] = [colour[k] for k in known]
+    if symbol is not None:
+        marker["symbol"] = symbol
     return {
         axis: [entry.value for entry in shown], other: [entry.position for entry in shown], "mode": "markers",
         "name": name, "text": [entry.hover for entry in shown], "customdata": [entry.sources[0] for entry in shown],
         f"error_{axis}": {
-            "type": "data", "symmetric": False, "thickness": 1.5, "width": 0, "color": GREY if several else colour,
+            "type": "data", "symmetric": False, "thickness": 1.5, "width": 0,
+            "color": GREY if isinstance(colour, list) else colour,
             "array": [_distance(entry.value, entry.high) for entry in shown],
             "arrayminus": [_distance(entry.value, entry.low) for entry in shown],
         },
-        "marker": {"color": [colour[k] for k in known] if several else colour, "size": 8},
+        "marker": marker,
         "hovertemplate": "%{text}<br><b>%{" + axis + ":.3f}</b><br>%{customdata}<extra></extra>",
     }  # fmt: skip
 
@@ -96,7 +101,7 @@ def points_table(caption: str, points: Sequence[Point]) -> ValueTable:
     return ValueTable(caption, ("value", "low", "high"), tuple(rows))
 
 
-def title_of(text: str) -> dict[str, Any]:
+def title_of(text: str) -> dict[str, object]:
     """Axis title of Plotly."""
     return {"title": {"text": text, "font": {"size": 14}}}
 

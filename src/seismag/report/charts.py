@@ -135,7 +135,7 @@ def confusion_chart(metrics: Mapping[str, Any]) -> Chart:
 def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
     """Observed frequency against forecast probability, before and after calibration."""
     result = metrics["detection"]
-    traces: list[dict[str, Any]] = [
+    traces: list[dict[str, object]] = [
         {"x": [0, 1], "y": [0, 1], "mode": "lines", "line": {"color": GREY, "dash": "dot", "width": 1},
          "name": "perfect", "hoverinfo": "skip"}
     ]  # fmt: skip
@@ -158,8 +158,7 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
             )
             for k, b in enumerate(entry["bins"])
         ]
-        trace = points_trace(points, name, colour)
-        traces.append(trace | {"marker": {**trace["marker"], "symbol": symbol}, "cliponaxis": False})
+        traces.append(points_trace(points, name, colour, symbol=symbol) | {"cliponaxis": False})
         tables.append(points_table(f"{name}: observed frequency", points))
     layout = {"xaxis": title_of("forecast probability") | {"range": [0, 1]},
               "yaxis": title_of("observed frequency") | {"range": [0, 1]}}  # fmt: skip

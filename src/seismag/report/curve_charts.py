@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from seismag.domain import MAGNITUDE_CLASSES
-from seismag.report.chart_parts import Chart, Trace, ValueTable, title_of
+from seismag.report.chart_parts import Chart, ValueTable, title_of
 from seismag.report.figures.station_map import Places, coastlines, extent_of
 from seismag.report.quotation import escape
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE
@@ -23,7 +23,7 @@ def molchan_chart(alarms: Mapping[str, Any]) -> Chart:
     """Miss rate against alarm fraction for each reference, with the range of randomised events and binomial bounds."""
     present = {name: entry for name, entry in alarms["references"].items() if "curve" in entry}
     first = next(iter(present.values()))["curve"]
-    traces: list[Trace] = [
+    traces: list[dict[str, object]] = [
         {"x": first["tau"], "y": first["chance_low"], "mode": "lines", "line": {"width": 0}, "showlegend": False,
          "hoverinfo": "skip"},
         {"x": first["tau"], "y": first["chance_high"], "mode": "lines", "line": {"width": 0}, "fill": "tonexty",
@@ -57,7 +57,7 @@ def molchan_chart(alarms: Mapping[str, Any]) -> Chart:
 
 def training_chart(histories: Mapping[str, pd.DataFrame]) -> Chart:
     """Losses of every run by epoch; the selected epoch is marked."""
-    traces: list[Trace] = []
+    traces: list[dict[str, object]] = []
     for number, (run_id, history) in enumerate(histories.items()):
         for column, (colour, dash) in zip(("train_loss", "val_loss"), _LINES, strict=False):
             if column in history:
@@ -84,7 +84,7 @@ def map_chart(places: Places) -> Chart:
     for line in coastlines(west, east, south, north):
         x += [*line[:, 0].tolist(), None]
         y += [*line[:, 1].tolist(), None]
-    traces: list[Trace] = [
+    traces: list[dict[str, object]] = [
         {"x": x, "y": y, "mode": "lines", "line": {"color": "#888", "width": 1}, "hoverinfo": "skip",
          "showlegend": False}
     ]  # fmt: skip

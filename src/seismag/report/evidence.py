@@ -123,7 +123,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     return Evidence(subject, kind, path, documents, runs, store, missing, folders)
 
 
-def data_document(store: Store) -> dict[str, Any]:
+def data_document(store: Store) -> dict[str, object]:
     """Count windows, classes, clusters and stations of a store; the content of data.json."""
     samples, attributes = store.samples, store.attributes
     events = samples[samples["magnitude_class"] != "Normal"]
@@ -159,7 +159,7 @@ def data_document(store: Store) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
     """Compute the Matthews correlation from the confusion matrices; the content of MCC_ANALYSIS.json.
 
     Args:
@@ -181,10 +181,10 @@ def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, An
     }
 
 
-def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, object]:
     """Matthews correlation of each task from its confusion matrix."""
     require_consistent(metrics, name)
-    found = {}
+    found: dict[str, object] = {}
     for task in TASK_CLASSES:
         recorded, confusion = metrics[task]["mcc"], metrics[task]["confusion"]
         value = None if recorded["value"] is None else float(mcc(np.asarray(confusion, dtype=np.float64)))
@@ -192,7 +192,7 @@ def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _run_document(run: Run) -> dict[str, Any]:
+def _run_document(run: Run) -> dict[str, object]:
     return {
         "run_id": run.run_id,
         "provenance": run.provenance(),
@@ -202,7 +202,7 @@ def _run_document(run: Run) -> dict[str, Any]:
     }
 
 
-def history_document(path: Path) -> dict[str, Any]:
+def history_document(path: Path) -> dict[str, object]:
     """Summarise the history of a training run: epochs, and the one whose weights were selected.
 
     Raises:

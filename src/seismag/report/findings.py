@@ -68,17 +68,17 @@ def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], barred: O
     place = next((k for k, test in enumerate(tests) if test["name"] == name), None)
     few = min(quoter.value("metrics.json", f"/{key}") for key in ("n_event_groups", "n_normal_groups")) < FEW_CLUSTERS
     verdict = None if place is None else tests[place]["verdict"]
-    outcome = barred or _outcome(skill, few, verdict)
+    outcome = barred or _outcome(skill["low"], skill["high"], few, verdict)
     return Finding(
         task, outcome, score, pointer, str(skill["baseline"] or "none"), None if place is None else f"/tests/{place}"
     )
 
 
-def _outcome(skill: dict[str, Any], few: bool, verdict: str | None) -> Outcome:
-    if few or skill["low"] is None or verdict == "inconclusive":
+def _outcome(low: float | None, high: float, few: bool, verdict: str | None) -> Outcome:
+    if few or low is None or verdict == "inconclusive":
         return "inconclusive"
-    if skill["high"] < 0:
+    if high < 0:
         return "worse"
     if verdict is not None:
         return "skill" if verdict == "skill" else "null"
-    return "skill" if skill["low"] > 0 else "null"
+    return "skill" if low > 0 else "null"

@@ -80,7 +80,7 @@ class Texts:
         assert not problems, f"{name}: {problems[0].shown}: {problems[0].reason}"
         return text
 
-    def _context(self, evidence: Evidence, findings: Mapping[str, Finding]) -> dict[str, Any]:
+    def _context(self, evidence: Evidence, findings: Mapping[str, Finding]) -> dict[str, object]:
         q = self.quoter
         return {
             **DOCUMENT_NAMES,

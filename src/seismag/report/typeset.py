@@ -18,6 +18,10 @@ from seismag.report.quotation import without_sources
 
 _SPECIAL = re.compile(r"([\\#*_`$<>@=~\[\]/+-])")
 _CITATION = re.compile(r"\[@([\w-]+)((?:; @[\w-]+)*)\]")
+_IGNORED = {
+    "paragraph_open", "list_item_close", "thead_open", "thead_close", "tbody_open", "tbody_close", "tr_close",
+    "th_open", "th_close", "td_open", "td_close",
+}  # fmt: skip
 _PREAMBLE = """#set document(title: {title})
 #set page(paper: "a4", margin: 2.4cm, numbering: "1")
 #set text(font: ("Libertinus Serif", "New Computer Modern"), size: 10.5pt, lang: "en")
@@ -78,8 +82,6 @@ def _blocks(tokens: Sequence[Any]) -> list[str]:
             case "heading_close":
                 out.append("])\n" if tight else "\n")
                 tight = False
-            case "paragraph_open":
-                pass
             case "paragraph_close":
                 out.append("\n" if lists else "\n\n")
             case "inline" if table is not None:
@@ -114,9 +116,7 @@ def _blocks(tokens: Sequence[Any]) -> list[str]:
                 out.append("#line(length: 100%)\n\n")
             case "html_block" if not token.content.strip():
                 pass
-            case "list_item_close" | "thead_open" | "thead_close" | "tbody_open" | "tbody_close" | "tr_close":
-                pass
-            case "th_open" | "th_close" | "td_open" | "td_close":
+            case other if other in _IGNORED:
                 pass
             case other:
                 raise SeismagError(f"the manuscript contains {other}, which its typesetting does not support.")

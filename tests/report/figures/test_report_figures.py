@@ -116,7 +116,7 @@ def test_examples_have_the_same_limits_whatever_the_class(store: Store, tmp_path
     assert {"H, mHz", "D, mHz", "Z, mHz", "dB re 1 nT²/Hz", "hours from start (UTC)"} <= words
 
 
-def test_examples_are_drawn_by_lot_one_a_class(store: Store) -> None:
+def test_examples_are_sampled_at_random_one_a_class(store: Store) -> None:
     chosen = choose_examples(store)
     assert store.samples.iloc[chosen]["magnitude_class"].tolist() == list(MAGNITUDE_CLASSES)
     assert chosen == choose_examples(store)
