@@ -4,8 +4,8 @@
 
 Prints processor seconds (which other work on the machine moves less than the clock's) for 10,000 replicates of a table
 of 10,000 windows: of sums alone, and of all scores, skills, bins and parts of an evaluation together (limit 10 s on one
-core). Then seconds and the largest memory of judging a table of a million rows, reading included (limit 1 GB). Each
-evaluation runs in a process of its own.
+core). Then seconds and the largest memory of the evaluation of a table of a million rows, reading included (limit
+1 GB). Each evaluation runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STATIONS = [f"S{i:02d}" for i in range(24)]
 
 
 def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
-    """Predictions of n windows in ten folds, half of them before events; a sixth are of the role val."""
+    """Predictions of n windows in ten folds, half of them before events; a sixth are validation rows."""
     from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 
     rng = np.random.default_rng(seed)
@@ -64,8 +64,8 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
     return table
 
 
-def close_verdicts(path: Path, replicates: int) -> None:
-    """Judge a table as the command line does; prints seconds and the largest memory in MB."""
+def evaluate_once(path: Path, replicates: int) -> None:
+    """Evaluate a table as the command line does; prints seconds and the largest memory in MB."""
     from seismag.config import EvaluateConfig
     from seismag.scoring.study import evaluate_table
 
@@ -77,11 +77,11 @@ def close_verdicts(path: Path, replicates: int) -> None:
 
 
 def measure(table: pd.DataFrame, replicates: int) -> tuple[float, float]:
-    """Judge in a new process, so that neither this one's memory nor its imports count."""
+    """Evaluate in a new process, so that neither this one's memory nor its imports count."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "predictions.parquet"
         table.to_parquet(path, index=False)
-        command = [sys.executable, __file__, "--judge", str(path), "--replicates", str(replicates)]
+        command = [sys.executable, __file__, "--table", str(path), "--replicates", str(replicates)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, memory_mb, _ = done.stdout.split()[-3:]
     return float(seconds), float(memory_mb)
@@ -100,12 +100,12 @@ def time_sums(n_groups: int, columns: int = 200) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--judge", type=Path, help="Judge one table and print what it took.")
+    parser.add_argument("--table", type=Path, help="Evaluate one table and print time and memory.")
     parser.add_argument("--replicates", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1_000_000, help="Windows of the large table.")
-    asked = parser.parse_args()
-    if asked.close_verdicts is not None:
-        close_verdicts(asked.close_verdicts, asked.replicates)
+    arguments = parser.parse_args()
+    if arguments.table is not None:
+        evaluate_once(arguments.table, arguments.replicates)
         return
     print("10,000 replicates, one core                             seconds   limit")
     for n_groups in (1_250, 10_000):
@@ -116,11 +116,11 @@ def main() -> None:
     for group_rows in (8, 1):
         table = build_table(10_000, group_rows)
         few, many = (measure(table, replicates)[0] for replicates in (100, 10_000))
-        name = f"all that an evaluation draws, 10,000 rows in groups of {group_rows}"
+        name = f"all of an evaluation, 10,000 rows in groups of {group_rows}"
         print(f"  {name:<52} {many - few:>8.2f}   {REPLICATES_LIMIT_S:g}")
-        print(f"    beside {few:.1f} s for the rest, most of it the fits of the rules without the field")
-    seconds, memory_mb = measure(build_table(asked.rows, 8), 1000)
-    print(f"\n{asked.rows} rows, 1000 replicates: {seconds:.0f} s")
+        print(f"    and {few:.1f} s for the rest, mostly the fits of the baselines")
+    seconds, memory_mb = measure(build_table(arguments.rows, 8), 1000)
+    print(f"\n{arguments.rows} rows, 1000 replicates: {seconds:.0f} s")
     print(f"  largest memory {memory_mb:.0f} MB, limit {MEMORY_LIMIT_MB:g} MB")
 
 

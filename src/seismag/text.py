@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-WIDTH = 80  # columns of a terminal
-Cell = str | float | None
+TERMINAL_WIDTH = 80  # columns of a terminal
+_Cell = str | float | None
 _GAP = "  "
-_NUMBER = re.compile(r"([-+]?[\d.,]+([eE][-+]?\d+)?( ?%)?|-)?")  # an empty cell does not make a column text
+_NUMBER = re.compile(r"([-+]?[\d.,]+([eE][-+]?\d+)?( ?%)?|-|undefined)?")  # an empty cell does not make a column text
 
 
 def number(value: Any) -> str:
@@ -29,7 +29,9 @@ def interval(entry: dict[str, Any]) -> str:
     return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[Cell]], indent: int = 0, width: int = WIDTH) -> str:
+def format_table(
+    header: Sequence[str], rows: Sequence[Sequence[_Cell]], indent: int = 0, width: int = TERMINAL_WIDTH
+) -> str:
     """Align rows in columns: numbers to the right, text to the left, with two spaces between the columns.
 
     Where the table is wider than ``width``, the text of its widest text column is wrapped.
@@ -37,7 +39,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[Cell]], indent: 
     Args:
         header: the name of each column; all empty: no header line.
         rows: as many cells a row. Text stays as it is, numbers are written as by ``number``, None as "-". A column
-            of which every cell is a number, "-" or empty is aligned to the right.
+            of which every cell is a number, "-", "undefined" or empty is aligned to the right.
         indent: spaces before each line.
         width: largest length of a line.
 
@@ -74,6 +76,6 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[Cell]], indent: 
     return "\n".join(lines)
 
 
-def wrap_text(text: str, indent: int = 0, width: int = WIDTH) -> str:
+def wrap_text(text: str, indent: int = 0, width: int = TERMINAL_WIDTH) -> str:
     """Break a sentence into lines of at most ``width`` columns; ``indent`` spaces before all but the first."""
     return textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)

@@ -99,7 +99,7 @@ def test_evaluate_script_runs_verbatim(checkout):
         assert "skill_above_best_baseline" in metrics[task]
     recorded = json.loads((checkout / "demo" / "evaluation" / "metrics.json").read_text())
     assert metrics["magnitude"]["confusion"] == recorded["magnitude"]["confusion"]
-    assert "skill above no-signal" in run(command, checkout).stdout
+    assert "Δ balanced accuracy" in run(command, checkout).stdout
 
 
 def test_enhanced_training_runs_verbatim(checkout):

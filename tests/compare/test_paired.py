@@ -21,10 +21,10 @@ from seismag.compare.paired import (
 )
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
-from seismag.scoring.forecasts import Training
+from seismag.scoring.forecasts import BaselineData
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")
-NOTHING = Training()
+NOTHING = BaselineData()
 
 
 def another_model(table: pd.DataFrame, hit: float = 0.4, seed: int = 1) -> pd.DataFrame:
@@ -110,7 +110,7 @@ def test_classical_forecast_stands_beside_the_models_with_the_tasks_it_has() -> 
     table = build_table()
     columns = [f"p_detection_{name}" for name in ("Normal", "Event")]
     even = pd.DataFrame(0.5, index=pd.Index(table["sample_id"], name="sample_id"), columns=columns)
-    training = Training(extra={"polarisation_ratio": even})
+    training = BaselineData(extra={"polarisation_ratio": even})
     entry = compare_tables({"a": table, "b": another_model(table)}, training).forecasts["polarisation_ratio"]
     assert entry.group == "classical"
     assert set(entry.scores) == {"detection"}

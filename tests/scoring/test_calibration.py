@@ -1,4 +1,4 @@
-"""Temperature and prior come back where they were put in, and only validation rows are looked at."""
+"""Temperature and prior are found where they were put in, from validation rows alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seismag.scoring.calibration import Calibration, calibrate_folds, fit_calibr
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import probability_columns, task_probabilities
 
-pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
 MakeTable = Callable[..., pd.DataFrame]
 
@@ -68,8 +68,8 @@ def test_calibration_is_fitted_fold_by_fold_on_validation_alone(make_table: Make
     table = pd.concat([make_table(seed=fold).assign(fold=fold) for fold in (1, 2)], ignore_index=True)
     validation = pd.concat([make_table(seed=10 + fold, hit=0.1 * fold).assign(fold=fold) for fold in (1, 2)])
     found, fitted = calibrate_folds("magnitude", table, validation)
-    assert [entry["fold"] for entry in fitted] == [1, 2]
-    assert fitted[0]["temperature"] != fitted[1]["temperature"]
+    assert [entry.fold for entry in fitted] == [1, 2]
+    assert fitted[0].temperature != fitted[1].temperature
     for place, fold in enumerate((1, 2)):
         beside = validation[validation["fold"] == fold]
         truth = pd.Index(MAGNITUDE_CLASSES).get_indexer(beside["y_magnitude"])
@@ -92,7 +92,7 @@ def test_a_model_for_equal_classes_pays_in_log_score_until_it_is_calibrated(make
         return table.assign(sample_id=role + table["sample_id"])
 
     both = pd.concat([weighted(1, "test"), weighted(2, "val")])
-    result = evaluate_predictions(both, config=EvaluateConfig(bootstrap=200))
+    result = evaluate_predictions(both, config=EvaluateConfig(bootstrap=200)).to_json()
     calibration = result["detection"]["calibration"]
     assert calibration["reason"] is None
     assert calibration["gain"]["temperature_and_prior"]["low"] > 0
@@ -106,9 +106,9 @@ def test_a_model_for_equal_classes_pays_in_log_score_until_it_is_calibrated(make
     assert ece[1] < ece[0] / 2
 
 
-def test_without_validation_rows_nothing_is_calibrated_and_the_reason_is_told(make_table: MakeTable) -> None:
-    result = evaluate_predictions(make_table(), config=EvaluateConfig(bootstrap=100))
+def test_without_validation_rows_nothing_is_calibrated_and_there_is_a_reason(make_table: MakeTable) -> None:
+    result = evaluate_predictions(make_table(), config=EvaluateConfig(bootstrap=100)).to_json()
     assert result["detection"]["calibration"] == {
-        "reason": "No rows of the role val in fold 1: nothing could be calibrated."
+        "reason": "No validation rows (role val) in fold 1: nothing could be calibrated."
     }
     assert result["detection"]["conformal"] is None

@@ -12,7 +12,7 @@ from scipy.special import iv
 from seismag.config import DataConfig, EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, DataError
 from seismag.scoring.baselines import BASELINES, GROUPS
-from seismag.scoring.classical import classical_forecasts, concentration, detect, direction_deg
+from seismag.scoring.classical import _detect, classical_forecasts, concentration, direction_deg
 from seismag.scoring.classical.features import (
     QUIET_LEAST,
     ClassicalFeatures,
@@ -22,7 +22,7 @@ from seismag.scoring.classical.features import (
     trailing_statistics,
     transfer_function,
 )
-from seismag.scoring.classical.spectra import BANDS_HZ, at_night, average_spectra, row_weights
+from seismag.scoring.classical.spectra import CLASSICAL_BANDS_HZ, at_night, average_spectra, bin_weights
 from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
 from seismag.scoring.predictions import probability_columns
 from seismag.spectrograms.compute import make_grid, power_and_phasors
@@ -102,7 +102,7 @@ def test_a_polarised_source_in_the_time_domain_gives_its_ratio_and_its_arrow(
     every, dark, cross = average_spectra(
         power.astype(float),
         phasors[:, :, 0] + 1j * phasors[:, :, 1],
-        row_weights(grid.frequency_hz),
+        bin_weights(grid.frequency_hz),
         np.zeros((1, len(grid.time_s)), dtype=bool),
     )
     assert polarisation_ratio(every)[0] == pytest.approx(np.log10(0.25), abs=0.05)
@@ -139,8 +139,8 @@ def test_masked_columns_and_those_of_the_day_are_left_out_of_the_night() -> None
 
 def test_bands_weigh_rows_by_their_width() -> None:
     frequency = make_grid(SPEC).frequency_hz
-    weights = row_weights(frequency)
-    assert weights.sum(axis=1) == pytest.approx(np.ones(len(BANDS_HZ)))
+    weights = bin_weights(frequency)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(len(CLASSICAL_BANDS_HZ)))
     assert (weights[0] > 0).tolist() == ((frequency >= 0.010) & (frequency < 0.045)).tolist()
 
 
@@ -211,7 +211,7 @@ def test_having_something_to_say_shifts_no_probability() -> None:
     truth = np.repeat([0, 1], 200)
     inputs = np.where(((truth == 1) | (np.arange(400) % 4 == 0))[:, None], rng.normal(size=(400, 1)), np.nan)
     rows = np.arange(400)
-    probs = detect(inputs, truth, rows // 4, rows[::2], rows[1::2])
+    probs = _detect(inputs, truth, rows // 4, rows[::2], rows[1::2])
     assert probs[:, 1] == pytest.approx(np.full(200, 0.5), abs=0.05)
 
 
@@ -321,7 +321,7 @@ def test_a_planted_wave_is_found_by_both_and_its_direction_by_the_transfer_funct
     assert score(planted, got.tables["transfer_function_balanced"], "azimuth") > 0.9
     assert set(probability_columns("azimuth")) <= set(got.tables["transfer_function_all_days"])
     assert not set(probability_columns("magnitude")) & set(got.tables["transfer_function"])
-    assert got.notes[0].startswith("polarisation_ratio speaks of")
+    assert got.notes[0].startswith("polarisation_ratio covers")
     for table in got.tables.values():
         assert table[DETECTION].sum(axis=1).to_numpy() == pytest.approx(1)
     within = classical_forecasts(planted, judged_of(planted), None)  # a stranger's table: folds by group within it
@@ -393,6 +393,6 @@ def test_what_cannot_be_had_is_said(planted: stores.Store) -> None:
     )
     got = classical_forecasts(without, judged, split)
     assert "transfer_function" not in got.tables
-    assert any("holds no cross-spectra" in sentence for sentence in got.notes)
+    assert any("contains no cross-spectra" in sentence for sentence in got.notes)
     with pytest.raises(DataError, match=r"1 of 360 windows are not in the store, for example zz"):
         classical_forecasts(planted, judged.assign(sample_id=["zz", *judged["sample_id"][1:]]), split)

@@ -16,7 +16,7 @@ from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
 from seismag.scoring.subset_figure import draw_reliability, draw_subsets
 
-pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
 MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
@@ -26,7 +26,7 @@ CONFIG = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 def test_figures_are_one_column_wide_whatever_the_table(
     tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int
 ) -> None:
-    metrics = evaluate_predictions(make_table(n_events=n_events, n_blocks=n_blocks), config=CONFIG)
+    metrics = evaluate_predictions(make_table(n_events=n_events, n_blocks=n_blocks), config=CONFIG).to_json()
     for task in ("magnitude", "azimuth", "detection"):
         draw_confusion(metrics, task, tmp_path / "figures" / f"{task}.png")
     draw_scores(metrics, tmp_path / "figures" / "scores.png")
@@ -73,7 +73,7 @@ def test_of_a_rule_and_its_balanced_form_the_better_one_is_drawn() -> None:
     }
     baselines = {name: {"balanced_accuracy": value, "uses_truth": False} for name, value in values.items()}
     assert figures._shown(baselines) == ["clock_balanced", "era", "station"]
-    assert figures._rule_label("space_weather_balanced") == "space weather, balanced"
+    assert figures._label("space_weather_balanced") == "space weather, balanced"
 
 
 @pytest.mark.parametrize(("n_events", "n_blocks"), [(12, 12), (0, 12), (1, 0)])
@@ -83,7 +83,7 @@ def test_parts_are_drawn_whatever_the_table(
     table = make_table(n_events=n_events, n_blocks=n_blocks)
     validation = table.assign(role="val", sample_id="v" + table["sample_id"])
     for name, frame in (("alone", table), ("calibrated", pd.concat([table, validation]))):
-        metrics = evaluate_predictions(frame, config=CONFIG)
+        metrics = evaluate_predictions(frame, config=CONFIG).to_json()
         draw_reliability(metrics, tmp_path / f"reliability_{name}.png")
         draw_subsets(metrics, tmp_path / f"subsets_{name}.png")
         with Image.open(tmp_path / f"reliability_{name}.png") as image:

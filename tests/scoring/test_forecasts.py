@@ -1,4 +1,4 @@
-"""Forecasts judged fold by fold give the sums of the whole table, and only rules without the field are rivals."""
+"""Forecasts scored fold by fold give the sums of the whole table, and only baselines are candidates."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from seismag.domain import DataError
-from seismag.scoring.baselines import ORACLE, baselines_within_table
-from seismag.scoring.clusters import find_truth, sum_task
-from seismag.scoring.forecasts import MODEL, Training, score_forecasts
+from seismag.scoring.baselines import ORACLE, folds_within_table
+from seismag.scoring.clusters import find_truth
+from seismag.scoring.forecasts import MODEL, BaselineData, Forecasts, score_forecasts
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns
 
-pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
 MakeTable = Callable[..., pd.DataFrame]
 
@@ -22,12 +22,18 @@ MakeTable = Callable[..., pd.DataFrame]
 def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -> None:
     table = make_table()
     truth = find_truth(table)
-    forecasts = score_forecasts(table, truth, Training())
-    whole = baselines_within_table(table)
-    assert whole["station"].index.tolist() == table["sample_id"].tolist()
+    forecasts = score_forecasts(table, truth, BaselineData())
+    parts = list(folds_within_table(table))
+    positions = np.concatenate([rows for rows, _ in parts])
+    assert np.sort(positions).tolist() == list(range(len(table)))
     for task in ("magnitude", "azimuth"):
-        for name, probs in whole.items():
-            direct = sum_task(task, probs[probability_columns(task)].to_numpy(), truth)
+        columns = probability_columns(task)
+        for name in parts[0][1]:
+            probs = np.empty((len(table), len(columns)))
+            probs[positions] = pd.concat([tables[name] for _, tables in parts])[columns]
+            whole = Forecasts(truth, groups={name: "no_signal"})
+            whole.add_rows((task, name), probs, np.arange(len(table)))
+            direct = whole.sums(task, name)
             assert np.array_equal(forecasts.sums(task, name).cells.toarray(), direct.cells.toarray())
             for kind, values in forecasts.sums(task, name).sums.items():
                 assert values == pytest.approx(direct.sums[kind]), kind
@@ -35,7 +41,7 @@ def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -
 
 def test_every_row_has_the_class_and_log_score_of_every_forecast(make_table: MakeTable) -> None:
     table = make_table()
-    forecasts = score_forecasts(table, find_truth(table), Training())
+    forecasts = score_forecasts(table, find_truth(table), BaselineData())
     probs = table[probability_columns("magnitude")].to_numpy()
     classes, log_scores = forecasts.classes["magnitude", MODEL], forecasts.log_scores["magnitude", MODEL]
     assert np.array_equal(classes, probs.argmax(axis=1))
@@ -43,25 +49,25 @@ def test_every_row_has_the_class_and_log_score_of_every_forecast(make_table: Mak
     assert log_scores == pytest.approx(np.log(probs[np.arange(len(probs)), truth]), rel=1e-5)
 
 
-def test_an_extra_forecast_is_shown_but_never_a_rival(make_table: MakeTable) -> None:
+def test_an_extra_forecast_is_shown_but_never_a_candidate(make_table: MakeTable) -> None:
     table = make_table()
     perfect = pd.DataFrame(
         np.eye(2)[(table["y_magnitude"] != "Normal").astype(int)],
         columns=probability_columns("detection"),
         index=pd.Index(table["sample_id"]),
     )
-    forecasts = score_forecasts(table, find_truth(table), Training(extra={"ratio": perfect.sample(frac=1)}))
+    forecasts = score_forecasts(table, find_truth(table), BaselineData(extra={"ratio": perfect.sample(frac=1)}))
     assert forecasts.groups["ratio"] == "classical"
     assert np.trace(forecasts.sums("detection", "ratio").total().cm) == len(table)
     assert "ratio" in forecasts.names("detection")
     assert "ratio" not in forecasts.names("azimuth")
-    assert set(forecasts.rivals("detection")) == {"all_normal", "majority", "station", "station_balanced"}
-    assert ORACLE not in forecasts.rivals("magnitude")
+    assert set(forecasts.candidates("detection")) == {"all_normal", "majority", "station", "station_balanced"}
+    assert ORACLE not in forecasts.candidates("magnitude")
     with pytest.raises(DataError, match=r"forecast ratio: 1 of 96 windows have none, e\.g\. s0000"):
-        score_forecasts(table, find_truth(table), Training(extra={"ratio": perfect.iloc[1:]}))
+        score_forecasts(table, find_truth(table), BaselineData(extra={"ratio": perfect.iloc[1:]}))
 
 
-def test_rules_for_mainshocks_are_fitted_without_the_aftershocks_of_the_training_role(make_table: MakeTable) -> None:
+def test_baselines_for_mainshocks_are_fitted_without_the_aftershocks_of_the_training_set(make_table: MakeTable) -> None:
     table = make_table()
     samples = pd.DataFrame(
         {
@@ -72,8 +78,8 @@ def test_rules_for_mainshocks_are_fitted_without_the_aftershocks_of_the_training
     )
     split = pd.DataFrame({"sample_id": table["sample_id"], "fold": 1, "role": "train"})
     split.loc[:3, "role"] = "test"  # event_0: not of training, so not touched
-    kept = Training(samples, split).of_mainshocks().split
+    kept = BaselineData(samples, split).of_mainshocks().split
     events = set(table.loc[table["sample_id"].isin(kept["sample_id"]), "event_id"].dropna())
     assert events == {"event_0", "event_1"}
     assert len(kept) == 4 + 4 + 48
-    assert Training(samples, None).of_mainshocks().split is None
+    assert BaselineData(samples, None).of_mainshocks().split is None

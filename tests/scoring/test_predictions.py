@@ -1,4 +1,4 @@
-"""What a table of predictions may hold, and the sentences that refuse the rest."""
+"""Validation of tables of predictions, and its error messages."""
 
 from __future__ import annotations
 
@@ -150,12 +150,12 @@ def test_detection_is_normal_against_the_rest(make_table: MakeTable) -> None:
     assert np.allclose(probs[:, 1], events)
 
 
-def test_test_rows_are_judged_and_validation_rows_only_without_them(make_table: MakeTable) -> None:
+def test_test_rows_are_evaluated_and_validation_rows_only_without_them(make_table: MakeTable) -> None:
     table = make_table()
     both = pd.concat([table, table.assign(role="val")])
     assert len(evaluated_rows(both)) == len(table)
     assert evaluated_rows(table.assign(role="val"))["role"].unique().tolist() == ["val"]
-    with pytest.raises(DataError, match="Training rows are not judged"):
+    with pytest.raises(DataError, match="Training rows are not evaluated"):
         evaluated_rows(table.assign(role="train"))
-    with pytest.raises(DataError, match=r"s0000 is judged 2 times in role test \(run run_a fold 1, run run_b fold 1\)"):
+    with pytest.raises(DataError, match=r"s0000 occurs 2 times in role test \(run run_a fold 1, run run_b fold 1\)"):
         evaluated_rows(pd.concat([table, table.assign(run_id="run_b")]))

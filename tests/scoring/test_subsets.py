@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score
 from seismag.config import EvaluateConfig
 from seismag.scoring.compute import evaluate_predictions
 
-pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests look at no learnt rule
+pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
 MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig(bootstrap=200, seed=1)
@@ -29,13 +29,13 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_a_station_is_scored_as_if_it_were_alone(make_table: MakeTable) -> None:
     table = make_table(n_events=30, n_blocks=30, hit=0.2)
-    result = evaluate_predictions(table, config=CONFIG)
+    result = evaluate_predictions(table, config=CONFIG).to_json()
     entries = {entry["subset"]: entry for entry in result["tables"]["by_station"]}
     assert list(entries) == ["ALR", "GTO", "TRT"]
     assert sum(entry["n"] for entry in entries.values()) == len(table)
     for station, entry in entries.items():
         part = table[table["station"] == station]
-        alone = evaluate_predictions(part, config=CONFIG)
+        alone = evaluate_predictions(part, config=CONFIG).to_json()
         for task in ("magnitude", "azimuth", "detection"):
             assert entry[task]["balanced_accuracy"]["value"] == pytest.approx(alone[task]["balanced_accuracy"]["value"])
         assert entry["detection"]["auc_within_station"]["value"] == pytest.approx(
@@ -49,7 +49,7 @@ def test_a_station_is_scored_as_if_it_were_alone(make_table: MakeTable) -> None:
 
 def test_events_of_a_magnitude_stand_beside_all_normal_windows(make_table: MakeTable) -> None:
     table = labelled(make_table(n_events=72, n_blocks=12, hit=0.2))
-    result = evaluate_predictions(table, config=CONFIG)
+    result = evaluate_predictions(table, config=CONFIG).to_json()
     entries = result["tables"]["by_magnitude"]
     assert [entry["subset"] for entry in entries] == [
         "M 4.0-4.5", "M 4.5-5.0", "M 5.0-5.5", "M 5.5-6.0", "M 6.0-6.5", "M 6.5-7.0",
@@ -63,31 +63,31 @@ def test_events_of_a_magnitude_stand_beside_all_normal_windows(make_table: MakeT
 
 def test_distance_rules_divide_the_events(make_table: MakeTable) -> None:
     table = labelled(make_table(n_events=40, n_blocks=12))
-    entries = {e["subset"]: e for e in evaluate_predictions(table, config=CONFIG)["tables"]["by_distance"]}
+    entries = {e["subset"]: e for e in evaluate_predictions(table, config=CONFIG).to_json()["tables"]["by_distance"]}
     assert "beyond dobrovolsky" not in entries  # no event there
     assert entries["within hattori"]["n_events"] + entries["beyond hattori"]["n_events"] == 40
     assert entries["within 500 km"]["n_events"] == 20
-    wide = evaluate_predictions(table, config=EvaluateConfig(bootstrap=100, distance_km=700.0))
+    wide = evaluate_predictions(table, config=EvaluateConfig(bootstrap=100, distance_km=700.0)).to_json()
     assert {e["subset"]: e["n_events"] for e in wide["tables"]["by_distance"]}["within 700 km"] == 30
 
 
 def test_below_ten_groups_there_is_a_note_and_no_interval(make_table: MakeTable) -> None:
-    entry = evaluate_predictions(make_table(n_events=8), config=CONFIG)["tables"]["by_station"][0]
-    assert entry["note"].endswith("no interval below 10 of each.")
+    entry = evaluate_predictions(make_table(n_events=8), config=CONFIG).to_json()["tables"]["by_station"][0]
+    assert entry["note"].endswith("at least 10 of each are needed).")
     assert entry["detection"]["balanced_accuracy"]["value"] is not None
     assert entry["detection"]["balanced_accuracy"]["low"] is None
     assert entry["detection"]["skill_balanced_accuracy"]["low"] is None
 
 
 def test_what_the_columns_do_not_tell_is_said(make_table: MakeTable) -> None:
-    tables = evaluate_predictions(make_table(), config=CONFIG)["tables"]
+    tables = evaluate_predictions(make_table(), config=CONFIG).to_json()["tables"]
     assert tables["by_magnitude"] is None
     assert tables["by_distance"] is None
-    assert tables["missing"][0].startswith("by_magnitude: the table does not say magnitude of its events")
+    assert tables["missing"][0].startswith("by_magnitude: the table has no magnitude of its events")
 
 
 def test_skill_in_a_part_is_against_the_rule_that_is_best_on_the_whole(make_table: MakeTable) -> None:
-    result = evaluate_predictions(make_table(n_events=30, n_blocks=30), config=CONFIG)
+    result = evaluate_predictions(make_table(n_events=30, n_blocks=30), config=CONFIG).to_json()
     best = result["detection"]["skill_above_best_baseline"]["log_score"]["baseline"]
     parts = [entry["detection"]["skill_log_score"] for entry in result["tables"]["by_station"]]
     assert {part["baseline"] for part in parts} == {best}

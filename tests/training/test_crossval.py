@@ -120,7 +120,7 @@ def test_pooled_skill_comes_first_and_the_places_last(state: Any) -> None:
     lines = describe_crossval(state).splitlines()
     assert lines[0].startswith("3 runs, role test: 192 windows")
     first_score = next(i for i, line in enumerate(lines) if "balanced accuracy" in line)
-    assert "skill over the best non-magnetic baseline" in lines[first_score]
+    assert "Δ balanced accuracy" in lines[first_score]
     assert first_score < 10
     assert [line.split()[0] for line in lines[-5:]] == ["results", "final", "table", "model", str(MODEL)]
     assert crossval_json(state)["complete"]

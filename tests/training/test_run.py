@@ -103,7 +103,7 @@ def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path
     later = make_store(tmp_path / "later", seed=1, dataset_id="three", start="2024-01-01")
     metrics, _ = evaluate_model(run.best_model, later, settings().evaluate)
     assert metrics["n"] == 2 * CLUSTERS * PER_CLUSTER
-    assert "not calibrated, no conformal sets: No rows of the role val in fold 1" in format_summary(metrics)
+    assert "not calibrated, no conformal prediction sets: No validation rows" in format_summary(metrics)
 
 
 def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp_path, caplog):

@@ -213,7 +213,7 @@ def _metrics(
     replicates = max(config.evaluate.bootstrap, config.audit.permutations)
     spec = config.evaluate.model_copy(update={"bootstrap": replicates})
     if store is None:
-        return evaluate_predictions(predictions, config=spec)
+        return evaluate_predictions(predictions, config=spec).to_json()
     return evaluate_in_store(store, predictions, split, spec)
 
 

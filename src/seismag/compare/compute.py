@@ -29,7 +29,7 @@ from seismag.models.cost import (
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
 from seismag.scoring.classical import classical_forecasts
-from seismag.scoring.forecasts import Training
+from seismag.scoring.forecasts import BaselineData
 from seismag.splits import assign_split
 from seismag.training.checkpoint import LoadedModel, load_checkpoint
 from seismag.training.finished import store_of
@@ -68,7 +68,7 @@ def compare_runs(
     progress("classical methods", 0, 1)
     classical = classical_forecasts(store, tables[runs[0].subject], split)
     progress("scores", 0, 1)
-    compared = compare_tables(tables, Training(store.samples, split, classical.tables), spec)
+    compared = compare_tables(tables, BaselineData(store.samples, split, classical.tables), spec)
     progress("scores", 1, 1)
     forecasts = {name: entry.to_json() for name, entry in compared.forecasts.items()}
     cost = _cost_document(runs, latency, progress)

@@ -17,8 +17,8 @@ from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import find_truth, replicate_all
-from seismag.scoring.estimates import FEW_CLUSTERS, SMALLER_IS_BETTER, Scored, number
-from seismag.scoring.forecasts import MODEL, Forecasts, Training, score_forecasts
+from seismag.scoring.estimates import FEW_CLUSTERS, SMALLER_IS_BETTER, Scored, finite
+from seismag.scoring.forecasts import MODEL, BaselineData, Forecasts, score_forecasts
 from seismag.scoring.mainshocks import (
     MAINSHOCKS_UNKNOWN,
     add_label_columns,
@@ -43,7 +43,7 @@ _OF_MATRIX = ("balanced_accuracy", "mcc")
 
 
 @dataclass(frozen=True)
-class Score:
+class ComparedScore:
     """A score of a forecast with its interval; ``baseline``: its name, for the best non-magnetic baseline."""
 
     value: float | None
@@ -54,7 +54,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """Paired difference of a score to the first model; positive is better.
 
     Attributes:
@@ -62,7 +62,7 @@ class Difference:
         p_value: two-sided; None where undefined.
         p_adjusted: by Holm.
         n: windows.
-        baseline: as of ``Score``.
+        baseline: as of ``ComparedScore``.
     """
 
     value: float | None
@@ -79,8 +79,8 @@ class ComparedForecast:
     """Scores and differences of a forecast, by task and score; no differences for the first model."""
 
     group: str
-    scores: dict[str, dict[str, Score]]
-    difference: dict[str, dict[str, Difference]] | None
+    scores: dict[str, dict[str, ComparedScore]]
+    difference: dict[str, dict[str, PairedDifference]] | None
 
     def to_json(self) -> dict[str, object]:
         """Give group, scores and difference."""
@@ -114,9 +114,9 @@ class _Candidate:
 
 
 def compare_tables(
-    tables: Mapping[str, pd.DataFrame], training: Training, config: EvaluateConfig | None = None
+    tables: Mapping[str, pd.DataFrame], training: BaselineData, config: EvaluateConfig | None = None
 ) -> PairedComparison:
-    """Score several models on the same windows, and compare each with the first.
+    """ComparedScore several models on the same windows, and compare each with the first.
 
     Evaluated are control windows and windows before mainshocks, where mainshocks are known (``config.events``). The
     extra forecasts of ``training`` (classical methods) and the best non-magnetic baseline of each score are compared
@@ -144,7 +144,7 @@ def compare_tables(
     others = {name: _probabilities(aligned[name]) for name in names[1:]}
     extra = {f"{MODEL} {name}": table for name, table in others.items()} | dict(training.extra or {})
     truth = find_truth(rows)
-    forecasts = score_forecasts(rows, truth, Training(training.samples, training.split, extra), by_row=False)
+    forecasts = score_forecasts(rows, truth, BaselineData(training.samples, training.split, extra))
     replicates = max(config.bootstrap, LEAST_REPLICATES)
     settings = config.model_copy(update={"bootstrap": replicates})
     warnings = [] if chosen or config.events == "all" else [MAINSHOCKS_UNKNOWN]
@@ -242,10 +242,10 @@ def _adjust(entries: Sequence[ComparedForecast]) -> int:
 
 def _compare_task(
     task: str, forecasts: Forecasts, names: list[str], config: EvaluateConfig
-) -> list[tuple[_Candidate, dict[str, Score], dict[str, Difference]]]:
+) -> list[tuple[_Candidate, dict[str, ComparedScore], dict[str, PairedDifference]]]:
     points = {name: forecasts.sums(task, name).total() for name in forecasts.names(task)}
     scored = {name: Scored.of(total, None, _OF_MATRIX) for name, total in points.items()}
-    best = {score: _best(score, scored, forecasts.rivals(task)) for score in COMPARED[task]}
+    best = {score: _best(score, scored, forecasts.candidates(task)) for score in COMPARED[task]}
     candidates = _candidates(task, forecasts, names)
     needed = {candidate.forecast for candidate in candidates} | {name for name in best.values() if name is not None}
     parts = {(task, name): forecasts.sums(task, name) for name in sorted(needed)}
@@ -254,9 +254,10 @@ def _compare_task(
     known = forecasts.truth.clusters.smallest > 1
     n = len(forecasts.truth.stratum)
 
-    def compare(name: str, score: str, baseline: str | None = None) -> tuple[Score, Difference]:
+    def compare(name: str, score: str, baseline: str | None = None) -> tuple[ComparedScore, PairedDifference]:
         own = scored[name]
-        value = Score(number(own.point[score]), *own.interval(score, known, config.confidence), n, baseline)
+        estimate = own.estimate(score, known, config.confidence)
+        value = ComparedScore(estimate.value, estimate.low, estimate.high, n, baseline)
         return value, _difference(own, scored[MODEL], score, known, config, n, baseline)
 
     rows = []
@@ -289,19 +290,19 @@ def _best(score: str, scored: Mapping[str, Scored], baselines: Sequence[str]) ->
 
 def _difference(
     own: Scored, reference: Scored, score: str, known: bool, config: EvaluateConfig, n: int, baseline: str | None
-) -> Difference:
+) -> PairedDifference:
     value = _sign(score) * (own.point[score] - reference.point[score])
-    undefined = Difference(number(value), None, None, None, None, n, baseline)
+    undefined = PairedDifference(finite(value), None, None, None, None, n, baseline)
     if not known or np.isnan(value):
         return undefined
-    replicates = _sign(score) * (own.drawn[score] - reference.drawn[score])
+    replicates = _sign(score) * (own.replicates[score] - reference.replicates[score])
     low, high = m.percentile_interval(replicates, config.confidence)
     if np.isnan(low):
         return undefined
     return replace(undefined, low=low, high=high, p_value=paired_p_value(replicates))
 
 
-def _json(entries: dict[str, dict[str, Score]] | dict[str, dict[str, Difference]] | None) -> object:
+def _json(entries: dict[str, dict[str, ComparedScore]] | dict[str, dict[str, PairedDifference]] | None) -> object:
     """Plain values; ``baseline`` only where it is set."""
     if entries is None:
         return None

@@ -11,7 +11,7 @@ import numpy as np
 from seismag.audit.checks.skill import TASK_SCORES, skill_test
 from seismag.domain import DataError
 from seismag.report.quotation import MissingNumberError
-from seismag.scoring.estimates import SCORES, SMALLER_IS_BETTER
+from seismag.scoring.estimates import CONFUSION_SCORES, SMALLER_IS_BETTER
 from seismag.scoring.predictions import TASK_CLASSES
 
 TOLERANCE = 1e-9
@@ -29,7 +29,7 @@ def require_consistent(metrics: Mapping[str, Any], name: str) -> None:
     """
     for task in TASK_CLASSES:
         confusion = np.asarray(_recorded(metrics, name, task, "confusion"), dtype=np.float64)
-        for score, function in SCORES.items():
+        for score, function in CONFUSION_SCORES.items():
             recorded = _recorded(metrics, name, task, score)["value"]
             if recorded is not None:
                 _agree(f"{name}: {task}.{score}", recorded, float(function(confusion)), "its confusion matrix")

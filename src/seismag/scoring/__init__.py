@@ -1,1 +1,1 @@
-"""Scores of tables of predictions, whoever made them; knows no model and imports no torch."""
+"""Scores of tables of predictions, of any source; imports no model and no torch."""

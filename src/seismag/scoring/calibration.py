@@ -1,13 +1,13 @@
-"""Temperature and prior of the probabilities, fitted on the validation role and applied to the test role of the fold.
+"""Temperature scaling and prior correction of probabilities, fitted on the validation set of each fold.
 
-A model trained with class weights states probabilities for equal class frequencies and pays for it in log score. One
-temperature mends over-confidence; a shift for each class mends the frequencies.
+A model trained with class weights gives probabilities for equal class frequencies, at a cost in log score. One
+temperature corrects over-confidence; a shift for each class corrects the frequencies.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,18 +16,18 @@ from scipy.special import log_softmax
 
 from seismag.arrays import FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
-from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, TaskSums
-from seismag.scoring.estimates import number
+from seismag.scoring.estimates import IntervalEstimate
 from seismag.scoring.metrics import LOG_SCORE_FLOOR
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
+from seismag.scoring.reliability import Reliability
 
-METHODS = ("temperature", "temperature_and_prior")
+CALIBRATION_METHODS = ("temperature", "temperature_and_prior")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Scores are ln p / temperature + shift; the softmax of them is the calibrated probability."""
+    """Calibrated probabilities are the softmax of ln p / temperature + shift."""
 
     temperature: float
     shift: FloatArray  # (k,), sums to 0; 0 where only the temperature was fitted
@@ -37,11 +37,55 @@ class Calibration:
         return np.exp(log_softmax(_logits(probs) / self.temperature + self.shift, axis=1))
 
 
-def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: bool) -> Calibration:
-    """Fit temperature, and shift where asked for, to the log score of windows that trained nothing.
+@dataclass(frozen=True)
+class FoldCalibration:
+    """Fit to the validation rows of one fold; ``temperature`` and ``shift`` by class, for JSON."""
 
-    A normal prior of standard deviation 1 on ln T and on each shift keeps few windows, or a class without one, from
-    driving them to infinity; it weighs as much as about one window.
+    fold: int
+    n: int
+    n_groups: int
+    temperature: dict[str, float]
+    temperature_and_prior: dict[str, float | dict[str, float]]
+
+
+@dataclass(frozen=True)
+class CalibrationSkill(IntervalEstimate):
+    """Log score over that of the best baseline."""
+
+    baseline: str
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Fits of each fold, the log scores before and after, and the reliability after the last method."""
+
+    folds: list[FoldCalibration]
+    log_score: dict[str, IntervalEstimate]
+    gain: dict[str, IntervalEstimate]
+    skill_above_best_baseline: dict[str, CalibrationSkill]
+    reliability: Reliability
+
+    def to_json(self) -> dict[str, object]:
+        """The document; ``reason`` is None where something was calibrated."""
+        return {"reason": None, **dataclasses.asdict(self), "reliability": self.reliability.to_json()}
+
+
+@dataclass(frozen=True)
+class NotCalibrated:
+    """Why nothing was calibrated."""
+
+    reason: str
+
+    def to_json(self) -> dict[str, object]:
+        """The document."""
+        return {"reason": self.reason}
+
+
+def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: bool) -> Calibration:
+    """Fit temperature, and shift where wanted, to the log score of validation windows.
+
+    A normal prior of standard deviation 1 on ln T and on each shift keeps them finite with few windows or a class
+    without one; it has the weight of about one window.
 
     Args:
         probs: (n, k) probabilities.
@@ -70,66 +114,72 @@ def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: boo
 
 def calibrate_folds(
     task: str, rows: pd.DataFrame, validation: pd.DataFrame
-) -> tuple[list[dict[str, Calibration]], list[dict[str, Any]]]:
-    """Fit on the validation rows of each fold.
+) -> tuple[list[dict[str, Calibration]], list[FoldCalibration]]:
+    """Fit each method on the validation rows of each fold.
 
     Returns:
-        By fold, in order, what was fitted by each method; and the same for JSON.
+        By fold, in order, the calibration by method; and the same for JSON.
 
     Raises:
         ValueError: a fold has no validation row.
     """
     found, entries = [], []
     for fold in sorted(rows["fold"].unique()):
-        beside = validation[validation["fold"] == fold]
-        if beside.empty:
-            raise ValueError(f"fold {fold} has no row of the role val")
-        probs, truth = task_probabilities(beside, task), truth_index(beside["y_magnitude"], beside["y_azimuth"], task)
-        fitted = {method: fit_calibration(probs, truth, method == "temperature_and_prior") for method in METHODS}
-        shift = dict(zip(TASK_CLASSES[task], fitted["temperature_and_prior"].shift.tolist(), strict=True))
-        entry: dict[str, Any] = {"fold": int(fold), "n": len(beside), "n_groups": int(beside["split_group"].nunique())}
-        entry |= {method: {"temperature": calibration.temperature} for method, calibration in fitted.items()}
-        entry["temperature_and_prior"]["shift"] = shift
-        found.append(fitted)
-        entries.append(entry)
+        of_fold = validation[validation["fold"] == fold]
+        if of_fold.empty:
+            raise ValueError(f"fold {fold} has no validation row")
+        probs, truth = (
+            task_probabilities(of_fold, task),
+            truth_index(of_fold["y_magnitude"], of_fold["y_azimuth"], task),
+        )
+        scaled, shifted = (fit_calibration(probs, truth, with_shift) for with_shift in (False, True))
+        shift: dict[str, float] = dict(zip(TASK_CLASSES[task], shifted.shift.tolist(), strict=True))
+        found.append(dict(zip(CALIBRATION_METHODS, (scaled, shifted), strict=True)))
+        n_groups = int(of_fold["split_group"].nunique())
+        entries.append(
+            FoldCalibration(
+                int(fold), len(of_fold), n_groups, {"temperature": scaled.temperature},
+                {"temperature": shifted.temperature, "shift": shift},
+            )
+        )  # fmt: skip
     return found, entries
 
 
 def score_calibration(
-    log: dict[str, FloatArray], clusters: Clusters, rivals: dict[str, tuple[TaskSums, TaskSums]], config: EvaluateConfig
-) -> dict[str, Any]:
-    """Compare the log score before and after, and with the best rule without the field.
+    log: dict[str, FloatArray],
+    clusters: Clusters,
+    baselines: dict[str, tuple[TaskSums, TaskSums]],
+    config: EvaluateConfig,
+) -> tuple[dict[str, IntervalEstimate], dict[str, IntervalEstimate], dict[str, CalibrationSkill]]:
+    """Compare the log score before and after, and with the best non-magnetic baseline.
 
     Args:
-        log: by name (``before`` and the methods) the sum of the rows' log scores in each cluster.
+        log: by name (``before`` and the methods) sum of the rows' log scores in each cluster.
         clusters: the groups of the rows.
-        rivals: by rule, its sums over the table and those of the replicates of ``config.seed``.
+        baselines: by name, sums over the table and over the replicates of ``config.seed``.
         config: replicates, confidence and seed.
+
+    Returns:
+        Log score, gain over ``before``, and skill over the best baseline, each by name.
     """
     rows = clusters.sum(np.ones(len(clusters.index)))
     drawn = clusters.bootstrap(np.column_stack([rows, *log.values()]), config.bootstrap, config.seed)
     point = {name: np.array(values.sum() / rows.sum()) for name, values in log.items()}
     replicate = {name: ratio(drawn[:, 1 + i], drawn[:, 0]) for i, name in enumerate(log)}
-    result: dict[str, Any] = {
-        "log_score": {name: _entry(point[name], replicate[name], clusters, config) for name in log},
-        "gain": {
-            name: _entry(point[name] - point["before"], replicate[name] - replicate["before"], clusters, config)
-            for name in METHODS
-        },
-    }
-    best = max(rivals, key=lambda name: float(rivals[name][0].sums["log"]))
-    rival_point = rivals[best][0].sums["log"] / rows.sum()
-    rival_drawn = ratio(rivals[best][1].sums["log"], drawn[:, 0])
-    result["skill_above_best_baseline"] = {
-        name: _entry(point[name] - rival_point, replicate[name] - rival_drawn, clusters, config) | {"baseline": best}
-        for name in log
-    }
-    return result
+    known = clusters.smallest > 1
 
+    def over(name: str, value: FloatArray | float, replicates: FloatArray | float) -> IntervalEstimate:
+        return IntervalEstimate.of(point[name] - value, replicate[name] - replicates, known, config.confidence)
 
-def _entry(value: FloatArray, drawn: FloatArray, clusters: Clusters, config: EvaluateConfig) -> dict[str, Any]:
-    low, high = m.percentile_interval(drawn, config.confidence) if clusters.smallest > 1 else (np.nan, np.nan)
-    return {"value": number(value), "low": number(low), "high": number(high)}
+    best = max(baselines, key=lambda name: float(baselines[name][0].sums["log"]))
+    best_point = baselines[best][0].sums["log"] / rows.sum()
+    best_replicates = ratio(baselines[best][1].sums["log"], drawn[:, 0])
+    skill = {name: over(name, best_point, best_replicates) for name in log}
+    return (
+        {name: over(name, 0.0, 0.0) for name in log},
+        {name: over(name, point["before"], replicate["before"]) for name in CALIBRATION_METHODS},
+        {name: CalibrationSkill(entry.value, entry.low, entry.high, best) for name, entry in skill.items()},
+    )
 
 
 def _logits(probs: FloatArray) -> FloatArray:

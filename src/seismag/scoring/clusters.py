@@ -1,4 +1,4 @@
-"""What each group of windows adds to the scores of a forecast: the currency of points and replicates alike."""
+"""Sums of scores by group of windows, from which scores and their bootstrap replicates are computed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ CONCORDANCE = ("event_concordant", "event_pairs", "normal_concordant", "normal_p
 
 @dataclass(frozen=True)
 class Clusters:
-    """The groups that are drawn whole; those with an event and those without are drawn apart."""
+    """Groups of rows that the bootstrap resamples as a whole, those with an event and those without apart.
 
-    index: IndexArray  # (n,)
-    has_event: NDArray[np.bool_]  # (n_clusters,)
+    Attributes:
+        index: (n,) group of each row.
+        has_event: (n_clusters,).
+    """
+
+    index: IndexArray
+    has_event: NDArray[np.bool_]
 
     @property
     def n(self) -> int:
@@ -39,23 +44,30 @@ class Clusters:
         """Number of groups in the smaller of the strata that occur."""
         return min((n for n in (self.n_event, self.n - self.n_event) if n), default=0)
 
+    def inconclusive(self, least: int) -> str:
+        """Sentence part for fewer than ``least`` groups in a stratum."""
+        return (
+            f"inconclusive ({self.n_event} event clusters, {self.n - self.n_event} control blocks; at least {least} "
+            "of each are needed)"
+        )
+
     def sum(self, values: ArrayLike) -> FloatArray:
         """Sum the rows' values by cluster: (n_clusters,)."""
         return np.bincount(self.index, weights=values, minlength=self.n).astype(float)
 
     def bootstrap(self, values: FloatArray | list[Any], replicates: int, seed: int) -> FloatArray:
-        """Sum the values of drawn clusters; the same seed draws the same clusters, whatever the values are."""
+        """Sum the values of resampled clusters; the same seed gives the same clusters, whatever the values are."""
         return m.bootstrap_sums(values, self.has_event.astype(int), replicates, np.random.default_rng(seed))
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What happened in the judged rows.
+    """True classes and groups of the evaluated rows.
 
     Attributes:
         index: by task, (n,) true class.
         azimuth_deg: (n,) station to epicentre, NaN where there is no event; None: unknown.
-        stratum: (n,) number of run, fold and station: rows that can be ranked against each other.
+        stratum: (n,) index of run, fold and station: rows that can be ranked against each other.
         clusters: the groups of the rows.
     """
 
@@ -65,7 +77,7 @@ class Truth:
     clusters: Clusters
 
     def part(self, rows: IndexArray) -> Truth:
-        """Take some rows; the numbers of clusters stay."""
+        """Take some rows; the cluster indices stay."""
         return Truth(
             {task: index[rows] for task, index in self.index.items()},
             None if self.azimuth_deg is None else self.azimuth_deg[rows],
@@ -84,9 +96,9 @@ class TaskSums:
 
 @dataclass(frozen=True)
 class ClusterSums:
-    """One task of one forecast, summed by cluster; of a million windows a cluster fills few of its 81 cells."""
+    """One task of one forecast, summed by cluster."""
 
-    cells: sparse.csr_array  # (n_clusters, k * k), row by row of the confusion matrix
+    cells: sparse.csr_array  # (n_clusters, k * k), flat confusion matrices, of which few entries are above 0
     sums: dict[str, FloatArray]  # each (n_clusters,)
 
     def total(self) -> TaskSums:
@@ -96,21 +108,21 @@ class ClusterSums:
         return TaskSums(cm, {name: np.array(values.sum()) for name, values in self.sums.items()})
 
     def clusters_by_class(self) -> IndexArray:
-        """Number of clusters that hold each true class, (k,)."""
+        """Number of clusters that contain each true class, (k,)."""
         k = round(self.cells.shape[1] ** 0.5)
         true_class = sparse.csr_array(np.kron(np.eye(k), np.ones((k, 1))))
         return np.asarray(((self.cells @ true_class) > 0).sum(axis=0))
 
 
 def find_clusters(rows: pd.DataFrame) -> Clusters:
-    """Number the groups of the rows; a group has an event where one of its rows has one."""
+    """Index the groups of the rows; a group has an event where one of its rows has one."""
     index = pd.factorize(rows["split_group"], sort=True)[0]
     event = (rows["y_magnitude"] != "Normal").to_numpy()
     return Clusters(index, np.bincount(index, weights=event) > 0)
 
 
 def find_truth(rows: pd.DataFrame) -> Truth:
-    """Take from the rows what forecasts are judged against."""
+    """Take the true classes, azimuths, strata and groups from the rows."""
     index = {task: truth_index(rows["y_magnitude"], rows["y_azimuth"], task).astype(np.int8) for task in TASK_CLASSES}
     known = "azimuth_deg" in rows and rows["azimuth_deg"].notna().any()
     azimuth_deg = rows["azimuth_deg"].to_numpy(dtype=float, na_value=np.nan) if known else None
@@ -118,19 +130,13 @@ def find_truth(rows: pd.DataFrame) -> Truth:
     return Truth(index, azimuth_deg, stratum, find_clusters(rows))
 
 
-def sum_task(task: str, probs: FloatArray, truth: Truth) -> ClusterSums:
-    """Sum what a task of a forecast scores, and count its cells, by cluster; arguments as of ``sum_scores``."""
-    cells = count_cells(truth.index[task], probs.argmax(axis=1), truth.clusters, probs.shape[1])
-    return ClusterSums(cells, sum_scores(task, probs, truth))
-
-
 def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArray]:
-    """Sum what the probabilities of a task score, by cluster.
+    """Sum the scores of the probabilities of a task by cluster.
 
     Args:
         task: a key of ``TASK_CLASSES``.
         probs: (n, k) probabilities of the rows of ``truth``.
-        truth: what happened.
+        truth: true classes.
 
     Returns:
         By name (n_clusters,): ``log``, ``brier``; for the magnitude ``rps``, for detection those of
@@ -154,16 +160,19 @@ def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArr
 
 def count_cells(truth: IndexArray, predicted: IndexArray, clusters: Clusters, k: int) -> sparse.csr_array:
     """Count the cells of each cluster's confusion matrix: (n_clusters, k * k)."""
-    cell = truth.astype(np.int32) * k + predicted  # half the bytes of intp and float64, and as exact for counts
-    ones, places = np.ones(len(cell), dtype=np.float32), clusters.index.astype(np.int32)
-    return sparse.coo_array((ones, (places, cell)), shape=(clusters.n, k * k)).tocsr()
+    cell = truth.astype(np.intp) * k + predicted
+    return sparse.coo_array((np.ones(len(cell)), (clusters.index, cell)), shape=(clusters.n, k * k)).tocsr()
 
 
 def replicate_all(
     parts: dict[tuple[str, str], ClusterSums], clusters: Clusters, replicates: int, seed: int
 ) -> dict[tuple[str, str], TaskSums]:
-    """Draw once for all tasks and forecasts, so that every difference is paired."""
-    columns = [block for part in parts.values() for block in (part.cells, *_as_columns(part))]
+    """Bootstrap all tasks and forecasts on the same replicates, so that every difference is paired."""
+    columns: list[Any] = []
+    for part in parts.values():
+        columns.append(part.cells)
+        if part.sums:
+            columns.append(np.column_stack(list(part.sums.values())))
     drawn = clusters.bootstrap(columns, replicates, seed)
     result: dict[tuple[str, str], TaskSums] = {}
     start = 0
@@ -177,12 +186,8 @@ def replicate_all(
     return result
 
 
-def _as_columns(part: ClusterSums) -> list[FloatArray]:
-    return [np.column_stack(list(part.sums.values()))] if part.sums else []
-
-
 def _direction_rows(probs: FloatArray, azimuth_deg: FloatArray) -> dict[str, FloatArray]:
-    """The likeliest of the eight directions against the azimuth; rows without either count nothing."""
+    """Error of the likeliest of the eight directions; 0 in rows without azimuth or without likeliest direction."""
     directions = probs[:, 1:]
     usable = np.isfinite(azimuth_deg) & (directions.max(axis=1) > directions.min(axis=1))
     predicted = np.array(AZIMUTH_CENTRES_DEG)[directions.argmax(axis=1)]

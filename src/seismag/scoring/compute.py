@@ -1,7 +1,9 @@
-"""The content of metrics.json: scores with intervals by event, beside what needs no field at all."""
+"""Evaluation of a table of predictions: scores with intervals, skill over the best non-magnetic baseline, parts."""
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,19 @@ from numpy.typing import NDArray
 from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
-from seismag.scoring.baselines import absent_rules
-from seismag.scoring.calibration import METHODS, Calibration, calibrate_folds, score_calibration
+from seismag.scoring.baselines import absent_baselines
+from seismag.scoring.calibration import (
+    CALIBRATION_METHODS,
+    Calibrated,
+    Calibration,
+    NotCalibrated,
+    calibrate_folds,
+    score_calibration,
+)
 from seismag.scoring.clusters import Clusters, TaskSums, Truth, find_truth
-from seismag.scoring.conformal import score_sets
-from seismag.scoring.estimates import FEW_CLUSTERS, SCORES, score_task
-from seismag.scoring.forecasts import Forecasts, Training, score_forecasts
+from seismag.scoring.conformal import ConformalScores, score_sets
+from seismag.scoring.estimates import CONFUSION_SCORES, FEW_CLUSTERS, ClassScores, TaskEstimates, score_task
+from seismag.scoring.forecasts import BaselineData, Forecasts, score_forecasts
 from seismag.scoring.mainshocks import (
     MAINSHOCKS_UNKNOWN,
     add_label_columns,
@@ -27,16 +36,118 @@ from seismag.scoring.predictions import (
     TASK_CLASSES,
     check_predictions,
     evaluated_rows,
-    release_memory,
     rows_by_fold,
     task_probabilities,
 )
-from seismag.scoring.reliability import score_reliability, stated
-from seismag.scoring.subsets import subset_tables
+from seismag.scoring.reliability import Reliability, evaluated_probability, score_reliability
+from seismag.scoring.subsets import SubsetTables, score_subsets
 from seismag.splits import NAIVE_WARNING
 
 _SHORT = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_score", "brier", "per_class", "confusion",
           "prevalence", "skill_above_best_baseline")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """Scores of one task, and what follows from its probabilities; the latter None in a short evaluation."""
+
+    classes: tuple[str, ...]
+    estimates: TaskEstimates
+    reliability: Reliability | None = None
+    calibration: Calibrated | NotCalibrated | None = None
+    conformal: ConformalScores | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of a task in metrics.json."""
+        parts = dataclasses.asdict(self.estimates)
+        document = {"classes": list(self.classes), **parts["scores"]}
+        document |= {key: parts[key] for key in ("per_class", "confusion", "prevalence")}
+        document["baselines"] = {name: entry.to_json() for name, entry in self.estimates.baselines.items()}
+        document["skill_above_best_baseline"] = parts["skill"]
+        if self.reliability is None or self.calibration is None:
+            return {key: document[key] for key in _SHORT}
+        return {
+            **document,
+            **parts["skill_scores"],
+            "reliability": self.reliability.to_json(),
+            "calibration": self.calibration.to_json(),
+            "conformal": None if self.conformal is None else dataclasses.asdict(self.conformal),
+        }
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Scores of one choice of windows; without tables of subsets in a short evaluation."""
+
+    n: int
+    n_events: int
+    n_event_groups: int
+    n_normal_groups: int
+    warnings: list[str]
+    tasks: dict[str, TaskScores]
+    tables: SubsetTables | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of metrics.json on these windows."""
+        document: dict[str, Any] = {
+            "n": self.n,
+            "n_events": self.n_events,
+            "n_event_groups": self.n_event_groups,
+            "n_normal_groups": self.n_normal_groups,
+            "warnings": list(self.warnings),
+        }
+        document |= {task: scores.to_json() for task, scores in self.tasks.items()}
+        return document if self.tables is None else {**document, "tables": dataclasses.asdict(self.tables)}
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the intervals were computed."""
+
+    replicates: int
+    seed: int
+    unit: str = "split_group"
+    strata: tuple[str, ...] = ("event clusters", "control blocks")
+    interval: str = "percentile"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What was evaluated, and how."""
+
+    run_id: str | None
+    run_ids: list[str]
+    dataset_id: str | None
+    data_origin: list[str] | None
+    role: str
+    folds: list[int]
+    confidence: float
+    bootstrap: Bootstrap
+    events: str
+    baselines_fitted: str
+    log_score_floor: float = m.LOG_SCORE_FLOOR
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Content of metrics.json.
+
+    Attributes:
+        provenance: of the evaluation.
+        analysis: of mainshocks and Normal windows, where mainshocks are known; else of all.
+        all_events: short evaluation of all events; None where ``analysis`` is that of all events.
+    """
+
+    provenance: Provenance
+    analysis: Analysis
+    all_events: Analysis | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The document (no NaN: what is undefined is None, with a sentence in warnings)."""
+        provenance = dataclasses.asdict(self.provenance)
+        provenance["bootstrap"]["strata"] = list(self.provenance.bootstrap.strata)
+        all_events = None if self.all_events is None else self.all_events.to_json()
+        return {**provenance, **self.analysis.to_json(), "all_events": all_events}
 
 
 def evaluate_predictions(
@@ -45,176 +156,156 @@ def evaluate_predictions(
     split: pd.DataFrame | None = None,
     config: EvaluateConfig | None = None,
     extra: dict[str, pd.DataFrame] | None = None,
-) -> dict[str, Any]:
-    """Judge a table of predictions against the truth and against rules that never see the field.
+) -> Metrics:
+    """Evaluate a table of predictions against the truth and against non-magnetic baselines.
 
-    Rows of the role test are judged (of val only where there is no test); of these, where it is known, the windows that
-    point at a mainshock, and the Normal ones (``config.events``). Intervals are percentile intervals of a bootstrap
-    that draws whole ``split_group``s, events' clusters and Normal blocks apart; one cluster or one block alone shows
-    no variation, and leaves no interval. Skill is the difference to the best rule on these rows (the oracle excluded),
-    on the same replicates. Rows of the role val calibrate, fold by fold.
+    Test rows are evaluated (validation rows only where there is no test row); of these, where it is known, the windows
+    before mainshocks and the Normal ones (``config.events``). Intervals are percentile intervals of a bootstrap of
+    whole ``split_group``s, event clusters and control blocks apart; one cluster or block alone leaves no interval.
+    Skill is the difference to the best baseline on these rows (the oracle excluded), on the same replicates.
+    Validation rows calibrate, fold by fold.
 
     Args:
         predictions: a table as ``read_predictions`` returns it.
-        samples: the store's samples.parquet; says which windows point at mainshocks, and how far and strong the events
-            are. With ``split`` the rules are fitted on the training role, otherwise by group k-fold within the table.
+        samples: the store's samples.parquet: which windows precede mainshocks, magnitudes and distances. With
+            ``split`` the baselines are fitted on the training set, otherwise by group k-fold within the table.
         split: sample_id, fold, role.
         config: replicates, confidence, seed, and which events.
-        extra: further forecasts by name, see ``Training``.
-
-    Returns:
-        A JSON-ready dictionary (no NaN: what is undefined is None, with a sentence in warnings).
+        extra: further forecasts by name, see ``BaselineData``.
 
     Raises:
-        DataError: the table cannot be judged, a sample is judged twice, or samples and split do
-            not hold its rows.
+        DataError: the table is not valid, a sample occurs twice, or samples and split lack some of its rows.
     """
     config = config or EvaluateConfig.model_validate({})
     check_predictions(predictions)
     rows = add_label_columns(evaluated_rows(predictions), samples)
     validation = predictions[predictions["role"] == "val"] if rows["role"].iloc[0] == "test" else predictions.iloc[:0]
     validation = add_label_columns(validation, samples)
-    del predictions  # of a million windows one copy is enough, where the caller keeps none
-    release_memory()
-    training = Training(samples, split, extra)
-    chosen = config.events == "mainshocks" and knows_mainshocks(rows)
-    common = _provenance(rows, samples, config) | {
-        "events": "mainshocks" if chosen else "all",
-        "baselines_fitted": training.described,
-        "log_score_floor": m.LOG_SCORE_FLOOR,
-    }
-    if chosen:
-        everything = _evaluate(rows, validation.iloc[:0], training, config, short=True)
-        release_memory()
+    data = BaselineData(samples, split, extra)
+    mainshocks = config.events == "mainshocks" and knows_mainshocks(rows)
+    provenance = _provenance(rows, data, config, "mainshocks" if mainshocks else "all")
+    if mainshocks:
+        everything = _evaluate(rows, validation.iloc[:0], data, config, short=True)
         rows = rows[mainshocks_and_normal(rows)]
         validation = validation[mainshocks_and_normal(validation)] if "is_mainshock" in validation else validation
-        return common | _evaluate(rows, validation, training.of_mainshocks(), config) | {"all_events": everything}
-    headline = _evaluate(rows, validation, training, config)
+        return Metrics(provenance, _evaluate(rows, validation, data.of_mainshocks(), config), everything)
+    analysis = _evaluate(rows, validation, data, config)
     if config.events == "mainshocks":
-        headline["warnings"].append(MAINSHOCKS_UNKNOWN)
-    return common | headline | {"all_events": None}
+        analysis = dataclasses.replace(analysis, warnings=[*analysis.warnings, MAINSHOCKS_UNKNOWN])
+    return Metrics(provenance, analysis, None)
 
 
 def _evaluate(
-    rows: pd.DataFrame, validation: pd.DataFrame, training: Training, config: EvaluateConfig, short: bool = False
-) -> dict[str, Any]:
-    """Judge one choice of windows; ``short`` leaves out baselines, reliability, calibration, sets and tables."""
+    rows: pd.DataFrame, validation: pd.DataFrame, data: BaselineData, config: EvaluateConfig, short: bool = False
+) -> Analysis:
+    """Evaluate one choice of windows; ``short`` leaves out reliability, calibration, sets and tables."""
     truth = find_truth(rows)
-    forecasts = score_forecasts(rows, truth, training, by_row=not short)
-    release_memory()
+    forecasts = score_forecasts(rows, truth, data)
     clusters = truth.clusters
-    warnings = _table_warnings(rows, clusters) + absent_rules(rows if training.samples is None else training.samples)
-    result: dict[str, Any] = {
-        "n": len(rows),
-        "n_events": int(rows["event_id"].nunique()),
-        "n_event_groups": clusters.n_event,
-        "n_normal_groups": clusters.n - clusters.n_event,
-        "warnings": warnings,
-    }
-    for task in TASK_CLASSES:
-        rule_scores = ("balanced_accuracy",) if short else tuple(SCORES)
-        scores, replicates = score_task(task, forecasts, clusters, config, rule_scores)
-        release_memory()
-        warnings += _task_warnings(task, scores)
+    warnings = _table_warnings(rows, clusters) + absent_baselines(rows if data.samples is None else data.samples)
+    tasks = {}
+    for task, classes in TASK_CLASSES.items():
+        baseline_scores = ("balanced_accuracy",) if short else tuple(CONFUSION_SCORES)
+        estimates, replicates = score_task(task, forecasts, clusters, config, baseline_scores)
+        warnings += _task_warnings(task, estimates.per_class)
         if short:
-            result[task] = {key: scores[key] for key in _SHORT}
+            tasks[task] = TaskScores(classes, estimates)
             continue
         _, p, happened = _read_out(task, rows, truth)
-        scores["reliability"] = score_reliability(task, p, happened, clusters, config)
-        scores |= _after_validation(task, rows, validation, truth, _rivals(task, forecasts, replicates), config)
-        if scores["conformal"] is not None:
-            warnings += [sentence for sentence in scores["conformal"].pop("warnings") if sentence not in warnings]
-        result[task] = scores
+        reliability = score_reliability(task, p, happened, clusters, config)
+        calibration = _calibrate(task, rows, validation, truth, _candidate_sums(task, forecasts, replicates), config)
+        conformal = None
+        if isinstance(calibration, Calibrated):
+            conformal, remarks = score_sets(task, rows, validation, clusters, config)
+            warnings += [sentence for sentence in remarks if sentence not in warnings]
+        tasks[task] = TaskScores(classes, estimates, reliability, calibration, conformal)
+    tables = None
     if not short:
-        skills = {task: result[task]["skill_above_best_baseline"] for task in TASK_CLASSES}
-        best = {task: {score: entry["baseline"] for score, entry in parts.items()} for task, parts in skills.items()}
-        result["tables"] = subset_tables(rows, truth, forecasts, best, config)
-    return result
+        best = {
+            task: {score: entry.baseline for score, entry in scores.estimates.skill.items()}
+            for task, scores in tasks.items()
+        }
+        tables = score_subsets(rows, truth, forecasts, best, config)
+    n_events, n_event_groups = int(rows["event_id"].nunique()), clusters.n_event
+    return Analysis(len(rows), n_events, n_event_groups, clusters.n - n_event_groups, warnings, tasks, tables)
 
 
-def _rivals(task: str, forecasts: Forecasts, replicates: dict[str, TaskSums]) -> dict[str, tuple[TaskSums, TaskSums]]:
-    return {name: (forecasts.sums(task, name).total(), replicates[name]) for name in forecasts.rivals(task)}
+def _candidate_sums(
+    task: str, forecasts: Forecasts, replicates: dict[str, TaskSums]
+) -> dict[str, tuple[TaskSums, TaskSums]]:
+    return {name: (forecasts.sums(task, name).total(), replicates[name]) for name in forecasts.candidates(task)}
 
 
-def _after_validation(
+def _calibrate(
     task: str,
     rows: pd.DataFrame,
     validation: pd.DataFrame,
     truth: Truth,
-    rivals: dict[str, tuple[TaskSums, TaskSums]],
+    candidates: dict[str, tuple[TaskSums, TaskSums]],
     config: EvaluateConfig,
-) -> dict[str, Any]:
-    """Calibration and conformal sets, which the validation role of each fold is needed for."""
+) -> Calibrated | NotCalibrated:
+    """Calibrate on the validation rows of each fold, where all folds have some."""
     lacking = sorted(set(rows["fold"]) - set(validation["fold"]))
     if lacking:
-        reason = f"No rows of the role val in fold {lacking[0]}: nothing could be calibrated."
-        return {"calibration": {"reason": reason}, "conformal": None}
+        return NotCalibrated(f"No validation rows (role val) in fold {lacking[0]}: nothing could be calibrated.")
     found, fitted = calibrate_folds(task, rows, validation)
     clusters = truth.clusters
     log = {"before": clusters.sum(_read_out(task, rows, truth)[0])}
-    for method in METHODS:
-        log_scores, p, happened = _read_out(task, rows, truth, [fitted_fold[method] for fitted_fold in found])
+    for method in CALIBRATION_METHODS:
+        log_scores, p, happened = _read_out(task, rows, truth, [of_fold[method] for of_fold in found])
         log[method] = clusters.sum(log_scores)
-    calibration: dict[str, Any] = {"reason": None, "folds": fitted}
-    calibration |= score_calibration(log, clusters, rivals, config)
-    calibration["reliability"] = score_reliability(task, p, happened, clusters, config)  # after the last method
-    return {"calibration": calibration, "conformal": score_sets(task, rows, validation, truth.clusters, config)}
+    reliability = score_reliability(task, p, happened, clusters, config)  # after the last method
+    return Calibrated(fitted, *score_calibration(log, clusters, candidates, config), reliability)
 
 
 def _read_out(
     task: str, rows: pd.DataFrame, truth: Truth, calibrations: list[Calibration] | None = None
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Log score, stated probability and whether it came true of each row, after the calibration of its fold."""
+    """Log score, evaluated probability and whether it came true of each row, after the calibration of its fold."""
     log_scores, p, happened = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), dtype=bool)
-    for number, places in enumerate(rows_by_fold(rows)):
-        probs, index = task_probabilities(rows, task, places), truth.index[task][places]
+    for fold, positions in enumerate(rows_by_fold(rows)):
+        probs, index = task_probabilities(rows, task, positions), truth.index[task][positions]
         if calibrations is not None:
-            probs = calibrations[number].apply(probs)
-        log_scores[places] = m.row_log_scores(probs, index)
-        p[places], happened[places] = stated(task, probs, index)
+            probs = calibrations[fold].apply(probs)
+        log_scores[positions] = m.row_log_scores(probs, index)
+        p[positions], happened[positions] = evaluated_probability(task, probs, index)
     return log_scores, p, happened
 
 
-def _provenance(rows: pd.DataFrame, samples: pd.DataFrame | None, config: EvaluateConfig) -> dict[str, Any]:
+def _provenance(rows: pd.DataFrame, data: BaselineData, config: EvaluateConfig, events: str) -> Provenance:
     runs = sorted(rows["run_id"].astype(str).unique())
-    return {
-        "run_id": runs[0] if len(runs) == 1 else None,
-        "run_ids": runs,
-        "dataset_id": None if samples is None else samples.attrs.get("dataset_id"),
-        "data_origin": sorted(rows["origin"].dropna().astype(str).unique()) if "origin" in rows else None,
-        "role": str(rows["role"].iloc[0]),
-        "folds": sorted(rows["fold"].unique().tolist()),
-        "confidence": config.confidence,
-        "bootstrap": {
-            "replicates": config.bootstrap,
-            "seed": config.seed,
-            "unit": "split_group",
-            "strata": ["event groups", "Normal groups"],
-            "interval": "percentile",
-        },
-    }
+    return Provenance(
+        run_id=runs[0] if len(runs) == 1 else None,
+        run_ids=runs,
+        dataset_id=None if data.samples is None else data.samples.attrs.get("dataset_id"),
+        data_origin=sorted(rows["origin"].dropna().astype(str).unique()) if "origin" in rows else None,
+        role=str(rows["role"].iloc[0]),
+        folds=sorted(rows["fold"].unique().tolist()),
+        confidence=config.confidence,
+        bootstrap=Bootstrap(config.bootstrap, config.seed),
+        events=events,
+        baselines_fitted=data.described,
+    )
 
 
 def _table_warnings(rows: pd.DataFrame, clusters: Clusters) -> list[str]:
     warnings = [NAIVE_WARNING] if "split_method" in rows and (rows["split_method"] == "naive").any() else []
-    n_event, n_normal = clusters.n_event, clusters.n - clusters.n_event
     if clusters.smallest < FEW_CLUSTERS:
-        reach = "no interval can be given" if clusters.smallest == 1 else "intervals are unreliable"
-        warnings.append(
-            f"The table has {n_event} event groups and {n_normal} Normal groups: {reach}. "
-            f"{FEW_CLUSTERS} of each are the least."
-        )
+        reach = "No interval can be given" if clusters.smallest == 1 else "Intervals are unreliable"
+        warnings.append(f"{reach}: {clusters.inconclusive(FEW_CLUSTERS)}.")
     if rows["role"].iloc[0] == "val":
-        warnings.append("Validation rows were judged, there are no test rows: the choice of the epoch has seen them.")
+        warnings.append(
+            "Validation rows were evaluated, as there are no test rows: they have served to choose the epoch."
+        )
     disagree = int(((rows["y_magnitude"] == "Normal") != (rows["y_azimuth"] == "Normal")).sum())
     if disagree:
         warnings.append(f"{disagree} windows are Normal by magnitude but not by azimuth, or the reverse.")
     return warnings
 
 
-def _task_warnings(task: str, result: dict[str, Any]) -> list[str]:
+def _task_warnings(task: str, per_class: dict[str, ClassScores]) -> list[str]:
     warnings = []
-    present = [name for name, entry in result["per_class"].items() if entry["n"]]
+    present = [name for name, entry in per_class.items() if entry.n]
     absent = [name for name in TASK_CLASSES[task] if name not in present]
     if len(present) == 1:
         warnings.append(
@@ -225,11 +316,7 @@ def _task_warnings(task: str, result: dict[str, Any]) -> list[str]:
         warnings.append(
             f"{task}: no window of {', '.join(absent)}; balanced accuracy is the mean over the other classes."
         )
-    thin = [
-        f"{name} ({entry['n_clusters']})"
-        for name, entry in result["per_class"].items()
-        if 0 < entry["n_clusters"] < FEW_CLUSTERS
-    ]
+    thin = [f"{name} ({entry.n_clusters})" for name, entry in per_class.items() if 0 < entry.n_clusters < FEW_CLUSTERS]
     if thin:
         warnings.append(
             f"{task}: classes in fewer than {FEW_CLUSTERS} groups, their recall is unreliable: {', '.join(thin)}."

@@ -1,189 +1,227 @@
-"""Conformal sets: classes that hold the truth with a stated probability, calibrated at the window's own station.
+"""Conformal prediction sets, calibrated at the window's own station, and their measured coverage.
 
-A set holds every class whose p-value among the station's validation windows is at least ``1 - coverage`` (Vovk,
+A set contains every class whose p-value among the station's validation windows is at least ``1 - coverage`` (Vovk,
 Gammerman & Shafer, 2005, Algorithmic Learning in a Random World, chapter 4; Mondrian categories: the stations). The
-coverage is promised where validation and test windows are exchangeable. Windows of one earthquake are alike and time
-moves on, so it is measured here, not assumed.
+nominal coverage is guaranteed only for validation and test windows in random order. Windows of one earthquake are
+alike and time moves on, so the coverage is measured.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from crepes import ConformalClassifier
-from crepes.extras import hinge
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import norm
 
 from seismag.arrays import FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
-from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters
-from seismag.scoring.estimates import FEW_CLUSTERS, number
+from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
 
 MIN_TIME_OVERLAP = 0.5  # of the test windows, inside the period of the validation windows
 
 
-def conformal_threshold(scores: FloatArray, coverage: float) -> float:
-    """Find the largest nonconformity score that still belongs to the set.
+@dataclass(frozen=True)
+class StationSets:
+    """Coverage and size of the sets at one station; ``note`` is a reason to doubt the coverage."""
 
-    The p-values are those of ``crepes``, unsmoothed: (number of scores at least as large + 1) / (n + 1). They fall with
-    the score, so that a threshold says the same as a p-value for each window and class, in a single comparison.
+    station: str
+    n: int
+    n_groups: int
+    coverage: IntervalEstimate
+    mean_set_size: float
+    n_calibration: int
+    n_calibration_groups: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class ConformalScores:
+    """Coverage and size of the conformal prediction sets of one task."""
+
+    coverage_aimed: float
+    n: int
+    n_classes: int
+    coverage: IntervalEstimate
+    mean_set_size: float
+    share_empty: float
+    share_whole: float
+    by_station: list[StationSets]
+    n_calibration_groups: int
+
+
+@dataclass(frozen=True)
+class ConformalSets:
+    """The conformal prediction set of each evaluated row."""
+
+    contains: NDArray[np.bool_]  # (n, k) whether the class belongs to the set
+    truth: IndexArray  # (n,)
+    n_calibration: NDArray[np.intp]  # (n,) calibration windows of the row's fold and station
+
+    @property
+    def covered(self) -> NDArray[np.bool_]:
+        return self.contains[np.arange(len(self.truth)), self.truth]
+
+    @property
+    def size(self) -> IndexArray:
+        return self.contains.sum(axis=1)
+
+
+def conformal_threshold(scores: FloatArray, coverage: float) -> float:
+    """Largest nonconformity score that belongs to the set: a quantile of the sorted calibration scores.
+
+    The p-value of a score is (number of calibration scores at least as large + 1) / (n + 1). It falls with the score,
+    so that the classes with a p-value of at least 1 - coverage are those up to a threshold.
 
     Args:
-        scores: (n,) nonconformity of the calibration windows.
-        coverage: probability with which the set is to hold the truth.
+        scores: (n,) nonconformity of the calibration windows, 1 - probability of the true class.
+        coverage: nominal coverage.
 
     Returns:
-        The threshold; infinity where up to ``coverage / (1 - coverage)`` windows exclude nothing.
+        The threshold; infinity where ``n`` is at most ``coverage / (1 - coverage)``, which excludes no class.
+
+    Example:
+        >>> conformal_threshold(np.array([0.1, 0.4, 0.2, 0.9]), 0.5)
+        0.4
     """
-    n = len(scores)
-    if not n:
-        return float("inf")
-    ordered = np.sort(scores)
-    place = int(np.floor(coverage * (n + 1)))  # n - place + 1 scores at or above make a p-value of 1 - coverage
-    near = np.append(ordered[max(0, place - 2) : place + 2], np.inf)
-    kept = ConformalClassifier().fit(scores).predict_p(near[:, None], smoothing=False)[:, 0] >= 1 - coverage - 1e-12
-    return float(near[kept].max())
+    n_above = int(np.ceil((1 - coverage - 1e-12) * (len(scores) + 1))) - 1  # scores at or above the threshold
+    return float(np.sort(scores)[len(scores) - n_above]) if n_above > 0 else float("inf")
 
 
-def conformal_sets(
-    task: str, rows: pd.DataFrame, validation: pd.DataFrame, coverage: float
-) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Say which classes belong to the set of each judged row, fold by fold and station by station.
-
-    Returns:
-        (n, k), and (n,) number of calibration windows behind the row.
-    """
-    sets = np.ones((len(rows), len(TASK_CLASSES[task])), dtype=bool)
-    behind = np.zeros(len(rows), dtype=np.intp)
+def conformal_sets(task: str, rows: pd.DataFrame, validation: pd.DataFrame, coverage: float) -> ConformalSets:
+    """Find the classes of the set of each evaluated row, fold by fold and station by station."""
+    contains = np.ones((len(rows), len(TASK_CLASSES[task])), dtype=bool)
+    n_calibration = np.zeros(len(rows), dtype=np.intp)
     truth = truth_index(validation["y_magnitude"], validation["y_azimuth"], task)
     scores = 1 - task_probabilities(validation, task)[np.arange(len(validation)), truth]
     keys = ["fold", "station"]
     calibration = validation.groupby(keys, observed=True).indices
-    for key, places in rows.groupby(keys, observed=True).indices.items():
-        beside = scores[calibration.get(key, np.empty(0, dtype=np.intp))]
-        sets[places] = hinge(task_probabilities(rows, task, places)) <= conformal_threshold(beside, coverage)
-        behind[places] = len(beside)
-    return sets, behind
+    for key, positions in rows.groupby(keys, observed=True).indices.items():
+        own = scores[calibration.get(key, np.empty(0, dtype=np.intp))]
+        contains[positions] = 1 - task_probabilities(rows, task, positions) <= conformal_threshold(own, coverage)
+        n_calibration[positions] = len(own)
+    return ConformalSets(contains, truth_index(rows["y_magnitude"], rows["y_azimuth"], task), n_calibration)
 
 
 def score_sets(
     task: str, rows: pd.DataFrame, validation: pd.DataFrame, clusters: Clusters, config: EvaluateConfig
-) -> dict[str, Any]:
-    """Measure coverage and size of the sets, over all and by station."""
-    sets, behind = conformal_sets(task, rows, validation, config.coverage)
-    truth = truth_index(rows["y_magnitude"], rows["y_azimuth"], task)
-    covered, size = sets[np.arange(len(sets)), truth], sets.sum(axis=1)
-    result = {"coverage_aimed": config.coverage, "n": len(rows), "n_classes": sets.shape[1]}
-    result |= _measure(covered, size, clusters, config)
-    result |= {"share_empty": float((size == 0).mean()), "share_whole": float((size == sets.shape[1]).mean())}
-    groups = validation.groupby("station", observed=True)["split_group"].nunique()
-    windows = validation["station"].value_counts()
-    least = config.coverage / (1 - config.coverage)
-    result["by_station"] = []
-    for station, measured in _by_station(rows, covered, size, clusters, config).items():
-        places = measured.pop("places")
-        n_windows, n_groups = int(windows.get(station, 0)), int(groups.get(station, 0))
-        entry = {"station": str(station), "n": len(places)} | measured
-        entry |= {"n_calibration": n_windows, "n_calibration_groups": n_groups, "note": None}
-        if (fewest := int(behind[places].min())) <= least + 1e-9:
-            entry["note"] = f"{fewest} calibration windows (in a fold) exclude nothing, more than {least:.0f} can."
-        elif n_groups < FEW_CLUSTERS:
-            entry["note"] = f"{n_groups} calibration groups: windows of one event are alike, the coverage is a guess."
-        result["by_station"].append(entry)
-    result["n_calibration_groups"] = int(groups.sum())
-    result["warnings"] = [*_missed(task, result, config), *_unpromised(result, _time_overlap(rows, validation))]
-    return result
+) -> tuple[ConformalScores, list[str]]:
+    """Measure coverage and size of the sets, over all rows and by station; with sentences on doubtful coverage."""
+    sets = conformal_sets(task, rows, validation, config.coverage)
+    stations = _by_station(rows, validation, sets, clusters, config)
+    n_classes = sets.contains.shape[1]
+    result = ConformalScores(
+        coverage_aimed=config.coverage,
+        n=len(rows),
+        n_classes=n_classes,
+        coverage=_coverage(sets.covered, clusters, config),
+        mean_set_size=float(sets.size.mean()),
+        share_empty=float((sets.size == 0).mean()),
+        share_whole=float((sets.size == n_classes).mean()),
+        by_station=stations,
+        n_calibration_groups=int(validation.groupby("station", observed=True)["split_group"].nunique().sum()),
+    )
+    return result, [*_missed(task, result, config), *_doubts(result, _time_overlap(rows, validation))]
 
 
-def _measure(
-    covered: NDArray[np.bool_], size: IndexArray, clusters: Clusters, config: EvaluateConfig
-) -> dict[str, Any]:
-    columns = (np.ones(len(covered)), covered)
-    sums = np.column_stack([clusters.sum(column) for column in columns])
-    low = high = np.nan
-    if clusters.smallest >= FEW_CLUSTERS:
+def _coverage(covered: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig) -> IntervalEstimate:
+    replicates = np.empty(0)
+    known = clusters.smallest >= FEW_CLUSTERS
+    if known:
+        sums = np.column_stack([clusters.sum(np.ones(len(covered))), clusters.sum(covered)])
         drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)
-        low, high = m.percentile_interval(ratio(drawn[:, 1], drawn[:, 0]), config.confidence)
-    return {
-        "coverage": {"value": float(covered.mean()), "low": number(low), "high": number(high)},
-        "mean_set_size": float(size.mean()),
-    }
+        replicates = ratio(drawn[:, 1], drawn[:, 0])
+    return IntervalEstimate.of(float(covered.mean()), replicates, known, config.confidence)
 
 
 def _by_station(
-    rows: pd.DataFrame, covered: NDArray[np.bool_], size: IndexArray, clusters: Clusters, config: EvaluateConfig
-) -> dict[str, dict[str, Any]]:
-    """Coverage and size at each station, all on the same draws of groups."""
+    rows: pd.DataFrame, validation: pd.DataFrame, sets: ConformalSets, clusters: Clusters, config: EvaluateConfig
+) -> list[StationSets]:
+    """Coverage and size at each station, all on the same bootstrap replicates of groups."""
     stations = sorted(rows.groupby("station", observed=True).indices.items())
-    number_of = np.empty(len(rows), dtype=np.intp)
-    for place, (_, places) in enumerate(stations):
-        number_of[places] = place
-    shape = (clusters.n, len(stations))
-    parts = [
-        sparse.coo_array((values.astype(float), (clusters.index, number_of)), shape=shape)
-        for values in (np.ones(len(rows)), covered)
-    ]
-    counts = parts[0].tocsr()
-    n_groups = np.asarray((counts > 0).sum(axis=0))
-    drawn = clusters.bootstrap([counts, parts[1].tocsr()], config.bootstrap, config.seed)
-    share = ratio(drawn[:, len(stations) :], drawn[:, : len(stations)])
-    result: dict[str, dict[str, Any]] = {}
-    for place, (station, places) in enumerate(stations):
-        known = clusters.smallest > 1 and n_groups[place] >= FEW_CLUSTERS
-        low, high = m.percentile_interval(share[:, place], config.confidence) if known else (np.nan, np.nan)
-        coverage = {"value": float(covered[places].mean()), "low": number(low), "high": number(high)}
-        result[station] = {
-            "places": places, "n_groups": int(n_groups[place]), "coverage": coverage,
-            "mean_set_size": float(size[places].mean()),
-        }  # fmt: skip
+    column = np.empty(len(rows), dtype=np.intp)
+    for i, (_, positions) in enumerate(stations):
+        column[positions] = i
+    n_rows, n_covered = (
+        sparse.coo_array((values.astype(float), (clusters.index, column)), shape=(clusters.n, len(stations))).tocsr()
+        for values in (np.ones(len(rows)), sets.covered)
+    )
+    n_groups = np.asarray((n_rows > 0).sum(axis=0))
+    drawn = clusters.bootstrap([n_rows, n_covered], config.bootstrap, config.seed)
+    replicates = ratio(drawn[:, len(stations) :], drawn[:, : len(stations)])
+    calibration_windows = validation["station"].value_counts()
+    calibration_groups = validation.groupby("station", observed=True)["split_group"].nunique()
+    result = []
+    for i, (station, positions) in enumerate(stations):
+        known = clusters.smallest > 1 and n_groups[i] >= FEW_CLUSTERS
+        value = float(sets.covered[positions].mean())
+        n_calibration_groups = int(calibration_groups.get(station, 0))
+        entry = StationSets(
+            station=str(station),
+            n=len(positions),
+            n_groups=int(n_groups[i]),
+            coverage=IntervalEstimate.of(value, replicates[:, i], known, config.confidence),
+            mean_set_size=float(sets.size[positions].mean()),
+            n_calibration=int(calibration_windows.get(station, 0)),
+            n_calibration_groups=n_calibration_groups,
+            note=_note(int(sets.n_calibration[positions].min()), n_calibration_groups, config.coverage),
+        )
+        result.append(entry)
     return result
 
 
+def _note(fewest_windows: int, n_groups: int, coverage: float) -> str | None:
+    least = coverage / (1 - coverage)
+    if fewest_windows <= least + 1e-9:
+        return f"{fewest_windows} calibration windows (in a fold) exclude no class; more than {least:.0f} are needed."
+    if n_groups < FEW_CLUSTERS:
+        return f"Coverage is inconclusive ({n_groups} calibration groups; at least {FEW_CLUSTERS} are needed)."
+    return None
+
+
 def _time_overlap(rows: pd.DataFrame, validation: pd.DataFrame) -> float:
-    """Share of the judged windows that begin within the period of their fold's validation windows."""
+    """Fraction of the evaluated windows that begin within the period of their fold's validation windows."""
     inside = 0
-    for fold, places in rows.groupby("fold").indices.items():
+    for fold, positions in rows.groupby("fold").indices.items():
         start = validation.loc[validation["fold"] == fold, "start_utc"]
-        inside += int(rows["start_utc"].iloc[places].between(start.min(), start.max()).sum())
+        inside += int(rows["start_utc"].iloc[positions].between(start.min(), start.max()).sum())
     return inside / len(rows)
 
 
-def _missed(task: str, result: dict[str, Any], config: EvaluateConfig) -> list[str]:
-    """Whether the coverage differs from what was aimed at by more than the groups of both roles explain.
+def _missed(task: str, result: ConformalScores, config: EvaluateConfig) -> list[str]:
+    """A sentence where the coverage differs from the nominal one by more than the numbers of groups explain.
 
-    Given the calibration windows the coverage varies around its aim like a share of as many draws (Vovk, 2012,
-    arXiv:1209.2673); groups are counted here, since windows of a group are alike.
+    Given the calibration windows the coverage varies around its nominal value like a fraction of as many samples (Vovk,
+    2012, arXiv:1209.2673); groups are counted here, since windows of a group are alike.
     """
-    coverage, aimed = result["coverage"], result["coverage_aimed"]
-    if coverage["low"] is None:
+    coverage, nominal = result.coverage, result.coverage_aimed
+    if coverage.value is None or coverage.low is None or coverage.high is None:
         return []
     quantile = norm.ppf(0.5 + config.confidence / 2)
-    of_calibration = quantile * np.sqrt(aimed * (1 - aimed) / max(1, result["n_calibration_groups"]))
-    if abs(coverage["value"] - aimed) <= np.hypot((coverage["high"] - coverage["low"]) / 2, of_calibration):
+    of_calibration = quantile * np.sqrt(nominal * (1 - nominal) / max(1, result.n_calibration_groups))
+    if abs(coverage.value - nominal) <= np.hypot((coverage.high - coverage.low) / 2, of_calibration):
         return []
     return [
-        f"{task}: conformal sets hold the truth in {coverage['value']:.2f} of the windows, not in {aimed:g}, and the "
-        "number of groups does not explain it: validation and test windows are not exchangeable."
+        f"{task}: {100 * nominal:g} % conformal prediction sets: coverage {coverage.value:.2f}, which the number of "
+        "groups does not explain: validation and test windows differ in distribution."
     ]
 
 
-def _unpromised(result: dict[str, Any], overlap: float) -> list[str]:
+def _doubts(result: ConformalScores, overlap: float) -> list[str]:
     warnings = []
     if overlap < MIN_TIME_OVERLAP:
         warnings.append(
-            f"{100 * (1 - overlap):.0f} % of the judged windows lie outside the period of their validation "
-            "windows, so no coverage of conformal sets is promised."
+            f"{100 * (1 - overlap):.0f} % of the evaluated windows lie outside the period of their validation "
+            "windows, so the coverage of conformal prediction sets is not guaranteed."
         )
-    thin = [entry["station"] for entry in result["by_station"] if entry["note"]]
+    thin = [entry.station for entry in result.by_station if entry.note]
     if thin:
         warnings.append(
-            f"Too few validation windows or groups for conformal sets at {len(thin)} of "
-            f"{len(result['by_station'])} stations: {', '.join(thin[:6])}{' ...' if len(thin) > 6 else ''}."
+            f"Too few validation windows or groups for conformal prediction sets at {len(thin)} of "
+            f"{len(result.by_station)} stations: {', '.join(thin[:6])}{' ...' if len(thin) > 6 else ''}."
         )
     return warnings

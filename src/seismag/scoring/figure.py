@@ -1,7 +1,7 @@
 """Figures of metrics.json and history.csv, sized for one column of a paper (3.5 in, type of 8 pt).
 
-Colours are one blue ramp for shares and the Okabe-Ito set for lines, which colour-blind readers
-tell apart (Okabe & Ito 2008, https://jfly.uni-koeln.de/color/); line styles differ as well.
+Colours are a blue ramp for fractions and the Okabe-Ito set for lines, which colour-blind readers distinguish (Okabe &
+Ito 2008, https://jfly.uni-koeln.de/color/); line styles differ as well.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _CURVE_WORDS = ("accuracy", "mcc", "f1")
 
 
 def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None:
-    """Draw the confusion matrix of a task: count, and share of the true class in per cent, in each cell.
+    """Draw the confusion matrix of a task: count, and percentage of the true class, in each cell.
 
     Args:
         metrics: the content of metrics.json.
@@ -54,18 +54,18 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
     """
     counts = np.array(metrics[task]["confusion"])
     rows = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
+    fractions = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     classes = metrics[task]["classes"]
     with mpl.rc_context(STYLE):
         figure = new_figure(3.5)
         axes = figure.subplots()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+        axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1, aspect="equal")
         for (row, column), count in np.ndenumerate(counts):
             if not rows[row, 0]:
                 continue
-            share = shares[row, column]
-            text = f"{short_count(count)}\n{100 * share:.0f}%" if count else "0"
-            colour = "white" if share > 0.55 else ("black" if count else "#767676")
+            fraction = fractions[row, column]
+            text = f"{short_count(count)}\n{100 * fraction:.0f}%" if count else "0"
+            colour = "white" if fraction > 0.55 else ("black" if count else "#767676")
             axes.text(column, row, text, ha="center", va="center", color=colour, linespacing=1.0)
         axes.set_xticks(range(len(classes)), classes, rotation=90 if len(classes) > 6 else 0)
         labels = [f"{name}\nn={n}" for name, n in zip(classes, rows[:, 0], strict=True)]
@@ -79,10 +79,10 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
 
 
 def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
-    """Draw the balanced accuracy of the model beside the rules that never see the field, with intervals.
+    """Draw the balanced accuracy of the model and the baselines, with intervals.
 
-    Of a rule and its balanced form the better one is drawn; classical methods and data quality, which see the field or
-    come of it, have colours of their own, and sensitivity runs are left out.
+    Of a baseline and its balanced form the better one is drawn; classical methods and data quality, which use or derive
+    from geomagnetic data, have colours of their own, and sensitivity runs are left out.
     """
     tasks = list(TASK_CLASSES)
     forecasts = [["model", *_shown(metrics[task]["baselines"])] for task in tasks]
@@ -93,12 +93,12 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
             _draw_score_panel(axes, metrics[task], names)
             axes.set_title(task, loc="left", fontweight="bold")
         panels[-1].set_xlabel(f"balanced accuracy, {100 * metrics['confidence']:g} % interval")
-        notes = f"{metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bootstrap by group"
+        notes = f"{metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; cluster bootstrap"
         if any("oracle_detection_constant" in names for names in forecasts):
-            notes += "\n* looks at the truth"
+            notes += "\n* uses the truth"
         groups = {entry.get("group") for task in tasks for entry in metrics[task]["baselines"].values()}
         if "classical" in groups:
-            notes += "\norange: no field; green: classical methods; grey: data quality"
+            notes += "\norange: non-magnetic; green: classical methods; grey: data quality"
         figure.supxlabel(notes, fontsize=8)
         save_figure(figure, path)
 
@@ -106,7 +106,7 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
 def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
     """Draw the losses of each epoch, and below them the scores, where history.csv has any.
 
-    Columns whose name holds ``loss`` are losses; those with ``accuracy``, ``mcc`` or ``f1`` are
+    Columns whose name contains ``loss`` are losses; those with ``accuracy``, ``mcc`` or ``f1`` are
     scores. The epoch of the smallest ``val_loss`` is marked.
 
     Raises:
@@ -118,7 +118,7 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
     scores = [name for name in names if any(word in name for word in _CURVE_WORDS) and "loss" not in name]
     with mpl.rc_context(STYLE):
         n_panels = 2 if scores else 1
-        rows = sum(-(-len(entries) // 2) for entries in (losses, scores))  # of the legends, two entries a row
+        rows = sum(-(-len(entries) // 2) for entries in (losses, scores))  # of the legends, two entries each
         figure = new_figure(1.7 * n_panels + 0.3 + 0.17 * rows)
         panels = np.atleast_1d(figure.subplots(n_panels, 1, sharex=True))
         for axes, entries, label in zip(panels, (losses, scores), ("loss", "score"), strict=False):
@@ -139,21 +139,21 @@ def _shown(baselines: dict[str, Any]) -> list[str]:
     """Names in their order, of each pair of plain and balanced form the one with the larger balanced accuracy."""
     best: dict[str, str] = {}
     for name, entry in baselines.items():
-        rule, value = name.removesuffix("_balanced"), entry["balanced_accuracy"]
-        before = baselines[best[rule]]["balanced_accuracy"] if rule in best else None
-        if not rule.endswith("_all_days") and (before is None or (value is not None and value > before)):
-            best[rule] = name
+        plain, value = name.removesuffix("_balanced"), entry["balanced_accuracy"]
+        before = baselines[best[plain]]["balanced_accuracy"] if plain in best else None
+        if not plain.endswith("_all_days") and (before is None or (value is not None and value > before)):
+            best[plain] = name
     return list(best.values())
 
 
-def _rule_label(name: str) -> str:
+def _label(name: str) -> str:
     if name in _NAMES:
         return _NAMES[name]
-    rule = name.removesuffix("_balanced")
-    return rule.replace("_", " ") + (", balanced" if rule != name else "")
+    plain = name.removesuffix("_balanced")
+    return plain.replace("_", " ") + (", balanced" if plain != name else "")
 
 
-def _rule_colour(entry: dict[str, Any]) -> str:
+def _colour(entry: dict[str, Any]) -> str:
     if entry["uses_truth"]:
         return GREY
     return {"classical": GREEN, "quality": GREY}.get(entry.get("group", ""), ORANGE)
@@ -170,7 +170,7 @@ def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> N
         if value is None:
             axes.text(0.02, row, "undefined", va="center", color=GREY)
             continue
-        colour = BLUE if name == "model" else _rule_colour(result["baselines"][name])
+        colour = BLUE if name == "model" else _colour(result["baselines"][name])
         if low is not None:
             axes.plot([low, high], [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
         hollow = name != "model" and result["baselines"][name]["uses_truth"]
@@ -178,7 +178,7 @@ def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> N
         axes.plot(value, row, marker, color=colour, markersize=3.5, markerfacecolor="white" if hollow else colour)
         axes.text(1.03, row, f"{value:.2f}", va="center", transform=axes.get_yaxis_transform())
     axes.axhline(0.5, color="#BBBBBB", linewidth=0.5)
-    axes.set_yticks(range(len(names)), [_rule_label(name) for name in names], linespacing=0.9)
+    axes.set_yticks(range(len(names)), [_label(name) for name in names], linespacing=0.9)
     axes.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, 1))
     axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -186,7 +186,7 @@ def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> N
 
 
 def _draw_curves(axes: Axes, history: pd.DataFrame, names: list[str]) -> None:
-    marker = "o" if len(history) < 3 else None  # a line through one point is invisible
+    marker = "o" if len(history) < 3 else None
     for i, name in enumerate(names):
         colour, style = _LINES[i % len(_LINES)]
         width = 1.1 if i < len(_LINES) else 2.2  # the second round of colours is thicker
@@ -212,7 +212,7 @@ def _read_history(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: the training history cannot be read: {error}") from error
     if "epoch" not in history or not any("loss" in str(name) for name in history) or history.empty:
-        raise DataError(f"{path}: a history has a column epoch, one with loss in its name, and a row an epoch.")
+        raise DataError(f"{path}: a history has a column epoch, one with loss in its name, and one row an epoch.")
     return history
 
 

@@ -1,4 +1,4 @@
-"""A ridge regression on labels, out of fold; it is linear in them, so thousands of shuffled ones cost one product."""
+"""Ridge regression on labels, out of fold; it is linear in them, so thousands of permuted labels cost one product."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from seismag.arrays import FloatArray, IndexArray
 from seismag.scoring.metrics import balanced_accuracy, cluster_confusion
 
 PROBE_DIMENSIONS = 64  # of the embeddings, by variance
-
-
 _CHUNK_CELLS = 8_000_000
 RIDGE = 0.01  # of the number of training windows, on features of unit deviation
-Folds = list[tuple[IndexArray, IndexArray]]
+TrainTestRows = list[tuple[IndexArray, IndexArray]]  # by fold
 
 
-def out_of_fold_scores(features: FloatArray, labels: FloatArray, folds: Folds) -> FloatArray:
-    """Fit the reference model on the training windows of each fold and score its test windows.
+def out_of_fold_scores(features: FloatArray, labels: FloatArray, folds: TrainTestRows) -> FloatArray:
+    """Fit a ridge regression on the training windows of each fold and score its test windows.
 
     Args:
         features: (n, p) without NaN.
-        labels: (n, K) one column a set of labels, numbers.
-        folds: as from ``folds_of``.
+        labels: (n, K) one column a set of numeric labels.
+        folds: training and test rows of each fold.
 
     Returns:
-        (n, K); NaN where a window is tested in no fold. The level of the training labels is left out: with matched
-        controls it is a clue of the wrong sign.
+        (n, K); NaN where a window is tested in no fold. The mean of the training labels is not added: with matched
+        controls it is a predictor of the wrong sign.
     """
     scores = np.full(labels.shape, np.nan)
     for train, test in folds:
@@ -37,8 +35,8 @@ def out_of_fold_scores(features: FloatArray, labels: FloatArray, folds: Folds) -
     return scores
 
 
-def probe_accuracy(x: FloatArray, labels: IndexArray, folds: Folds) -> FloatArray:
-    """Balanced accuracy (K,) with which a ridge regression tells each set of labels (K, n), out of fold."""
+def probe_accuracy(x: FloatArray, labels: IndexArray, folds: TrainTestRows) -> FloatArray:
+    """Balanced accuracy (K,) of a ridge regression for each set of labels (K, n), out of fold."""
     n_sets, n = labels.shape
     n_classes = int(labels.max()) + 1
     chunk = max(1, _CHUNK_CELLS // (n * n_classes))
@@ -49,6 +47,6 @@ def probe_accuracy(x: FloatArray, labels: IndexArray, folds: Folds) -> FloatArra
         weight = one_hot / np.maximum(one_hot.sum(axis=1, keepdims=True), 1)  # each station counts the same
         scores = out_of_fold_scores(x, weight.transpose(1, 0, 2).reshape(n, -1), folds).reshape(n, -1, n_classes)
         predicted = scores.argmax(axis=2).T  # (k, n)
-        number = np.repeat(np.arange(len(some)), n)
-        parts.append(balanced_accuracy(cluster_confusion(some.ravel(), predicted.ravel(), number, n_classes)))
+        label_set = np.repeat(np.arange(len(some)), n)
+        parts.append(balanced_accuracy(cluster_confusion(some.ravel(), predicted.ravel(), label_set, n_classes)))
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""Which windows are judged: what the samples say of them, and the choice of mainshocks only."""
+"""Labels of windows from the samples, and the choice of those before mainshocks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import pandas as pd
 
 from seismag.domain import DataError
 
-# of samples.parquet, all optional; a predictions table may bring them itself
+# of samples.parquet, all optional; a table of predictions may contain them itself
 LABEL_COLUMNS = (
     "is_mainshock", "is_aftershock", "magnitude", "distance_km", "azimuth_deg", "in_dobrovolsky", "in_hattori",
 )  # fmt: skip
 MAINSHOCKS_UNKNOWN = (
-    "Nothing says which events are mainshocks (columns is_mainshock, is_aftershock): windows that point at aftershocks "
-    "are judged with the others. `--data STORE` brings the columns."
+    "Which events are mainshocks is not known (columns is_mainshock, is_aftershock): windows before aftershocks are "
+    "evaluated with the others. `--data STORE` adds the columns."
 )
 
 
 def add_label_columns(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
-    """Give each row what the samples say of its window; without samples the rows stay as they are.
+    """Add the label columns of the samples to the rows; without samples the rows stay as they are.
 
     Args:
         rows: predictions; sample_id.
@@ -29,26 +29,23 @@ def add_label_columns(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.Da
     if samples is None:
         return rows
     known = pd.Index(samples["sample_id"].astype(str))
-    places = known.get_indexer(pd.Index(rows["sample_id"].astype(str)))
-    if (places < 0).any():
-        unknown = rows["sample_id"].to_numpy()[places < 0]
+    positions = known.get_indexer(pd.Index(rows["sample_id"].astype(str)))
+    if (positions < 0).any():
+        unknown = rows["sample_id"].to_numpy()[positions < 0]
         raise DataError(
             f"{len(unknown)} of {len(rows)} windows of the predictions are not in the samples, for example "
             f"{unknown[0]}. Use the store that the model was trained on."
         )
-    told = samples[[column for column in LABEL_COLUMNS if column in samples]]
-    return rows.assign(**{column: told[column].to_numpy()[places] for column in told})
+    columns = [column for column in LABEL_COLUMNS if column in samples]
+    return rows.assign(**{column: samples[column].to_numpy()[positions] for column in columns})
 
 
 def knows_mainshocks(rows: pd.DataFrame) -> bool:
-    """Whether the rows say which event windows point at a mainshock.
-
-    A table that calls no event a mainshock and none an aftershock does not know: imported pictures, for instance.
-    """
+    """Whether mainshocks are known: some event of the rows is marked as mainshock or aftershock."""
     columns = [column for column in ("is_mainshock", "is_aftershock") if column in rows]
     return "is_mainshock" in columns and bool(rows[columns].fillna(False).astype(bool).to_numpy().any())
 
 
 def mainshocks_and_normal(rows: pd.DataFrame, class_column: str = "y_magnitude") -> pd.Series:
-    """Mark the windows whose label event is a mainshock, and the Normal windows."""
+    """Select the windows whose label event is a mainshock, and the Normal windows, (n,) bool."""
     return (rows[class_column] == "Normal") | rows["is_mainshock"].fillna(False).astype(bool)

@@ -1,4 +1,4 @@
-"""The PREDICTIONS table: reading it, refusing what it must not hold, and its three tasks as arrays."""
+"""Tables of predictions: reading, validation, and their three tasks as arrays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -21,18 +20,18 @@ TASK_CLASSES: dict[str, tuple[str, ...]] = {
 }
 KEY_COLUMNS = ("run_id", "fold", "role", "sample_id", "split_group", "station", "start_utc", "event_id")
 _REPEATING = ("run_id", "role", "split_group", "station", "event_id", "y_magnitude", "y_azimuth", "origin")
-ROLES = ("train", "val", "test", "sealed")
+_ROLES = ("train", "val", "test", "sealed")
 SUM_TOLERANCE = 1e-3
 
 
 def probability_columns(task: str) -> list[str]:
-    """Name the probability columns of a task, in class order."""
+    """Names of the probability columns of a task, in class order."""
     return [f"p_{task}_{name}" for name in TASK_CLASSES[task]]
 
 
 _STORED_TASKS = ("magnitude", "azimuth")  # detection follows from p_magnitude
 _PROBABILITIES = [column for task in _STORED_TASKS for column in probability_columns(task)]
-# what a table must hold; the column origin (observed or simulated) is welcome
+# required columns; origin (observed or simulated) is optional
 PREDICTION_COLUMNS = (*KEY_COLUMNS, "y_magnitude", "y_azimuth", *_PROBABILITIES)
 
 
@@ -58,28 +57,20 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
         raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {' '.join(str(error).split())}") from error
     check_predictions(frame, str(path))
-    frame = _with_naive_utc(frame, str(path))
-    release_memory()
-    return frame
-
-
-def release_memory() -> None:
-    """Give freed pages back to the system; after tables of a million windows hundreds of MB would stay with us."""
-    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):  # the latter trims what numpy has freed
-        pool.release_unused()
+    return _with_naive_utc(frame, str(path))
 
 
 def check_predictions(frame: pd.DataFrame, source: str = "predictions") -> None:
-    """Refuse a table that cannot be judged; ``source`` names it in the message.
+    """Refuse a table that cannot be evaluated; ``source`` names it in the message.
 
     Raises:
-        DataError: empty; a column missing; a class, a role or a probability column unknown; a
-            value missing; a probability outside [0, 1] or a row not summing to 1 within 0.001;
-            a sample twice within run, fold and role.
+        DataError: the table is empty; a column or value is missing; a class, role or probability column is unknown; a
+            probability lies outside [0, 1] or those of a row do not sum to 1 within 0.001; a sample occurs twice
+            within run, fold and role.
     """
     _check_columns(frame, source)
     if frame.empty:
-        raise DataError(f"{source}: the table has no rows. Nothing can be judged.")
+        raise DataError(f"{source}: the table has no rows. Nothing can be evaluated.")
     _check_names(frame, source)
     _check_probabilities(frame, source)
     repeated = frame.duplicated(["run_id", "fold", "role", "sample_id"])
@@ -92,31 +83,31 @@ def check_predictions(frame: pd.DataFrame, source: str = "predictions") -> None:
 
 
 def evaluated_rows(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Take the rows of the role test, or of val where there is no test, each window once.
+    """Select the test rows, or the validation rows where there is no test row, each window once.
 
     Raises:
-        DataError: neither role occurs, or a sample is judged twice (several runs in one table).
+        DataError: there is neither, or a sample occurs twice (several runs in one table).
     """
     role = "test" if (predictions["role"] == "test").any() else "val"
     rows = predictions[predictions["role"] == role].reset_index(drop=True)
     if rows.empty:
         raise DataError(
-            "predictions: no row has the role test or val. Training rows are not judged, and sealed ones only by "
-            "`seismag evaluate --sealed`, which counts the looks."
+            "predictions: no row is of the test or validation set (role test, val). Training rows are not evaluated, "
+            "and the locked hold-out set only by `seismag evaluate --sealed`, which logs each access."
         )
     twice = rows["sample_id"].duplicated(keep=False)
     if twice.any():
         first = rows[rows["sample_id"] == rows.loc[twice, "sample_id"].iloc[0]]
-        places = ", ".join(f"run {run} fold {fold}" for run, fold in zip(first["run_id"], first["fold"], strict=True))
+        runs = ", ".join(f"run {run} fold {fold}" for run, fold in zip(first["run_id"], first["fold"], strict=True))
         raise DataError(
-            f"predictions: sample_id {first['sample_id'].iloc[0]} is judged {len(first)} times in role {role} "
-            f"({places}). Evaluate one run, or the folds of one cross-validation, at a time."
+            f"predictions: sample_id {first['sample_id'].iloc[0]} occurs {len(first)} times in role {role} "
+            f"({runs}). Evaluate one run, or the folds of one cross-validation, at a time."
         )
     return rows
 
 
 def truth_index(magnitude: pd.Series, azimuth: pd.Series, task: str) -> NDArray[np.intp]:
-    """Number the true class of each row in class order; Detection is Normal (0) against any event (1).
+    """Index of the true class of each row in class order; detection is Normal (0) against any event (1).
 
     Raises:
         DataError: a name that is none of the classes.
@@ -131,7 +122,7 @@ def truth_index(magnitude: pd.Series, azimuth: pd.Series, task: str) -> NDArray[
 
 
 def task_probabilities(frame: pd.DataFrame, task: str, rows: IndexArray | None = None) -> FloatArray:
-    """Take the probabilities (n, k) of a task; for detection P(Event) = 1 - p_magnitude_Normal.
+    """Probabilities (n, k) of a task; for detection P(Event) = 1 - p_magnitude_Normal.
 
     Args:
         frame: predictions.
@@ -144,16 +135,13 @@ def task_probabilities(frame: pd.DataFrame, task: str, rows: IndexArray | None =
 
 
 def rows_by_fold(frame: pd.DataFrame) -> list[IndexArray]:
-    """Positions of the rows of each fold, the folds in order; what is large is computed fold by fold."""
-    return [places for _, places in sorted(frame.groupby("fold").indices.items())]
+    """Positions of the rows of each fold, the folds in order."""
+    return [positions for _, positions in sorted(frame.groupby("fold").indices.items())]
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    # of a million windows each column of repeated text would take 60 MB, and arrow's copy of the table 200 MB
-    table = pq.read_table(path, read_dictionary=list(_REPEATING))
-    frame = table.to_pandas(split_blocks=True, self_destruct=True)
-    del table
-    return frame
+    # repeated text as categories in order of appearance, the order in which the bootstrap indexes groups
+    return pq.read_table(path, read_dictionary=list(_REPEATING)).to_pandas()
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -166,9 +154,9 @@ def _with_naive_utc(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     try:
         start = pd.to_datetime(frame["start_utc"], utc=True, format="ISO8601")
     except (ValueError, TypeError) as error:
-        told = " ".join(str(error).partition("You might")[0].split())  # pandas goes on with advice to programmers
+        reason = " ".join(str(error).partition("You might")[0].split())  # without the advice to programmers
         raise DataError(
-            f"{source}: start_utc holds what is no ISO 8601 time ({told}) Write for example 2021-03-01T06:00:00Z."
+            f"{source}: a start_utc is no ISO 8601 time ({reason}) Write for example 2021-03-01T06:00:00Z."
         ) from error
     return frame.assign(start_utc=start.dt.tz_localize(None))
 
@@ -199,9 +187,9 @@ def _check_names(frame: pd.DataFrame, source: str) -> None:
     if (broken := np.flatnonzero(~(fold % 1 == 0))).size:  # what is no number is NaN here
         raise DataError(
             f"{source}: fold in row {broken[0]} is {frame['fold'].iloc[broken[0]]!r} ({broken.size} such rows), not a "
-            "whole number. Number the folds from 1; a table of one fold holds 1."
+            "whole number. Number the folds from 1; a table of one fold contains 1."
         )
-    allowed = {"y_magnitude": MAGNITUDE_CLASSES, "y_azimuth": AZIMUTH_CLASSES, "role": ROLES}
+    allowed = {"y_magnitude": MAGNITUDE_CLASSES, "y_azimuth": AZIMUTH_CLASSES, "role": _ROLES}
     for column, names in allowed.items():
         unknown = ~frame[column].isin(names).to_numpy()
         if unknown.any():

@@ -1,8 +1,9 @@
-"""Reliability of the probabilities: what happened in each bin, calibration error, and the parts of the Brier score."""
+"""Reliability of probabilities: observed frequencies, calibration error, and the parts of the Brier score."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from seismag.arrays import FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters
-from seismag.scoring.estimates import FEW_CLUSTERS, number
+from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate
 
 PARTS = (
     "reliability", "resolution", "uncertainty", "within_bin",
@@ -20,10 +21,45 @@ PARTS = (
 HISTOGRAM_BINS = 20
 
 
-def stated(task: str, probs: FloatArray, truth: IndexArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Take the probability that is judged, and whether it came true, (n,) each.
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Mean forecast probability and observed frequency of a bin; the latter without interval below 10 groups."""
 
-    Of detection that of an event, of the other tasks that of the likeliest class.
+    n: int
+    n_groups: int
+    mean_probability: float
+    observed: IntervalEstimate
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Reliability of one probability.
+
+    Attributes:
+        of: which probability.
+        ece: expected calibration error. It is never negative and its replicates lie above it, so that its interval
+            may not include its value.
+        brier_parts: parts of the Brier score of detection; None for the other tasks.
+        histogram: windows in 20 equal steps of the probability.
+        bins: bins of equal mass.
+    """
+
+    of: str
+    ece: IntervalEstimate
+    brier_parts: dict[str, IntervalEstimate] | None
+    histogram: list[int]
+    bins: list[ReliabilityBin]
+
+    def to_json(self) -> dict[str, object]:
+        """The document, without ``brier_parts`` where there are none."""
+        document = dataclasses.asdict(self)
+        return {key: value for key, value in document.items() if value is not None}
+
+
+def evaluated_probability(task: str, probs: FloatArray, truth: IndexArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """The probability whose reliability is evaluated, and whether it came true, (n,) each.
+
+    For detection that of an event, for the other tasks that of the likeliest class.
     """
     if task == "detection":
         return probs[:, 1], truth == 1
@@ -32,42 +68,32 @@ def stated(task: str, probs: FloatArray, truth: IndexArray) -> tuple[FloatArray,
 
 def score_reliability(
     task: str, p: FloatArray, happened: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig
-) -> dict[str, Any]:
-    """Compare probabilities with what happened (see ``stated``), in bins of equal mass.
-
-    Returns:
-        ``of``, ``ece``, for detection ``brier_parts``, each number with its interval, ``histogram`` (windows in 20
-        equal steps of the probability), and ``bins``: n, n_groups, mean_probability, and observed with its interval
-        (None below 10 groups). ECE is never negative and its replicates lie above it, so that its interval may not
-        hold its value.
-    """
+) -> Reliability:
+    """Compare forecast probabilities with observed frequencies in bins of equal mass."""
     bins = m.equal_mass_bins(p, config.reliability_bins)
     sums = m.cluster_bin_sums(p, happened, bins, clusters.index, clusters.n)
-    drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)
+    replicates = clusters.bootstrap(sums, config.bootstrap, config.seed)
     whole = sums.sum(axis=0)
     known = clusters.smallest > 1
-
-    def entry(value: FloatArray, replicates: FloatArray) -> dict[str, float | None]:
-        low, high = m.percentile_interval(replicates, config.confidence) if known else (np.nan, np.nan)
-        return {"value": number(value), "low": number(low), "high": number(high)}
-
-    result: dict[str, Any] = {
-        "of": "the probability of an event" if task == "detection" else "the probability of the likeliest class",
-        "ece": entry(m.expected_calibration_error(whole), m.expected_calibration_error(drawn)),
-    }
+    ece, replicate_ece = m.expected_calibration_error(whole), m.expected_calibration_error(replicates)
+    brier_parts = None
     if task == "detection":
-        parts, drawn_parts = m.brier_decomposition(whole), m.brier_decomposition(drawn)
-        result["brier_parts"] = {name: entry(parts[name], drawn_parts[name]) for name in PARTS}
-    result["histogram"] = np.histogram(p, bins=HISTOGRAM_BINS, range=(0, 1))[0].tolist()
-    result["bins"] = [_bin(sums[:, i], drawn[:, i], config) for i in range(sums.shape[1])]
-    return result
+        parts, replicate_parts = m.brier_decomposition(whole), m.brier_decomposition(replicates)
+        brier_parts = {
+            name: IntervalEstimate.of(parts[name], replicate_parts[name], known, config.confidence) for name in PARTS
+        }
+    return Reliability(
+        of="the probability of an event" if task == "detection" else "the probability of the likeliest class",
+        ece=IntervalEstimate.of(ece, replicate_ece, known, config.confidence),
+        brier_parts=brier_parts,
+        histogram=np.histogram(p, bins=HISTOGRAM_BINS, range=(0, 1))[0].tolist(),
+        bins=[_bin(sums[:, i], replicates[:, i], config) for i in range(sums.shape[1])],
+    )
 
 
-def _bin(sums: FloatArray, drawn: FloatArray, config: EvaluateConfig) -> dict[str, Any]:
+def _bin(sums: FloatArray, replicates: FloatArray, config: EvaluateConfig) -> ReliabilityBin:
     n, sum_p, sum_y = sums.sum(axis=0)[:3]
     n_groups = int(np.count_nonzero(sums[:, 0]))
-    low, high = np.nan, np.nan
-    if n_groups >= FEW_CLUSTERS:
-        low, high = m.percentile_interval(ratio(drawn[:, 2], drawn[:, 0]), config.confidence)
-    observed = {"value": float(sum_y / n), "low": number(low), "high": number(high)}
-    return {"n": int(n), "n_groups": n_groups, "mean_probability": float(sum_p / n), "observed": observed}
+    frequency = ratio(replicates[:, 2], replicates[:, 0])
+    observed = IntervalEstimate.of(sum_y / n, frequency, n_groups >= FEW_CLUSTERS, config.confidence)
+    return ReliabilityBin(int(n), n_groups, float(sum_p / n), observed)

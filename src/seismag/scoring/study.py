@@ -1,4 +1,4 @@
-"""A table of predictions, from its file to metrics.json and figures."""
+"""Evaluation of a table of predictions, from its file to metrics.json and figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seismag.scoring.subset_figure import draw_reliability, draw_subsets
 
 
 def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
-    """Judge a table of predictions without its store, whoever made it; gives the content of metrics.json.
+    """Evaluate a table of predictions without its store; returns the content of metrics.json.
 
     Args:
         path: the table.
@@ -26,21 +26,21 @@ def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress:
         progress: called with stage, done, total.
 
     Raises:
-        DataError: the table cannot be judged, or ``out`` cannot be made.
+        DataError: the table is not valid, or ``out`` cannot be made.
     """
     if out is not None:
-        make_folder(out)  # before the work, not after it
-    table = [read_predictions(path)]
+        make_output_folder(out)  # before the work, not after it
+    table = read_predictions(path)
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(table.pop(), config=spec)  # no name here keeps a million windows alive
+    metrics = evaluate_predictions(table, config=spec).to_json()
     progress("scores", 1, 1)
     if out is not None:
         write_metrics(metrics, out)
     return metrics
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder of a judgement's files, where it is not there.
+def make_output_folder(out: Path) -> None:
+    """Make the output folder of an evaluation, where it is not there.
 
     Raises:
         DataError: it cannot be made, or nothing can be written in it.
@@ -59,13 +59,13 @@ def write_metrics(metrics: dict[str, Any], out: Path) -> None:
     Raises:
         DataError: the folder cannot be made.
     """
-    make_folder(out)
+    make_output_folder(out)
     write_json_atomic(out / "metrics.json", metrics)
     draw_figures(metrics, out)
 
 
 def draw_figures(metrics: dict[str, Any], folder: Path) -> None:
-    """Draw what belongs to a metrics.json: confusion of both tasks, scores beside baselines, reliability, stations."""
+    """Draw confusion matrices, scores with baselines, reliability and subsets of a metrics.json."""
     for task in ("magnitude", "azimuth"):
         draw_confusion(metrics, task, folder / f"confusion_{task}.png")
     draw_scores(metrics, folder / "scores.png")

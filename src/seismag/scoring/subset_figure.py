@@ -1,4 +1,4 @@
-"""Figures of the parts of a judgement: reliability, and scores by station, magnitude and distance."""
+"""Figures of reliability, and of scores by station, magnitude and distance."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from seismag.scoring.figure import BLUE, GREY, ORANGE, STYLE, new_figure, save_f
 
 PAGE_IN = 7.1
 _TASKS = ("detection", "magnitude", "azimuth")
-_TABLES = {"by_station": "station", "by_magnitude": "magnitude", "by_distance": "distance rule"}
+_TABLES = {"by_station": "station", "by_magnitude": "magnitude", "by_distance": "distance criterion"}
 
 
 def draw_reliability(metrics: dict[str, Any], path: str | Path) -> None:
-    """Draw what happened against what was said, before and after calibration, with counts of windows below.
+    """Draw reliability diagrams before and after calibration, with counts of windows below.
 
     Args:
         metrics: the content of metrics.json.
@@ -28,22 +28,22 @@ def draw_reliability(metrics: dict[str, Any], path: str | Path) -> None:
         panels = figure.subplots(2, 3, sharex=True, height_ratios=[3, 1])
         for (upper, lower), task in zip(panels.T, _TASKS, strict=True):
             _draw_reliability_panel(upper, lower, metrics[task])
-            said = "P(event)" if task == "detection" else "P(likeliest class)"
-            lower.set_xlabel(f"{said} said")
+            event = "P(event)" if task == "detection" else "P(likeliest class)"
+            lower.set_xlabel(f"forecast probability\n{event}")
             upper.set_title(task, loc="left", fontweight="bold")
-        panels[0, 0].set_ylabel("share that happened")
+        panels[0, 0].set_ylabel("observed frequency")
         panels[1, 0].set_ylabel("windows")
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
         figure.supxlabel(
             f"bins of equal mass, {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bars: "
-            f"{100 * metrics['confidence']:g} % intervals by group",
+            f"{100 * metrics['confidence']:g} % intervals by cluster",
             fontsize=8,
         )
         save_figure(figure, path)
 
 
 def draw_subsets(metrics: dict[str, Any], path: str | Path) -> None:
-    """Draw how detection does at each station, magnitude and distance: ranking, and skill above the best rule."""
+    """Draw ROC AUC and skill of detection at each station, magnitude and distance."""
     parts = [(label, metrics["tables"][table] or []) for table, label in _TABLES.items()]
     parts = [(label, entries) for label, entries in parts if entries]
     with mpl.rc_context(STYLE):
@@ -58,13 +58,13 @@ def draw_subsets(metrics: dict[str, Any], path: str | Path) -> None:
             left.set_yticks(range(len(names)), names)
             right.set_yticks(range(len(names)), [])
             left.set_title(label, loc="left", fontweight="bold")
-        panels[-1, 0].set_xlabel("AUC within\nstation")
-        panels[-1, 1].set_xlabel("skill, balanced\naccuracy")
+        panels[-1, 0].set_xlabel("station-stratified\nROC AUC")
+        panels[-1, 1].set_xlabel("Δ balanced\naccuracy")
         panels[-1, 0].set_xlim(0.2, 1.06)
         panels[-1, 1].set_xlim(-0.32, 0.62)
         figure.supxlabel(
             f"detection, {100 * metrics['confidence']:g} % intervals; events in brackets;\n"
-            "hollow: too few groups for an interval",
+            "hollow: inconclusive, too few clusters for an interval",
             fontsize=8,
         )
         save_figure(figure, path)
@@ -77,14 +77,14 @@ def _draw_reliability_panel(upper: Axes, lower: Axes, result: dict[str, Any]) ->
     upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle=":", label="perfect")
     for label, reliability, colour, marker, style in series:
         bins = reliability["bins"]
-        said = np.array([entry["mean_probability"] for entry in bins])
-        happened = np.array([entry["observed"]["value"] for entry in bins])
-        for x, entry in zip(said, bins, strict=True):
+        forecast = np.array([entry["mean_probability"] for entry in bins])
+        observed = np.array([entry["observed"]["value"] for entry in bins])
+        for x, entry in zip(forecast, bins, strict=True):
             if entry["observed"]["low"] is not None:
                 limits = [entry["observed"]["low"], entry["observed"]["high"]]
                 upper.plot([x, x], limits, color=colour, linewidth=0.9)
         upper.plot(
-            said, happened, marker=marker, linestyle=style, color=colour, markersize=3, linewidth=0.8, label=label
+            forecast, observed, marker=marker, linestyle=style, color=colour, markersize=3, linewidth=0.8, label=label
         )
         counts = reliability["histogram"]
         lower.stairs(counts, np.linspace(0, 1, len(counts) + 1), color=colour, linestyle=style, linewidth=1.0)

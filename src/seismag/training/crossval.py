@@ -20,7 +20,7 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import atomic_path, file_sha256, short_path, write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
-from seismag.scoring.study import draw_figures, make_folder
+from seismag.scoring.study import draw_figures, make_output_folder
 from seismag.scoring.text import format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.training.checkpoint import copy_checkpoint
@@ -116,7 +116,7 @@ def run_crossval(
         for fold in numbers
     }  # fmt: skip
     results = out or _default_results(config.split.method)
-    make_folder(results)  # before the hours of training, not after them
+    make_output_folder(results)  # before the hours of training, not after them
     runs, failed = _train(tasks, chosen, workers, scheduler, progress)
     documents = {fold: _fold_result(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
     _remove_other_studies(results, documents)

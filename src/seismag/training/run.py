@@ -22,7 +22,7 @@ from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_training_curves
 from seismag.scoring.predictions import evaluated_rows, read_predictions
-from seismag.scoring.study import draw_figures, make_folder, write_metrics
+from seismag.scoring.study import draw_figures, make_output_folder, write_metrics
 from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split
 from seismag.splits.access_log import holdout_state
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
@@ -114,7 +114,7 @@ def evaluate_model(
     loaded = load_checkpoint(model)
     indices, split = unseen_windows(loaded, store)
     if out is not None:
-        make_folder(out)  # before the work, not after it
+        make_output_folder(out)  # before the work, not after it
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     if split is not None:
         validation, of_validation = _predict_validation(loaded, store, split, progress)
@@ -143,7 +143,7 @@ def evaluate_in_store(
         of the locked hold-out set.
     """
     classical = classical_forecasts(store, evaluated_rows(predictions), split)
-    metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables)
+    metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables).to_json()
     alarms = alarm_summary(predictions, store.samples, config).to_json()
     return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path).to_json()}
 
@@ -159,7 +159,7 @@ def evaluate_table_in_store(
         DataError: the table cannot be evaluated, or has windows that are not in the store; ``out`` cannot be made.
     """
     if out is not None:
-        make_folder(out)
+        make_output_folder(out)
     predictions = read_predictions(path)
     progress("scores", 0, 1)
     metrics = evaluate_in_store(open_store(store_path), predictions, None, config)

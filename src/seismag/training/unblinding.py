@@ -122,7 +122,7 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
     predictions["fold"] = split["fold"].iloc[0]
     looks = holdout_state(store.path).looks
     strict = config.model_copy(update={"confidence": 1 - (1 - config.confidence) / looks})
-    metrics = evaluate_predictions(predictions, store.samples, split, strict)
+    metrics = evaluate_predictions(predictions, store.samples, split, strict).to_json()
     metrics["role"] = _LOCKED
     metrics["alarms"] = alarm_summary(predictions, store.samples, config).to_json()
     p_values = _p_values(metrics["alarms"]["references"].get("station", {}), config)

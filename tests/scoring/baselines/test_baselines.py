@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.prediction_table import baselines_within_table
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.baselines import (
     GROUPS,
     ORACLE,
     baseline_predictions,
-    baselines_within_table,
-    station_frequencies,
 )
+from seismag.scoring.baselines.frequencies import station_frequencies
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import probability_columns
 
@@ -63,7 +63,7 @@ def test_detection_is_fitted_on_its_own_two_classes() -> None:
     assert np.allclose(got.iloc[2], [0.5, 0.5])
 
 
-def test_constant_rules_and_the_oracle() -> None:
+def test_constant_baselines_and_the_oracle() -> None:
     got = predict()
     assert np.all(got["all_normal"][["p_magnitude_Normal", "p_azimuth_Normal", "p_detection_Normal"]] == 1)
     oracle = got[ORACLE]
@@ -81,13 +81,13 @@ def test_test_labels_reach_no_baseline_but_the_oracle() -> None:
         assert table.equals(after[name]) == (name != ORACLE)
 
 
-def test_probabilities_of_every_rule_sum_to_one(make_table: MakeTable) -> None:
+def test_probabilities_of_every_baseline_sum_to_one(make_table: MakeTable) -> None:
     for table in baselines_within_table(make_table()).values():
         for task in ("magnitude", "azimuth"):
             assert np.allclose(table[probability_columns(task)].sum(axis=1), 1)
 
 
-def test_an_unseen_station_leaves_the_balanced_rule_undecided() -> None:
+def test_an_unseen_station_leaves_exact_ties_in_the_balanced_baseline() -> None:
     values = predict()["station_balanced"][probability_columns("azimuth")].iloc[2].to_numpy()
     assert np.all(values == values[0])  # exact ties, so that the decision is the first class
 
@@ -115,7 +115,7 @@ def test_within_the_table_no_group_predicts_itself() -> None:
     pd.testing.assert_frame_equal(got["station"], got["majority"])  # every station is unseen
 
 
-def test_one_group_leaves_only_the_rule_that_needs_no_fit(make_table: MakeTable) -> None:
+def test_one_group_leaves_only_the_baseline_without_a_fit(make_table: MakeTable) -> None:
     assert list(baselines_within_table(make_table(n_events=1, n_blocks=0))) == ["all_normal"]
 
 
@@ -129,8 +129,8 @@ def test_impossible_fits_are_refused() -> None:
 
 
 @pytest.mark.real
-def test_published_accuracies_need_no_field(real_data: Path) -> None:
-    """The constant rules and the station code on the published test table (docs/method.md)."""
+def test_non_magnetic_baselines_reach_published_accuracies(real_data: Path) -> None:
+    """Constants and the station code on the published test table (docs/method.md)."""
     published = pd.read_csv(real_data / "published_tables" / "benchmark_test.csv", keep_default_na=False)
     uniform = {f"p_magnitude_{name}": 1 / 4 for name in MAGNITUDE_CLASSES}
     uniform |= {f"p_azimuth_{name}": 1 / 9 for name in AZIMUTH_CLASSES}
@@ -149,7 +149,7 @@ def test_published_accuracies_need_no_field(real_data: Path) -> None:
             **uniform,
         }
     )
-    metrics = evaluate_predictions(table)
+    metrics = evaluate_predictions(table).to_json()
     magnitude, azimuth = metrics["magnitude"]["baselines"], metrics["azimuth"]["baselines"]
     assert magnitude["station"]["accuracy"] == pytest.approx(0.963, abs=0.02)
     assert azimuth["station"]["accuracy"] == pytest.approx(0.655, abs=0.02)
@@ -158,7 +158,7 @@ def test_published_accuracies_need_no_field(real_data: Path) -> None:
     assert magnitude[ORACLE]["balanced_accuracy"] == pytest.approx(0.5)
     assert azimuth[ORACLE]["accuracy"] == pytest.approx((133 + 78) / 296)
     assert azimuth[ORACLE]["balanced_accuracy"] == pytest.approx(2 / 9)
-    for task in ("magnitude", "azimuth"):  # a uniform guess decides Normal, and a rule without the field beats it
+    for task in ("magnitude", "azimuth"):  # a uniform guess predicts Normal, and a non-magnetic baseline beats it
         skill = metrics[task]["skill_above_best_baseline"]["balanced_accuracy"]
         assert GROUPS[skill["baseline"]] == "no_signal"
         assert skill["high"] < 0

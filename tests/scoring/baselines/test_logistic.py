@@ -6,23 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.prediction_table import baselines_within_table
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.scoring.baselines import (
     BASELINES,
     GROUPS,
     ORACLE,
-    absent_rules,
+    absent_baselines,
     baseline_predictions,
-    baselines_within_table,
 )
 from seismag.scoring.baselines.frequencies import prior_balanced
 from seismag.scoring.baselines.inputs import (
-    NO_SIGNAL_COLUMNS,
+    BASELINE_COLUMNS,
+    NON_MAGNETIC_COLUMNS,
     QUALITY_COLUMNS,
-    RULE_COLUMNS,
+    baseline_inputs,
     fit_encoder,
-    rule_inputs,
 )
 from seismag.scoring.baselines.logistic import shrink_towards
 from seismag.scoring.compute import evaluate_predictions
@@ -88,12 +88,12 @@ def balanced_of(samples: pd.DataFrame, table: pd.DataFrame) -> float:
     return float(balanced_accuracy(confusion_matrix(truth, table[DETECTION].to_numpy().argmax(axis=1), 2)))
 
 
-def test_no_signal_rules_are_bit_identical_whatever_any_other_column_holds() -> None:
+def test_non_magnetic_baselines_are_bit_identical_whatever_any_other_column_holds() -> None:
     samples = make_samples()
     rng = np.random.default_rng(7)
     free = [
         name for name in samples
-        if name not in (*NO_SIGNAL_COLUMNS, "sample_id", "split_group", "magnitude_class", "azimuth_class")
+        if name not in (*NON_MAGNETIC_COLUMNS, "sample_id", "split_group", "magnitude_class", "azimuth_class")
     ]  # fmt: skip
     assert {"noise_floor_nt", "gap_fraction", "masked_fraction", "source_sha256", "h_axis_deg", "origin"} <= set(free)
     scrambled = samples.assign(**{name: samples[name].to_numpy()[rng.permutation(len(samples))] for name in free})
@@ -104,9 +104,9 @@ def test_no_signal_rules_are_bit_identical_whatever_any_other_column_holds() -> 
     assert not before["quality"].equals(after["quality"])
 
 
-def test_no_column_derived_from_the_field_is_on_the_list_of_the_no_signal_rules() -> None:
-    assert not set(NO_SIGNAL_COLUMNS) & set(QUALITY_COLUMNS)
-    assert set(NO_SIGNAL_COLUMNS) == {"station", "start_utc", "local_hour", "kp_max", "dst_min_nt", "past_rate"}
+def test_no_column_derived_from_recordings_is_on_the_list_of_the_non_magnetic_baselines() -> None:
+    assert not set(NON_MAGNETIC_COLUMNS) & set(QUALITY_COLUMNS)
+    assert set(NON_MAGNETIC_COLUMNS) == {"station", "start_utc", "local_hour", "kp_max", "dst_min_nt", "past_rate"}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_no_column_derived_from_the_field_is_on_the_list_of_the_no_signal_rules(
         ("quality", "gap_fraction", (0.0, 0.1)),
     ],
 )
-def test_a_rule_finds_what_its_column_tells(rule: str, column: str, values: tuple[object, object]) -> None:
+def test_a_baseline_finds_the_signal_of_its_column(rule: str, column: str, values: tuple[object, object]) -> None:
     samples = make_samples()
     event = samples["magnitude_class"] != "Normal"
     planted = samples.assign(**{column: np.where(event, values[1], values[0])})
@@ -145,7 +145,7 @@ def test_a_rate_of_zero_is_told_from_a_small_one() -> None:
     assert balanced_of(planted, predict(planted)["catalogue_rate_balanced"]) > 0.95
 
 
-def test_all_together_find_what_only_the_station_and_time_tell_jointly() -> None:
+def test_joint_baselines_find_a_signal_of_station_and_time_together() -> None:
     """A change of instrument at one station: neither the station nor the time alone tells it."""
     samples = make_samples(n_groups=100)
     late = samples["start_utc"] > samples["start_utc"].median()
@@ -158,9 +158,9 @@ def test_all_together_find_what_only_the_station_and_time_tell_jointly() -> None
     assert balanced_of(swapped, got["station_balanced"]) < 0.75
 
 
-def test_where_nothing_is_to_be_learnt_a_rule_does_not_lose_to_the_frequencies() -> None:
-    """Mean over 8 sets of samples: a rule that was not held back would lose 0.05 to 0.3 nat."""
-    loss: dict[str, list[float]] = {rule: [] for rule in RULE_COLUMNS}
+def test_without_a_signal_a_baseline_does_not_lose_to_the_frequencies() -> None:
+    """Mean over 8 sets of samples: without shrinkage a baseline would lose 0.05 to 0.3 nat."""
+    loss: dict[str, list[float]] = {rule: [] for rule in BASELINE_COLUMNS}
     for seed in range(8):
         samples = make_samples(n_groups=40, seed=seed)
         got = predict(samples)
@@ -172,7 +172,7 @@ def test_where_nothing_is_to_be_learnt_a_rule_does_not_lose_to_the_frequencies()
         assert np.mean(differences) > -0.02, rule
 
 
-def test_the_balanced_rule_is_the_plain_one_divided_by_the_training_frequencies() -> None:
+def test_the_balanced_baseline_is_the_plain_one_divided_by_the_training_frequencies() -> None:
     samples = make_samples()
     got = predict(samples.assign(kp_max=np.where(samples["magnitude_class"] == "Normal", 1.0, 3.0)))
     for task in ("magnitude", "azimuth"):
@@ -192,7 +192,7 @@ def test_the_same_table_gives_the_same_numbers_and_rows_may_come_in_any_order() 
         assert other[name].loc[one[name].index].to_numpy() == pytest.approx(one[name].to_numpy(), abs=0.05)
 
 
-def test_test_labels_reach_no_learnt_rule() -> None:
+def test_test_labels_reach_no_logistic_baseline() -> None:
     samples = make_samples()
     tested = (split_of(samples)["role"] == "test").to_numpy()
     other = samples.assign(
@@ -204,21 +204,21 @@ def test_test_labels_reach_no_learnt_rule() -> None:
         pd.testing.assert_frame_equal(before[name], after[name], check_exact=True)
 
 
-def test_rules_without_their_columns_are_absent_and_named() -> None:
+def test_baselines_without_their_columns_are_absent_and_named() -> None:
     samples = make_samples().drop(columns=["past_rate", "noise_floor_nt", "gap_fraction", "masked_fraction"])
     samples = samples.drop(columns=["h_axis_source", "origin"]).assign(kp_max=np.nan, dst_min_nt=np.nan)
     got = predict(samples)
     assert not {"space_weather", "catalogue_rate", "quality"} & set(got)
     assert {"clock", "era", "all_no_signal"} <= set(got)
-    (sentence,) = absent_rules(samples)
+    (sentence,) = absent_baselines(samples)
     assert sentence.startswith(
         "Baselines absent for lack of their columns: space_weather (kp_max, dst_min_nt); catalogue_rate (past_rate); "
         "quality ("
     )
-    assert absent_rules(make_samples()) == []
+    assert absent_baselines(make_samples()) == []
 
 
-def test_a_station_and_values_that_training_does_not_know_are_predicted_all_the_same() -> None:
+def test_a_station_and_values_unseen_in_training_are_predicted() -> None:
     samples = make_samples()
     tested = (split_of(samples)["role"] == "test").to_numpy()
     strange = samples.assign(
@@ -231,7 +231,7 @@ def test_a_station_and_values_that_training_does_not_know_are_predicted_all_the_
             assert table[probability_columns(task)].sum(axis=1).to_numpy() == pytest.approx(1), name
 
 
-def test_a_table_beside_its_store_learns_from_the_columns_of_the_store() -> None:
+def test_a_table_with_its_store_uses_the_columns_of_the_store() -> None:
     samples = make_samples(n_groups=16)
     planted = samples.assign(kp_max=np.where(samples["magnitude_class"] == "Normal", 1.0, 5.0))
     table = planted.rename(columns={"magnitude_class": "y_magnitude", "azimuth_class": "y_azimuth"})
@@ -242,8 +242,8 @@ def test_a_table_beside_its_store_learns_from_the_columns_of_the_store() -> None
     assert balanced_of(planted, beside) > 0.95
 
 
-def test_metrics_show_every_rule_with_its_group_and_beat_the_best_without_the_field() -> None:
-    """Kp tells the class and the noise floor tells it better: space weather is the rival, quality is not."""
+def test_metrics_contain_every_baseline_with_its_group_and_skill_over_the_best_candidate() -> None:
+    """Kp tells the class and the noise floor tells it better: space weather is the best candidate, quality is none."""
     samples = make_samples(n_groups=24)
     event = samples["magnitude_class"] != "Normal"
     told = event ^ (np.arange(len(samples)) % 10 == 0)
@@ -255,7 +255,7 @@ def test_metrics_show_every_rule_with_its_group_and_beat_the_best_without_the_fi
     columns = ["sample_id", "split_group", "station", "start_utc", "event_id", "y_magnitude", "y_azimuth"]
     table = table[columns].assign(run_id="r", fold=1, role="test", **uniform)
     config = EvaluateConfig(bootstrap=100)
-    result = evaluate_predictions(table, samples, config=config)
+    result = evaluate_predictions(table, samples, config=config).to_json()
     for task, rules in (("magnitude", set(BASELINES)), ("detection", set(BASELINES) - {ORACLE})):
         assert {name: entry["group"] for name, entry in result[task]["baselines"].items()} == {
             name: GROUPS[name] for name in rules
@@ -264,7 +264,7 @@ def test_metrics_show_every_rule_with_its_group_and_beat_the_best_without_the_fi
     assert GROUPS[skill["baseline"]] == "no_signal"
     quality = result["detection"]["baselines"]["quality"]
     assert quality["log_score"] > result["detection"]["baselines"][skill["baseline"]]["log_score"]
-    alone = evaluate_predictions(table, config=config)
+    alone = evaluate_predictions(table, config=config).to_json()
     assert "space_weather" not in alone["detection"]["baselines"]
     assert any(
         text.startswith("Baselines absent for lack of their columns: space_weather") for text in alone["warnings"]
@@ -276,7 +276,7 @@ def test_metrics_show_every_rule_with_its_group_and_beat_the_best_without_the_fi
 
 def test_hats_of_a_number_sum_to_one_and_are_constant_beyond_the_training() -> None:
     train = pd.DataFrame({"past_rate": 10.0 ** np.arange(-4, 2)})
-    encoder = fit_encoder(rule_inputs(train, "catalogue_rate"), "catalogue_rate")
+    encoder = fit_encoder(baseline_inputs(train, "catalogue_rate"), "catalogue_rate")
     features = encoder.encode(pd.DataFrame({"past_rate": [1e-9, 1e-4, 10**-3.5, 10.0, 1e9, 0.0, np.nan]}))
     assert features[:, :-1].sum(axis=1).tolist() == pytest.approx([1, 1, 1, 1, 1, 0, 0])
     assert features[:, -1].tolist() == [0, 0, 0, 0, 0, 1, 1]  # the flag of what is missing
@@ -285,7 +285,7 @@ def test_hats_of_a_number_sum_to_one_and_are_constant_beyond_the_training() -> N
     assert features[2][:2] == pytest.approx([0.5, 0.5])
 
 
-def test_held_back_wholly_a_rule_gives_the_frequencies_and_not_at_all_itself() -> None:
+def test_full_shrinkage_gives_the_frequencies_and_none_the_probabilities() -> None:
     probs, overall = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0.6, 0.4])
     assert shrink_towards(np.log(probs), overall, 0.0) == pytest.approx(np.tile(overall, (2, 1)))
     assert shrink_towards(np.log(probs), overall, 1.0) == pytest.approx(probs)
@@ -293,7 +293,7 @@ def test_held_back_wholly_a_rule_gives_the_frequencies_and_not_at_all_itself() -
     assert shrink_towards(np.log(probs), overall, 0.5)[0, 0] == pytest.approx(13.5**0.5 / (1 + 13.5**0.5))
 
 
-def test_a_rule_that_says_nothing_leaves_exact_ties_when_balanced() -> None:
+def test_a_baseline_without_information_leaves_exact_ties_when_balanced() -> None:
     overall = np.array([0.1, 0.2, 0.7])
     balanced = prior_balanced(shrink_towards(np.log(np.full((1, 3), 1 / 3)), overall, 0.0), overall)
     assert balanced[0, 0] == balanced[0, 1] == balanced[0, 2]

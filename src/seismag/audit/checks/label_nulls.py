@@ -26,7 +26,7 @@ from seismag.arrays import FloatArray, IndexArray
 from seismag.audit.checks.reference_model import folds_of, model_features, standardise_by_station
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
-from seismag.scoring.linear_probe import Folds, out_of_fold_scores
+from seismag.scoring.linear_probe import TrainTestRows, out_of_fold_scores
 from seismag.scoring.null import Null
 from seismag.scoring.predictions import evaluated_rows
 from seismag.scoring.station_auc import (
@@ -92,7 +92,7 @@ def refit_permuted(store: Store, split: pd.DataFrame | None, spec: AuditConfig) 
     return dataclasses.replace(result, details=details, sentence=f"Reference model: {result.sentence}")
 
 
-def refit_auc(features: FloatArray, labels: NDArray[np.bool_], station: IndexArray, folds: Folds) -> FloatArray:
+def refit_auc(features: FloatArray, labels: NDArray[np.bool_], station: IndexArray, folds: TrainTestRows) -> FloatArray:
     """Station-stratified AUC (K,) of the reference model fitted to each set of labels (K, n) in the same folds."""
     chunk = max(1, _CHUNK_NUMBERS // len(station))
     parts = []

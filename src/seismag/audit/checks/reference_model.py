@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 
 from seismag.arrays import FloatArray
 from seismag.domain import COMPONENTS, DataError
-from seismag.scoring.linear_probe import Folds
+from seismag.scoring.linear_probe import TrainTestRows
 from seismag.spectrograms.compute import PAIRS
 from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
@@ -82,7 +82,7 @@ def standardise_by_station(values: FloatArray, station: NDArray[Any]) -> FloatAr
     return result
 
 
-def folds_of(samples: pd.DataFrame, split: pd.DataFrame | None, n_folds: int) -> Folds:
+def folds_of(samples: pd.DataFrame, split: pd.DataFrame | None, n_folds: int) -> TrainTestRows:
     """Positions of training and test windows of each fold of the split, or by group where there is none.
 
     Raises:

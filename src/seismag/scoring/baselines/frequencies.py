@@ -1,4 +1,4 @@
-"""Rules that count: constants, and class frequencies overall and by station."""
+"""Baselines that count: constants, and class frequencies overall and by station."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from seismag.arrays import FloatArray, IndexArray
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns
 
 ORACLE = "oracle_detection_constant"
-COUNTING_RULES = ("all_normal", "majority", "station", "station_balanced", ORACLE)
+COUNTING_BASELINES = ("all_normal", "majority", "station", "station_balanced", ORACLE)
 
 
 def class_frequencies(truth: IndexArray, n_classes: int) -> FloatArray:
-    """Laplace's rule, (n_c + 1) / (n + k): never 0."""
+    """Class frequencies (k,) by Laplace's rule of succession, (n_c + 1) / (n + k): never 0."""
     counts = np.bincount(truth, minlength=n_classes)
     return (counts + 1) / (counts.sum() + n_classes)
 
@@ -23,9 +23,8 @@ def station_frequencies(
 ) -> tuple[FloatArray, FloatArray]:
     """Estimate class frequencies overall and by station, neither ever 0.
 
-    Overall: Laplace's rule, ``(n_c + 1) / (n + k)``. By station: k pseudo-windows that follow the
-    overall frequencies q, ``(n_sc + k q_c) / (n_s + k)``: Laplace's rule where q is uniform, q
-    itself for a station without windows.
+    Overall: Laplace's rule of succession, ``(n_c + 1) / (n + k)``. By station: k pseudo-windows with the overall
+    frequencies q, ``(n_sc + k q_c) / (n_s + k)``; q itself for a station without windows.
 
     Returns:
         (k,) and (n_stations, k).
@@ -39,9 +38,9 @@ def station_frequencies(
 
 
 def prior_balanced(probs: FloatArray, overall: FloatArray) -> FloatArray:
-    """Divide probabilities (n, k) by the overall frequencies (k,): what they would be if all classes were as frequent.
+    """Divide probabilities (n, k) by the overall frequencies (k,): probabilities for equally frequent classes.
 
-    Rounded, so that a rule which says nothing beyond the frequencies leaves exact ties, decided for the first class.
+    Rounded, so that a baseline without information beyond the frequencies leaves exact ties (first class predicted).
     """
     ratio = np.round(probs / overall, 9)
     balanced: FloatArray = ratio / ratio.sum(axis=1, keepdims=True)
@@ -49,14 +48,14 @@ def prior_balanced(probs: FloatArray, overall: FloatArray) -> FloatArray:
 
 
 def count_and_predict(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Apply the counting rules to ``test``; both tables hold station and the class numbers of each task."""
+    """Apply the counting baselines to ``test``; both tables contain station and the class index of each task."""
     train_station, names = pd.factorize(train["station"])
     stations = pd.Index(names)
     test_station = stations.get_indexer(pd.Index(test["station"]))  # -1: unseen
-    result: dict[str, list[pd.DataFrame]] = {name: [] for name in COUNTING_RULES}
+    result: dict[str, list[pd.DataFrame]] = {name: [] for name in COUNTING_BASELINES}
     for task, classes in TASK_CLASSES.items():
         truth = train[task].to_numpy()
-        # one station more than training has: without windows, for the unseen ones (index -1)
+        # one station more than in training: without windows, for the unseen ones (index -1)
         overall, by_station = station_frequencies(train_station, truth, len(stations) + 1, len(classes))
         probs = {
             "all_normal": np.tile(np.eye(len(classes))[0], (len(test), 1)),
@@ -70,4 +69,4 @@ def count_and_predict(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.D
             probs[ORACLE] = np.eye(len(classes))[np.where(is_event, event_class, 0)]
         for name, values in probs.items():
             result[name].append(pd.DataFrame(values, columns=probability_columns(task), index=test.index))
-    return {name: pd.concat(result.pop(name), axis=1) for name in list(result)}  # the parts are let go one by one
+    return {name: pd.concat(parts, axis=1) for name, parts in result.items()}

@@ -1,7 +1,7 @@
-"""What each fitted rule may look at, and how it becomes numbers.
+"""Input columns of the fitted baselines, and their encoding as numbers.
 
-The allow-list of this module is the only way from a table of samples to a rule: nothing that was derived from the field
-(noise floor, gaps, masks, checksums) can reach a no-signal rule, because nobody else picks columns.
+The allow-list of this module is the only path from a table of samples to a baseline, so that nothing derived from
+recordings (noise floor, gaps, masks, checksums) reaches a non-magnetic baseline.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pandas as pd
 
 from seismag.arrays import FloatArray
 
-# rule -> the columns it reads; beside station and start_utc these are optional, and a rule without any is absent
-RULE_COLUMNS: dict[str, tuple[str, ...]] = {
+# baseline -> its columns; other than station and start_utc they are optional, and a baseline without any is absent
+BASELINE_COLUMNS: dict[str, tuple[str, ...]] = {
     "clock": ("start_utc", "local_hour"),
     "space_weather": ("kp_max", "dst_min_nt"),
     "era": ("start_utc", "station"),
@@ -22,9 +22,11 @@ RULE_COLUMNS: dict[str, tuple[str, ...]] = {
     "all_no_signal": ("station", "start_utc", "local_hour", "kp_max", "dst_min_nt", "past_rate"),
     "quality": ("gap_fraction", "masked_fraction", "noise_floor_nt", "h_axis_source", "origin"),
 }
-NO_SIGNAL_COLUMNS = tuple(sorted({name for rule, names in RULE_COLUMNS.items() if rule != "quality" for name in names}))
-QUALITY_COLUMNS = RULE_COLUMNS["quality"]
-_PARTS = {  # all_no_signal is the parts side by side, and the station
+NON_MAGNETIC_COLUMNS = tuple(
+    sorted({name for base, names in BASELINE_COLUMNS.items() if base != "quality" for name in names})
+)
+QUALITY_COLUMNS = BASELINE_COLUMNS["quality"]
+_PARTS = {  # all_no_signal consists of the other parts and the station
     "all_no_signal": ("station", "clock", "space_weather", "era", "catalogue_rate"),
 }
 _KNOTS = 6  # of a number: its minimum, quintiles and maximum in training
@@ -33,32 +35,32 @@ _DAY_H, _YEAR_D = 24.0, 365.25
 _LOG_COLUMNS = ("past_rate", "noise_floor_nt")  # they span decades
 
 
-def rule_inputs(samples: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """Take the columns that a rule may see; those that hold nothing at all are left out."""
-    held = [name for name in RULE_COLUMNS[rule] if name in samples and samples[name].notna().any()]
-    return samples[held]
+def baseline_inputs(samples: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Select the allowed columns of a baseline; those without any value are left out."""
+    names = [name for name in BASELINE_COLUMNS[baseline] if name in samples and samples[name].notna().any()]
+    return samples[names]
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """How the columns of a rule become numbers, fixed by the training windows.
+    """Encoding of the columns of a baseline, fixed by the training windows.
 
-    A number is written as linear hat functions on the quantiles of training, constant beyond them, so a logistic
+    A number is encoded as linear hat functions on the quantiles of training, constant beyond them, so a logistic
     model on them is piecewise linear. A missing value is a category of its own: all hats are 0 and a flag is 1.
 
     Attributes:
-        rule: which rule.
+        baseline: name of the baseline.
         knots: column -> knots of its hats.
-        levels: column of names -> the names of training; another name has none of them.
+        levels: column of names -> the names of training; another name is encoded as 0.
     """
 
-    rule: str
+    baseline: str
     knots: dict[str, FloatArray]
     levels: dict[str, pd.Index]
 
     def encode(self, inputs: pd.DataFrame) -> FloatArray:
-        """Write the windows as (n, number of features)."""
-        parts = _PARTS.get(self.rule, (self.rule,))
+        """Encode the windows as (n, number of features)."""
+        parts = _PARTS.get(self.baseline, (self.baseline,))
         return np.hstack([block for part in parts for block in self._part(part, inputs)])
 
     def _part(self, part: str, inputs: pd.DataFrame) -> list[FloatArray]:
@@ -70,7 +72,7 @@ class Encoder:
             time = _hats(_days(inputs["start_utc"]), self.knots["start_utc"])
             station = self._one_hot(inputs, "station")
             return [time, (station[:, :, None] * time[:, None, :]).reshape(len(inputs), -1)]
-        names = [name for name in RULE_COLUMNS[part] if name in inputs]
+        names = [name for name in BASELINE_COLUMNS[part] if name in inputs]
         return [self._one_hot(inputs, n) if n in self.levels else self._number(inputs, n) for n in names]
 
     def _one_hot(self, inputs: pd.DataFrame, name: str) -> FloatArray:
@@ -82,8 +84,8 @@ class Encoder:
         return np.column_stack([_hats(values, self.knots[name]), np.isnan(values).astype(float)])
 
 
-def fit_encoder(train: pd.DataFrame, rule: str) -> Encoder:
-    """Lay knots and names down from the training windows of a rule (columns of ``rule_inputs``)."""
+def fit_encoder(train: pd.DataFrame, baseline: str) -> Encoder:
+    """Take knots and names from the training windows (columns of ``baseline_inputs``)."""
     knots, levels = {}, {}
     for name in train:
         if name == "start_utc":
@@ -94,7 +96,7 @@ def fit_encoder(train: pd.DataFrame, rule: str) -> Encoder:
             knots[name] = _quantiles(_number_of(train, name), _KNOTS)
         else:
             levels[name] = pd.Index(sorted(train[name].astype(str).unique()))
-    return Encoder(rule, knots, levels)
+    return Encoder(baseline, knots, levels)
 
 
 def _clock(inputs: pd.DataFrame) -> list[FloatArray]:
@@ -126,11 +128,11 @@ def _number_of(inputs: pd.DataFrame, name: str) -> FloatArray:
         return values
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log10(values)
-    return np.where(np.isneginf(logs), np.nan, logs)  # a rate of 0, nothing known of the past, is a category of its own
+    return np.where(np.isneginf(logs), np.nan, logs)  # a rate of 0 (no earthquake in the past) is a category of its own
 
 
 def _quantiles(values: FloatArray, n: int) -> FloatArray:
-    """Distinct knots; none where training holds no value."""
+    """Distinct knots; none where training has no value."""
     known = values[np.isfinite(values)]
     return np.unique(np.quantile(known, np.linspace(0, 1, n))) if known.size else np.zeros(0)
 

@@ -1,8 +1,8 @@
-"""Rules that are learnt: a logistic model on the columns that a rule may see, held back towards the class frequencies.
+"""Logistic baselines, shrunk towards the class frequencies.
 
-Hundreds of windows may belong to a few earthquake clusters and quiet spells. So the likelihood is scaled as if each
-group were one observation, and the answer is held back as far as other groups of the training windows demand: on data
-in which nothing is to be learnt it falls back to the class frequencies instead of losing to them.
+Hundreds of windows may belong to a few earthquake clusters and control blocks. So the likelihood is scaled as if each
+group were one observation, and the probabilities are shrunk towards the class frequencies by a weight chosen on
+left-out groups of the training set: without information in the columns they are the class frequencies.
 """
 
 from __future__ import annotations
@@ -23,33 +23,32 @@ from seismag.scoring.predictions import TASK_CLASSES, probability_columns
 
 _PRIOR_VARIANCE = 1.0  # of each coefficient, in squared logits
 _INNER_FOLDS = 5
-# windows of a group say nearly the same, so of many rows every k-th is enough
-_INNER_ROWS = 2500  # that choose how far the answer is held back
+# windows of a group are nearly alike, so of many rows every k-th is enough
+_INNER_ROWS = 2500  # to choose the shrinkage
 _FIT_ROWS = 20_000
-_PREDICT_ROWS = 20_000  # encoded at once
 _TOLERANCE, _ITERATIONS = 1e-3, 500
 
 
 @dataclass(frozen=True)
-class FittedRule:
-    """A logistic model, what it falls back to, and how far it is held back.
+class FittedBaseline:
+    """A logistic model, shrunk towards the class frequencies.
 
     Attributes:
-        logistic: None where training holds one class only, or no feature.
+        logistic: None where training has one class only, or no feature.
         overall: (k,) class frequencies of training.
-        share: see ``shrink_towards``.
+        weight: of the logistic model, see ``shrink_towards``.
     """
 
     logistic: LogisticRegression | None
     overall: FloatArray
-    share: float = 1.0
+    weight: float = 1.0
 
     def predict(self, features: FloatArray) -> FloatArray:
-        """Probabilities (n, k), held back."""
-        return shrink_towards(self.log_probs(features), self.overall, self.share)
+        """Probabilities (n, k)."""
+        return shrink_towards(self.log_probs(features), self.overall, self.weight)
 
     def log_probs(self, features: FloatArray) -> FloatArray:
-        """(n, k); classes that training lacks keep their smoothed frequency."""
+        """Logarithms (n, k) of the unshrunk probabilities; smoothed frequencies for classes without training rows."""
         result = np.tile(np.log(self.overall), (len(features), 1))
         if self.logistic is not None:
             known = self.logistic.classes_
@@ -57,35 +56,33 @@ class FittedRule:
         return result
 
 
-def learn_and_predict(
-    train: pd.DataFrame, test: pd.DataFrame, train_inputs: pd.DataFrame, test_inputs: pd.DataFrame, rule: str
+def fit_and_predict(
+    train: pd.DataFrame, test: pd.DataFrame, train_inputs: pd.DataFrame, test_inputs: pd.DataFrame, baseline: str
 ) -> dict[str, pd.DataFrame]:
-    """Fit one rule for every task and apply it.
+    """Fit one baseline for every task and apply it.
 
     Args:
-        train, test: class numbers of each task; ``train`` also ``split_group``.
-        train_inputs, test_inputs: the columns that the rule may see (``rule_inputs``), same rows.
-        rule: a key of ``RULE_COLUMNS``.
+        train, test: class index of each task; ``train`` also ``split_group``.
+        train_inputs, test_inputs: the columns of ``baseline_inputs``, same rows.
+        baseline: a key of ``BASELINE_COLUMNS``.
 
     Returns:
-        ``<rule>`` and ``<rule>_balanced``, the same divided by the class frequencies of training.
+        ``<baseline>`` and ``<baseline>_balanced``, the same divided by the class frequencies of training.
     """
-    encoder = fit_encoder(train_inputs, rule)
+    encoder = fit_encoder(train_inputs, baseline)
     thin = _every_kth(len(train), _FIT_ROWS)
     features = encoder.encode(train_inputs[thin])
     groups = pd.factorize(train["split_group"].to_numpy()[thin], sort=True)[0]
     models = {}
     for task, classes in TASK_CLASSES.items():
         overall = class_frequencies(train[task].to_numpy(), len(classes))
-        models[task] = replace(fit_rule(features, train[task].to_numpy()[thin], groups, len(classes)), overall=overall)
-    parts: dict[str, list[FloatArray]] = {task: [] for task in models}
-    for first in range(0, len(test), _PREDICT_ROWS):
-        wanted = encoder.encode(test_inputs.iloc[first : first + _PREDICT_ROWS])
-        for task, model in models.items():
-            parts[task].append(model.predict(wanted))
-    plain = {task: np.concatenate(blocks) for task, blocks in parts.items()}
+        models[task] = replace(
+            fit_baseline(features, train[task].to_numpy()[thin], groups, len(classes)), overall=overall
+        )
+    wanted = encoder.encode(test_inputs)
+    plain = {task: model.predict(wanted) for task, model in models.items()}
     balanced = {task: prior_balanced(plain[task], models[task].overall) for task in models}
-    return {rule: _table(plain, test.index), f"{rule}_balanced": _table(balanced, test.index)}
+    return {baseline: _table(plain, test.index), f"{baseline}_balanced": _table(balanced, test.index)}
 
 
 def _table(probs: dict[str, FloatArray], index: pd.Index) -> pd.DataFrame:
@@ -97,56 +94,56 @@ def _every_kth(n: int, most: int) -> slice:
     return slice(None, None, max(1, -(-n // most)))
 
 
-def fit_rule(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> FittedRule:
-    """Fit a logistic model by group and choose how far it is held back.
+def fit_baseline(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> FittedBaseline:
+    """Fit a logistic model by group and choose its shrinkage.
 
     Args:
         features: (n, m), all of the order of 1.
-        truth: (n,) class numbers.
-        groups: (n,) numbers of the groups that count as one observation each.
+        truth: (n,) class index.
+        groups: (n,) index of the groups that count as one observation each.
         n_classes: k.
     """
-    return replace(_fit(features, truth, groups, n_classes), share=_choose_fraction(features, truth, groups, n_classes))
+    return replace(_fit(features, truth, groups, n_classes), weight=_choose_weight(features, truth, groups, n_classes))
 
 
-def shrink_towards(log_probs: FloatArray, overall: FloatArray, share: float) -> FloatArray:
-    """Move probabilities towards the overall frequencies in logits: q^(1 - share) p^share, normalised.
+def shrink_towards(log_probs: FloatArray, overall: FloatArray, weight: float) -> FloatArray:
+    """Shrink probabilities towards the overall frequencies in logits: q^(1 - weight) p^weight, normalised.
 
     Args:
         log_probs: (n, k) logarithms of p.
         overall: (k,) q.
-        share: 0 gives q, 1 gives p.
+        weight: 0 gives q, 1 gives p.
     """
-    mixed = (1 - share) * np.log(overall) + share * log_probs
+    mixed = (1 - weight) * np.log(overall) + weight * log_probs
     mixed -= mixed.max(axis=1, keepdims=True)
     probs = np.exp(mixed)
     return np.asarray(probs / probs.sum(axis=1, keepdims=True))
 
 
-def _fit(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> FittedRule:
+def _fit(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> FittedBaseline:
     """Penalised maximum likelihood, each group of windows counting as one observation."""
     overall = class_frequencies(truth, n_classes)
     if len(np.unique(truth)) < 2 or not features.shape[1]:
-        return FittedRule(None, overall)
+        return FittedBaseline(None, overall)
     weight = len(np.unique(groups)) / len(truth)
     logistic = LogisticRegression(C=_PRIOR_VARIANCE * weight, tol=_TOLERANCE, max_iter=_ITERATIONS)
-    return FittedRule(logistic.fit(features, truth), overall)
+    return FittedBaseline(logistic.fit(features, truth), overall)
 
 
-def _choose_fraction(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> float:
-    """The share of ``shrink_towards`` with the best log score on groups that were left out of the training windows."""
+def _choose_weight(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> float:
+    """The weight of ``shrink_towards`` with the best log score on left-out groups of the training windows."""
     thin = _every_kth(len(truth), _INNER_ROWS)
     features, truth, groups = features[thin], truth[thin], groups[thin]
     n_folds = min(_INNER_FOLDS, len(np.unique(groups)))
     if n_folds < 2 or len(np.unique(truth)) < 2:
-        return 0.0  # nothing shows that the rule holds beyond its own groups
+        return 0.0  # no other group can be predicted
     parts = []
     for inner, left_out in GroupKFold(n_folds).split(features, groups=groups):
         model = _fit(features[inner], truth[inner], groups[inner], n_classes)
         parts.append((model.log_probs(features[left_out]), model.overall, truth[left_out]))
 
-    def loss(share: float) -> float:
-        return -sum(float(row_log_scores(shrink_towards(log_probs, q, share), y).sum()) for log_probs, q, y in parts)
+    def loss(weight: float) -> float:
+        return -sum(float(row_log_scores(shrink_towards(log_probs, q, weight), y).sum()) for log_probs, q, y in parts)
 
     best = float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.01}).x)
     return best if loss(best) < loss(0.0) else 0.0

@@ -1,8 +1,8 @@
-"""The classical methods of the field, judged like any model: polarisation ratio and single-station transfer function.
+"""Classical methods, evaluated like a model: polarisation ratio and single-station transfer function.
 
-Both see the field, so they are no rivals of the model but stand beside it. What they say of a window is turned into
-probabilities on the training role of the same fold; where they say nothing (no night, a disturbed day, too few quiet
-windows) they give the class frequencies of training, and having something to say shifts no probability.
+Both use geomagnetic data, so they are scored beside the model and are no baselines. Their values become probabilities
+fitted on the training set of the same fold. A window without a value (no night, a disturbed day, too few undisturbed
+windows) gets the class frequencies of training, and the presence of a value alone shifts no probability.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 from seismag.arrays import FloatArray, IndexArray
 from seismag.domain import DataError
 from seismag.scoring.baselines.frequencies import class_frequencies, prior_balanced
-from seismag.scoring.baselines.logistic import fit_rule
+from seismag.scoring.baselines.logistic import fit_baseline
 from seismag.scoring.classical.features import COHERENCE2_LEAST, ClassicalFeatures, classical_features
 from seismag.scoring.classical.spectra import band_spectra
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns, truth_index
@@ -29,17 +29,17 @@ NEEDED_COLUMNS = ("start_utc", "end_utc", "local_hour", "kp_max", "dst_min_nt", 
 ALARM_Z = 2.0
 SECTORS_RAD = np.radians(45.0 * np.arange(8))  # centres of N, NE, ... NW
 _MAX_FOLDS = 10
-_STANDARD_ERRORS = 2.0  # by which the agreement of training is believed less than it seems
+_STANDARD_ERRORS = 2.0  # subtracted from the mean cosine of training
 _LARGEST_KAPPA = 200.0
 
 
 @dataclass(frozen=True)
 class Classical:
-    """Forecasts of the classical methods, and what to know of them.
+    """Forecasts of the classical methods, with remarks.
 
     Attributes:
-        tables: by name, indexed by sample_id, with columns ``p_<task>_<Class>`` of the tasks that the method has.
-        notes: sentences: how many windows each speaks of, its alarms, why one is absent.
+        tables: by name, indexed by sample_id, with columns ``p_<task>_<Class>`` of the tasks of the method.
+        notes: sentences: how many windows each covers, its alarms, why one is absent.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -47,11 +47,11 @@ class Classical:
 
 
 def classical_forecasts(store: Store, predictions: pd.DataFrame, split: pd.DataFrame | None) -> Classical:
-    """Judge the windows of a table of predictions by the classical methods, in the same folds.
+    """Apply the classical methods to the windows of a table of predictions, in the same folds.
 
     Args:
         store: with ``power``, and ``cross`` for the transfer function. All of it is read.
-        predictions: sample_id and fold of the judged rows; split_group where there is no split.
+        predictions: sample_id and fold of the evaluated rows; split_group where there is no split.
         split: sample_id, fold, role; without it group k-fold within the rows, as for the baselines.
 
     Raises:
@@ -59,34 +59,35 @@ def classical_forecasts(store: Store, predictions: pd.DataFrame, split: pd.DataF
     """
     samples = store.samples
     if store.attributes.get("origin") == LEGACY_IMAGE:
-        return Classical({}, ["No classical methods: pictures hold no power."])
+        return Classical({}, ["No classical methods: pictures contain no power."])
     if absent := [name for name in NEEDED_COLUMNS if name not in samples]:
         return Classical({}, [f"No classical methods: samples.parquet lacks {', '.join(absent)}."])
     spectra = band_spectra(store)
     folds = _folds(samples, predictions, split)
-    judged = np.concatenate([test for _, test in folds])
+    evaluated = np.concatenate([test for _, test in folds])
+    is_event = (samples["magnitude_class"] != "Normal").to_numpy()[evaluated]
     tables: dict[str, pd.DataFrame] = {}
     notes = []
     for ending, leave_out in (("", True), ("_all_days", False)):
-        parts, said = [], []
+        parts, coverage = [], []
         for train, test in folds:
             features = classical_features(spectra, samples, train, leave_out)
             parts.append(_forecast(features, samples, train, test))
-            said.append(_statements(features, test))
+            coverage.append(_coverage(features, test))
         for name in parts[0]:
             if leave_out or not name.endswith("_balanced"):
                 tables[name + ending] = pd.concat([part[name] for part in parts])
-        notes += _notes(pd.concat(said), (samples["magnitude_class"] != "Normal").to_numpy()[judged], ending)
+        notes += _notes(pd.concat(coverage), is_event, ending)
     order = pd.Index(predictions["sample_id"].astype(str))
     return Classical({name: table.loc[order] for name, table in tables.items()}, notes)
 
 
 def direction_deg(features: ClassicalFeatures, part: str) -> FloatArray:
-    """Azimuth (n,) of the change of the arrow from geographic north, clockwise; NaN where there is none.
+    """Azimuth (n,) of the change of the induction arrow, from geographic north, clockwise; NaN where there is none.
 
     atan2(B, A) of one part, counted from the X axis towards Y, plus the azimuth of the X axis. ``quadrature`` is the
-    imaginary part: Z leads a field along this direction by a quarter period; ``in_phase`` the real one: Z (down)
-    moves with it. ``-`` before the name turns it by 180 degrees.
+    imaginary part: Z leads a variation along this direction by a quarter period; ``in_phase`` the real one: Z (down)
+    is in phase with it. ``-`` before the name rotates it by 180 degrees.
     """
     if features.arrow is None:
         return np.full(len(features.h_axis_deg), np.nan)
@@ -96,7 +97,7 @@ def direction_deg(features: ClassicalFeatures, part: str) -> FloatArray:
 
 
 def concentration(cosine: float) -> float:
-    """Concentration kappa of a von Mises distribution whose mean cosine is this: I1(kappa) / I0(kappa).
+    """Concentration kappa of a von Mises distribution of the given mean cosine, I1(kappa) / I0(kappa).
 
     Source: Mardia & Jupp (2000), doi:10.1002/9780470316979, section 5.3.
     """
@@ -110,21 +111,21 @@ def concentration(cosine: float) -> float:
 def _folds(
     samples: pd.DataFrame, predictions: pd.DataFrame, split: pd.DataFrame | None
 ) -> list[tuple[IndexArray, IndexArray]]:
-    """Positions in the store of the training and the judged windows of each fold."""
+    """Positions in the store of the training and the evaluated windows of each fold."""
     ids = pd.Index(samples["sample_id"].astype(str))
-    judged = _positions(ids, predictions["sample_id"])
+    evaluated = _positions(ids, predictions["sample_id"])
     if split is None:
         groups = pd.factorize(predictions["split_group"].astype(str), sort=True)[0]
         n_folds = min(_MAX_FOLDS, len(np.unique(groups)))
         if n_folds < 2:
-            return [(judged, judged)]
-        return [(judged[a], judged[b]) for a, b in GroupKFold(n_folds).split(judged, groups=groups)]
+            return [(evaluated, evaluated)]
+        return [(evaluated[a], evaluated[b]) for a, b in GroupKFold(n_folds).split(evaluated, groups=groups)]
     folds = []
     for fold in np.unique(predictions["fold"]):
         training = split.loc[(split["fold"] == fold) & (split["role"] == "train"), "sample_id"]
         if training.empty:
             raise DataError(f"split: fold {fold} has no window with role train. Use the split of the run.")
-        folds.append((_positions(ids, training), judged[(predictions["fold"] == fold).to_numpy()]))
+        folds.append((_positions(ids, training), evaluated[(predictions["fold"] == fold).to_numpy()]))
     return folds
 
 
@@ -144,11 +145,11 @@ def _forecast(
     truth = {task: truth_index(samples["magnitude_class"], samples["azimuth_class"], task) for task in TASK_CLASSES}
     groups = pd.factorize(samples["split_group"].astype(str), sort=True)[0]
     ids = pd.Index(samples["sample_id"].astype(str).to_numpy()[test], name="sample_id")
-    ratio = detect(features.ratio_z, truth["detection"], groups, train, test)
+    ratio = _detect(features.ratio_z, truth["detection"], groups, train, test)
     overall = class_frequencies(truth["detection"][train], 2)
     result = _tables("polarisation_ratio", {"detection": (ratio, overall)}, ids)
     if features.arrow is not None:
-        event = detect(_arrow_inputs(features), truth["detection"], groups, train, test)
+        event = _detect(_arrow_inputs(features), truth["detection"], groups, train, test)
         frequencies = class_frequencies(truth["azimuth"][train], len(TASK_CLASSES["azimuth"]))
         azimuth = _sectors(features, samples, groups, train, test, frequencies[1:])
         azimuth = np.column_stack([event[:, :1], event[:, 1:] * azimuth])
@@ -169,29 +170,29 @@ def _tables(name: str, tasks: dict[str, tuple[FloatArray, FloatArray]], ids: pd.
 
 
 def _arrow_inputs(features: ClassicalFeatures) -> FloatArray:
-    """Whether Z is coherent with X and Y, and if so how far the arrow is from the quiet one; NaN where unknown."""
+    """Whether Z is coherent with X and Y, and if so the distance of the arrow from the quiet one; NaN where unknown."""
     coherent = features.coherence2 >= COHERENCE2_LEAST
     change = np.where(coherent, np.log10(1 + features.arrow_z), 0.0)
     return np.where(features.has_quiet_arrow[:, None], np.column_stack([coherent.astype(float), change]), np.nan)
 
 
-def detect(
+def _detect(
     inputs: FloatArray, truth: IndexArray, groups: IndexArray, train: IndexArray, test: IndexArray
 ) -> FloatArray:
-    """Probabilities (n_test, 2) of Normal and Event; the frequencies of training where ``inputs`` say nothing.
+    """Probabilities (n_test, 2) of Normal and Event; the frequencies of training where ``inputs`` are NaN.
 
-    Windows that say something may hold more events than others (they have more of a past, for instance). That is
-    divided out, so that only what is said counts.
+    Windows with inputs may contain more events than others (they have a longer past, for instance). That is divided
+    out, so that only the values of the inputs count.
     """
     overall = class_frequencies(truth[train], 2)
     probs = np.tile(overall, (len(test), 1))
-    says: NDArray[np.bool_] = np.asarray(np.isfinite(inputs).all(axis=1))
-    known, asked = train[says[train]], says[test]
-    if not len(known) or not asked.any():
+    is_known: NDArray[np.bool_] = np.asarray(np.isfinite(inputs).all(axis=1))
+    known, test_known = train[is_known[train]], is_known[test]
+    if not len(known) or not test_known.any():
         return probs
-    rule = fit_rule(inputs[known], truth[known], groups[known], 2)
-    found = rule.predict(inputs[test[asked]]) * overall / rule.overall
-    probs[asked] = found / found.sum(axis=1, keepdims=True)
+    fitted = fit_baseline(inputs[known], truth[known], groups[known], 2)
+    found = fitted.predict(inputs[test[test_known]]) * overall / fitted.overall
+    probs[test_known] = found / found.sum(axis=1, keepdims=True)
     return probs
 
 
@@ -205,9 +206,9 @@ def _sectors(
 ) -> FloatArray:
     """Probabilities (n_test, 8) of the direction, given an event: frequencies of training times a von Mises density.
 
-    Of the two parts of the arrow and its two senses the one is taken that agrees best with the azimuths of the training
-    events: that resolves the ambiguity of 180 degrees. Its mean cosine, less two standard errors over the groups, sets
-    the concentration; where nothing agrees the direction says nothing.
+    Of the two parts of the arrow and its two senses the one is used that agrees best with the azimuths of the training
+    events, which resolves the ambiguity of 180 degrees. Its mean cosine minus two standard errors over the groups gives
+    the concentration; without agreement the probabilities are the frequencies.
     """
     azimuth = samples["azimuth_deg"].to_numpy(dtype=float)
     best_cosine, best = 0.0, np.full(len(samples), np.nan)
@@ -217,9 +218,9 @@ def _sectors(
         rows = train[np.isfinite(cosine[train])]
         by_group = pd.Series(cosine[rows]).groupby(groups[rows]).mean()
         if len(by_group) > 1:
-            believed = float(by_group.mean() - _STANDARD_ERRORS * by_group.std() / np.sqrt(len(by_group)))
-            if believed > best_cosine:
-                best_cosine, best = believed, direction
+            lower = float(by_group.mean() - _STANDARD_ERRORS * by_group.std() / np.sqrt(len(by_group)))
+            if lower > best_cosine:
+                best_cosine, best = lower, direction
     angle = np.radians(best[test])
     with np.errstate(invalid="ignore"):
         density = np.exp(concentration(best_cosine) * (np.cos(angle[:, None] - SECTORS_RAD) - 1))
@@ -227,8 +228,8 @@ def _sectors(
     return np.asarray(probs / probs.sum(axis=1, keepdims=True))
 
 
-def _statements(features: ClassicalFeatures, test: IndexArray) -> pd.DataFrame:
-    """Which of the judged windows each method speaks of, and where it would raise an alarm."""
+def _coverage(features: ClassicalFeatures, test: IndexArray) -> pd.DataFrame:
+    """Which of the evaluated windows each method covers, and where it would raise an alarm."""
     ratio, known = features.ratio_z[test], features.has_quiet_arrow[test]
     return pd.DataFrame(
         {
@@ -241,21 +242,21 @@ def _statements(features: ClassicalFeatures, test: IndexArray) -> pd.DataFrame:
     )
 
 
-def _notes(said: pd.DataFrame, event: NDArray[np.bool_], ending: str) -> list[str]:
-    def share(name: str, among: str, which: NDArray[np.bool_]) -> str:
-        asked = said[among].to_numpy() & which
-        return f"{int((said[name].to_numpy() & asked).sum())} of {int(asked.sum())}"
+def _notes(coverage: pd.DataFrame, event: NDArray[np.bool_], ending: str) -> list[str]:
+    def count(name: str, among: str, which: NDArray[np.bool_]) -> str:
+        covered = coverage[among].to_numpy() & which
+        return f"{int((coverage[name].to_numpy() & covered).sum())} of {int(covered.sum())}"
 
     notes = [
-        f"polarisation_ratio{ending} speaks of {int(said['has_ratio'].sum())} of {len(said)} windows; above z "
-        f"{ALARM_Z:g} in a band: {share('alarm', 'has_ratio', event)} event windows, "
-        f"{share('alarm', 'has_ratio', ~event)} Normal ones."
+        f"polarisation_ratio{ending} covers {int(coverage['has_ratio'].sum())} of {len(coverage)} windows; above z "
+        f"{ALARM_Z:g} in a band: {count('alarm', 'has_ratio', event)} event windows, "
+        f"{count('alarm', 'has_ratio', ~event)} Normal ones."
     ]
-    if not said["cross"].all():
-        return [*notes, "No transfer_function: the store holds no cross-spectra (data.cross_spectra)."]
+    if not coverage["cross"].all():
+        return [*notes, "No transfer_function: the store contains no cross-spectra (data.cross_spectra)."]
     return [
         *notes,
-        f"transfer_function{ending} speaks of {int(said['has_arrow'].sum())} of {len(said)} windows; Z is coherent in "
-        f"{share('coherent', 'has_arrow', event)} event windows, {share('coherent', 'has_arrow', ~event)} "
-        "Normal ones.",
+        f"transfer_function{ending} covers {int(coverage['has_arrow'].sum())} of {len(coverage)} windows; Z is "
+        f"coherent in {count('coherent', 'has_arrow', event)} event windows, "
+        f"{count('coherent', 'has_arrow', ~event)} Normal ones.",
     ]

@@ -1,8 +1,8 @@
 """Polarisation ratio and induction arrow of each window, as change against quiet times of its station.
 
-Quiet times of the ratio are the past alone: the windows of the last 60 days but those that training knows to lie before
-an earthquake. The quiet arrow belongs to the ground: it is the median over the Normal windows of training, coherent or
-not (where Z follows nothing it is about 0).
+Quiet times of the ratio are the windows of the last 60 days without those that precede an earthquake of the training
+set. The quiet arrow is a property of the ground: the median over the Normal windows of training, coherent or not
+(without coherence of Z it is about 0).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from seismag.arrays import FloatArray, IndexArray
 from seismag.scoring.classical.spectra import BandSpectra, ComplexArray
 
 TRAILING_D = 60
-QUIET_LEAST = 5  # windows; median and MAD of fewer say nothing
+QUIET_LEAST = 5  # windows, for median and MAD
 COHERENCE2_LEAST = 0.5
 KP_DISTURBED, DST_DISTURBED_NT = 4.0, -30.0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
@@ -26,7 +26,7 @@ Z_LIMIT = 8.0  # beyond which a robust z is counted as this
 
 @dataclass(frozen=True)
 class ClassicalFeatures:
-    """What the classical methods say of each window of a store, in its order; NaN: no statement.
+    """Features of the classical methods for each window of a store, in its order; NaN: none.
 
     Attributes:
         ratio_z: (n, bands) robust z of log10 R against the past, within ±8.
@@ -89,8 +89,8 @@ def classical_features(
         spectra: of the store.
         samples: station, start_utc, end_utc, magnitude_class, kp_max, dst_min_nt, h_axis_deg, in the store's order.
         train: positions of the training windows, whose classes may be known.
-        leave_out_disturbed: windows with Kp >= 4 or Dst <= -30 nT make no statement and are no quiet times; where the
-            indices are missing nothing is known to be disturbed.
+        leave_out_disturbed: windows with Kp >= 4 or Dst <= -30 nT have no features and are no quiet times; windows
+            without indices count as undisturbed.
     """
     usable = ~disturbed(samples) if leave_out_disturbed else np.ones(len(samples), dtype=bool)
     in_training = np.isin(np.arange(len(samples)), train)
@@ -124,12 +124,12 @@ def disturbed(samples: pd.DataFrame) -> NDArray[np.bool_]:
 def trailing_statistics(
     values: FloatArray, samples: pd.DataFrame, quiet: NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray]:
-    """Median and 1.4826 MAD of the quiet windows of the same station in the 60 days before each window.
+    """Median and 1.4826 MAD of the windows at quiet times of the same station in the 60 days before each window.
 
     Args:
-        values: (n, m); rows with a NaN are nobody's past.
+        values: (n, m); rows with a NaN are left out of the past.
         samples: station, start_utc, end_utc of the rows.
-        quiet: (n,) rows that may be a past.
+        quiet: (n,) rows that may be part of a past.
 
     Returns:
         (n, m) each; NaN where fewer than 5 of them ended before the window's start.
@@ -151,7 +151,7 @@ def trailing_statistics(
 def station_statistics(
     values: FloatArray, station: pd.Series, quiet: NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray]:
-    """Median and 1.4826 MAD of the quiet windows of each station, at whatever time.
+    """Median and 1.4826 MAD of the windows at quiet times of each station, at any time.
 
     Args:
         values: (n, m); rows with a NaN do not count.
@@ -159,7 +159,7 @@ def station_statistics(
         quiet: (n,) rows that count.
 
     Returns:
-        (n, m) each, the same in all rows of a station; NaN where it has fewer than 5.
+        (n, m) each, equal in all rows of a station; NaN where it has fewer than 5.
     """
     middle, spread = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
     known = quiet & np.isfinite(values).all(axis=1)

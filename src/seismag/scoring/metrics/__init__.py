@@ -1,7 +1,7 @@
-"""Scores as pure functions on arrays, and the bootstrap by cluster that gives their intervals.
+"""Scores as functions of arrays, and the bootstrap by cluster for their intervals.
 
-Whatever is to be bootstrapped is a sum over rows, or a function of such sums: rows are summed by cluster once, and
-a replicate is a weighted sum of clusters.
+Every score is a function of sums over rows: rows are summed by cluster once, and a bootstrap replicate is a weighted
+sum of clusters.
 """
 
 from seismag.scoring.metrics.bootstrap import bootstrap_sums, percentile_interval

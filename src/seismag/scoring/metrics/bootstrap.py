@@ -1,4 +1,4 @@
-"""The bootstrap by cluster: replicates of sums, and the interval that they give."""
+"""Bootstrap by cluster: replicates of sums, and percentile intervals."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray, IndexArray
 
-MAX_UNDEFINED_SHARE = 0.05  # of the replicates, above which an interval would describe the rest only
-_CHUNK_CELLS = 1_000_000  # draws held at once: 8 MB
+MAX_UNDEFINED = 0.05  # fraction of the replicates, above which there is no interval
+_CHUNK_CELLS = 1_000_000  # counts in memory at once: 8 MB
 
 
 def bootstrap_sums(cluster_values: Any, strata: IndexArray, replicates: int, rng: np.random.Generator) -> FloatArray:
-    """Sum the values of clusters drawn with replacement, each stratum keeping its number of clusters.
+    """Sum the values of clusters sampled with replacement, with a fixed number of clusters in each stratum.
 
     Args:
-        cluster_values: (n_clusters, ...) what each cluster adds: confusion matrices, sums, counts; or a list of arrays
+        cluster_values: (n_clusters, ...) values of each cluster: confusion matrices, sums, counts; or a list of arrays
             (n_clusters, columns) side by side, which may be sparse.
         strata: (n_clusters,) stratum of each cluster, any whole numbers.
-        replicates: number of draws.
-        rng: source of the draws; the same state gives the same replicates.
+        replicates: number of bootstrap replicates.
+        rng: random numbers; the same state gives the same replicates.
 
     Returns:
         (replicates, ...).
@@ -48,14 +48,14 @@ def bootstrap_sums(cluster_values: Any, strata: IndexArray, replicates: int, rng
 
 
 def percentile_interval(replicates: FloatArray, confidence: float) -> tuple[float, float]:
-    """Cut the same share off both ends of the replicates of a score.
+    """Percentile interval of the replicates of a score: quantiles (1 - confidence) / 2 from both ends.
 
     Returns:
         Lower and upper limit; both NaN where more than 5 % of the replicates are NaN (undefined).
 
     Source: Efron (1981), doi:10.2307/3314608, the percentile method.
     """
-    if not replicates.size or np.isnan(replicates).mean() > MAX_UNDEFINED_SHARE:
+    if not replicates.size or np.isnan(replicates).mean() > MAX_UNDEFINED:
         return float("nan"), float("nan")
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(replicates, [tail, 1 - tail])
@@ -64,7 +64,7 @@ def percentile_interval(replicates: FloatArray, confidence: float) -> tuple[floa
 
 @dataclass(frozen=True)
 class _Block:
-    """Columns to be summed; only those that are filled anywhere, as most cells of a confusion matrix are not."""
+    """Columns to be summed; those of zeros alone (most entries of confusion matrices) are left out."""
 
     active: Any  # (n_clusters, filled columns)
     filled: NDArray[np.intp]
@@ -77,7 +77,7 @@ class _Block:
 def _ready(block: Any) -> _Block:
     n_clusters = block.shape[0]
     if not isinstance(block, np.ndarray):
-        if n_clusters * block.shape[1] > _CHUNK_CELLS:  # a million windows have no room for it as it stands
+        if n_clusters * block.shape[1] > _CHUNK_CELLS:
             return _Block(block.tocsr(), np.arange(block.shape[1]), block.shape)
         block = block.toarray()
     flat = block.reshape(n_clusters, -1)
@@ -87,7 +87,7 @@ def _ready(block: Any) -> _Block:
 
 
 def _draw_counts(n_rows: int, n_clusters: int, rng: np.random.Generator) -> IndexArray:
-    """How often each cluster is drawn, a multinomial sample; for many clusters faster than ``rng.multinomial``."""
+    """Multinomial counts of the sampled clusters; for many clusters faster than ``rng.multinomial``."""
     draws = rng.integers(0, n_clusters, size=(n_rows, n_clusters), dtype=np.int64)
     draws += np.arange(n_rows)[:, None] * n_clusters
     return np.bincount(draws.ravel(), minlength=n_rows * n_clusters).reshape(n_rows, n_clusters)

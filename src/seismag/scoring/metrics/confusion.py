@@ -1,8 +1,7 @@
-"""Scores as pure functions of confusion matrices.
+"""Scores as functions of confusion matrices (true class in rows, predicted class in columns).
 
-A confusion matrix has the true class in rows and the predicted class in columns. Every score takes
-``(..., k, k)`` and works over the leading axes, so a bootstrap costs one matrix product: the
-matrices of the clusters are summed with the counts by which each replicate drew them.
+Every score takes ``(..., k, k)`` and works over the leading axes, so a bootstrap costs one matrix product: the matrices
+of the clusters times their counts in each replicate.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from seismag.arrays import FloatArray, IndexArray, ratio
 def confusion_matrix(
     y_true_index: IndexArray, y_pred_index: IndexArray, n_classes: int, weights: FloatArray | None = None
 ) -> FloatArray:
-    """Count (or weigh) the pairs of true and predicted class.
+    """Count (or weight) the pairs of true and predicted class.
 
     Args:
         y_true_index: (n,) true class, 0 to n_classes - 1.
@@ -43,15 +42,14 @@ def cluster_confusion(
 ) -> FloatArray:
     """Count the pairs of true and predicted class in each cluster: (n_clusters, k, k).
 
-    Clusters are numbered from 0 to the largest ``cluster_index``; the sum over them is
-    ``confusion_matrix``.
+    The cluster index runs from 0 to the largest ``cluster_index``; summing over it gives ``confusion_matrix``.
 
     Raises:
         ValueError: an index lies outside the classes, or the lengths differ.
     """
     y_true, y_pred, cluster = (np.asarray(a, dtype=np.intp) for a in (y_true_index, y_pred_index, cluster_index))
     if not len(y_true) == len(y_pred) == len(cluster):
-        raise ValueError(f"{len(y_true)} true, {len(y_pred)} predicted classes and {len(cluster)} cluster numbers")
+        raise ValueError(f"{len(y_true)} true, {len(y_pred)} predicted classes and {len(cluster)} cluster indices")
     for name, values in (("true", y_true), ("predicted", y_pred)):
         if values.size and not (values.min() >= 0 and values.max() < n_classes):
             raise ValueError(f"a {name} class lies outside 0 to {n_classes - 1}")
@@ -62,12 +60,12 @@ def cluster_confusion(
 
 
 def accuracy(cm: FloatArray) -> FloatArray:
-    """Share of rows on the diagonal; NaN for an empty matrix."""
+    """Fraction of rows on the diagonal; NaN for an empty matrix."""
     return ratio(np.trace(cm, axis1=-2, axis2=-1), cm.sum(axis=(-2, -1)))
 
 
 def balanced_accuracy(cm: FloatArray) -> FloatArray:
-    """Mean recall over the classes that occur in the truth; the others are left out, not counted as 0.
+    """Mean recall over the classes that occur in the truth; the others are left out.
 
     Source: Brodersen et al. (2010), doi:10.1109/ICPR.2010.764, in its multi-class form.
     """
@@ -83,7 +81,7 @@ def macro_f1(cm: FloatArray) -> FloatArray:
 
 
 def mcc(cm: FloatArray) -> FloatArray:
-    """Multi-class Matthews correlation R_K; 0 where truth or prediction knows one class only.
+    """Multi-class Matthews correlation R_K; 0 where truth or prediction has one class only.
 
     Source: Gorodkin (2004), doi:10.1016/j.compbiolchem.2004.09.006.
     """
@@ -97,7 +95,7 @@ def mcc(cm: FloatArray) -> FloatArray:
 
 
 def per_class(cm: FloatArray) -> dict[str, FloatArray]:
-    """Recall, precision and F1 of each class, with the rows they stand on.
+    """Recall, precision and F1 of each class, with numbers of rows.
 
     Returns:
         ``recall``, ``precision``, ``f1``, ``n`` (rows of the truth), ``n_predicted``, each

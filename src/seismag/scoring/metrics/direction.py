@@ -18,7 +18,7 @@ def angular_difference_deg(predicted_deg: FloatArray, true_deg: FloatArray) -> F
 
 
 def mean_resultant(cos_sum: FloatArray, sin_sum: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Length (0 spread out, 1 all alike) and direction (degrees) of the mean of n unit vectors; NaN where n is 0.
+    """Length (0 to 1) and direction (degrees) of the mean of n unit vectors; NaN where n is 0.
 
     Source: Mardia & Jupp (2000), Directional Statistics, chapter 2.
     """

@@ -1,4 +1,4 @@
-"""Several tests at once."""
+"""Multiple testing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that the smallest of them counts for all that were tried.
+    """Adjust p-values of several tests (Holm-Bonferroni), in their order.
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70.
     """

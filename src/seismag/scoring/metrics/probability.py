@@ -6,11 +6,11 @@ import numpy as np
 
 from seismag.arrays import FloatArray, IndexArray
 
-LOG_SCORE_FLOOR = 1e-6  # a probability of 0 for what happened would make the mean log score -inf
+LOG_SCORE_FLOOR = 1e-6  # a probability of 0 for the true class would make the mean log score -inf
 
 
 def row_log_scores(probs: FloatArray, y_true_index: IndexArray) -> FloatArray:
-    """Natural logarithm of the probability given to what happened, (n,), at least ln(1e-6).
+    """Natural logarithm of the probability of the true class, (n,), at least ln(1e-6).
 
     Args:
         probs: (n, k) probabilities.
@@ -28,7 +28,7 @@ def log_score(probs: FloatArray, y_true_index: IndexArray) -> float:
 
 
 def row_brier_scores(probs: FloatArray, y_true_index: IndexArray) -> FloatArray:
-    """Squared distance of the probabilities from what happened, (n,), summed over the classes; 0 is perfect.
+    """Squared distance of the probabilities from the truth, (n,), summed over the classes; 0 is perfect.
 
     Two classes count once, ``(p - y)^2`` of the second one, from 0 to 1; more classes are summed, from 0 to 2.
 

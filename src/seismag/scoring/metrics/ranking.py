@@ -1,4 +1,4 @@
-"""How often an event is ranked above a Normal window of the same station, by cluster."""
+"""ROC AUC within strata (stations), from sums by cluster."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from seismag.arrays import FloatArray, IndexArray, ratio
 def cluster_concordance(
     score: FloatArray, is_event: NDArray[np.bool_], stratum: IndexArray, cluster: IndexArray, n_clusters: int
 ) -> FloatArray:
-    """Sum up, by cluster, how event and Normal rows of the same stratum rank against each other.
+    """Count the concordant pairs of event and Normal rows of the same stratum by cluster.
 
     Args:
         score: (n,) higher means an event is more likely.
-        is_event: (n,) the truth.
+        is_event: (n,).
         stratum: (n,) whole numbers; only rows of one stratum (station, model) are compared.
         cluster: (n,) cluster of each row, 0 to n_clusters - 1.
         n_clusters: number of clusters.
 
     Returns:
         (n_clusters, 4): concordant pairs (a tie counts one half) and all pairs of the cluster's event rows, then
-        those of its Normal rows. Both halves sum to the same over the clusters. ``auc_of_sums`` takes such sums.
+        those of its Normal rows. Both halves have the same sum over the clusters.
 
     Source: placements of Hanley & Hajian-Tilaki (1997), doi:10.1016/S1076-6332(97)80161-4, by midranks.
     """
-    above = np.zeros(len(score))  # of the other kind, rows that are ranked on the right side
+    above = np.zeros(len(score))  # rows of the other kind that are ranked on the right side
     pairs = np.zeros(len(score))
     order = np.argsort(stratum, kind="stable")
     borders = np.flatnonzero(np.diff(np.asarray(stratum)[order])) + 1
@@ -43,19 +43,19 @@ def cluster_concordance(
     return np.column_stack([np.bincount(cluster, weights=column, minlength=n_clusters) for column in columns])
 
 
-def auc_of_sums(drawn: FloatArray, whole: FloatArray) -> FloatArray:
+def auc_of_sums(replicates: FloatArray, whole: FloatArray) -> FloatArray:
     """Area under the ROC curve within strata, from sums of ``cluster_concordance``; NaN without a pair.
 
-    Strata count by their pairs. For a bootstrap the sums of drawn clusters are taken in first order: event and Normal
-    clusters change the pairs one by one, not together (the terms left out are smaller by the number of clusters).
+    Strata are weighted by their pairs. Sums of a bootstrap replicate are a first-order approximation in the counts of
+    event and Normal clusters (the terms left out are smaller by the number of clusters).
 
     Args:
-        drawn: (..., 4) sums over the drawn clusters, or ``whole`` itself.
+        replicates: (..., 4) sums over the resampled clusters, or ``whole`` itself.
         whole: (4,) sums over all clusters.
 
     Source: Hanley & McNeil (1982), doi:10.1148/radiology.143.1.7063747; clusters after Obuchowski (1997),
     doi:10.2307/2533958.
     """
-    concordant = drawn[..., 0] + drawn[..., 2] - whole[0]
-    pairs = drawn[..., 1] + drawn[..., 3] - whole[1]
+    concordant = replicates[..., 0] + replicates[..., 2] - whole[0]
+    pairs = replicates[..., 1] + replicates[..., 3] - whole[1]
     return np.clip(ratio(concordant, pairs), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What happened beside what was said, in bins of the probability: calibration error and parts of the Brier score."""
+"""Reliability in bins of the probability: calibration error and parts of the Brier score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ N, SUM_P, SUM_Y, SUM_PP, SUM_PY = range(5)  # the columns of bin sums
 
 
 def equal_mass_bins(p: FloatArray, n_bins: int) -> NDArray[np.intp]:
-    """Number the bins of as equal a number of rows as ties allow, (n,), from 0; equal p share a bin.
+    """Bin index (n,) of each row, from 0, in bins of as equal mass as ties allow; equal p get the same bin.
 
     Source: Nguyen & O'Connor (2015), doi:10.18653/v1/D15-1182.
     """
@@ -22,7 +22,7 @@ def equal_mass_bins(p: FloatArray, n_bins: int) -> NDArray[np.intp]:
 def cluster_bin_sums(
     p: FloatArray, happened: NDArray[np.bool_], bins: IndexArray, cluster: IndexArray, n_clusters: int
 ) -> FloatArray:
-    """Sum n, p, y, p^2 and p y in each bin of each cluster: (n_clusters, n_bins, 5); y is 1 where it happened."""
+    """Sum n, p, y, p^2 and p y in each bin of each cluster: (n_clusters, n_bins, 5); y is 1 for an event."""
     n_bins = int(bins.max()) + 1 if len(bins) else 1
     cell = np.asarray(cluster) * n_bins + bins
     y = np.asarray(happened, dtype=float)
@@ -31,9 +31,9 @@ def cluster_bin_sums(
 
 
 def expected_calibration_error(bin_sums: FloatArray) -> FloatArray:
-    """Mean over the rows of |mean p - share that happened| of their bin, from sums (..., n_bins, 5).
+    """Mean over the rows of |mean p - observed frequency f| of their bin, from sums (..., n_bins, 5).
 
-    Never negative, so that chance alone makes it positive, about 0.8 sqrt(share (1 - share) n_bins / n).
+    Never negative, so that chance alone makes it positive, about 0.8 sqrt(f (1 - f) n_bins / n).
 
     Source: Naeini, Cooper & Hauskrecht (2015), doi:10.1609/aaai.v29i1.9602; bins of equal mass as in
     ``equal_mass_bins``.
@@ -47,7 +47,7 @@ def brier_decomposition(bin_sums: FloatArray) -> dict[str, FloatArray]:
 
     Returns:
         ``brier`` = ``reliability`` - ``resolution`` + ``uncertainty`` + ``within_bin``, exactly. ``within_bin``
-        (variance minus twice the covariance with the truth inside the bins) is what binning costs. ``*_corrected``
+        (variance minus twice the covariance with the truth inside the bins) is the effect of binning. ``*_corrected``
         of the first three: without the bias of finite bins, for rows that are independent of each other (windows of
         one earthquake are not, so that some bias is left); they sum to the same.
 
@@ -56,14 +56,14 @@ def brier_decomposition(bin_sums: FloatArray) -> dict[str, FloatArray]:
     """
     n_k, p_k, y_k, pp_k, py_k = np.moveaxis(bin_sums, -1, 0)
     n = n_k.sum(axis=-1)
-    mean_p, share = ratio(p_k, n_k), ratio(y_k, n_k)
+    mean_p, frequency = ratio(p_k, n_k), ratio(y_k, n_k)
     base = ratio(y_k.sum(axis=-1), n)
     # an empty bin counts nothing
-    reliability = ratio(np.nansum(n_k * (mean_p - share) ** 2, axis=-1), n)
-    resolution = ratio(np.nansum(n_k * (share - base[..., None]) ** 2, axis=-1), n)
+    reliability = ratio(np.nansum(n_k * (mean_p - frequency) ** 2, axis=-1), n)
+    resolution = ratio(np.nansum(n_k * (frequency - base[..., None]) ** 2, axis=-1), n)
     variance = np.nansum(pp_k - p_k * mean_p, axis=-1)
     covariance = np.nansum(py_k - y_k * mean_p, axis=-1)
-    inside = np.nansum(np.where(n_k > 1, n_k * share * (1 - share) / np.maximum(n_k - 1, 1), 0.0), axis=-1)
+    inside = np.nansum(np.where(n_k > 1, n_k * frequency * (1 - frequency) / np.maximum(n_k - 1, 1), 0.0), axis=-1)
     bias, bias_of_base = ratio(inside, n), ratio(base * (1 - base), n - 1)
     return {
         "brier": ratio((pp_k - 2 * py_k + y_k).sum(axis=-1), n),
