@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seismag.cards import ModelCard
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.legacy.weights import import_weights, torchvision_name
-from seismag.models.predict import predict_recording
+from seismag.models.predict import require_recordings
 from seismag.training.checkpoint import check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_power
 
@@ -112,7 +112,7 @@ def test_the_card_says_what_is_known_and_what_is_not(imported: Path) -> None:
     assert "normalisation of the pictures: imagenet" in card["assumed"]
 
 
-def test_a_model_of_pictures_and_data_of_power_refuse_each_other(imported: Path, tmp_path: Path) -> None:
+def test_a_model_of_pictures_and_data_of_power_refuse_each_other(imported: Path) -> None:
     loaded = load_checkpoint(imported)
     power = {"window_h": 6, "segment_s": 600}
     with pytest.raises(SeismagError, match=r"trained on pictures .*legacy_image.*these data are power spectrograms"):
@@ -120,7 +120,7 @@ def test_a_model_of_pictures_and_data_of_power_refuse_each_other(imported: Path,
     with pytest.raises(SeismagError, match=r"trained on power spectrograms in dB, but these data are pictures"):
         check_preprocessing(ModelCard(run_id="r", preprocessing=power), loaded.card.preprocessing)
     with pytest.raises(SeismagError, match=r"pictures of an earlier system.*cannot classify recordings"):
-        predict_recording(loaded, tmp_path / "S250101.ALR", {})
+        require_recordings(loaded)
     check_preprocessing(loaded.card, loaded.card.preprocessing)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from seismag.cards import ModelCard
 from seismag.config import Config
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.models.predict import predict_recording
+from seismag.models.predict import require_recordings
 from seismag.runs import Run
 from seismag.training.checkpoint import LoadedModel, build_card, load_checkpoint
 from seismag.training.inference import predict_roles, predict_store, predict_with_embeddings
@@ -146,9 +145,7 @@ def test_trained_model_predicts_the_windows_that_have_a_past(
 def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, config: Config, run: Run) -> None:
     config = trailing(config)
     card = ModelCard.from_json(build_card(store, config, run))
-    loaded = LoadedModel(
-        Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), ModelCard.from_json(card)
-    )
+    loaded = LoadedModel(Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), card)
     probabilities = [f"p_magnitude_{name}" for name in ("Normal", "Moderate", "Medium", "Large")]
 
     def predict() -> Any:
@@ -164,8 +161,6 @@ def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, co
 def test_day_file_is_refused_by_a_model_that_needs_a_past(store: Any, config: Config, run: Run) -> None:
     config = trailing(config)
     card = ModelCard.from_json(build_card(store, config, run))
-    loaded = LoadedModel(
-        Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), ModelCard.from_json(card)
-    )
+    loaded = LoadedModel(Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), card)
     with pytest.raises(UsageError, match=r"at least 4 windows .* 4 days before.*seismag prepare.*predict that"):
-        predict_recording(loaded, Path(f"S{dt.date(2025, 1, 1):%y%m%d}.ALR"), {})
+        require_recordings(loaded)

@@ -20,13 +20,14 @@ from seismag.parallel import Progress, silent
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.claims import read_claim
 from seismag.recordings.days import days_of, require_one_hertz
+from seismag.spectrograms.compute import to_decibel
 from seismag.spectrograms.decibels import window_spectra
 from seismag.splits.holdout import REMEDY, on_locked_days
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
 from seismag.training.inference import predict_power, predict_store
 from seismag.training.trailing import no_past_reason
 from seismag.windows.labels import daily_windows
-from seismag.windows.store import open_store
+from seismag.windows.store import Store, open_store
 
 _CLASSES = {"p_magnitude": MAGNITUDE_CLASSES, "p_azimuth": AZIMUTH_CLASSES}
 
@@ -55,6 +56,15 @@ class WindowPrediction:
     def __post_init__(self) -> None:
         object.__setattr__(self, "usable", self.reason is None)
 
+    @property
+    def p_event(self) -> float | None:
+        """Probability of any event class; None where the window is not usable."""
+        return None if self.p_magnitude is None else 1 - self.p_magnitude["Normal"]
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of ``predict --json``."""
+        return {**asdict(self), "p_event": self.p_event}
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -80,7 +90,7 @@ class Predictions:
         }
         return {
             "model": self.model, "card": facts, "inputs": self.inputs, "unreadable": self.unreadable,
-            "predictions": [asdict(window) for window in self.windows],
+            "predictions": [window.to_json() for window in self.windows],
         }  # fmt: skip
 
     def to_table(self) -> pd.DataFrame:
@@ -120,10 +130,11 @@ def predict_inputs(model: Path, inputs: list[Path], stations: Path | None, progr
     for path in paths:
         try:
             if path.is_dir():
-                windows += _predict_samples(loaded, path, progress)
+                windows += predict_samples(loaded, open_store(path), progress)
             else:
                 done += 1
-                windows += predict_recording(loaded, path, positions)
+                require_recordings(loaded)
+                windows += predict_recording(loaded, read_recording(path), positions, path.name)
         except DataError as error:
             unreadable.append({"file": str(path), "reason": str(error)})
             windows += _unusable_windows(loaded, path, positions, str(error))
@@ -132,27 +143,49 @@ def predict_inputs(model: Path, inputs: list[Path], stations: Path | None, progr
     return Predictions(str(model), loaded.card, len(paths), unreadable, windows)
 
 
-def predict_recording(loaded: LoadedModel, path: Path, stations: dict[str, Station]) -> list[WindowPrediction]:
+def predict_recording(
+    loaded: LoadedModel, recording: Recording, stations: dict[str, Station], name: str = "recording"
+) -> list[WindowPrediction]:
     """Predict every window of every UTC day in a recording, in time order.
 
     Args:
         loaded: the model; its model card states how the windows are transformed.
-        path: a file of any supported format, 1 Hz.
-        stations: positions, for the plausibility check; where the code is missing, the position in the file is used.
+        recording: at 1 Hz.
+        stations: positions, for the plausibility check; where the code is missing, the recording's own position.
+        name: of the file, for messages.
 
     Raises:
         SeismagError: the model reads pictures.
-        DataError: the file cannot be read, or is not sampled at 1 Hz.
+        DataError: the recording is not sampled at 1 Hz, or the position of its station is not known.
         UsageError: the model needs earlier windows, which a file does not contain.
     """
-    spec = _spec_of(loaded)
-    _require_no_past(loaded)
-    recording = read_recording(path)
-    require_one_hertz(recording, path.name)
-    station = _station(recording, path, stations)
-    return [
-        window for day in days_of(recording) for window in _predict_day(loaded, recording, station, day, spec)
-    ]  # fmt: skip
+    spec = require_recordings(loaded)
+    require_one_hertz(recording, name)
+    station = _station(recording, name, stations)
+    windows = []
+    for day in days_of(recording):
+        windows += _predict_day(loaded, recording, station, day, spec)
+    return windows
+
+
+def predict_spectrogram(loaded: LoadedModel, power: FloatArray) -> WindowPrediction:
+    """Predict one window from its power.
+
+    Args:
+        loaded: a model whose input is power alone.
+        power: (3, F, T) of H, D, Z in nT²/Hz on the grid of the model; NaN masked.
+
+    Raises:
+        SeismagError: the model takes cross-spectra too, or another grid.
+    """
+    expected = (3, len(loaded.card.frequency_hz), len(loaded.card.time_s))
+    if loaded.model.config.input == "power_cross":
+        raise SeismagError(f"model {loaded.card.run_id} takes cross-spectra too; predict a recording or a store.")
+    if power.shape != expected:
+        raise SeismagError(f"model {loaded.card.run_id} takes one window of shape {expected}, not {power.shape}.")
+    magnitude, azimuth, _ = predict_power(loaded, to_decibel(power.astype(np.float32))[None])
+    probs = (_by_class(MAGNITUDE_CLASSES, magnitude[0]), _by_class(AZIMUTH_CLASSES, azimuth[0]))
+    return WindowPrediction(None, None, None, *probs)
 
 
 def require_readable(result: Predictions) -> None:
@@ -220,8 +253,8 @@ def _best(probabilities: dict[str, float], width: int) -> str:
     return f"{name:<{width}} {value:.2f}"
 
 
-def _predict_samples(loaded: LoadedModel, path: Path, progress: Progress) -> list[WindowPrediction]:
-    store = open_store(path)
+def predict_samples(loaded: LoadedModel, store: Store, progress: Progress = silent) -> list[WindowPrediction]:
+    """Predict every sample of a store; windows of locked days, or without enough past, have a reason."""
     locked = on_locked_days(loaded.card.sealed_days_utc, store.samples)
     table = predict_store(loaded, store, np.flatnonzero(~locked), progress=progress)
     predicted = {row["sample_id"]: row for row in table.to_dict("records")}
@@ -281,7 +314,14 @@ def _unusable_windows(
     ]
 
 
-def _require_no_past(loaded: LoadedModel) -> None:
+def require_recordings(loaded: LoadedModel) -> DataConfig:
+    """Give the grid of a model that predicts recordings.
+
+    Raises:
+        SeismagError: the model reads pictures.
+        UsageError: the model needs earlier windows, which a file does not contain.
+    """
+    spec = _spec_of(loaded)
     normalisation = loaded.card.normalisation
     if normalisation.method == "trailing":
         raise UsageError(
@@ -290,6 +330,7 @@ def _require_no_past(loaded: LoadedModel) -> None:
             "day file does not contain them. Prepare the days of the station into a store with 'seismag prepare --set "
             "data.controls=all' and predict that."
         )
+    return spec
 
 
 def _spec_of(loaded: LoadedModel) -> DataConfig:
@@ -305,13 +346,13 @@ def _by_class(classes: Sequence[str], probabilities: FloatArray) -> dict[str, fl
     return {name: float(value) for name, value in zip(classes, probabilities, strict=True)}
 
 
-def _station(recording: Recording, path: Path, stations: dict[str, Station]) -> Station:
+def _station(recording: Recording, name: str, stations: dict[str, Station]) -> Station:
     if recording.station in stations:
         return stations[recording.station]
     if np.isfinite([recording.latitude_deg, recording.longitude_deg]).all():
         return Station(recording.station, recording.latitude_deg, recording.longitude_deg)
     raise DataError(
-        f"{path}: the position of station {recording.station or '(none named)'} is unknown, so its data cannot be "
+        f"{name}: the position of station {recording.station or '(none named)'} is unknown, so its data cannot be "
         "checked. Name it in a station file (--stations).",
         "unknown_station",
     )

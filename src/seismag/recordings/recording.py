@@ -50,6 +50,30 @@ class Recording:
     longitude_deg: float = np.nan
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def from_array(
+        cls, field_nt: NDArray[np.float64], start_utc: str, station: str = "", rate_hz: float = 1.0
+    ) -> Recording:
+        """Make a recording of an array.
+
+        Args:
+            field_nt: (3, n) H, D, Z in nT, NaN missing.
+            start_utc: time of the first sample.
+            station: code.
+            rate_hz: samples per second.
+
+        Raises:
+            ValueError: the array has not three rows.
+
+        Example:
+            >>> Recording.from_array(np.zeros((3, 3600)), "2023-01-01", station="LUT")
+            Recording(LUT, 2023-01-01T00:00:00 to 2023-01-01T01:00:00 UTC, 1 Hz, array)
+        """
+        values = np.asarray(field_nt, dtype=np.float64)
+        if values.ndim != 2 or len(values) != len(COMPONENTS):
+            raise ValueError(f"a recording has three rows, H, D and Z; this array has the shape {values.shape}")
+        return cls(station, np.datetime64(start_utc).astype("M8[ms]"), rate_hz, values, "array", "")
+
     def __repr__(self) -> str:
         """Station, time, rate and format."""
         start, end = (np.datetime_as_string(time, unit="s") for time in (self.start_utc, self.end_utc))

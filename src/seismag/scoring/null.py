@@ -24,7 +24,7 @@ class Null:
 
     Example:
         >>> null = Null(np.array([0.1, 0.2, 0.3]))
-        >>> null.p_value(0.3), null.interval().mean
+        >>> null.p_value(0.3), round(null.interval().mean, 3)
         (0.5, 0.2)
     """
 
