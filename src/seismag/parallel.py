@@ -1,4 +1,4 @@
-"""Many independent tasks, in this process or over a Dask cluster; the results do not depend on which."""
+"""Independent tasks, in this process or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import ctypes
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from seismag.domain import UsageError
 from seismag.files import full_disk_explained
@@ -17,11 +21,11 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Show nothing."""
+    """Show no progress."""
 
 
 class Pool:
-    """Runs functions on tasks: here when there is one worker, otherwise on Dask."""
+    """Runs functions on tasks: in this process with one worker, otherwise on Dask."""
 
     def __init__(self, client: Any | None) -> None:
         self._client = client
@@ -39,8 +43,28 @@ class Pool:
             for done, _ in enumerate(self.results(function, tasks), start=1):
                 progress(stage, done, len(tasks))
 
+    def run_parts(
+        self, function: Callable[..., Any], batches: Sequence[Any], arguments: tuple[Any, ...], folder: Path,
+        stage: str, progress: Progress,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Call ``function(batch, *arguments, part)`` for each batch without a part yet; returns the parts as one table.
+
+        Args:
+            function: writes the parquet table ``part``.
+            batches: one for each part.
+            arguments: of all calls.
+            folder: for the parts; created. Those of an interrupted run are kept.
+            stage, progress: as in ``run``.
+        """
+        folder.mkdir(exist_ok=True)
+        first = [0, *accumulate(map(len, batches))]  # number of the first item of each batch
+        parts = [folder / f"{number:08d}.parquet" for number in first[:-1]]
+        tasks = [(batch, *arguments, part) for batch, part in zip(batches, parts, strict=True) if not part.exists()]
+        self.run(function, tasks, stage, progress)
+        return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+
     def results(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Give what ``function(*task)`` returns, in the order in which tasks end."""
+        """Yield the results of ``function(*task)`` in the order in which tasks end."""
         if self._client is None:
             for task in tasks:
                 yield function(*task)
@@ -102,10 +126,10 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
 
 
 def keep_freed_memory() -> None:
-    """Let the allocator of this process keep what is freed, for the next array of the same size.
+    """Let the allocator of this process keep freed memory for the next array of the same size.
 
-    glibc hands arrays of some MB back to the system after each use; fetching the pages anew took a seventh of
-    the time of ``prepare`` (benchmarks/prepare.py). Other C libraries are left as they are.
+    glibc returns arrays of some MB to the system after each use; requesting the pages again took a seventh of the time
+    of ``prepare`` (benchmarks/prepare.py). Other C libraries are not changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

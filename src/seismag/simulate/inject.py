@@ -238,13 +238,8 @@ def _write_files(
     pool: Pool, jobs: list[Job], archive: Path, out: Path, spec: SimulateConfig, folder: Path, progress: Progress
 ) -> tuple[pd.DataFrame, int]:
     """Write all files; returns the truth table and the number of files that changed."""
-    parts = [folder / f"truth{first:08d}.parquet" for first in range(0, len(jobs), TASK_FILES)]
-    tasks = [
-        (jobs[number * TASK_FILES : (number + 1) * TASK_FILES], archive, out, spec, part)
-        for number, part in enumerate(parts)
-    ]
-    pool.run(_write_part, tasks, "inject", progress)
-    rows = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    batches = [jobs[first : first + TASK_FILES] for first in range(0, len(jobs), TASK_FILES)]
+    rows = pool.run_parts(_write_part, batches, (archive, out, spec), folder / "truth", "inject", progress)
     changed = rows["path"].nunique()
     truth = rows[list(TRUTH_COLUMNS)].drop_duplicates(["station", "start_utc", "event_id"])
     return truth.sort_values(["station", "start_utc", "event_id"], ignore_index=True), changed

@@ -55,13 +55,9 @@ def survey_archive(
         path (relative to the archive), format, why_not ("" where the file is used), station, day, segments (of
         ``band_power_nt2``, flattened).
     """
-    parts = [folder / f"survey{first:08d}.parquet" for first in range(0, len(files), TASK_FILES)]
-    tasks = [
-        (files[number * TASK_FILES : (number + 1) * TASK_FILES], archive, stations, band_hz, part)
-        for number, part in enumerate(parts)
-    ]
-    pool.run(_survey_part, tasks, "survey", progress)
-    return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    batches = [files[first : first + TASK_FILES] for first in range(0, len(files), TASK_FILES)]
+    arguments = (archive, stations, band_hz)
+    return pool.run_parts(_survey_part, batches, arguments, folder / "survey", "survey", progress)
 
 
 def _survey_part(

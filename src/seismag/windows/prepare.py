@@ -182,16 +182,9 @@ def _survey(
     pool: Pool, files: list[Path], inputs: Inputs, spec: DataConfig, work: Path, progress: Progress
 ) -> pd.DataFrame:
     """Assess all files; returns one row for each station and day, and one for each refused file."""
-    folder = work / "survey"
-    folder.mkdir(exist_ok=True)
-    parts = [folder / f"{first:08d}.parquet" for first in range(0, len(files), SURVEY_FILES)]
-    tasks = [
-        (files[number * SURVEY_FILES : (number + 1) * SURVEY_FILES], inputs.archive, inputs.stations, spec, part)
-        for number, part in enumerate(parts)
-        if not part.exists()
-    ]
-    pool.run(_survey_part, tasks, "survey", progress)
-    survey = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    batches = [files[first : first + SURVEY_FILES] for first in range(0, len(files), SURVEY_FILES)]
+    arguments = (inputs.archive, inputs.stations, spec)
+    survey = pool.run_parts(_survey_part, batches, arguments, work / "survey", "survey", progress)
     return archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
 
 
@@ -307,21 +300,15 @@ def _compute(
     pool: Pool, plan: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path, work: Path, progress: Progress
 ) -> pd.DataFrame:
     """Compute and write the spectrograms, shard by shard; returns the noise floor of each sample."""
-    folder = work / "shards"
-    folder.mkdir(exist_ok=True)
-    parts = [folder / f"{first:08d}.parquet" for first in range(0, len(plan), stores.SHARD_SAMPLES)]
     columns = plan.reindex(columns=["sample_id", "station", "day", "start_utc", "paths", "source_sha256"])
-    tasks = [
-        (columns.iloc[first : first + stores.SHARD_SAMPLES], first, inputs.archive, inputs.stations, spec, out, part)
-        for first, part in zip(range(0, len(plan), stores.SHARD_SAMPLES), parts, strict=True)
-        if not part.exists()
-    ]
-    pool.run(_compute_shard, tasks, "spectrograms", progress)
-    return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    firsts = range(0, len(plan), stores.SHARD_SAMPLES)
+    batches = [columns.iloc[first : first + stores.SHARD_SAMPLES] for first in firsts]
+    arguments = (inputs.archive, inputs.stations, spec, out)
+    return pool.run_parts(_compute_shard, batches, arguments, work / "shards", "spectrograms", progress)
 
 
 def _compute_shard(
-    rows: pd.DataFrame, first: int, archive: Path, stations: dict[str, Station], spec: DataConfig, out: Path, part: Path
+    rows: pd.DataFrame, archive: Path, stations: dict[str, Station], spec: DataConfig, out: Path, part: Path
 ) -> None:
     grid = make_grid(spec)
     shape = (len(rows), 3, len(grid.frequency_hz), len(grid.time_s))
@@ -341,7 +328,7 @@ def _compute_shard(
         noise[positions] = noise_floor_nt(spectra.power, spec)
         if phasors is not None and spectra.phasors is not None:
             phasors[positions] = spectra.phasors
-    stores.write_shard(out, first, power_db, phasors)
+    stores.write_shard(out, int(rows.index[0]), power_db, phasors)
     write_table(pd.DataFrame({"sample_id": rows["sample_id"].to_numpy(), "noise_floor_nt": noise}), part)
 
 
