@@ -273,16 +273,6 @@ def test_aftershocks_and_foreshocks_belong_to_the_largest() -> None:
     assert clusters["is_mainshock"].tolist() == [False, True, False, False, True, True]
 
 
-def test_foreshock_fraction_shortens_the_window_before_the_mainshock() -> None:
-    # M6: 53 km, 499 d; a fraction of 0.1 looks 50 d back. M4.5: 35 km, so that e0 does not reach e1 (44 km).
-    events = table([(0, -0.2, 120, 4.5), (40, 0.2, 120, 4.5), (100, 0, 120, 6)])
-    assert decluster(events, 1.0)["cluster_id"].tolist() == ["e2", "e2", "e2"]
-    assert decluster(events, 0.1)["cluster_id"].tolist() == ["e0", "e1", "e2"]
-    assert decluster(events, 0.0)["is_mainshock"].tolist() == [True, True, True]
-    with pytest.raises(ValueError, match="foreshock_fraction"):
-        decluster(events, 2.0)
-
-
 def test_of_equal_magnitudes_the_earlier_is_the_mainshock() -> None:
     assert decluster(table([(3, 0, 120, 5), (1, 0, 120, 5)]))["cluster_id"].tolist() == ["e1", "e1"]
 
@@ -293,7 +283,7 @@ def test_clusters_reach_across_the_antimeridian_and_keep_the_index() -> None:
     assert clusters["cluster_id"].to_dict() == {7: "e0", 3: "e0"}
 
 
-def slow_decluster(events: pd.DataFrame, foreshock_fraction: float) -> list[str]:
+def slow_decluster(events: pd.DataFrame) -> list[str]:
     """Every pair, one after the other."""
     geod, owner = Geod(ellps="WGS84"), {}
     for _, main in events.sort_values(["magnitude", "origin_utc"], ascending=[False, True], kind="stable").iterrows():
@@ -303,7 +293,7 @@ def slow_decluster(events: pd.DataFrame, foreshock_fraction: float) -> list[str]
         for _, other in events.iterrows():
             lag_d = (other.origin_utc - main.origin_utc).total_seconds() / 86400
             away_m = geod.inv(main.longitude_deg, main.latitude_deg, other.longitude_deg, other.latitude_deg)[2]
-            near = away_m <= reach_km[0] * 1000 and -foreshock_fraction * reach_d[0] <= lag_d <= reach_d[0]
+            near = away_m <= reach_km[0] * 1000 and -reach_d[0] <= lag_d <= reach_d[0]
             if near and other.event_id not in owner:
                 owner[other.event_id] = main.event_id
     return [owner[name] for name in events["event_id"]]
@@ -314,14 +304,11 @@ EVENT_ROW = st.tuples(
 )
 
 
-@given(
-    st.lists(EVENT_ROW, min_size=1, max_size=12, unique_by=lambda row: round(row[0], 3)),
-    st.sampled_from([0.0, 0.3, 1.0]),
-)
-def test_clusters_agree_with_every_pair_compared(rows: list[tuple[float, ...]], fraction: float) -> None:
+@given(st.lists(EVENT_ROW, min_size=1, max_size=12, unique_by=lambda row: round(row[0], 3)))
+def test_clusters_agree_with_every_pair_compared(rows: list[tuple[float, ...]]) -> None:
     events = table(rows)  # type: ignore[arg-type]
-    clusters = decluster(events, fraction)
-    assert clusters["cluster_id"].tolist() == slow_decluster(events, fraction)
+    clusters = decluster(events)
+    assert clusters["cluster_id"].tolist() == slow_decluster(events)
     assert (clusters["is_mainshock"] == (clusters["cluster_id"] == events["event_id"])).all()
 
 

@@ -42,11 +42,6 @@ def test_kp_series_of_the_simulator_is_read_on_its_grid(tmp_path: Path) -> None:
     index = read_index(write(tmp_path, text), "kp")
     assert (index.name, index.step_h, index.start_utc) == ("kp", 3, utc("2021-01-01"))
     np.testing.assert_array_equal(index.values, [1, np.nan, 7 / 3, np.nan])
-    assert index.holes == [
-        (utc("2021-01-01T03:00"), utc("2021-01-01T06:00")),
-        (utc("2021-01-01T09:00"), utc("2021-01-01T12:00")),
-    ]
-    assert index.missing_fraction == 0.5
 
 
 def test_times_with_an_offset_are_converted_to_utc(tmp_path: Path) -> None:
@@ -211,7 +206,6 @@ def test_real_kp_files_agree_with_a_slow_reader(real_data: Path, file: str) -> N
     assert index.values.size == len(expected)
     times = index.start_utc + np.arange(index.values.size) * 3 * HOUR
     np.testing.assert_allclose(index.values, [expected[moment] for moment in times], rtol=1e-12)
-    assert index.holes == []
 
 
 @pytest.mark.real

@@ -50,7 +50,7 @@ def prepared(tmp_path_factory):
 def test_a_file_has_the_keys_of_the_design(day):
     path, field = day
     facts = inspect_recording(path, STATIONS, KEEP_ALL)
-    assert set(facts) >= FILE_KEYS
+    assert set(facts.to_json()) >= FILE_KEYS
     assert facts.station == "GTO"
     assert facts.start_utc == "2021-03-01T00:00:00Z"
     assert facts.end_utc == "2021-03-02T00:00:00Z"
@@ -204,7 +204,7 @@ def test_a_store_tells_its_counts_and_what_was_left_out(prepared):
     assert facts.cross_spectra is False
     assert 0.008 < facts.noise_floor_nt["GTO"] < 0.03
     assert "GTO (nT rms at 100-373 mHz" in facts.describe()
-    json.dumps(facts, allow_nan=False)
+    json.dumps(facts.to_json(), allow_nan=False)
     text = facts.describe()
     assert "8, each 3 x 224 x 224, 1.67-373 mHz" in text
     assert "4 no_file" in text

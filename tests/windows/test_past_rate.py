@@ -76,7 +76,7 @@ def test_within_a_fixed_radius_every_magnitude_counts_and_beyond_it_none() -> No
 
 
 def test_many_windows_give_what_each_gives_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seismag.windows.past_rate._CHUNK_CELLS", 7)
+    monkeypatch.setattr("seismag.windows.past_rate._CHUNK_PAIRS", 7)
     events = near(*[(END - d * DAY, 4.0 + d / 10, 10.0 * d) for d in range(1, 6)])
     ends = END + np.arange(-6, 6) * DAY
     assert past_rate(ends, events, DOBROVOLSKY).tolist() == pytest.approx([rate_at(events, end) for end in ends])

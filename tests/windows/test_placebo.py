@@ -141,5 +141,5 @@ def test_a_prepared_store_says_that_it_holds_placebo_windows(tmp_path):
     spec = DataConfig(controls="all", guard_ahead_d=0.0, guard_behind_d=0.0, placebo="after_event")
     result, samples, _ = prepare_days(tmp_path / "archive", tmp_path, spec)
     assert placebo_of(open_store(result.store)) == "after_event"
-    assert any("placebo windows (after_event): they judge a model" in sentence for sentence in result.warnings)
+    assert any("placebo windows (after_event): to test a model" in sentence for sentence in result.warnings)
     assert len(samples) == 8

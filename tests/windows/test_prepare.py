@@ -292,7 +292,7 @@ def test_a_finished_store_of_the_same_inputs_is_left_alone(archive, reference, t
 
 def test_other_settings_never_touch_a_finished_store(inputs, reference, tmp_path):
     store = shutil.copytree(reference.store, tmp_path / "store")
-    with pytest.raises(UsageError, match=r"finished store made from other files or settings. Choose another --out"):
+    with pytest.raises(UsageError, match=r"finished store of other files or settings. Choose another --out"):
         prepare_store(inputs, store, SPEC.model_copy(update={"horizon_h": 24}))
     assert_same(store, reference)
 
@@ -459,4 +459,4 @@ def test_an_interrupted_simulation_is_said_in_the_summary(tmp_path):
     mark = archive / "simulation.json"
     mark.write_text(mark.read_text().replace('"complete": true', '"complete": false'))
     result = prepare_store(inputs, tmp_path / "part", spec)
-    assert any("a simulation that was interrupted: days are missing" in line for line in result.warnings)
+    assert any("an interrupted simulation: days are missing" in line for line in result.warnings)

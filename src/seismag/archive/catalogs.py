@@ -325,29 +325,25 @@ def cluster_window(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
     return distance_km, time_d
 
 
-def decluster(events: pd.DataFrame, foreshock_fraction: float = 1.0) -> pd.DataFrame:
+def decluster(events: pd.DataFrame) -> pd.DataFrame:
     """Group earthquakes into clusters by the windows of Gardner and Knopoff.
 
     In the order of decreasing magnitude (ties: the earlier first), each event that is not yet in a cluster becomes a
     mainshock. Its cluster consists of all events not yet in a cluster with an epicentre within ``distance_km``
-    (geodesic) and an origin from ``foreshock_fraction * time_d`` before to ``time_d`` after it.
+    (geodesic) and an origin within ``time_d`` before or after it.
 
     Args:
         events: with event_id, origin_utc, latitude_deg, longitude_deg, magnitude; in any order.
-        foreshock_fraction: length of the window before the mainshock relative to the one after it, in [0, 1]. The
-            default 1 is that of docs/method.md.
 
     Returns:
         cluster_id (event_id of the mainshock) and is_mainshock, with the index of ``events``.
     """
-    if not 0.0 <= foreshock_fraction <= 1.0:
-        raise ValueError(f"foreshock_fraction is {foreshock_fraction}, outside 0..1")
     by_time = np.argsort(events["origin_utc"].to_numpy(), kind="stable")
     table = events.iloc[by_time]
     time_d = table["origin_utc"].to_numpy().astype("datetime64[ms]").astype("int64") / 86_400_000
     latitude, longitude, magnitude = (table[c].to_numpy() for c in ("latitude_deg", "longitude_deg", "magnitude"))
     reach_km, reach_d = cluster_window(magnitude)
-    first = np.searchsorted(time_d, time_d - foreshock_fraction * reach_d, side="left")
+    first = np.searchsorted(time_d, time_d - reach_d, side="left")
     last = np.searchsorted(time_d, time_d + reach_d, side="right")
     mainshock = np.full(len(table), -1)
     for i in np.lexsort((time_d, -magnitude)):

@@ -57,18 +57,6 @@ class SpaceWeatherIndex:
     sha256: str
     warnings: list[str] = field(default_factory=list)
 
-    @property
-    def holes(self) -> list[tuple[np.datetime64, np.datetime64]]:
-        """Runs of missing values as ``[start, end)``."""
-        edges = np.flatnonzero(np.diff(np.isnan(self.values), prepend=False, append=False))
-        times = self.start_utc + edges * (self.step_h * _HOUR)
-        return list(zip(times[::2], times[1::2], strict=True))
-
-    @property
-    def missing_fraction(self) -> float:
-        """Fraction of the grid without a value."""
-        return float(np.isnan(self.values).mean())
-
     def maximum(self, starts: ArrayLike, ends: ArrayLike) -> FloatArray:
         """Return the largest value of the intervals that overlap ``[start, end)``; NaN if one of them is missing."""
         return self._extreme(starts, ends, np.maximum)

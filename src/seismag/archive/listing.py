@@ -60,7 +60,7 @@ def list_recordings(archive: Path) -> list[ListedFile]:
 
 
 @dataclass(frozen=True)
-class StationDays:
+class StationListing:
     """Days and files of one station; days as ISO dates, None where no day is known."""
 
     days: int
@@ -85,7 +85,7 @@ class ArchiveSummary:
     size_mb: float
     formats: dict[str, int]
     origin: dict[str, int]
-    stations: dict[str, StationDays]
+    stations: dict[str, StationListing]
     unclear: int
     events: int | None
     emissions: int | None
@@ -251,13 +251,13 @@ def _describe_scenario(summary: ArchiveSummary) -> list[str]:
     return lines
 
 
-def _stations(files: list[ListedFile]) -> dict[str, StationDays]:
-    found: dict[str, StationDays] = {}
+def _stations(files: list[ListedFile]) -> dict[str, StationListing]:
+    found: dict[str, StationListing] = {}
     for code in sorted({file.station for file in files if file.station}):
         own = [file for file in files if file.station == code]
         days = np.unique(np.concatenate([file.days for file in own]))
         first, last = (str(days[0]), str(days[-1])) if days.size else (None, None)
-        found[code] = StationDays(int(days.size), len(own), first, last)
+        found[code] = StationListing(int(days.size), len(own), first, last)
     return found
 
 
