@@ -106,13 +106,13 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
             # never the default client of the process: xarray would go on asking for it when it is gone
             client = Client(scheduler, timeout="10s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise UsageError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error}).") from error
+            raise UsageError(f"--workers {scheduler}: no Dask scheduler answers there ({error}).") from error
         with client:
             try:
                 client.wait_for_workers(1, timeout=10)
             except TimeoutError as error:
                 raise UsageError(
-                    f"--scheduler {scheduler}: it has no worker. Start one: dask worker {scheduler}"
+                    f"--workers {scheduler}: it has no worker. Start one: dask worker {scheduler}"
                 ) from error
             client.run(keep_freed_memory)
             yield Pool(client)

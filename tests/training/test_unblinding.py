@@ -106,7 +106,7 @@ def test_the_written_table_is_no_test_table(checked, tmp_path) -> None:
     write_unblinding(unblind(checked, EVALUATE), tmp_path / "out")
     table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     check_predictions(table)
-    with pytest.raises(DataError, match="only by `seismag evaluate --sealed`"):
+    with pytest.raises(DataError, match="only by `seismag unblind`"):
         evaluated_rows(table)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["sealed"]["looks"] == 1
 

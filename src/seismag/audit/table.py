@@ -287,7 +287,7 @@ def _choose_features(
         if column == label:
             columns[column] = "the class"
         elif wanted is not None and not is_wanted and column not in groups:
-            columns[column] = f"{kind}: left out, not among --features"
+            columns[column] = f"{kind}: left out, not among audit.features"
         elif rows[column].isna().all():
             columns[column] = f"{kind}: left out, empty"
         elif not is_wanted and column not in groups and (reason := _reason_against(rows[column], kind, y)):

@@ -355,7 +355,7 @@ def describe_import(result: Mapping[str, Any]) -> str:
             f"classes     {orders}; written in our order",
             *(f"assumed     {sentence}" for sentence in result["assumed"]),
             "unknown     its training data, so no score of it is a test; it has no metrics",
-            "input       pictures of the earlier system ('seismag prepare --legacy DIR'); recordings are refused",
+            "input       pictures of the earlier system ('seismag legacy pictures DIR'); recordings are refused",
         ]
     )
 

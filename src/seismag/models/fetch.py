@@ -128,7 +128,7 @@ def describe_fetch(result: FetchedModel) -> str:
         f"model card  {result.card or 'none: not a seismag checkpoint'}",
     ]
     if result.card is None:
-        lines.append("            'seismag models import-legacy' turns weights of an earlier system into one.")
+        lines.append("            'seismag legacy weights' turns weights of an earlier system into one.")
     return "\n".join(lines)
 
 

@@ -93,7 +93,7 @@ def evaluated_rows(predictions: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         raise DataError(
             "predictions: no row is of the test or validation set (role test, val). Training rows are not evaluated, "
-            "and the locked hold-out set only by `seismag evaluate --sealed`, which logs each access."
+            "and the locked hold-out set only by `seismag unblind`, which logs each access."
         )
     twice = rows["sample_id"].duplicated(keep=False)
     if twice.any():

@@ -294,7 +294,7 @@ def check_preprocessing(card: ModelCard, preprocessing: Mapping[str, Any]) -> No
             f"model {card.run_id} was trained on {_input_name(trained)}, but these data are "
             f"{_input_name(preprocessing)}: other quantities, not another scale. "
             + (
-                "Pictures come from 'seismag prepare --legacy DIR'; recordings need a model trained on a store of them."
+                "Pictures come from 'seismag legacy pictures DIR'; recordings need a model trained on a store of them."
                 if is_image(trained)
                 else "Pictures need a model that was trained on pictures."
             )

@@ -134,7 +134,7 @@ def train_folds(tasks: Sequence[FoldTask], workers: int, scheduler: str | None) 
     if parallel and tasks and tasks[0].config.train.devices > 1:
         raise UsageError(
             f"train.devices is {tasks[0].config.train.devices}: each fold takes several devices, so folds run one "
-            "after the other. Leave --workers and --scheduler out, or set train.devices=1."
+            "after the other. Leave --workers out, or set train.devices=1."
         )
     if scheduler is not None:
         with open_pool(1, scheduler) as pool:
