@@ -15,7 +15,7 @@ import pytest
 from seismag.cards import card_path, read_card, write_card
 from seismag.config import Config, build_config, load_config
 from seismag.domain import SeismagError, UsageError
-from seismag.files import atomic_path, file_sha256, write_json_atomic, write_text_atomic
+from seismag.files import atomic_path, file_sha256, without_folders, write_json_atomic, write_text_atomic
 from seismag.runs import (
     config_yaml,
     create_run,
@@ -126,6 +126,29 @@ def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("HERE/data/store", "data/store"),
+        ("/srv/alice/data/store", "store"),
+        ("--data=/srv/alice/store", "--data=store"),
+        ("'/srv/alice/store': no such store; see `HERE/a.json`.", "'store': no such store; see `a.json`."),
+        ("runs in HERE/runs, store (/srv/alice/store)", "runs in runs, store (store)"),
+        ("/srv/alice/.hidden", ".hidden"),
+        ("data/store", "data/store"),
+        ("https://example.org/a/b, 3 nT/s, 1 / 2, metrics.json#/detection/mcc", None),
+    ],
+)
+def test_documents_name_paths_without_the_folders_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, shown: str | None
+) -> None:
+    here = tmp_path / "my folder"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    given = {"a": [text.replace("HERE", str(here)), 3], "b": None}
+    assert without_folders(given) == {"a": [shown or text, 3], "b": None}
 
 
 def test_json_holds_numpy_numbers_and_null_for_nan(tmp_path: Path) -> None:

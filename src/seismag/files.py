@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +21,30 @@ import pandas as pd
 from seismag.domain import SeismagError
 
 _HASH_BLOCK_BYTES = 1 << 20
+_PATH_START = r"(?<![^\s\"'`(=])"  # of a path within a text
 
 
 def short_path(path: Path) -> Path:
     """Name a path relative to the present folder where it lies below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def shown_path(path: str | Path) -> str:
+    """Name a path in what may be published: relative to the present folder, elsewhere by its last part alone."""
+    short = short_path(Path(path))
+    return short.name if short.is_absolute() else str(short)
+
+
+def without_folders(value: Any) -> Any:
+    """Replace each absolute path in the texts of a document by ``shown_path``: folders of a machine are private."""
+    if isinstance(value, str):
+        below = re.sub(_PATH_START + re.escape(f"{Path.cwd()}/"), "", value)  # also where its name has spaces
+        return re.sub(_PATH_START + r"/[^\s/\"'`]+/[^\s\"'`,;:)]*", lambda found: shown_path(found[0]), below)
+    if isinstance(value, Mapping):
+        return {key: without_folders(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_folders(entry) for entry in value]
+    return value
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def create_run(
         "run_id": run.run_id,
         "status": "running",
         "created_utc": utc_text(created),
-        "command_line": list(sys.argv),
+        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "dataset_id": dataset_id,
         "split_name": config.split.name,
         "fold": config.split.fold,

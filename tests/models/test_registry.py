@@ -104,7 +104,7 @@ def test_a_judged_model_becomes_the_production_model(here: Path) -> None:
     card = load_checkpoint(PRODUCTION).card
     assert card.run_id == "trial_20210101_000000"
     beside = json.loads(PRODUCTION.with_suffix(".json").read_text())
-    assert beside["promoted"]["from"] == str(run)
+    assert beside["promoted"]["from"] == "experiments_convnext/run_1"
     assert beside["file"] == "best_convnext_model.pth"
     assert "replaces    nothing" in describe_promotion(result)
 
@@ -167,7 +167,7 @@ def test_a_place_that_cannot_be_written_is_named(here: Path) -> None:
     [
         ("absent.pth", "new.pth", r"absent\.pth: no such file"),
         ("m.pth", "new.bin", r"new\.bin: end it in \.pth"),
-        ("m.pth", "m.pth", r"m\.pth: exists, or its card does"),
+        ("m.pth", "m.pth", r"m\.pth: exists, or its model card does"),
         ("m.pth", "new.pth", "is a seismag checkpoint already"),
     ],
 )

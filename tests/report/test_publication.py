@@ -80,6 +80,31 @@ def test_every_number_has_its_source(publication: Path) -> None:
     assert quoted > 300
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_no_folder_of_the_machine_is_published(
+    publication: Path, copy: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = (str(folder.parent), str(Path(__file__).parents[3]))  # of the tests, of the repository
+
+    def named_in(published: Path) -> list[str]:
+        texts = [path for path in published.rglob("*") if path.suffix in (".md", ".json", ".html", ".csv", ".tex")]
+        assert len(texts) > 20
+        return [path.name for path in texts if any(place in path.read_text() for place in private)]
+
+    assert named_in(publication) == []
+    provenance = json.loads((copy / "provenance.json").read_text())
+    provenance["command_line"] += ["--data", str(folder / "store"), f"--set=train.runs_dir={folder}/runs"]
+    provenance["warnings"] = [f"{folder}/store: one sentence."]
+    (copy / "provenance.json").write_text(json.dumps(provenance))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder / "splits", tmp_path / "splits")
+    write_publication([copy], tmp_path / "out", data=folder / "store")
+    assert named_in(tmp_path / "out") == []
+    (runs,) = json.loads(next((tmp_path / "out" / "sources").glob("*/runs.json")).read_text())["runs"]
+    assert runs["provenance"]["command_line"][-3:] == ["--data", "store", "--set=train.runs_dir=runs"]
+    assert runs["provenance"]["warnings"] == ["store: one sentence."]
+
+
 def test_changed_number_in_a_text_is_found(publication: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(publication, tmp_path / "changed"))
     text = (other / "ABSTRACT.md").read_text()

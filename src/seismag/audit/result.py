@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seismag.estimate import CheckResult
+from seismag.files import without_folders
 from seismag.scoring.metrics import holm
 
 
@@ -60,7 +61,7 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """The keys of audit.json."""
-        return {
+        document: dict[str, Any] = without_folders({
             "gate": "fail" if self.failed else "pass",
             "subject": self.subject,
             "tests": [test.to_json() for test in self.tests],
@@ -69,7 +70,8 @@ class Audit:
             "configurations_tried": self.configurations_tried,
             "columns": dict(self.columns),
             "notes": list(self.notes),
-        }
+        })  # fmt: skip
+        return document
 
 
 def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> list[CheckResult]:

@@ -24,6 +24,7 @@ from seismag.explain.replacement import choose_replacements, predict_windows
 from seismag.explain.sanity import MIN_CLUSTERS
 from seismag.explain.sanity_compute import SanityInputs, check_attribution
 from seismag.explain.subject import ExplanationPlan, StudyWindows, Subject, sample_windows
+from seismag.files import shown_path
 from seismag.parallel import Progress, silent
 from seismag.spectrograms.bands import BANDS_MHZ
 from seismag.training.inference import predict_with_embeddings
@@ -262,9 +263,9 @@ def _colour_limit(maps: list[NDArray[np.float32]]) -> float:
 def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[str, object]:
     card, attributes = subject.loaded.card, subject.store.attributes
     return {
-        "model_run_id": card.run_id, "model_path": str(subject.loaded.path), "model_sha256": card.sha256,
+        "model_run_id": card.run_id, "model_path": shown_path(subject.loaded.path), "model_sha256": card.sha256,
         "backbone": card.backbone, "fold": card.fold, "split_name": card.split_name,
-        "dataset_id": attributes["dataset_id"], "store": str(subject.store.path),
+        "dataset_id": attributes["dataset_id"], "store": shown_path(subject.store.path),
         "data_origin": sorted({str(origin) for origin in subject.store.samples.get("origin", [])}),
         "method": method, "seed": spec.seed, "bootstrap": spec.bootstrap, "confidence": spec.confidence,
         "seismag_version": __version__, "created_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

@@ -19,7 +19,7 @@ from typing import Any
 from seismag import __version__
 from seismag.cards import ModelCard, card_path, write_card
 from seismag.domain import SeismagError, UsageError
-from seismag.files import file_sha256, full_disk_explained, write_json_atomic
+from seismag.files import file_sha256, full_disk_explained, shown_path, write_json_atomic
 from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
 from seismag.parallel import Progress, silent
 
@@ -108,7 +108,8 @@ def fetch_model(
                 shutil.copyfile(local, partial)
             card = _check(partial, source, expected, card)
             if card is not None:
-                write_card(target, {**card.document, "fetched_from": shown(source)}, content=partial)
+                origin = shown(source) if local is None else shown_path(local)
+                write_card(target, {**card.document, "fetched_from": origin}, content=partial)
             partial.replace(target)
             _forget(partial)
     except OSError as error:

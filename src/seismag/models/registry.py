@@ -11,7 +11,7 @@ from typing import Any
 
 from seismag.cards import ModelCard, card_path
 from seismag.domain import SeismagError, UsageError
-from seismag.files import file_sha256, short_path, utc_text
+from seismag.files import file_sha256, short_path, shown_path, utc_text
 
 PRODUCTION = Path("convnext_production_model/best_convnext_model.pth")
 _FOLDERS = (PRODUCTION.parent, Path("models"), Path("experiments_convnext"))
@@ -159,7 +159,7 @@ def promote_model(source: Path, allow_simulated: bool = False, target: Path = PR
         raise UsageError(f"{source}: is the production model already. Name a run or another model.")
     card = load_checkpoint(path).card
     _require_promotable(path, card, allow_simulated)
-    promoted = {"from": str(source), "at_utc": utc_text(datetime.now(UTC)), "replaces": _replaced(target)}
+    promoted = {"from": shown_path(source), "at_utc": utc_text(datetime.now(UTC)), "replaces": _replaced(target)}
     try:
         copy_checkpoint(path, target, {"promoted": promoted})
     except OSError as error:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import DataError, UsageError, magnitude_classes
-from seismag.files import atomic_path, write_json_atomic
+from seismag.files import atomic_path, shown_path, write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
 from seismag.recovery.efficiency import false_alarm_threshold
@@ -176,8 +176,8 @@ def recovery_study(
     facts = {
         "sentence": result.sentence,
         "models": [{"run_id": run, "threshold": float(rows.iloc[0]), "n": len(rows)} for run, rows in thresholds],
-        "archive": str(inputs.archive),
-        "data": str(store_path),
+        "archive": shown_path(inputs.archive),
+        "data": shown_path(store_path),
         "dataset_id": open_store(store_path).attributes["dataset_id"],
         "snr": list(plan.snr),
         "false_alarms_asked": plan.false_alarm_fraction,

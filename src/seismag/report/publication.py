@@ -14,7 +14,7 @@ from typing import Any
 
 from seismag.compare.compute import compare_runs, describe_cost
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import write_json_atomic, write_text_atomic
+from seismag.files import without_folders, write_json_atomic, write_text_atomic
 from seismag.models.architecture import describe_model
 from seismag.report.evidence import Evidence, read_evidence
 from seismag.report.figures import draw_report_figures
@@ -87,7 +87,7 @@ def write_publication(
         summary = _write(runs, evidence, data, work, say)
         files = sorted([MARK, *(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file())])
         summary = {"out": str(out), **summary, "files": files}
-        write_json_atomic(work / MARK, summary)
+        write_json_atomic(work / MARK, without_folders(summary))
     return summary
 
 
@@ -105,7 +105,7 @@ def _write(
         "configurations.json": list_configurations(first.path.parent, evidence.documents["metrics.json"]["dataset_id"]),
         "published_claims.json": json.loads(_shipped("published_claims.json")),
     }
-    evidence = _recorded(evidence, more, out)
+    missing, evidence = evidence.missing, _recorded(evidence, more, out)
     findings = find(evidence.quoter)
     say(f"{evidence.subject}: {', '.join(f'{task} {finding.outcome}' for task, finding in findings.items())}")
     say("figures")
@@ -132,7 +132,7 @@ def _write(
         "conclusion": texts.conclusion,
         "outcomes": {task: finding.outcome for task, finding in findings.items()},
         "not_drawn": not_drawn,
-        "not_recorded": evidence.missing,
+        "not_recorded": missing,
     }
 
 
@@ -270,9 +270,10 @@ def _shipped(name: str) -> str:
 
 
 def _recorded(evidence: Evidence, more: Mapping[str, Any], out: Path) -> Evidence:
-    """Write the documents to ``sources/``; gives the evidence as read from there."""
+    """Write the documents to ``sources/``, without folders of this machine; gives the evidence as read from there."""
     folder = out / SOURCES / evidence.subject
-    documents = {**evidence.documents, **more}
+    documents = without_folders({**evidence.documents, **more})
     for name, document in documents.items():
         write_json_atomic(folder / name, document)
-    return replace(evidence, documents={name: json.loads((folder / name).read_text("utf-8")) for name in documents})
+    written = {name: json.loads((folder / name).read_text("utf-8")) for name in documents}
+    return replace(evidence, documents=written, missing=without_folders(evidence.missing))

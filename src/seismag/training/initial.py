@@ -16,6 +16,7 @@ import torch
 from seismag.cards import UNKNOWN, ModelCard
 from seismag.config import Config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, UsageError
+from seismag.files import shown_path
 from seismag.training.checkpoint import (
     check_preprocessing,
     describe_architecture,
@@ -51,7 +52,7 @@ class InitialWeights:
 
     def describe(self, reinit_heads: bool) -> dict[str, str]:
         """Return what the model card of the new model records of its start."""
-        facts = {"file": str(self.path), "run_id": self.card.run_id, "sha256": self.card.sha256}
+        facts = {"file": shown_path(self.path), "run_id": self.card.run_id, "sha256": self.card.sha256}
         return {**facts, "taken": "backbone" if reinit_heads else "all"}
 
 
