@@ -72,6 +72,6 @@ class CheckResult:
     verdict: Verdict | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The keys of a test in audit.json."""
         return {_KEYS.get(name, name): value for name, value in dataclasses.asdict(self).items()}

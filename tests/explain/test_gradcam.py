@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seismag.config import ModelConfig
-from seismag.explain.gradcam import METHODS, TASKS, Attribution, _combine, attribute
+from seismag.explain.gradcam import CLASS_TASKS, METHODS, Attribution, _combine, attribute
 from seismag.training.model import ConvNeXtMultiTask
 
 OPTIONS = {
@@ -49,7 +49,7 @@ def test_gradient_through_the_head_alone_gives_the_map_of_the_whole_network(name
     model = small_model(**OPTIONS[name])
     x = torch.randn(2, model.n_channels, 64, 64, generator=torch.Generator().manual_seed(1))
     found = attribute(model, x, method)
-    for task in TASKS:
+    for task in CLASS_TASKS:
         expected = whole_network_maps(model, x, task, method)
         np.testing.assert_allclose(found[task].coarse, expected, rtol=1e-5, atol=1e-7)
         assert expected.max() > 0
@@ -81,7 +81,7 @@ def test_the_asked_class_is_explained_and_windows_do_not_mix() -> None:
     together = attribute(model, x, targets=targets)
     for i in range(3):
         alone = attribute(model, x[i : i + 1], targets={task: target[i : i + 1] for task, target in targets.items()})
-        for task in TASKS:
+        for task in CLASS_TASKS:
             assert together[task].target[i] == targets[task][i]
             np.testing.assert_allclose(alone[task].coarse[0], together[task].coarse[i], rtol=1e-4, atol=1e-6)
             assert alone[task].probability[0] == pytest.approx(together[task].probability[i], rel=1e-4)

@@ -9,7 +9,7 @@ import torch
 
 from fixtures.band_reader import ROWS, make_band_reader, make_windows
 from seismag.config import EvaluateConfig, ModelConfig
-from seismag.explain.gradcam import TASKS, Attribution
+from seismag.explain.gradcam import CLASS_TASKS, Attribution
 from seismag.explain.perturbation import (
     cascade_of_random_weights,
     explain_by,
@@ -47,7 +47,7 @@ def test_the_cascade_changes_all_weights_in_the_end_and_leaves_the_model_as_it_i
     model = small_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
-    targets = {task: torch.zeros(2, dtype=torch.int64) for task in TASKS}
+    targets = {task: torch.zeros(2, dtype=torch.int64) for task in CLASS_TASKS}
     seen = []
 
     def note_weights(changed, x, targets):
@@ -67,11 +67,11 @@ def test_the_cascade_changes_all_weights_in_the_end_and_leaves_the_model_as_it_i
 def test_an_edge_detector_that_ignores_the_weights_fails() -> None:
     model = small_model()
     x = torch.randn(4, 3, 24, 24, generator=torch.Generator().manual_seed(1))
-    targets = {task: torch.zeros(4, dtype=torch.int64) for task in TASKS}
+    targets = {task: torch.zeros(4, dtype=torch.int64) for task in CLASS_TASKS}
 
     def edges(_, x, __):
         across = (x[:, :, 1:] - x[:, :, :-1]).abs().mean(dim=1)
-        return {task: across[:, ::4, ::4].numpy() for task in TASKS}
+        return {task: across[:, ::4, ::4].numpy() for task in CLASS_TASKS}
 
     original = edges(model, x, targets)
     draws = []
@@ -108,7 +108,7 @@ def band_map(n: int, inside: float) -> dict[str, Attribution]:
     coarse = np.full((n, 8, 4), 1.0 - inside, dtype=np.float32)
     coarse[:, ROWS.start // 4 : ROWS.stop // 4] = inside
     target = np.where(np.arange(n) % 2 == 0, 1, 0)  # windows that shine are events
-    return {task: Attribution(coarse, target, np.ones(n)) for task in TASKS}
+    return {task: Attribution(coarse, target, np.ones(n)) for task in CLASS_TASKS}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_curves_tell_a_right_map_from_a_wrong_one(
     others = windows.of(np.roll(np.arange(n), 1))
     curves = trace_curves(loaded, windows, others, band_map(n, inside), (2, rng))
     rows = pd.DataFrame({"split_group": [f"g{i}" for i in range(n)], "y_magnitude": ["Moderate", "Normal"] * (n // 2)})
-    for task in TASKS:
+    for task in CLASS_TASKS:
         curve = curves[task]
         assert curve.random.shape == (2, n, len(curve.fractions))
         np.testing.assert_allclose(curve.deletion[:, 0], curve.insertion[:, -1])  # both ends are the window itself
@@ -141,7 +141,9 @@ def test_curves_tell_a_right_map_from_a_wrong_one(
 def test_a_map_without_any_attribution_is_no_better_than_chance(rng: np.random.Generator) -> None:
     loaded = make_band_reader()
     windows = make_windows(loaded, 16, rng)
-    empty = {task: Attribution(np.zeros((16, 8, 4), np.float32), np.arange(16) % 2, np.ones(16)) for task in TASKS}
+    empty = {
+        task: Attribution(np.zeros((16, 8, 4), np.float32), np.arange(16) % 2, np.ones(16)) for task in CLASS_TASKS
+    }
     curves = trace_curves(loaded, windows, windows.of(np.roll(np.arange(16), 1)), empty, (4, rng))
     curve = curves["magnitude"]
     gain = area_under(curve.random, curve.fractions).mean() - area_under(curve.deletion, curve.fractions).mean()

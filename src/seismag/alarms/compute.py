@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +99,7 @@ class AlarmSummary:
     seed: int | None = None
     undefined: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The JSON document, without ``undefined``, or without the numbers where it is given."""
         left_out = {"undefined"} if self.undefined is None else {"draws", "seed"}
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in left_out}

@@ -50,7 +50,7 @@ from seismag.windows.store import Store, open_store, store_catalog
 class _Findings:
     """Results of an audit before ``close_checks``."""
 
-    subject: dict[str, Any]
+    subject: dict[str, object]
     spec: AuditConfig
     results: list[CheckResult] = field(default_factory=list)
     baselines: dict[str, ColumnScore] = field(default_factory=dict)

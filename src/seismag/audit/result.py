@@ -59,7 +59,7 @@ class Audit:
         """The check of a name; None where it was not made."""
         return next((test for test in self.tests if test.name == name), None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The keys of audit.json."""
         document: dict[str, Any] = without_folders({
             "gate": "fail" if self.failed else "pass",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,16 @@ _UNITS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Key:
+    """A key of the configuration."""
+
+    key: str
+    default: object
+    unit: str
+    meaning: str
+
+
 @configuration_app.command(epilog=example("seismag config train", "seismag config --json"))
 def config(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="data, split, model, train ...")] = None,
@@ -32,19 +43,19 @@ def config(
 
     keys = _list_keys(Config, "")
     if section is not None:
-        keys = [key for key in keys if key["key"].startswith(f"{section}.")]
+        keys = [key for key in keys if key.key.startswith(f"{section}.")]
     if not keys:
         raise UsageError(f"{section}: no such section; there are {', '.join(Config.model_fields)}.")
     if as_json:
-        print_json({"keys": keys})
+        print_json({"keys": [asdict(key) for key in keys]})
     else:
         print("\n".join(_describe(key) for key in keys))
 
 
-def _list_keys(schema: type[BaseModel], prefix: str) -> list[dict[str, Any]]:
+def _list_keys(schema: type[BaseModel], prefix: str) -> list[_Key]:
     from pydantic import BaseModel
 
-    keys = []
+    keys: list[_Key] = []
     for name, field in schema.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -54,19 +65,20 @@ def _list_keys(schema: type[BaseModel], prefix: str) -> list[dict[str, Any]]:
     return keys
 
 
-def _key(key: str, name: str, field: FieldInfo) -> dict[str, Any]:
+def _key(key: str, name: str, field: FieldInfo) -> _Key:
     unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
     default = field.get_default(call_default_factory=True, validated_data={})
-    return {"key": key, "default": default, "unit": unit, "meaning": field.description or ""}
+    return _Key(key, default, unit, field.description or "")
 
 
-def _describe(key: dict[str, Any]) -> str:
-    head = f"{key['key']} = {_yaml(key['default'])}" + (f"  ({key['unit']})" if key["unit"] else "")
+def _describe(key: _Key) -> str:
+    head = f"{key.key} = {_yaml(key.default)}" + (f"  ({key.unit})" if key.unit else "")
     lines = textwrap.wrap(head, 78, subsequent_indent="        ", break_on_hyphens=False)
-    lines += textwrap.wrap(key["meaning"], 74, initial_indent="    ", subsequent_indent="    ")
+    lines += textwrap.wrap(key.meaning, 74, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
-def _yaml(value: Any) -> str:
-    words = {None: "null", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
+def _yaml(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -48,7 +48,7 @@ def announce(sentence: str) -> None:
 
 
 def say(line: str, *, as_json: bool = False) -> None:
-    """Print a line for people: on standard output, or on standard error where JSON is asked for."""
+    """Print a line for people: on standard output, or on standard error where JSON is requested."""
     if as_json and _quiet:
         return
     _print(line, sys.stderr if as_json else sys.stdout)

@@ -16,7 +16,7 @@ from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.estimate import CheckResult
 from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
-from seismag.explain.gradcam import TASKS, Attribution, Method
+from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method
 from seismag.explain.importance import Losses, StudySkill, measure_importance, skill_of_study
 from seismag.explain.occlusion import Occlusion, list_occlusions, occlude
 from seismag.explain.perturbation import attribute_windows
@@ -141,8 +141,8 @@ def explain_model(
     document: dict[str, Any] = {
         **_provenance(subject, plan.method, spec),
         "n_windows": len(windows), "n_study_windows": len(study.rows), "n_unseen_windows": study.n_unseen,
-        "feature_map": list(found[TASKS[0]].coarse.shape[1:]),
-        "attribution_limits": {task: _colour_limit([w.tasks[task].map for w in windows]) for task in TASKS},
+        "feature_map": list(found[CLASS_TASKS[0]].coarse.shape[1:]),
+        "attribution_limits": {task: _colour_limit([w.tasks[task].map for w in windows]) for task in CLASS_TASKS},
         "skill": {task: asdict(entry) for task, entry in skill.items()},
         "sanity": [result.to_json() for result in sanity],
         "band_importance": {

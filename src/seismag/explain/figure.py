@@ -24,7 +24,7 @@ from seismag.windows.export import IMAGE_DB_LIMITS
 
 _PAGE_IN = 7.1
 WINDOW_DPI = 120  # the page contains tens of pictures
-TASKS = ("magnitude", "azimuth")
+_TASKS = ("magnitude", "azimuth")
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++"}
 _MASKED = "0.75"
 _FREQUENCY_TICKS = (2, 7, 22, 100, 300)
@@ -54,7 +54,7 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
         bar = figure.colorbar(mesh, cax=figure.add_subplot(grid[:, 1]), extend="both")
         bar.set_label("power, dB re 1 nT²/Hz", labelpad=0)
         masked = np.isnan(window.power_db).all(axis=(0, 1))
-        for row, (axes, task) in enumerate(zip(map_axes, TASKS, strict=True)):
+        for row, (axes, task) in enumerate(zip(map_axes, _TASKS, strict=True)):
             values = np.where(masked, np.nan, window.tasks[task].map)
             top = document["attribution_limits"][task]
             mesh = _draw_bins(axes, (x, y), values, "magma", (0.0, top if top > 0 else 1.0))
@@ -91,7 +91,7 @@ def draw_importance(document: dict[str, Any], path: str | Path) -> None:
         figure.set_layout_engine("constrained")
         panels = figure.subplots(2, 3, sharex=True, sharey="row")
         for row, (score, label) in enumerate(_SCORES):
-            for column, task in enumerate(("detection", *TASKS)):
+            for column, task in enumerate(("detection", *_TASKS)):
                 axes = panels[row, column]
                 _draw_bars(axes, importance["parts"], bands, (task, score))
                 if row == 0:
@@ -121,7 +121,7 @@ def draw_sanity(document: dict[str, Any], path: str | Path) -> None:
         figure.set_layout_engine("constrained")
         panels = figure.subplots(1, 3)
         _draw_cascade(panels[0], tests)
-        for axes, task in zip(panels[1:], TASKS, strict=True):
+        for axes, task in zip(panels[1:], _TASKS, strict=True):
             _draw_curves(axes, tests, task)
         save_figure(figure, path)
 
@@ -188,7 +188,7 @@ def _draw_bars(axes: Axes, parts: Any, bands: list[str], key: tuple[str, str]) -
 
 def _draw_cascade(axes: Axes, tests: Any) -> None:
     stages: list[str] = []
-    for task, colour, marker in zip(TASKS, (BLUE, ORANGE), ("o", "s"), strict=True):
+    for task, colour, marker in zip(_TASKS, (BLUE, ORANGE), ("o", "s"), strict=True):
         details = tests[f"random_weights_{task}"]["details"]
         stages = ["none", *(entry["stage"] for entry in details["stages"])]
         values = [1.0, *(entry["correlation"] for entry in details["stages"])]

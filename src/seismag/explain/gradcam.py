@@ -21,7 +21,7 @@ from seismag.training.model import ConvNeXtMultiTask
 
 Method = Literal["gradcam", "gradcam++"]
 METHODS: tuple[Method, ...] = ("gradcam", "gradcam++")
-TASKS = ("magnitude", "azimuth")
+CLASS_TASKS = ("magnitude", "azimuth")
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def attribute(
     leaf = activation.detach().requires_grad_(True)
     outputs = model.classify_map(leaf, x)
     result = {}
-    for task in TASKS:
+    for task in CLASS_TASKS:
         scores = _scores(outputs, task)
         target = scores.argmax(dim=1) if targets is None or task not in targets else targets[task]
         chosen = scores.gather(1, target[:, None]).sum()  # windows do not interact, so one gradient serves the batch
-        (gradient,) = torch.autograd.grad(chosen, leaf, retain_graph=task != TASKS[-1])
+        (gradient,) = torch.autograd.grad(chosen, leaf, retain_graph=task != CLASS_TASKS[-1])
         coarse = _combine(activation, gradient, method)
         probability = torch.softmax(scores.detach().double(), dim=1).gather(1, target[:, None])[:, 0]
         result[task] = Attribution(coarse.float().cpu().numpy(), target.cpu().numpy(), probability.cpu().numpy())

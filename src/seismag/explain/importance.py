@@ -18,7 +18,7 @@ _SCORES = ("log_score", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
-class Interval:
+class LossInterval:
     """A value with its interval by event cluster; None where there is no interval."""
 
     value: float
@@ -43,7 +43,7 @@ class StudySkill:
     shown: bool | None
 
 
-Losses = dict[str, dict[str, Interval]]  # by task (magnitude, azimuth, detection) and score
+Losses = dict[str, dict[str, LossInterval]]  # by task (magnitude, azimuth, detection) and score
 
 
 def measure_importance(
@@ -109,7 +109,7 @@ def add_detection(probs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 def _drops_of_log_score(
     forecasts: Sequence[FloatArray], y_true: IntArray, clusters: Clusters, spec: EvaluateConfig
-) -> list[Interval]:
+) -> list[LossInterval]:
     rows = [np.mean([m.row_log_scores(probs, y_true) for probs in repeats], axis=0) for repeats in forecasts]
     sums = np.stack([np.ones(len(y_true)), *(rows[0] - after for after in rows[1:])], axis=1)
     by_cluster = np.stack([clusters.sum(column) for column in sums.T], axis=1)  # (n_clusters, 1 + K)
@@ -121,7 +121,7 @@ def _drops_of_log_score(
 
 def _drops_of_balanced_accuracy(
     forecasts: Sequence[FloatArray], y_true: IntArray, clusters: Clusters, spec: EvaluateConfig
-) -> list[Interval]:
+) -> list[LossInterval]:
     confusion = np.stack([_mean_confusion(repeats, y_true, clusters) for repeats in forecasts], axis=1)
     values = m.balanced_accuracy(confusion.sum(axis=0))
     replicates = m.balanced_accuracy(clusters.bootstrap(confusion, spec.bootstrap, spec.seed))  # (replicates, 1 + K)
@@ -137,6 +137,6 @@ def _mean_confusion(repeats: FloatArray, y_true: IntArray, clusters: Clusters) -
     return np.asarray(np.mean(each, axis=0))
 
 
-def _with_interval(value: float, replicates: FloatArray, spec: EvaluateConfig) -> Interval:
+def _with_interval(value: float, replicates: FloatArray, spec: EvaluateConfig) -> LossInterval:
     low, high = m.percentile_interval(replicates, spec.confidence)
-    return Interval(value, None if np.isnan(low) else low, None if np.isnan(high) else high)
+    return LossInterval(value, None if np.isnan(low) else low, None if np.isnan(high) else high)

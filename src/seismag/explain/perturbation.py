@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seismag.arrays import IntArray
-from seismag.explain.gradcam import TASKS, Attribution, Method, attribute
+from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method, attribute
 from seismag.explain.replacement import ALL_COMPONENTS, BATCH, Windows, predict_windows
 from seismag.training.backbones import parameter_depths
 from seismag.training.checkpoint import LoadedModel
@@ -60,7 +60,7 @@ def attribute_windows(loaded: LoadedModel, windows: Windows, method: Method) -> 
             np.concatenate([part[task].target for part in parts]),
             np.concatenate([part[task].probability for part in parts]),
         )
-        for task in TASKS
+        for task in CLASS_TASKS
     }
 
 
@@ -155,7 +155,7 @@ def explain_in_batches(model: ConvNeXtMultiTask, x: Tensor, targets: Mapping[str
         explain(model, x[indices], {task: target[indices] for task, target in targets.items()})
         for indices in _batches(len(x))
     ]
-    return {task: np.concatenate([part[task] for part in parts]) for task in TASKS}
+    return {task: np.concatenate([part[task] for part in parts]) for task in CLASS_TASKS}
 
 
 def trace_curves(
@@ -184,7 +184,7 @@ def trace_curves(
     """
     n_random, rng = draw
     size = windows.power_db.shape[2:]
-    indices, coarse_shape = np.arange(len(windows)), found[TASKS[0]].coarse.shape
+    indices, coarse_shape = np.arange(len(windows)), found[CLASS_TASKS[0]].coarse.shape
     columns = {task: attribution.target for task, attribution in found.items()}
 
     def predict(gone: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
@@ -200,14 +200,14 @@ def trace_curves(
         """By task (n, S); backwards: all but the first bins are replaced."""
         steps = [predict(rank >= f if backwards else rank < f) for f in FRACTIONS[1:-1]]
         ends = (nothing, whole) if backwards else (whole, nothing)
-        return {task: np.stack([step[task] for step in (ends[0], *steps, ends[1])], axis=1) for task in TASKS}
+        return {task: np.stack([step[task] for step in (ends[0], *steps, ends[1])], axis=1) for task in CLASS_TASKS}
 
     def draw_smooth() -> NDArray[np.float32]:
         return _smooth(rng.random(coarse_shape, dtype=np.float32), size)
 
     random = [curve(_rank_bins(draw_smooth(), rng)) for _ in range(n_random)]
     curves = {}
-    for task in TASKS:
+    for task in CLASS_TASKS:
         rank = _rank_bins(found[task].on_grid(*size), rng, draw_smooth())
         curves[task] = Curves(
             np.array(FRACTIONS), curve(rank)[task], curve(rank, backwards=True)[task],

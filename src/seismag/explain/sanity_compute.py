@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.estimate import CheckResult
-from seismag.explain.gradcam import TASKS, Attribution
+from seismag.explain.gradcam import CLASS_TASKS, Attribution
 from seismag.explain.perturbation import (
     Explain,
     Maps,
@@ -73,7 +73,7 @@ class _Original:
     explain: Explain
 
     def correlate(self, maps: Maps) -> dict[str, NDArray[np.float64]]:
-        return {task: rank_correlations(self.maps[task], maps[task]) for task in TASKS}
+        return {task: rank_correlations(self.maps[task], maps[task]) for task in CLASS_TASKS}
 
     def n_bins(self, task: str) -> int:
         return int(self.maps[task][0].size)
@@ -95,9 +95,9 @@ def check_attribution(
     """
     indices, found = inputs.indices, inputs.found
     original = _Original(
-        {task: found[task].coarse[indices] for task in TASKS},
+        {task: found[task].coarse[indices] for task in CLASS_TASKS},
         inputs.study.windows.of(indices).channels(inputs.subject.loaded),
-        {task: torch.from_numpy(found[task].target[indices]) for task in TASKS},
+        {task: torch.from_numpy(found[task].target[indices]) for task in CLASS_TASKS},
         explain_by(plan.method),
     )
     results = _random_weights(inputs, original, spec.seed, progress)
@@ -112,7 +112,7 @@ def check_attribution(
 
 
 def _random_weights(inputs: SanityInputs, original: _Original, seed: int, progress: Progress) -> list[CheckResult]:
-    draws: dict[str, list[list[NDArray[np.float64]]]] = {task: [] for task in TASKS}
+    draws: dict[str, list[list[NDArray[np.float64]]]] = {task: [] for task in CLASS_TASKS}
     stages: list[str] = []
     for draw in range(WEIGHT_DRAWS):
         progress("random weights", draw, WEIGHT_DRAWS)
@@ -120,14 +120,14 @@ def _random_weights(inputs: SanityInputs, original: _Original, seed: int, progre
         cascade = cascade_of_random_weights(model, original.x, original.targets, original.explain, seed + draw)
         correlations = {name: original.correlate(maps) for name, maps in cascade}
         stages = list(correlations)
-        for task in TASKS:
+        for task in CLASS_TASKS:
             draws[task].append([by_task[task] for by_task in correlations.values()])
     progress("random weights", WEIGHT_DRAWS, WEIGHT_DRAWS)
     return [
         check_random_weights(
             task, stages, np.array(draws[task]), original.n_bins(task), correlation_between_windows(original.maps[task])
         )
-        for task in TASKS
+        for task in CLASS_TASKS
     ]
 
 
@@ -150,7 +150,8 @@ def _random_labels(inputs: SanityInputs, original: _Original, seed: int) -> list
             found[kind].append(original.correlate(maps))
     control = f"heads trained on the shuffled labels of {n} windows"
     by_task = {
-        task: {kind: np.array([entry[task] for entry in draws]) for kind, draws in found.items()} for task in TASKS
+        task: {kind: np.array([entry[task] for entry in draws]) for kind, draws in found.items()}
+        for task in CLASS_TASKS
     }
     return [
         check_random_labels(task, entry["shuffled"], entry["true"], original.n_bins(task), control)
@@ -173,7 +174,7 @@ def _label_control(run: Path, inputs: SanityInputs, original: _Original) -> list
     x = read_windows(control, store, indices).channels(control)
     maps = explain_in_batches(control.model, x, original.targets, original.explain)
     name = f"run {control.card.run_id} (shuffled labels, according to the user)"
-    for task in TASKS:
+    for task in CLASS_TASKS:
         if maps[task].shape != original.maps[task].shape:
             raise DataError(
                 f"{run}: its maps have {maps[task].shape[1:]} bins, those of the model "

@@ -66,7 +66,7 @@ class Promotion:
     sha256: str
     run_id: str
     data_origin: list[str]
-    metrics: dict[str, Any]
+    metrics: dict[str, object]
     promoted: dict[str, Any]
 
 

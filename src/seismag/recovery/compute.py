@@ -191,7 +191,7 @@ def recovery_study(
     return facts | result.to_json(), found.injections
 
 
-def write_recovery(document: dict[str, Any], injections: pd.DataFrame, out: Path) -> None:
+def write_recovery(document: dict[str, object], injections: pd.DataFrame, out: Path) -> None:
     """Write recovery.json, recovery.csv and recovery.png."""
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "recovery.csv") as temporary:

@@ -23,7 +23,9 @@ SINGLE_SNR_HALF_STEP = 0.25  # decades, where only one SNR is injected
 REFERENCE_SNR = "snr_at_m5_100km"
 NO_LIMIT = 0.995  # an upper limit from here on excludes nothing
 CHANCE_P = 0.05  # below, the alarms before earthquakes exceed the false alarms
-Row = dict[str, str | float]  # of a table of efficiencies: its keys, snr_median, and the values of ``Fraction``
+EfficiencyRow = dict[
+    str, str | float
+]  # of a table of efficiencies: its keys, snr_median, and the values of ``Fraction``
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,10 @@ class RecoveryResult:
 
     false_alarms: Fraction
     false_alarms_of_twins: Fraction
-    efficiency: list[Row]
-    by_magnitude: list[Row]
-    by_distance: list[Row]
-    by_magnitude_and_distance: list[Row]
+    efficiency: list[EfficiencyRow]
+    by_magnitude: list[EfficiencyRow]
+    by_distance: list[EfficiencyRow]
+    by_magnitude_and_distance: list[EfficiencyRow]
     rejected_with_emission: int
     curve: Curve
     snr_at: dict[str, SnrAt]
@@ -143,7 +145,7 @@ class RecoveryResult:
         chosen = min(strict)[2] if strict else self.upper_limits[-1]
         return " ".join([*parts, f"{chosen.sentence[0].upper()}{chosen.sentence[1:]}."])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Give the keys of recovery.json that depend on the tables, without the sentence."""
         curve = {
             "middle_log10_snr": self.curve.middle, "slope_per_decade": self.curve.slope, "floor": self.curve.floor,
@@ -219,7 +221,7 @@ def _fraction(table: pd.DataFrame, column: str) -> Fraction:
     return Fraction(counts.fraction, low, high, int(counts.n), int(counts.hits), n_days, days_low, days_high)
 
 
-def _rows_by(injections: pd.DataFrame, by: list[str]) -> list[Row]:
+def _rows_by(injections: pd.DataFrame, by: list[str]) -> list[EfficiencyRow]:
     """Rows of a table of efficiencies, in the order of SNR, class and distance."""
     names = {"nearest_snr": "snr"}
     distances = _distance_names(np.array(DISTANCE_EDGES_KM[:-1]))

@@ -57,7 +57,7 @@ class TaskScores:
     calibration: Calibrated | NotCalibrated | None = None
     conformal: ConformalScores | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The document of a task in metrics.json."""
         parts = dataclasses.asdict(self.estimates)
         document = {"classes": list(self.classes), **parts["scores"]}
@@ -87,7 +87,7 @@ class Analysis:
     tasks: dict[str, TaskScores]
     tables: SubsetTables | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The part of metrics.json on these windows."""
         document: dict[str, Any] = {
             "n": self.n,

@@ -80,7 +80,7 @@ def read_access_log(store: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def append_entry(store: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def append_entry(store: Path, facts: dict[str, object]) -> dict[str, Any]:
     """Append an entry; it is on the disk, whole, when this returns.
 
     Args:
@@ -155,7 +155,7 @@ def _parse(line: str) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) and entry.get("kind") in ("look", "result") else None
 
 
-def _entry_hash(entry: dict[str, Any]) -> str:
+def _entry_hash(entry: dict[str, object]) -> str:
     content = {key: value for key, value in entry.items() if key != "hash"}
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 

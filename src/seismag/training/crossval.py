@@ -108,13 +108,8 @@ def run_crossval(
         log.warning(sentence)
     log.info("%s, %d folds; %s", config.split.method, len(numbers), report.warning or "overlaps: none")
     of_fold = progress if workers == 1 and scheduler is None else silent
-    tasks = {
-        fold: FoldTask(
-            fold_config(config, fold), Path.cwd(), store_path.resolve(), store.attributes["dataset_id"],
-            facts.sha256, of_fold,
-        )
-        for fold in numbers
-    }  # fmt: skip
+    where = (Path.cwd(), store_path.resolve(), store.attributes["dataset_id"], facts.sha256, of_fold)
+    tasks = {fold: FoldTask(fold_config(config, fold), *where) for fold in numbers}
     results = out or _default_results(config.split.method)
     make_output_folder(results)  # before the hours of training, not after them
     runs, failed = _train(tasks, chosen, workers, scheduler, progress)
@@ -127,13 +122,18 @@ def run_crossval(
     if len(runs) < len(numbers):
         return state
     metrics = _pool(list(runs.values()), store, split, config, results)
+    return _finish(state, metrics, runs)
+
+
+def _finish(state: Crossval, metrics: dict[str, Any], runs: dict[int, Run]) -> Crossval:
+    """Write the document of all folds and export the best model."""
     final = final_document(state.folds, metrics)
-    write_json_atomic(results / _final_name(config.split.method), final)
+    write_json_atomic(state.results / _final_name(state.method), final)
     state = replace(state, final=final, metrics=metrics)
-    if config.split.method == "naive":
+    if state.method == "naive":
         return state  # its models stay in their runs
-    model = _export_best(runs, results)
-    if config.split.method != "loeo" or results != _default_results("loeo"):
+    model = _export_best(runs, state.results)
+    if state.method != "loeo" or state.results != _default_results("loeo"):
         return replace(state, model=model)
     return replace(state, model=model, updates_default=True, replaced=update_default_model(model))
 

@@ -13,7 +13,7 @@ from seismag.training.model import ConvNeXtMultiTask
 
 
 def build_optimiser(
-    groups: list[dict[str, Any]], epochs: int, warmup_epochs: float, steps_per_epoch: int, betas: tuple[float, float]
+    groups: list[dict[str, object]], epochs: int, warmup_epochs: float, steps_per_epoch: int, betas: tuple[float, float]
 ) -> dict[str, object]:
     """Return AdamW and its schedule in the form of Lightning's ``configure_optimizers``.
 
@@ -33,7 +33,7 @@ def build_optimiser(
 
 def parameter_groups(
     module: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float = 1.0
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Split the parameters: matrices and kernels decay, parameters of one dimension do not.
 
     The latter are biases, norms, layer scales, ordinal thresholds and the log variances of the tasks. This is the

@@ -107,13 +107,9 @@ def train_model(
     initial = read_initial(config, store, held_out) if checkpoint is None else None
     inputs = make_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
     notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
-    if not in_group():
-        for note in notes:
-            log.warning(note)
-        before = run.provenance().get("resumed_after_epochs", [])
-        resumed_after = [*before, *([len(checkpoint["history"]) if checkpoint else 0] if resume else [])]
-        update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=resumed_after)
     history = list(checkpoint["history"]) if checkpoint else []
+    if not in_group():
+        _record_start(run, notes, len(history) if resume else None)
     if not is_finished(history, config.train):
         if config.train.devices > 1 and not in_group():
             _require_windows_for(config.train.devices, inputs)
@@ -128,6 +124,16 @@ def train_model(
     best = min(history, key=lambda record: record["val_loss"])
     stopped_early = len(history) < config.train.epochs
     return TrainingResult(run, pd.DataFrame(history), int(best["epoch"]), best["val_loss"], stopped_early, notes)
+
+
+def _record_start(run: Run, notes: tuple[str, ...], resumed_after: int | None) -> None:
+    """Log the notes, and record them with the number of epochs that a resumed training had."""
+    for note in notes:
+        log.warning(note)
+    epochs = list(run.provenance().get("resumed_after_epochs", []))
+    if resumed_after is not None:
+        epochs.append(resumed_after)
+    update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=epochs)
 
 
 @dataclass(frozen=True)
