@@ -251,7 +251,7 @@ def refused(kind, match, *arguments, out):
 
 def test_a_catalogue_and_an_emission_are_needed(archive, catalog, tmp_path):
     out = tmp_path / "out"
-    refused(UsageError, r"name a catalogue, --set simulate\.earthquakes\.catalog=FILE", spec_of(None), archive, out=out)
+    refused(UsageError, r"name a catalogue with --catalog FILE", spec_of(None), archive, out=out)
     refused(UsageError, r"simulate\.emission\.snr is 0", spec_of(catalog, snr=0.0), archive, out=out)
     refused(UsageError, r"low_mhz is 0\.5; .* from 1\.67 mHz on", spec_of(catalog, low_mhz=0.5), archive, out=out)
 
