@@ -6,9 +6,9 @@ from typing import Any
 
 from seismag.text import format_table, wrap_text
 
-_COLUMNS = (  # task, score, heading
+_SCORES = (
     ("detection", "balanced_accuracy", "detection"),
-    ("detection", "auc_within_station", "AUC"),
+    ("detection", "auc_within_station", "detection AUC"),
     ("magnitude", "balanced_accuracy", "magnitude"),
     ("azimuth", "balanced_accuracy", "azimuth"),
 )
@@ -17,42 +17,45 @@ _COLUMNS = (  # task, score, heading
 def format_comparison(document: dict[str, Any]) -> str:
     """Write scores, differences to the first model, and cost, in lines of at most 80 columns."""
     models, session = document["models"], document["session"]
-    forecasts = [*models, *document["rules"]]
-    header = ["", *(heading for _, _, heading in _COLUMNS)]
     folds = ", ".join(map(str, document["split"]["folds"]))
-    scores = [[entry["name"], *_cells(entry["scores"], ".3f")] for entry in forecasts]
-    differences = [[entry["name"], *_cells(entry["difference"], "+.3f")] for entry in forecasts[1:]]
     return "\n".join([
         wrap_text(
             f"{document['n']} windows, {document['n_event_groups']} event clusters and {document['n_normal_groups']} "
             f"control blocks, folds {folds} of {document['split']['name']}"
         ),
-        f"balanced accuracy and station-stratified ROC AUC, {100 * document['confidence']:g} % intervals",
-        format_table(header, scores),
-        "",
-        wrap_text(f"difference to {models[0]['name']}, the reference; *: adjusted p at most 0.05"),
-        format_table(header, differences),
+        wrap_text(
+            f"balanced accuracy and station-stratified ROC AUC, difference Δ to {models[0]['name']} (the reference), "
+            f"{100 * document['confidence']:g} % intervals; *: adjusted p at most 0.05"
+        ),
+        format_table(
+            ["", "score", "value", "low", "high", "Δ", "low", "high"],
+            [row for entry in [*models, *document["rules"]] for row in _score_rows(entry)],
+        ),
         "",
         wrap_text(f"cost; {session['device']}, {session['processor']}, {session['threads']} threads"),
         format_table(["", "Mparam", "trained", "GFLOP/window", "MB"], [_cost(model) for model in models]),
-        *(line for model in models for line in _latency(model)),
+        *(wrap_text(line, 2) for model in models for line in _latency(model)),
         wrap_text(f"latency: {document['latency_measured']}"),
         *(wrap_text(f"warning: {text}") for text in document["warnings"]),
     ])  # fmt: skip
 
 
-def _cells(scores: Any, form: str) -> list[str]:
-    return [_cell(scores.get(task, {}).get(score), form) for task, score, _ in _COLUMNS]
+def _score_rows(entry: Any) -> list[list[str]]:
+    """A row for each score that the forecast has; its name in the first row."""
+    rows = []
+    for task, score, label in _SCORES:
+        value = entry["scores"].get(task, {}).get(score)
+        if value is not None:
+            difference = (entry["difference"] or {}).get(task, {}).get(score, {})
+            star = "*" if (difference.get("p_adjusted") or 1.0) <= 0.05 else ""
+            cells = [_number(value.get(key), ".3f") for key in ("value", "low", "high")]
+            cells += [_number(difference.get(key), "+.3f") for key in ("value", "low", "high")]
+            rows.append(["" if rows else entry["name"], label, *cells[:3], cells[3] + star, *cells[4:]])
+    return rows
 
 
-def _cell(entry: Any, form: str) -> str:
-    if entry is None:
-        return "-"
-    if entry["value"] is None:
-        return "undefined"
-    star = "*" if (entry.get("p_adjusted") or 1.0) <= 0.05 else ""
-    interval = "" if entry["low"] is None else f" [{entry['low']:{form}}, {entry['high']:{form}}]"
-    return f"{entry['value']:{form}}{interval}{star}"
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
 
 
 def _cost(model: Any) -> list[str]:
