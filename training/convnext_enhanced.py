@@ -1,4 +1,4 @@
-"""Pieces of the enhanced model; ``ModelConfig(attention="cbam", azimuth_head="hierarchical")`` asks for them."""
+"""Pieces of the enhanced model; ``ModelConfig(attention="cbam", azimuth_head="hierarchical")`` selects them."""
 
 from timm.layers.cbam import CbamModule
 

@@ -243,7 +243,7 @@ def split(samples: pd.DataFrame, config: SplitConfig | None = None, *, reach_h: 
         reach_h: window length plus horizon, h; windows of a station that start closer are not independent.
 
     Returns:
-        sample_id, fold, role (train, val, test, purged), split_group.
+        sample_id, fold, role (train, val, test or ``purged``: excluded), split_group.
 
     Example:
         >>> table = split(open_store(store_folder).samples, SplitConfig(n_folds=2))
