@@ -13,8 +13,8 @@ from fixtures.prediction_table import build_table
 from seismag.compare.paired import (
     BEST_BASELINE,
     COMPARED,
-    Difference,
     PairedComparison,
+    PairedDifference,
     align_tables,
     compare_tables,
     paired_p_value,
@@ -34,7 +34,7 @@ def another_model(table: pd.DataFrame, hit: float = 0.4, seed: int = 1) -> pd.Da
     return table.assign(run_id="run_b", **{column: drawn[column].to_numpy() for column in probabilities})
 
 
-def differences(comparison: PairedComparison, name: str) -> list[Difference]:
+def differences(comparison: PairedComparison, name: str) -> list[PairedDifference]:
     found = comparison.forecasts[name].difference
     assert found is not None
     return [entry for task in found.values() for entry in task.values()]

@@ -36,7 +36,7 @@ from seismag.windows.store import PREPROCESSING_KEYS, create_arrays, finish_stor
 
 SPEC = DataConfig(n_bins=40)
 ALR = read_stations(None)["ALR"]
-KEYS = {"origin", "station", "start_utc", "end_utc", "p_magnitude", "p_azimuth", "usable", "reason"}
+KEYS = {"origin", "station", "start_utc", "end_utc", "p_magnitude", "p_azimuth", "usable", "reason", "p_event"}
 
 
 def day_bytes(day: dt.date, mark: bytes = b"") -> bytes:

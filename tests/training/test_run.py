@@ -45,13 +45,13 @@ def test_a_run_learns_what_was_planted_and_says_by_how_much(run):
     assert metrics["alarms"]["references"]["uniform"]["area_skill"]["value"] > 0.9
 
 
-def test_a_run_folder_holds_what_the_design_lists(run, store_path, folder):
+def test_a_run_folder_holds_what_the_design_lists(run, store_path):
     names = {path.name for path in run.path.iterdir()}
     assert {
         "config.yaml", "provenance.json", "history.csv", "best_model.pth", "checkpoint_latest.pth", "metrics.json",
         "predictions.parquet", "embeddings.npy", "training_curves.png", "confusion_magnitude.png", "scores.png",
     } <= names  # fmt: skip
-    assert run.config().data.store == str(store_path.relative_to(folder))
+    assert run.config().data.store == str(store_path)
     assert run.provenance()["status"] == "complete"
     card = json.loads((run.path / "best_model.json").read_text())
     assert card["metrics"]["detection"]["balanced_accuracy"]["value"] > 0.9

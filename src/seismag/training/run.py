@@ -15,7 +15,7 @@ from seismag.arrays import BoolArray, Float32Array, IntArray
 from seismag.cards import read_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import file_sha256, short_path, write_json_atomic
+from seismag.files import file_sha256, write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, read_run, shrink_for_trial, tracked
 from seismag.scoring.classical import classical_forecasts
@@ -54,7 +54,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     Raises:
         SeismagError: data, split or settings make a training impossible; the message says which.
     """
-    config = config.model_copy(update={"data": config.data.model_copy(update={"store": str(short_path(store_path))})})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"store": str(store_path)})})
     config, small = shrink_for_trial(config, os.environ)
     if small:
         log.warning(small)
