@@ -15,6 +15,7 @@ from seismag.cards import read_card
 from seismag.config import Config, build_config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.models.registry import promote_model
+from seismag.parallel import Progress, silent
 from seismag.runs import Run
 from seismag.splits import NAIVE_WARNING
 from seismag.training import fold_runs
@@ -142,7 +143,7 @@ def test_other_scores_are_asked_of_the_same_runs(
     model = MODEL.read_bytes()
     again = run_crossval(config, store_path, out=tmp_path / "out")
     assert again.model == tmp_path / "out" / "best_model.pth"
-    assert read_card(again.model)["run_id"] in again.final["run_ids"]
+    assert read_card(again.model).run_id in again.final["run_ids"]
     assert crossval_json(again)["default_model"] is None
     assert str(MODEL) not in describe_crossval(again)
     assert MODEL.read_bytes() == model
@@ -252,8 +253,8 @@ def test_a_dask_cluster_trains_the_folds_that_are_left_and_brings_reasons_back(
 
     asked = []
 
-    def fail(config: Config, store: Path, begun: Path | None, progress: bool | None) -> Run:
-        asked.append((config.split.fold, config.train.num_workers, store.is_absolute(), begun, progress))
+    def fail(config: Config, store: Path, begun: Path | None, progress: Progress) -> Run:
+        asked.append((config.split.fold, config.train.num_workers, store.is_absolute(), begun, progress is silent))
         raise DataError(f"fold {config.split.fold} cannot be read.")
 
     monkeypatch.setattr(fold_runs, "run_training", fail)
@@ -264,7 +265,7 @@ def test_a_dask_cluster_trains_the_folds_that_are_left_and_brings_reasons_back(
         done = run_crossval(settings(), store_path, out=tmp_path / "done", scheduler=address)  # complete: none is sent
         failed = run_crossval(config, store_path, "1,3", tmp_path / "failed", scheduler=address)
     assert len(done.folds) == 3
-    assert sorted(asked) == [(1, 0, True, None, False), (3, 0, True, None, False)]
+    assert sorted(asked) == [(1, 0, True, None, True), (3, 0, True, None, True)]
     assert failed.failed == {1: "fold 1 cannot be read.", 3: "fold 3 cannot be read."}
     assert failed.missing == (2,)
 

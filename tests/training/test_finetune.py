@@ -81,16 +81,20 @@ def test_heads_of_another_architecture_are_refused_or_begin_anew(
 @pytest.mark.parametrize(
     ("model", "values", "message"),
     [
-        ({"backbone": "test_resnet"}, {}, r"its backbone is that of test_convnext.*asks for test_resnet"),
+        ({"backbone": "test_resnet"}, {}, r"its backbone is that of test_convnext.*model section test_resnet"),
         ({}, {"init_from": "none.pth"}, r"train\.init_from none\.pth: no such checkpoint.*seismag train"),
         ({}, {"damaged": True}, r"corrupted: its sha256"),
-        ({}, {"roles": {"val": "test", "test": "val"}}, r"has seen 8 of this fold's test windows .*split loeo, fold 1"),
+        (
+            {},
+            {"roles": {"val": "test", "test": "val"}},
+            r"8 test windows of this fold .*split loeo, fold 1",
+        ),
         (
             {},
             {"roles": {"val": "purged", "purged": "val"}},
-            r"it has seen 8 of this fold's purged windows \(first: GTO_",
+            r"8 excluded windows of this fold were in its training \(first: GTO_",
         ),
-        ({}, {"roles": {"val": "sealed", "purged": "val"}}, r"it has seen 8 of this fold's sealed windows"),
+        ({}, {"roles": {"val": "sealed", "purged": "val"}}, r"8 locked windows of this fold"),
         ({}, {"preprocessing": {"window_h": 12}}, r"trained on other preprocessing: .*12"),
     ],
 )
@@ -194,16 +198,16 @@ def test_features_too_large_to_keep_name_the_way_out(
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        ({"train": {"scope": "heads"}}, r"train\.scope heads keeps the backbone as it starts, which is at random"),
+        ({"train": {"scope": "heads"}}, r"train\.scope heads keeps the initial backbone, whose weights are random"),
         (
             {"train": {"scope": "heads", "init_from": "a.pth"}, "augment": {"time_masks": 1}},
             r"augment changes the windows in each epoch\. Set train\.cache_features=false",
         ),
         ({"train": {"scope": "heads", "init_from": "a.pth", "resize": [[1, 2]]}}, r"train\.resize changes the grid"),
         ({"train": {"scope": "heads", "init_from": "a.pth", "compile": True}}, r"little to compile"),
-        ({"train": {"init_from": "a.pth"}, "model": {"pretrained": True}}, r"both say where the weights start"),
+        ({"train": {"init_from": "a.pth"}, "model": {"pretrained": True}}, r"both set the initial weights"),
         ({"train": {"reinit_heads": True}}, r"there is no train\.init_from"),
-        ({"train": {"resize": [[5, 1], [1, 2]]}}, r"train\.resize: .*pairs \[epoch, cells\]"),
+        ({"train": {"resize": [[5, 1], [1, 2]]}}, r"train\.resize: .*pairs \[epoch, n\]"),
     ],
 )
 def test_contradictions_are_refused_with_both_keys(tree: dict[str, Any], message: str) -> None:
