@@ -185,7 +185,7 @@ def test_run_without_predictions_is_named(runs: list[Path], tmp_path: Path) -> N
 
 
 def test_absent_store_is_named(runs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is not here. --data names a store that is not there"):
+    with pytest.raises(DataError, match=r"does not exist. --data names a store that does not exist"):
         compare_runs(runs, SPEC, data=tmp_path / "nowhere")
 
 

@@ -100,7 +100,7 @@ def test_another_store_is_refused(run: Path, tmp_path: Path) -> None:
 
 
 def test_absent_store_is_named(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--data names a store that is not there"):
+    with pytest.raises(DataError, match="--data names a store that does not exist"):
         read_evidence(run, data=tmp_path / "nowhere")
 
 
@@ -114,7 +114,7 @@ def test_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
 def test_lost_fold_is_named(crossval: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moved = Path(shutil.copytree(crossval.path, tmp_path / crossval.path.name))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="Move the run folders beside it"):
+    with pytest.raises(DataError, match="Move the run folders there"):
         read_evidence(moved)
 
 

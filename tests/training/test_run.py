@@ -118,7 +118,10 @@ def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp
     indices, split = unseen_windows(loaded, store)
     assert split is None
     assert set(range(len(samples))) - set(indices) == {0, 1, 2, 3, 8, 9, 10, 11, 40}
-    assert "left out: 1 windows that the model was trained on, and 8 that share" in caplog.text
+    assert (
+        "left out: 1 windows that the model was trained on, and 8 that have an earthquake cluster in common"
+        in caplog.text
+    )
 
 
 def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkeypatch):

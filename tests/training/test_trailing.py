@@ -111,7 +111,7 @@ def test_window_without_enough_past_is_left_out_and_counted(store: Any, config: 
     assert inputs.train.indices.tolist() == list(range(4, 28))
     assert inputs.val.indices.tolist() == list(range(28, 36))
     assert len(inputs.notes) == 1
-    assert "4 of 28 windows of the role train left out" in inputs.notes[0]
+    assert "4 of 28 windows of training left out" in inputs.notes[0]
     with pytest.raises(SeismagError, match=r"none of the 28 windows of training.*data\.controls=all"):
         make_inputs(store, indices, trailing(config, trailing_min=40))
 

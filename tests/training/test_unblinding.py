@@ -89,10 +89,10 @@ def test_a_second_unblinding_is_reported_and_widens_the_intervals(checked, study
     p_values = [entry["p_values"]["area_skill"] for entry in second.metrics["sealed"]["history"]]
     assert all(entry["adjusted"] == pytest.approx(min(1, 2 * entry["p"])) for entry in p_values)
     assert "Unblinding 2 of 2" in second.metrics["warnings"][0]
-    assert "2 looks so far; this is look 2" in format_summary(second.metrics)
+    assert "2 accesses so far; this is access 2" in format_summary(second.metrics)
     ordinary, _ = evaluate_model(study[0].best_model, checked.store.path, EVALUATE)
     assert ordinary["sealed"]["looks"] == 2
-    assert "look 1, " in format_summary(ordinary)
+    assert "access 1, " in format_summary(ordinary)
 
 
 def test_a_report_before_any_unblinding_counts_none(study) -> None:

@@ -51,4 +51,4 @@ def test_scores_on_pictures_by_an_imported_model_carry_a_warning(tmp_path: Path)
     save_checkpoint(tmp_path / "m.pth", ConvNeXtMultiTask(config).eval(), scaling, card)
     metrics, predictions = evaluate_model(tmp_path / "m.pth", tmp_path / "store", EvaluateConfig.model_validate({}))
     assert len(predictions) == N
-    assert any("training data are unknown" in sentence for sentence in metrics["warnings"])
+    assert any("training data of the model are unknown" in sentence for sentence in metrics["warnings"])
