@@ -151,7 +151,9 @@ def test_other_scores_are_asked_of_the_same_runs(
     narrow, wide = (s.final["azimuth"]["accuracy"]["pooled"] for s in (again, state))
     assert narrow["value"] == wide["value"]
     assert narrow["high"] - narrow["low"] < wide["high"] - wide["low"]
-    assert again.folds[0].metrics["azimuth"]["accuracy"] == state.folds[0].metrics["azimuth"]["accuracy"]
+    assert (
+        again.folds[0].metrics["azimuth"]["accuracy"]["value"] == state.folds[0].metrics["azimuth"]["accuracy"]["value"]
+    )
 
 
 def test_the_default_study_says_whose_model_it_replaces(

@@ -27,7 +27,7 @@ from seismag.archive.catalogs import Catalog
 from seismag.archive.coverage import Coverage
 from seismag.archive.indices import SpaceWeatherIndex
 from seismag.config import DataConfig
-from seismag.domain import Station
+from seismag.domain import DataError, Station
 from seismag.windows.controls import choose_controls
 from seismag.windows.inputs import Inputs, read_inputs
 from seismag.windows.labels import Labels, daily_windows, label_windows
@@ -515,10 +515,16 @@ EXPECTED_OUTCOMES = {
 
 
 def prepared(inputs: Inputs, out: Path, spec: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
-    prepare_store(inputs, out, spec)
+    try:
+        prepare_store(inputs, out, spec)
+        samples = open_store(out).samples
+    except DataError as error:  # every window is rejected; the rows with their reasons are written all the same
+        if "no usable window" not in str(error):
+            raise
+        samples = pd.DataFrame({"station": [], "start_utc": pd.to_datetime([])})
     rejected = pd.read_csv(out / "rejected.csv")
     starts = pd.to_datetime(rejected["start_utc"], utc=True).dt.tz_localize(None)
-    return open_store(out).samples, rejected.assign(start_utc=starts)
+    return samples, rejected.assign(start_utc=starts)
 
 
 BMKG_COVERED = [  # the manifest: "all of 2022 and July 2021 are missing"; from the first row's day to the last row
