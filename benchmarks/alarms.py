@@ -59,7 +59,7 @@ def draw_table(kind: Kind, rng: np.random.Generator) -> AlarmRows:
     station, step = np.nonzero(kept)
     background = np.ones(len(step), dtype=bool) if kind.controls == "all" else event[kept] < 0
     fold = np.zeros(len(step), dtype=int)
-    return AlarmRows(score[kept], fold, station, 6.0 * step, event[kept], background, step // BLOCK_STEPS)
+    return AlarmRows(score[kept], fold, station, 6.0 * step.astype(float), event[kept], background, step // BLOCK_STEPS)
 
 
 def _controls(kind: Kind, event: np.ndarray, rng: np.random.Generator) -> np.ndarray:

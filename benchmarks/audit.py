@@ -1,6 +1,7 @@
 """Does the audit find each injected fault scenario, pass clean data, and find an injected signal?
 
     python benchmarks/audit.py [--parts scenarios nulls tables naive] [--work build/audit] [--out audit.json]
+        [--set train.epochs=1 ...]
 
 - ``scenarios``: each file of configs/scenarios at its small size is simulated, prepared and audited; the tests of the
   audit that failed stand beside those that the scenario expects. Null and planted archives are cross-validated
@@ -13,7 +14,7 @@
   archive.
 
 False alarms stand with exact 95 % intervals beside the family-wise error that the gate declares. Archives, stores and
-finished rows stay in the work folder and are used again.
+finished rows stay in the work folder and are used again; --set needs a work folder of its own.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ import logging  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Iterable  # noqa: E402
 from concurrent.futures import ProcessPoolExecutor  # noqa: E402
-from contextlib import chdir  # noqa: E402
+from contextlib import chdir, nullcontext  # noqa: E402
+from functools import partial  # noqa: E402
 from multiprocessing import get_context  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+import simulated_archive  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
 from seismag.audit.compute import audit_labels, audit_predictions, audit_store  # noqa: E402
@@ -44,10 +47,7 @@ from seismag.config import AuditConfig, DataConfig, load_config  # noqa: E402
 from seismag.domain import DataError  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
-from seismag.simulate import simulate_archive  # noqa: E402
 from seismag.training.crossval import run_crossval  # noqa: E402
-from seismag.windows.inputs import read_inputs  # noqa: E402
-from seismag.windows.prepare import prepare_store  # noqa: E402
 from seismag.windows.store import (  # noqa: E402
     DAYS_FILE,
     REJECTED_FILE,
@@ -77,17 +77,16 @@ COPIES, COPY_NOISE_DB = 4, 0.5  # of earlier systems' augmentation: a window's c
 ERROR = AuditConfig.model_validate({}).family_wise_error
 
 
-def make_store(scenario: str, work: Path, seed: int | None = None, controls: str | None = None) -> tuple[Path, Path]:
+def make_store(
+    scenario: str, work: Path, changes: list[str], seed: int | None = None, controls: str | None = None
+) -> tuple[Path, Path]:
     """Simulate a scenario's archive and prepare a store, or find both from an earlier call."""
-    entries = [*COARSE, *([] if seed is None else [f"simulate.seed={seed}"])]
+    entries = [*COARSE, *changes, *([] if seed is None else [f"simulate.seed={seed}"])]
     entries += [] if controls is None else [f"prepare.controls={controls}"]
     config = load_config(CONFIGS / "scenarios" / f"{scenario}.yaml", entries)
     archive = work / (scenario if seed is None else f"{scenario}_{seed}")
     store = archive.with_name(f"{archive.name}{'' if controls is None else '_' + controls}.zarr")
-    if not (archive / "truth.parquet").exists():
-        simulate_archive(config.simulate, archive, workers=1)
-    tables = [archive / file for file in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")]
-    prepare_store(read_inputs(archive, tables[0], [tables[1]], tables[2], tables[3]), store, config.data, workers=1)
+    simulated_archive.make_store(config, archive, store)
     return archive, store
 
 
@@ -115,27 +114,30 @@ def audit_row(audit: Audit) -> dict[str, Any]:
     }
 
 
-def scenario_row(scenario: str, work: Path) -> dict[str, Any]:
+def scenario_row(scenario: str, work: Path, changes: list[str]) -> dict[str, Any]:
     """Audit one scenario's store, and where it is trained on, its predictions."""
     logging.getLogger("seismag").setLevel(logging.ERROR)
-    config = load_config(CONFIGS / "scenarios" / f"{scenario}.yaml")
+    config = load_config(CONFIGS / "scenarios" / f"{scenario}.yaml", changes)
     expected = [entry.model_dump(exclude_none=True) for entry in config.expect]
     about = {"scenario": scenario, "expected": expected}
     try:
-        archive, store = make_store(scenario, work)
+        archive, store = make_store(scenario, work, changes)
     except DataError:  # no window is left to audit: prepare refused the files
         reasons = pd.read_csv(work / f"{scenario}.zarr" / "rejected.csv")["reason"].value_counts()
         return about | {"windows": 0, "gate": None, "failed": [], "rejected": reasons.to_dict()}
     windows = len(pd.read_parquet(store / "samples.parquet"))
-    row = trained_row(archive.name, store, work) if scenario in TRAINED else audit_row(audit_store(store, None, config))
+    if scenario in TRAINED:
+        row = trained_row(archive.name, store, work, changes)
+    else:
+        row = audit_row(audit_store(store, None, config))
     return about | {"windows": windows} | row
 
 
-def trained_row(name: str, store: Path, work: Path) -> dict[str, Any]:
+def trained_row(name: str, store: Path, work: Path, changes: list[str]) -> dict[str, Any]:
     """Cross-validate one store and audit the joint table of predictions."""
     folder = work / f"study-{name}"
     folder.mkdir(exist_ok=True)
-    config = load_config(None, [*TRAINING, f"train.run_name='{name}'"])  # a name may be null
+    config = load_config(None, [*TRAINING, *changes, f"train.run_name='{name}'"])  # a name may be null
     with chdir(folder):
         state = run_crossval(config, store)
         if state.final is None or state.metrics is None:
@@ -144,11 +146,11 @@ def trained_row(name: str, store: Path, work: Path) -> dict[str, Any]:
     return audit_row(audit) | {"detection": headline(state.metrics)}
 
 
-def null_row(seed: int, work: Path) -> dict[str, Any]:
+def null_row(seed: int, work: Path, changes: list[str]) -> dict[str, Any]:
     """One null archive from end to end."""
     logging.getLogger("seismag").setLevel(logging.ERROR)
-    archive, store = make_store("null", work, seed)
-    return {"seed": seed} | trained_row(archive.name, store, work)
+    archive, store = make_store("null", work, changes, seed)
+    return {"seed": seed} | trained_row(archive.name, store, work, changes)
 
 
 def clean_table(seed: int) -> pd.DataFrame:
@@ -172,11 +174,11 @@ def clean_table(seed: int) -> pd.DataFrame:
     return rows.assign(hour=hour, h_pc3_std=rng.lognormal(0, 0.3, len(rows)))
 
 
-def table_row(seed: int, work: Path) -> dict[str, Any]:
+def table_row(seed: int, work: Path, changes: list[str]) -> dict[str, Any]:
     """Audit one clean table."""
     path = work / f"clean-{seed}.csv"
     clean_table(seed).to_csv(path, index=False)
-    spec = load_config(None, ["audit.placebos=20"]).audit  # placebos decide nothing
+    spec = load_config(None, ["audit.placebos=20", *changes]).audit  # placebos decide nothing
     audit = audit_labels(path, "magnitude_class", ["station", "date"], None, spec)
     path.unlink()
     return {"seed": seed} | audit_row(audit)
@@ -206,17 +208,17 @@ def add_copies(store_path: Path) -> Path:
     return out
 
 
-def naive_row(work: Path) -> dict[str, Any]:
+def naive_row(work: Path, changes: list[str]) -> dict[str, Any]:
     """The earlier procedure and ours on the same day files without a signal."""
     logging.getLogger("seismag").setLevel(logging.ERROR)
     result: dict[str, Any] = {}
     studies: dict[str, tuple[str | None, list[str]]] = {"naive": ("other_stations", NAIVE), "ours": (None, [])}
     for name, (controls, entries) in studies.items():
-        _, store = make_store("null", work, controls=controls)
+        _, store = make_store("null", work, changes, controls=controls)
         store = store if controls is None else add_copies(store)
         folder = work / f"study-naive-{name}"
         folder.mkdir(exist_ok=True)
-        config = load_config(None, [*TRAINING, *entries])
+        config = load_config(None, [*TRAINING, *entries, *changes])
         with chdir(folder):
             state = run_crossval(config, store)
             if state.metrics is None:
@@ -287,20 +289,20 @@ def naive_lines(row: dict[str, Any]) -> list[str]:
 
 
 def run_rows(
-    make: Callable[..., dict[str, Any]], asked: Iterable[Any], work: Path, workers: int
+    make: Callable[..., dict[str, Any]], keys: Iterable[Any], work: Path, changes: list[str], workers: int
 ) -> list[dict[str, Any]]:
-    """Make rows side by side; finished ones are taken from the work folder."""
+    """Make rows side by side; finished ones are taken from the work folder. One worker works in this process."""
     rows = []
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        jobs = [(work / f"row-{make.__name__}-{key}.json", pool.submit(_kept_row, make, key, work)) for key in asked]
-        for path, job in jobs:
-            rows.append(job.result())
-            print(f"  {path.stem}: gate {rows[-1].get('gate')}, failed {rows[-1].get('failed')}", flush=True)
+    with nullcontext() if workers == 1 else ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        each = map if pool is None else pool.map
+        for key, row in zip(keys, each(partial(_kept_row, make, work, changes), keys), strict=True):
+            rows.append(row)
+            print(f"  row-{make.__name__}-{key}: gate {row.get('gate')}, failed {row.get('failed')}", flush=True)
     return rows
 
 
-def _kept_row(make: Callable[..., dict[str, Any]], key: Any, work: Path) -> dict[str, Any]:
-    return kept(work / f"row-{make.__name__}-{key}.json", lambda: make(key, work))
+def _kept_row(make: Callable[..., dict[str, Any]], work: Path, changes: list[str], key: Any) -> dict[str, Any]:
+    return kept(work / f"row-{make.__name__}-{key}.json", lambda: make(key, work, changes))
 
 
 def main() -> None:
@@ -308,30 +310,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parts = ("scenarios", "nulls", "tables", "naive")
     parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
+    scenarios = [*TRAINED, *FAULT_SCENARIOS]
+    parser.add_argument("--scenarios", nargs="+", choices=scenarios, default=scenarios)
     parser.add_argument("--tables", type=int, default=200)
     parser.add_argument("--archives", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="rows at once")
+    parser.add_argument("--set", dest="changes", nargs="+", default=[], metavar="KEY=VALUE", help="for all parts")
     parser.add_argument("--work", default="build/audit")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    work = Path(arguments.work).resolve()
+    work, changes, workers = Path(arguments.work).resolve(), arguments.changes, arguments.workers
     work.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     result: dict[str, Any] = {"code": git_state(Path(__file__)), "family_wise_error": ERROR}
     lines: list[str] = []
     if "scenarios" in arguments.parts:
-        result["scenarios"] = run_rows(scenario_row, [*TRAINED, *FAULT_SCENARIOS], work, arguments.workers)
+        result["scenarios"] = run_rows(scenario_row, arguments.scenarios, work, changes, workers)
         lines += scenario_lines(result["scenarios"])
     if "nulls" in arguments.parts:
         seeds = range(FIRST_NULL_SEED, FIRST_NULL_SEED + arguments.archives)
-        rows = result["nulls"] = run_rows(null_row, seeds, work, arguments.workers)
+        rows = result["nulls"] = run_rows(null_row, seeds, work, changes, workers)
         lines.append(rate_line("null archives, gate failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
         lines.append(rate_line("null archives, skill claimed", sum(r["skill"] == "skill" for r in rows), len(rows)))
     if "tables" in arguments.parts:
-        rows = result["tables"] = run_rows(table_row, range(arguments.tables), work, arguments.workers)
+        rows = result["tables"] = run_rows(table_row, range(arguments.tables), work, changes, workers)
         lines.append(rate_line("clean tables, gate failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
     if "naive" in arguments.parts:
-        result["naive"] = kept(work / "row-naive.json", lambda: naive_row(work))
+        result["naive"] = kept(work / "row-naive.json", lambda: naive_row(work, changes))
         lines += naive_lines(result["naive"])
     result["seconds"] = time.monotonic() - started
     print("\n".join(["", *lines, f"{result['seconds'] / 60:.0f} minutes"]))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -72,8 +71,13 @@ def evaluate_once(path: Path, replicates: int) -> None:
     clock = time.process_time()
     metrics = evaluate_table(path, EvaluateConfig(bootstrap=replicates), None)
     seconds = time.process_time() - clock
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{seconds} {memory_mb} {metrics['n']}")
+    print(f"{seconds} {largest_memory_mb()} {metrics['n']}")
+
+
+def largest_memory_mb() -> float:
+    """The largest memory of this program on Linux; ru_maxrss would count what its parent held when it started it."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024
 
 
 def measure(table: pd.DataFrame, replicates: int) -> tuple[float, float]:
@@ -87,40 +91,45 @@ def measure(table: pd.DataFrame, replicates: int) -> tuple[float, float]:
     return float(seconds), float(memory_mb)
 
 
-def time_sums(n_groups: int, columns: int = 200) -> float:
-    """Seconds for the replicates of sums alone: 10,000 draws of all groups."""
+def time_sums(n_groups: int, replicates: int, columns: int = 200) -> float:
+    """Seconds for the replicates of sums alone."""
     from seismag.scoring.metrics import bootstrap_sums
 
     rng = np.random.default_rng(0)
     values = rng.random((n_groups, columns))
     clock = time.process_time()
-    bootstrap_sums(values, np.arange(n_groups) % 2, 10_000, rng)
+    bootstrap_sums(values, np.arange(n_groups) % 2, replicates, rng)
     return time.process_time() - clock
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Print both tables, or close_verdicts one table for them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--table", type=Path, help="Evaluate one table and print time and memory.")
-    parser.add_argument("--replicates", type=int, default=1000)
+    parser.add_argument("--replicates", type=int, default=1000, help="Of --close_verdicts and of the large table.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="Windows of the large table.")
+    parser.add_argument("--timed-rows", type=int, default=10_000, help="Windows of the tables of the first part.")
+    parser.add_argument("--timed-replicates", type=int, default=10_000, help="Replicates of the first part.")
+    parser.add_argument("--group-rows", type=int, nargs="+", default=[8, 1], help="Windows of a group, likewise.")
     arguments = parser.parse_args()
     if arguments.table is not None:
         evaluate_once(arguments.table, arguments.replicates)
         return
-    print("10,000 replicates, one core                             seconds   limit")
-    for n_groups in (1_250, 10_000):
-        seconds = time_sums(n_groups)
+    n, many = arguments.timed_rows, arguments.timed_replicates
+    print(f"{f'{many:,} replicates, one core':<56}seconds   limit")
+    for n_groups in (n // group_rows for group_rows in arguments.group_rows):
+        seconds = time_sums(n_groups, many)
         print(
             f"  sums of 200 columns, {n_groups:>6} groups                    {seconds:>8.2f}   {REPLICATES_LIMIT_S:g}"
         )
-    for group_rows in (8, 1):
-        table = build_table(10_000, group_rows)
-        few, many = (measure(table, replicates)[0] for replicates in (100, 10_000))
-        name = f"all of an evaluation, 10,000 rows in groups of {group_rows}"
-        print(f"  {name:<52} {many - few:>8.2f}   {REPLICATES_LIMIT_S:g}")
-        print(f"    and {few:.1f} s for the rest, mostly the fits of the baselines")
-    seconds, memory_mb = measure(build_table(arguments.rows, 8), 1000)
-    print(f"\n{arguments.rows} rows, 1000 replicates: {seconds:.0f} s")
+    for group_rows in arguments.group_rows:
+        table = build_table(n, group_rows)
+        with_few, with_many = (measure(table, replicates)[0] for replicates in (100, many))
+        name = f"all of an evaluation, {n:,} rows in groups of {group_rows}"
+        print(f"  {name:<52} {with_many - with_few:>8.2f}   {REPLICATES_LIMIT_S:g}")
+        print(f"    and {with_few:.1f} s for the rest, mostly the fits of the baselines")
+    seconds, memory_mb = measure(build_table(arguments.rows, 8), arguments.replicates)
+    print(f"\n{arguments.rows} rows, {arguments.replicates} replicates: {seconds:.0f} s")
     print(f"  largest memory {memory_mb:.0f} MB, limit {MEMORY_LIMIT_MB:g} MB")
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seismag.config import ModelConfig
-from seismag.explain.gradcam import TASKS, attribute
+from seismag.explain.gradcam import CLASS_TASKS, attribute
 from seismag.training.model import ConvNeXtMultiTask
 
 AIM = 1.3
@@ -34,12 +35,13 @@ def forward_only(model: ConvNeXtMultiTask, x: Tensor) -> None:
 def textbook(model: ConvNeXtMultiTask, x: Tensor) -> dict[str, Tensor]:
     """Grad-CAM by a forward and a backward pass of the whole network for each task."""
     maps = {}
-    for task in TASKS:
+    for task in CLASS_TASKS:
         feature_map = model.feature_map(x)
         feature_map.retain_grad()
         model.zero_grad(set_to_none=True)
         scores = getattr(model.classify_map(feature_map, x), task)
         scores.max(dim=1).values.sum().backward()
+        assert feature_map.grad is not None
         weight = feature_map.grad.mean(dim=(2, 3), keepdim=True)
         maps[task] = torch.relu((weight * feature_map).sum(dim=1)).detach()
     return maps
@@ -71,14 +73,14 @@ def main() -> None:
         "whole network, both tasks": lambda x: textbook(model, x),
     }
     expected, found = textbook(model, batches[0]), attribute(model, batches[0])
-    gap = max(float(np.abs(found[task].coarse - expected[task].numpy()).max()) for task in TASKS)
-    scale = max(float(expected[task].max()) for task in TASKS)
+    gap = max(float(np.abs(found[task].coarse - expected[task].numpy()).max()) for task in CLASS_TASKS)
+    scale = max(float(expected[task].max()) for task in CLASS_TASKS)
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(arguments.rounds):
         totals = dict.fromkeys(ways, 0.0)
         for x in batches:  # in turn, so that the load of the machine meets all alike
             for name, way in ways.items():
-                totals[name] += seconds(lambda way=way, x=x: way(x))
+                totals[name] += seconds(partial(way, x))
         for name, total in totals.items():
             spent[name].append(total)
     reference = np.array(spent["forward pass"])

@@ -25,17 +25,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+from simulated_archive import archive_inputs
+
 from seismag.config import load_config
 from seismag.domain import SeismagError
 from seismag.files import write_json_atomic
 from seismag.recovery.compute import RecoveryPlan, recovery_study, write_recovery
 from seismag.runs import git_state
-from seismag.windows.inputs import read_inputs
 
 SNR = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 HIGHEST_UNSEEN = 30.0  # a model trained on nothing sees nothing up to here
 FOLDS = (1, 2)  # on another archive the folds share windows, so the first stands alone there
 STUDIES = (("strong", "strong"), ("strong", "null"), ("null", "null"))  # trained on, tried on
+INPUTS = ("power", "power_cross")
 
 
 def runs_of(work: Path, archive: str, inputs: str, folds: tuple[int, ...]) -> list[Path]:
@@ -53,14 +55,10 @@ def study(work: Path, trained_on: str, archive: str, inputs: str, windows: int) 
     """Recover planted emissions with both folds of a model."""
     scenario = "injected_strong" if archive == "strong" else "null"
     simulate = load_config(Path(__file__).parents[1] / "configs" / "scenarios" / f"{scenario}.yaml").simulate
-    folder = work / archive
-    given = read_inputs(
-        folder, folder / "stations.csv", [folder / "catalogue.csv"], folder / "kp.csv", folder / "dst.csv"
-    )
     plan = RecoveryPlan(SNR, windows, 0.05, simulate.emission, simulate.seed)
     begin = time.perf_counter()
     runs = runs_of(work, trained_on, inputs, FOLDS if trained_on == archive else FOLDS[:1])
-    report, plantings = recovery_study(runs, work / f"{archive}.zarr", given, plan)
+    report, plantings = recovery_study(runs, work / f"{archive}.zarr", archive_inputs(work / archive), plan)
     write_recovery(report, plantings, work / "recovery" / f"{trained_on}-{archive}-{inputs}")
     return report | {
         "trained_on": trained_on,
@@ -102,11 +100,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/learning"))
     parser.add_argument("--windows", type=int, default=200)
+    parser.add_argument("--trained-on", nargs="+", choices=("strong", "null"), default=["strong", "null"])
+    parser.add_argument("--tried-on", nargs="+", choices=("strong", "null"), default=["strong", "null"])
+    parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     reports = []
     for trained_on, archive in STUDIES:
-        for inputs in ("power", "power_cross"):
+        if trained_on not in arguments.trained_on or archive not in arguments.tried_on:
+            continue
+        for inputs in arguments.inputs:
             reports.append(study(arguments.work, trained_on, archive, inputs, arguments.windows))
             print_report(reports[-1])
     held = sum(holds(report) for report in reports)

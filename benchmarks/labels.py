@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.archive.catalogs import Catalog, read_catalogs
-from seismag.archive.indices import read_index
+from seismag.archive.indices import SpaceWeatherIndex, read_index
 from seismag.archive.stations import read_stations
 from seismag.config import DataConfig
 from seismag.domain import MAGNITUDE_CLASSES, Station
@@ -33,22 +33,26 @@ def all_windows(stations: dict[str, Station], catalog: Catalog, spec: DataConfig
     return pd.concat([table.assign(station=code) for code in sorted(stations)], ignore_index=True)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_tables(description: str | None) -> tuple[dict[str, Station], Catalog, SpaceWeatherIndex]:
+    """Read the stations, the catalogue and Kp that the command line names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stations", type=Path, required=True)
     parser.add_argument("--catalog", type=Path, action="append", required=True)
     parser.add_argument("--kp", type=Path, required=True)
     arguments = parser.parse_args()
-    stations, catalog = read_stations(arguments.stations), read_catalogs(arguments.catalog)
-    kp = read_index(arguments.kp, "kp")
+    return read_stations(arguments.stations), read_catalogs(arguments.catalog), read_index(arguments.kp, "kp")
+
+
+def main() -> None:
+    """Print the table."""
+    stations, catalog, kp = parse_tables(__doc__)
     print(f"{len(stations)} stations, {len(catalog.events)} events, holes: {catalog.coverage.describe_holes()}")
     windows = all_windows(stations, catalog, DataConfig())
     horizon = windows["end_utc"].to_numpy() + np.timedelta64(DataConfig().horizon_h, "h")
     covered = int(catalog.coverage.covers(windows["start_utc"].to_numpy(), horizon).sum())
     print(f"{len(windows)} windows, {covered} of them covered by the catalogue with their horizon")
     for rule, guard_ahead_d in (("dobrovolsky", 14.0), ("fixed", 14.0), ("fixed", 30.0), ("hattori", 14.0)):
-        spec = DataConfig(range_rule=rule, guard_ahead_d=guard_ahead_d)
+        spec = DataConfig.model_validate({"range_rule": rule, "guard_ahead_d": guard_ahead_d})
         clock = time.perf_counter()
         labels = label_windows(windows, catalog, stations, spec, kp)
         seconds = time.perf_counter() - clock

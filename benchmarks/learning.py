@@ -23,15 +23,16 @@ from __future__ import annotations
 import os
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # each row trains in a process of its own, with one thread
+    os.environ[_name] = "1"  # rows train side by side, each with one thread
 
 import argparse  # noqa: E402
 import json  # noqa: E402
 import logging  # noqa: E402
 import time  # noqa: E402
 from concurrent.futures import ProcessPoolExecutor  # noqa: E402
-from contextlib import chdir  # noqa: E402
+from contextlib import chdir, nullcontext  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
+from functools import partial  # noqa: E402
 from multiprocessing import get_context  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -40,17 +41,15 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy.stats import rankdata  # noqa: E402
+from simulated_archive import make_store  # noqa: E402
 
 from seismag.config import Config, load_config  # noqa: E402
 from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.scoring.metrics import bootstrap_sums, percentile_interval  # noqa: E402
-from seismag.simulate import simulate_archive  # noqa: E402
 from seismag.spectrograms.compute import PAIRS  # noqa: E402
 from seismag.training.run import run_training  # noqa: E402
-from seismag.windows.inputs import read_inputs  # noqa: E402
-from seismag.windows.prepare import prepare_store  # noqa: E402
 from seismag.windows.store import Store, open_store, read_samples  # noqa: E402
 
 Floats = NDArray[np.float64]
@@ -103,18 +102,6 @@ SIZES = {
 }  # fmt: skip
 
 
-def make_archive(name: str, size: Size, work: Path) -> tuple[Path, Path]:
-    """Simulate an archive and prepare its store, or find both from an earlier call."""
-    config = load_config(SCENARIOS / f"{ARCHIVES[name]}.yaml", [*size.simulate, *EVEN])
-    archive, store = work / name, work / f"{name}.zarr"
-    if not (archive / "truth.parquet").exists():
-        simulate_archive(config.simulate, archive, workers=os.cpu_count() or 1)
-    tables = [archive / file for file in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")]
-    inputs = read_inputs(archive, tables[0], [tables[1]], tables[2], tables[3])
-    prepare_store(inputs, store, config.data, workers=os.cpu_count() or 1)
-    return archive, store
-
-
 def run_config(archive: str, model: str, channels: str, size: Size, epochs: int | None, fold: int) -> Config:
     """The configuration of one training."""
     entries = [*COMMON, *size.train, *MODELS[model], *INPUTS[channels], f"split.name='{archive}'", f"split.fold={fold}"]
@@ -125,10 +112,11 @@ def run_config(archive: str, model: str, channels: str, size: Size, epochs: int 
 def train_row(archive: str, model: str, channels: str, size: Size, epochs: int | None, work: Path) -> dict[str, Any]:
     """Cross-validate one model on one archive; the test rows of all folds are scored together."""
     first = run_config(archive, model, channels, size, epochs, 1)
-    about = {"archive": archive, "model": model, "input": channels, "settings": first.model_dump(mode="json")}
+    settings = first.model_dump(mode="json")
+    about = {"archive": archive, "model": model, "input": channels, "settings": settings}
     kept = work / f"row-{archive}-{model}-{channels}.json"
-    trained = json.loads(kept.read_text()) if kept.exists() else {"settings": None}
-    if trained["settings"] != about["settings"]:
+    trained: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"settings": None}
+    if trained["settings"] != settings:
         trained = about | train_folds(archive, model, channels, size, epochs, work)
         write_json_atomic(kept, trained)
     tables = [pd.read_parquet(work / first.train.runs_dir / run / "predictions.parquet") for run in trained["runs"]]
@@ -196,10 +184,10 @@ def direction_hits(
     cluster: NDArray[np.intp], station: NDArray[np.intp], y_true: NDArray[np.intp], y_pred: NDArray[np.intp], n: int
 ) -> Floats:
     """Hits and windows by cluster, station and true direction: (n, 2, stations, 8)."""
-    result = np.zeros((n, 2, int(station.max()) + 1, len(DIRECTIONS)))
-    np.add.at(result, (cluster, 0, station, y_true), (y_true == y_pred).astype(float))
-    np.add.at(result, (cluster, 1, station, y_true), 1.0)
-    return result
+    result = np.zeros((2, n, int(station.max()) + 1, len(DIRECTIONS)))
+    np.add.at(result[0], (cluster, station, y_true), (y_true == y_pred).astype(float))
+    np.add.at(result[1], (cluster, station, y_true), 1.0)
+    return result.swapaxes(0, 1)
 
 
 def within_station_accuracy(sums: Floats, whole: Floats) -> Floats:
@@ -271,7 +259,7 @@ def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> d
     planted = (windows["_merge"] == "both").to_numpy()
     is_event = (samples["y_azimuth"] != "Normal").to_numpy()
     found = score(samples, direction, detector, samples["station"].to_numpy())
-    about = {"archive": archive, "model": "known band", "input": channels}
+    about: dict[str, Any] = {"archive": archive, "model": "known band", "input": channels}
     about |= {"planted_share": float(planted[is_event].mean()), "ceiling": truth_ceiling(samples, planted, channels)}
     return {**about, "median_snr": float(truth["snr"].median()) if len(truth) else 0.0, **found}
 
@@ -341,18 +329,22 @@ def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make the archives, train every row, compare with the truth."""
     size, work = SIZES[arguments.size], Path(arguments.work).resolve()
     work.mkdir(parents=True, exist_ok=True)
+    workers = arguments.workers or (1 if arguments.device == "cuda" else min(2, os.cpu_count() or 1))
     rows: list[dict[str, Any]] = []
     for name in arguments.archives:
-        folder, path = make_archive(name, size, work)
+        folder, path = work / name, work / f"{name}.zarr"
+        config = load_config(SCENARIOS / f"{ARCHIVES[name]}.yaml", [*size.simulate, *EVEN])
+        make_store(config, folder, path, arguments.workers or os.cpu_count() or 1)
         store = open_store(path)
         print(f"{name}: {len(store.samples)} windows of {store.power.shape[2]} x {store.power.shape[3]}", flush=True)
         known = {channels: known_band_row(name, folder, store, channels) for channels in arguments.inputs}
         rows += known.values()
         wanted = [(model, channels) for model in arguments.models for channels in arguments.inputs]
-        with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:  # each with one thread
-            jobs = [pool.submit(train_row, name, *pair, size, arguments.epochs, work) for pair in wanted]
-            for (_, channels), job in zip(wanted, jobs, strict=True):
-                rows.append(job.result() | {"ceiling": known[channels]["ceiling"]})
+        train = partial(train_row, name, size=size, epochs=arguments.epochs, work=work)
+        with nullcontext() if workers == 1 else ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            each = map if pool is None else pool.map
+            for row in each(train, *zip(*wanted, strict=True)):
+                rows.append(row | {"ceiling": known[row["input"]]["ceiling"]})
                 print(table_lines(rows[-1:])[1], flush=True)
     return {
         "size": arguments.size, "code": git_state(Path(__file__)), "rows": rows, "verdicts": verdicts(rows),
@@ -370,7 +362,7 @@ def main() -> None:
     parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--epochs", type=int, help="in place of the size's own")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--workers", type=int, help="rows at once; default: the number of cores, 1 on a GPU")
+    parser.add_argument("--workers", type=int, help="rows at once; default 2; on a GPU or one core 1, in this process")
     parser.add_argument("--work", default="build/learning", help="folder of archives, stores and runs")
     parser.add_argument("--out", type=Path, help="JSON file of the result")
     arguments = parser.parse_args()
@@ -378,8 +370,6 @@ def main() -> None:
         arguments.size = "smoke"
     if arguments.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    if arguments.workers is None:
-        arguments.workers = 1 if arguments.device == "cuda" else min(2, os.cpu_count() or 1)
     started = time.monotonic()
     result = run_benchmark(arguments)
     result["seconds"] = time.monotonic() - started

@@ -15,12 +15,15 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from seismag.archive.figure import draw_day
+from seismag.archive.listing import choose_day
+from seismag.config import DataConfig
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 LARGEST_BYTES = 200_000
@@ -47,7 +50,7 @@ def shrink(source: Path, target: Path) -> None:
         size = (width, round(picture.height * width / picture.width))
         small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     shown = small.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)  # keeps rare colours
-    colours = np.reshape(shown.getpalette(), (-1, 3))
+    colours = np.reshape(shown.getpalette() or [], (-1, 3))
     colours[(colours > NEARLY_WHITE).all(axis=1)] = 255
     shown.putpalette(colours.ravel().tolist())
     shown.save(target, "PNG", optimize=True)
@@ -56,9 +59,9 @@ def shrink(source: Path, target: Path) -> None:
 
 
 def photograph(page: Path, target: Path) -> bool:
-    """Write the head of a page as it stands in a browser; False where no browser is found."""
+    """Write the head of a page as it stands in a browser; False where the page or a browser is missing."""
     program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if program is None:
+    if program is None or not page.is_file():
         return False
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1060,1280"]
     address = page.resolve().as_uri()
@@ -77,8 +80,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         day, head = Path(scratch) / "day.png", Path(scratch) / "page.png"
-        command = [sys.executable, "-m", "seismag", "inspect", str(arguments.archive), "--plot", str(day)]
-        subprocess.run(command, check=True, capture_output=True)
+        recording, planted = choose_day(arguments.archive, None, None)
+        draw_day(recording, DataConfig(), day, planted)
         sources = {"day": day}
         if photograph(arguments.publication / "report.html", head):
             sources["page"] = head

@@ -39,7 +39,7 @@ from seismag.config import DataConfig, SimulateConfig  # noqa: E402
 from seismag.recordings import read_recording  # noqa: E402
 from seismag.simulate import simulate_archive  # noqa: E402
 from seismag.spectrograms.artefacts import mask_artefacts  # noqa: E402
-from seismag.spectrograms.compute import power_spectrogram, to_decibel  # noqa: E402
+from seismag.spectrograms.compute import power_spectrogram, split_windows, to_decibel  # noqa: E402
 from seismag.windows import store as stores  # noqa: E402
 from seismag.windows.inputs import read_inputs  # noqa: E402
 from seismag.windows.prepare import prepare_store  # noqa: E402
@@ -118,9 +118,7 @@ def steps(archive: Path, out: Path) -> dict[str, float]:
         held = archives.cut_day([recording], station, day)
         timed("survey: judge the day", archives.assess_stored_day, held, station, day, SPEC)
         masked = timed("look for jumps and stuck values again", mask_artefacts, held.field_nt, SPEC)
-        power = timed(
-            "power (segments, trend, taper, rfft)", power_spectrogram, archives.split_windows(masked, SPEC), SPEC
-        )
+        power = timed("power (segments, trend, taper, rfft)", power_spectrogram, split_windows(masked, SPEC), SPEC)
         timed("noise floor", noise_floor_nt, power, SPEC)
         shard.append(np.ascontiguousarray(timed("decibel, float16", to_decibel, power)))
         if number % SHARD_DAYS == 0 or number == len(paths):
@@ -140,7 +138,7 @@ def main() -> None:
     try:
         archive = root / "archive"
         settings = {"stations": ["GTO"], "days": arguments.days, "earthquakes": {"per_station_year": 0.0}}
-        simulate_archive(SimulateConfig.model_validate({**settings, "dirt": COMPLETE}), archive)
+        simulate_archive(SimulateConfig.model_validate({**settings, "artefacts": COMPLETE}), archive)
         runs: dict[str, Callable[[Path, Path], None]] = {
             "seismag prepare": run_prepare, "plain reference": run_reference, "bare kernel": run_kernel,
         }  # fmt: skip

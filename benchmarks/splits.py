@@ -13,20 +13,15 @@ Ends with what is compared with the numbers that the project began with.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from labels import all_windows
+from labels import all_windows, parse_tables
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from seismag.archive.catalogs import read_catalogs
-from seismag.archive.indices import read_index
-from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, SplitConfig
 from seismag.domain import UsageError
 from seismag.splits import SplitReport, assign_split, report_split, require_usable_folds
@@ -107,13 +102,7 @@ def describe_split(name: str, samples: pd.DataFrame, changes: dict[str, Any]) ->
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stations", type=Path, required=True)
-    parser.add_argument("--catalog", type=Path, action="append", required=True)
-    parser.add_argument("--kp", type=Path, required=True)
-    arguments = parser.parse_args()
-    stations, catalog = read_stations(arguments.stations), read_catalogs(arguments.catalog)
-    kp = read_index(arguments.kp, "kp")
+    stations, catalog, kp = parse_tables(__doc__)
     labels = label_windows(all_windows(stations, catalog, DataConfig()), catalog, stations, DataConfig(), kp)
     samples = choose_controls(labels, DataConfig(), kp).samples
     sizes = samples["split_group"].value_counts()

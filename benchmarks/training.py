@@ -9,7 +9,7 @@
    in turn in one process; the first epoch of each round is not counted. The ratio of a round is ours over the mean of
    the bare loop before and after it; the median of the rounds counts. Beside the wall clock stands the processor time
    of the process, which other work on the machine moves less (it means something with --workers 0 on a CPU only).
-2. ConvNeXt-Tiny at 224 x 224, the bare step in bfloat16 beside float32.
+2. ConvNeXt-Tiny at 224 x 224 (--precision-size), the bare step in bfloat16 beside float32.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from seismag.config import Config, build_config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.runs import create_run
+from seismag.training import loop
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.optimiser import parameter_groups
@@ -70,10 +72,8 @@ def make_store(folder: Path, n: int, size: int) -> tuple[Any, pd.DataFrame]:
 
 def our_rate(store: Any, split: pd.DataFrame, config: Config, folder: Path, n_images: int) -> Clocks:
     """Images/s of the second epoch of a training, steps alone (no validation, no checkpoint)."""
-    from seismag.training import loop
-
     times: list[Clocks] = []
-    start, validate = loop.Training.on_train_epoch_start, loop.Training.on_validation_epoch_start
+    start, validate = loop.TrainingLoop.on_train_epoch_start, loop.TrainingLoop.on_validation_epoch_start
 
     def started(module: Any) -> None:
         start(module)
@@ -83,11 +83,8 @@ def our_rate(store: Any, split: pd.DataFrame, config: Config, folder: Path, n_im
         times.append(clocks())
         validate(module)
 
-    loop.Training.on_train_epoch_start, loop.Training.on_validation_epoch_start = started, ended  # type: ignore[method-assign]
-    try:
+    with patch.multiple(loop.TrainingLoop, on_train_epoch_start=started, on_validation_epoch_start=ended):
         train_model(store, split, config, create_run(folder, "trial", config))
-    finally:
-        loop.Training.on_train_epoch_start, loop.Training.on_validation_epoch_start = start, validate  # type: ignore[method-assign]
     return n_images / (times[-1] - times[-2])
 
 
@@ -103,8 +100,7 @@ def bare_step(config: Config, size: int, device: str) -> Callable[[], None]:
 
     def step() -> None:
         bf16 = config.train.precision == "bf16-mixed"
-        on = {"non_blocking": True, "device": device}
-        inputs, y_true = x.to(**on), labels.to(**on)
+        inputs, y_true = x.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         with torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext():
             value = loss(model(inputs), y_true, y_true)
         optimizer.zero_grad()
@@ -168,8 +164,9 @@ def compare_precision(options: argparse.Namespace) -> None:
         for precision, found in rates.items():
             train = {"batch_size": 8, "precision": precision}
             config = build_config({"model": {"backbone": "convnext_tiny"}, "train": train})
-            found.append(bare_rate(bare_step(config, 224, options.device), 2, 8))
-    print(f"convnext_tiny 224 x 224, batch 8, {options.device}; median of {options.rounds} rounds")
+            found.append(bare_rate(bare_step(config, options.precision_size, options.device), 2, 8))
+    size = options.precision_size
+    print(f"convnext_tiny {size} x {size}, batch 8, {options.device}; median of {options.rounds} rounds")
     for precision, found in rates.items():
         print(f"  {precision:<13} {'{:9.1f}  {:9.1f}'.format(*np.median(found, axis=0))}")
     ratios = np.array(rates["bf16-mixed"]) / np.array(rates["32-true"])
@@ -186,6 +183,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0, help="train.num_workers of ours")
     parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed"])
+    parser.add_argument("--precision-size", type=int, default=224, help="of the second comparison")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--only", choices=["trainer", "precision"], help="one of the two comparisons")
     options = parser.parse_args()

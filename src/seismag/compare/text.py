@@ -42,7 +42,7 @@ def format_comparison(document: dict[str, Any]) -> str:
 
 def _score_rows(entry: Any) -> list[list[str]]:
     """A row for each score that the forecast has; its name in the first row."""
-    rows = []
+    rows: list[list[str]] = []
     for task, score, label in _SCORES:
         value = entry["scores"].get(task, {}).get(score)
         if value is not None:

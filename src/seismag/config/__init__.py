@@ -42,16 +42,16 @@ __all__ = [
 class Config(Section):
     """A whole configuration file."""
 
-    data: DataConfig = Field(default_factory=DataConfig)  # type: ignore[arg-type]
-    split: SplitConfig = Field(default_factory=SplitConfig)  # type: ignore[arg-type]
-    model: ModelConfig = Field(default_factory=ModelConfig)  # type: ignore[arg-type]
-    train: TrainConfig = Field(default_factory=TrainConfig)  # type: ignore[arg-type]
-    augment: AugmentConfig = Field(default_factory=AugmentConfig)  # type: ignore[arg-type]
-    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)  # type: ignore[arg-type]
-    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)  # type: ignore[arg-type]
-    recover: RecoverConfig = Field(default_factory=RecoverConfig)  # type: ignore[arg-type]
-    audit: AuditConfig = Field(default_factory=AuditConfig)  # type: ignore[arg-type]
-    simulate: SimulateConfig = Field(default_factory=SimulateConfig)  # type: ignore[arg-type]
+    data: DataConfig = Field(default_factory=DataConfig)
+    split: SplitConfig = Field(default_factory=SplitConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
+    recover: RecoverConfig = Field(default_factory=RecoverConfig)
+    audit: AuditConfig = Field(default_factory=AuditConfig)
+    simulate: SimulateConfig = Field(default_factory=SimulateConfig)
     expect: list[Expectation] = Field(default_factory=list, description="Expected outcome; not used by any command.")
 
     @model_validator(mode="after")

@@ -128,9 +128,9 @@ class SimulateConfig(Section):
         "all", description="study: only the days before events in range, and three times as many others at random."
     )
     defect: Defect = Field("none", description="Defect of a fault-injection scenario (docs/simulation.md).")
-    earthquakes: EarthquakeConfig = Field(default_factory=EarthquakeConfig)  # type: ignore[arg-type]
-    emission: EmissionConfig = Field(default_factory=EmissionConfig)  # type: ignore[arg-type]
-    artefacts: ArtefactConfig = Field(default_factory=ArtefactConfig)  # type: ignore[arg-type]
+    earthquakes: EarthquakeConfig = Field(default_factory=EarthquakeConfig)
+    emission: EmissionConfig = Field(default_factory=EmissionConfig)
+    artefacts: ArtefactConfig = Field(default_factory=ArtefactConfig)
 
     @field_validator("start")
     @classmethod

@@ -94,7 +94,7 @@ def recording_spectrogram(recording: Recording, spec: DataConfig | None = None) 
     """
     import xarray
 
-    spec = DataConfig() if spec is None else spec  # type: ignore[call-arg]
+    spec = DataConfig() if spec is None else spec
     name = recording.station or "The recording"
     require_one_hertz(recording, name)
     if recording.samples < spec.segment_s:

@@ -255,7 +255,7 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
 
 def describe_architecture(config: ModelConfig) -> str:
     """Name a network by its backbone and all options that differ from the defaults."""
-    default = ModelConfig()  # type: ignore[call-arg]
+    default = ModelConfig()
     options = [
         f"{key} {getattr(config, key)}"
         for key in _ARCHITECTURE_KEYS
