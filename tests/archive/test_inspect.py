@@ -164,14 +164,14 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
         inspect_recording(tmp_path / "none", STATIONS, KEEP_ALL)
 
 
-def test_people_are_told_the_verdict(day):
+def test_the_summary_states_the_conclusion(day):
     text = inspect_recording(day[0], STATIONS, KEEP_ALL).describe()
     assert "fits the main field" in text
     assert "GTO" in text
     assert "64" in text
 
 
-def test_people_are_told_loudly_when_it_does_not_fit(tmp_path):
+def test_the_summary_states_a_misfit_in_capitals(tmp_path):
     path = tmp_path / day_name(GTO, FIRST)
     path.write_bytes(day_bytes(GTO, FIRST, quiet_day(GTO, FIRST)[[2, 1, 0]]))
     text = inspect_recording(path, STATIONS, KEEP_ALL).describe()

@@ -82,7 +82,7 @@ class RecordingSummary:
         if self.noise_floor_nt is not None and self.noise_band_hz is not None:
             band = describe_noise_band(self.noise_band_hz)
             lines.append(f"noise floor {self.noise_floor_nt:.4f} nT rms {band}, median of the windows")
-        lines.append(f"verdict     {self.verdict}; {plausible[self.plausible]}")
+        lines.append(f"conclusion  {self.verdict}; {plausible[self.plausible]}")
         lines += [f"            {reason}" for reason in self.reasons]
         return "\n".join(lines)
 
