@@ -1,4 +1,4 @@
-"""Are the p-values of alarms right where alarms say nothing? Simulated tables without skill, of several kinds.
+"""Are the p-values of alarms correct without skill? Simulated tables of several kinds.
 
     python benchmarks/alarms.py [--tables 150] [--draws 99]
 
@@ -44,7 +44,7 @@ KINDS = (
 
 
 def draw_table(kind: Kind, rng: np.random.Generator) -> AlarmRows:
-    """Draw a table in which scores and earthquakes have nothing to do with each other."""
+    """Draw a table with independent scores and earthquakes."""
     decay = np.exp(-6.0 / kind.memory_h)
     noise = rng.standard_normal((STATIONS + 1, 200 + STEPS))
     memory = lfilter([np.sqrt(1 - decay**2)], [1.0, -decay], noise, axis=1)[:, 200:]

@@ -4,17 +4,17 @@
         [--set train.epochs=1 ...]
 
 - ``scenarios``: each file of configs/scenarios at its small size is simulated, prepared and audited; the tests of the
-  audit that failed stand beside those that the scenario expects. Null and planted archives are cross-validated
+  audit that failed are printed with those that the scenario expects. Null and injected archives are cross-validated
   (ConvNeXt-atto, two folds) and their predictions audited too.
-- ``nulls``: archives without a signal, other seeds, from day files to the audit of cross-validated predictions. The
-  gate's failures, and skill that is claimed, are false alarms.
-- ``tables``: clean tables of labels and metadata, audited in table mode; gate failures are false alarms.
+- ``nulls``: archives without a signal, other seeds, from day files to the audit of cross-validated predictions. Failed
+  integrity checks, and skill that is claimed, are false alarms.
+- ``tables``: clean tables of labels and metadata, audited in table mode; failed integrity checks are false alarms.
 - ``naive``: the earlier procedure (Normal windows from two stations, each window and four slightly changed copies of it
-  dealt to folds at random, the test fold chooses the epoch, classes not weighed) and ours on the same files of the null
-  archive.
+  assigned to folds at random, the test fold chooses the epoch, classes not weighted) and ours on the same files of the
+  null archive.
 
-False alarms stand with exact 95 % intervals beside the family-wise error that the gate declares. Archives, stores and
-finished rows stay in the work folder and are used again; --set needs a work folder of its own.
+False alarms are printed with exact 95 % intervals and the nominal family-wise error of the integrity checks.
+Archives, stores and finished rows stay in the work folder and are used again; --set needs a work folder of its own.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def audit_row(audit: Audit) -> dict[str, Any]:
-    """What the table shows of an audit."""
+    """The columns of the table for an audit."""
     with_p = [test for test in audit.tests if test.p_value is not None]
     skill = audit.test("skill_above_no_signal")
     return {
@@ -154,7 +154,7 @@ def null_row(seed: int, work: Path, changes: list[str]) -> dict[str, Any]:
 
 
 def clean_table(seed: int) -> pd.DataFrame:
-    """Labels that nothing tells: stations, days in spells, activity and quality by day, the class by group."""
+    """Labels without association: stations, days in spells, activity and quality by day, the class by group."""
     rng = np.random.default_rng(seed)
     stations = [f"S{i:02d}" for i in range(int(rng.integers(4, 25)))]
     n_groups = int(rng.integers(80, 300))
@@ -178,7 +178,7 @@ def table_row(seed: int, work: Path, changes: list[str]) -> dict[str, Any]:
     """Audit one clean table."""
     path = work / f"clean-{seed}.csv"
     clean_table(seed).to_csv(path, index=False)
-    spec = load_config(None, ["audit.placebos=20", *changes]).audit  # placebos decide nothing
+    spec = load_config(None, ["audit.placebos=20", *changes]).audit  # placebos do not change the outcome
     audit = audit_labels(path, "magnitude_class", ["station", "date"], None, spec)
     path.unlink()
     return {"seed": seed} | audit_row(audit)
@@ -238,31 +238,31 @@ def headline(metrics: dict[str, Any], task: str = "detection") -> dict[str, Any]
     return {**scores, "skill": [skill[key] for key in ends], "baseline": skill["baseline"]}
 
 
-def rate_line(name: str, struck: int, n: int) -> str:
-    """A rate of false alarms with its exact interval, beside what is declared."""
-    interval = binomtest(struck, n).proportion_ci(0.95, "exact")
+def rate_line(name: str, n_failed: int, n: int) -> str:
+    """A rate of false alarms with its exact interval, and the nominal rate."""
+    interval = binomtest(n_failed, n).proportion_ci(0.95, "exact")
     low, high = 100 * interval.low, 100 * interval.high
-    p_value = binomtest(struck, n, ERROR, alternative="greater").pvalue
+    p_value = binomtest(n_failed, n, ERROR, alternative="greater").pvalue
     return (
-        f"{name:42}{struck:4d} of {n:4d}   {100 * struck / n:5.1f} % [{low:.1f}, {high:.1f}]"
-        f"   declared {100 * ERROR:g} %, p of at least so many {p_value:.2f}"
+        f"{name:42}{n_failed:4d} of {n:4d}   {100 * n_failed / n:5.1f} % [{low:.1f}, {high:.1f}]"
+        f"   nominal {100 * ERROR:g} %, p of at least so many {p_value:.2f}"
     )
 
 
 def scenario_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The table of scenarios."""
-    lines = [f"{'scenario':26}{'windows':>8}  {'gate':6}{'failed tests':48}{'expected':26}held"]
+    lines = [f"{'scenario':26}{'windows':>8}  {'checks':8}{'failed tests':48}{'expected':26}met"]
     for row in rows:
-        held, expected = is_held(row)
+        met, expected = meets_expectation(row)
         failed = ", ".join(row["failed"]) or ("-" if row["gate"] else f"all rejected: {row.get('rejected')}")
         if row.get("skill"):
             failed += f"; {row['skill']} (p {row['skill_p']:.2g})"
-        lines.append(f"{row['scenario']:26}{row['windows']:8d}  {row['gate'] or '-':6}{failed:48}{expected:26}{held}")
+        lines.append(f"{row['scenario']:26}{row['windows']:8d}  {row['gate'] or '-':8}{failed:48}{expected:26}{met}")
     return lines
 
 
-def is_held(row: dict[str, Any]) -> tuple[str, str]:
-    """Whether what the scenario expects came, and what that is."""
+def meets_expectation(row: dict[str, Any]) -> tuple[str, str]:
+    """Whether the scenario's expected result occurred, and that result."""
     wanted = [value for entry in row["expected"] for value in entry.values()]
     if not wanted:
         return ("yes" if row["gate"] == "pass" and row.get("skill") != "skill" else "NO"), "pass, no skill"
@@ -284,7 +284,7 @@ def naive_lines(row: dict[str, Any]) -> list[str]:
             lines.append(f"{task} {score.replace('_', ' ')}: {cells[0]}   |   {cells[1]}")
     for name in ("naive", "ours"):
         failed = ", ".join(row[name]["failed"]) or "none"
-        lines.append(f"audit of {name}: gate {row[name]['gate']}, failed: {failed}; {row[name]['skill']}")
+        lines.append(f"audit of {name}: integrity checks {row[name]['gate']}, failed: {failed}; {row[name]['skill']}")
     return lines
 
 
@@ -330,11 +330,11 @@ def main() -> None:
     if "nulls" in arguments.parts:
         seeds = range(FIRST_NULL_SEED, FIRST_NULL_SEED + arguments.archives)
         rows = result["nulls"] = run_rows(null_row, seeds, work, changes, workers)
-        lines.append(rate_line("null archives, gate failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
+        lines.append(rate_line("null archives, checks failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
         lines.append(rate_line("null archives, skill claimed", sum(r["skill"] == "skill" for r in rows), len(rows)))
     if "tables" in arguments.parts:
         rows = result["tables"] = run_rows(table_row, range(arguments.tables), work, changes, workers)
-        lines.append(rate_line("clean tables, gate failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
+        lines.append(rate_line("clean tables, checks failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
     if "naive" in arguments.parts:
         result["naive"] = kept(work / "row-naive.json", lambda: naive_row(work, changes))
         lines += naive_lines(result["naive"])

@@ -1,4 +1,4 @@
-"""Did a change of the code change a number? Checksums of what a demonstration and a benchmark left behind.
+"""Did a change of the code change a number? Checksums of the artefacts of a demonstration and of benchmarks.
 
     python benchmarks/checksums.py demo data splits experiments_convnext models [--write before.json]
     python benchmarks/checksums.py demo data splits experiments_convnext models --against before.json
@@ -8,14 +8,14 @@ Walks through folders of finished runs and prints the checksum of each artefact'
 - day files: their bytes, one row a folder; arrays of a store: type, shape and values, and bytes of the chunks;
 - tables (parquet, csv): names and types of the columns, values; weights (.pth): name, type, shape and values of each
   tensor; .npy: the array;
-- JSON and YAML files, attributes of a store, the card in a .pth: keys and numbers, names (text without a space), and
-  sentences (text with one), a row each. In tables, columns with sentences have a row of their own too.
+- JSON and YAML files, attributes of a store, the model card in a .pth: keys and numbers, names (text without a space),
+  and sentences (text with one), a row each. In tables, columns with sentences have a row of their own too.
 
 Left out are keys and columns that differ from run to run (VOLATILE), the time stamp in a run's name, and the folder of
 an absolute path. Figures, pages and logs are not read.
 
 --against compares with rows that --write stored, prints each difference and exits with 1. Other sentences are printed
-but change the exit code only with --sentences. For JSON, YAML and cards the values that differ are printed.
+but change the exit code only with --sentences. For JSON, YAML and model cards the values that differ are printed.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Which backbone is worth its cost? Four models in identical folds, beside the classical methods.
+"""Scores and cost of four models in identical folds, compared with the classical methods.
 
     python benchmarks/comparison.py --store injected_strong.zarr [--epochs 6] [--folds 2] [--models convnext_tiny vgg16]
         [--set train.batch_size=64 ...] [--work build/comparison] [--small]
 
 Trains each configuration of ``configs/`` by ``seismag crossval`` in the same folds (a finished one is not trained
 again), compares them with the first, and prints scores, paired differences, parameters, floating point operations and
-latency. --small takes the smallest ConvNeXt for the two ConvNeXt rows, and the table says so.
+latency. --small takes the smallest ConvNeXt for the two ConvNeXt rows, and the table names it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SMALL = "convnext_atto"
 
 
 def train(name: str, store: Path, arguments: argparse.Namespace) -> Path:
-    """Cross-validate one configuration; gives the folder of its results."""
+    """Cross-validate one configuration; return the folder of its results."""
     overrides = [f"train.epochs={arguments.epochs}", f"split.n_folds={arguments.folds}", *arguments.overrides]
     if arguments.small and name in ("convnext_tiny", "exp_v3"):
         overrides.append(f"model.backbone={SMALL}")

@@ -58,8 +58,8 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
         probs = rng.dirichlet(np.ones(len(classes)), n)
         probs[np.arange(n), truth] += 0.3
         probs /= probs.sum(axis=1, keepdims=True)
-        for place, name in enumerate(classes):
-            table[f"p_{task}_{name}"] = probs[:, place]
+        for index, name in enumerate(classes):
+            table[f"p_{task}_{name}"] = probs[:, index]
     return table
 
 
@@ -75,7 +75,7 @@ def evaluate_once(path: Path, replicates: int) -> None:
 
 
 def largest_memory_mb() -> float:
-    """The largest memory of this program on Linux; ru_maxrss would count what its parent held when it started it."""
+    """The largest memory of this program on Linux; ru_maxrss would include the memory of its parent."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
 
@@ -103,10 +103,10 @@ def time_sums(n_groups: int, replicates: int, columns: int = 200) -> float:
 
 
 def main() -> None:
-    """Print both tables, or close_verdicts one table for them."""
+    """Print both tables, or evaluate one table for them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--table", type=Path, help="Evaluate one table and print time and memory.")
-    parser.add_argument("--replicates", type=int, default=1000, help="Of --close_verdicts and of the large table.")
+    parser.add_argument("--replicates", type=int, default=1000, help="Of --table and of the large table.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="Windows of the large table.")
     parser.add_argument("--timed-rows", type=int, default=10_000, help="Windows of the tables of the first part.")
     parser.add_argument("--timed-replicates", type=int, default=10_000, help="Replicates of the first part.")

@@ -1,11 +1,11 @@
-"""What does Grad-CAM of both tasks cost beside a forward pass?
+"""Cost of Grad-CAM of both tasks, compared with a forward pass.
 
     python benchmarks/gradcam.py [--model convnext_tiny] [--size 224] [--samples 100] [--batch 10] [--rounds 3]
 
 Times, in turn in one process: the plain forward pass without gradients, our Grad-CAM of both tasks (backbone once,
 gradient through the head alone), and the textbook way for both tasks (forward and backward pass of the whole
-network, once for each). Prints forward passes a sample; the aim of ours is at most 1.3. The maps of the two ways are
-compared as well.
+network, once for each). Prints the cost of a sample in forward passes; the aim of ours is at most 1.3. The maps of the
+two ways are compared as well.
 """
 
 from __future__ import annotations

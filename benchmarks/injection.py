@@ -1,15 +1,15 @@
-"""How strong must an emission be for a model to see it?
+"""Injection-recovery test: how strong must an emission be for a model to detect it?
 
     python benchmarks/learning.py --work build/learning        # archives, stores and runs, once
     python benchmarks/injection.py --work build/learning [--windows 200] [--out injection.json]
 
-Plants emissions in windows that the models of the learning table have not seen, the standard model, by power
+Injects emissions into windows that the models of the learning table have not seen, the standard model, by power
 alone and by power and cross-spectra:
 
 - trained on the archive with a strong emission, tried on it: efficiency rises from the false alarms to at least 0.9;
-- the same model on the archive without any: so it does there, and the alarms before its earthquakes exclude an
-  emission before half of them;
-- trained and tried on the archive without any: efficiency stays at the false alarms up to SNR 30.
+- the same model on the archive without any emission: efficiency rises likewise, and the alarms before its earthquakes
+  exclude an emission before half of them;
+- trained and tried on the archive without any emission: efficiency stays at the false alarms up to SNR 30.
 
 Prints the efficiency at each strength, the strength at 50 and 90 %, the limits, and whether all this holds.
 """
@@ -34,8 +34,8 @@ from seismag.recovery.compute import RecoveryPlan, recovery_study, write_recover
 from seismag.runs import git_state
 
 SNR = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
-HIGHEST_UNSEEN = 30.0  # a model trained on nothing sees nothing up to here
-FOLDS = (1, 2)  # on another archive the folds share windows, so the first stands alone there
+HIGHEST_UNSEEN = 30.0  # a model trained on the null archive detects nothing up to here
+FOLDS = (1, 2)  # on another archive the folds share windows, so only the first is used there
 STUDIES = (("strong", "strong"), ("strong", "null"), ("null", "null"))  # trained on, tried on
 INPUTS = ("power", "power_cross")
 
@@ -52,14 +52,14 @@ def runs_of(work: Path, archive: str, inputs: str, folds: tuple[int, ...]) -> li
 
 
 def study(work: Path, trained_on: str, archive: str, inputs: str, windows: int) -> dict[str, Any]:
-    """Recover planted emissions with both folds of a model."""
+    """Recover injected emissions with both folds of a model."""
     scenario = "injected_strong" if archive == "strong" else "null"
     simulate = load_config(Path(__file__).parents[1] / "configs" / "scenarios" / f"{scenario}.yaml").simulate
     plan = RecoveryPlan(SNR, windows, 0.05, simulate.emission, simulate.seed)
     begin = time.perf_counter()
     runs = runs_of(work, trained_on, inputs, FOLDS if trained_on == archive else FOLDS[:1])
-    report, plantings = recovery_study(runs, work / f"{archive}.zarr", archive_inputs(work / archive), plan)
-    write_recovery(report, plantings, work / "recovery" / f"{trained_on}-{archive}-{inputs}")
+    report, injections = recovery_study(runs, work / f"{archive}.zarr", archive_inputs(work / archive), plan)
+    write_recovery(report, injections, work / "recovery" / f"{trained_on}-{archive}-{inputs}")
     return report | {
         "trained_on": trained_on,
         "archive": archive,
@@ -69,7 +69,7 @@ def study(work: Path, trained_on: str, archive: str, inputs: str, windows: int) 
 
 
 def holds(report: dict[str, Any]) -> bool:
-    """Whether the efficiency is what the training makes expect."""
+    """Whether the efficiency is the expected one for the training archive."""
     rows = report["efficiency"]
     if report["trained_on"] == "strong":
         seen = rows[0]["low"] <= report["false_alarms"]["high"] and max(row["value"] for row in rows) >= 0.9
@@ -88,10 +88,10 @@ def print_report(report: dict[str, Any]) -> None:
         limit = limits[row["snr"]]
         print(f"  snr {row['snr']:7.3g}  {row['hits']:4d} of {row['n']}  {row['value']:.2f} [{row['days_low']:.2f}, "
               f"{row['days_high']:.2f}]  limit {'none' if limit is None else f'{limit:.2f}'}")  # fmt: skip
-    for level in ("snr_50", "snr_90"):
-        found = report["curve"][level]
+    for key_snr in ("snr_50", "snr_90"):
+        found = report["curve"][key_snr]
         value, low, high = ("-" if found[key] is None else f"{found[key]:.3g}" for key in ("value", "low", "high"))
-        print(f"  {level}: {value} [{low}, {high}]")
+        print(f"  {key_snr}: {value} [{low}, {high}]")
     print(f"  {report['sentence']}")
 
 

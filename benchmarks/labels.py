@@ -1,10 +1,10 @@
-"""Count labels without any field data: all stations, the whole catalogue, no gap anywhere.
+"""Count labels without any recording: all stations, the whole catalogue, no gap anywhere.
 
     python benchmarks/labels.py --stations ../shared/data/bmkg/stations.csv \
         --catalog ../shared/data/bmkg/catalog_2018_2025.csv --kp ../shared/data/indices/kp_2018_2026.csv.gz
 
-Upper bounds: an archive with gaps gives fewer. Prints counts by class, clusters, and how many event windows
-find a control, for the default rules and for the two that differ most.
+Upper bounds: an archive with gaps gives fewer. Prints counts by class, clusters, and the fraction of event windows with
+a control, for the default magnitude-distance criterion and for the two that differ most.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
         normal = samples.loc[samples["magnitude_class"] == "Normal", "station"].value_counts()
         normal = normal.reindex(sorted(stations), fill_value=0)
         reasons = rejected["reason"].value_counts()
-        print(f"\n{rule}, guards {guard_ahead_d:g} d ahead and 7 d behind, labelled in {seconds:.1f} s")
+        print(f"\n{rule}, exclusion interval {guard_ahead_d:g} d ahead and 7 d behind, labelled in {seconds:.1f} s")
         print(f"  classes: {classes.to_dict()}; rejected: {reasons.to_dict()}")
         print(f"  clusters: {events['split_group'].nunique()} in all; by class {clusters.to_dict()}")
         print(f"  Normal, worst station: {normal.idxmin()} {normal.min()}; none: {int((normal == 0).sum())} stations")

@@ -1,18 +1,18 @@
-"""What do the models learn from archives whose truth is known?
+"""What do the models learn from synthetic archives with known ground truth?
 
     python benchmarks/learning.py [--size small] [--work build/learning] [--out learning.json]
     python benchmarks/learning.py --size full --device cuda        # ConvNeXt-Tiny, 224 x 224, 12 stations, 3 years
 
-Simulates three archives that differ by the strength of the planted emission alone (nothing, weak, strong; azimuths
-alike at each station), prepares their stores, trains standard ConvNeXt, enhanced ConvNeXt (CBAM, detection head,
+Simulates three archives that differ by the strength of the injected emission alone (none, weak, strong; uniform
+azimuths at each station), prepares their stores, trains standard ConvNeXt, enhanced ConvNeXt (CBAM, detection head,
 hierarchical azimuth) and EfficientNet-B0 on power alone and on power with cross-spectra, by cross-validation with
 ``seismag.training.run``, and prints, with intervals by event cluster:
 
-- the balanced accuracy of the 8 directions over event windows, and the AUC of event against Normal, both within
-  station, so that knowing the station brings nothing;
-- beside them what simple estimators reach that know the emission's band from the truth;
-- the Bayes ceiling from the truth file: what one reaches who is told where an emission was planted and from which
-  direction (from power: which axis), and guesses elsewhere; for a weak emission it lies above what noise allows;
+- the balanced accuracy of the 8 directions over event windows, and the AUC of event against Normal, both
+  within stations, so that information about the station gives nothing;
+- the scores of simple estimators that use the emission's band from the ground truth;
+- the Bayes ceiling from the truth file: the score with known windows and directions of the injected emissions (from
+  power: the axis), and guesses elsewhere; for a weak emission noise makes it unreachable;
 - chance (12.5 %), and the caps of power alone (37.5 %; 50 % with induced Z; docs/method.md).
 
 Archives, stores and finished rows stay in the work folder and are used again.
@@ -57,7 +57,7 @@ SCENARIOS = Path(__file__).resolve().parents[1] / "configs" / "scenarios"
 ARCHIVES = {"null": "null", "weak": "injected_weak", "strong": "injected_strong"}
 DIRECTIONS = list(AZIMUTH_CLASSES[1:])
 CHANCE = 1 / len(DIRECTIONS)
-CAPS = {"power": 0.5, "power_cross": 1.0}  # with Z in quadrature power cannot tell a source from its reverse
+CAPS = {"power": 0.5, "power_cross": 1.0}  # with Z in quadrature power cannot distinguish a source from its reverse
 REPLICATES, CONFIDENCE, SEED = 2000, 0.95, 20260205
 ENHANCED = ["model.attention=cbam", "model.detection_head=true", "model.azimuth_head=hierarchical"]
 MODELS = {"standard": [], "enhanced": ENHANCED, "efficientnet_b0": ["model.backbone=efficientnet_b0"]}
@@ -83,7 +83,7 @@ class Size:
     train: tuple[str, ...]
 
 
-_COARSE = ("data.step_s=600", "data.frequency_rows=log", "data.n_log_rows=48")  # 36 columns that do not overlap
+_COARSE = ("data.step_s=600", "data.frequency_rows=log", "data.n_log_rows=48")  # 36 time frames that do not overlap
 _BOX = ("model.coherency_columns=5", "model.coherency_rows=3")
 SIZES = {
     "smoke": Size(
@@ -193,7 +193,7 @@ def direction_hits(
 def within_station_accuracy(sums: Floats, whole: Floats) -> Floats:
     """Mean over directions of the mean over stations of the recall: (replicates, 2, stations, 8) -> (replicates,).
 
-    Each station counts alike in each direction it has, so that a rule that knows the station alone gets 1/8 on
+    Each station has equal weight in each direction it has, so that a baseline by station alone gets 1/8 on
     average. A station and direction that a replicate did not draw keeps its recall from the whole table
     (2, stations, 8), as in ``seismag.scoring.compute``.
     """
@@ -213,22 +213,22 @@ def pair_wins(
     for member in np.unique(group):
         positive, negative = np.flatnonzero(is_event & (group == member)), np.flatnonzero(~is_event & (group == member))
         won = (np.sign(ranks[positive][:, None] - ranks[negative]) + 1) / 2
-        place = np.ix_(cluster[positive], cluster[negative])
-        np.add.at(wins, place, won)
-        np.add.at(pairs, place, 1.0)
+        index = np.ix_(cluster[positive], cluster[negative])
+        np.add.at(wins, index, won)
+        np.add.at(pairs, index, 1.0)
     return wins, pairs
 
 
 def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> dict[str, Any]:
-    """What a simple estimator reaches that knows the emission's band from the truth, on all windows of the store.
+    """Score of a simple estimator that uses the emission's band from the ground truth, on all windows of the store.
 
     Detection: horizontal power in the band over that of the octave from twice its upper edge on; with cross-spectra
     the quadrature of Z and the horizontal over their powers.
 
-    Direction, with cross-spectra: Z leads the horizontal field along the azimuth by 90 degrees, so with
+    Direction, with cross-spectra: Z leads the horizontal components along the azimuth by 90 degrees, so with
     S_ab = <conj(a) b> the vector (-Im S_ZX, -Im S_ZY) points at the source. On power alone atan(sqrt(P_D / P_H)) gives
-    the direction but for mirror images and reverse, and of these the one from north to east is taken: 37.5 % where
-    every direction is found.
+    the direction except for mirror images and reverse; of these the one from north to east is used: 37.5 % where every
+    direction is found.
     """
     truth = pd.read_parquet(folder / "truth.parquet")
     emission = load_config(SCENARIOS / f"{ARCHIVES['weak']}.yaml").simulate.emission  # one band for all scenarios
@@ -240,12 +240,12 @@ def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> d
     power, sums = np.empty((len(samples), 3)), np.zeros((len(samples), 2), dtype=complex)
     ratio = np.empty(len(samples))
     for i in range(len(samples)):
-        cells = 10.0 ** (read_samples(store.power, i, i + 1)[0].astype(float) / 10)
-        power[i] = np.nansum((cells * width)[:, band], axis=(1, 2))
-        ratio[i] = np.log(np.nanmean(cells[:2, band]) / np.nanmean(cells[:2, above]))
+        bins = 10.0 ** (read_samples(store.power, i, i + 1)[0].astype(float) / 10)
+        power[i] = np.nansum((bins * width)[:, band], axis=(1, 2))
+        ratio[i] = np.log(np.nanmean(bins[:2, band]) / np.nanmean(bins[:2, above]))
         phasors = read_samples(store.cross, i, i + 1)[0].astype(float)
         for column, (_, a, b) in enumerate(PAIRS[1:]):  # ZX, ZY
-            cross = (phasors[column + 1, 0] + 1j * phasors[column + 1, 1]) * np.sqrt(cells[a] * cells[b])
+            cross = (phasors[column + 1, 0] + 1j * phasors[column + 1, 1]) * np.sqrt(bins[a] * bins[b])
             sums[i, column] = np.nansum((cross * width)[band])
     azimuth = np.degrees(np.arctan2(-sums[:, 1].imag, -sums[:, 0].imag)) + samples["h_axis_deg"].to_numpy()
     if channels == "power":
@@ -256,48 +256,51 @@ def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> d
         quadrature = np.hypot(sums[:, 0].imag, sums[:, 1].imag) / np.sqrt(power[:, 2] * power[:, :2].sum(axis=1))
         detector = np.arctanh(np.minimum(quadrature, 0.999))
     windows = samples.merge(truth[["station", "start_utc"]].drop_duplicates(), how="left", indicator=True)
-    planted = (windows["_merge"] == "both").to_numpy()
+    injected = (windows["_merge"] == "both").to_numpy()
     is_event = (samples["y_azimuth"] != "Normal").to_numpy()
     found = score(samples, direction, detector, samples["station"].to_numpy())
     about: dict[str, Any] = {"archive": archive, "model": "known band", "input": channels}
-    about |= {"planted_share": float(planted[is_event].mean()), "ceiling": truth_ceiling(samples, planted, channels)}
+    about |= {
+        "injected_fraction": float(injected[is_event].mean()),
+        "ceiling": truth_ceiling(samples, injected, channels),
+    }
     return {**about, "median_snr": float(truth["snr"].median()) if len(truth) else 0.0, **found}
 
 
-def truth_ceiling(samples: pd.DataFrame, planted: NDArray[np.bool_], channels: str) -> dict[str, float]:
-    """What the planted emissions allow at most, scored like the models.
+def truth_ceiling(samples: pd.DataFrame, injected: NDArray[np.bool_], channels: str) -> dict[str, float]:
+    """The largest score that the injected emissions allow, computed like that of the models.
 
-    Told where an emission was planted, one names its direction (from power alone one of two, with Z in quadrature),
-    and elsewhere guesses: 1 / 8 of the directions, half of the pairs of the AUC.
+    In windows with an injected emission the direction is known (from power alone one of two, with Z in quadrature);
+    elsewhere it is guessed: 1 / 8 of the directions, half of the pairs of the AUC.
     """
     is_event = (samples["y_azimuth"] != "Normal").to_numpy()
-    told = samples[is_event].assign(hit=np.where(planted[is_event], CAPS[channels], CHANCE))
-    recall = told.groupby(["y_azimuth", "station"])["hit"].mean()  # as within_station_accuracy
+    known = samples[is_event].assign(hit=np.where(injected[is_event], CAPS[channels], CHANCE))
+    recall = known.groupby(["y_azimuth", "station"])["hit"].mean()  # as within_station_accuracy
     one = np.zeros(len(samples), dtype=int)
-    wins, pairs = pair_wins(planted.astype(float), is_event, one, pd.factorize(samples["station"])[0], 1)
+    wins, pairs = pair_wins(injected.astype(float), is_event, one, pd.factorize(samples["station"])[0], 1)
     return {
         "direction": float(recall.groupby("y_azimuth").mean().mean()),
         "detection": float(wins.sum() / pairs.sum()),
     }
 
 
-def verdicts(rows: list[dict[str, Any]]) -> list[str]:
-    """Compare each row with what must hold."""
+def check_conditions(rows: list[dict[str, Any]]) -> list[str]:
+    """Compare each row with the conditions."""
     lines = []
     for row in (row for row in rows if row["model"] in MODELS):
         name = f"{row['archive']}, {row['model']}, {row['input']}"
         direction, detection = row["direction"], row["detection"]
         checks: list[tuple[str, bool]] = []
         if row["archive"] == "null":
-            checks.append(("direction holds chance", direction["low"] <= CHANCE <= direction["high"]))
-            checks.append(("detection holds chance", detection["low"] <= 0.5 <= detection["high"]))
+            checks.append(("direction includes chance", direction["low"] <= CHANCE <= direction["high"]))
+            checks.append(("detection includes chance", detection["low"] <= 0.5 <= detection["high"]))
         elif row["input"] == "power":
             checks.append(("direction: upper end not above 50 %", direction["high"] <= CAPS["power"]))
         elif row["archive"] == "strong":
             checks.append(("direction: lower end above 50 %", direction["low"] > CAPS["power"]))
         if row["archive"] == "strong":
             checks.append(("detection above 0.9", detection["value"] > 0.9))
-        lines += [f"{'holds' if held else 'FAILS'}  {name}: {what}" for what, held in checks]
+        lines += [f"{'holds' if is_met else 'FAILS'}  {name}: {what}" for what, is_met in checks]
     return lines
 
 
@@ -347,7 +350,7 @@ def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
                 rows.append(row | {"ceiling": known[row["input"]]["ceiling"]})
                 print(table_lines(rows[-1:])[1], flush=True)
     return {
-        "size": arguments.size, "code": git_state(Path(__file__)), "rows": rows, "verdicts": verdicts(rows),
+        "size": arguments.size, "code": git_state(Path(__file__)), "rows": rows, "conditions": check_conditions(rows),
         "chance": CHANCE, "caps": CAPS,
     }  # fmt: skip
 
@@ -373,7 +376,7 @@ def main() -> None:
     started = time.monotonic()
     result = run_benchmark(arguments)
     result["seconds"] = time.monotonic() - started
-    print("\n".join(["", *table_lines(result["rows"]), "", *result["verdicts"]]))
+    print("\n".join(["", *table_lines(result["rows"]), "", *result["conditions"]]))
     print(f"chance {100 * CHANCE:.1f} %; {result['seconds'] / 60:.0f} minutes in all")
     if arguments.out is not None:
         write_json_atomic(arguments.out, result)

@@ -5,7 +5,7 @@
     python benchmarks/pictures.py --publication WORK/study-injected_weak/publication_convnext \\
         --archive WORK/injected_weak
 
-writes docs/pictures: a day of the archive, the map, the scores beside rules, the Molchan diagram, the architecture, a
+writes docs/pictures: a day of the archive, the map, the scores with baselines, the Molchan diagram, the architecture, a
 window with its attribution where the publication has one, and the head of report.html where Chromium is found. All
 of them show simulated data.
 """
@@ -73,15 +73,15 @@ def photograph(page: Path, target: Path) -> bool:
 def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--publication", type=Path, required=True, help="what seismag report wrote")
+    parser.add_argument("--publication", type=Path, required=True, help="folder of seismag report")
     parser.add_argument("--archive", type=Path, required=True, help="simulated; one of its days is drawn")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         day, head = Path(scratch) / "day.png", Path(scratch) / "page.png"
-        recording, planted = choose_day(arguments.archive, None, None)
-        draw_day(recording, DataConfig(), day, planted)
+        recording, emissions = choose_day(arguments.archive, None, None)
+        draw_day(recording, DataConfig(), day, emissions)
         sources = {"day": day}
         if photograph(arguments.publication / "report.html", head):
             sources["page"] = head

@@ -1,11 +1,12 @@
-"""Judge a model on placebo windows beside the true ones of the same archive.
+"""Scores on placebo windows: AUC of models on stores prepared with other labels (``data.placebo``).
 
-Prepare four stores alike but for data.placebo (none, after_event, shifted, wrong_station), train on the first, then
+Prepare four stores that differ only in data.placebo (none, after_event, shifted, wrong_station), train on the
+first, then
 
     python benchmarks/placebos.py --model RUN/best_model.pth --true true.zarr after.zarr shifted.zarr wrong.zarr
 
-Prints the AUC of P(Event) within station on windows away from the training, its null and p. On a planted archive the
-true windows must stand out and every placebo must be at chance.
+Prints the station-stratified ROC AUC of P(Event) on windows away from the training, its null and p. On an
+injected archive the true windows must rank above chance and every placebo at chance.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ def main() -> None:
     parser.add_argument("placebo", type=Path, nargs="+")
     arguments = parser.parse_args()
     models = [load_checkpoint(path) for path in arguments.model]
-    print(f"{'windows':<14}{'judged':>8}{'of':>7}{'AUC':>8}{'null, 95 %':>18}{'p':>9}{'placebo rate':>14}")
+    print(f"{'windows':<14}{'scored':>8}{'of':>7}{'AUC':>8}{'null, 95 %':>18}{'p':>9}{'placebo rate':>14}")
     for path in (arguments.true, *arguments.placebo):
         store = open_store(path)
-        score, judged = placebo_scores(models, store)
-        kept = judged > 0
+        score, n_models = placebo_scores(models, store)
+        kept = n_models > 0
         rows = rank_windows(store.samples[kept].reset_index(drop=True), score[kept])
         result = permute_labels("placebo", rows, rows.station, AuditConfig(), "labels are permuted")
         if result.statistic is None or result.null is None:

@@ -116,7 +116,7 @@ def steps(archive: Path, out: Path) -> dict[str, float]:
         station = stations[recording.station]
         day = recording.start_utc.astype("datetime64[D]")
         held = archives.cut_day([recording], station, day)
-        timed("survey: judge the day", archives.assess_stored_day, held, station, day, SPEC)
+        timed("survey: assess the day", archives.assess_stored_day, held, station, day, SPEC)
         masked = timed("look for jumps and stuck values again", mask_artefacts, held.field_nt, SPEC)
         power = timed("power (segments, trend, taper, rfft)", power_spectrogram, split_windows(masked, SPEC), SPEC)
         timed("noise floor", noise_floor_nt, power, SPEC)

@@ -1,4 +1,4 @@
-"""How like is the simulated field to the real one, and how fast is it made?
+"""Comparison of simulated with real recordings, and the speed of the simulation.
 
     python benchmarks/simulate.py [--data ../shared/data] [--realisations 24]
 
@@ -108,7 +108,7 @@ def simulated_day(site: Site, index: int, day: str, activity: Activity, seed: in
 
 
 def activity_of(day: str, data: Path) -> Activity:
-    """Real Kp of a day; Dst by the law of the simulator."""
+    """Real Kp of a day; Dst by the simulator's model."""
     kp = data / "indices" / ("kp_2018_2026.csv.gz" if day > "2018" else "GFZ_Potsdam_Kp.csv.gz")
     return make_activity(SimulateConfig(start=day, days=1, kp=str(kp)))
 

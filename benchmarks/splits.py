@@ -1,14 +1,13 @@
-"""What each split of the real labels holds and loses: BMKG's catalogue, 24 stations, no gap anywhere.
+"""Sizes and exclusions of each split of the real labels: BMKG's catalogue, 24 stations, no gap anywhere.
 
     python benchmarks/splits.py --stations ../shared/data/bmkg/stations.csv \
         --catalog ../shared/data/bmkg/catalog_2018_2025.csv --kp ../shared/data/indices/kp_2018_2026.csv.gz
 
-Upper bounds, as benchmarks/labels.py: event windows and their matched controls. Prints the groups; what chaining
-everything that shares an event, its cluster or a UTC day would give; and, by method, the size of the roles and the
-share of the windows outside the test fold that each purge takes (mean over folds, largest fold in brackets; a window
-that two purges take counts in both), and the share of the test windows before an earthquake on whose UTC day any window
-trains (day).
-Ends with what is compared with the numbers that the project began with.
+Upper bounds, as benchmarks/labels.py: event windows and their matched controls. Prints the groups; the result of
+chaining all windows with an event, its cluster or a UTC day in common; and, by method, the size of the sets, the
+fraction of the windows outside the test fold that each rule excludes (mean over folds, largest fold in brackets; a
+window that two rules exclude counts in both), and the fraction of the test windows before an earthquake on whose UTC
+day any window trains (day). Ends with a comparison with the counts at the start of the project.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ SPLITS: dict[str, dict[str, Any]] = {
     "blocked": {},
     "blocked, 5 folds": {"method": "blocked", "n_folds": 5},
     "naive": {},
-    "loeo, 20 % sealed": {"method": "loeo", "sealed_fraction": 0.2},
-    "blocked, 20 % sealed": {"method": "blocked", "sealed_fraction": 0.2},
+    "loeo, 20 % locked": {"method": "loeo", "sealed_fraction": 0.2},
+    "blocked, 20 % locked": {"method": "blocked", "sealed_fraction": 0.2},
 }
 
 
-def chained_share(events: pd.DataFrame, shared: pd.Series, by_day: bool) -> float:
-    """Share of the event windows in the largest component when windows that share something are chained.
+def chained_fraction(events: pd.DataFrame, shared: pd.Series, by_day: bool) -> float:
+    """Fraction of the event windows in the largest component when windows with something in common are chained.
 
     Args:
         events: start_utc of the event windows.
-        shared: list of what each of them holds: eligible events, or their clusters.
-        by_day: chain what shares a UTC day as well.
+        shared: the list of each of them: eligible events, or their clusters.
+        by_day: chain windows of one UTC day as well.
     """
     n, held = len(events), shared.reset_index(drop=True).explode()
     rows, keys = held.index.to_numpy(), pd.factorize(held.astype(str))[0]
@@ -59,8 +58,8 @@ def chained_share(events: pd.DataFrame, shared: pd.Series, by_day: bool) -> floa
     return float(np.bincount(component).max() / n)
 
 
-def share_on_days_of_other_folds(events: pd.DataFrame, split: pd.DataFrame) -> float:
-    """Share of the event windows on whose UTC day another fold tests an event window."""
+def fraction_on_days_of_other_folds(events: pd.DataFrame, split: pd.DataFrame) -> float:
+    """Fraction of the event windows on whose UTC day another fold tests an event window."""
     fold = events["sample_id"].map(split[split["role"] == "test"].set_index("sample_id")["fold"])
     return float((fold.groupby(events["start_utc"].dt.floor("D")).transform("nunique") > 1).mean())
 
@@ -112,18 +111,18 @@ def main() -> None:
     print(f"largest group: {sizes.index[0]}, {sizes.iloc[0]} windows, {sizes.iloc[0] / len(samples):.1%}")
     print("event windows in the largest chain")
     for what, column in (("events", "event_ids"), ("clusters of events", "cluster_ids")):
-        alone, with_days = (chained_share(events, events[column], by_day) for by_day in (False, True))
+        alone, with_days = (chained_fraction(events, events[column], by_day) for by_day in (False, True))
         print(f"  by shared {what:<20}{alone:>6.1%}, and by shared UTC days {with_days:>6.1%}")
-    print("\nwindows by role (mean of the folds), % of the windows outside the test fold lost to each purge")
+    print("\nwindows by set (mean of the folds), % of the windows outside the test fold that each rule excludes")
     print(
-        f"{'split':<21}{'folds':>5}{'train':>8}{'val':>7}{'test':>7}{'sealed':>8}  {'any purge':>13} {'events':>13} "
+        f"{'split':<21}{'folds':>5}{'train':>8}{'val':>7}{'test':>7}{'locked':>8}  {'any rule':>13} {'events':>13} "
         f"{'close in time':>13} {'embargo':>13} {'day, %':>9}{'proof':>9}{'s':>6}"
     )
     found = {name: describe_split(name, samples, changes) for name, changes in SPLITS.items()}
     regions = found["region"].regions or {}
     print(f"\nregions: {', '.join(regions)}")
-    shared = share_on_days_of_other_folds(events, assign_split(samples, SplitConfig(), REACH_H))
-    print("\nagainst the numbers that the project began with")
+    shared = fraction_on_days_of_other_folds(events, assign_split(samples, SplitConfig(), REACH_H))
+    print("\ncompared with the counts at the start of the project")
     print(f"  clusters                                                        {len(clusters):>6}   778")
     print(f"  event windows in one chain by clusters and UTC days, %          {100 * with_days:>6.1f}   97")
     print(f"  event windows on a day of an event window of another fold, %    {100 * shared:>6.1f}   76")

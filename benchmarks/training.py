@@ -3,13 +3,14 @@
     python benchmarks/training.py [--model convnext_atto] [--size 128] [--batch 16] [--steps 12] [--rounds 3]
     python benchmarks/training.py --device cuda --model convnext_tiny --size 224 --batch 64 --precision bf16-mixed
 
-1. Images/s of ``seismag train`` beside a bare timm + PyTorch loop: same network (backbone, two heads), batch,
+1. Images/s of ``seismag train`` compared with a bare timm + PyTorch loop: same network (backbone, two heads), batch,
    precision, AdamW, clipping, number of threads. Ours reads windows from a store by its loader (scaling, labels,
-   augmentation off), checks each loss, keeps the history; the loop repeats batches that lie ready in memory. Both run
+   augmentation off), checks each loss, records the history; the loop repeats batches that are ready in memory. Both run
    in turn in one process; the first epoch of each round is not counted. The ratio of a round is ours over the mean of
-   the bare loop before and after it; the median of the rounds counts. Beside the wall clock stands the processor time
-   of the process, which other work on the machine moves less (it means something with --workers 0 on a CPU only).
-2. ConvNeXt-Tiny at 224 x 224 (--precision-size), the bare step in bfloat16 beside float32.
+   the bare loop before and after it; the median of the rounds counts. In addition to the wall clock the processor
+   time of the process is printed, which other work on the machine moves less (meaningful with --workers 0 on a CPU
+   only).
+2. ConvNeXt-Tiny at 224 x 224 (--precision-size), the bare step in bfloat16 compared with float32.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def bare_rate(step: Callable[[], None], n_steps: int, batch: int) -> Clocks:
 
 
 def clocks() -> Clocks:
-    """Wall clock and processor time of this process, s, once the GPU has done what was asked of it."""
+    """Wall clock and processor time of this process, s, once the GPU has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return np.array([time.perf_counter(), time.process_time()])

@@ -57,7 +57,7 @@ SMALLEST = {
         "--set simulate.days=100 simulate.stations=[GTO,ALR] simulate.collected=study "
         "audit.permutations=999 audit.placebos=20 audit.partitions=1 audit.folds=2",
         "expected",
-        ("fault_duplicates", "clean tables, gate failed"),
+        ("fault_duplicates", "clean tables, checks failed"),
     ),
     "checksums": Smallest("{learned}", "sha256", ("samples.parquet",)),
     "comparison": Smallest(
@@ -102,7 +102,7 @@ SMALLEST = {
     "simulate": Smallest(
         "--data {data} --realisations 1 --days 2", "simulated / real power", ("BOU", "quiet days", "[500, 1500)")
     ),
-    "splits": Smallest(LABEL_TABLES, "split  ", ("loeo", "loso", "region", "blocked", "naive", "20 % sealed")),
+    "splits": Smallest(LABEL_TABLES, "split  ", ("loeo", "loso", "region", "blocked", "naive", "20 % locked")),
     "training": Smallest(
         "--size 32 --batch 4 --steps 1 --rounds 1 --precision-size 32 --device {device}",
         "images/s",
@@ -246,7 +246,7 @@ def test_audit_puts_the_scores_of_two_procedures_side_by_side(learned: Path) -> 
     accuracy = metrics["detection"]["accuracy"]
     ours = f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]"
     assert f"detection accuracy: {ours}   |   {ours}" in text
-    assert "audit of ours: gate pass, failed: clock; inconclusive" in text
+    assert "audit of ours: integrity checks pass, failed: clock; inconclusive" in text
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
