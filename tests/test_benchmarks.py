@@ -249,6 +249,16 @@ def test_audit_puts_the_scores_of_two_procedures_side_by_side(learned: Path) -> 
     assert "audit of ours: integrity checks pass, failed: clock; inconclusive" in text
 
 
+def test_commands_of_the_page_exist() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"(?:python|pytest) ((?:benchmarks|tests)/\S+\.py)([^\n`]*)", page)
+    assert len(commands) >= 14
+    options = set(re.findall(r'"(--[a-z-]+)"', "".join(path.read_text(encoding="utf-8") for path in FILES)))
+    for script, rest in commands:
+        assert (ROOT / script).is_file(), script
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options, script + rest
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_benchmarks_use_public_names_and_no_test(path: Path) -> None:
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
