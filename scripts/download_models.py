@@ -1,4 +1,4 @@
-"""``seismag models fetch`` under the name of earlier systems; without a source it says where models come from."""
+"""``seismag models fetch`` under the name of earlier systems; without a source it prints where models come from."""
 
 import sys
 

@@ -125,7 +125,7 @@ def test_a_store_without_samples_is_judged_by_what_it_was_made_from(config, monk
 
 def test_a_store_without_samples_or_origin_is_not_called_real(config, monkeypatch):
     make_store(0, "")
-    refuse(config, monkeypatch, "holds no sample that says whether its data are real")
+    refuse(config, monkeypatch, "contains no sample that states whether its data are real")
 
 
 def test_unfinished_work_is_removed_only_when_it_is_simulated(config, monkeypatch):

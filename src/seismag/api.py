@@ -139,7 +139,7 @@ class Model:
             p_azimuth_<Class>.
 
         Raises:
-            SeismagError: the model cannot predict such data; the message says why.
+            SeismagError: the model cannot predict such data; the message gives the reason.
         """
         from seismag.models import predict as prediction
 

@@ -131,7 +131,7 @@ def require_replaceable(store: Path) -> None:
         found = open_store(store)
         origins = {found.attributes["origin"]} if "origin" in found.attributes else set(found.samples["origin"])
         if not origins:
-            raise UsageError(f"data.store {store}: holds no sample that says whether its data are real; {remedy}")
+            raise UsageError(f"data.store {store}: contains no sample that states whether its data are real; {remedy}")
         if origins != {"simulated"}:
             raise UsageError(f"data.store {store}: holds real data; {remedy}")
     elif not (store / ".work").is_dir():

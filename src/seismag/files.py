@@ -122,7 +122,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 @contextmanager
 def full_disk_explained(where: str) -> Iterator[None]:
-    """Turn the operating system's "no space left" into an error that says what to do."""
+    """Turn the operating system's "no space left" into an error with a remedy."""
     try:
         yield
     except OSError as error:

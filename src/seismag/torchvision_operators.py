@@ -1,4 +1,4 @@
-"""Makes ``import torchvision`` work beside a torch without CUDA: docs/decisions/0002.
+"""Makes ``import torchvision`` work with a torch without CUDA: docs/decisions/0002.
 
 The Linux wheels of torchvision are linked to CUDA. Where torch is a CPU build their compiled part cannot be loaded,
 and ``import torchvision`` fails with ``operator torchvision::nms does not exist``, although nothing here uses boxes.

@@ -188,7 +188,7 @@ def test_a_day_that_is_in_no_calendar_is_refused(payload):
 
 
 @pytest.mark.parametrize("name", ["S250102.ALR", "S250101.GTO", "s240101.alr.gz", "S251301.ALR"])
-def test_a_file_name_that_says_otherwise_is_refused(payload, name):
+def test_a_file_name_that_differs_from_the_header_is_refused(payload, name):
     assert refused(payload, name).reason == "name_mismatch"
 
 

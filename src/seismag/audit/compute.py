@@ -199,7 +199,7 @@ def write_audit(audit: Audit, out: Path) -> None:
 
 
 def _evaluated(predictions: pd.DataFrame, store: Store | None, config: Config) -> pd.DataFrame:
-    """Rows of the headline: mainshocks and control windows where they are known and ``evaluate.events`` says so."""
+    """Rows of the headline: mainshocks and control windows where known and ``evaluate.events`` is mainshocks."""
     rows = add_label_columns(evaluated_rows(predictions), None if store is None else store.samples)
     if config.evaluate.events == "mainshocks" and knows_mainshocks(rows):
         rows = rows[mainshocks_and_normal(rows)].reset_index(drop=True)

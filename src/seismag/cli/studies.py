@@ -190,7 +190,7 @@ def explain(
 ) -> None:
     """Explain a model: Grad-CAM, importance of bands, tests.
 
-    Sanity tests say whether the maps can be believed. Of the configuration evaluate.seed, bootstrap and confidence
+    Sanity tests show whether the maps are reliable. Of the configuration evaluate.seed, bootstrap and confidence
     count.
     """
     from seismag.config import load_config

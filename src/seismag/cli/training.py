@@ -157,8 +157,8 @@ def evaluate(
 ) -> None:
     """Evaluate a model, or a table of predictions.
 
-    A model is evaluated on windows that its training has not seen. Scores have intervals by event cluster and stand
-    beside those of non-magnetic baselines, which use no magnetic data.
+    A model is evaluated on windows that its training has not seen. Scores have intervals by event cluster and are
+    compared with those of non-magnetic baselines, which use no magnetic data.
     """
     from seismag.config import load_config
     from seismag.domain import UsageError

@@ -29,7 +29,7 @@ from seismag.windows import store as stores
 _WINDOW_H = 6  # where the table has none, from the description of the earlier system
 _HORIZON_H = 24  # an event is known by its day only, so windows of a station within a day may have the same event
 _GROUP_RULE = (
-    "UTC date across stations (the earlier tables know no event, and one earthquake is recorded by several stations); "
+    "UTC date across stations (the earlier tables have no events, and one earthquake is recorded by several stations); "
     "dates that share a picture are one group"
 )
 _EXAMPLES = 3

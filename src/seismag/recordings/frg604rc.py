@@ -264,7 +264,7 @@ def _check_file_name(path: Path, station: str, date: dt.date) -> None:
     year, month, day, code = name.groups()
     if code.upper() != station or (2000 + int(year), int(month), int(day)) != (date.year, date.month, date.day):
         raise DataError(
-            f"{path}: the header says station {station}, {date}; the file name says otherwise. Rename the file.",
+            f"{path}: the header has station {station}, {date}; the file name differs. Rename the file.",
             "name_mismatch",
         )
 

@@ -52,7 +52,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         progress: called with stage, batches done, batches in all.
 
     Raises:
-        SeismagError: data, split or settings make a training impossible; the message says which.
+        SeismagError: data, split or settings make a training impossible; the message names it.
     """
     config = config.model_copy(update={"data": config.data.model_copy(update={"store": str(store_path)})})
     config, small = shrink_for_trial(config, os.environ)

@@ -1,6 +1,6 @@
 """Classical methods, evaluated like a model: polarisation ratio and single-station transfer function.
 
-Both use geomagnetic data, so they are scored beside the model and are no baselines. Their values become probabilities
+Both use geomagnetic data, so they are compared with the model and are no baselines. Their values become probabilities
 fitted on the training set of the same fold. A window without a value (no night, a disturbed day, too few undisturbed
 windows) gets the class frequencies of training, and the presence of a value alone shifts no probability.
 """
