@@ -17,6 +17,7 @@ from fixtures.archive_files import ALR, FIRST, day_bytes, day_name, quiet_day
 from fixtures.commands import run_seismag
 from fixtures.window_tables import DAY, END, HOUR, START, STATION, catalog_of, quake, windows_at
 from seismag.config import load_config
+from seismag.domain import DataError
 from seismag.recordings import Recording
 
 
@@ -88,6 +89,51 @@ def test_windows_are_labelled_by_a_catalogue():
     labels = seismag.label(windows_at(START, START - 50 * DAY), catalog, {"GTO": STATION})
     assert labels.set_index("start_utc").loc[START, "magnitude_class"] == "Medium"
     assert set(labels["magnitude_class"]) == {"Medium", "Normal"}
+
+
+def test_labelled_windows_keep_their_order_their_index_and_their_columns():
+    catalog = catalog_of(quake("q", END + 12 * HOUR, 5.5))
+    windows = windows_at(START - 50 * DAY, START, START - 5 * DAY).assign(mine=[1.0, 2.0, 3.0], kp_max=[4.0, 5.0, 6.0])
+    windows = windows.iloc[[1, 2, 0]].set_axis(["event", "excluded", "normal"])
+    labels = seismag.label(windows, catalog, {"GTO": STATION})
+    assert labels["magnitude_class"].fillna("").to_dict() == {"event": "Medium", "excluded": "", "normal": "Normal"}
+    assert labels.loc["excluded", "reason"] == "guard"
+    pd.testing.assert_frame_equal(labels[windows.columns], windows)
+    eastern = windows.assign(start_utc=windows["start_utc"].dt.tz_localize("UTC").dt.tz_convert("Asia/Makassar"))
+    assert seismag.label(eastern, catalog, {"GTO": STATION})["event_id"].equals(labels["event_id"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"station": "gto"}, "station 'gto' is not among the stations: GTO"),
+        ({"start_utc": END + HOUR}, "row 0 goes from .* Each window needs a start and a later end"),
+        ({"end_utc": pd.NaT}, "row 0 goes from .* to NaT"),
+        ({"end_utc": 1_700_000_000}, "end_utc is no time but int64. Convert it with pandas.to_datetime"),
+    ],
+)
+def test_windows_that_cannot_be_labelled_are_named(change, message):
+    catalog = catalog_of(quake("q", END + 12 * HOUR, 5.5))
+    with pytest.raises(DataError, match=message):
+        seismag.label(windows_at(START).assign(**change), catalog, {"GTO": STATION})
+
+
+def test_what_a_function_cannot_take_is_named(folder):
+    table = pd.DataFrame({"y": [0, 1], "station": ["A", "B"]})
+    wrong = {
+        "^give a recording or its path, not ndarray": lambda: seismag.spectrogram(np.zeros((3, 9))),
+        "config: give a whole configuration": lambda: seismag.split(table, load_config().split),
+        "stations: give a path, not DataFrame": lambda: seismag.label(windows_at(START), "quakes.csv", table),
+        "windows: give a DataFrame, not list": lambda: seismag.label([], catalog_of(), {"GTO": STATION}),
+        "table: give a path, not dict": lambda: seismag.evaluate({"y": [0]}),
+        "no column p_event": lambda: seismag.evaluate(table),
+        "samples: no column sample_id, start_utc": lambda: seismag.split(table),
+        "none.csv: no such file": lambda: seismag.evaluate(folder / "none.csv"),
+        "table: it has no rows": lambda: seismag.audit(table.iloc[:0], "y"),
+    }
+    for message, call in wrong.items():
+        with pytest.raises((TypeError, DataError), match=message):
+            call()
 
 
 def test_a_recording_of_an_array_has_its_samples():

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "seismag"
-NEED_FILES = {"api.py"}  # their examples name files; tests/test_api.py runs the same calls
+NEED_FILES = {"api.py"}  # of a demonstration: tests/cli/test_quickstart.py
 MODULES = sorted(
     path.relative_to(PACKAGE).as_posix()
     for path in PACKAGE.rglob("*.py")

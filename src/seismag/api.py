@@ -1,7 +1,8 @@
 """The public Python API: recordings, spectrograms, stores, models, labels, scores and audits for a notebook.
 
 Everything here is a thin layer over the functions that the commands use, so the numbers are the same. Use it as
-``import seismag``; docs/python.md is a tour.
+``import seismag``; docs/python.md is a tour. ``config`` is a whole configuration (``seismag.load_config``), of which
+each function reads the sections that it names; None stands for the default values.
 """
 
 from __future__ import annotations
@@ -14,9 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seismag.archive.catalogs import Catalog, read_catalogs
-from seismag.archive.stations import read_stations
-from seismag.config import Config, DataConfig, SplitConfig, load_config
-from seismag.domain import Station
+from seismag.arguments import (
+    WINDOW,
+    PathLike,
+    path_of,
+    read_table_file,
+    recording_of,
+    require_columns,
+    stations_of,
+    whole_config,
+    window_keys,
+)
+from seismag.config import Config, DataConfig, load_config
+from seismag.domain import DataError, Station, UsageError
 from seismag.files import write_table
 from seismag.recordings import Recording, read_recording
 from seismag.windows.store import Store
@@ -28,8 +39,6 @@ if TYPE_CHECKING:
 
     from seismag.cards import ModelCard
     from seismag.training.checkpoint import LoadedModel
-
-PathLike = str | Path
 
 
 def read(path: PathLike) -> Recording:
@@ -44,17 +53,17 @@ def read(path: PathLike) -> Recording:
     Example:
         >>> recording = read(day_file)
         >>> recording.station, recording.samples
-        ('ALR', 86400)
+        ('GTO', 86400)
     """
-    return read_recording(Path(path))
+    return read_recording(path_of(path, "path"))
 
 
-def spectrogram(recording: Recording, config: DataConfig | None = None) -> xarray.Dataset:
+def spectrogram(recording: Recording | PathLike, config: Config | None = None) -> xarray.Dataset:
     """Compute the spectrogram of a recording of any length, with artefacts masked as in a store.
 
     Args:
-        recording: at 1 Hz.
-        config: section ``data`` of a configuration; None: its defaults.
+        recording: at 1 Hz, or the path of one.
+        config: section data. ``store.config`` and ``model.config`` give the grid of a store or a model.
 
     Returns:
         ``power`` (component, frequency, time) in nT²/Hz, coordinates with units; NaN in masked time frames.
@@ -65,12 +74,20 @@ def spectrogram(recording: Recording, config: DataConfig | None = None) -> xarra
     """
     from seismag.spectrograms.decibels import recording_spectrogram
 
-    return recording_spectrogram(recording, config)
+    return recording_spectrogram(recording_of(recording), whole_config(config).data)
 
 
 @dataclass(frozen=True)
 class LabelledStore(Store):
     """A store with its labels: samples as a DataFrame, arrays as xarray and torch data sets."""
+
+    def __repr__(self) -> str:
+        return f"LabelledStore({self.path}, {len(self.samples)} samples of shape {self.power.shape[1:]})"
+
+    @property
+    def config(self) -> Config:
+        """The configuration by which the store was prepared (section data)."""
+        return Config(data=DataConfig(**self.attributes["config"]))
 
     def to_xarray(self) -> xarray.Dataset:
         """Open the arrays lazily, with the labels of the samples as coordinates.
@@ -94,14 +111,21 @@ class LabelledStore(Store):
             fold: of the split, from 1.
 
         Returns:
-            Items are mappings: ``x`` (channel, frequency, time) float32, class indices ``magnitude`` and ``azimuth``.
+            Items (x, magnitude, azimuth): x (channel, frequency, time) float32, and the indices of the classes in
+            ``seismag.domain.MAGNITUDE_CLASSES`` and ``AZIMUTH_CLASSES``. Samples are in the order of the store.
+
+        Raises:
+            SeismagError: no such subset or fold, or the split is of another store.
         """
         import pandas as pd
 
         from seismag.training.dataset import SpectrogramDataset, iterate_power, role_indices
         from seismag.training.scaling import fit_scaling
 
-        table = split if isinstance(split, pd.DataFrame) else pd.read_parquet(split)
+        if subset not in ("train", "val", "test"):
+            raise UsageError(f"subset {subset!r}: choose train, val or test.")
+        table = split if isinstance(split, pd.DataFrame) else read_table_file(split, "split")
+        require_columns(table, ["sample_id", "fold", "role"], "split")
         training = role_indices(self.samples, table, fold, "train")
         scaling = fit_scaling(iterate_power(self.power, training))
         return SpectrogramDataset(self, role_indices(self.samples, table, fold, subset), scaling)
@@ -122,36 +146,56 @@ class Model:
         """The model card: data set, split, scores, versions."""
         return self.loaded.card
 
+    @property
+    def config(self) -> Config:
+        """The configuration of the windows that the model predicts (section data)."""
+        from seismag.models.predict import require_recordings
+
+        return Config(data=require_recordings(self.loaded))
+
     def __repr__(self) -> str:
         return f"Model({self.card.run_id}, {self.card.backbone})"
 
     def predict(
-        self, data: Recording | Store | xarray.Dataset | PathLike, stations: PathLike | None = None
+        self,
+        data: Recording | Store | xarray.Dataset | PathLike,
+        stations: PathLike | Mapping[str, Station] | None = None,
     ) -> pd.DataFrame:
         """Predict the classes of windows; the numbers are those of ``seismag predict``.
 
         Args:
-            data: a recording (or the path of one), a store, or the spectrogram of one window.
-            stations: station file, for the plausibility check of a recording; None: the BMKG stations.
+            data: a recording, a store (or the path of either), or the spectrogram of one window on the model's grid:
+                ``seismag.spectrogram(recording, model.config)``. The windows of a recording begin at 00, 06, 12 and
+                18 UTC; one that it does not fill is not usable.
+            stations: station file or stations by code, for the plausibility check of a recording; None: the BMKG
+                stations.
 
         Returns:
-            One row a window: station, start_utc, end_utc, usable, reason, p_event, p_magnitude_<Class>,
-            p_azimuth_<Class>.
+            One row a window: station, start_utc, end_utc (UTC, naive), usable, reason, origin, p_magnitude_<Class>,
+            p_azimuth_<Class>, p_event, and of a store its sample_id.
 
         Raises:
             SeismagError: the model cannot predict such data; the message gives the reason.
         """
+        import pandas as pd
+        import xarray
+
         from seismag.models import predict as prediction
 
+        if isinstance(data, (str, Path)) and Path(data).is_dir():
+            data = open_store(data)
         if isinstance(data, Store):
             windows = prediction.predict_samples(self.loaded, data)
-        elif isinstance(data, (str, Path, Recording)):
-            recording = data if isinstance(data, Recording) else read(data)
-            known = read_stations(Path(stations) if stations is not None else None)
-            windows = prediction.predict_recording(self.loaded, recording, known)
-        else:
+        elif isinstance(data, xarray.Dataset):
             windows = [prediction.predict_spectrogram(self.loaded, data["power"].to_numpy())]
+        else:
+            windows = prediction.predict_recording(self.loaded, recording_of(data), stations_of(stations))
         table = prediction.Predictions("", self.card, 1, [], windows).to_table()
+        table["reason"] = table["reason"].astype(object).where(table["reason"].notna(), None)
+        for name in ("start_utc", "end_utc"):
+            table[name] = pd.to_datetime(table[name], utc=True).dt.tz_localize(None).astype("datetime64[ms]")
+        if isinstance(data, Store):
+            table.insert(0, "sample_id", data.samples["sample_id"].to_numpy())
         return table.assign(p_event=1 - table["p_magnitude_Normal"])
 
 
@@ -170,7 +214,7 @@ def load_model(path: PathLike) -> Model:
     """
     from seismag.training.checkpoint import load_checkpoint
 
-    return Model(load_checkpoint(Path(path)))
+    return Model(load_checkpoint(path_of(path, "path")))
 
 
 def open_store(path: PathLike) -> LabelledStore:
@@ -181,14 +225,12 @@ def open_store(path: PathLike) -> LabelledStore:
 
     Example:
         >>> store = open_store(store_folder)
-        >>> list(store.samples.columns[:3])
-        ['sample_id', 'station', 'start_utc']
         >>> store.to_xarray().power.dims
         ('sample', 'component', 'frequency', 'time')
     """
     from seismag.windows import store as stores
 
-    return LabelledStore(**vars(stores.open_store(Path(path))))
+    return LabelledStore(**vars(stores.open_store(path_of(path, "path"))))
 
 
 def label(
@@ -198,7 +240,7 @@ def label(
     *,
     kp: PathLike | None = None,
     dst: PathLike | None = None,
-    config: DataConfig | None = None,
+    config: Config | None = None,
 ) -> pd.DataFrame:
     """Label windows by the earthquakes that follow.
 
@@ -207,60 +249,72 @@ def label(
         catalog: an earthquake catalogue, or several files of one.
         stations: station file or stations by code; None: the BMKG stations.
         kp, dst: indices; None: no space weather beside the labels.
-        config: magnitude-distance criterion, horizon and exclusion interval; None: the defaults.
+        config: section data: magnitude-distance criterion, horizon and exclusion interval.
 
     Returns:
-        The windows with magnitude_class, azimuth_class, event_id and the rest of samples.parquet; windows that can
-        be neither event nor control windows have the class missing and a ``reason``.
+        The windows in their order, with magnitude_class, azimuth_class, event_id and the other columns of labels of
+        samples.parquet. A window that can be neither event nor control window has no class, but ``reason`` and
+        ``detail``.
+
+    Raises:
+        SeismagError: a column or a time is missing, a window ends before it starts, or a station or file is unknown.
 
     Example:
-        >>> windows = pd.DataFrame({"station": ["ALR"], "start_utc": [pd.Timestamp("2025-01-01")],
-        ...                         "end_utc": [pd.Timestamp("2025-01-01T06")]})
-        >>> label(windows, catalog_file).magnitude_class.tolist()
-        ['Medium']
+        >>> samples = open_store(store_folder).samples
+        >>> windows = samples[["station", "start_utc", "end_utc"]]
+        >>> label(windows, catalog_file, station_file).magnitude_class.equals(samples.magnitude_class)
+        True
     """
     import pandas as pd
 
     from seismag.archive.indices import read_index
     from seismag.windows.labels import label_windows
 
-    events = catalog if isinstance(catalog, Catalog) else read_catalogs([Path(path) for path in _listed(catalog)])
-    known = (
-        dict(stations) if isinstance(stations, Mapping) else read_stations(None if stations is None else Path(stations))
-    )
-    kp_index = None if kp is None else read_index(Path(kp), "kp")
-    dst_index = None if dst is None else read_index(Path(dst), "dst")
-    labels = label_windows(windows, events, known, config or load_config().data, kp_index, dst_index)
-    return pd.concat([labels.samples, labels.rejected], ignore_index=True)
+    known = stations_of(stations)
+    keys = window_keys(windows, known)
+    if not isinstance(catalog, Catalog):
+        paths = [catalog] if isinstance(catalog, (str, Path)) else list(catalog)
+        catalog = read_catalogs([path_of(path, "catalog") for path in paths])
+    kp_index = None if kp is None else read_index(path_of(kp, "kp"), "kp")
+    dst_index = None if dst is None else read_index(path_of(dst, "dst"), "dst")
+    labels = label_windows(keys.drop_duplicates(), catalog, known, whole_config(config).data, kp_index, dst_index)
+    found = pd.concat([labels.samples, labels.rejected], ignore_index=True)
+    not_given = [name for name, index in (("kp_max", kp_index), ("dst_min_nt", dst_index)) if index is None]
+    found = keys.merge(found.drop(columns=not_given), on=WINDOW, how="left").drop(columns=WINDOW)
+    return pd.concat([windows.drop(columns=found.columns, errors="ignore"), found.set_index(windows.index)], axis=1)
 
 
-def split(samples: pd.DataFrame, config: SplitConfig | None = None, *, reach_h: float = 54.0) -> pd.DataFrame:
+def split(samples: pd.DataFrame, config: Config | None = None) -> pd.DataFrame:
     """Assign windows to training, validation and test set, by earthquake cluster, station, region or period.
 
     Args:
         samples: of a store.
-        config: method, number of folds, seed; None: leave one event cluster out, ten folds.
-        reach_h: window length plus horizon, h; windows of a station that start closer are not independent.
+        config: section split (method, number of folds, seed; by default event clusters are left out, in ten folds);
+            of section data the window's length and the horizon, within which windows of a station are dependent.
 
     Returns:
         sample_id, fold, role (train, val, test or ``purged``: excluded), split_group.
 
     Example:
-        >>> table = split(open_store(store_folder).samples, SplitConfig(n_folds=2))
+        >>> table = split(open_store(store_folder).samples, load_config(None, ["split.n_folds=2"]))
         >>> sorted(table.role.unique())
         ['purged', 'test', 'train', 'val']
     """
     from seismag.splits import assign_split
 
-    return assign_split(samples, config or load_config().split, reach_h)
+    needed = ["sample_id", "station", "start_utc", "split_group", "cluster_ids", "magnitude_class"]
+    settings = whole_config(config)
+    require_columns(samples, needed, "samples")
+    return assign_split(samples, settings.split, settings.data.window_h + settings.data.horizon_h)
 
 
 def evaluate(table: pd.DataFrame | PathLike, config: Config | None = None) -> dict[str, object]:
     """Score predictions of any origin, with intervals by event cluster.
 
     Args:
-        table: the columns of PREDICTIONS (docs/data-formats.md), or y and p_event alone.
-        config: its section ``evaluate`` counts; None: the defaults.
+        table: a DataFrame, or a CSV or parquet file, with the columns of PREDICTIONS (docs/data-formats.md), or y
+            (0 or 1, or class names with Normal) and p_event alone; split_group, where rows depend on each other.
+        config: section evaluate.
 
     Returns:
         The content of metrics.json; of a table with y and p_event, the scores of detection alone.
@@ -275,18 +329,17 @@ def evaluate(table: pd.DataFrame | PathLike, config: Config | None = None) -> di
     from seismag.scoring.compute import evaluate_predictions
     from seismag.scoring.events import evaluate_events
 
-    spec = (config or load_config()).evaluate
+    spec = whole_config(config).evaluate
     if not isinstance(table, pd.DataFrame):
-        path = Path(table)
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    if "p_event" in table and "p_magnitude_Normal" not in table:
+        table = read_table_file(table, "table")
+    if "p_magnitude_Normal" not in table:
         scores = evaluate_events(table, spec).to_json()
         return {**scores, "detection": scores.pop("scores")}
     return evaluate_predictions(table, config=spec).to_json()
 
 
 def audit(
-    table: pd.DataFrame | PathLike, label: str, groups: Sequence[str] | None = None, config: Config | None = None
+    table: pd.DataFrame | PathLike, label: str, groups: str | Sequence[str] | None = None, config: Config | None = None
 ) -> dict[str, Any]:
     """Check the integrity of a table of labels and metadata.
 
@@ -294,14 +347,14 @@ def audit(
         table: a DataFrame, or a CSV or parquet file.
         label: column of the class.
         groups: rows that are equal in these columns stay together; None: station and date, where there are such.
-        config: its section ``audit`` counts; None: the defaults.
+        config: section audit.
 
     Returns:
         The content of audit.json.
 
     Example:
-        >>> audit(labels_file, label="magnitude_class", groups=["station", "date"])["gate"]
-        'fail'
+        >>> audit(labels_file, label="magnitude_class", groups="split_group")["gate"]
+        'pass'
     """
     import tempfile
 
@@ -309,14 +362,17 @@ def audit(
 
     from seismag.audit.compute import audit_labels
 
-    spec = (config or load_config()).audit
+    spec = whole_config(config).audit
+    groups = [groups] if isinstance(groups, str) else groups
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.parquet"
         if isinstance(table, pd.DataFrame):
+            if table.empty:
+                raise DataError("table: it has no rows.")
             plain = [name for name in table if not isinstance(table[name].iloc[0], (list, np.ndarray))]
             write_table(table[plain], path)
         else:
-            path = Path(table)
+            path = path_of(table, "table")
         return audit_labels(path, label, groups, spec.features or None, spec).to_json()
 
 
@@ -325,22 +381,18 @@ def simulate(out: PathLike, config: Config | PathLike | None = None, workers: in
 
     Args:
         out: empty or new folder.
-        config: its section ``simulate`` counts; or a configuration file.
+        config: section simulate; or a configuration file.
         workers: processes.
 
     Returns:
         The folder.
 
     Example:
-        >>> simulate(new_folder, load_config(None, ["simulate.days=1", "simulate.stations=[GTO]"])).name
-        'synthetic'
+        >>> simulate(new_folder, load_config(None, ["simulate.days=1", "simulate.stations=[GTO]"])).is_dir()
+        True
     """
     from seismag.simulate import simulate_archive
 
-    settings = config if isinstance(config, Config) else load_config(config)
-    simulate_archive(settings.simulate, Path(out), workers)
+    settings = load_config(config) if isinstance(config, (str, Path)) else whole_config(config)
+    simulate_archive(settings.simulate, path_of(out, "out"), workers)
     return Path(out)
-
-
-def _listed(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
-    return [paths] if isinstance(paths, (str, Path)) else paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from fixtures.commands import Finished, run_script, run_seismag
+from seismag import api
 from seismag.recordings import read_recording
 from seismag.report.publication import check_folder
 
@@ -227,9 +229,44 @@ def test_a_fold_of_the_cross_validation_runs_by_the_script(checkout):
     assert "count from 1 to 3" in refused.stderr
 
 
+def code_blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_code_of_the_python_page_runs_as_written(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    names: dict[str, object] = {}
+    for block in code_blocks("python.md", "python"):
+        exec(block, names)
+    command = run(
+        "seismag predict demo/archive/GTO/S210308.GTO.gz --model models/convnext_loeo_best.pth "
+        "--stations demo/archive/stations.csv --json",
+        checkout,
+    )
+    printed = [entry["p_event"] for entry in json.loads(command.stdout)["predictions"]]
+    own = names["model"].predict(names["own"], stations="demo/archive/stations.csv")
+    assert printed == names["table"]["p_event"].tolist() == own["p_event"].tolist()
+    assert names["labels"]["magnitude_class"].equals(names["store"].samples["magnitude_class"])
+
+
+def test_the_examples_of_the_api_run(checkout, monkeypatch, tmp_path):
+    monkeypatch.chdir(checkout)
+    samples = api.open_store("data/test").samples
+    samples.drop(columns=["event_ids", "cluster_ids"]).to_csv(tmp_path / "labels.csv", index=False)
+    files = {
+        "day_file": "demo/archive/GTO/S210308.GTO.gz", "store_folder": "data/test",
+        "model_file": "models/convnext_loeo_best.pth", "catalog_file": "demo/archive/catalogue.csv",
+        "station_file": "demo/archive/stations.csv", "labels_file": tmp_path / "labels.csv",
+        "new_folder": tmp_path / "new",
+    }  # fmt: skip
+    found = doctest.testmod(api, extraglobs={"pd": pd, **files})
+    assert found.attempted >= 12
+    assert not found.failed
+
+
 def tutorial_commands() -> list[str]:
-    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    return [line for block in code_blocks("tutorial.md", "sh") for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("command", tutorial_commands(), ids=lambda command: " ".join(command.split()[1:3]))

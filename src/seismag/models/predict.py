@@ -182,7 +182,10 @@ def predict_spectrogram(loaded: LoadedModel, power: FloatArray) -> WindowPredict
     if loaded.model.config.input == "power_cross":
         raise SeismagError(f"model {loaded.card.run_id} takes cross-spectra too; predict a recording or a store.")
     if power.shape != expected:
-        raise SeismagError(f"model {loaded.card.run_id} takes one window of shape {expected}, not {power.shape}.")
+        raise SeismagError(
+            f"model {loaded.card.run_id} takes one window of shape {expected}, not {power.shape}. "
+            "Compute it with seismag.spectrogram(recording, model.config), of a recording as long as a window."
+        )
     magnitude, azimuth, _ = predict_power(loaded, to_decibel(power.astype(np.float32))[None])
     probs = (_by_class(MAGNITUDE_CLASSES, magnitude[0]), _by_class(AZIMUTH_CLASSES, azimuth[0]))
     return WindowPrediction(None, None, None, *probs)
