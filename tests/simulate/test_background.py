@@ -46,6 +46,7 @@ DAYS = 6
 DAY_S = 86_400
 NO_EVENTS = {"per_station_year": 0.0}
 STATIONS = ["LOW", "BOU", "TUC", "BDT"]
+BOU = Station("BOU", 40.137, -105.237)
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +294,25 @@ def test_every_file_is_plausible_and_in_hundredths_of_a_nanotesla(lively, steady
             assert (np.round(np.diff(counts)) % 2 == 1).mean() > 0.2  # every step of the last digit is used
             deviation = np.abs(np.nanmedian(recording.field_nt, axis=1) - expected.hdz) / expected.f_nt
             assert (deviation < 0.05).all()
+
+
+def test_daily_variation_is_one_of_daytime_and_larger_in_local_summer():
+    site = make_site(BOU, 7, 0)
+    summer, winter = (background._daily_variation(site, np.datetime64(day)) for day in ("2021-06-21", "2021-12-21"))
+    local_h = (np.arange(1441) / 60 + site.station.longitude_deg / 15) % 24
+    night = (local_h < 3) | (local_h > 21)
+    assert np.abs(summer[:, night]).max() < 0.05 * np.abs(summer).max()
+    assert np.ptp(summer[1]) / np.ptp(winter[1]) == pytest.approx(1.25 / 0.75, rel=0.02)
+    equinox = background._daily_variation(site, np.datetime64("2021-03-21"))
+    assert 65 < np.ptp(equinox[1]) < 90  # of D; seen in April 2014: 72 to 78 nT, activity included
+
+
+def test_main_field_drifts_through_a_month_to_the_next():
+    site = make_site(BOU, 7, 0)
+    first, quiet = np.datetime64("2021-03-01"), np.zeros(1441)
+    for day, fraction in ((0, 0.0), (15, 15 / 31), (30, 30 / 31)):
+        slow = background._slow_field(site, first + day, quiet, 7, day)
+        sq = background._daily_variation(site, first + day)[:, :1] * background._day_factor(7, day)
+        march, april = (np.array(main_field(site.station, np.datetime64(m)).hdz) for m in ("2021-03", "2021-04"))
+        expected = march * (1 - fraction) + april * fraction + site.bias_nt
+        np.testing.assert_allclose(slow[:, 0] - sq[:, 0], expected, atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,24 @@ import pytest
 from fixtures.archive_files import FIRST, GTO, KEEP_ALL, write_catalogue, write_days
 from seismag.config import EmissionConfig
 from seismag.domain import DataError
+from seismag.parallel import silent
 from seismag.recordings import read_recording
 from seismag.recordings.additions import add_to_file
 from seismag.simulate.emission import events_in_range
 from seismag.simulate.inject import emission_of_file
-from seismag.simulate.injected_windows import Target, background_of_day, emission_over, make_twins, window_stream
+from seismag.simulate.injected_windows import (
+    Target,
+    emission_over,
+    find_targets,
+    make_twins,
+    measure_backgrounds,
+    require_same_inputs,
+    sample_earthquake,
+    spread_over_days,
+    window_stream,
+)
 from seismag.simulate.survey import mean_between, reference_nt2
-from seismag.windows.inputs import read_inputs
+from seismag.windows.inputs import Inputs, read_inputs
 from seismag.windows.prepare import prepare_store
 from seismag.windows.store import open_store
 
@@ -110,7 +122,7 @@ def test_strength_follows_the_law_of_magnitude_and_distance(target):
 
 
 def test_the_background_of_a_window_is_that_of_its_own_segments(target):
-    segments = background_of_day(target, (0.01, 0.04))
+    (segments,) = measure_backgrounds([target], emission(), silent)
     assert segments.size == 4 * 71
     assert reference_nt2(segments) < segments.max()
     assert mean_between(segments, target.start_utc, target.end_utc) == pytest.approx(segments[71:142].mean())
@@ -120,6 +132,52 @@ def test_the_background_of_a_window_is_that_of_its_own_segments(target):
 
 def test_files_that_are_gone_or_others_are_named(target, tmp_path):
     with pytest.raises(DataError, match=r"S210301\.GTO\.gz: not there, but GTO-2021-03-01T06 was made of it"):
-        background_of_day(replace(target, paths=(tmp_path / target.paths[0].name,)), (0.01, 0.04))
+        measure_backgrounds([replace(target, paths=(tmp_path / target.paths[0].name,))], emission(), silent)
     with pytest.raises(DataError, match=r"its sha256 differs.*--archive names the folder"):
-        background_of_day(replace(target, sha256="0" * 64), (0.01, 0.04))
+        measure_backgrounds([replace(target, sha256="0" * 64)], emission(), silent)
+
+
+def targets(days):
+    start = np.datetime64("2021-01-01", "ms")
+    times = [start + np.timedelta64(day, "D") for day in days]
+    return [Target(f"w{i}", GTO, time, time + np.timedelta64(6, "h"), (), "") for i, time in enumerate(times)]
+
+
+def test_a_second_window_of_a_day_comes_when_all_days_have_given_one():
+    everything = targets([0, 0, 0, 1, 2, 2])
+    assert len({target.day for target in spread_over_days(everything, 3, seed=1)}) == 3
+    assert len(spread_over_days(everything, 5, seed=1)) == 5
+    assert spread_over_days(everything, 99, seed=1) == everything
+
+
+def test_another_seed_chooses_other_windows():
+    everything = targets(range(50))
+    assert spread_over_days(everything, 5, seed=1) != spread_over_days(everything, 5, seed=2)
+
+
+def test_large_earthquakes_are_drawn_as_often_as_the_many_moderate_ones(rng):
+    events = pd.DataFrame({"event_id": np.arange(101), "magnitude": [4.5] * 100 + [6.5]})
+    drawn = [sample_earthquake(events, rng)["magnitude"].iloc[0] for _ in range(400)]
+    assert 0.4 < np.mean(np.array(drawn) == 6.5) < 0.6
+
+
+def test_windows_of_files_that_cannot_be_changed_are_counted_by_format(tmp_path):
+    day = pd.Timestamp("2021-01-01")
+    samples = pd.DataFrame({
+        "sample_id": ["a", "b"], "station": "GTO", "start_utc": [day, day + pd.Timedelta(1, "D")],
+        "end_utc": [day, day], "source_sha256": ["x", "y"],
+    })  # fmt: skip
+    days = pd.DataFrame({"station": "GTO", "day": samples["start_utc"], "verdict": "good",
+                         "format": ["FRG-604RC", "CDF"], "paths": [["GTO/1"], ["GTO/2"]]})  # fmt: skip
+    days.to_parquet(tmp_path / "days.parquet")
+    store = SimpleNamespace(path=tmp_path, samples=samples)
+    inputs = Inputs(tmp_path, {"GTO": GTO}, None, None, None)
+    found, skipped = find_targets(store, inputs, samples["sample_id"])
+    assert [(target.sample_id, target.paths) for target in found] == [("a", (tmp_path / "GTO/1",))]
+    assert skipped == {"format_CDF": 1}
+
+
+def test_a_store_of_pictures_has_no_files_to_plant_in(tmp_path):
+    store = SimpleNamespace(path=tmp_path, attributes={"inputs": {"metadata": "abc"}})
+    with pytest.raises(DataError, match="was not prepared from day files"):
+        require_same_inputs(store, Inputs(tmp_path, {}, None, None, None))

@@ -20,17 +20,21 @@ from seismag.recovery.efficiency import false_alarm_threshold
 from seismag.recovery.figure import draw_recovery
 from seismag.recovery.result import summarise_recovery
 from seismag.runs import read_run
-from seismag.simulate.injected_windows import Target, Twins, emission_over, make_twins, window_stream
-from seismag.simulate.survey import mean_between
-from seismag.simulate.targets import (
+from seismag.simulate.injected_windows import (
+    Target,
+    Twins,
+    emission_over,
     events_at_stations,
     find_targets,
+    make_twins,
     measure_backgrounds,
     reference_of,
     require_same_inputs,
     sample_earthquake,
     spread_over_days,
+    window_stream,
 )
+from seismag.simulate.survey import mean_between
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_power, predict_store, scaling_of
 from seismag.training.run import unseen_windows

@@ -68,12 +68,30 @@ def plan_history(spec: SimulateConfig, station_index: int) -> StationHistory:
         spec: first day, number of days, seed, and the rates in ``artefacts``.
         station_index: index of the station in ``spec.stations``.
     """
-    middle = spec.days // 2
+    artefacts, days = spec.artefacts, np.arange(spec.days)
+
+    def rng(kind: str) -> np.random.Generator:
+        return _generator(spec, station_index, kind)
+
+    missing = rng("missing days").random(spec.days) < artefacts.missing_day_fraction
+    starts = np.repeat(days, rng("missing blocks").poisson(artefacts.missing_blocks_per_year / _YEAR_D, spec.days))
+    mean_d = max(1.0, artefacts.missing_block_days)
+    for start, length in zip(starts, rng("block lengths").geometric(1 / mean_d, starts.size), strict=True):
+        missing[start : start + length] = True
+
+    relevels = rng("relevels")
+    changes = np.repeat(days, relevels.poisson(artefacts.relevels_per_year / _YEAR_D, spec.days))
+    change_nt = np.zeros((spec.days, 3))
+    np.add.at(change_nt, changes, relevels.uniform(-RELEVEL_NT, RELEVEL_NT, (changes.size, 3)))
+
+    months = (np.datetime64(spec.start, "D") + days).astype("datetime64[M]").astype(np.int64)
+    months -= months[0]
+    errors_s = np.rint(rng("clock").normal(0.0, artefacts.clock_error_s, months[-1] + 1)).astype(np.int64)
     return StationHistory(
-        missing=_missing_days(spec, station_index),
-        baseline_nt=_baseline_nt(spec, station_index),
-        clock_error_s=_clock_error_s(spec, station_index),
-        changed=(np.arange(spec.days) >= middle) & spec.artefacts.instrument_change,
+        missing=missing,
+        baseline_nt=np.cumsum(change_nt, axis=0),
+        clock_error_s=errors_s[months],
+        changed=(days >= spec.days // 2) & artefacts.instrument_change,
     )
 
 
@@ -93,16 +111,33 @@ def add_artefacts(
         (3, 86400) in nT; NaN: missing.
     """
     artefacts = spec.artefacts
+    drift, spikes, steps, stuck, gaps = (
+        _generator(spec, station_index, kind, day_index)
+        for kind in ("drift", "spikes", "steps", "dead component", "gaps")
+    )
+    result = field_nt + drift.normal(0.0, artefacts.drift_nt_per_day, 3)[:, None] * _DAY_FRACTION
+    result += history.baseline_nt[day_index][:, None]
 
-    def rng(kind: str) -> np.random.Generator:
-        return _generator(spec, station_index, kind, day_index)
+    count = spikes.poisson(artefacts.spikes_per_day)
+    seconds = spikes.integers(0, DAY_S, count)
+    in_all = spikes.random(count) < SPIKE_IN_ALL_FRACTION
+    hit = in_all[:, None] | (spikes.integers(0, 3, count)[:, None] == np.arange(3))
+    np.add.at(result.T, seconds, _signed(spikes, SPIKE_NT, (count, 3)) * hit)
 
-    result = np.array(field_nt, dtype=np.float64)
-    _shift(result, history.baseline_nt[day_index], rng("drift").normal(0.0, artefacts.drift_nt_per_day, 3))
-    _add_spikes(result, artefacts.spikes_per_day, rng("spikes"))
-    _add_steps(result, artefacts.steps_per_day, rng("steps"))
-    _stick_component(result, artefacts.dead_component_fraction, rng("dead component"))
-    _cut_gaps(result, artefacts.gaps_per_day, rng("gaps"))
+    count = steps.poisson(artefacts.steps_per_day)
+    seconds, components = steps.integers(1, DAY_S, count), steps.integers(0, 3, count)
+    for second, component, size in zip(seconds, components, _signed(steps, STEP_NT, (count,)), strict=True):
+        result[component, second:] += size
+
+    if stuck.random() < artefacts.dead_component_fraction:
+        component = stuck.integers(0, 3)
+        start = 0 if stuck.random() < DEAD_ALL_DAY_FRACTION else stuck.integers(0, DAY_S)
+        result[component, start:] = result[component, start]
+
+    count = gaps.poisson(artefacts.gaps_per_day)
+    lengths = np.clip(np.rint(gaps.lognormal(np.log(GAP_MEDIAN_S), GAP_SIGMA, count)), 1, GAP_LONGEST_S)
+    for start, length in zip(gaps.integers(0, DAY_S, count), lengths.astype(np.int64), strict=True):
+        result[:, start : start + length] = np.nan
     return result
 
 
@@ -158,80 +193,6 @@ def traffic_level_nt2_hz(spec: SimulateConfig, station_index: int) -> NDArray[np
 def _generator(spec: SimulateConfig, station_index: int, kind: str, *index: int) -> np.random.Generator:
     # from 1: numpy gives [a] and [a, 0] the same stream
     return np.random.default_rng([spec.seed, _STREAM, station_index, 1 + _KINDS.index(kind), *index])
-
-
-def _missing_days(spec: SimulateConfig, station_index: int) -> NDArray[np.bool_]:
-    """Single days, and blocks that begin within the archive."""
-    single = _generator(spec, station_index, "missing days").random(spec.days)
-    missing: NDArray[np.bool_] = single < spec.artefacts.missing_day_fraction
-    begins = _generator(spec, station_index, "missing blocks").poisson(
-        spec.artefacts.missing_blocks_per_year / _YEAR_D, spec.days
-    )
-    starts = np.repeat(np.arange(spec.days), begins)
-    mean_d = max(1.0, spec.artefacts.missing_block_days)
-    lengths = _generator(spec, station_index, "block lengths").geometric(1 / mean_d, starts.size)
-    for start, length in zip(starts, lengths, strict=True):
-        missing[start : start + length] = True
-    return missing
-
-
-def _baseline_nt(spec: SimulateConfig, station_index: int) -> NDArray[np.float64]:
-    rng = _generator(spec, station_index, "relevels")
-    changes = rng.poisson(spec.artefacts.relevels_per_year / _YEAR_D, spec.days)
-    days = np.repeat(np.arange(spec.days), changes)
-    change_nt = np.zeros((spec.days, 3))
-    np.add.at(change_nt, days, rng.uniform(-RELEVEL_NT, RELEVEL_NT, (days.size, 3)))
-    return np.cumsum(change_nt, axis=0)
-
-
-def _clock_error_s(spec: SimulateConfig, station_index: int) -> NDArray[np.int64]:
-    days = np.datetime64(spec.start, "D") + np.arange(spec.days)
-    months = days.astype("datetime64[M]").astype(np.int64)
-    months -= months[0]
-    rng = _generator(spec, station_index, "clock")
-    errors = np.rint(rng.normal(0.0, spec.artefacts.clock_error_s, months[-1] + 1)).astype(np.int64)
-    return errors[months]
-
-
-def _shift(result: NDArray[np.float64], level_nt: NDArray[np.float64], drift_nt: NDArray[np.float64]) -> None:
-    for component, level, drift in zip(result, level_nt, drift_nt, strict=True):
-        if drift:
-            component += drift * _DAY_FRACTION
-        if level:
-            component += level
-
-
-def _add_spikes(result: NDArray[np.float64], per_day: float, rng: np.random.Generator) -> None:
-    count = rng.poisson(per_day)
-    seconds = rng.integers(0, DAY_S, count)
-    in_all = rng.random(count) < SPIKE_IN_ALL_FRACTION
-    hit = in_all[:, None] | (rng.integers(0, 3, count)[:, None] == np.arange(3))
-    np.add.at(result.T, seconds, _signed(rng, SPIKE_NT, (count, 3)) * hit)
-
-
-def _add_steps(result: NDArray[np.float64], per_day: float, rng: np.random.Generator) -> None:
-    count = rng.poisson(per_day)
-    seconds = rng.integers(1, DAY_S, count)
-    for second, component, size in zip(
-        seconds, rng.integers(0, 3, count), _signed(rng, STEP_NT, (count,)), strict=True
-    ):
-        result[component, second:] += size
-
-
-def _stick_component(result: NDArray[np.float64], fraction: float, rng: np.random.Generator) -> None:
-    if rng.random() >= fraction:
-        return
-    component = rng.integers(0, 3)
-    start = 0 if rng.random() < DEAD_ALL_DAY_FRACTION else rng.integers(0, DAY_S)
-    result[component, start:] = result[component, start]
-
-
-def _cut_gaps(result: NDArray[np.float64], per_day: float, rng: np.random.Generator) -> None:
-    count = rng.poisson(per_day)
-    lengths = np.rint(rng.lognormal(np.log(GAP_MEDIAN_S), GAP_SIGMA, count))
-    lengths = np.clip(lengths, 1, GAP_LONGEST_S).astype(np.int64)
-    for start, length in zip(rng.integers(0, DAY_S, count), lengths, strict=True):
-        result[:, start : start + length] = np.nan
 
 
 def _signed(rng: np.random.Generator, limits: tuple[float, float], size: int | tuple[int, ...]) -> NDArray[np.float64]:

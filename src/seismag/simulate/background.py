@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from seismag.archive.quality import main_field
 from seismag.arrays import FloatArray
 from seismag.recordings.days import DAY_S
 from seismag.simulate.activity import Activity, day_stream
 from seismag.simulate.pulsations import add_pulsations
 from seismag.simulate.sites import Site, floor_density
-from seismag.simulate.slow_field import MINUTES, slow_field
 from seismag.simulate.spectral_model import (
     CONTINUUM,
     HUMP,
@@ -28,6 +28,8 @@ from seismag.simulate.spectral_model import (
     shape,
 )
 
+MINUTES = 1441  # of a day, both midnights included: the grid of slow quantities
+LAST_MONTH = np.datetime64("2029-12")  # of the main-field model
 FREQUENCY_HZ = np.arange(DAY_S // 2 + 1) / DAY_S
 NATURAL_HZ = 0.25  # above, sensor noise buries the natural field
 SHARED_HZ = 0.1  # above, no noise is coherent between stations
@@ -37,6 +39,7 @@ SMOOTH_MINUTES = 6.0  # shortest; a rough envelope would spread the strong low f
 KP_STEP = 1.5  # the hump's centre moves with Kp; spectra are computed for levels so far apart
 ANCHOR_REACH_KM = 2300.0  # of a source of regional noise
 EARTH_KM = 6371.0
+_DAY = np.timedelta64(1, "D")
 
 
 def simulate_background(site: Site, sensor: Site, index: int, day: int, activity: Activity, seed: int,
@@ -58,7 +61,7 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     seconds = np.arange(float(MINUTES)) * 60 + day * DAY_S
     kp = activity.kp_at(seconds)
     field = _noise(site, day, kp, seed)
-    slow = slow_field(site, first + day, activity.dst_at(seconds), seed, day)
+    slow = _slow_field(site, first + day, activity.dst_at(seconds), seed, day)
     grid, each = np.arange(float(MINUTES)) * 60, np.arange(float(DAY_S))
     for component in range(3):
         field[component] += np.interp(each, grid, slow[component])
@@ -69,6 +72,38 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     noise = fft.irfft(white * floor.astype(np.float32), n=DAY_S, axis=-1)
     field += noise - noise[:, :1]  # as in _noise
     return field
+
+
+def _slow_field(site: Site, date: np.datetime64, dst: FloatArray, seed: int, day: int) -> FloatArray:
+    """Main field, daily variation and ring current (3, 1441), nT."""
+    month = date.astype("datetime64[M]")
+    begin, end = month.astype("datetime64[D]"), (month + 1).astype("datetime64[D]")
+    fraction = ((date - begin) / _DAY + np.arange(MINUTES) / 1440) / ((end - begin) / _DAY)
+    now, then = (main_field(site.station, m.astype("datetime64[D]")) for m in (month, min(month + 1, LAST_MONTH)))
+    latitude = np.radians(site.dipole_latitude_deg)
+    sq = _daily_variation(site, date) * np.linspace(_day_factor(seed, day), _day_factor(seed, day + 1), MINUTES)
+    field = np.outer(now.hdz, 1 - fraction) + np.outer(then.hdz, fraction) + site.bias_nt[:, None] + sq
+    field[0] += dst * np.cos(latitude)
+    field[2] -= 0.36 * dst * np.sin(latitude)  # external dipole and 27 % induced, opposite in Z
+    return field
+
+
+def _day_factor(seed: int, day: int) -> float:
+    return float(np.exp(day_stream(seed, 15, day=day).normal(0, 0.15)))
+
+
+def _daily_variation(site: Site, date: np.datetime64) -> FloatArray:
+    """Sq (3, 1441), nT: flat by night, amplitude by latitude as observed on quiet days, larger in local summer."""
+    local_h = (np.arange(MINUTES) / 60.0 + site.station.longitude_deg / 15) % 24
+    latitude = site.dipole_latitude_deg
+    year_day = (date - np.datetime64("2000-01-01")) / _DAY + np.arange(MINUTES) / 1440
+    season = 1 + 0.25 * np.sign(latitude) * np.cos(2 * np.pi * (year_day - 172) / 365.25)
+    bump = np.exp(-(((local_h - 11.5) / 2.6) ** 2))
+    swing = -(local_h - 10.8) / 2.6 * np.exp(0.5 - ((local_h - 10.8) / 2.6) ** 2) * np.sqrt(2)
+    h = 55 * np.cos(np.radians(3.4 * min(abs(latitude), 60))) + 40 * np.exp(-((latitude / 5) ** 2))
+    d = 42 * np.sin(np.clip(latitude / 20, -1, 1) * np.pi / 2)
+    z = -32 * np.sin(np.clip(latitude / 35, -1, 1) * 0.8 * np.pi)
+    return season * np.stack([h * bump, d * swing, z * bump])
 
 
 def background_power(site: Site, day: int, activity: Activity, seed: int,

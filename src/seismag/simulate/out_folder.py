@@ -23,8 +23,11 @@ def require_free(out: Path, settings: Mapping[str, object]) -> None:
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    facts = _read(out / SIMULATION_FILE)
-    if facts.get("complete") is not False:
+    try:
+        facts = json.loads((out / SIMULATION_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        facts = {}
+    if not isinstance(facts, dict) or facts.get("complete") is not False:
         raise UsageError(f"{out}: is not empty. Choose another --out, or delete it.")
     if any(facts.get(key) != value for key, value in settings.items()):
         raise UsageError(
@@ -36,11 +39,3 @@ def require_free(out: Path, settings: Mapping[str, object]) -> None:
 def mark(out: Path, facts: Mapping[str, object], *, complete: bool) -> None:
     """Write ``simulation.json``; creates the folder."""
     write_json_atomic(out / SIMULATION_FILE, {"complete": complete, **facts})
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
