@@ -67,7 +67,6 @@ class Catalog:
         coverage: time for which the merged table is complete (``coverage_of``).
         dropped: reason -> number of rows left out.
         sources: file name -> sha256 of the file on disk.
-        warnings: sentences for the user.
     """
 
     events: pd.DataFrame

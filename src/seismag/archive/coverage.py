@@ -133,7 +133,6 @@ def lost_month_ends(origin_utc: TimeArray, coverage: Coverage) -> list[Interval]
 
     Args:
         origin_utc: (n,) datetime64, sorted, not empty.
-        coverage: of the catalogue.
 
     Returns:
         The empty last days ``[00:00, 24:00)`` of covered months, if all last days together contain less than a tenth

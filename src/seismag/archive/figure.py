@@ -38,9 +38,6 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path, injected: pd.Da
     """Plot the first UTC day of a recording at 1 Hz: three components and their spectrograms.
 
     Args:
-        recording: at 1 Hz.
-        spec: the grid.
-        path: of the figure.
         injected: rows of truth.parquet on that day, marked in time and frequency.
 
     Raises:

@@ -43,11 +43,7 @@ class SpaceWeatherIndex:
 
     Attributes:
         name: "kp" (3-hourly, 0..9 in thirds) or "dst" (hourly, nT).
-        start_utc: start of the first interval, datetime64[ms].
-        step_h: length of an interval in hours.
         values: (n,) float64; value i is that of ``[start_utc + i step, start_utc + (i + 1) step)``; NaN: missing.
-        sha256: of the file on disk.
-        warnings: sentences for the user.
     """
 
     name: str
@@ -91,10 +87,6 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
 
     Fill values (-1 for Kp, 9999 and the like) become NaN; values repeated for one time are kept once;
     predicted values of CelesTrak are left out. Kp is rounded to exact thirds.
-
-    Args:
-        path: the file.
-        name: "kp" or "dst".
 
     Raises:
         DataError: missing or empty file, another index or format, times without a zone, off the grid or

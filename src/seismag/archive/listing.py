@@ -29,7 +29,6 @@ class ListedFile:
 
     Attributes:
         path: relative to the archive.
-        size: bytes.
         format: "" unknown.
         station: by name, header or folder; "" unknown.
         days: empty where unknown; only the first of a longer file without days in its name.
@@ -117,11 +116,7 @@ class ArchiveSummary:
         return "\n".join([*lines, *_describe_scenario(self)])
 
     def describe_simulation(self, options: list[str]) -> str:
-        """Return lines for a terminal after ``seismag simulate``, with the next command.
-
-        Args:
-            options: of the next command, the settings of the scenario.
-        """
+        """Return lines for a terminal after ``seismag simulate``, with the next command."""
         command = ["seismag", "prepare", "--archive", self.archive, "--stations", f"{self.archive}/stations.csv"]
         command += ["--catalog", f"{self.archive}/catalogue.csv"]
         if not (self.simulation or {}).get("injected"):
@@ -161,7 +156,6 @@ def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Rec
     """Choose a day of an archive to plot, and read it.
 
     Args:
-        archive: its folder.
         station: code; None: the first one.
         day: UTC date; None: the first one with an injected emission, else the first one.
 

@@ -19,7 +19,6 @@ def noise_floor_nt(power: NDArray[np.float32], spec: DataConfig) -> NDArray[np.f
 
     Args:
         power: (..., 3, F, T) in nT²/Hz, NaN masked.
-        spec: the grid.
 
     Returns:
         (...,) rms in nT.

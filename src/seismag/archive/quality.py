@@ -72,7 +72,6 @@ def main_field(station: Station, day: np.datetime64, h_axis_deg: float = np.nan)
     """Compute the main field at a station in the frame of its H axis.
 
     Args:
-        station: position.
         day: any time; the middle of its month is used (the main field changes by some nT a month).
         h_axis_deg: azimuth of the H axis from geographic north; NaN: magnetic north.
 
@@ -109,9 +108,7 @@ def assess_day(
 
     Args:
         field_nt: (3, n), NaN missing.
-        spec: tolerance of the main-field check.
         expected: main field in the frame of the data; None where the position is unknown.
-        where: station and day, for the sentences.
         rate_hz: samples per second; jumps and stuck values are searched at 1 Hz only.
     """
     missing = np.isnan(field_nt).sum(axis=1)
@@ -172,7 +169,6 @@ def compare_with_main_field(
         median_nt: (3,) median H, D, Z, nT.
         spec: ``main_field_tolerance``, a fraction of the total field.
         expected: main field in the same frame; None where the position is unknown.
-        where: station and day, for the sentence.
     """
     if expected is None:
         return None, f"{where}: the station's position is unknown, so the level is not checked."

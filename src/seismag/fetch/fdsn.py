@@ -29,11 +29,7 @@ def download_catalog(
     Args:
         service: a base URL (``https://earthquake.usgs.gov``) or a name in ObsPy (``USGS``, ``GFZ``).
         start_utc: ISO 8601, UTC, for example ``2022-01-01``.
-        end_utc: likewise.
         path: file to write; an existing one is replaced.
-        region: only epicentres in this box.
-        min_magnitude: only events of at least this magnitude.
-        timeout_s: for each request.
 
     Raises:
         DataError: ObsPy is missing, a time or the name of the service is wrong, the service cannot be reached, refuses,

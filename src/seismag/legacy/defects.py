@@ -19,9 +19,6 @@ CONSTANT_WINDOWS = 5  # event windows with identical azimuth at two stations or 
 def row_defects(rows: pd.DataFrame) -> pd.DataFrame:
     """Find rows that can never be used, with the first reason of each.
 
-    Args:
-        rows: of ``read_metadata``.
-
     Returns:
         reason, detail; None where there is none; index as ``rows``.
     """

@@ -22,7 +22,6 @@ def survey_pictures(rows: pd.DataFrame, folder: Path, progress: Progress = silen
     Args:
         rows: ``paths`` are the candidates, relative to ``folder``; where none exists, the name is searched below it.
         folder: of the data set; no file outside is read.
-        progress: called with stage, done, total.
 
     Returns:
         path (relative), sha256, height, width, reason, detail (None where there is no defect); index as ``rows``.

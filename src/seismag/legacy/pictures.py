@@ -87,7 +87,6 @@ def prepare_legacy(
         out: a new folder; a finished store of the same rows and pictures is not changed.
         allow_augmented: keep augmented and byte-identical copies, marked in the column ``augmented``.
         allow_corrupted_azimuth: keep rows of corrupted azimuth, marked in ``azimuth_fault``.
-        progress: called with stage, done, total.
 
     Raises:
         UsageError: ``out`` contains something else.

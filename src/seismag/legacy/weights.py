@@ -46,7 +46,6 @@ def import_weights(
 
     Args:
         source: a state dict of torchvision's tensor names, plain or under ``model_state_dict``, ``state_dict``, ...
-        out: the checkpoint to write, a new ``.pth``.
         orders: by task, the class names in the order of the outputs of the head, separated by commas; None: as in the
             file.
         normalization: ``imagenet`` or ``unit``; it is not in the file, so the model card names it as assumed.

@@ -44,8 +44,6 @@ class Changed:
     """A file to be written.
 
     Attributes:
-        raw: its bytes, compressed as before.
-        recording: as read from them.
         differs: (n,) samples that have changed.
     """
 
@@ -58,8 +56,6 @@ def add_to_file(raw: bytes, path: Path, recording: Recording, added_nt: NDArray[
     """Add a signal to the samples of a file.
 
     Args:
-        raw: the file on disk.
-        path: its name.
         recording: as read from it, 1 Hz; its format is one of ``WRITABLE``.
         added_nt: (3, n) H, D, Z on the samples of ``recording``, nT.
 

@@ -59,11 +59,6 @@ def _detect(head: bytes) -> bool:
 def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """Read the vector components of one CDF file.
 
-    Args:
-        payload: the file.
-        path: its name, for messages and for the check of station and day.
-        sha256: of the file on disk.
-
     Returns:
         The recording, format "ImagCDF" or "MagPyCDF"; fill values and missing times are NaN.
 

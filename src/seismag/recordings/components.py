@@ -55,9 +55,6 @@ def to_hdz(
 
     Args:
         recorded: (n,) values by element letter; letters that are not needed are ignored.
-        scale: of D.
-        where: the file, for messages.
-        warnings: sentences are appended.
 
     Raises:
         DataError: ``components_missing``, no set of three vector components.
@@ -110,7 +107,6 @@ def add_to_recorded(
 
     Args:
         recorded: (n,) values by element letter, as in ``to_hdz``.
-        scale: of D.
         added_nt: (3, n) along the H axis, at right angles to it, and down.
 
     Returns:
@@ -130,11 +126,8 @@ def add_to_recorded(
 def blank_fill_values(values: NDArray[np.float64], where: str) -> None:
     """Replace fill values by NaN in place.
 
-    INTERMAGNET writes 99999.xx and 999999.xx for missing, 88888.xx for not recorded; CDF -1e31.
-
-    Args:
-        values: (n,) or (k, n).
-        where: the file, for messages.
+    ``values`` is (n,) or (k, n). INTERMAGNET writes 99999.xx and 999999.xx for missing, 88888.xx for not recorded;
+    CDF -1e31.
 
     Raises:
         DataError: ``impossible_value``, another number beyond 100,000.

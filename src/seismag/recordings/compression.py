@@ -25,10 +25,6 @@ _SUFFIX_OF_COPY = "Copy the file again from its source."
 def decompress(raw: bytes, path: str | Path) -> bytes:
     """Return the content of a gzip or zip archive, or ``raw`` itself.
 
-    Args:
-        raw: the file on disk.
-        path: its name, for messages.
-
     Raises:
         DataError: the archive is corrupt, truncated or encrypted (``corrupt_archive``), other bytes
             follow a gzip (``trailing_garbage``), it unpacks to more than 512 MiB (``too_large``), or a
@@ -60,7 +56,6 @@ def pack_like(payload: bytes, raw: bytes) -> bytes:
     """Compress ``payload`` like ``raw``: gzip, a zip with the same members, or not at all.
 
     Args:
-        payload: new data.
         raw: an archive as in ``decompress``, or plain data.
     """
     if raw.startswith(GZIP_MAGIC):

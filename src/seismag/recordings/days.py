@@ -37,10 +37,6 @@ def field_of_day(recordings: list[Recording], day: np.datetime64) -> NDArray[np.
 def require_one_hertz(recording: Recording, name: str) -> None:
     """Refuse a recording whose samples do not lie on whole seconds.
 
-    Args:
-        recording: any.
-        name: of the file, for the message.
-
     Raises:
         DataError: another rate, or samples between seconds.
     """

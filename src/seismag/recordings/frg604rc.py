@@ -67,10 +67,7 @@ def _detect(head: bytes) -> bool:
 def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """Read one UTC day; each block is placed by the time in its header.
 
-    Args:
-        payload: the unpacked file.
-        path: its name; ``SYYMMDD.STN`` must agree with the header, other names are not checked.
-        sha256: of the file on disk.
+    A file name ``SYYMMDD.STN`` must agree with the header; other names are not checked.
 
     Returns:
         86,400 samples at 1 Hz from 00:00 UTC. Missing blocks and samples are NaN;
@@ -153,12 +150,8 @@ def encode_day(
     Args:
         station: three ASCII letters or digits.
         date: the UTC day, 2000 to 2099.
-        latitude: degrees north.
         longitude: degrees east, -180 to 180.
         field_nt: (3, 86400) H, D, Z in nT; NaN marks a missing second.
-        tilt: IX and IY of the day, in the unit of the file.
-        temperature_degc: the two temperatures of the day.
-        battery_v: 0 to 25.5.
         omit_missing_blocks: leave out blocks without any sample, as an instrument that is off.
         mark: ``MARK_SIMULATED``, ``MARK_INJECTED``, or none for recorded data.
 

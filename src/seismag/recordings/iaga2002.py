@@ -50,8 +50,6 @@ class Parts:
     Attributes:
         header, comments: entries by lower-case name, and comment lines.
         station: code ("" none).
-        letters: element of each column.
-        scale: meaning of D.
         table: time stamps and values (NaN: fill value), line by line.
         names_at, table_at: byte at which the line of column names, and the table below it, begin.
     """
@@ -74,10 +72,7 @@ def _detect(head: bytes) -> bool:
 def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """Read one file, of any length, on the regular grid from its first time stamp.
 
-    Args:
-        payload: the unpacked file.
-        path: its name; station and day in a name of the usual pattern must agree with the content.
-        sha256: of the file on disk.
+    Station and day in a file name of the usual pattern must agree with the content.
 
     Returns:
         The recording; missing lines and fill values are NaN. ``metadata`` holds the header.

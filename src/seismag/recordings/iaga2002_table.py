@@ -40,12 +40,6 @@ class SampleTable:
 def parse_table(body: bytes, columns: int, first_line: int, where: str) -> SampleTable:
     """Parse the lines below the column names.
 
-    Args:
-        body: their bytes.
-        columns: numbers in a line.
-        first_line: line number of the first one in the file, for messages.
-        where: the file, for messages.
-
     Raises:
         DataError: ``no_data``; ``truncated``, the last line is cut short; ``bad_line``, with its number.
     """

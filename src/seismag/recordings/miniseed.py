@@ -48,11 +48,6 @@ def _detect(head: bytes) -> bool:
 def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     """Read the three components of one station.
 
-    Args:
-        payload: the file.
-        path: its name, for messages.
-        sha256: of the file on disk.
-
     Returns:
         The recording from the first to the last sample of any component; gaps are NaN.
 

@@ -58,9 +58,6 @@ class Recording:
 
         Args:
             field_nt: (3, n) H, D, Z in nT, NaN missing.
-            start_utc: time of the first sample.
-            station: code.
-            rate_hz: samples per second.
 
         Raises:
             ValueError: the array has not three rows.

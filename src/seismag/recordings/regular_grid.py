@@ -47,7 +47,6 @@ def place_on_grid(
         times_ms: (m,) milliseconds since 1970, in file order.
         values: (k, m), NaN marks a missing sample.
         declared_step_ms: step in the header, or None.
-        where: the file, for messages.
         warnings: sentences are appended: disorder, doubled stamps, gaps, a wrong header.
 
     Raises:

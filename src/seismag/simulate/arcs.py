@@ -23,11 +23,9 @@ class Arc:
     """A trench and the slab behind it.
 
     Attributes:
-        name: of the trench.
         nodes: (longitude, latitude) in degrees, in order.
         slab_side: on which side of the line, followed in order, the slab lies: +1 right, -1 left.
         width_km: earthquakes lie up to this far behind the trench.
-        dip_deg: of the slab.
         rate: relative number of mainshocks.
     """
 

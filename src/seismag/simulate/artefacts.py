@@ -62,12 +62,7 @@ class StationHistory:
 
 
 def plan_history(spec: SimulateConfig, station_index: int) -> StationHistory:
-    """Sample the outages, baselines and clock errors of a station.
-
-    Args:
-        spec: first day, number of days, seed, and the rates in ``artefacts``.
-        station_index: index of the station in ``spec.stations``.
-    """
+    """Sample the outages, baselines and clock errors of a station."""
     artefacts, days = spec.artefacts, np.arange(spec.days)
 
     def rng(kind: str) -> np.random.Generator:
@@ -102,9 +97,6 @@ def add_artefacts(
 
     Args:
         field_nt: (3, 86400) H, D, Z in nT, with the sensor's noise; not changed.
-        spec: seed and rates in ``artefacts``.
-        history: of the station, from ``plan_history``.
-        station_index: index of the station in ``spec.stations``.
         day_index: days since ``spec.start``.
 
     Returns:
@@ -147,9 +139,6 @@ def cultural_noise(
     """Simulate the noise of traffic and railways on one UTC day: strong in local daytime, a third on local Sundays.
 
     Args:
-        spec: seed and scale (``artefacts.cultural_noise``).
-        station_index: index of the station in ``spec.stations``.
-        day: UTC date.
         longitude_deg: gives the local solar time.
 
     Returns:

@@ -47,13 +47,7 @@ def simulate_background(site: Site, sensor: Site, index: int, day: int, activity
     """Simulate the natural field and the sensor's noise of one day.
 
     Args:
-        site: the station.
         sensor: the same station with the sensor noise of that day.
-        index: of the station in the network.
-        day: since the recordings' start.
-        activity: Kp and Dst.
-        seed: of the simulation.
-        first: day of the recordings.
 
     Returns:
         (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.

@@ -66,7 +66,6 @@ def plan_emissions(
     Args:
         spec: section ``simulate.emission``; none where snr is 0.
         events: the catalogue, with parent_id ("" for a mainshock).
-        station: the position.
         reference_nt2: horizontal background in the band at Kp 2, to which ``snr`` refers.
 
     Raises:
@@ -114,10 +113,7 @@ def add_emission(
 
     Args:
         field_nt: (3, 86400) H, D, Z of the day.
-        day: UTC date.
-        emission: to be added.
         h_axis_deg: azimuth of the H axis from geographic north.
-        spec: band, Z, modulation.
         rng: generator of the waveform.
         rng_before: generator of the day before; its waveform fades out after midnight, so that there is no step.
     """
@@ -167,10 +163,7 @@ def window_truth(
     """Return the rows of ``truth.parquet``: one for each window of a day that an emission touches.
 
     Args:
-        emission: at the same station as the background.
-        day: UTC date.
         background_nt2: (1440,) horizontal background in the band, minute by minute.
-        spec: band and modulation.
     """
     per_day = 24 // WINDOW_H
     power = (emission_envelope(day, emission, spec) ** 2).reshape(per_day, -1)

@@ -61,9 +61,7 @@ class Job:
     """A file to be written with its emissions, or copied where it has none.
 
     Attributes:
-        path: relative to the archive.
         station: of the file; None where the file cannot be used.
-        emissions: to be added.
         background_nt2: (4,) mean horizontal power in the band of each window, by day.
     """
 
@@ -83,10 +81,7 @@ def inject_archive(
 
     Args:
         spec: section ``simulate``; ``seed``, ``station_file``, ``emission`` and ``earthquakes.catalog`` are used.
-        archive: folder with ``<STATION>/<recordings>``.
         out: folder, created; must be empty, or contain the unfinished result of the same call.
-        workers: processes.
-        progress: called with stage, done, total.
 
     Raises:
         UsageError: no catalogue, no emission, or a folder that cannot be used.

@@ -36,8 +36,6 @@ class Target:
     """A window into which an emission is injected.
 
     Attributes:
-        sample_id: in the store.
-        station: of the window.
         start_utc, end_utc: of the window, within one UTC day.
         paths: the files of that day.
         sha256: of these files, as the store's samples.parquet has it.
@@ -190,10 +188,8 @@ def emission_over(
     """Move an earthquake in time so that its emission covers a window, as far as its duration allows.
 
     Args:
-        target: the window.
         event: one row of the catalogue, in range of the station.
         reference_nt2: background of the station, to which ``spec.snr`` refers.
-        spec: section ``simulate.emission``; its exponents give the strength at this magnitude and distance.
         rng: chooses the part of the emission that the window contains.
 
     Raises:
@@ -219,10 +215,8 @@ def make_twins(
     """Prepare a window without an emission and with it.
 
     Args:
-        target: the window.
         emission: its power counts as 1.
         relative: (S,) powers to inject, relative to it.
-        spec: section ``data`` of the store.
         waves: section ``simulate.emission`` and the seed of the waveform.
 
     Raises:

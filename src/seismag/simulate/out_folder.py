@@ -15,7 +15,6 @@ def require_free(out: Path, settings: Mapping[str, object]) -> None:
     """Refuse a folder that is not empty, unless the same command was interrupted there.
 
     Args:
-        out: the folder; need not exist.
         settings: entries of simulation.json that identify the command.
 
     Raises:

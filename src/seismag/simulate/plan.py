@@ -36,10 +36,7 @@ class Plan:
     """What is to be simulated.
 
     Attributes:
-        spec: section ``simulate``.
-        first: first day.
         sites, sensors: stations, and the same stations with the sensor used after a change of instrument.
-        activity: Kp and Dst.
         events: the catalogue, with parent_id.
         histories: outages, baselines and clocks, by station.
         emissions: precursors, by station.

@@ -90,13 +90,7 @@ def dipole_latitude_deg(latitude_deg: float, longitude_deg: float) -> float:
 
 
 def make_site(station: Station, seed: int, index: int) -> Site:
-    """Return the constants of a station: measured for a known observatory, else sampled.
-
-    Args:
-        station: known by its code.
-        seed: of the simulation.
-        index: of the station in the network.
-    """
+    """Return the constants of a station: measured for a known observatory, else sampled."""
     rng = np.random.default_rng([seed, 1, index])
     bias = rng.normal(0.0, (150.0, 60.0, 200.0))
     latitude = dipole_latitude_deg(station.latitude_deg, station.longitude_deg)

@@ -42,15 +42,6 @@ def survey_archive(
 ) -> pd.DataFrame:  # fmt: skip
     """Read each file once: one row for each day, or one row with the reason why the file is not used.
 
-    Args:
-        pool: workers.
-        files: of the archive.
-        archive: the folder.
-        stations: listed stations by code.
-        band_hz: edges of the band of the emission.
-        folder: for the parts of the table.
-        progress: called with stage, done, total.
-
     Returns:
         path (relative to the archive), format, why_not ("" where the file is used), station, day, segments (of
         ``band_power_nt2``, flattened).
@@ -139,7 +130,6 @@ def band_power_nt2(field_nt: FloatArray, band_hz: tuple[float, float]) -> FloatA
 
     Args:
         field_nt: (3, 86400) H, D, Z of a day, NaN missing.
-        band_hz: edges of the band.
 
     Returns:
         (4, T) in nT², H and D together; NaN where a gap, a jump or a stuck value touches the segment.

@@ -34,10 +34,7 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
     """Write an archive; the same configuration gives the same bytes, whatever the number of workers.
 
     Args:
-        spec: section ``simulate``.
         out: folder, created; must be empty, or contain the unfinished result of the same call, whose days are kept.
-        workers: processes.
-        progress: called with stage, done, total.
 
     Raises:
         UsageError: the folder is not empty, or a setting is impossible.
@@ -57,11 +54,6 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
 
 def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
     """Simulate a day by the clock of a station, without artefacts.
-
-    Args:
-        plan: of the archive.
-        index: of the station.
-        day: since the first day.
 
     Returns:
         (3, 86400) H, D, Z in nT, without a missing second.

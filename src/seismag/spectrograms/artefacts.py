@@ -68,7 +68,6 @@ def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[n
 
     Args:
         field_nt: (3, n) at 1 Hz, NaN missing.
-        spec: ``max_interpolated_gap_s``.
 
     Returns:
         The same array where there is nothing to change, otherwise a copy.

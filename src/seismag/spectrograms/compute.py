@@ -25,7 +25,6 @@ class Grid:
 
     Attributes:
         starts: (T,) first sample of each segment.
-        segment: samples of a segment.
         bands: (F + 1,) edges in Fourier bins from bin 1 on; frequency bin f averages [bands[f], bands[f + 1]).
         frequency_hz: (F,) centre of each frequency bin (geometric centre where averaged).
         time_s: (T,) centre of each segment, seconds from the start of the window.
@@ -96,7 +95,6 @@ def masked_frames(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np
 
     Args:
         field_nt: (..., n) windows after ``bridge_short_gaps``.
-        spec: the grid.
 
     Returns:
         (..., T) True where the segment contains at least one NaN.
@@ -115,7 +113,6 @@ def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArra
 
     Args:
         field_nt: (..., C, n) field in nT at 1 Hz; NaN missing.
-        spec: segment, hop, frequency bins.
 
     Returns:
         (..., C, F, T) one-sided power spectral density in nT²/Hz; NaN in masked time frames.
@@ -142,7 +139,6 @@ def power_and_phasors(
 
     Args:
         field_nt: (..., 3, n) field H, D, Z in nT.
-        spec: as in ``power_spectrogram``.
 
     Returns:
         Power (..., 3, F, T) in nT²/Hz, and unit phasors (..., 3 pairs, 2 parts, F, T) of the cross-spectra

@@ -49,9 +49,6 @@ def window_spectra(
 
     Args:
         field_nt: (3, n) H, D, Z in nT at 1 Hz, n a multiple of the window's length; NaN missing.
-        spec: the grid and the longest gap to bridge.
-        windows: which windows to transform; default all.
-        cross: compute phasors, too.
 
     Raises:
         ValueError: the number of samples is not that of whole windows.

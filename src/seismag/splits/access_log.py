@@ -32,8 +32,6 @@ class HoldoutState:
     """How often the locked hold-out set of a store was unblinded; part of every report.
 
     Attributes:
-        looks: number of unblindings.
-        rule: how their p-values are adjusted.
         ledger_sha256: checksum of the last entry; None where there is none.
         history: of each unblinding its number (look), utc, purpose, run_id, model_sha256 and p_values (of each p and
             adjusted; None: it broke off, and counts).
@@ -84,7 +82,6 @@ def append_entry(store: Path, facts: dict[str, object]) -> dict[str, Any]:
     """Append an entry; it is on the disk, whole, when this returns.
 
     Args:
-        store: folder of the store.
         facts: ``kind`` (``look`` or ``result``) and what belongs to it, ready for JSON.
 
     Returns:

@@ -22,7 +22,6 @@ def assign_split(samples: pd.DataFrame, spec: SplitConfig, reach_h: float) -> pd
 
     Args:
         samples: sample_id, station, start_utc, split_group, cluster_ids, magnitude_class.
-        spec: method, number of folds, validation fraction, seed, embargo, locked fraction.
         reach_h: window length plus horizon; two windows of a station that start this close have raw seconds or an
             event's horizon in common.
 

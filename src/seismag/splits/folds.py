@@ -20,7 +20,6 @@ def folds_of_windows(samples: pd.DataFrame, spec: SplitConfig) -> IntArray:
 
     Args:
         samples: sample_id, station, start_utc, split_group, magnitude_class; without locked windows.
-        spec: method, number of folds, seed.
 
     Returns:
         (n,) fold of each window, from 1; every fold from 1 to the largest occurs.

@@ -107,12 +107,6 @@ def report_split(samples: pd.DataFrame, split: pd.DataFrame, spec: SplitConfig, 
     """Count what the sets of a split contain and check that nothing is on two sides.
 
     Every overlap is recomputed from the tables, not taken from the way the split was made.
-
-    Args:
-        samples: as for ``assign_split``.
-        split: sample_id, fold, role.
-        spec: method and rules of the split.
-        reach_h: window length plus horizon.
     """
     indexed = samples.set_index("sample_id", drop=False)
     regions = regions_of_stations(set(samples["station"].astype(str)), spec) if spec.method == "region" else {}

@@ -21,7 +21,6 @@ class StoreSummary:
         frequency_hz, noise_band_hz: lowest and highest; None for pictures of an earlier system.
         noise_floor_nt: median of each station.
         rejected, days: counts of what was left out, by reason, and of days, by verdict.
-        range_rule: magnitude-distance criterion.
     """
 
     store: str

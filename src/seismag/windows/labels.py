@@ -85,9 +85,7 @@ def label_windows(
 
     Args:
         windows: station, start_utc, end_utc, one row for each window; other columns are kept.
-        catalog: the earthquakes and their coverage.
         stations: positions by code; all stations of ``windows``.
-        spec: magnitude-distance criterion, horizon, exclusion intervals.
         kp, dst: indices; a window that a given index does not cover is rejected.
 
     Returns:

@@ -44,7 +44,6 @@ def past_rate(ends: NDArray[np.datetime64], near: pd.DataFrame, spec: DataConfig
     Args:
         ends: (n,) end of each window; earthquakes at or after it do not contribute.
         near: origin_utc, magnitude, distance_km, hypocentral_km of the events that count at the station.
-        spec: magnitude-distance criterion and smallest magnitude.
 
     Returns:
         (n,) aftershocks per day; 0 without past earthquakes.

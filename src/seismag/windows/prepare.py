@@ -84,11 +84,7 @@ def prepare_store(
     """Make a store from an archive.
 
     Args:
-        inputs: archive, stations, catalogue, indices.
         out: folder of the store; created. A finished store of the same inputs is not changed.
-        spec: section ``data``.
-        workers, scheduler: see ``open_pool``.
-        progress: called with stage, done, total.
 
     Raises:
         UsageError: ``out`` contains something else.

@@ -33,13 +33,7 @@ _REMEDIES = {
 
 
 def describe_no_sample(rejected: pd.DataFrame, archive: Path, table: Path) -> str:
-    """Say why an archive gives no sample, most frequent reason first, and the remedy for that one.
-
-    Args:
-        rejected: rows of rejected.csv; at least one.
-        archive: the archive.
-        table: where rejected.csv lies.
-    """
+    """Say why an archive gives no sample, most frequent reason first, and the remedy for that one."""
     counts = rejected["reason"].value_counts()
     found = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     remedy = _REMEDIES.get(str(counts.index[0]), _OTHER_REMEDY)

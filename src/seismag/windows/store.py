@@ -40,7 +40,6 @@ class Store:
     """A finished store.
 
     Attributes:
-        path: its folder.
         samples: one row for each sample, in the order of the arrays.
         power: Zarr array (n, 3, F, T) float16, dB re 1 nT²/Hz, NaN in masked time frames.
         cross: Zarr array (n, 3 pairs, 2 parts, F, T) float16 of unit phasors, or None.
