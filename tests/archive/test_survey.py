@@ -18,6 +18,7 @@ from fixtures.archive_files import (
     prepare_days,
     quiet_day,
     window_counts,
+    without_empty_blocks,
     write_days,
     write_iaga,
 )
@@ -248,7 +249,7 @@ def test_two_halves_of_a_day_from_the_instrument_are_merged(tmp_path, field):
     for part, folder in ((slice(0, HALF), "GTO/1"), (slice(HALF, DAY_S), "GTO/2")):
         half = np.full_like(field, np.nan)
         half[:, part] = field[:, part]
-        place(tmp_path, NAME, day_bytes(GTO, FIRST, half, omit_missing_blocks=True), folder=folder)
+        place(tmp_path, NAME, without_empty_blocks(day_bytes(GTO, FIRST, half)), folder=folder)
     days = resolved(tmp_path)
     assert days["verdict"].tolist() == ["good"], days["detail"].tolist()
     np.testing.assert_array_equal(load_day([tmp_path / p for p in days["paths"][0]], GTO, FIRST).field_nt, field)
@@ -312,7 +313,7 @@ def mixed(tmp_path_factory):
     place(archive, day_name(GTO, days[5]), good[5], folder="GTO/copy")
     gaps = quiet_day(GTO, days[6])
     gaps[:, :30_000] = np.nan
-    place(archive, day_name(GTO, days[6]), day_bytes(GTO, days[6], gaps, omit_missing_blocks=True))
+    place(archive, day_name(GTO, days[6]), without_empty_blocks(day_bytes(GTO, days[6], gaps)))
     place(archive, day_name(GTO, days[7]), day_bytes(GTO, days[7], quiet_day(GTO, days[7]) * [[1], [1], [-1]]))
     place(archive, day_name(GTO, days[8]), day_bytes(GTO, days[8], np.full((3, DAY_S), np.nan)))
     place(archive, day_name(GTO, days[9]), b"<html></html>")

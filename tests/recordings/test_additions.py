@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fixtures.archive_files import without_empty_blocks
 from seismag.domain import DataError
 from seismag.recordings import decode_recording, read_recording
 from seismag.recordings.additions import add_to_file
@@ -33,7 +34,7 @@ def day() -> bytes:
     field[:, 40_000:40_064] = np.nan
     field[1, 50_000] = np.nan
     field[:, 60_000:60_600] = np.nan
-    payload = bytearray(encode_day("ALR", dt.date(2025, 1, 1), -8.14, 124.59, field, omit_missing_blocks=True))
+    payload = bytearray(without_empty_blocks(encode_day("ALR", dt.date(2025, 1, 1), -8.14, 124.59, field)))
     payload[0:2], payload[26], payload[28:30] = b"\x00\x30", 7, b"\x0c\x86"
     return bytes(payload)
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fixtures.archive_files import without_empty_blocks
 from seismag.domain import DataError
 from seismag.recordings import Recording, frg604rc, read_recording
 
@@ -36,7 +37,7 @@ IAGA = "".join(
 def frg_file() -> bytes:
     field = np.full((3, 86_400), np.nan)
     field[:, :1_200] = np.random.default_rng(7).normal(0, 100, (3, 1_200))
-    return frg604rc.encode_day("ALR", dt.date(2025, 1, 1), -8.1, 124.6, field, omit_missing_blocks=True)
+    return without_empty_blocks(frg604rc.encode_day("ALR", dt.date(2025, 1, 1), -8.1, 124.6, field))
 
 
 def zip_file() -> bytes:

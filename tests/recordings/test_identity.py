@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seismag.domain import DataError
-from seismag.recordings.identity import check_file_name, clean_position
+from seismag.recordings.identity import check_file_name, read_position
 from seismag.recordings.recording import Recording
 
 
@@ -51,22 +51,27 @@ def test_names_that_contradict_are_refused(name, station, start):
 
 @pytest.mark.parametrize(
     ("stated", "degrees"),
-    [((40.137, 254.764), (40.137, -105.236)), ((-8.1, 124.6), (-8.1, 124.6)), ((18.1, -66.1), (18.1, -66.1))],
+    [
+        (("40.137", "254.764"), (40.137, -105.236)),
+        (("-8.1", "124.6"), (-8.1, 124.6)),
+        (("18.1", "-66.1"), (18.1, -66.1)),
+    ],
 )
 def test_longitudes_east_of_greenwich_to_360_are_understood(stated, degrees):
     warnings: list[str] = []
-    assert clean_position(*stated, warnings) == degrees
+    assert read_position(*stated, warnings) == degrees
     assert warnings == []
 
 
-@pytest.mark.parametrize("stated", [(310_086.6, -34_833.4), (91.0, 10.0), (10.0, 361.0), (float("nan"), 1.0)])
+@pytest.mark.parametrize("stated", [("310086.6", "-34833.4"), ("91", "10"), ("10", "361"), ("nan", "1")])
 def test_projected_metres_are_no_degrees(stated):
     warnings: list[str] = []
-    assert np.isnan(clean_position(*stated, warnings)).all()
+    assert np.isnan(read_position(*stated, warnings)).all()
     assert "not in degrees" in warnings[0]
 
 
 def test_a_silent_header_gives_nan_without_a_warning():
     warnings: list[str] = []
-    assert np.isnan(clean_position(None, 12.0, warnings)).all()
+    for latitude in (None, "", "unknown"):
+        assert np.isnan(read_position(latitude, "12.0", warnings)).all()
     assert warnings == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from fixtures.archive_files import CLEAN
+from fixtures.archive_files import CLEAN, without_empty_blocks
 from seismag.archive.quality import assess_day
 from seismag.config import ArtefactConfig, DataConfig, SimulateConfig
 from seismag.recordings.frg604rc import FRG604RC, encode_day
@@ -51,7 +51,7 @@ def soiled(natural, spec, station=0):
 
 
 def through_a_file(field_nt):
-    payload = encode_day("ALR", dt.date(2025, 1, 1), -8.1, 124.6, field_nt, omit_missing_blocks=True)
+    payload = without_empty_blocks(encode_day("ALR", dt.date(2025, 1, 1), -8.1, 124.6, field_nt))
     return FRG604RC.read(payload, "S250101.ALR", "").field_nt
 
 

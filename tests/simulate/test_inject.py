@@ -17,6 +17,7 @@ from fixtures.archive_files import (
     day_bytes,
     day_name,
     quiet_day,
+    without_empty_blocks,
     write_catalogue,
     write_iaga,
 )
@@ -65,7 +66,7 @@ def archive(tmp_path_factory):
         if number == 1:
             field[:, 20_000:20_064] = np.nan
             field[:, 30_000:30_600] = np.nan  # a whole block
-        payload = day_bytes(GTO, FIRST + number, field, omit_missing_blocks=True)
+        payload = without_empty_blocks(day_bytes(GTO, FIRST + number, field))
         name = day_name(GTO, FIRST + number)
         if number == 2:
             (folder / "GTO" / "2021" / name).write_bytes(payload)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, folder_of, list_files
 from seismag.domain import DataError, UsageError
-from seismag.recordings import Recording, format_of, is_marked, read_recording
-from seismag.recordings.claims import read_claim
+from seismag.recordings import Recording, read_claim, read_recording, reader_of
 from seismag.recordings.compression import read_head
 from seismag.recordings.days import field_of_day
 
@@ -51,10 +50,18 @@ def list_recordings(archive: Path) -> list[ListedFile]:
     """
     listed = []
     for path in list_files(archive):
-        head, claim = read_head(path), read_claim(path)
-        station = claim.station or folder_of(path, archive)
-        name, size = path.relative_to(archive).as_posix(), path.stat().st_size
-        listed.append(ListedFile(name, size, format_of(head), station, claim.days, is_marked(head)))
+        head = read_head(path)
+        reader, (code, days) = reader_of(head), read_claim(path)
+        listed.append(
+            ListedFile(
+                path=path.relative_to(archive).as_posix(),
+                size=path.stat().st_size,
+                format="" if reader is None else reader.name,
+                station=code or folder_of(path, archive),
+                days=days,
+                marked=reader is not None and reader.is_marked(head),
+            )
+        )
     return listed
 
 

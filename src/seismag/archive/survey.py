@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from seismag.archive.quality import DayQuality, assess_day, main_field
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, Station
-from seismag.recordings import Recording, read_recording
-from seismag.recordings.claims import read_claim
+from seismag.recordings import Recording, read_claim, read_recording
 from seismag.recordings.days import days_of, field_of_day, require_one_hertz
 from seismag.spectrograms.artefacts import blank_artefacts
 from seismag.spectrograms.compute import bridge_short_gaps, masked_frames, split_windows
@@ -87,7 +86,7 @@ def is_unfinished(archive: Path) -> bool:
 def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig) -> list[dict[str, object]]:
     """Assess one file: a row for each UTC day in it, or rows with the reason why it cannot be used.
 
-    A file that cannot be used has a row without ``start_utc`` for each day of its name or header (``claimed_days``),
+    A file that cannot be used has a row without ``start_utc`` for each day of its name or header (``read_claim``),
     or one row without a day.
 
     Returns:
@@ -105,7 +104,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     except DataError as error:
         detail = str(error).replace(str(path), str(row["path"]))  # the store does not depend on the folder
         row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
-        code, days = claimed_days(path, recording)
+        code, days = read_claim(path) if recording is None else (recording.station, days_of(recording))
         if (code := code or folder_of(path, archive)) not in stations:
             return [row]  # a station that is not listed has no windows
         return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
@@ -126,14 +125,6 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
             for row in rows
         ]
     return rows
-
-
-def claimed_days(path: Path, recording: Recording | None) -> tuple[str, NDArray[np.datetime64]]:
-    """Return station ("" unknown) and days of a file that cannot be used: as read, else by its name or header."""
-    if recording is not None:
-        return recording.station, days_of(recording)
-    claim = read_claim(path)
-    return claim.station, claim.days
 
 
 def assess_stored_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:

@@ -17,8 +17,7 @@ from seismag.config import DataConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.files import atomic_path, write_json_atomic
 from seismag.parallel import Progress, silent
-from seismag.recordings import Recording, read_recording
-from seismag.recordings.claims import read_claim
+from seismag.recordings import Recording, read_claim, read_recording
 from seismag.recordings.days import days_of, require_one_hertz
 from seismag.spectrograms.compute import to_decibel
 from seismag.spectrograms.decibels import window_spectra
@@ -306,9 +305,9 @@ def _unusable_windows(
     loaded: LoadedModel, path: Path, stations: dict[str, Station], reason: str
 ) -> list[WindowPrediction]:
     """Return the windows that an unreadable input should contain by its name, else one without times."""
-    claim = read_claim(path)
-    station = claim.station if claim.station in stations else None
-    starts, ends = daily_windows(claim.days, _spec_of(loaded).window_h)
+    code, days = read_claim(path)
+    station = code if code in stations else None
+    starts, ends = daily_windows(days, _spec_of(loaded).window_h)
     if station is None or not len(starts):
         return [WindowPrediction(station, None, None, reason=reason)]
     return [

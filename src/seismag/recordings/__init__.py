@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seismag.domain import DataError
 from seismag.recordings.cdf import CDF
-from seismag.recordings.compression import decompress
-from seismag.recordings.frg604rc import FRG604RC
+from seismag.recordings.compression import decompress, read_head
+from seismag.recordings.frg604rc import FRG604RC, day_in_name
 from seismag.recordings.iaga2002 import IAGA2002
+from seismag.recordings.identity import days_in_name
 from seismag.recordings.miniseed import MINISEED
-from seismag.recordings.reader import Reader
+from seismag.recordings.reader import NO_DAYS, Reader
 from seismag.recordings.recording import Recording
 
-__all__ = ["Recording", "decode_recording", "format_of", "is_marked", "read_recording", "reader_of"]
+__all__ = ["Recording", "decode_recording", "read_claim", "read_recording", "reader_of"]
 
 FORMATS = (FRG604RC, IAGA2002, CDF, MINISEED)
 
@@ -44,20 +48,15 @@ def decode_recording(raw: bytes, path: Path) -> Recording:
     sha256 = hashlib.sha256(raw).hexdigest()
     reader = reader_of(payload)
     if reader is None:
-        raise DataError(f"{path}: {_describe(payload)}", "unknown_format")
+        if payload[:512].lstrip().lower().startswith((b"<html", b"<!doctype")):
+            what = "this is a web page (HTML), not magnetometer data. Download the file again."
+        else:
+            what = (
+                "not a format that seismag reads (FRG-604RC, IAGA-2002, ImagCDF, miniSEED); it begins with "
+                f"{payload[:16]!r}."
+            )
+        raise DataError(f"{path}: {what}", "unknown_format")
     return reader.read(payload, path, sha256)
-
-
-def format_of(head: bytes) -> str:
-    """Return the format of a file by its first unpacked bytes; "" for an unknown one."""
-    reader = reader_of(head)
-    return "" if reader is None else reader.name
-
-
-def is_marked(head: bytes) -> bool:
-    """Return whether these bytes mark a file as made or changed by seismag."""
-    reader = reader_of(head)
-    return reader is not None and reader.is_marked(head)
 
 
 def reader_of(head: bytes) -> Reader | None:
@@ -65,10 +64,15 @@ def reader_of(head: bytes) -> Reader | None:
     return next((reader for reader in FORMATS if reader.detect(head[:4096])), None)
 
 
-def _describe(payload: bytes) -> str:
-    head = payload[:512].lstrip().lower()
-    if head.startswith((b"<html", b"<!doctype")):
-        return "this is a web page (HTML), not magnetometer data. Download the file again."
-    return (
-        f"not a format that seismag reads (FRG-604RC, IAGA-2002, ImagCDF, miniSEED); it begins with {payload[:16]!r}."
-    )
+def read_claim(path: Path) -> tuple[str, NDArray[np.datetime64]]:
+    """Return station ("" unknown) and UTC days (empty: unknown) of a file that cannot be read, for reports only.
+
+    They are those of its name; what is missing there comes from its header, if readable.
+    """
+    code, days = day_in_name(path.name) or days_in_name(path.name)
+    if not code or not days.size:
+        head = read_head(path)
+        reader = reader_of(head)
+        stated_code, stated_days = ("", NO_DAYS) if reader is None else reader.read_claim(head)
+        code, days = code or stated_code, days if days.size else stated_days
+    return code, days

@@ -31,7 +31,7 @@ from seismag.recordings.components import (
     blank_fill_values,
     to_hdz,
 )
-from seismag.recordings.identity import check_file_name, clean_position
+from seismag.recordings.identity import check_file_name, read_position
 from seismag.recordings.reader import Reader
 from seismag.recordings.recording import Recording
 from seismag.recordings.regular_grid import place_on_grid
@@ -52,8 +52,7 @@ _CDFLIB_ERRORS = (
 
 
 def _detect(head: bytes) -> bool:
-    """Return whether a file that begins with ``head`` is a CDF file of version 2.6 or later."""
-    return head.startswith((MAGIC_V3, MAGIC_V2))
+    return head.startswith((MAGIC_V3, MAGIC_V2))  # version 2.6 or later
 
 
 def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
@@ -67,20 +66,14 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
             of CDF), ``wrong_units``, ``impossible_value``, ``components_missing``, ``no_data``, ``irregular_sampling``,
             ``contradicting_samples`` or ``name_mismatch``.
     """
-    cdflib = _import_cdflib(path)
-    content = _Content.load(cdflib, check_structure(payload, str(path)), str(path))
-    return content.to_recording(Path(path), sha256)
-
-
-def _import_cdflib(path: str | Path) -> ModuleType:
     try:
         import cdflib
     except ImportError as error:
         raise DataError(
             f'{path}: CDF files need cdflib, which is not installed: pip install "seismag[cdf]".', "missing_dependency"
         ) from error
-    module: ModuleType = cdflib
-    return module
+    content = _Content.load(cdflib, check_structure(payload, str(path)), str(path))
+    return content.to_recording(Path(path), sha256)
 
 
 class _Content:
@@ -118,6 +111,8 @@ class _Content:
         letter_by_name = self._recognise(names)
         if len(letter_by_name) < 3:
             raise DataError(f"{self.where}: three components are needed, the file has {names}.", "components_missing")
+        candidates = ("Epoch",) if self.kind == "MagPyCDF" else ("GeomagneticVectorTimes", "DataTimes")
+        default_time = next((name for name in candidates if name in names), candidates[0])
         time_names = set()
         for name, letter in letter_by_name.items():
             attributes = file.varattsget(name)
@@ -127,7 +122,7 @@ class _Content:
                 values[values == fill] = np.nan
             self.elements[letter] = values
             self.units[letter] = str(attributes.get("UNITS", attributes.get("units", "")) or "").strip().lower()
-            time_names.add(str(attributes.get("DEPEND_0") or self._default_time_name(names)))
+            time_names.add(str(attributes.get("DEPEND_0") or default_time))
         if len(time_names) > 1:
             raise DataError(f"{self.where}: the components have different times ({sorted(time_names)}).", "wrong_kind")
         for name in time_names:
@@ -152,14 +147,13 @@ class _Content:
             letters = "UVW"
         return {name: letter for name, letter in zip("xyz", letters, strict=True) if name in names}
 
-    def _default_time_name(self, names: list[str]) -> str:
-        candidates = ("Epoch",) if self.kind == "MagPyCDF" else ("GeomagneticVectorTimes", "DataTimes")
-        return next((name for name in candidates if name in names), candidates[0])
-
     def to_recording(self, path: Path, sha256: str) -> Recording:
         values = np.stack(list(self.elements.values()))
         blank_fill_values(values, self.where)
-        step_ms = _seconds_to_ms(self.attributes.get("DataSamplingRate", ""))
+        rate = re.fullmatch(
+            r"(\d{1,6}(?:\.\d+)?)\s*s(?:ec)?\w*", self.attributes.get("DataSamplingRate", ""), re.IGNORECASE
+        )
+        step_ms = (round(float(rate[1]) * 1000) or None) if rate else None
         grid = place_on_grid(self.times_ms, values, step_ms, self.where, self.warnings)
         elements = dict(zip(self.elements, grid.values, strict=True))
         horizontal = to_hdz(elements, self._declination_scale(), self.where, self.warnings)
@@ -197,8 +191,8 @@ class _Content:
     def _position(self) -> tuple[float, float]:
         found: list[str] = []
         for names in _POSITIONS:
-            latitude, longitude = (_number(self.attributes.get(name)) for name in names)
-            position = clean_position(latitude, longitude, found)
+            latitude, longitude = (self.attributes.get(name) for name in names)
+            position = read_position(latitude, longitude, found)
             if not np.isnan(position[0]):
                 return position
         self.warnings.extend(found)
@@ -231,18 +225,6 @@ def _to_ms(cdflib: ModuleType, times: NDArray[Any], time_type: str) -> NDArray[n
     nanoseconds = stamps.astype("datetime64[ns]").astype(np.int64)
     milliseconds: NDArray[np.int64] = (nanoseconds + 500_000) // 1_000_000
     return milliseconds
-
-
-def _seconds_to_ms(text: str) -> int | None:
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*s(?:ec)?\w*", text, re.IGNORECASE)
-    return (round(float(found[1]) * 1000) or None) if found else None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
 
 
 CDF = Reader("CDF", _detect, _read)

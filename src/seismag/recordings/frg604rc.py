@@ -20,7 +20,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +38,7 @@ DAY_SAMPLES = DAY_BLOCKS * BLOCK_SAMPLES
 TRAILER = b"\xfa\xf3\x20"
 MISSING_24BIT = 0x7FFFFF
 MISSING_16BIT = 0x7FFF
+BATTERY_V, TEMPERATURE_DEGC = 12.5, 27.0  # that the writer states
 COUNTS_PER_NT = 100.0  # dividing rounds correctly, multiplying by 0.01 does not
 
 MARK_SIMULATED, MARK_INJECTED = _MARKS = b"SIMULATE", b"INJECTED"  # header bytes 10:18
@@ -60,8 +60,8 @@ _RECORD = np.dtype([("field", "u1", (3, 3)), ("tilt", "<i2", 2), ("temperature",
 
 
 def _detect(head: bytes) -> bool:
-    """Return whether a file that begins with ``head`` is an FRG-604RC day file."""
-    return _is_header(head) and not _is_text(head[:64])
+    is_text = all(byte >= 32 or byte in b"\t\n\r\f" for byte in head[:64])
+    return _is_header(head) and not is_text
 
 
 def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
@@ -81,8 +81,14 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     warnings: list[str] = []
     headers = np.frombuffer(payload, _BLOCK, count=_count_blocks(payload, path, warnings))["header"]
     station, date = _station_and_date(headers, path)
-    _check_file_name(path, station, date)
-    slots = _slots(headers, path)
+    stated = day_in_name(path.name)
+    if stated is not None and (stated[0] != station or stated[1].tolist() != [date]):
+        raise DataError(
+            f"{path}: the header says station {station}, {date}; the file name says otherwise. Rename the file.",
+            "name_mismatch",
+        )
+    hours, minutes = headers["time"].astype(np.int64).T
+    slots = hours * 6 + minutes // 10  # ten minutes each
     rows = _rows_to_keep(payload, slots, path, warnings)
     if rows.size < DAY_BLOCKS:
         warnings.append(f"{DAY_BLOCKS - rows.size} of {DAY_BLOCKS} ten-minute blocks are missing.")
@@ -107,7 +113,6 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
 
 
 def _is_marked(head: bytes) -> bool:
-    """Return whether the header of the first block marks the file as made or changed by seismag."""
     return head[10:18] in _MARKS
 
 
@@ -138,11 +143,6 @@ def encode_day(
     latitude: float,
     longitude: float,
     field_nt: ArrayLike,
-    *,
-    tilt: Sequence[float] = (0.0, 0.0),
-    temperature_degc: Sequence[float] = (27.0, 27.0),
-    battery_v: float = 12.5,
-    omit_missing_blocks: bool = False,
     mark: bytes = b"",
 ) -> bytes:
     """Write one UTC day in the format of the instrument, rounded to 0.01 nT.
@@ -152,7 +152,6 @@ def encode_day(
         date: the UTC day, 2000 to 2099.
         longitude: degrees east, -180 to 180.
         field_nt: (3, 86400) H, D, Z in nT; NaN marks a missing second.
-        omit_missing_blocks: leave out blocks without any sample, as an instrument that is off.
         mark: ``MARK_SIMULATED``, ``MARK_INJECTED``, or none for recorded data.
 
     Raises:
@@ -161,23 +160,23 @@ def encode_day(
     counts = _counts(field_nt)
     blocks = np.zeros(DAY_BLOCKS, _BLOCK)
     header = blocks["header"]
-    header["station"] = _ascii_code(station)
+    if len(station) != 3 or not (station.isascii() and station.isalnum()):
+        raise ValueError(f"station {station!r}: the format holds three ASCII letters or digits")
+    header["station"] = station.upper().encode("ascii")
     if not 2000 <= date.year <= 2099:
         raise ValueError(f"the format holds the years 2000 to 2099, not {date.year}")
     header["date"] = (date.year - 2000, date.month, date.day)
     header["time"] = np.stack(np.divmod(np.arange(DAY_BLOCKS) * 10, 60), axis=1)
     header["latitude"] = _nmea(latitude, 90.0)
     header["longitude"] = _nmea(longitude, 180.0)
-    header["battery"] = round(battery_v * 10)
+    header["battery"] = round(BATTERY_V * 10)
     header["mark"] = mark
 
     records = np.empty((DAY_BLOCKS, BLOCK_SAMPLES), _RECORD)
     records["field"] = counts.view("u1").reshape(3, DAY_BLOCKS, BLOCK_SAMPLES, 4)[..., :3].transpose(1, 2, 0, 3)
-    records["tilt"] = _int16(tilt, 10)
-    records["temperature"] = _int16(temperature_degc, 100)
+    records["tilt"] = 0
+    records["temperature"] = round(TEMPERATURE_DEGC * 100)
     blocks["records"] = records.reshape(-1).view(blocks["records"].dtype)
-    if omit_missing_blocks:
-        blocks = blocks[(counts != MISSING_24BIT).reshape(3, DAY_BLOCKS, BLOCK_SAMPLES).any(axis=(0, 2))]
     return blocks.tobytes() + TRAILER
 
 
@@ -191,10 +190,6 @@ def _are_headers(heads: NDArray[np.uint8]) -> NDArray[np.bool_]:
     in_range = (year <= 99) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour <= 23)
     valid: NDArray[np.bool_] = in_range & (minute <= 50) & (minute % 10 == 0) & _ALPHANUMERIC[heads[:, 2:5]].all(axis=1)
     return valid
-
-
-def _is_text(head: bytes) -> bool:
-    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
 
 
 def _count_blocks(payload: bytes, path: Path, warnings: list[str]) -> int:
@@ -248,27 +243,6 @@ def _station_and_date(headers: NDArray[np.void], path: Path) -> tuple[str, dt.da
         raise DataError(
             f"{path}: 20{year:02d}-{month:02d}-{day:02d} in the header is no date.", "bad_header"
         ) from error
-
-
-def _check_file_name(path: Path, station: str, date: dt.date) -> None:
-    name = _FILE_NAME.fullmatch(path.name)
-    if name is None:
-        return
-    year, month, day, code = name.groups()
-    if code.upper() != station or (2000 + int(year), int(month), int(day)) != (date.year, date.month, date.day):
-        raise DataError(
-            f"{path}: the header has station {station}, {date}; the file name differs. Rename the file.",
-            "name_mismatch",
-        )
-
-
-def _slots(headers: NDArray[np.void], path: Path) -> NDArray[np.int64]:
-    """Ten-minute slot of the day, 0 to 143, of each block in file order."""
-    hours, minutes = headers["time"].astype(np.int64).T
-    if np.any(hours > 23) or np.any(minutes > 50) or np.any(minutes % 10):
-        raise DataError(f"{path}: a block does not begin on a ten-minute mark.", "bad_header")
-    slots: NDArray[np.int64] = hours * 6 + minutes // 10
-    return slots
 
 
 def _rows_to_keep(payload: bytes, slots: NDArray[np.int64], path: Path, warnings: list[str]) -> NDArray[np.int64]:
@@ -359,19 +333,6 @@ def _counts(field_nt: ArrayLike) -> NDArray[np.int32]:
     if np.any((np.abs(counts) >= MISSING_24BIT) & ~missing):
         raise ValueError(f"field_nt exceeds ±{(MISSING_24BIT - 1) / COUNTS_PER_NT} nT, the limit of 24 bits")
     return counts.astype("<i4", order="C")
-
-
-def _ascii_code(station: str) -> bytes:
-    if len(station) != 3 or not (station.isascii() and station.isalnum()):
-        raise ValueError(f"station {station!r}: the format holds three ASCII letters or digits")
-    return station.upper().encode("ascii")
-
-
-def _int16(values: Sequence[float], scale: int) -> NDArray[np.int16]:
-    counts = np.rint(np.asarray(values, dtype=np.float64) * scale)
-    if counts.shape != (2,) or not np.all(np.abs(counts) < MISSING_16BIT):
-        raise ValueError(f"{values!r}: two numbers within ±{MISSING_16BIT / scale} are needed")
-    return counts.astype("<i2")
 
 
 FRG604RC = Reader("FRG-604RC", _detect, _read, _is_marked, _read_claim)

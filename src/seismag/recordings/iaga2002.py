@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from seismag.domain import DataError
 from seismag.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
 from seismag.recordings.iaga2002_table import SampleTable, parse_table
-from seismag.recordings.identity import check_file_name, clean_position
+from seismag.recordings.identity import check_file_name, read_position
 from seismag.recordings.reader import NO_DAYS, Reader
 from seismag.recordings.recording import Recording
 from seismag.recordings.regular_grid import place_on_grid
@@ -65,7 +65,6 @@ class Parts:
 
 
 def _detect(head: bytes) -> bool:
-    """Return whether a file that begins with ``head`` is an IAGA-2002 file."""
     return _FIRST_LINE.match(head.removeprefix(_UTF8_BOM)) is not None
 
 
@@ -93,9 +92,15 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         raise _wrong_kind(where)
     recorded = dict(zip(parts.letters, grid.values, strict=True))
     horizontal = to_hdz(recorded, parts.scale, where, warnings)
-    latitude_deg, longitude_deg = clean_position(
-        _number(header.get("geodetic latitude")), _number(header.get("geodetic longitude")), warnings
+    latitude_deg, longitude_deg = read_position(
+        header.get("geodetic latitude"), header.get("geodetic longitude"), warnings
     )
+    metadata: dict[str, object] = {
+        "header": {name.replace(" ", "_"): value for name, value in header.items() if value},
+        "comments": parts.comments, "columns": parts.letters, "warnings": warnings,
+    }  # fmt: skip
+    if _is_marked(payload[: parts.names_at]):
+        metadata["origin"] = "simulated"
     recording = Recording(
         station=parts.station,
         start_utc=grid.start_utc,
@@ -106,7 +111,7 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         h_axis_deg=horizontal.h_axis_deg,
         latitude_deg=latitude_deg,
         longitude_deg=longitude_deg,
-        metadata=_metadata(parts, warnings, _is_marked(payload[: parts.names_at])),
+        metadata=metadata,
     )
     check_file_name(path, recording)
     return recording
@@ -132,7 +137,6 @@ def parse_iaga2002(payload: bytes, where: str, warnings: list[str]) -> Parts:
 
 
 def _is_marked(head: bytes) -> bool:
-    """Return whether a header marks the file as changed by seismag."""
     return any(line.lstrip(b" #").startswith(COMMENT_INJECTED) for line in head.splitlines())
 
 
@@ -198,21 +202,6 @@ def _declination_scale(comments: list[str]) -> DeclinationScale:
         degrees_per_unit=DEGREE_DEG if in_degrees else ARCMIN_DEG,
         baseline_deg=int(decbas[1]) / 600 if decbas else np.nan,  # tenths of minutes of arc
     )
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
-
-
-def _metadata(parts: Parts, warnings: list[str], marked: bool) -> dict[str, object]:
-    entries = {name.replace(" ", "_"): value for name, value in parts.header.items() if value}
-    metadata: dict[str, object] = {
-        "header": entries, "comments": parts.comments, "columns": parts.letters, "warnings": warnings,
-    }  # fmt: skip
-    return {**metadata, "origin": "simulated"} if marked else metadata
 
 
 def _wrong_kind(where: str) -> DataError:

@@ -46,15 +46,12 @@ def parse_table(body: bytes, columns: int, first_line: int, where: str) -> Sampl
     content = body.rstrip(b"\r\n\t \x1a\0")  # old editors end a text with Ctrl-Z
     if not content.strip():
         raise DataError(f"{where}: the file has a header but no data.", "no_data")
-    table = _parse_fixed_width(content, columns) or _parse_fixed_width(_padded(content), columns)
-    return table or _parse_lines(body, columns, first_line, where)
-
-
-def _padded(content: bytes) -> bytes:
-    """The same lines filled up with blanks to one length, empty ones left out."""
+    if table := _parse_fixed_width(content, columns):
+        return table
     lines = [line.rstrip() for line in content.split(b"\n") if line.strip()]
     width = max(map(len, lines))
-    return b"\n".join(line.ljust(width) for line in lines)
+    padded = b"\n".join(line.ljust(width) for line in lines)
+    return _parse_fixed_width(padded, columns) or _parse_lines(body, columns, first_line, where)
 
 
 def _parse_fixed_width(content: bytes, columns: int) -> SampleTable | None:
@@ -158,7 +155,10 @@ def _fixed_stamps(rows: NDArray[np.uint8], text: NDArray[np.uint8]) -> tuple[NDA
 
 def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> SampleTable:
     lines = body.rstrip(b"\r\n\t \x1a\0").split(b"\n")
-    _refuse_cut_line(body, lines, first_line, where)
+    last = lines[-1].rstrip()
+    if len(lines) > 1 and not body.endswith((b"\n", b"\x1a", b"\0")) and len(last) < len(lines[-2].rstrip()):
+        number = first_line + len(lines) - 1
+        raise DataError(f"{where}: the file is cut within line {number} ({_show(last)}). Copy it again.", "truncated")
     times_ms, rows, wrong_days = [], [], 0
     for number, line in enumerate(lines, first_line):
         if not line.strip():
@@ -178,13 +178,6 @@ def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> Samp
         rows.append([float(field) for field in fields])
         wrong_days += int(match[8]) != stamp.timetuple().tm_yday
     return SampleTable(np.array(times_ms, np.int64), np.array(rows, np.float64).T, wrong_days)
-
-
-def _refuse_cut_line(body: bytes, lines: list[bytes], first_line: int, where: str) -> None:
-    last = lines[-1].rstrip()
-    if len(lines) > 1 and not body.endswith((b"\n", b"\x1a", b"\0")) and len(last) < len(lines[-2].rstrip()):
-        number = first_line + len(lines) - 1
-        raise DataError(f"{where}: the file is cut within line {number} ({_show(last)}). Copy it again.", "truncated")
 
 
 def _bad_line(where: str, number: int, line: bytes, columns: int) -> DataError:

@@ -20,15 +20,17 @@ _NAME = re.compile(
 )
 
 
-def clean_position(latitude: float | None, longitude: float | None, warnings: list[str]) -> tuple[float, float]:
+def read_position(latitude_deg: str | None, longitude_deg: str | None, warnings: list[str]) -> tuple[float, float]:
     """Return latitude and longitude in degrees, longitude in [-180, 180); NaN, NaN where unusable.
 
     Args:
-        latitude: in the file, None where missing.
-        longitude: likewise; 0 to 360 is accepted.
+        latitude_deg: as in the file, None where missing.
+        longitude_deg: likewise; 0 to 360 is accepted.
         warnings: gets a sentence for values that are not degrees (projected metres, for instance).
     """
-    if latitude is None or longitude is None:
+    try:
+        latitude, longitude = float(latitude_deg or ""), float(longitude_deg or "")
+    except ValueError:
         return np.nan, np.nan
     if abs(latitude) <= 90 and -180 <= longitude <= 360:
         return latitude, round(wrap_deg(longitude), 9)  # 254.764 - 360 leaves digits of rounding

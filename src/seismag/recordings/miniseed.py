@@ -41,7 +41,6 @@ _OBSPY_ERRORS = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError,
 
 
 def _detect(head: bytes) -> bool:
-    """Return whether a file that begins with ``head`` is miniSEED."""
     return _RECORD_HEAD.match(head) is not None
 
 
@@ -137,12 +136,6 @@ def _pieces_by_element(traces: list[Any], where: str) -> dict[str, list[tuple[fl
     doubled = [sorted(names) for names in channels.values() if len(names) > 1]
     if doubled:
         raise DataError(f"{where}: several channels of one component {doubled}. Split the file.", "mixed_headers")
-    return _choose_elements(dict(pieces), where)
-
-
-def _choose_elements(
-    pieces: dict[str, list[tuple[float, NDArray[np.float64]]]], where: str
-) -> dict[str, list[tuple[float, NDArray[np.float64]]]]:
     for letters, elements in (("XYZ", "XYZ"), ("NEZ", "XYZ"), ("HEZ", "HEZ"), ("UVW", "UVW")):
         if all(letter in pieces for letter in letters):
             return {element: pieces[letter] for element, letter in zip(elements, letters, strict=True)}

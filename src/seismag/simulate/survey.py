@@ -17,7 +17,7 @@ from seismag.config import DataConfig
 from seismag.domain import DataError, Station
 from seismag.files import write_table
 from seismag.parallel import Pool, Progress
-from seismag.recordings import format_of, read_recording
+from seismag.recordings import read_recording, reader_of
 from seismag.recordings.additions import WRITABLE
 from seismag.recordings.compression import read_head
 from seismag.recordings.days import days_of, require_one_hertz
@@ -61,7 +61,8 @@ def _survey_part(
 def _survey_file(
     path: Path, archive: Path, stations: dict[str, Station], band_hz: tuple[float, float]
 ) -> list[dict[str, object]]:
-    kind = format_of(read_head(path))
+    reader = reader_of(read_head(path))
+    kind = "" if reader is None else reader.name
     row: dict[str, object] = {"path": path.relative_to(archive).as_posix(), "format": kind, "why_not": ""}
     if kind and kind not in WRITABLE:
         return [row | {"why_not": _FOREIGN}]
