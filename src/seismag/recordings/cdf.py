@@ -133,7 +133,6 @@ class _Content:
             raise DataError(f"{self.where}: variables of different length {sorted(lengths)}.", "corrupt_file")
 
     def _recognise(self, names: list[str]) -> dict[str, str]:
-        """Element letter of each variable of the vector field."""
         imag = {name: name.removeprefix(_FIELD) for name in names if name.startswith(_FIELD)}
         if imag:
             self.kind = "ImagCDF"

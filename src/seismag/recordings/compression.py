@@ -53,11 +53,7 @@ def read_head(path: Path) -> bytes:
 
 
 def pack_like(payload: bytes, raw: bytes) -> bytes:
-    """Compress ``payload`` like ``raw``: gzip, a zip with the same members, or not at all.
-
-    Args:
-        raw: an archive as in ``decompress``, or plain data.
-    """
+    """Compress ``payload`` like ``raw``: gzip, a zip with the same members, or not at all."""
     if raw.startswith(GZIP_MAGIC):
         packed: bytes = igzip.compress(payload, compresslevel=3, mtime=0)
         return packed

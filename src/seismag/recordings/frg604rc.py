@@ -126,7 +126,6 @@ def day_in_name(name: str) -> tuple[str, NDArray[np.datetime64]] | None:
 
 
 def _read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
-    """Return station code and UTC day (empty: no date) in the header of the first block."""
     return head[2:5].decode("ascii").upper(), _one_day(*head[5:8])
 
 

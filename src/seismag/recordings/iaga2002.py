@@ -152,7 +152,6 @@ def _read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
 
 
 def _parse_header(text: bytes) -> tuple[dict[str, str], list[str]]:
-    """Header entries by lower-case name, and the comment lines."""
     entries: dict[str, str] = {}
     comments: list[str] = []
     for line in text.decode("latin-1").splitlines():

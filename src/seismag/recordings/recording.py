@@ -72,7 +72,6 @@ class Recording:
         return cls(station, np.datetime64(start_utc).astype("M8[ms]"), rate_hz, values, "array", "")
 
     def __repr__(self) -> str:
-        """Station, time, rate and format."""
         start, end = (np.datetime_as_string(time, unit="s") for time in (self.start_utc, self.end_utc))
         return f"Recording({self.station or '?'}, {start} to {end} UTC, {self.rate_hz:.4g} Hz, {self.format})"
 

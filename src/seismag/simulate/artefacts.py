@@ -138,11 +138,7 @@ def cultural_noise(
 ) -> NDArray[np.float32] | None:
     """Simulate the noise of traffic and railways on one UTC day: strong in local daytime, a third on local Sundays.
 
-    Args:
-        longitude_deg: gives the local solar time.
-
-    Returns:
-        (3, 86400) H, D, Z in nT, to be added to the recording; None where there is none.
+    Returns (3, 86400) H, D, Z in nT, to be added to the recording; None where there is none.
     """
     level = traffic_level_nt2_hz(spec, station_index)
     if not level.any():
@@ -205,13 +201,8 @@ def _traffic_amplitude() -> NDArray[np.float32]:
 
 
 def _traffic_habit(date: int, longitude_deg: float) -> NDArray[np.float64]:
-    """Power of each minute (1440,) of a UTC day, as a multiple of the mean of a working day.
-
-    Args:
-        date: days since 1970-01-01, a Thursday.
-        longitude_deg: gives the local solar time.
-    """
+    """Power of each minute (1440,) of a UTC day (since 1970-01-01), as a multiple of the mean of a working day."""
     local_h = (np.arange(1440) + 0.5) / 60 + longitude_deg / 15
-    sunday = (date + np.floor(local_h / 24) + 4) % 7 == 0
+    sunday = (date + np.floor(local_h / 24) + 4) % 7 == 0  # 1970-01-01 was a Thursday
     mean = np.trapezoid(HABIT_POWER, HABIT_H) / 24
     return np.interp(local_h % 24, HABIT_H, HABIT_POWER) / mean * np.where(sunday, SUNDAY_POWER, 1.0)

@@ -44,13 +44,9 @@ _DAY = np.timedelta64(1, "D")
 
 def simulate_background(site: Site, sensor: Site, index: int, day: int, activity: Activity, seed: int,
                         first: np.datetime64) -> FloatArray:  # fmt: skip
-    """Simulate the natural field and the sensor's noise of one day.
+    """Simulate the natural field of one day, and the noise of ``sensor``, the same station with another sensor.
 
-    Args:
-        sensor: the same station with the sensor noise of that day.
-
-    Returns:
-        (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.
+    Returns (3, 86400) H, D, Z in nT along magnetic north, magnetic east and down.
     """
     seconds = np.arange(float(MINUTES)) * 60 + day * DAY_S
     kp = activity.kp_at(seconds)

@@ -320,7 +320,6 @@ def _rows(
 
 
 def _number(events: pd.DataFrame, dropped: NDArray[np.bool_], start: np.datetime64) -> pd.DataFrame:
-    """Sort the events by time, and assign ids to them and their parents."""
     rows = np.flatnonzero(~dropped)
     rows = rows[np.argsort(events["origin_d"].to_numpy()[rows], kind="stable")]
     event_id = np.full(len(events), "", dtype=object)

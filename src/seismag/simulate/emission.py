@@ -162,8 +162,7 @@ def window_truth(
 ) -> list[dict[str, object]]:
     """Return the rows of ``truth.parquet``: one for each window of a day that an emission touches.
 
-    Args:
-        background_nt2: (1440,) horizontal background in the band, minute by minute.
+    The horizontal background in the band is given minute by minute (1440,).
     """
     per_day = 24 // WINDOW_H
     power = (emission_envelope(day, emission, spec) ** 2).reshape(per_day, -1)

@@ -39,7 +39,6 @@ from seismag.simulate.emission import (
     plan_emissions,
     window_truth,
 )
-from seismag.simulate.out_folder import mark, require_free
 from seismag.simulate.survey import (
     LOWEST_MHZ,
     TASK_FILES,
@@ -51,7 +50,7 @@ from seismag.simulate.survey import (
     unlisted_stations,
     window_means,
 )
-from seismag.simulate.synthetic_archive import write_places
+from seismag.simulate.synthetic_archive import mark, require_free, write_places
 
 _DAY = np.timedelta64(1, "D")
 
@@ -87,7 +86,7 @@ def inject_archive(
         UsageError: no catalogue, no emission, or a folder that cannot be used.
         DataError: files in formats that cannot be written, or already simulated; nothing to inject.
     """
-    _require_settings(spec)
+    _require_usable(spec, archive, out)
     settings: dict[str, object] = {
         "seismag": __version__, "injected": True, "archive": str(archive),
         "simulate": spec.model_dump(
@@ -95,7 +94,6 @@ def inject_archive(
         ),
     }  # fmt: skip
     require_free(out, settings)
-    _require_apart(archive, out)
     files = list_files(archive)
     stations = read_stations(Path(spec.station_file) if spec.station_file else None)
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
@@ -153,7 +151,7 @@ def _stream(seed: int, emission: Emission, day: np.datetime64) -> np.random.Gene
     return np.random.default_rng([seed, 6, *names, since_1800])
 
 
-def _require_settings(spec: SimulateConfig) -> None:
+def _require_usable(spec: SimulateConfig, archive: Path, out: Path) -> None:
     if spec.earthquakes.catalog is None:
         raise UsageError(
             "inject needs real earthquakes: name a catalogue with --catalog FILE (for example a file of "
@@ -166,9 +164,6 @@ def _require_settings(spec: SimulateConfig) -> None:
             f"simulate.emission.low_mhz is {spec.emission.low_mhz:g}; the background is measured from "
             f"{LOWEST_MHZ:.2f} mHz on. Raise it."
         )
-
-
-def _require_apart(archive: Path, out: Path) -> None:
     if out.resolve().is_relative_to(archive.resolve()):
         raise UsageError(f"--out {out}: lies within the archive {archive}. Choose a folder outside.")
     if is_simulated(archive):
@@ -207,14 +202,13 @@ def _plan(
     for path, rows in survey.groupby("path", sort=True):
         code = str(rows["station"].iloc[0])
         days = rows["day"].dropna().to_numpy().astype("M8[D]")
-        here = tuple(e for e in emissions.get(code, []) if days.size and _touches(e, days.min(), days.max()))
+        here: tuple[Emission, ...] = ()
+        if days.size:
+            first, end = days.min(), days.max() + _DAY
+            here = tuple(e for e in emissions.get(code, []) if e.start_utc < end and e.end_utc > first)
         means = {day: window_means(background[code, day]) for day in days} if here else {}
         jobs.append(Job(str(path), known.get(code), here, means))
     return jobs
-
-
-def _touches(emission: Emission, first: np.datetime64, last: np.datetime64) -> bool:
-    return bool(emission.start_utc < last + _DAY and emission.end_utc > first)
 
 
 def _nothing_in_range(spec: SimulateConfig, archive: Path, usable: pd.DataFrame) -> str:
@@ -232,7 +226,6 @@ def _nothing_in_range(spec: SimulateConfig, archive: Path, usable: pd.DataFrame)
 def _write_files(
     pool: Pool, jobs: list[Job], archive: Path, out: Path, spec: SimulateConfig, folder: Path, progress: Progress
 ) -> tuple[pd.DataFrame, int]:
-    """Write all files; returns the truth table and the number of files that changed."""
     batches = [jobs[first : first + TASK_FILES] for first in range(0, len(jobs), TASK_FILES)]
     rows = pool.run_parts(_write_part, batches, (archive, out, spec), folder / "truth", "inject", progress)
     changed = rows["path"].nunique()
@@ -247,7 +240,6 @@ def _write_part(jobs: list[Job], archive: Path, out: Path, spec: SimulateConfig,
 
 
 def _write_file(job: Job, archive: Path, out: Path, spec: SimulateConfig) -> list[dict[str, object]]:
-    """Write one file; returns the rows of truth.parquet of its emissions, each with the path."""
     source, target = archive / job.path, out / job.path
     target.parent.mkdir(parents=True, exist_ok=True)
     if job.station is None or not job.emissions:
@@ -269,7 +261,6 @@ def _write_file(job: Job, archive: Path, out: Path, spec: SimulateConfig) -> lis
 def _differs_within(
     differs: NDArray[np.bool_], recording: Recording, emission: Emission, row: dict[str, object], spec: EmissionConfig
 ) -> bool:
-    """Return whether any sample of a window within the emission changed."""
     start = np.datetime64(str(row["start_utc"]), "ms")
     day = start.astype("M8[D]")
     emitting = emission_envelope(day, emission, spec) > 0

@@ -80,8 +80,12 @@ def _make_plan(document: str) -> Plan:
     emissions = [plan_emissions(spec.emission, events, site.station, quiet_band_power(site, band)) for site in sites]
     before = np.stack([_days_before_events(events, station, first, spec.days) for station in stations])
     written = ~np.stack([history.missing for history in histories])
-    if spec.collected == "study":
-        written &= _study_days(before, spec.seed)
+    if spec.collected == "study":  # days before events, and others at random
+        for index, (row, near) in enumerate(zip(written, before, strict=True)):
+            others = np.flatnonzero(~near)
+            rng = np.random.default_rng([spec.seed, 17, index])
+            picks = rng.choice(others, min(STUDY_OTHERS * int(near.sum()), others.size), replace=False)
+            row &= near | np.isin(np.arange(spec.days), picks)
     return Plan(
         spec=spec,
         first=first,
@@ -136,16 +140,6 @@ def _days_before_events(events: pd.DataFrame, station: Station, first: np.dateti
         place = ((origins - first) / _DAY).astype(int) - back
         result[place[(place >= 0) & (place < days)]] = True
     return result
-
-
-def _study_days(before: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
-    """Days that a study collects: those before events, and others at random."""
-    chosen = before.copy()
-    for index, row in enumerate(before):
-        others = np.flatnonzero(~row)
-        rng = np.random.default_rng([seed, 17, index])
-        chosen[index, rng.choice(others, min(STUDY_OTHERS * int(row.sum()), others.size), replace=False)] = True
-    return chosen
 
 
 def _source_days(before: NDArray[np.bool_], spec: SimulateConfig) -> NDArray[np.int64]:

@@ -98,7 +98,9 @@ def make_site(station: Station, seed: int, index: int) -> Site:
         decades, transfer, (z_power,), pink, white, traffic, swell = _MEASURED[station.code]
         gain = 10 ** (np.array(decades) / 2)
         a, b = cmath.rect(transfer[0], np.radians(transfer[1])), cmath.rect(transfer[2], np.radians(transfer[3]))
-        z_own, a, b = _own_part(a, b, z_power)
+        follows = (abs(a) ** 2 + TYPICAL_D_OVER_H * abs(b) ** 2) / (1 + TYPICAL_D_OVER_H)
+        scale = min(1.0, float(np.sqrt(z_power / follows)))  # a transfer never exceeds the measured power
+        z_own, a, b = max(0.0, z_power - follows * scale**2), a * scale, b * scale
         noises = [np.array(values or (0.0, 0.0, 0.0)) * 1e-4 for values in (pink, white, traffic, swell)]
         fade = 0.75 if station.code == "ALR" else 1.0
         return Site(station, latitude, gain, a, b, fade, z_own, noises[0], noises[1], noises[2], noises[3], bias)
@@ -123,10 +125,3 @@ def floor_density(site: Site, frequency_hz: NDArray[np.float64]) -> NDArray[np.f
     swell = site.swell[:, None] * np.exp(-0.5 * (np.log(f / 0.235) / 0.2) ** 2)
     density: NDArray[np.float64] = pink + site.white[:, None] + traffic + swell
     return density
-
-
-def _own_part(a: complex, b: complex, z_power: float) -> tuple[float, complex, complex]:
-    """Power of Z that follows neither H nor D, and the transfer, scaled where it would exceed the measured power."""
-    follows = (abs(a) ** 2 + TYPICAL_D_OVER_H * abs(b) ** 2) / (1 + TYPICAL_D_OVER_H)
-    scale = min(1.0, float(np.sqrt(z_power / follows)))
-    return max(0.0, z_power - follows * scale**2), a * scale, b * scale

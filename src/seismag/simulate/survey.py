@@ -127,13 +127,9 @@ def segments_of(usable: pd.DataFrame, code: str) -> FloatArray:
 
 
 def band_power_nt2(field_nt: FloatArray, band_hz: tuple[float, float]) -> FloatArray:
-    """Measure the horizontal power in a band by window and segment.
+    """Measure the horizontal power in a band by window and segment of a day (3, 86400), NaN missing.
 
-    Args:
-        field_nt: (3, 86400) H, D, Z of a day, NaN missing.
-
-    Returns:
-        (4, T) in nT², H and D together; NaN where a gap, a jump or a stuck value touches the segment.
+    Returns (4, T) in nT², H and D together; NaN where a gap, a jump or a stuck value touches the segment.
     """
     frequency = make_grid(_GRID).frequency_hz
     fine = np.linspace(*band_hz, 200)

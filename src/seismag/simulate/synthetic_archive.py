@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,10 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from seismag import __version__
-from seismag.archive.survey import TRUTH_FILE
+from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE
 from seismag.config import SimulateConfig
-from seismag.domain import Station
-from seismag.files import atomic_path, full_disk_explained, write_table
+from seismag.domain import Station, UsageError
+from seismag.files import atomic_path, full_disk_explained, write_json_atomic, write_table
 from seismag.parallel import Progress, open_pool, silent
 from seismag.recordings.days import DAY_S
 from seismag.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
@@ -21,7 +23,6 @@ from seismag.simulate.activity import MARGIN_D, day_stream
 from seismag.simulate.artefacts import add_artefacts, cultural_noise, cultural_power
 from seismag.simulate.background import background_power, simulate_background
 from seismag.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
-from seismag.simulate.out_folder import mark, require_free
 from seismag.simulate.plan import Plan, make_plan
 
 TASK_DAYS = 4  # of all stations: neighbours have the regional noise in common, which is cached for a day
@@ -50,6 +51,34 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
         pool.run(_write_days, tasks, "simulate", progress)
         mark(out, facts, complete=True)
     return out
+
+
+def require_free(out: Path, settings: Mapping[str, object]) -> None:
+    """Refuse a folder that is not empty, unless the same command was interrupted there.
+
+    ``settings`` are the entries of simulation.json that identify the command.
+
+    Raises:
+        UsageError: the folder is not empty, or is a file.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        facts = json.loads((out / SIMULATION_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        facts = {}
+    if not isinstance(facts, dict) or facts.get("complete") is not False:
+        raise UsageError(f"{out}: is not empty. Choose another --out, or delete it.")
+    if any(facts.get(key) != value for key, value in settings.items()):
+        raise UsageError(
+            f"{out}: holds an unfinished simulation with other settings. Give those again, choose another --out, or "
+            "delete it."
+        )
+
+
+def mark(out: Path, facts: Mapping[str, object], *, complete: bool) -> None:
+    """Write ``simulation.json``; creates the folder."""
+    write_json_atomic(out / SIMULATION_FILE, {"complete": complete, **facts})
 
 
 def simulate_day(plan: Plan, index: int, day: int) -> NDArray[np.float64]:
