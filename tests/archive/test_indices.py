@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.counting import count_lines
 from seismag.archive.indices import SpaceWeatherIndex, read_index
 from seismag.domain import DataError
 
@@ -168,12 +167,6 @@ def test_extremes_agree_with_a_loop(values: list[float], windows: list[tuple[int
     for found, choose in ((index.maximum(starts, ends), np.max), (index.minimum(starts, ends), np.min)):
         expected = [choose(values[a : a + n]) if ok else np.nan for (a, n), ok in zip(windows, inside, strict=True)]
         np.testing.assert_array_equal(found, expected)
-
-
-def test_all_windows_of_24_stations_are_looked_up_without_a_loop(rng: np.random.Generator) -> None:
-    index = make_index(list(rng.uniform(0, 9, 23_000)))
-    starts = index.start_utc + rng.integers(0, 60_000, 230_088) * HOUR
-    assert count_lines(lambda: index.maximum(starts, starts + 6 * HOUR)) < 1000
 
 
 KP_FILES = ["kp_2018_2026.csv.gz", "GFZ_Potsdam_Kp.csv.gz", "SW-All.csv.gz"]

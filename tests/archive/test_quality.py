@@ -52,30 +52,29 @@ def touching(sample_from, sample_to):
 
 def test_the_main_field_at_alor_is_that_of_igrf(expected):
     """IGRF-14 at Alor, January 2025: H 37521, Z -23163 nT, F = sqrt(H^2 + Z^2), D 0.93 degrees east."""
-    assert expected.h_nt == pytest.approx(37_521, abs=5)
-    assert expected.z_nt == pytest.approx(-23_163, abs=5)
-    assert expected.d_nt == 0
+    assert expected.hdz[0] == pytest.approx(37_521, abs=5)
+    assert expected.hdz[2] == pytest.approx(-23_163, abs=5)
+    assert expected.hdz[1] == 0
     assert expected.f_nt == pytest.approx(np.hypot(37_521, 23_163), abs=5)
     assert expected.declination_deg == pytest.approx(0.93, abs=0.05)
-    assert expected.hdz == (expected.h_nt, expected.d_nt, expected.z_nt)
 
 
 def test_the_main_field_turns_with_the_h_axis(expected):
     """A sensor along geographic north measures X = H cos(dec) and Y = H sin(dec)."""
     geographic = main_field(ALR, DAY, 0.0)
     dec = np.radians(expected.declination_deg)
-    assert geographic.h_nt == pytest.approx(expected.h_nt * np.cos(dec))
-    assert geographic.d_nt == pytest.approx(expected.h_nt * np.sin(dec))
-    assert geographic.d_nt > 0  # declination east
-    assert geographic.z_nt == expected.z_nt
+    assert geographic.hdz[0] == pytest.approx(expected.hdz[0] * np.cos(dec))
+    assert geographic.hdz[1] == pytest.approx(expected.hdz[0] * np.sin(dec))
+    assert geographic.hdz[1] > 0  # declination east
+    assert geographic.hdz[2] == expected.hdz[2]
     reverse = main_field(ALR, DAY, 180.0)
-    assert reverse.h_nt == pytest.approx(-geographic.h_nt)
-    assert main_field(ALR, DAY, expected.declination_deg).d_nt == pytest.approx(0, abs=1e-6)
+    assert reverse.hdz[0] == pytest.approx(-geographic.hdz[0])
+    assert main_field(ALR, DAY, expected.declination_deg).hdz[1] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_vertical_field_points_down_in_the_north_and_up_in_the_south():
-    assert main_field(Station("BOU", 40.1, -105.2), DAY).z_nt == pytest.approx(46_700, rel=0.02)
-    assert main_field(Station("HER", -34.4, 19.2), DAY).z_nt < -15_000
+    assert main_field(Station("BOU", 40.1, -105.2), DAY).hdz[2] == pytest.approx(46_700, rel=0.02)
+    assert main_field(Station("HER", -34.4, 19.2), DAY).hdz[2] < -15_000
 
 
 def test_a_natural_day_is_good(natural, expected):

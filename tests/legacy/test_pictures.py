@@ -58,7 +58,7 @@ def test_the_store_says_everywhere_that_it_holds_no_power(tmp_path):
         assert "not a frequency" in opened["frequency"].attrs["long_name"]
         assert "not a time" in opened["time"].attrs["long_name"]
         assert opened["component"].values.tolist() == ["R", "G", "B"]
-    facts = inspect_store(tmp_path / "store")
+    facts = inspect_store(open_store(tmp_path / "store"))
     assert (facts.frequency_hz, facts.noise_band_hz) == (None, None)
     assert "no physical axes" in facts.describe()
 

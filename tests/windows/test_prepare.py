@@ -35,8 +35,7 @@ from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import prepare as stage
 from seismag.windows import store as stores
 from seismag.windows.inputs import read_inputs
-from seismag.windows.prepare import prepare_store
-from seismag.windows.rejected import describe_no_sample
+from seismag.windows.prepare import describe_no_sample, prepare_store
 from seismag.windows.store import open_store
 
 SPEC = KEEP_ALL.model_copy(update={"cross_spectra": True, "n_bins": 100})  # 100 rows: quicker to write
@@ -214,14 +213,6 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_store(point, inputs, 
     files = len(list_files(inputs.archive))
     whole = {"survey": -(-files // 5), "spectrograms": -(-reference.n_samples // 16)}
     assert todo[name] == whole[name] - done  # finished parts were kept
-
-
-def test_interruptions_one_after_the_other_do_no_harm(inputs, reference, tmp_path):
-    for point in (("survey", 1), ("survey", 1), ("spectrograms", 0), ("spectrograms", 1), ("spectrograms", 2)):
-        with pytest.raises(KeyboardInterrupt):
-            prepare_store(inputs, tmp_path / "store", SPEC, progress=Stop(*point))
-    prepare_store(inputs, tmp_path / "store", SPEC)
-    assert_same(tmp_path / "store", reference)
 
 
 @pytest.mark.parametrize("where", ["create_arrays", "write_shard", "finish_store", "rmtree"])

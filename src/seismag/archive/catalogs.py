@@ -207,7 +207,6 @@ def _float(value: Any) -> float:
 
 
 def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> pd.DataFrame:
-    """Leave out unusable rows, count the reasons, and assign an id to rows without one."""
     kind = rows["type"].str.strip().str.lower()
     latitude, longitude, depth, magnitude = (rows[column].to_numpy() for column in _NUMBERS)
     reasons = np.where(kind.isin(["", "earthquake"]), "", "type: " + kind).astype(object)
@@ -230,15 +229,12 @@ def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> pd.Da
         raise DataError(f"{path}: none of its {len(rows)} rows is a usable earthquake ({causes}). Check the columns.")
     kept["longitude_deg"] = kept["longitude_deg"].mask(kept["longitude_deg"] >= 180.0, kept["longitude_deg"] - 360.0)
     nameless = kept["event_id"].str.strip() == ""
-    kept.loc[nameless, "event_id"] = [
-        _hashed_id(*row) for row in kept.loc[nameless, CATALOG_COLUMNS[1:4]].itertuples(index=False)
-    ]
+    hashed = []
+    for origin_utc, latitude_deg, longitude_deg in kept.loc[nameless, CATALOG_COLUMNS[1:4]].itertuples(index=False):
+        text = f"{origin_utc.isoformat(timespec='milliseconds')} {latitude_deg:.4f} {longitude_deg:.4f}"
+        hashed.append("t" + hashlib.sha256(text.encode()).hexdigest()[:12])
+    kept.loc[nameless, "event_id"] = hashed
     return kept
-
-
-def _hashed_id(origin_utc: pd.Timestamp, latitude_deg: float, longitude_deg: float) -> str:
-    text = f"{origin_utc.isoformat(timespec='milliseconds')} {latitude_deg:.4f} {longitude_deg:.4f}"
-    return "t" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _contradictions(shared: pd.DataFrame) -> list[str]:

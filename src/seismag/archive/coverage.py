@@ -26,11 +26,7 @@ _LOST_FRACTION = 0.1  # of the expected events: below, the last days of months w
 
 @dataclass(frozen=True)
 class Coverage:
-    """When a catalogue is complete.
-
-    Attributes:
-        intervals: sorted, disjoint ``[start, end)`` in UTC, datetime64[ms].
-    """
+    """When a catalogue is complete: sorted, disjoint ``[start, end)`` in UTC, datetime64[ms]."""
 
     intervals: tuple[Interval, ...]
 
@@ -60,19 +56,6 @@ class Coverage:
         """Return the holes as text, for example ``2022-01-01 .. 2023-01-01`` (end excluded)."""
         return [f"{short_time(start)} .. {short_time(end)}" for start, end in self.holes]
 
-    def without(self, holes: list[Interval]) -> Coverage:
-        """Remove holes from the intervals, and intervals that are empty then. A hole of no length changes nothing."""
-        intervals = list(self.intervals)
-        for start, end in (hole for hole in holes if hole[0] < hole[1]):
-            pieces = [
-                piece
-                for begin, finish in intervals
-                for piece in ((begin, min(finish, start)), (max(begin, end), finish))
-                if piece[0] < piece[1]
-            ]
-            intervals = sorted(pieces)
-        return Coverage(tuple(intervals))
-
 
 def short_time(time: np.datetime64) -> str:
     """Return a time as its date, with hours and minutes only where it is not midnight."""
@@ -81,7 +64,7 @@ def short_time(time: np.datetime64) -> str:
 
 
 def coverage_of(origin_utc: TimeArray) -> tuple[Coverage, list[str]]:
-    """Derive the coverage of a catalogue from the times of its rows.
+    """Derive the coverage of a catalogue from the times of its rows, (n,) sorted; also sentences for the user.
 
     It begins at 00:00 UTC of the day of the first row and ends at the last row. A whole calendar month (UTC) between
     them without a row is a hole if chance is improbable: exp(-r) < 1e-3 (Poisson), r the median count of the months
@@ -89,15 +72,10 @@ def coverage_of(origin_utc: TimeArray) -> tuple[Coverage, list[str]]:
     hole is extended to the last row before it, and to 00:00 UTC of the day of the first row after it, if the gap in
     between has a probability below 1e-6 at that rate. So a file that ends early in a month, merged with one that
     begins a year later, does not cover the rest of the month.
-
-    Args:
-        origin_utc: (n,) datetime64, sorted, not empty.
-
-    Returns:
-        The coverage, and sentences for the user.
     """
     times = origin_utc.astype("datetime64[ms]")
-    span = Coverage(((times[0].astype("datetime64[D]").astype("datetime64[ms]"), times[-1]),))
+    first = times[0].astype("datetime64[D]").astype("datetime64[ms]")
+    span = Coverage(((first, times[-1]),))
     months = times.astype("datetime64[M]")
     counts = np.bincount((months - months[0]).astype(int))
     empty = np.flatnonzero(counts == 0)
@@ -110,33 +88,26 @@ def coverage_of(origin_utc: TimeArray) -> tuple[Coverage, list[str]]:
             f"{empty.size} months have no event ({names}). With {rate:g} events in a usual month that may be "
             f"chance, so they count as covered; check that the catalogue is complete there."
         ]
-    holes = []
+    edges, per_day = [first], rate / _MONTH_D
     for run in np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1):
-        start, end = months[0] + run[0], months[0] + run[-1] + 1
-        holes.append(_widen((start.astype("datetime64[ms]"), end.astype("datetime64[ms]")), times, rate / _MONTH_D))
-    return span.without(holes), []
-
-
-def _widen(hole: Interval, times: TimeArray, rate_per_d: float) -> Interval:
-    start, end = hole
-    before = times[np.searchsorted(times, start) - 1]
-    after = times[np.searchsorted(times, end)].astype("datetime64[D]").astype("datetime64[ms]")
-    if np.exp(-rate_per_d * ((start - before) / _DAY)) < IMPROBABLE_EDGE:
-        start = before
-    if np.exp(-rate_per_d * ((after - end) / _DAY)) < IMPROBABLE_EDGE:
-        end = after
-    return start, end
+        start, end = ((months[0] + month).astype("datetime64[ms]") for month in (run[0], run[-1] + 1))
+        before = times[np.searchsorted(times, start) - 1]
+        after = times[np.searchsorted(times, end)].astype("datetime64[D]").astype("datetime64[ms]")
+        if np.exp(-per_day * ((start - before) / _DAY)) < IMPROBABLE_EDGE:
+            start = before
+        if np.exp(-per_day * ((after - end) / _DAY)) < IMPROBABLE_EDGE:
+            end = after
+        edges += [start, end]
+    edges.append(times[-1])
+    pieces = zip(edges[::2], edges[1::2], strict=True)
+    return Coverage(tuple((start, end) for start, end in pieces if start < end)), []
 
 
 def lost_month_ends(origin_utc: TimeArray, coverage: Coverage) -> list[Interval]:
     """Find the last days that a download by months has lost, if it ended each month at 00:00 of the last day.
 
-    Args:
-        origin_utc: (n,) datetime64, sorted, not empty.
-
-    Returns:
-        The empty last days ``[00:00, 24:00)`` of covered months, if all last days together contain less than a tenth
-        of the events expected from the other days (and at least 10 are expected); else nothing.
+    Returns the empty last days ``[00:00, 24:00)`` of covered months, if all last days together contain less than a
+    tenth of the events expected from the other days (and at least 10 are expected); else nothing. Times are sorted.
     """
     days = np.arange(origin_utc[0].astype("datetime64[D]"), origin_utc[-1].astype("datetime64[D]"))
     days = days[coverage.covers(days, days + _DAY)]

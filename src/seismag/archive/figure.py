@@ -102,7 +102,6 @@ def _draw_windows(axes: Any, power_db: NDArray[np.float32], frequency_hz: Any, t
 
 
 def _mark_emissions(axes: Any, injected: pd.DataFrame, day: np.datetime64) -> None:
-    """Shade the time of each emission, frame its band in the spectrograms, and describe it in the title."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 

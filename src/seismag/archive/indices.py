@@ -68,17 +68,9 @@ class SpaceWeatherIndex:
         if not np.all(begins < finishes):
             raise ValueError("a window ends before it starts, or has no time")
         first, last = begins // step, -(-finishes // step)
-        inside = (first >= 0) & (last <= self.values.size)
-        result = np.full(inside.shape, np.nan)
-        first, length = first[inside], (last - first)[inside]
-        # Sparse table: entry i of level k is the extreme of 2^k values from i on; two of them span any range.
-        level, table = np.log2(np.maximum(length, 1)).astype(int), self.values
-        found = np.full(first.shape, np.nan)
-        for power in range(int(level.max(initial=-1)) + 1):
-            now = level == power
-            found[now] = choose(table[first[now]], table[first[now] + length[now] - 2**power])
-            table = choose(table[: -(2**power)], table[2**power :])
-        result[inside] = found
+        result = np.full(first.shape, np.nan)
+        for place in np.flatnonzero((first >= 0) & (last <= self.values.size)):
+            result[place] = choose.reduce(self.values[first[place] : last[place]])
         return result
 
 
@@ -97,10 +89,22 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
     found, times, values, notes = _read_any(decode_text(payload, path), path)
     if found != name:
         raise DataError(f"{path}: this is {_title(found)}, not {_title(name)}. Name the right file for each.")
-    values = _mask_and_check(times, values, name, path)
+    values = np.where(np.isin(values, _FILLS[name]), np.nan, values)
+    low, high = _LIMITS[name]
+    wrong = np.flatnonzero((values < low) | (values > high))
+    if wrong.size:
+        raise DataError(
+            f"{path}: {name} is {values[wrong[0]]:g} at {short_time(times[wrong[0]])}, outside {low:g}..{high:g} "
+            f"({wrong.size} values). Correct them, or leave them empty."
+        )
+    if np.isnan(values).all():
+        raise DataError(f"{path}: contains no value of {name}. Copy it again from its source.", "empty_file")
     if name == "kp":
-        values, off = _to_thirds(values)
-        notes += [f"{off} Kp values are not thirds of a unit: predicted, averaged or simulated?"] if off else []
+        thirds = np.round(values * 3.0) / 3.0
+        far = np.abs(values - thirds) > _THIRD_TOLERANCE  # a missing value is not
+        values = np.where(far, values, thirds)
+        if far.any():
+            notes.append(f"{far.sum()} Kp values are not thirds of a unit: predicted, averaged or simulated?")
     start, grid = _to_grid(times, values, name, path)
     return SpaceWeatherIndex(name, start, STEP_H[name], grid, sha256, notes)
 
@@ -110,7 +114,6 @@ def _title(name: str) -> str:
 
 
 def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[str]]:
-    """Recognise the format; returns name, times, values and warnings."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     if re.search(r"K-index values|K9-limit", text[:1000]):
         raise DataError(
@@ -261,32 +264,11 @@ def _read_iaga2002(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[s
 
 
 def _unsettled(hours: dict[str, int]) -> list[str]:
-    """Warn of hours that are not final."""
     return [
         f"{n} of {sum(hours.values())} hours of Dst are {kind}, not final."
         for kind, n in sorted(hours.items())
         if kind not in ("final", "definitive")
     ]
-
-
-def _mask_and_check(times: TimeArray, values: FloatArray, name: Name, path: Path) -> FloatArray:
-    low, high = _LIMITS[name]
-    masked = np.where(np.isin(values, _FILLS[name]), np.nan, values)
-    wrong = np.flatnonzero((masked < low) | (masked > high))
-    if wrong.size:
-        raise DataError(
-            f"{path}: {name} is {masked[wrong[0]]:g} at {short_time(times[wrong[0]])}, outside {low:g}..{high:g} "
-            f"({wrong.size} values). Correct them, or leave them empty."
-        )
-    if np.isnan(masked).all():
-        raise DataError(f"{path}: contains no value of {name}. Copy it again from its source.", "empty_file")
-    return masked
-
-
-def _to_thirds(values: FloatArray) -> tuple[FloatArray, int]:
-    thirds = np.round(values * 3.0) / 3.0
-    near = np.abs(values - thirds) <= _THIRD_TOLERANCE
-    return np.where(near, thirds, values), int((~near & ~np.isnan(values)).sum())
 
 
 def _to_grid(times: TimeArray, values: FloatArray, name: Name, path: Path) -> tuple[np.datetime64, FloatArray]:

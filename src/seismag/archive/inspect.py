@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from seismag.archive.noise import describe_noise_band, noise_band_hz, noise_floor_of
-from seismag.archive.quality import DayQuality, MainField, assess_day, main_field
+from seismag.archive.quality import assess_day, main_field
 from seismag.archive.survey import compare_position
 from seismag.arrays import rounded
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, Station
-from seismag.recordings import Recording, read_recording
+from seismag.recordings import read_recording
 from seismag.spectrograms.compute import make_grid
 
 
@@ -95,14 +95,26 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
     """
     recording = read_recording(path)
     where = f"{recording.station or path.name} {recording.start_utc.astype('datetime64[D]')}"
-    expected = expected_field(recording, stations)
+    station = place = stations.get(recording.station)
+    if place is None and np.isfinite([recording.latitude_deg, recording.longitude_deg]).all():
+        place = Station(recording.station, recording.latitude_deg, recording.longitude_deg)
+    expected = None if place is None else main_field(place, recording.start_utc, recording.h_axis_deg)
     quality = assess_day(recording.field_nt, spec, expected, where, recording.rate_hz)
-    station = stations.get(recording.station)
     error_deg, remark = (np.nan, "") if station is None else compare_position(recording, station, path)
     band = noise_band_hz(make_grid(spec).frequency_hz) if abs(recording.rate_hz - 1.0) <= 1e-9 else None
     main_field_nt = None
     if expected is not None:
         main_field_nt = {name: round(value, 1) for name, value in zip(COMPONENTS, expected.hdz, strict=True)}
+    components = {
+        name: ComponentSummary(
+            median_nt=rounded(quality.median_nt[index]),
+            min_nt=rounded(quality.min_nt[index]),
+            max_nt=rounded(quality.max_nt[index]),
+            missing=int(quality.missing[index]),
+            stuck_s=int(quality.flat_s[index]),
+        )
+        for index, name in enumerate(COMPONENTS)
+    }
     return RecordingSummary(
         file=str(path),
         station=recording.station,
@@ -112,7 +124,7 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
         samples=recording.samples,
         format=recording.format,
         origin=recording.origin,
-        components={name: _summarise_component(quality, index) for index, name in enumerate(COMPONENTS)},
+        components=components,
         plausible=quality.plausible,
         verdict="usable" if remark and quality.verdict == "good" else quality.verdict,
         reasons=[*quality.reasons, *([remark] if remark else []), *recording.metadata.get("warnings", [])],
@@ -124,24 +136,4 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
         noise_band_hz=band,
         position_error_deg=rounded(error_deg),
         sha256=recording.sha256,
-    )
-
-
-def expected_field(recording: Recording, stations: dict[str, Station]) -> MainField | None:
-    """Return the main field in the frame of a recording: at the listed position, else that in the file, else None."""
-    station = stations.get(recording.station)
-    if station is None:
-        if not np.isfinite([recording.latitude_deg, recording.longitude_deg]).all():
-            return None
-        station = Station(recording.station, recording.latitude_deg, recording.longitude_deg)
-    return main_field(station, recording.start_utc, recording.h_axis_deg)
-
-
-def _summarise_component(quality: DayQuality, index: int) -> ComponentSummary:
-    return ComponentSummary(
-        median_nt=rounded(quality.median_nt[index]),
-        min_nt=rounded(quality.min_nt[index]),
-        max_nt=rounded(quality.max_nt[index]),
-        missing=int(quality.missing[index]),
-        stuck_s=int(quality.flat_s[index]),
     )

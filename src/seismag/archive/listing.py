@@ -139,6 +139,9 @@ def inspect_archive(archive: Path) -> ArchiveSummary:
     """
     files = list_recordings(archive)
     simulation = _read_simulation(archive)
+    events, catalogue = None, archive / "catalogue.csv"
+    if catalogue.is_file():
+        events = max(sum(bool(line.strip()) for line in catalogue.read_bytes().split(b"\n")) - 1, 0)
     truth = read_truth(archive)
     emissions = None if truth is None else truth.drop_duplicates(["station", "event_id"])
     origins = Counter("simulated" if simulation is not None or file.marked else "observed" for file in files)
@@ -150,7 +153,7 @@ def inspect_archive(archive: Path) -> ArchiveSummary:
         origin=dict(origins.most_common()),
         stations=_stations(files),
         unclear=sum(not (file.station and file.days.size) for file in files),
-        events=_count_events(archive),
+        events=events,
         emissions=None if emissions is None else len(emissions),
         emission_windows=None if truth is None else len(truth),
         emission_stations={} if emissions is None else emissions["station"].value_counts().sort_index().to_dict(),
@@ -173,7 +176,10 @@ def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Rec
         UsageError: ``day`` is not a date, or the archive has no such station.
         DataError: no file of that day, or it cannot be read.
     """
-    wanted = _parse_day(day)
+    try:
+        wanted = None if day is None else np.datetime64(pd.Timestamp(day).date(), "D")
+    except ValueError:
+        raise UsageError(f"--day {day}: not a date. Write it as 2014-04-07.") from None
     holders: dict[tuple[np.datetime64, str], list[str]] = {}
     for file in list_recordings(archive):
         for date in file.days:
@@ -271,20 +277,3 @@ def _read_simulation(archive: Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}). Simulate the archive again.") from error
     return content if isinstance(content, dict) else {}
-
-
-def _count_events(archive: Path) -> int | None:
-    path = archive / "catalogue.csv"
-    if not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        return max(sum(bool(line.strip()) for line in stream) - 1, 0)
-
-
-def _parse_day(text: str | None) -> np.datetime64 | None:
-    if text is None:
-        return None
-    try:
-        return np.datetime64(pd.Timestamp(text).date(), "D")
-    except ValueError:
-        raise UsageError(f"--day {text}: not a date. Write it as 2014-04-07.") from None

@@ -15,13 +15,9 @@ NOISE_BAND_HZ = (0.1, 0.5)  # mostly sensor noise on a quiet day
 
 
 def noise_floor_nt(power: NDArray[np.float32], spec: DataConfig) -> NDArray[np.float64]:
-    """Return the amplitude above 100 mHz in the quietest tenth of a window, mean of the components.
+    """Return the amplitude above 100 mHz in the quietest tenth of a window, mean of the components: (...,) rms in nT.
 
-    Args:
-        power: (..., 3, F, T) in nT²/Hz, NaN masked.
-
-    Returns:
-        (...,) rms in nT.
+    The power is (..., 3, F, T) in nT²/Hz, NaN masked.
     """
     frequency = make_grid(spec).frequency_hz
     rows = _rows(frequency)

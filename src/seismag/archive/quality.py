@@ -23,18 +23,11 @@ NO_BASELINE = 0.05  # a total field below this fraction of the main field: varia
 
 @dataclass(frozen=True)
 class MainField:
-    """Main field at a place and time in the frame of a sensor, nT, and the declination in degrees."""
+    """Main field (H, D, Z and total) at a place and time in the frame of a sensor, nT; declination in degrees."""
 
-    h_nt: float
-    d_nt: float
-    z_nt: float
+    hdz: tuple[float, float, float]
     f_nt: float
     declination_deg: float
-
-    @property
-    def hdz(self) -> tuple[float, float, float]:
-        """The three components, nT."""
-        return self.h_nt, self.d_nt, self.z_nt
 
 
 _NO_ARTEFACTS = Artefacts(*(np.empty((0, width), dtype=np.int64) for width in (2, 2, 3)))
@@ -83,13 +76,8 @@ def main_field(station: Station, day: np.datetime64, h_axis_deg: float = np.nan)
     declination = float(np.degrees(np.arctan2(east, north)))
     angle = np.radians(declination - (declination if np.isnan(h_axis_deg) else h_axis_deg))
     horizontal = float(np.hypot(east, north))
-    return MainField(
-        h_nt=horizontal * float(np.cos(angle)),
-        d_nt=horizontal * float(np.sin(angle)),
-        z_nt=-up,
-        f_nt=float(np.hypot(horizontal, up)),
-        declination_deg=declination,
-    )
+    hdz = horizontal * float(np.cos(angle)), horizontal * float(np.sin(angle)), -up
+    return MainField(hdz, float(np.hypot(horizontal, up)), declination)
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -24,10 +23,7 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
 
     Accepts commas, semicolons (then also decimal commas) or tabs, a byte-order mark, stray and non-breaking spaces,
     blank rows, English or Indonesian column names, and longitudes 0..360. A row repeated with the same position
-    (within 0.001 degrees) is kept once.
-
-    Args:
-        path: the table; None: the 24 stations of BMKG.
+    (within 0.001 degrees) is kept once. Without a path: the 24 stations of BMKG.
 
     Returns:
         Stations by code (upper case), in the order of the file; longitudes in [-180, 180).
@@ -46,16 +42,21 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
             f"{path}: not a table of stations. Columns found: {', '.join(table.columns)}; "
             f"needed: code, latitude_deg, longitude_deg (and, if you like, name, elevation_m)."
         )
+    optional = table.find(*_NAME), table.find(*_ELEVATION)
     stations: dict[str, Station] = {}
     for row, line in zip(table.rows, table.lines, strict=True):
         where = f"{path}: line {line}"
-        cells = _fit(row, len(table.columns), where)
+        width = len(table.columns)
+        if any(row[width:]):
+            raise DataError(f"{where}: {len(row)} cells, but the header has {width}. Quote cells that hold commas.")
+        cells = [*row, *[""] * (width - len(row))]
+        name, elevation = ("" if column is None else cells[column] for column in optional)
         station = Station(
             cells[code].upper(),
             _coordinate(cells[latitude], "latitude", (-90.0, 90.0), where, table.decimal_comma),
             _coordinate(cells[longitude], "longitude", (-180.0, 360.0), where, table.decimal_comma),
-            _optional(cells, table.find(*_NAME)),
-            _elevation(_optional(cells, table.find(*_ELEVATION)), where, table.decimal_comma),
+            name,
+            _number(elevation, where, "elevation", table.decimal_comma) if elevation else 0.0,
         )
         if not station.code:
             raise DataError(f"{where}: the station has no code. Add it, or delete the row.")
@@ -63,16 +64,6 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
     if not stations:
         raise DataError(f"{path}: a header and no station. Add at least one row.", "empty_file")
     return stations
-
-
-def _fit(row: Sequence[str], n_columns: int, where: str) -> list[str]:
-    if any(row[n_columns:]):
-        raise DataError(f"{where}: {len(row)} cells, but the header has {n_columns}. Quote cells that hold commas.")
-    return [*row, *[""] * (n_columns - len(row))][:n_columns]
-
-
-def _optional(cells: Sequence[str], column: int | None) -> str:
-    return "" if column is None else cells[column]
 
 
 def _number(text: str, where: str, name: str, decimal_comma: bool) -> float:
@@ -96,10 +87,6 @@ def _coordinate(text: str, name: str, limits: tuple[float, float], where: str, d
             f"or is the decimal sign lost?"
         )
     return value - 360.0 if value >= 180.0 else value
-
-
-def _elevation(text: str, where: str, decimal_comma: bool) -> float:
-    return _number(text, where, "elevation", decimal_comma) if text else 0.0
 
 
 def _add(stations: dict[str, Station], station: Station, where: str) -> None:

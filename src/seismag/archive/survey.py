@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.archive.quality import DayQuality, assess_day, main_field
+from seismag.archive.quality import assess_day, main_field
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, Station
 from seismag.recordings import Recording, read_claim, read_recording
@@ -135,9 +135,12 @@ def assess_stored_day(day_data: Day, station: Station, day: np.datetime64, spec:
     gaps = np.isnan(windows.sum(axis=1)).mean(axis=-1)
     cleaned = blank_artefacts(bridge_short_gaps(day_data.field_nt, spec.max_interpolated_gap_s), quality.artefacts)
     masked = masked_frames(split_windows(cleaned, spec), spec).any(axis=1).mean(axis=-1)
+    reason = ""
+    if quality.verdict == "refused":
+        reason = "implausible" if quality.plausible is False else "all_missing"
     return {
         "verdict": quality.verdict,
-        "reason": _reason(quality),
+        "reason": reason,
         "detail": " ".join(quality.reasons),
         "plausible": quality.plausible,
         **{f"{name.lower()}_median_nt": value for name, value in zip(COMPONENTS, quality.median_nt, strict=True)},
@@ -297,9 +300,3 @@ def compare_position(recording: Recording, station: Station, path: Path) -> tupl
     if error_deg > POSITION_TOLERANCE_DEG:
         return error_deg, f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
     return error_deg, ""
-
-
-def _reason(quality: DayQuality) -> str:
-    if quality.verdict != "refused":
-        return ""
-    return "implausible" if quality.plausible is False else "all_missing"

@@ -244,10 +244,11 @@ def _inspect_archive(
 def _inspect_store(path: Path, plot: Path | None) -> tuple[dict[str, object], str]:
     from seismag.domain import UsageError
     from seismag.windows.inspect import inspect_store
+    from seismag.windows.store import open_store
 
     if plot is not None:
         raise UsageError("--plot draws a recording, or a day of an archive; name one of them.")
-    summary = inspect_store(path)
+    summary = inspect_store(open_store(path))
     return summary.to_json(), summary.describe()
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from seismag.archive.catalogs import BoundingBox
 from seismag.domain import DataError
 
+_BOX_KEYS = ("minlatitude", "maxlatitude", "minlongitude", "maxlongitude")  # in the order of a BoundingBox
+
 
 def download_catalog(
     service: str,
@@ -48,12 +50,11 @@ def download_catalog(
         raise DataError(f"{request}: not a time ({error}). Write it as 2022-01-31 or 2022-01-31T06:00:00.") from error
     if not start < end:
         raise DataError(f"{request}: the start is not before the end. Swap them.")
+    box = {} if region is None else dict(zip(_BOX_KEYS, region, strict=True))
     answer = io.BytesIO()
     try:
         client = Client(service, timeout=timeout_s, _discover_services=False)
-        client.get_events(
-            starttime=start, endtime=end, minmagnitude=min_magnitude, filename=answer, **_box_query(region)
-        )
+        client.get_events(starttime=start, endtime=end, minmagnitude=min_magnitude, filename=answer, **box)
     except FDSNException as error:
         raise DataError(f"{request}: {_explain(error)}") from error
     except ValueError as error:  # ObsPy: unknown name of a provider, or not a URL
@@ -79,19 +80,7 @@ def _store(answer: bytes, path: Path, request: str) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror}). Name a writable file.") from error
 
 
-def _box_query(region: BoundingBox | None) -> dict[str, float]:
-    if region is None:
-        return {}
-    return {
-        "minlatitude": region.latitude_min_deg,
-        "maxlatitude": region.latitude_max_deg,
-        "minlongitude": region.longitude_min_deg,
-        "maxlongitude": region.longitude_max_deg,
-    }
-
-
 def _explain(error: Any) -> str:
-    """Describe an error and its remedy by the HTTP status."""
     said = " ".join(str(error).split())[:300]
     if error.status_code == 204:
         return "the service has no such event. Request a longer time, a larger region or a smaller magnitude."

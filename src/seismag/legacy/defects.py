@@ -55,9 +55,6 @@ def azimuth_defects(rows: pd.DataFrame) -> pd.Series:
     Single rows: Normal with an azimuth; an event without degrees, outside 0 to 360, or with a class that contradicts
     the degrees. All rows: one azimuth for every event; an azimuth correlated with the magnitude, a sign of another
     column (a distance, an index) in its place.
-
-    Args:
-        rows: of ``read_metadata``, usable by ``row_defects``.
     """
     text = rows["azimuth_text"]
     degrees = numbers(text)

@@ -72,7 +72,15 @@ def read_metadata(source: Path) -> tuple[pd.DataFrame, Path, dict[str, str]]:
         raise DataError(f"{source}: no metadata table ({found}). Needed: {', '.join(_REQUIRED)}, filename.")
     rows = pd.concat(parts, ignore_index=True)
     for column, classes in (("magnitude_class", MAGNITUDE_CLASSES), ("azimuth_class", AZIMUTH_CLASSES)):
-        _require_known(rows, column, classes, source)
+        unknown = rows.loc[rows[column].notna() & ~rows[column].isin(classes)]
+        if len(unknown):
+            first = unknown.iloc[0]
+            names = ", ".join(sorted(unknown[column].astype(str).unique())[:6])
+            raise DataError(
+                f"{source}: {column}: unknown class {names} in {len(unknown)} rows, the first of {first['table']} "
+                f"for {first['name']}. Known: {', '.join(classes)}. Rename them in the table.",
+                "unknown_class",
+            )
     return rows, folder, sums
 
 
@@ -113,7 +121,9 @@ def _rows(table: TextTable, name: str) -> pd.DataFrame:
             "azimuth_class": column(*SYNONYMS["azimuth_class"]),
             "magnitude_class": column(*SYNONYMS["magnitude_class"]),
             "kp": numbers(column(*SYNONYMS["kp"])),
-            "paths": [_clean(row) for row in zip(*paths, strict=True)],
+            "paths": [
+                list(dict.fromkeys(path.replace("\\", "/") for path in row if path)) for row in zip(*paths, strict=True)
+            ],
         }
     )
     rows["name"] = [paths[0].rpartition("/")[2] if paths else None for paths in rows["paths"]]
@@ -135,12 +145,7 @@ def _start(date: pd.Series, hour: pd.Series) -> pd.Series:
     return moment.where(~bad, pd.NaT).astype("datetime64[ms]")
 
 
-def _clean(paths: tuple[str | None, ...]) -> list[str]:
-    return list(dict.fromkeys(path.replace("\\", "/") for path in paths if path))
-
-
 def _augmentation(stated: dict[str, str | None], paths: list[str]) -> str | None:
-    """Return the entry that marks a row as an augmented copy; None where there is none."""
     for column, value in stated.items():
         if value is None or value.lower() in _NOT_AUGMENTED:
             continue
@@ -151,15 +156,3 @@ def _augmentation(stated: dict[str, str | None], paths: list[str]) -> str | None
         return f"{column} is {value}"
     named = next((path for path in paths if _AUGMENTED_NAME.search(path)), None)
     return None if named is None else f"named {named.rpartition('/')[2]}"
-
-
-def _require_known(rows: pd.DataFrame, column: str, classes: tuple[str, ...], source: Path) -> None:
-    unknown = rows.loc[rows[column].notna() & ~rows[column].isin(classes)]
-    if len(unknown):
-        first = unknown.iloc[0]
-        names = ", ".join(sorted(unknown[column].astype(str).unique())[:6])
-        raise DataError(
-            f"{source}: {column}: unknown class {names} in {len(unknown)} rows, the first of {first['table']} "
-            f"for {first['name']}. Known: {', '.join(classes)}. Rename them in the table.",
-            "unknown_class",
-        )

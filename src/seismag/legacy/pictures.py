@@ -194,7 +194,6 @@ def _window_h(rows: pd.DataFrame) -> float:
 
 
 def _samples(rows: pd.DataFrame) -> pd.DataFrame:
-    """Build samples.parquet, in the order of the arrays."""
     if rows.empty:
         return rows
     rows = rows.sort_values(["station", "start_utc", "name"], ignore_index=True)
@@ -282,11 +281,6 @@ def _attributes(
 
 
 def _is_finished(out: Path, fingerprint: str) -> bool:
-    """Return whether ``out`` contains this store already.
-
-    Raises:
-        UsageError: it contains something else.
-    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     same = (out / stores.SAMPLES_FILE).is_file() and stores.open_store(out).attributes.get("fingerprint") == fingerprint

@@ -31,9 +31,10 @@ NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
+_HEAD_LAYERS = (0, 2, 5)  # of our Sequential with weights: LayerNorm, Linear, Linear
 _STEM = "0.0.weight"  # below "features."
 _STEM_SHAPE = (96, 3, 4, 4)
-_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+_WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod)\.)+")  # of DataParallel and torch.compile
 _STATE_KEYS = ("model_state_dict", "state_dict", "model_state", "model", "net", "weights")
 _TASKS = {"magnitude": ("mag", MAGNITUDE_CLASSES), "azimuth": ("azi", AZIMUTH_CLASSES)}
 _BLOCK = {"conv_dw": "block.0", "norm": "block.2", "mlp.fc1": "block.3", "mlp.fc2": "block.5"}
@@ -84,10 +85,18 @@ def import_weights(
         )
     config = _config(head_width=widths["magnitude"])
     model = ConvNeXtMultiTask(config)
-    model.load_state_dict(backbone | {f"head_{task}.{k}": v for task in heads for k, v in _named(heads[task])})
+    tensors = dict(backbone)
+    for task, head in heads.items():
+        for place, layer in zip(_HEAD_LAYERS, head, strict=True):
+            tensors |= {f"head_{task}.{place}.{parameter}": tensor for parameter, tensor in layer.items()}
+    model.load_state_dict(tensors)
     card = _card(source, config, normalization, order_facts)
+    mean, deviation = (
+        np.repeat(np.array(part, np.float32)[:, None] * 255, IMAGE_PIXELS, axis=1)
+        for part in NORMALIZATIONS[normalization]
+    )  # (3, rows) in levels of 0 to 255
     try:
-        save_checkpoint(out, model.eval(), _scaling(normalization), card)
+        save_checkpoint(out, model.eval(), Scaling(mean, deviation), card)
     except OSError as error:
         raise SeismagError(f"{out}: cannot be written ({error.strerror}). Choose another --out.") from error
     return {**card, "file": str(out), "sha256": file_sha256(out)}
@@ -111,23 +120,16 @@ def _config(**heads: Any) -> ModelConfig:
 
 
 def _state_dict(content: Any, source: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file in their order, without the wrappers of their names."""
     candidates = [content]
     if isinstance(content, Mapping):
         candidates += [content[key] for key in _STATE_KEYS if isinstance(content.get(key), Mapping)]
     for candidate in candidates:
         if isinstance(candidate, Mapping) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
-            return {_unwrapped(str(name)): tensor for name, tensor in candidate.items()}
+            return {_WRAPPERS.sub("", str(name)): tensor for name, tensor in candidate.items()}
     found = ", ".join(map(str, list(content)[:6])) if isinstance(content, Mapping) else type(content).__name__
     raise SeismagError(
         f"{source}: no state dict in it ({found}). Looked for tensors at the top and under {', '.join(_STATE_KEYS)}."
     )
-
-
-def _unwrapped(name: str) -> str:
-    while name.startswith(_WRAPPERS):
-        name = name.partition(".")[2]
-    return name
 
 
 def _map_backbone(state: dict[str, Tensor], source: Path) -> tuple[str, dict[str, Tensor]]:
@@ -242,13 +244,6 @@ def _head(
     return [dict(part) for part in parts]
 
 
-def _named(head: list[dict[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """Indices in our Sequential: 0 LayerNorm, 2 Linear, 5 Linear; the others have no weights."""
-    for place, layer in zip((0, 2, 5), head, strict=True):
-        for parameter, tensor in layer.items():
-            yield f"{place}.{parameter}", tensor
-
-
 def _class_order(content: Any, task: str, word: str, text: str | None, source: Path) -> tuple[list[str], str]:
     """Return the class names in the order of the outputs of a head, and their source."""
     found = {tuple(order) for order in _orders_within(content, word)} if isinstance(content, Mapping) else set()
@@ -307,12 +302,6 @@ def _finite(tensor: Tensor, name: str, source: Path) -> Tensor:
     if not bool(tensor.isfinite().all()):
         raise SeismagError(f"{source}: {name} holds numbers that are not finite: damaged, or its training diverged.")
     return tensor.float()
-
-
-def _scaling(normalization: str) -> Scaling:
-    mean, std = (np.repeat(np.array(part, np.float32)[:, None] * 255, IMAGE_PIXELS, axis=1)
-                 for part in NORMALIZATIONS[normalization])  # fmt: skip
-    return Scaling(mean, std)  # (3, rows) in levels of 0 to 255
 
 
 def _card(source: Path, config: ModelConfig, normalization: str, order_facts: dict[str, str]) -> dict[str, Any]:

@@ -33,8 +33,7 @@ class Artefacts:
 def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
     """Find spikes (the level returns) and steps (it does not) among jumps within one second, and stuck stretches.
 
-    Args:
-        field_nt: (3, n) at 1 Hz, NaN missing.
+    The field is (3, n) at 1 Hz, NaN missing.
     """
     found: dict[str, list[tuple[int, int]]] = {"spikes": [], "steps": []}
     changes = np.diff(field_nt)
@@ -62,15 +61,10 @@ def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
 
 
 def mask_artefacts(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.float64]:
-    """Bridge short gaps of a day, then blank jumps and stuck stretches.
+    """Bridge short gaps of a day (3, n) at 1 Hz, then blank jumps and stuck stretches.
 
-    A blanked second masks the time frames that it touches, as a gap does.
-
-    Args:
-        field_nt: (3, n) at 1 Hz, NaN missing.
-
-    Returns:
-        The same array where there is nothing to change, otherwise a copy.
+    A blanked second masks the time frames that it touches, as a gap does. Returns the same array where there is
+    nothing to change, otherwise a copy.
     """
     bridged = bridge_short_gaps(field_nt, spec.max_interpolated_gap_s)
     return blank_artefacts(bridged, find_artefacts(bridged))

@@ -20,14 +20,7 @@ BAND_LABELS = {
 
 
 def rows_of_bands(frequency_hz: NDArray[np.floating]) -> dict[str, NDArray[np.bool_]]:
-    """Mark the frequency bins of each band, [low, high) by their middle; bands without a bin are left out.
-
-    Args:
-        frequency_hz: (F,) middle of each bin, Hz.
-
-    Returns:
-        By band (F,); each bin is in one band.
-    """
+    """Mark the frequency bins (F,) of each band, [low, high) by their middle; bands without a bin are left out."""
     mhz = np.asarray(frequency_hz, dtype=float) * 1000
     rows = {name: (mhz >= low) & (mhz < high) for name, (low, high) in BANDS_MHZ.items()}
     return {name: inside for name, inside in rows.items() if inside.any()}

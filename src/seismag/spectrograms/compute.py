@@ -38,11 +38,6 @@ class Grid:
     time_s: NDArray[np.float64]
     n_bins: int
 
-    @property
-    def averages(self) -> bool:
-        """Whether a frequency bin may average several Fourier bins."""
-        return len(self.bands) - 1 != self.n_bins
-
 
 @lru_cache(maxsize=8)
 def make_grid(spec: DataConfig, samples: int | None = None) -> Grid:
@@ -91,14 +86,7 @@ def bridge_short_gaps(field_nt: NDArray[np.float64], longest_s: int) -> NDArray[
 
 
 def masked_frames(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArray[np.bool_]:
-    """Mark the time frames that a missing sample touches.
-
-    Args:
-        field_nt: (..., n) windows after ``bridge_short_gaps``.
-
-    Returns:
-        (..., T) True where the segment contains at least one NaN.
-    """
+    """Mark the time frames (..., T) of windows (..., n) whose segment contains at least one NaN."""
     grid = make_grid(spec, field_nt.shape[-1])
     if not np.isnan(np.sum(field_nt)):
         return np.zeros((*field_nt.shape[:-1], len(grid.starts)), dtype=bool)
@@ -126,7 +114,8 @@ def power_spectrogram(field_nt: NDArray[np.float64], spec: DataConfig) -> NDArra
     grid = make_grid(spec, field_nt.shape[-1])
     power = np.empty((len(channels), len(grid.starts), len(grid.frequency_hz)), np.float32)
     for channel, rows in zip(channels, power, strict=True):
-        rows[:] = _power(_segment_spectra(channel, spec), grid)
+        squares = _segment_spectra(channel, spec).view(np.float32) ** 2  # real and imaginary parts side by side
+        rows[:] = _average_bins(squares[:, 0::2] + squares[:, 1::2], grid)
     if mask is not None:
         power[mask] = np.nan
     return power.reshape(*field_nt.shape[:-1], *power.shape[1:]).swapaxes(-1, -2)
@@ -217,15 +206,9 @@ def _taper_and_trend(segment: int) -> tuple[NDArray[np.float32], NDArray[np.floa
     return taper.astype(np.float32), basis.astype(np.float32)
 
 
-def _power(spectra: NDArray[np.complex64], grid: Grid) -> NDArray[np.float32]:
-    """Squared modulus (T, K), averaged into frequency bins."""
-    squares = spectra.view(np.float32) ** 2  # real and imaginary parts side by side
-    return _average_bins(squares[:, 0::2] + squares[:, 1::2], grid)
-
-
 def _average_bins(values: Any, grid: Grid) -> Any:
     """Average Fourier bins (last axis) into frequency bins."""
-    if not grid.averages:
+    if len(grid.bands) - 1 == grid.n_bins:
         return values
     return np.add.reduceat(values, grid.bands[:-1], axis=-1) / np.diff(grid.bands).astype(np.float32)
 

@@ -120,15 +120,14 @@ def holdout_state(store: Path) -> HoldoutState:
     history: list[dict[str, object]] = []
     for number, entry in enumerate(looks, start=1):
         facts = {key: entry.get(key) for key in ("utc", "purpose", "run_id", "model_sha256")}
-        p_values = _adjusted(results[number], len(looks)) if number in results else None
+        p_values = None
+        if number in results:
+            p_values = {
+                name: {"p": p, "adjusted": None if p is None else min(1.0, p * len(looks))}
+                for name, p in sorted(results[number].items())
+            }
         history.append({"look": number, **facts, "p_values": p_values})
     return HoldoutState(len(looks), _RULE, entries[-1]["hash"] if entries else None, history)
-
-
-def _adjusted(p_values: dict[str, float | None], looks: int) -> dict[str, dict[str, float | None]]:
-    return {
-        name: {"p": p, "adjusted": None if p is None else min(1.0, p * looks)} for name, p in sorted(p_values.items())
-    }
 
 
 def _check_head(path: Path, hashes: list[str], head: Any) -> None:

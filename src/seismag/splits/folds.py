@@ -110,7 +110,6 @@ def regions_of_stations(codes: set[str], spec: SplitConfig) -> dict[str, str]:
 
 
 def _distances_km(stations: list[Station]) -> FloatArray:
-    """(n, n) geodesic distances."""
     latitude = np.array([station.latitude_deg for station in stations])
     longitude = np.array([station.longitude_deg for station in stations])
     first, second = np.meshgrid(np.arange(len(stations)), np.arange(len(stations)), indexing="ij")

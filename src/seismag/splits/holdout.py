@@ -13,11 +13,7 @@ REMEDY = "'seismag evaluate' can unblind it, and records each unblinding in the 
 
 
 def locked_days(samples: pd.DataFrame, split: pd.DataFrame) -> list[str] | None:
-    """Return the first and last locked day (UTC, ISO) of a split; None where there is no locked hold-out set.
-
-    Args:
-        samples: sample_id, start_utc. split: sample_id, role.
-    """
+    """Return the first and last locked day (UTC, ISO) of a split; None where there is no locked hold-out set."""
     locked = samples["sample_id"].isin(split.loc[split["role"] == "sealed", "sample_id"])
     if not locked.any():
         return None

@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from seismag.archive.noise import describe_noise_band, noise_band_hz
 from seismag.arrays import rounded
-from seismag.windows.store import DAYS_FILE, LEGACY_IMAGE, REJECTED_FILE, SAMPLES_FILE, Store, open_store, read_table
+from seismag.windows.store import DAYS_FILE, LEGACY_IMAGE, REJECTED_FILE, SAMPLES_FILE, Store, read_table
 
 
 @dataclass(frozen=True)
@@ -80,20 +78,13 @@ def is_store(path: Path) -> bool:
     return (path / "zarr.json").is_file() or (path / ".work").is_dir() or (path / SAMPLES_FILE).is_file()
 
 
-def inspect_store(path: Path) -> StoreSummary:
-    """Count the contents of a store and what was left out, by reason.
-
-    Raises:
-        DataError: not a finished store.
-    """
-    return summarise_store(open_store(path))
-
-
-def summarise_store(store: Store) -> StoreSummary:
-    """Count the contents of an open store and what was left out, by reason."""
+def inspect_store(store: Store) -> StoreSummary:
+    """Count the contents of a store and what was left out, by reason."""
     samples = store.samples
     pictures = store.attributes.get("origin") == LEGACY_IMAGE
     band = None if pictures else noise_band_hz(store.frequency_hz)
+    known = band is not None and "noise_floor_nt" in samples
+    floors = samples.groupby("station")["noise_floor_nt"].median() if known else {}
     without_control = 0
     if len(samples):
         without_control = int(((samples["magnitude_class"] != "Normal") & ~samples["matched"]).sum())
@@ -109,7 +100,7 @@ def summarise_store(store: Store) -> StoreSummary:
         stations=_counts(samples.get("station")),
         split_groups=int(samples["split_group"].nunique()) if len(samples) else 0,
         events_without_control=without_control,
-        noise_floor_nt={} if band is None else _medians(samples, "noise_floor_nt"),
+        noise_floor_nt={str(station): rounded(value, 6) for station, value in floors.items()},
         noise_band_hz=band,
         rejected=_counts(read_table(store.path, REJECTED_FILE)["reason"]),
         days=_counts(read_table(store.path, DAYS_FILE)["verdict"]),
@@ -126,8 +117,3 @@ def _counted(counts: dict[str, int]) -> str:
 
 def _counts(column: Any) -> dict[str, int]:
     return {} if column is None else {str(key): int(value) for key, value in column.value_counts().items()}
-
-
-def _medians(samples: pd.DataFrame, column: str) -> dict[str, float | None]:
-    medians = samples.groupby("station")[column].median() if column in samples else {}
-    return {str(station): rounded(value, 6) for station, value in medians.items()}

@@ -98,18 +98,22 @@ def label_windows(
         is_mainshock=clusters["is_mainshock"],
         is_aftershock=catalog.events["origin_utc"] > mainshock_utc,
     )
-    area = bounding_box(events) if len(events) else None
+    area = bounding_box(events) if len(events) else (-90.0, 90.0, -180.0, 360.0)
     labelled, rejected = [], []
     for code, rows in windows.groupby("station", sort=True):
         station = stations[str(code)]
         table = rows.sort_values("start_utc", ignore_index=True)
-        table = _add_indices(table, kp, dst)
+        starts, ends = _times(table)
+        nothing = np.full(len(table), np.nan)
+        table["kp_max"] = nothing if kp is None else kp.maximum(starts, ends)
+        table["dst_min_nt"] = nothing if dst is None else dst.minimum(starts, ends)
         reason, detail = _uncovered(table, catalog, spec, kp, dst)
-        if area is not None and not _inside(area, station):
+        south, north, west, east = area
+        if not (south <= station.latitude_deg <= north and west <= station.longitude_deg <= east):
             reason[:] = "outside_catalog_area"
             detail[:] = "the station lies outside the area of the catalogue's events"
         near = events_at_station(events, station, spec)
-        table["past_rate"] = past_rate(_times(table)[1], near, spec)
+        table["past_rate"] = past_rate(ends, near, spec)
         first, pairs = _eligible(table, near, spec)
         _exclude_near_events(table, near, spec, catalog, first, reason, detail)
         usable = reason == ""
@@ -121,15 +125,6 @@ def label_windows(
     if not labelled:
         raise ValueError("no window to label")
     return Labels(pd.concat(labelled, ignore_index=True), pd.concat(rejected, ignore_index=True))
-
-
-def _add_indices(table: pd.DataFrame, kp: SpaceWeatherIndex | None, dst: SpaceWeatherIndex | None) -> pd.DataFrame:
-    starts, ends = _times(table)
-    nothing = np.full(len(table), np.nan)
-    return table.assign(
-        kp_max=nothing if kp is None else kp.maximum(starts, ends),
-        dst_min_nt=nothing if dst is None else dst.minimum(starts, ends),
-    )
 
 
 def _times(table: pd.DataFrame) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
@@ -151,11 +146,6 @@ def _uncovered(
     reason[hole] = "catalog_hole"
     detail[hole] = f"the catalogue does not cover the window and the {spec.horizon_h} h after it"
     return reason, detail
-
-
-def _inside(area: tuple[float, float, float, float], station: Station) -> bool:
-    south, north, west, east = area
-    return south <= station.latitude_deg <= north and west <= station.longitude_deg <= east
 
 
 def _eligible(
@@ -209,13 +199,14 @@ def _exclude_near_events(
 def _describe(
     table: pd.DataFrame, near: pd.DataFrame, first: NDArray[np.int64], members: list[tuple[int, ...]], station: Station
 ) -> pd.DataFrame:
-    """Add the label columns of the usable windows of one station."""
     starts, ends = _times(table)
     is_event = first >= 0
     label = near.iloc[np.where(is_event, first, 0)] if len(near) else near.reindex(np.zeros(len(table), int))
     label = label.reset_index(drop=True)
     ids, cluster_ids = near["event_id"].to_numpy(), near["cluster_id"].to_numpy()
     origins = label["origin_utc"].to_numpy().astype("datetime64[ms]")
+    middle = starts + (ends - starts) // 2
+    utc_hour = (middle - middle.astype("datetime64[D]")) / np.timedelta64(1, "h")
     block = ((starts - _BLOCK_ORIGIN) // np.timedelta64(NORMAL_BLOCK_D, "D")).astype(int)
     magnitude_class = np.full(len(table), "Normal", dtype=object)
     azimuth_class = magnitude_class.copy()
@@ -236,16 +227,9 @@ def _describe(
         azimuth_class=azimuth_class,
         in_dobrovolsky=label["in_dobrovolsky"].where(is_event, False).astype(bool),
         in_hattori=label["in_hattori"].where(is_event, False).astype(bool),
-        local_hour=_local_hour(starts + (ends - starts) // 2, station),
+        local_hour=np.mod(utc_hour + station.longitude_deg / 15, 24),  # mean solar time
     )
     for column in ("magnitude", "depth_km", "distance_km", "azimuth_deg", "es"):
         result[column] = label[column].where(is_event, np.nan).astype(float)
     texts = ("sample_id", "split_group", "event_id", "event_ids", "cluster_ids")
     return result.astype(dict.fromkeys(texts, object))  # empty lists would make columns of floats
-
-
-def _local_hour(middle: NDArray[np.datetime64], station: Station) -> NDArray[np.float64]:
-    """Local mean solar time of the middle of the window, hours in [0, 24)."""
-    utc_hour = (middle - middle.astype("datetime64[D]")) / np.timedelta64(1, "h")
-    local: NDArray[np.float64] = np.mod(utc_hour + station.longitude_deg / 15, 24)
-    return local

@@ -47,9 +47,15 @@ def label_placebo_windows(
     if spec.placebo == "wrong_station":
         places = swap_positions(stations, sorted(windows["station"].unique()), spec.seed)
     else:
-        moved = move_in_time(catalog, _shift_h(spec))
+        after_event = spec.placebo == "after_event"
+        moved = move_in_time(catalog, spec.window_h + spec.horizon_h if after_event else -24.0 * spec.placebo_shift_d)
     placebo = label_windows(windows, moved, places, spec, kp, dst)
-    samples = _in_true_local_time(placebo.samples, stations, places)
+    samples = placebo.samples
+    moved_h = {
+        code: (stations[code].longitude_deg - places[code].longitude_deg) / 15 for code in samples["station"].unique()
+    }
+    local_hour = np.mod(samples["local_hour"] + samples["station"].map(moved_h).astype(float), 24)
+    samples = samples.assign(local_hour=local_hour)  # of the true longitude
     reason, detail = _true_objections(samples, true)
     kept = (reason == "").to_numpy()
     objected = samples.loc[~kept, ["station", "start_utc", "end_utc"]].assign(
@@ -82,20 +88,6 @@ def swap_positions(stations: dict[str, Station], used: list[str], seed: int) -> 
         code: replace(stations[other], code=code, name=stations[code].name)
         for code, other in zip(cycle, [*cycle[1:], cycle[0]], strict=True)
     }
-
-
-def _shift_h(spec: DataConfig) -> float:
-    return float(spec.window_h + spec.horizon_h) if spec.placebo == "after_event" else -24.0 * spec.placebo_shift_d
-
-
-def _in_true_local_time(
-    samples: pd.DataFrame, stations: dict[str, Station], places: dict[str, Station]
-) -> pd.DataFrame:
-    """Set the local hour to that of the true longitude."""
-    offset_h = {
-        code: (stations[code].longitude_deg - places[code].longitude_deg) / 15 for code in samples["station"].unique()
-    }
-    return samples.assign(local_hour=np.mod(samples["local_hour"] + samples["station"].map(offset_h).astype(float), 24))
 
 
 def _true_objections(samples: pd.DataFrame, true: Labels) -> tuple[pd.Series, pd.Series]:

@@ -28,13 +28,36 @@ from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import store as stores
 from seismag.windows.controls import choose_controls
 from seismag.windows.inputs import Inputs, checksums, fingerprint_of
-from seismag.windows.inspect import summarise_store
+from seismag.windows.inspect import inspect_store
 from seismag.windows.labels import daily_windows, label_windows
 from seismag.windows.placebo import label_placebo_windows
-from seismag.windows.rejected import describe_no_sample
 
 SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
+_OTHER_REMEDY = "Correct the files or add recordings; 'seismag inspect FILE' tells what is wrong with one."
+_LONGER_INDEX = "The index covers none of these windows: give a longer file, or leave it out."
+_REMEDIES = {
+    "guard": (
+        "These windows lie within data.guard_behind_d after or data.guard_ahead_d before an earthquake, but not within "
+        "data.horizon_h before one in range: add recordings, or change these settings."
+    ),
+    "true_event": "Placebo windows need times without an earthquake: add recordings, or change data.placebo_shift_d.",
+    "not_a_control": (
+        "No window precedes an earthquake that counts (data.min_magnitude, data.range_rule, data.horizon_h), so no "
+        "control is needed: add recordings before earthquakes; data.controls=all would keep all Normal windows."
+    ),
+    "catalog_hole": (
+        "The catalogue must cover the recordings, data.guard_behind_d before them and data.guard_ahead_d after them: "
+        "give a longer one with --catalog."
+    ),
+    "outside_catalog_area": "Give a catalogue (--catalog) whose epicentres surround the stations.",
+    "kp_missing": _LONGER_INDEX,
+    "dst_missing": _LONGER_INDEX,
+    "gaps": "Too many seconds are missing: add recordings, or raise data.max_gap_fraction.",
+    "masked": "Too much of the windows is masked: add recordings, or raise data.max_masked_fraction.",
+    "unknown_station": "Give the stations' coordinates with --stations.",
+    "missing_dependency": "Install what reads these files: pip install 'seismag[cdf,obspy]'.",
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +126,10 @@ def prepare_store(
         (work / archives.SIMULATION_FILE).touch()  # marks unfinished work, too
     with full_disk_explained(str(out)):
         with open_pool(workers, scheduler) as pool:
-            days = _survey(pool, files, inputs, spec, work, progress)
+            batches = [files[first : first + SURVEY_FILES] for first in range(0, len(files), SURVEY_FILES)]
+            arguments = (inputs.archive, inputs.stations, spec)
+            survey = pool.run_parts(_survey_part, batches, arguments, work / "survey", "survey", progress)
+            days = archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
             plan, rejected = _plan(days, inputs, spec, out)
             if not (work / "arrays").exists():
                 stores.create_arrays(out, plan["sample_id"].tolist(), spec)
@@ -174,16 +200,6 @@ def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
     return work, discarded
 
 
-def _survey(
-    pool: Pool, files: list[Path], inputs: Inputs, spec: DataConfig, work: Path, progress: Progress
-) -> pd.DataFrame:
-    """Assess all files; returns one row for each station and day, and one for each refused file."""
-    batches = [files[first : first + SURVEY_FILES] for first in range(0, len(files), SURVEY_FILES)]
-    arguments = (inputs.archive, inputs.stations, spec)
-    survey = pool.run_parts(_survey_part, batches, arguments, work / "survey", "survey", progress)
-    return archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
-
-
 _SURVEY_COLUMNS = {
     "path": "str", "sha256": "str", "format": "str", "origin": "str", "station": "str", "day": "datetime64[s]",
     "start_utc": "datetime64[ms]", "end_utc": "datetime64[ms]", "verdict": "str", "reason": "str", "detail": "str",
@@ -222,6 +238,14 @@ def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tu
 def _no_sample(rejected: pd.DataFrame, inputs: Inputs, out: Path) -> DataError:
     stores.write_rejected(rejected, out)
     return DataError(describe_no_sample(rejected, inputs.archive, short_path(out / stores.REJECTED_FILE)))
+
+
+def describe_no_sample(rejected: pd.DataFrame, archive: Path, table: Path) -> str:
+    """Say why an archive gives no sample, most frequent reason first, and the remedy for that one."""
+    counts = rejected["reason"].value_counts()
+    found = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    remedy = _REMEDIES.get(str(counts.index[0]), _OTHER_REMEDY)
+    return f"{archive}: no usable window ({found}). {remedy} {table} gives each window with its reason."
 
 
 def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -281,7 +305,6 @@ def _missing_days(days: pd.DataFrame, spec: DataConfig) -> pd.DataFrame:
 
 
 def _dataset_id(plan: pd.DataFrame, days: pd.DataFrame, inputs: Inputs, spec: DataConfig) -> str:
-    """Return a checksum of settings, inputs and samples; independent of paths and time."""
     content = {
         "schema_version": stores.SCHEMA_VERSION,
         "config": spec.model_dump(mode="json", exclude={"store"}),
@@ -295,7 +318,6 @@ def _dataset_id(plan: pd.DataFrame, days: pd.DataFrame, inputs: Inputs, spec: Da
 def _compute(
     pool: Pool, plan: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path, work: Path, progress: Progress
 ) -> pd.DataFrame:
-    """Compute and write the spectrograms, shard by shard; returns the noise floor of each sample."""
     columns = plan.reindex(columns=["sample_id", "station", "day", "start_utc", "paths", "source_sha256"])
     firsts = range(0, len(plan), stores.SHARD_SAMPLES)
     batches = [columns.iloc[first : first + stores.SHARD_SAMPLES] for first in firsts]
@@ -329,7 +351,7 @@ def _compute_shard(
 
 
 def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
-    summary = summarise_store(store)
+    summary = inspect_store(store)
     warnings = list(inputs.catalog.warnings)
     if (kind := stores.placebo_of(store)) != "none":
         warnings.append(f"placebo windows ({kind}): to test a model, not for training")
