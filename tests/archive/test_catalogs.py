@@ -5,7 +5,6 @@ import gzip
 import io
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from seismag.archive import catalogs
 from seismag.archive.catalogs import CATALOG_COLUMNS, bounding_box, cluster_window, decluster, read_catalogs
 from seismag.domain import DataError
 
@@ -312,43 +310,6 @@ def test_clusters_agree_with_every_pair_compared(rows: list[tuple[float, ...]]) 
     assert (clusters["is_mainshock"] == (clusters["cluster_id"] == events["event_id"])).all()
 
 
-class CountingGeod:
-    """Geodesics as the module computes them, and how many."""
-
-    def __init__(self, geod: Any) -> None:
-        self.geod, self.distances = geod, 0
-
-    def inv(self, *places: np.ndarray) -> Any:
-        self.distances += len(places[0])
-        return self.geod.inv(*places)
-
-
-@pytest.fixture
-def geod(monkeypatch: pytest.MonkeyPatch) -> CountingGeod:
-    counting = CountingGeod(catalogs._WGS84)
-    monkeypatch.setattr(catalogs, "_WGS84", counting)
-    return counting
-
-
-def test_declustering_measures_a_few_distances_an_event_and_not_every_pair(
-    rng: np.random.Generator, geod: CountingGeod
-) -> None:
-    n = 20_000
-    events = table(
-        list(
-            zip(
-                rng.uniform(0, 9000, n),
-                rng.uniform(-11, 6, n),
-                rng.uniform(95, 141, n),
-                4 + rng.exponential(0.4, n),
-                strict=True,
-            )
-        )
-    )
-    decluster(events)
-    assert n / 2 < geod.distances < 20 * n
-
-
 def test_bounding_box_holds_all_epicentres() -> None:
     box = bounding_box(table([(0, -3, 120, 5), (1, 4, 100, 5)]))
     assert box == (-3.0, 4.0, 100.0, 120.0)
@@ -432,8 +393,7 @@ def test_complete_usgs_catalogues_have_no_holes_and_no_lost_days(real_data: Path
 
 
 @pytest.mark.real
-def test_bmkg_catalogue_has_its_known_number_of_mainshocks(real_data: Path, geod: CountingGeod) -> None:
+def test_bmkg_catalogue_has_its_known_number_of_mainshocks(real_data: Path) -> None:
     events = read_catalogs([real_data / "bmkg" / "catalog_2018_2025.csv"]).events
     clusters = decluster(events)
     assert int(clusters["is_mainshock"].sum()) == 4616
-    assert geod.distances < 20 * len(events)

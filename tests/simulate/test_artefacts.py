@@ -235,16 +235,6 @@ def test_one_rate_leaves_the_other_kinds_as_they_were(natural):
     assert not np.any(after.missing & ~before.missing)
 
 
-def test_kinds_with_the_same_rate_happen_independently(natural):
-    days = 60
-    spikes = [np.any(field != natural, axis=0).sum() for field in soiled(natural, simulation(days, spikes_per_day=9.0))]
-    steps = [
-        np.sum(np.abs(np.diff(field - natural)) > 1e-6)
-        for field in soiled(natural, simulation(days, steps_per_day=9.0))
-    ]
-    assert abs(np.corrcoef(spikes, steps)[0, 1]) < 4 / np.sqrt(days)
-
-
 @pytest.fixture(scope="module")
 def noisy():
     """A configuration and the first station with traffic in it."""
@@ -323,16 +313,6 @@ def test_traffic_noise_is_a_third_on_local_sundays(noisy, longitude):
     means = np.array([power[daytime & (weekday == number)].mean() for number in range(7)])
     assert means[6] / means[:6].mean() == pytest.approx(1 / 3, rel=0.15)
     assert means[:6].min() > 0.8 * means[:6].max()
-
-
-def test_traffic_noise_depends_on_seed_station_and_day_only(noisy):
-    spec, station = noisy
-    day = cultural_noise(spec, station, THURSDAY, 0.0)
-    cultural_noise(spec, station, THURSDAY + 1, 0.0)
-    assert cultural_noise(spec, station, THURSDAY, 0.0).tobytes() == day.tobytes()
-    assert not np.allclose(cultural_noise(spec, station, THURSDAY + 1, 0.0), day)
-    louder = simulation(cultural_noise=4.0)
-    np.testing.assert_allclose(cultural_noise(louder, station, THURSDAY, 0.0), 2 * day, rtol=1e-5)
 
 
 def test_traffic_noise_is_no_jump():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fixtures.counting import count_lines
 from seismag.archive.catalogs import bounding_box, cluster_window, read_catalogs
 from seismag.archive.stations import read_stations
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.domain import DataError, Station, UsageError, azimuth_classes
-from seismag.simulate import earthquakes as module
 from seismag.simulate.arcs import ARCS, distance_to_arcs_km, sample_on_arcs, slab_depth_km
 from seismag.simulate.earthquakes import (
     EARTHQUAKE_COLUMNS,
     LEAD_D,
-    MARGIN_D,
     SPACING_D,
     aftershock_distance_km,
     catalog_span,
@@ -34,7 +30,6 @@ from seismag.simulate.earthquakes import (
     rupture_length_km,
     simulate_earthquakes,
     spaced_times,
-    with_descendants,
 )
 from seismag.windows.criteria import EARTH, dobrovolsky_km
 
@@ -75,14 +70,6 @@ def mainshocks_around(station: Station, **quakes: Any) -> pd.DataFrame:
     return events[reached(events, [station])]
 
 
-def test_b_value_is_recovered_from_a_large_draw(rng: np.random.Generator) -> None:
-    """Aki (1965) with Utsu's half bin: b = log10(e) / (mean - (Mmin - 0.05)); the truncation at 9 is far."""
-    for b_value in (0.8, 1.0, 1.3):
-        values, probability = gutenberg_richter(b_value, 4.5, 9.0)
-        magnitude = rng.choice(values, 200_000, p=probability)
-        assert np.log10(np.e) / (magnitude.mean() - 4.45) == pytest.approx(b_value, rel=0.015)
-
-
 def test_gutenberg_richter_has_ten_times_fewer_events_a_magnitude_up() -> None:
     values, probability = gutenberg_richter(1.0, 4.5, 7.5)
     assert values[0] == 4.5
@@ -109,13 +96,6 @@ def test_omori_delays_follow_the_integral_of_the_rate() -> None:
         t = np.linspace(0, delay, 2_000_001)
         assert np.trapezoid((t + 0.05) ** -1.2, t) * 0.2 * 0.05**0.2 == pytest.approx(expected, rel=1e-3)
     assert omori_delay_d(np.array([0.999]), 0.05, 1.001)[0] == np.inf
-
-
-def test_omori_exponent_is_recovered_by_maximum_likelihood(rng: np.random.Generator) -> None:
-    """For density (p-1) c^(p-1) (t+c)^-p, the estimate is p = 1 + 1 / mean(ln(1 + t/c))."""
-    for p in (1.1, 1.4):
-        delay = omori_delay_d(rng.random(100_000), 0.05, p)
-        assert 1 + 1 / np.log1p(delay / 0.05).mean() == pytest.approx(p, rel=0.005)
 
 
 def test_simulated_aftershocks_decay_with_the_omori_exponent() -> None:
@@ -149,10 +129,6 @@ def test_simulated_offspring_average_to_the_branching_ratio() -> None:
     events = simulate_earthquakes(spec(days=40_000, max_magnitude=6.0, **quakes), TRT)
     family = events[reached(events, TRT) | (events["parent_id"] != "")]  # all but the background
     assert (family["parent_id"] != "").sum() / len(family) == pytest.approx(0.6, rel=0.05)
-
-
-def test_without_branching_nobody_has_a_parent() -> None:
-    assert (simulate_earthquakes(spec(branching_ratio=0.0), TRT)["parent_id"] == "").all()
 
 
 def test_aftershocks_come_after_their_parents_within_ten_kernel_scales() -> None:
@@ -373,22 +349,6 @@ def test_in_range_agrees_with_the_slow_way() -> None:
         assert (in_range(events, stations, fraction) == reached(events, stations, fraction)).all()
 
 
-def test_descendants_are_followed_through_all_generations() -> None:
-    parent = np.array([-1, 0, 1, 2, -1, 4, -1])
-    chosen = np.array([False, True, False, False, False, False, True])
-    assert with_descendants(chosen, parent).tolist() == [False, True, True, True, False, False, True]
-
-
-def test_large_catalogue_is_made_without_a_loop_over_its_events() -> None:
-    stations = list(SHIPPED.values())
-    sizes, lines = [], []
-    for rate in (30.0, 300.0):
-        wanted = spec(days=2192, per_station_year=rate, quiet_until=0.2)
-        lines.append(count_lines(lambda: sizes.append(len(simulate_earthquakes(wanted, stations)))))  # noqa: B023
-    assert sizes[1] > 60_000
-    assert lines[1] - lines[0] < 3 * (sizes[1] - sizes[0])  # an id each, and little more
-
-
 def test_arcs_far_from_all_stations_are_refused() -> None:
     far = [Station("NUR", 60.5, 24.7), Station("KAK", 36.2, 140.2)]
     with pytest.raises(UsageError, match=r"simulate\.earthquakes\.geometry is arcs.*1000 km.*KAK.*Set it to uniform"):
@@ -423,10 +383,6 @@ def test_real_catalogue_is_cut_to_the_recordings_and_margins_with_mainshocks_as_
     assert parents["main"] == ""
 
 
-def test_catalogue_is_simulated_unless_one_is_named() -> None:
-    pd.testing.assert_frame_equal(earthquakes(spec(), TRT), simulate_earthquakes(spec(), TRT))
-
-
 def test_real_catalogue_that_does_not_fit_the_archive_is_refused(own_catalogue: str) -> None:
     with pytest.raises(UsageError, match=r"no event in the 90 days from 2025-05-01.*2021-01-01 to 2021-12-31"):
         read_earthquakes(spec(days=90, start="2025-05-01", catalog=own_catalogue), TRT)
@@ -457,10 +413,3 @@ def test_arcs_lie_where_bmkg_locates_earthquakes(real_data: Path) -> None:
     large = events[events["magnitude"] >= 5]
     away_km = distance_to_arcs_km(large["longitude_deg"].to_numpy(), large["latitude_deg"].to_numpy())
     assert np.mean(away_km <= 310) > 0.9
-
-
-def test_margin_is_thirty_days_and_arcs_have_steps_of_few_degrees() -> None:
-    assert MARGIN_D == module.MARGIN_D == 30
-    for arc in ARCS:
-        assert arc.slab_side in (-1, 1)
-        assert all(abs(a[0] - b[0]) + abs(a[1] - b[1]) < 5 for a, b in pairwise(arc.nodes))

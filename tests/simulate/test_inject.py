@@ -280,11 +280,6 @@ def test_folders_that_cannot_serve_are_refused(archive, catalog, injected, tmp_p
     refused(UsageError, r"lies within the archive", spec, archive, out=archive / "out")
     refused(DataError, r"no such folder", spec, tmp_path / "none", out=tmp_path / "out")
     refused(DataError, r"is simulated itself \(simulation\.json\)", spec, injected[0], out=tmp_path / "out")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.tex").write_text("mine")
-    with pytest.raises(UsageError, match="is not empty"):
-        inject_archive(spec, archive, tmp_path / "full")
-    assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.tex"]
 
 
 def test_formats_that_cannot_be_written_are_named_before_anything_is_written(archive, catalog, tmp_path):

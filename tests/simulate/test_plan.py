@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from fixtures.measuring import (
-    FIRST,
     band_power,
     configuration,
     contents,
@@ -18,7 +17,6 @@ from fixtures.measuring import (
     write_events,
 )
 from seismag.archive.catalogs import read_catalogs
-from seismag.archive.quality import assess_day, main_field
 from seismag.archive.stations import read_stations
 from seismag.config import build_config
 from seismag.domain import DataError, UsageError
@@ -26,8 +24,6 @@ from seismag.recordings import read_recording
 from seismag.simulate.emission import events_in_range
 from seismag.simulate.plan import CHANGED_SENSOR_NOISE, COPIED_FRACTION, STUDY_OTHERS, make_plan
 from seismag.simulate.synthetic_archive import COLUMN_SHIFT, simulate_day, true_day, truth_table
-from seismag.windows.inputs import read_inputs
-from seismag.windows.prepare import prepare_store
 
 GTO = read_stations()["GTO"]
 BUSY = {"per_station_year": 36.0}
@@ -42,15 +38,6 @@ def days_with_a_window_before(plan, index):
             if ((ends <= origin) & (ends + np.timedelta64(48, "h") > origin)).any():
                 result.add(day)
     return result
-
-
-def test_the_same_configuration_gives_the_same_plan():
-    first, second = (make_plan(configuration(days=30, seed=seed)) for seed in (7, 7))
-    other = make_plan(configuration(days=30, seed=8))
-    pd.testing.assert_frame_equal(first.events, second.events)
-    np.testing.assert_array_equal(first.activity.kp, second.activity.kp)
-    assert not np.array_equal(first.activity.kp, other.activity.kp)
-    assert not first.events.equals(other.events)
 
 
 # ---- collected ----
@@ -162,20 +149,6 @@ def test_the_defect_positions_moves_longitudes_against_the_other_columns(tmp_pat
     assert all(ours[name] == theirs[name] for name in theirs if name.startswith("GTO"))
 
 
-def test_every_file_of_the_fault_decoder_is_refused(tmp_path):
-    archive = simulate(tmp_path / "a", days=2, stations=["GTO", "ALR"], defect="decoder")
-    for path in day_files(archive):
-        recording = read_recording(path)
-        station = read_stations()[recording.station]
-        quality = assess_day(recording.field_nt, build_config({}).data, main_field(station, FIRST), path.name)
-        assert quality.plausible is False
-        assert quality.verdict == "refused"
-    tables = [archive / name for name in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")]
-    inputs = read_inputs(archive, tables[0], [tables[1]], tables[2], tables[3])
-    with pytest.raises(DataError, match="implausible"):
-        prepare_store(inputs, tmp_path / "store", build_config({"data": {"controls": "all"}}).data)
-
-
 def test_a_change_of_instrument_makes_the_second_half_noisier(tmp_path):
     """By a factor of 6 where sensor noise alone is left, 250 to 400 mHz; rounding adds 1.7e-5 nT²/Hz to both."""
     artefacts = configuration().artefacts.model_copy(update={"instrument_change": True}).model_dump()
@@ -185,15 +158,6 @@ def test_a_change_of_instrument_makes_the_second_half_noisier(tmp_path):
     power = band_power(read_days(archive, "GTO"), 250, 400) - 0.150 * 0.01**2 / 6
     first, second = power[:, : 2 * 144].mean(axis=1), power[:, 2 * 144 :].mean(axis=1)
     np.testing.assert_allclose(second / first, CHANGED_SENSOR_NOISE, rtol=0.04)
-
-
-def test_nothing_in_range_comes_before_quiet_until():
-    plan = make_plan(configuration(days=300, stations=["GTO", "ALR"], earthquakes=BUSY | {"quiet_until": 0.5}))
-    middle = plan.first.astype("M8[ms]") + np.timedelta64(150, "D")
-    for site in plan.sites:
-        origins = events_in_range(plan.events, site.station)["origin_utc"].to_numpy()
-        assert origins.size > 3
-        assert origins.min() >= middle
 
 
 # ---- refusals ----
@@ -207,30 +171,11 @@ def refuse(match, **settings):
 @pytest.mark.parametrize(
     ("key", "value", "limit"),
     [
-        ("earthquakes.per_station_year", -1, "greater than or equal to 0, not -1"),
         ("earthquakes.b_value", 0, "greater than 0, not 0"),
         ("earthquakes.branching_ratio", 1, "less than 1, not 1"),
-        ("earthquakes.omori_p", 1, "greater than 1, not 1"),
-        ("earthquakes.min_magnitude", 3, "greater than or equal to 4, not 3"),
-        ("earthquakes.quiet_until", 1, "less than 1, not 1"),
-        ("emission.snr", -2, "greater than or equal to 0, not -2"),
         ("emission.snr", float("inf"), "finite number, not inf"),
-        ("emission.snr", float("nan"), "nan"),
-        ("emission.low_mhz", 0, "greater than 0, not 0"),
         ("emission.high_mhz", 491, "less than or equal to 490, not 491"),
-        ("emission.duration_h", 0, "greater than 0, not 0"),
-        ("emission.modulation_depth", 1.5, "less than or equal to 1, not 1.5"),
-        ("emission.modulation_period_min", 1, "greater than or equal to 2, not 1"),
         ("artefacts.gaps_per_day", -0.5, "greater than or equal to 0, not -0.5"),
-        ("artefacts.missing_day_fraction", 1, "less than 1, not 1"),
-        ("earthquakes.per_year", 1e12, "less than or equal to 100000, not"),
-        ("earthquakes.b_value", 50, "less than or equal to 3, not 50"),
-        ("emission.lead_h", 1e13, "less than or equal to 8784, not"),
-        ("emission.duration_h", 1e13, "less than or equal to 8784, not"),
-        ("emission.z_ratio", 1e6, "less than or equal to 10, not"),
-        ("artefacts.spikes_per_day", 1e12, "less than or equal to 86400, not"),
-        ("artefacts.relevels_per_year", 1e30, "less than or equal to 10000, not"),
-        ("artefacts.drift_nt_per_day", 1e7, "less than or equal to 1000, not"),
         ("artefacts.clock_error_s", 1e6, "less than or equal to 86400, not 1000000"),
     ],
 )

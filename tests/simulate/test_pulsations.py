@@ -105,11 +105,3 @@ def test_packets_fade_before_they_end_so_that_no_jump_is_left(monkeypatch):
     for family in FAMILIES:
         field = packets(monkeypatch, family, 3)[:, 0]
         assert np.abs(np.diff(field)).max() < 0.25 * np.abs(field).max()
-
-
-def test_the_same_seed_and_day_give_the_same_packets():
-    fields = [np.zeros((3, DAY_S)) for _ in range(3)]
-    for field, day in zip(fields, (4, 4, 5), strict=True):
-        add_pulsations(field, SITE, day, KP, 7)
-    np.testing.assert_array_equal(fields[0], fields[1])
-    assert not np.array_equal(fields[0], fields[2])

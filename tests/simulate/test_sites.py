@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from seismag.archive.quality import main_field
-from seismag.archive.stations import read_stations
 from seismag.domain import Station
 from seismag.simulate.sites import _MEASURED, dipole_latitude_deg, floor_density, make_site, noisier
 from seismag.simulate.spectral_model import natural_density
@@ -54,15 +53,6 @@ def test_another_sensor_has_its_noise_and_nothing_else_changed():
         assert getattr(other, name) is getattr(site, name)
 
 
-def test_constants_follow_from_seed_and_place_in_the_network():
-    first, again, other, reseeded = drawn(0), drawn(0), drawn(1), drawn(0, seed=8)
-    np.testing.assert_array_equal(first.pink, again.pink)
-    assert first.z_from_h == again.z_from_h
-    for site in (other, reseeded):
-        assert not np.isclose(site.pink, first.pink).any()
-        assert site.z_from_h != first.z_from_h
-
-
 def test_drawn_constants_are_alike_in_size_to_those_measured():
     """300 stations: sensor noise within the range seen, Z follows H or its reverse, half each, amplitude below 0.65."""
     sites = [drawn(index) for index in range(300)]
@@ -94,8 +84,3 @@ def test_the_transfer_fades_in_the_law_as_in_the_waves():
     h, d, z = natural_density(site, np.array([0.02, 0.08]), 2.0, np.arange(24.0))
     follows = abs(site.z_from_h) ** 2 * h + abs(site.z_from_d) ** 2 * d + site.z_own * (h + d)
     np.testing.assert_allclose(z / follows, [1, 0.75**2])
-
-
-def test_every_shipped_station_has_a_site():
-    for index, station in enumerate(read_stations().values()):
-        assert np.isfinite(floor_density(make_site(station, 7, index), np.array([0.001, 0.1]))).all()

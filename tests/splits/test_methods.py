@@ -114,6 +114,8 @@ def test_each_window_is_tested_once_or_sealed_and_the_last_days_are_sealed_in_al
     assert (n_folds <= spec.n_folds) if spec.method in ("loso", "region") else (n_folds == spec.n_folds)
     assert len(split) == n_folds * len(samples)
     assert not split.duplicated(["sample_id", "fold"]).any()
+    group = dict(zip(samples["sample_id"], samples["split_group"], strict=True))
+    assert (split["split_group"] == split["sample_id"].map(group)).all()
     roles = split.groupby("sample_id")["role"].agg(list)
     tests = roles.map(lambda own: own.count("test"))
     sealed = roles.map(lambda own: own.count("sealed"))

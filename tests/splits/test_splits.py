@@ -16,7 +16,6 @@ from fixtures.split_tables import (
     SIDES,
     count_clusters,
     line_of_events,
-    overlaps_by_force,
     sample_tables,
     touched_by_force,
 )
@@ -28,32 +27,6 @@ from seismag.splits import assign_split, load_or_assign_split, report_split
 def roles_of(split: pd.DataFrame, fold: int) -> dict[str, str]:
     rows = split[split["fold"] == fold]
     return dict(zip(rows["sample_id"], rows["role"], strict=True))
-
-
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
-@given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
-def test_nothing_stands_on_two_sides_of_any_fold(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
-    assume(count_clusters(samples) >= n_folds)
-    spec = SplitConfig(n_folds=n_folds, seed=seed)
-    split = assign_split(samples, spec, REACH_H)
-    for fold in range(1, n_folds + 1):
-        assert not any(overlaps_by_force(samples, roles_of(split, fold)).values())
-
-
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
-@given(samples=sample_tables(), n_folds=st.integers(2, 4))
-def test_each_sample_has_one_role_a_fold_and_each_group_is_tested_once(samples: pd.DataFrame, n_folds: int) -> None:
-    assume(count_clusters(samples) >= n_folds)
-    split = assign_split(samples, SplitConfig(n_folds=n_folds), REACH_H)
-    assert list(split.columns) == ["sample_id", "fold", "role", "split_group"]
-    assert not split.duplicated(["sample_id", "fold"]).any()
-    assert len(split) == n_folds * len(samples)
-    assert set(split["fold"]) == set(range(1, n_folds + 1))
-    assert set(split["role"]) <= {"train", "val", "test", "purged"}
-    assert (split.groupby("sample_id")["role"].apply(lambda roles: (roles == "test").sum()) == 1).all()
-    assert (split[split["role"] == "test"].groupby("split_group")["fold"].nunique() == 1).all()
-    group = dict(zip(samples["sample_id"], samples["split_group"], strict=True))
-    assert (split["split_group"] == split["sample_id"].map(group)).all()
 
 
 @settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
@@ -110,35 +83,6 @@ def test_the_report_says_what_brute_force_finds(samples: pd.DataFrame, n_folds: 
         roles = list(roles_of(split, entry["fold"]).values())
         assert {role: entry[role] for role in set(roles)} == {role: roles.count(role) for role in set(roles)}
         assert entry["train"] + entry["val"] + entry["test"] + entry["purged"] == len(samples)
-
-
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
-@given(samples=sample_tables(), data=st.data())
-def test_the_report_counts_the_overlaps_of_a_bad_split(samples: pd.DataFrame, data: st.DataObject) -> None:
-    roles = data.draw(
-        st.lists(st.sampled_from(["train", "val", "test", "purged"]), min_size=len(samples), max_size=len(samples))
-    )
-    split = pd.DataFrame(
-        {"sample_id": samples["sample_id"], "fold": 1, "role": roles, "split_group": samples["split_group"]}
-    )
-    report = report_split(samples, split, SplitConfig(n_folds=2), REACH_H).to_json()
-    found = report["proof"] | report["counted"]
-    expected = overlaps_by_force(samples, roles_of(split, 1))
-    assert {key: found[key] for key in expected} == expected
-
-
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
-@given(samples=sample_tables(), seed=st.integers(0, 99))
-def test_a_split_is_the_same_when_drawn_again_and_for_rows_in_another_order(samples: pd.DataFrame, seed: int) -> None:
-    assume(count_clusters(samples) >= 3)
-    spec = SplitConfig(n_folds=3, seed=seed)
-    split = assign_split(samples, spec, REACH_H)
-    pd.testing.assert_frame_equal(split, assign_split(samples, spec, REACH_H))
-    shuffled = assign_split(samples.sample(frac=1.0, random_state=seed, ignore_index=True), spec, REACH_H)
-    order = ["fold", "sample_id"]
-    pd.testing.assert_frame_equal(
-        split.sort_values(order, ignore_index=True), shuffled.sort_values(order, ignore_index=True)
-    )
 
 
 def test_another_seed_draws_another_split() -> None:
