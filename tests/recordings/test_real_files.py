@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.counting import count_lines
 from seismag.domain import DataError
 from seismag.recordings import read_recording
 
@@ -58,11 +57,6 @@ def test_the_day_of_alor_is_what_its_physics_says(real_data):
     assert (recording.latitude_deg, recording.longitude_deg) == pytest.approx((-8.1444, 124.5903), abs=1e-4)
     assert recording.metadata["warnings"] == []
     assert np.diff(np.flatnonzero(np.isnan(h))).max() == 1  # one gap
-
-
-def test_the_day_of_alor_is_read_without_a_loop_over_its_seconds(real_data):
-    path = real_data / "bmkg" / "S250101.ALR"
-    assert count_lines(lambda: read_recording(path)) < 20_000  # of 86,400 seconds
 
 
 @pytest.mark.parametrize("name", USGS)

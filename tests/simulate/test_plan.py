@@ -26,7 +26,6 @@ from seismag.simulate.plan import CHANGED_SENSOR_NOISE, COPIED_FRACTION, STUDY_O
 from seismag.simulate.synthetic_archive import COLUMN_SHIFT, simulate_day, true_day, truth_table
 
 GTO = read_stations()["GTO"]
-BUSY = {"per_station_year": 36.0}
 
 
 def days_with_a_window_before(plan, index):
