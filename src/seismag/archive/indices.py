@@ -24,6 +24,7 @@ from seismag.domain import DataError
 Name = Literal["kp", "dst"]
 
 STEP_H: dict[str, int] = {"kp": 3, "dst": 1}
+_TITLES = {"kp": "the planetary index Kp", "dst": "the ring-current index Dst"}
 _LIMITS = {"kp": (0.0, 9.0), "dst": (-2000.0, 500.0)}
 _FILLS = {"kp": (-1.0, 99.0, 99.9, 999.0, 9999.0, 99999.0), "dst": (9999.0, 9999.9, 99999.0, 99999.9, 99999.99)}
 _TIME_COLUMNS = ("time_utc", "date_time_utc", "datetime_utc")
@@ -88,7 +89,7 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
     payload, sha256 = read_payload(path)
     found, times, values, notes = _read_any(decode_text(payload, path), path)
     if found != name:
-        raise DataError(f"{path}: this is {_title(found)}, not {_title(name)}. Name the right file for each.")
+        raise DataError(f"{path}: this is {_TITLES[found]}, not {_TITLES[name]}. Name the right file for each.")
     values = np.where(np.isin(values, _FILLS[name]), np.nan, values)
     low, high = _LIMITS[name]
     wrong = np.flatnonzero((values < low) | (values > high))
@@ -107,10 +108,6 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
             notes.append(f"{far.sum()} Kp values are not thirds of a unit: predicted, averaged or simulated?")
     start, grid = _to_grid(times, values, name, path)
     return SpaceWeatherIndex(name, start, STEP_H[name], grid, sha256, notes)
-
-
-def _title(name: str) -> str:
-    return {"kp": "the planetary index Kp", "dst": "the ring-current index Dst"}[name]
 
 
 def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -24,12 +26,7 @@ def row_defects(rows: pd.DataFrame) -> pd.DataFrame:
     """
     defects = pd.DataFrame({"reason": None, "detail": None}, index=rows.index, dtype=object)
 
-    def mark(where: NDArray[np.bool_] | pd.Series, reason: str, detail: list[str] | str) -> None:
-        new = np.asarray(where, dtype=bool) & defects["reason"].isna().to_numpy()
-        sentences = np.full(len(rows), detail, dtype=object) if isinstance(detail, str) else np.array(detail, object)
-        defects.loc[new, "reason"] = reason
-        defects.loc[new, "detail"] = sentences[new]
-
+    mark = partial(_mark, defects)
     mark(rows.assign(paths=rows["paths"].map(tuple)).drop(columns="table").duplicated(), "repeated_row",
          "repeats an earlier row")  # fmt: skip
     mark(rows["station"].isna(), "no_station", "the row has no station")
@@ -59,28 +56,32 @@ def azimuth_defects(rows: pd.DataFrame) -> pd.Series:
     text = rows["azimuth_text"]
     degrees = numbers(text)
     normal = (rows["magnitude_class"] == "Normal").to_numpy()
-    defects = pd.Series([None] * len(rows), index=rows.index, dtype=object)
-
-    def mark(where: NDArray[np.bool_] | pd.Series, sentences: list[str] | str) -> None:
-        new = np.asarray(where, dtype=bool) & defects.isna().to_numpy()
-        detail = np.full(len(rows), sentences, object) if isinstance(sentences, str) else np.array(sentences, object)
-        defects[new] = detail[new]
-
-    mark(normal & degrees.notna(), [f"Normal, but azimuth {value}" for value in text])
-    mark(~normal & text.isna(), "no azimuth in degrees, so the class cannot be checked")
-    mark(~normal & degrees.isna(), [f"azimuth {value!r} is not a number" for value in text])
-    mark(~normal & ~degrees.between(0, 360), [f"azimuth {value} lies outside 0 to 360 degrees" for value in text])
-    sound = ~normal & defects.isna().to_numpy()
+    defects = pd.DataFrame({"reason": None, "detail": None}, index=rows.index, dtype=object)
+    mark = partial(_mark, defects, reason=CORRUPTED)
+    mark(normal & degrees.notna(), detail=[f"Normal, but azimuth {value}" for value in text])
+    mark(~normal & text.isna(), detail="no azimuth in degrees, so the class cannot be checked")
+    mark(~normal & degrees.isna(), detail=[f"azimuth {value!r} is not a number" for value in text])
+    outside = [f"azimuth {value} lies outside 0 to 360 degrees" for value in text]
+    mark(~normal & ~degrees.between(0, 360), detail=outside)
+    sound = ~normal & defects["reason"].isna().to_numpy()
     classes = np.full(len(rows), "", dtype=object)
     classes[sound] = azimuth_classes(degrees.to_numpy()[sound])
-    mark(sound & (classes != rows["azimuth_class"].to_numpy()), [
+    mark(sound & (classes != rows["azimuth_class"].to_numpy()), detail=[
         f"azimuth {value} degrees is {right}, not {stated}"
         for value, right, stated in zip(text, classes, rows["azimuth_class"], strict=True)
     ])  # fmt: skip
     events = rows.assign(degrees=degrees, magnitude=numbers(rows["magnitude_text"]))[~normal & degrees.notna()]
     for where, sentence in (_constant(events), *_following(events)):
-        mark(rows.index.isin(where), sentence)
-    return defects
+        mark(rows.index.isin(where), detail=sentence)
+    return defects["detail"]
+
+
+def _mark(defects: pd.DataFrame, where: NDArray[np.bool_] | pd.Series, reason: str, detail: list[str] | str) -> None:
+    """Give rows without a defect a reason and a sentence."""
+    new = np.asarray(where, dtype=bool) & defects["reason"].isna().to_numpy()
+    sentences = np.full(len(defects), detail, object) if isinstance(detail, str) else np.array(detail, object)
+    defects.loc[new, "reason"] = reason
+    defects.loc[new, "detail"] = sentences[new]
 
 
 def _constant(events: pd.DataFrame) -> tuple[pd.Index, str]:

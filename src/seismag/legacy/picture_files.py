@@ -54,9 +54,17 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def _survey_picture(paths: list[str], folder: Path, by_name: dict[str, list[Path]]) -> tuple[object, ...]:
-    path, why = _find(paths, folder, by_name)
+    own = [folder / text for text in paths if not Path(text).is_absolute() and ".." not in Path(text).parts]
+    path = next((place for place in own if place.is_file()), None)
     if path is None:
-        return None, None, None, None, "missing_image", why
+        named = by_name.get(Path(paths[0]).name, [])
+        if len(named) != 1:
+            why = f"{paths[0]} does not exist, nor a picture of this name anywhere in the data set"
+            if named:
+                places = ", ".join(str(place.relative_to(folder).parent) for place in named[:3])
+                why = f"{Path(paths[0]).name} lies in {len(named)} folders ({places}); the row does not name one"
+            return None, None, None, None, "missing_image", why
+        path = named[0]
     relative = str(path.relative_to(folder))
     try:
         content = path.read_bytes()
@@ -70,17 +78,3 @@ def _survey_picture(paths: list[str], folder: Path, by_name: dict[str, list[Path
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # raised by Pillow
         return relative, None, None, None, "unreadable_image", str(error) or type(error).__name__
     return relative, hashlib.sha256(content).hexdigest(), height, width, None, None
-
-
-def _find(paths: list[str], folder: Path, by_name: dict[str, list[Path]]) -> tuple[Path | None, str]:
-    for text in paths:
-        relative = Path(text)
-        if not relative.is_absolute() and ".." not in relative.parts and (folder / relative).is_file():
-            return folder / relative, ""
-    named = by_name.get(Path(paths[0]).name, [])
-    if len(named) == 1:
-        return named[0], ""
-    if named:
-        places = ", ".join(str(path.relative_to(folder).parent) for path in named[:3])
-        return None, f"{Path(paths[0]).name} lies in {len(named)} folders ({places}); the row does not name one"
-    return None, f"{paths[0]} does not exist, nor a picture of this name anywhere in the data set"

@@ -43,9 +43,7 @@ from seismag.simulate.survey import (
     LOWEST_MHZ,
     TASK_FILES,
     reference_nt2,
-    refuse_files,
     require_usable,
-    segments_of,
     survey_archive,
     unlisted_stations,
     window_means,
@@ -99,12 +97,14 @@ def inject_archive(
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
     with tempfile.TemporaryDirectory(prefix="seismag-") as folder, open_pool(workers, None) as pool:
         survey = survey_archive(pool, files, archive, stations, band, Path(folder), progress)
-        refuse_files(survey, archive)
-        usable = survey[survey["why_not"] == ""]
         require_usable(survey, archive)
+        usable = survey[survey["why_not"] == ""]
         here = [stations[code] for code in sorted(usable["station"].unique())]
         events = _events(spec, usable["day"].to_numpy().astype("M8[D]"))
-        reference = {station.code: reference_nt2(segments_of(usable, station.code)) for station in here}
+        reference = {}
+        for station in here:
+            rows = usable.loc[usable["station"] == station.code, "segments"]
+            reference[station.code] = reference_nt2(np.concatenate([np.asarray(row, dtype=float) for row in rows]))
         jobs = _plan(survey, here, events, reference, spec)
         if not any(job.emissions for job in jobs):
             raise DataError(_nothing_in_range(spec, archive, usable))

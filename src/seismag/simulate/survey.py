@@ -84,11 +84,11 @@ def _survey_file(
     ]
 
 
-def refuse_files(survey: pd.DataFrame, archive: Path) -> None:
-    """Refuse an archive with files of a format that cannot be written, or already simulated.
+def require_usable(survey: pd.DataFrame, archive: Path) -> None:
+    """Refuse an archive with files of a format that cannot be written, or already simulated, or without a usable file.
 
     Raises:
-        DataError: there are such files.
+        DataError: there are such files, or none into which an emission can be injected.
     """
     for word, what, remedy in (
         (_FOREIGN, "of formats that cannot be written", f"Convert them to {' or '.join(WRITABLE)}, or take them out"),
@@ -99,14 +99,6 @@ def refuse_files(survey: pd.DataFrame, archive: Path) -> None:
             names = ", ".join(f"{row.path} ({row.format})" for row in rows.head(5).itertuples())
             more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
             raise DataError(f"{archive}: {len(rows)} files are {what}: {names}{more}. {remedy}; nothing was written.")
-
-
-def require_usable(survey: pd.DataFrame, archive: Path) -> None:
-    """Refuse an archive without any file into which an emission can be injected.
-
-    Raises:
-        DataError: there is none.
-    """
     if (survey["why_not"] == "").any():
         return
     reasons = ", ".join(f"{count} {word}" for word, count in survey["why_not"].value_counts().items())
@@ -118,12 +110,6 @@ def require_usable(survey: pd.DataFrame, archive: Path) -> None:
 def unlisted_stations(survey: pd.DataFrame) -> list[str]:
     """Return the codes of files that are not used because their station is not in the station file."""
     return sorted(survey.loc[survey["why_not"] == "unknown_station", "station"].dropna().unique())
-
-
-def segments_of(usable: pd.DataFrame, code: str) -> FloatArray:
-    """Return the horizontal power in the band, nT², of all segments of a station; NaN where unknown."""
-    rows = usable.loc[usable["station"] == code, "segments"]
-    return np.concatenate([np.asarray(row, dtype=float) for row in rows])
 
 
 def band_power_nt2(field_nt: FloatArray, band_hz: tuple[float, float]) -> FloatArray:

@@ -27,12 +27,21 @@ def choose_controls(labels: Labels, spec: DataConfig, kp: SpaceWeatherIndex | No
     normal = (samples["magnitude_class"] == "Normal").to_numpy()
     if spec.controls == "all":
         chosen: dict[int, str | None] = dict.fromkeys(map(int, np.flatnonzero(normal)))
-    elif spec.controls == "quiet_days":
-        chosen = _quiet_controls(samples, normal, spec, kp)
-    elif spec.controls == "other_stations":
-        chosen = _other_stations_controls(samples, normal, spec)
-    else:
+    elif spec.controls == "matched":
         chosen = _matched_controls(samples, normal, spec)
+    else:  # the rules of earlier systems, for comparison
+        if spec.controls == "quiet_days":  # of any station, on days with Kp below 2
+            if kp is None:
+                raise ValueError("controls: quiet_days needs the Kp index")
+            days = samples["start_utc"].to_numpy().astype("datetime64[D]").astype("datetime64[ms]")
+            candidates = np.flatnonzero(normal & (kp.maximum(days, days + np.timedelta64(1, "D")) < 2.0))
+        else:  # of the stations with most Normal windows, as in a published table
+            counts = samples.loc[normal, "station"].value_counts().rename_axis("code").reset_index(name="n")
+            ranking = counts.sort_values(["n", "code"], ascending=[False, True])["code"]
+            candidates = np.flatnonzero(normal & samples["station"].isin(ranking.head(NORMAL_STATIONS)).to_numpy())
+        wanted = min(int((~normal).sum()) * spec.controls_per_positive, candidates.size)
+        picks = np.random.default_rng(spec.seed).choice(candidates, wanted, replace=False)
+        chosen = dict.fromkeys(map(int, np.sort(picks)))
     keep = ~normal
     keep[list(chosen)] = True
     control_of = pd.Series(None, index=samples.index, dtype=object)
@@ -74,30 +83,3 @@ def _matched_controls(samples: pd.DataFrame, normal: NDArray[np.bool_], spec: Da
                 chosen[int(quiet[pick])] = str(samples["sample_id"].iat[events[event]])
                 fits[:, pick] = False
     return chosen
-
-
-def _quiet_controls(
-    samples: pd.DataFrame, normal: NDArray[np.bool_], spec: DataConfig, kp: SpaceWeatherIndex | None
-) -> dict[int, str | None]:
-    """Choose Normal windows of days with Kp below 2, from any station: the rule of earlier systems, for comparison."""
-    if kp is None:
-        raise ValueError("controls: quiet_days needs the Kp index")
-    days = samples["start_utc"].to_numpy().astype("datetime64[D]").astype("datetime64[ms]")
-    quiet_day = kp.maximum(days, days + np.timedelta64(1, "D")) < 2.0
-    return _draw(np.flatnonzero(normal & quiet_day), normal, spec)
-
-
-def _other_stations_controls(
-    samples: pd.DataFrame, normal: NDArray[np.bool_], spec: DataConfig
-) -> dict[int, str | None]:
-    """Choose Normal windows from the stations with most of them, as in a published table, for comparison."""
-    counts = samples.loc[normal, "station"].value_counts()
-    ranking = counts.to_frame("n").rename_axis("code").reset_index().sort_values(["n", "code"], ascending=[False, True])
-    candidates = np.flatnonzero(normal & samples["station"].isin(ranking["code"].head(NORMAL_STATIONS)).to_numpy())
-    return _draw(candidates, normal, spec)
-
-
-def _draw(candidates: NDArray[np.int64], normal: NDArray[np.bool_], spec: DataConfig) -> dict[int, str | None]:
-    wanted = min(int((~normal).sum()) * spec.controls_per_positive, candidates.size)
-    rng = np.random.default_rng(spec.seed)
-    return dict.fromkeys(map(int, np.sort(rng.choice(candidates, wanted, replace=False))))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +92,8 @@ def open_store(path: str | Path) -> Store:
     samples.attrs["controls"] = config.get("controls") if isinstance(config, dict) else None
     if "group_rule" in attributes:
         samples.attrs["group_rule"] = attributes["group_rule"]
-    power = _require_array(path, group, "power")
+    with _damage_explained(path, "array power"):
+        power: Any = group["power"]
     if len(samples) != power.shape[0]:
         raise DataError(
             f"{path}: {len(samples)} rows in {SAMPLES_FILE}, {power.shape[0]} spectrograms. Prepare it again."
@@ -119,28 +122,23 @@ def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
         ) from error
 
 
-def _require_array(path: Path, group: zarr.Group, name: str) -> Any:
-    try:
-        return group[name]
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged_array(path, name, error) from error
-
-
 def _read_axis(path: Path, group: zarr.Group, name: str) -> NDArray[np.float64]:
-    array = _require_array(path, group, name)
-    try:
+    with _damage_explained(path, f"array {name}"):
+        array: Any = group[name]
         if array.nchunks_initialized < array.nchunks:
-            raise _damaged_array(path, name, "no file")  # Zarr would read zeros
+            raise ValueError("no file")  # Zarr would read zeros
         return np.asarray(array[:])
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _damaged_array(path, name, error) from error
 
 
-def _damaged_array(path: Path, name: str, why: object) -> DataError:
-    return DataError(
-        f"{path}: its array {name} is missing or damaged ({why}). Delete the store and prepare it again.",
-        "damaged_store",
-    )
+@contextmanager
+def _damage_explained(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise DataError(
+            f"{path}: its {what} is missing or damaged ({error}). Delete the store and prepare it again.",
+            "damaged_store",
+        ) from error
 
 
 def _require_shards(folder: Path, array: Any) -> None:
@@ -184,13 +182,8 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
     Raises:
         DataError: it is missing or damaged.
     """
-    try:
+    with _damage_explained(path, f"table {name}"):
         return pd.read_csv(path / name) if name.endswith(".csv") else pd.read_parquet(path / name)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: its table {name} is missing or damaged ({error}). Delete the store and prepare it again.",
-            "damaged_store",
-        ) from error
 
 
 def placebo_of(store: Any) -> str:
