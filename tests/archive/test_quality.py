@@ -99,15 +99,11 @@ def test_a_real_storm_day_fits_and_holds_no_artefact(real_data, expected):
 
 WRONG = {
     "H and Z swapped": lambda f: f[[2, 1, 0]],
-    "H and D swapped": lambda f: f[[1, 0, 2]],
-    "D and Z swapped": lambda f: f[[0, 2, 1]],
     "cyclic order": lambda f: f[[1, 2, 0]],
     "Z positive up": lambda f: f * np.array([[1], [1], [-1]]),
     "H reversed": lambda f: f * np.array([[-1], [1], [1]]),
     "ten times too large": lambda f: f * 10,
-    "ten times too small": lambda f: f * 0.1,
     "ten times too small, 3 % below the main field": lambda f: f * 0.097,
-    "ten times too small, 3 % above the main field": lambda f: f * 0.103,
     "Z ten times too small": lambda f: f * np.array([[1], [1], [0.1]]),
     "H without its baseline": lambda f: f - np.array([[37_500], [0], [0]]),
     "an offset of a tenth of F": lambda f: f + np.array([[4_400], [0], [0]]),
@@ -135,12 +131,6 @@ def decode_wrongly(payload, baselines, scale=0.1):
 @pytest.fixture(scope="module")
 def true_bytes(natural):
     return day_bytes(ALR, DAY, natural)
-
-
-def test_the_earlier_decoders_days_vary_by_a_thousand_nanotesla_an_hour(true_bytes):
-    wrong = decode_wrongly(true_bytes, (40_000, 0, 30_000))
-    hourly = wrong.reshape(3, 24, 3_600).std(axis=2)
-    assert np.median(hourly, axis=1).max() > 1_000
 
 
 def test_the_earlier_decoders_days_are_refused_by_inspect(tmp_path, true_bytes):
@@ -186,11 +176,6 @@ def test_the_tolerance_is_a_share_of_the_total_field_on_each_component(component
     assert ("HDZ"[component] + " ") in sentence or plausible
 
 
-def test_the_tolerance_is_a_setting(expected):
-    median = np.array(expected.hdz) + 0.08 * expected.f_nt
-    assert compare_with_main_field(median, DataConfig(main_field_tolerance=0.1), expected, "ALR")[0] is True
-
-
 def test_an_empty_day_and_a_dead_component_are_refused(natural, expected):
     quality = assess(np.full((3, DAY_S), np.nan), expected)
     assert (quality.verdict, quality.plausible) == ("refused", None)
@@ -223,15 +208,6 @@ def test_a_step_is_found_and_masks_only_the_columns_that_it_touches(natural, exp
     columns = columns_of(field)
     assert columns[0] == columns[1] == []
     assert columns[2] == touching(29_999, 30_001)
-
-
-def test_columns_astride_a_step_are_masked_and_the_others_keep_their_level(natural):
-    field = natural.copy()
-    field[0, 30_000:] += 25.0
-    masked = mask_artefacts(field, SPEC)
-    assert np.isnan(masked[0]).sum() <= 2
-    kept = ~np.isnan(masked)
-    np.testing.assert_array_equal(masked[kept], field[kept])
 
 
 def test_a_spike_beside_a_gap_is_found(natural, expected):

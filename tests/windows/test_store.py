@@ -133,13 +133,10 @@ def test_an_unfinished_store_tells_to_run_again(tmp_path):
     (tmp_path / "s" / ".work" / "abc").mkdir(parents=True)
     with pytest.raises(DataError, match=r"interrupted\. Run the same 'seismag prepare' again"):
         open_store(tmp_path / "s")
-
-
-def test_a_store_without_its_last_table_is_unfinished(tmp_path):
-    fill(tmp_path / "s", SPEC, 2)
-    (tmp_path / "s" / SAMPLES_FILE).unlink()
+    fill(tmp_path / "t", SPEC, 2)
+    (tmp_path / "t" / SAMPLES_FILE).unlink()
     with pytest.raises(DataError, match="interrupted"):
-        open_store(tmp_path / "s")
+        open_store(tmp_path / "t")
 
 
 def test_a_table_of_another_length_is_refused(tmp_path):
@@ -184,8 +181,7 @@ def shard_of(path, name="power"):
     return next(found for found in sorted((path / name / "c").rglob("*")) if found.is_file())
 
 
-@pytest.mark.parametrize("name", ["power", "cross"])
-@pytest.mark.parametrize("kept", [0, 500, 100_000, -1])
+@pytest.mark.parametrize(("name", "kept"), [("power", 0), ("power", 100_000), ("cross", 500), ("cross", -1)])
 def test_a_cut_array_file_is_named_with_the_way_out(name, kept, tmp_path):
     fill(tmp_path / "s", SPEC, 3)
     shard = shard_of(tmp_path / "s", name)
