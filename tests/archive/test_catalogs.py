@@ -313,7 +313,6 @@ def test_clusters_agree_with_every_pair_compared(rows: list[tuple[float, ...]]) 
 def test_bounding_box_holds_all_epicentres() -> None:
     box = bounding_box(table([(0, -3, 120, 5), (1, 4, 100, 5)]))
     assert box == (-3.0, 4.0, 100.0, 120.0)
-    assert box.latitude_max_deg == 4.0
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:

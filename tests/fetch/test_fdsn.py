@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
-from seismag.archive.catalogs import BoundingBox, read_catalogs
+from seismag.archive.catalogs import read_catalogs
 from seismag.domain import DataError
 from seismag.fetch.fdsn import download_catalog
 
@@ -91,7 +91,7 @@ def test_a_downloaded_catalogue_is_read_back(service: EventService, tmp_path: Pa
 
 
 def test_the_request_states_time_region_and_magnitude(service: EventService, tmp_path: Path) -> None:
-    box = BoundingBox(-11.0, 6.0, 95.0, 141.0)
+    box = (-11.0, 6.0, 95.0, 141.0)
     download_catalog(
         service.url, "2021-01-01", "2021-02-01T06:00:00", tmp_path / "e.xml", region=box, min_magnitude=4.5
     )

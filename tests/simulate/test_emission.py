@@ -265,13 +265,6 @@ def test_truth_counts_traffic_noise_to_the_background(tmp_path):
     assert field.shape == null.shape
 
 
-def test_no_emission_no_row(tmp_path):
-    out = simulate(tmp_path / "a", days=2, stations=["GTO"])
-    truth = pd.read_parquet(out / "truth.parquet")
-    assert len(truth) == 0
-    assert {"azimuth_deg", "snr", "emission_start_utc"} <= set(truth.columns)
-
-
 # ---- planning ----
 
 

@@ -144,16 +144,6 @@ def rewrite(directory: Path, table: pd.DataFrame) -> None:
     (directory / "mine.json").write_text(json.dumps(report))
 
 
-def test_a_stored_split_is_read_back_not_drawn_again(stored: Path) -> None:
-    before = (stored / "mine.parquet").stat().st_mtime_ns
-    split, report = load(stored)
-    assert (stored / "mine.parquet").stat().st_mtime_ns == before
-    pd.testing.assert_frame_equal(split, assign_split(line_of_events(), SPEC, REACH_H), check_dtype=False)
-    assert report.to_json().items() <= json.loads((stored / "mine.json").read_text()).items()
-    assert report.proof == {"groups": 0, "events": 0, "close_windows": 0, "samples": 0}
-    assert sorted(path.name for path in stored.iterdir()) == ["mine.json", "mine.parquet"]
-
-
 def test_another_fold_of_the_same_split_uses_the_same_file(stored: Path) -> None:
     split, _ = load(stored, SplitConfig(n_folds=3, name="mine", fold=2))
     assert len(split) == 3 * 18
@@ -265,12 +255,6 @@ def test_ten_folds_of_the_real_labels_are_balanced_and_lose_little(
         assert entry["test"] == pytest.approx(len(bmkg_samples) / 10, rel=0.05)
         assert entry["purged_share"] < 0.05
         assert 0.1 < entry["val"] / (entry["val"] + entry["train"]) < 0.25
-    sizes = bmkg_samples["split_group"].value_counts()
-    shares = [entry["purged_share"] for entry in report["folds"]]
-    print(
-        f"\n{len(bmkg_samples)} samples, {len(sizes)} groups ({report['n_event_groups']} clusters), "
-        f"largest {sizes.index[0]} {sizes.iloc[0]}, purged {min(shares):.3f}..{max(shares):.3f}"
-    )
 
 
 @pytest.mark.real

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,8 @@ _MODERATE_TOP = 5.0
 _WGS84 = Geod(ellps="WGS84")
 _SHORTEST_DEGREE_KM = 110.5  # of latitude on WGS84, at the equator
 
+BoundingBox = tuple[float, float, float, float]  # south, north, west, east; degrees, longitudes in [-180, 180)
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -74,15 +76,6 @@ class Catalog:
     dropped: dict[str, int]
     sources: dict[str, str]
     warnings: list[str]
-
-
-class BoundingBox(NamedTuple):
-    """Degrees, longitudes in [-180, 180)."""
-
-    latitude_min_deg: float
-    latitude_max_deg: float
-    longitude_min_deg: float
-    longitude_max_deg: float
 
 
 def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
@@ -290,7 +283,7 @@ def _count_near_duplicates(events: pd.DataFrame) -> int:
 def bounding_box(events: pd.DataFrame) -> BoundingBox:
     """Return the smallest box of latitudes and longitudes that contains all epicentres."""
     latitude, longitude = events["latitude_deg"], events["longitude_deg"]
-    return BoundingBox(*(float(value) for value in (latitude.min(), latitude.max(), longitude.min(), longitude.max())))
+    return float(latitude.min()), float(latitude.max()), float(longitude.min()), float(longitude.max())
 
 
 def parse_box(text: str) -> BoundingBox:
@@ -300,13 +293,12 @@ def parse_box(text: str) -> BoundingBox:
         UsageError: not four numbers, or impossible ones.
     """
     try:
-        box = BoundingBox(*(float(part) for part in text.split(",")))
-    except (TypeError, ValueError):
+        south, north, west, east = (float(part) for part in text.split(","))
+    except ValueError:
         raise UsageError(f"--region {text}: write four numbers, south,north,west,east in degrees.") from None
-    south, north, west, east = box
     if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
         raise UsageError(f"--region {text}: south < north within ±90 and west < east within ±180 degrees.")
-    return box
+    return south, north, west, east
 
 
 def cluster_window(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -72,14 +72,14 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
         raise DataError(
             f'{path}: CDF files need cdflib, which is not installed: pip install "seismag[cdf]".', "missing_dependency"
         ) from error
-    content = _Content.load(cdflib, check_structure(payload, str(path)), str(path))
+    content = _Content(cdflib, check_structure(payload, str(path)), str(path))
     return content.to_recording(Path(path), sha256)
 
 
 class _Content:
     """Variables and attributes of the file, before they are interpreted."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, cdflib: ModuleType, payload: bytes, where: str) -> None:
         self.where = where
         self.attributes: dict[str, str] = {}
         self.elements: dict[str, NDArray[np.float64]] = {}
@@ -87,22 +87,17 @@ class _Content:
         self.times_ms: NDArray[np.int64] = np.empty(0, np.int64)
         self.kind = ""
         self.warnings: list[str] = []
-
-    @classmethod
-    def load(cls, cdflib: ModuleType, payload: bytes, where: str) -> _Content:
-        content = cls(where)
         with tempfile.TemporaryDirectory() as folder:  # cdflib reads by path only
             copy = Path(folder, "recording.cdf")
             copy.write_bytes(payload)
             try:
-                content._take(cdflib, cdflib.CDF(copy))
+                self._take(cdflib, cdflib.CDF(copy))
             except _CDFLIB_ERRORS as error:
                 detail = f"{type(error).__name__}: {error}"
                 raise DataError(
                     f"{where}: the CDF file is damaged ({detail}). Copy it again from its source.",
                     "corrupt_file",
                 ) from error
-        return content
 
     def _take(self, cdflib: ModuleType, file: Any) -> None:
         info = file.cdf_info()

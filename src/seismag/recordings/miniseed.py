@@ -59,7 +59,12 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     where = str(path)
     warnings: list[str] = []
     traces = _read_traces(payload, where, warnings)
-    rate_hz = _common_rate(traces, where)
+    rates = {float(trace.stats.sampling_rate) for trace in traces}
+    if len(rates) > 1:
+        raise DataError(f"{where}: channels of different rates {sorted(rates)} Hz. Split the file.", "mixed_rates")
+    rate_hz = rates.pop()
+    if not 0 < rate_hz <= _RATE_LIMIT_HZ:
+        raise DataError(f"{where}: a rate of {rate_hz} Hz cannot be.", "irregular_sampling")
     pieces = _pieces_by_element(traces, where)
     start_ms = min(start for piece in pieces.values() for start, _ in piece)
     end_ms = max(start + values.size * 1000 / rate_hz for piece in pieces.values() for start, values in piece)
@@ -106,16 +111,6 @@ def _read_traces(payload: bytes, where: str, warnings: list[str]) -> list[Any]:
     if not traces:
         raise DataError(f"{where}: the file contains no sample.", "no_data")
     return traces
-
-
-def _common_rate(traces: list[Any], where: str) -> float:
-    rates = {float(trace.stats.sampling_rate) for trace in traces}
-    if len(rates) > 1:
-        raise DataError(f"{where}: channels of different rates {sorted(rates)} Hz. Split the file.", "mixed_rates")
-    rate_hz = rates.pop()
-    if not 0 < rate_hz <= _RATE_LIMIT_HZ:
-        raise DataError(f"{where}: a rate of {rate_hz} Hz cannot be.", "irregular_sampling")
-    return rate_hz
 
 
 def _pieces_by_element(traces: list[Any], where: str) -> dict[str, list[tuple[float, NDArray[np.float64]]]]:

@@ -14,14 +14,6 @@ from seismag.recordings.recording import Recording
 NO_DAYS = np.empty(0, dtype="datetime64[D]")
 
 
-def _is_never_marked(_head: bytes) -> bool:
-    return False
-
-
-def _no_claim(_head: bytes) -> tuple[str, NDArray[np.datetime64]]:
-    return "", NO_DAYS
-
-
 @dataclass(frozen=True)
 class Reader:
     """The functions that read one format.
@@ -37,5 +29,5 @@ class Reader:
     name: str
     detect: Callable[[bytes], bool]
     read: Callable[[bytes, str | Path, str], Recording]
-    is_marked: Callable[[bytes], bool] = _is_never_marked
-    read_claim: Callable[[bytes], tuple[str, NDArray[np.datetime64]]] = _no_claim
+    is_marked: Callable[[bytes], bool] = lambda _head: False
+    read_claim: Callable[[bytes], tuple[str, NDArray[np.datetime64]]] = lambda _head: ("", NO_DAYS)
