@@ -14,7 +14,7 @@ from seismag.archive.catalogs import bounding_box, cluster_window, read_catalogs
 from seismag.archive.stations import read_stations
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.domain import DataError, Station, UsageError, azimuth_classes
-from seismag.simulate.arcs import ARCS, distance_to_arcs_km, sample_on_arcs, slab_depth_km
+from seismag.simulate.arcs import ARCS, distance_to_arcs_km, sample_on_arcs
 from seismag.simulate.earthquakes import (
     EARTHQUAKE_COLUMNS,
     LEAD_D,
@@ -247,7 +247,6 @@ def test_epicentres_on_arcs_lie_behind_their_trench_and_deeper_away_from_it(rng:
     assert away_km.max() <= 310
     assert depth_km.min() >= 5
     assert stats.spearmanr(away_km, depth_km).statistic > 0.6
-    assert slab_depth_km(np.array([0.0, 100.0]), np.array([45.0, 45.0])) == pytest.approx([10, 110])
     java = (longitude > 107) & (longitude < 113) & (latitude < -6)
     assert latitude[java].min() > -11.5  # the slab dips north: nothing beyond the trench
     assert latitude[java].max() > -9

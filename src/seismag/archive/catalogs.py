@@ -105,7 +105,16 @@ def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
     repeated = merged["event_id"].duplicated()
     if repeated.any():
         dropped["duplicate event_id"] += int(repeated.sum())
-        notes += _contradictions(merged[merged["event_id"].duplicated(keep=False)])
+        shared = merged[merged["event_id"].duplicated(keep=False)]
+        spread = shared.groupby("event_id")[["origin_utc", "latitude_deg"]].agg(["min", "max"])
+        late = spread["origin_utc"]["max"] - spread["origin_utc"]["min"] > pd.Timedelta(minutes=1)
+        far = spread["latitude_deg"]["max"] - spread["latitude_deg"]["min"] > 1.0
+        names = list(spread.index[late | far])
+        if names:
+            notes.append(
+                f"{len(names)} event_ids name two different earthquakes (more than 1 min or 1 degree apart; {names[0]} "
+                f"is the first); only the first row of each is kept. Make the ids of the files differ."
+            )
     events: pd.DataFrame = merged[~repeated].sort_values(["origin_utc", "event_id"], ignore_index=True)[CATALOG_COLUMNS]
     coverage, coverage_notes = coverage_of(events["origin_utc"].to_numpy())
     notes += coverage_notes + _warnings(events, coverage)
@@ -230,22 +239,16 @@ def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> pd.Da
     return kept
 
 
-def _contradictions(shared: pd.DataFrame) -> list[str]:
-    spread = shared.groupby("event_id")[["origin_utc", "latitude_deg"]].agg(["min", "max"])
-    late = spread["origin_utc"]["max"] - spread["origin_utc"]["min"] > pd.Timedelta(minutes=1)
-    far = spread["latitude_deg"]["max"] - spread["latitude_deg"]["min"] > 1.0
-    names = list(spread.index[late | far])
-    if not names:
-        return []
-    return [
-        f"{len(names)} event_ids name two different earthquakes (more than 1 min or 1 degree apart; {names[0]} is "
-        f"the first); only the first row of each is kept. Make the ids of the files differ."
-    ]
-
-
 def _warnings(events: pd.DataFrame, coverage: Coverage) -> list[str]:
     notes = []
-    pairs = _count_near_duplicates(events)
+    time_ms = events["origin_utc"].to_numpy().astype("int64")
+    values = events[["latitude_deg", "longitude_deg", "magnitude"]].to_numpy()
+    pairs = 0
+    for shift in range(1, len(events)):
+        close = time_ms[shift:] - time_ms[:-shift] <= 1000
+        if not close.any():
+            break
+        pairs += int((close & (np.abs(values[shift:] - values[:-shift]) <= 0.05 + 1e-9).all(axis=1)).sum())
     if pairs:
         notes.append(
             f"{pairs} pairs of rows have different ids but agree within 1 s, 0.05 degrees and 0.05 of magnitude; "
@@ -266,18 +269,6 @@ def _warnings(events: pd.DataFrame, coverage: Coverage) -> list[str]:
     if events["depth_km"].isna().all():
         notes.append("No event has a depth: hypocentral distances cannot be computed.")
     return notes
-
-
-def _count_near_duplicates(events: pd.DataFrame) -> int:
-    time_ms = events["origin_utc"].to_numpy().astype("int64")
-    values = events[["latitude_deg", "longitude_deg", "magnitude"]].to_numpy()
-    pairs = 0
-    for shift in range(1, len(events)):
-        close = time_ms[shift:] - time_ms[:-shift] <= 1000
-        if not close.any():
-            break
-        pairs += int((close & (np.abs(values[shift:] - values[:-shift]) <= 0.05 + 1e-9).all(axis=1)).sum())
-    return pairs
 
 
 def bounding_box(events: pd.DataFrame) -> BoundingBox:

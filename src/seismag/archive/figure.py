@@ -126,18 +126,14 @@ def _mark_emissions(axes: Any, injected: pd.DataFrame, day: np.datetime64) -> No
                     str(number), (begin, first["high_mhz"]), (2, 2), textcoords="offset points", fontsize=8,
                     color="white", path_effects=[withStroke(linewidth=2, foreground="black")],
                 )  # fmt: skip
-        lines.append((f"{number}: " if len(emissions) > 1 else "") + _describe_emission(str(event_id), rows))
+        known = rows["snr"].dropna()
+        ratios = dict.fromkeys(f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in sorted(known))
+        snr = " to ".join([*ratios][:: max(len(ratios) - 1, 1)]) or "unknown"  # the smallest and the largest
+        lines.append(
+            f"{f'{number}: ' if len(emissions) > 1 else ''}injected before M {first['magnitude']:.1f} ({event_id}), "
+            f"{first['distance_km']:.0f} km away at azimuth {first['azimuth_deg']:.0f}°: "
+            f"{first['low_mhz']:g}–{first['high_mhz']:g} mHz, SNR {snr}"
+        )
     if len(lines) > _PLANTED_LINES:
         lines[_PLANTED_LINES - 1 :] = [f"and {len(lines) - _PLANTED_LINES + 1} more emissions"]
     axes[0].set_title("\n".join(lines), fontsize=8, loc="left")
-
-
-def _describe_emission(event_id: str, rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    known = rows["snr"].dropna()
-    ratios = dict.fromkeys(f"{v:.0f}" if v >= 10 else f"{v:.2g}" for v in ([] if known.empty else sorted(known)))
-    snr = " to ".join([*ratios][:: max(len(ratios) - 1, 1)]) or "unknown"  # the smallest and the largest
-    return (
-        f"injected before M {first['magnitude']:.1f} ({event_id}), {first['distance_km']:.0f} km away at azimuth "
-        f"{first['azimuth_deg']:.0f}°: {first['low_mhz']:g}–{first['high_mhz']:g} mHz, SNR {snr}"
-    )

@@ -138,12 +138,25 @@ def inspect_archive(archive: Path) -> ArchiveSummary:
         DataError: the folder contains no file, or its tables are damaged.
     """
     files = list_recordings(archive)
-    simulation = _read_simulation(archive)
+    simulation = None
+    if (archive / SIMULATION_FILE).is_file():
+        try:
+            simulation = json.loads((archive / SIMULATION_FILE).read_text(encoding="utf-8") or "{}")
+        except (OSError, ValueError) as error:
+            message = f"{archive / SIMULATION_FILE}: cannot be read ({error}). Simulate the archive again."
+            raise DataError(message) from error
+        simulation = simulation if isinstance(simulation, dict) else {}
     events, catalogue = None, archive / "catalogue.csv"
     if catalogue.is_file():
         events = max(sum(bool(line.strip()) for line in catalogue.read_bytes().split(b"\n")) - 1, 0)
     truth = read_truth(archive)
     emissions = None if truth is None else truth.drop_duplicates(["station", "event_id"])
+    stations: dict[str, StationListing] = {}
+    for code in sorted({file.station for file in files if file.station}):
+        own = [file for file in files if file.station == code]
+        days = np.unique(np.concatenate([file.days for file in own]))
+        first, last = (str(days[0]), str(days[-1])) if days.size else (None, None)
+        stations[code] = StationListing(int(days.size), len(own), first, last)
     origins = Counter("simulated" if simulation is not None or file.marked else "observed" for file in files)
     return ArchiveSummary(
         archive=str(archive),
@@ -151,7 +164,7 @@ def inspect_archive(archive: Path) -> ArchiveSummary:
         size_mb=round(sum(file.size for file in files) / 1e6, 3),
         formats=dict(Counter(file.format or "unknown" for file in files).most_common()),
         origin=dict(origins.most_common()),
-        stations=_stations(files),
+        stations=stations,
         unclear=sum(not (file.station and file.days.size) for file in files),
         events=events,
         emissions=None if emissions is None else len(emissions),
@@ -256,24 +269,3 @@ def _describe_scenario(summary: ArchiveSummary) -> list[str]:
         snr = "" if summary.snr_median is None else f", {band}, SNR {summary.snr_median:.3g} (median)"
         lines.append(f"injected    {summary.emissions} emissions in {summary.emission_windows} windows{snr}: {where}")
     return lines
-
-
-def _stations(files: list[ListedFile]) -> dict[str, StationListing]:
-    found: dict[str, StationListing] = {}
-    for code in sorted({file.station for file in files if file.station}):
-        own = [file for file in files if file.station == code]
-        days = np.unique(np.concatenate([file.days for file in own]))
-        first, last = (str(days[0]), str(days[-1])) if days.size else (None, None)
-        found[code] = StationListing(int(days.size), len(own), first, last)
-    return found
-
-
-def _read_simulation(archive: Path) -> dict[str, Any] | None:
-    path = archive / SIMULATION_FILE
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8") or "{}")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Simulate the archive again.") from error
-    return content if isinstance(content, dict) else {}

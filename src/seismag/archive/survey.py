@@ -198,7 +198,13 @@ def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Statio
     Returns:
         The survey with ``paths`` (list) instead of ``path``; refused rows keep theirs.
     """
-    survey = _settle_claims(survey)
+    claims = survey["day"].notna() & survey["start_utc"].isna()  # of unusable files, on days of other files
+    ordered = survey.assign(claims=claims).sort_values(["claims", "path"], kind="stable")
+    second = ordered["claims"] & ordered.duplicated(["station", "day"])
+    survey = survey.assign(day=survey["day"].where(~second.reindex(survey.index)))
+    undated = survey["day"].isna()
+    spare = undated & (survey["path"].isin(survey.loc[~undated, "path"]) | survey.duplicated("path"))
+    survey = survey[~spare].reset_index(drop=True)  # each file keeps at least one row
     survey = survey.assign(paths=[[path] for path in survey["path"]]).drop(columns="path")
     dated = survey["day"].notna()
     several = dated & survey.duplicated(["station", "day"], keep=False)
@@ -209,17 +215,6 @@ def resolve_days(survey: pd.DataFrame, archive: Path, stations: dict[str, Statio
     whole = pd.concat([survey[~several], resolved], ignore_index=True) if rows else survey
     order = whole.assign(first=[paths[0] for paths in whole["paths"]])
     return order.sort_values(["station", "day", "first"], ignore_index=True).drop(columns="first")
-
-
-def _settle_claims(survey: pd.DataFrame) -> pd.DataFrame:
-    """Remove from unusable files the days of other files; each keeps at least one row."""
-    claims = survey["day"].notna() & survey["start_utc"].isna()
-    ordered = survey.assign(claims=claims).sort_values(["claims", "path"], kind="stable")
-    second = ordered["claims"] & ordered.duplicated(["station", "day"])
-    survey = survey.assign(day=survey["day"].where(~second.reindex(survey.index)))
-    undated = survey["day"].isna()
-    spare = undated & (survey["path"].isin(survey.loc[~undated, "path"]) | survey.duplicated("path"))
-    return survey[~spare].reset_index(drop=True)
 
 
 def _resolve(

@@ -41,8 +41,24 @@ def row_defects(rows: pd.DataFrame) -> pd.DataFrame:
     mark(normal != (rows["azimuth_class"] == "Normal").to_numpy(), "contradicting_classes",
          [f"magnitude class {m}, azimuth class {a}" for m, a in zip(rows["magnitude_class"], rows["azimuth_class"],
                                                                     strict=True)])  # fmt: skip
-    mark(*_magnitude_defects(rows, normal))
-    mark(*_name_defects(rows))
+    magnitude = numbers(rows["magnitude_text"]).to_numpy()
+    classes = np.full(len(rows), "below 4", dtype=object)
+    binned = magnitude >= MINIMUM_MAGNITUDE
+    classes[binned] = magnitude_classes(magnitude[binned])
+    differs = np.isfinite(magnitude) & (normal | (classes != rows["magnitude_class"].to_numpy()))
+    mark(differs, "contradicting_magnitude", [
+        f"magnitude {text} is {right}, not {name}"
+        for text, right, name in zip(rows["magnitude_text"], classes, rows["magnitude_class"], strict=True)
+    ])  # fmt: skip
+    details = []  # of rows whose picture has the name of another station or time
+    for name, station, start in zip(rows["name"], rows["station"], rows["start_utc"], strict=True):
+        stated = name_facts(str(name))
+        here = (station, f"{start:%Y-%m-%d}", start.hour) if pd.notna(start) else None
+        if stated is None or here is None or (stated[:2] == here[:2] and stated[2] in (None, here[2])):
+            details.append("")
+        else:
+            details.append(f"{here[0]} {here[1]} {here[2]:02d} h in the row, {name} in the file name")
+    mark(np.array([text != "" for text in details], dtype=bool), "name_mismatch", details)
     return defects
 
 
@@ -122,30 +138,3 @@ def _following(events: pd.DataFrame) -> list[tuple[pd.Index, str]]:
         )
         found.append((events.index[of_kind], sentence))
     return found
-
-
-def _magnitude_defects(rows: pd.DataFrame, normal: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str, list[str]]:
-    magnitude = numbers(rows["magnitude_text"]).to_numpy()
-    classes = np.full(len(rows), "below 4", dtype=object)
-    binned = magnitude >= MINIMUM_MAGNITUDE
-    classes[binned] = magnitude_classes(magnitude[binned])
-    stated = np.where(normal, np.isfinite(magnitude), classes != rows["magnitude_class"].to_numpy())
-    wrong = np.isfinite(magnitude) & stated.astype(bool)
-    details = [
-        f"magnitude {text} is {right}, not {name}"
-        for text, right, name in zip(rows["magnitude_text"], classes, rows["magnitude_class"], strict=True)
-    ]
-    return wrong, "contradicting_magnitude", details
-
-
-def _name_defects(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], str, list[str]]:
-    """Rows whose picture has the name of another station or time."""
-    details = []
-    for name, station, start in zip(rows["name"], rows["station"], rows["start_utc"], strict=True):
-        stated = name_facts(str(name))
-        here = (station, f"{start:%Y-%m-%d}", start.hour) if pd.notna(start) else None
-        if stated is None or here is None or (stated[:2] == here[:2] and stated[2] in (None, here[2])):
-            details.append("")
-        else:
-            details.append(f"{here[0]} {here[1]} {here[2]:02d} h in the row, {name} in the file name")
-    return np.array([text != "" for text in details], dtype=bool), "name_mismatch", details

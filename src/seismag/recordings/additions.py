@@ -136,7 +136,9 @@ def _add_to_iaga2002(
     table = b"\n".join(lines)
     if table == payload[parts.table_at :]:
         return payload, 0.0
-    units_nt = _units_nt(recorded, parts.scale.degrees_per_unit, set(sums))
+    units_nt = {}
+    if "D" in sums and not np.isnan(parts.scale.degrees_per_unit):  # an angle: nT of its unit; all others are in nT
+        units_nt["D"] = float(np.radians(parts.scale.degrees_per_unit) * np.nanmax(np.abs(recorded["H"])))
     rounding_nt = sum(
         0.5 * 10.0 ** -decimals[column] * units_nt.get(parts.letters[column], 1.0) for column in columns
     )  # of the largest error; each component rounds by less
@@ -161,10 +163,3 @@ def _with_numbers(line: bytes, columns: int, numbers: dict[int, float], decimals
                 field = text.rjust(len(field)) if len(text) < len(field) else b" " + text
         pieces.append(field)
     return b"".join(pieces) + line[tokens[-1].end() :]
-
-
-def _units_nt(recorded: dict[str, NDArray[np.float64]], degrees_per_unit: float, letters: set[str]) -> dict[str, float]:
-    """Size in nT of a unit of D where it is an angle; all other elements are in nT."""
-    if "D" not in letters or np.isnan(degrees_per_unit):
-        return {}
-    return {"D": float(np.radians(degrees_per_unit) * np.nanmax(np.abs(recorded["H"])))}

@@ -85,12 +85,6 @@ def _segments(arc: Arc) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]
     return longitude[:-1], latitude[:-1], azimuth, length_m / 1000
 
 
-def slab_depth_km(distance_km: FloatArray, dip_deg: FloatArray) -> FloatArray:
-    """Depth of a plane slab at a horizontal distance behind the trench, where it lies 10 km deep."""
-    depth: FloatArray = _TRENCH_DEPTH_KM + distance_km * np.tan(np.radians(dip_deg))
-    return depth
-
-
 def sample_on_arcs(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Sample epicentres: uniform along each arc, most of them in the shallow third of its slab.
 
@@ -110,7 +104,7 @@ def sample_on_arcs(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatA
     behind_km = rng.beta(1.5, 3.0, n) * width_km
     at = EARTH.fwd(longitude[piece], latitude[piece], azimuth[piece], along_km * 1000)
     place = EARTH.fwd(at[0], at[1], azimuth[piece] + 90.0 * side, behind_km * 1000)
-    depth_km = slab_depth_km(behind_km, dip_deg) + rng.normal(0, 8.0, n)
+    depth_km = _TRENCH_DEPTH_KM + behind_km * np.tan(np.radians(dip_deg)) + rng.normal(0, 8.0, n)  # a plane slab
     return np.asarray(place[0]), np.asarray(place[1]), np.maximum(depth_km, 5.0)
 
 

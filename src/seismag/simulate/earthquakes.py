@@ -71,8 +71,11 @@ def simulate_earthquakes(spec: SimulateConfig, stations: list[Station]) -> pd.Da
     unwanted = (clusters["origin_d"].to_numpy() < quiet_d) & (quakes.quiet_until > 0)
     unwanted[unwanted] = in_range(clusters[unwanted], stations)
     events = pd.concat([clusters, _background(spec, stations)], ignore_index=True)
+    parent = clusters["parent"].to_numpy()
+    while (new := ~unwanted & (parent >= 0) & unwanted[parent]).any():
+        unwanted |= new  # with all their descendants
     dropped = np.zeros(len(events), dtype=bool)
-    dropped[: len(clusters)] = with_descendants(unwanted, clusters["parent"].to_numpy())
+    dropped[: len(clusters)] = unwanted
     return _number(events, dropped, catalog_span(spec)[0])
 
 
@@ -210,14 +213,6 @@ def in_range(events: pd.DataFrame, stations: list[Station], fraction: float = 1.
         here = np.full(rows.size, station.longitude_deg), np.full(rows.size, station.latitude_deg)
         found[rows] = EARTH.inv(*here, longitude[rows], latitude[rows])[2] / 1000 <= reach_km[rows]
     return found
-
-
-def with_descendants(chosen: NDArray[np.bool_], parent: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Add all descendants of the chosen rows; ``parent`` is the index of a row, -1 for none."""
-    family = chosen.copy()
-    while (new := ~family & (parent >= 0) & family[parent]).any():
-        family |= new
-    return family
 
 
 def _mainshocks_around_stations(spec: SimulateConfig, stations: list[Station]) -> pd.DataFrame:

@@ -86,6 +86,20 @@ def _make_plan(document: str) -> Plan:
             rng = np.random.default_rng([spec.seed, 17, index])
             picks = rng.choice(others, min(STUDY_OTHERS * int(near.sum()), others.size), replace=False)
             row &= near | np.isin(np.arange(spec.days), picks)
+    source_day = np.tile(np.arange(spec.days), (len(before), 1))
+    if spec.defect == "duplicates":  # files before events are copies of others
+        for index, near in enumerate(before):
+            days = np.flatnonzero(near)
+            rng = np.random.default_rng([spec.seed, 18, index])
+            copies = rng.choice(days, int(COPIED_FRACTION * days.size), replace=False)
+            kept = np.setdiff1d(days, copies)
+            if kept.size:
+                source_day[index, copies] = rng.choice(kept, copies.size)
+    clock_offset_s = np.stack([history.clock_error_s for history in histories]).astype(np.int64)
+    if spec.defect == "clock":  # every second station uses local time
+        for index, station in enumerate(stations):
+            if index % 2 or len(stations) == 1:
+                clock_offset_s[index, spec.days // 2 :] += 3600 * round(station.longitude_deg / 15)
     return Plan(
         spec=spec,
         first=first,
@@ -96,8 +110,8 @@ def _make_plan(document: str) -> Plan:
         histories=histories,
         emissions=emissions,
         written=written,
-        source_day=_source_days(before, spec),
-        clock_offset_s=_clock_offsets(stations, histories, spec),
+        source_day=source_day,
+        clock_offset_s=clock_offset_s,
     )
 
 
@@ -140,27 +154,3 @@ def _days_before_events(events: pd.DataFrame, station: Station, first: np.dateti
         place = ((origins - first) / _DAY).astype(int) - back
         result[place[(place >= 0) & (place < days)]] = True
     return result
-
-
-def _source_days(before: NDArray[np.bool_], spec: SimulateConfig) -> NDArray[np.int64]:
-    """Day whose samples each file contains; with the defect ``duplicates`` files before events are copies of others."""
-    source = np.tile(np.arange(spec.days), (len(before), 1))
-    if spec.defect == "duplicates":
-        for index, row in enumerate(before):
-            days = np.flatnonzero(row)
-            rng = np.random.default_rng([spec.seed, 18, index])
-            copies = rng.choice(days, int(COPIED_FRACTION * days.size), replace=False)
-            kept = np.setdiff1d(days, copies)
-            if kept.size:
-                source[index, copies] = rng.choice(kept, copies.size)
-    return source
-
-
-def _clock_offsets(stations: list[Station], histories: list[StationHistory], spec: SimulateConfig) -> NDArray[np.int64]:
-    """Seconds by which time stamps are ahead; with the defect ``clock`` every second station uses local time."""
-    offset = np.stack([history.clock_error_s for history in histories]).astype(np.int64)
-    if spec.defect == "clock":
-        for index, station in enumerate(stations):
-            if index % 2 or len(stations) == 1:
-                offset[index, spec.days // 2 :] += 3600 * round(station.longitude_deg / 15)
-    return offset

@@ -132,15 +132,12 @@ def _write_day(plan: Plan, index: int, day: int, out: Path) -> None:
     place = (station.code, date, station.latitude_deg, station.longitude_deg)
     payload = encode_day(*place, field, mark=MARK_SIMULATED)
     if plan.spec.defect == "decoder":
-        payload = encode_day(*place, _decode_wrongly(payload), mark=MARK_SIMULATED)
+        # as a wrong decoder: int16 after a 32-byte header, plus invented baselines
+        counts = np.frombuffer(payload, "<i2", count=3 * DAY_S, offset=HEADER_BYTES + 2).reshape(DAY_S, 3).T
+        field = counts * 0.1 + np.array(DECODER_BASELINES_NT)[:, None]
+        payload = encode_day(*place, field, mark=MARK_SIMULATED)
     with atomic_path(path) as temporary:
         temporary.write_bytes(igzip.compress(payload, compresslevel=1, mtime=0))
-
-
-def _decode_wrongly(payload: bytes) -> NDArray[np.float64]:
-    """Decode a day file wrongly: int16 after a 32-byte header, plus invented baselines."""
-    counts = np.frombuffer(payload, "<i2", count=3 * DAY_S, offset=HEADER_BYTES + 2).reshape(DAY_S, 3).T
-    return counts * 0.1 + np.array(DECODER_BASELINES_NT)[:, None]
 
 
 def write_places(stations: list[Station], events: pd.DataFrame, out: Path) -> None:

@@ -67,8 +67,12 @@ def read_access_log(store: Path) -> list[dict[str, Any]]:
     entries = []
     before = FIRST
     for number, line in enumerate(text.splitlines(), start=1):
-        entry = _parse(line)
-        if entry is None or entry.get("hash") != _entry_hash(entry):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        known = isinstance(entry, dict) and entry.get("kind") in ("look", "result")
+        if not known or entry.get("hash") != _entry_hash(entry):
             raise DataError(f"{path}: entry {number} was changed: its checksum does not fit. {_REMEDY}")
         if entry.get("previous") != before or entry.get("entry") != number:
             raise DataError(f"{path}: entry {number} does not follow the one before it: some are missing. {_REMEDY}")
@@ -141,14 +145,6 @@ def _check_head(path: Path, hashes: list[str], head: Any) -> None:
         raise DataError(f"{path}: {len(hashes)} entries, but {HEAD_FILE} {counted}. {_REMEDY}")
     if stated and hashes[stated - 1] != head.get("hash"):
         raise DataError(f"{path}: entry {stated} is not the one that {HEAD_FILE} names: rewritten. {_REMEDY}")
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and entry.get("kind") in ("look", "result") else None
 
 
 def _entry_hash(entry: dict[str, object]) -> str:

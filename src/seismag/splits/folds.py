@@ -8,9 +8,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from seismag.archive.stations import read_stations
-from seismag.arrays import FloatArray, IntArray
+from seismag.arrays import IntArray
 from seismag.config import SplitConfig
-from seismag.domain import Station, UsageError
+from seismag.domain import UsageError
 from seismag.splits.exclusions import EVENT_PREFIX, utc_days
 from seismag.windows.criteria import EARTH
 
@@ -30,10 +30,24 @@ def folds_of_windows(samples: pd.DataFrame, spec: SplitConfig) -> IntArray:
     if spec.method == "loeo":
         fold_of = _assign_groups(group_table(samples), spec)
         return samples["split_group"].map(fold_of).to_numpy(dtype=np.int64)
-    if spec.method == "blocked":
-        return _blocks_of_time(samples, spec)
-    if spec.method == "naive":
-        return _random_windows(samples, spec)
+    if spec.method == "blocked":  # time cut at midnights (UTC) into blocks of about as many windows each
+        days, day_index, counts = np.unique(utc_days(samples), return_inverse=True, return_counts=True)
+        block = (np.cumsum(counts) - counts) * spec.n_folds // len(samples)
+        if len(np.unique(block)) < spec.n_folds:
+            raise UsageError(
+                f"split.method blocked: {len(samples)} windows on {len(days)} UTC days cannot fill {spec.n_folds} "
+                "blocks of time. Lower split.n_folds or prepare a longer archive."
+            )
+        return np.asarray(block[day_index].astype(np.int64) + 1)
+    if spec.method == "naive":  # at random, in the order of names so that the order of rows does not matter
+        if len(samples) < spec.n_folds:
+            raise UsageError(
+                f"{len(samples)} windows cannot fill {spec.n_folds} folds. Lower split.n_folds or add data."
+            )
+        order = np.argsort(samples["sample_id"].astype(str).to_numpy(), kind="stable")
+        folds = np.empty(len(samples), dtype=np.int64)
+        folds[order] = np.random.default_rng(spec.seed).permutation(len(samples)) % spec.n_folds + 1
+        return folds
     unit = samples["station"].astype(str)
     if spec.method == "region":
         unit = unit.map(regions_of_stations(set(unit), spec))
@@ -98,7 +112,12 @@ def regions_of_stations(codes: set[str], spec: SplitConfig) -> dict[str, str]:
     ordered = sorted(codes)
     labels = np.ones(1, dtype=int)
     if len(ordered) > 1:
-        tree = linkage(squareform(_distances_km([stations[code] for code in ordered])), method="complete")
+        latitude = np.array([stations[code].latitude_deg for code in ordered])
+        longitude = np.array([stations[code].longitude_deg for code in ordered])
+        first, second = np.meshgrid(np.arange(len(ordered)), np.arange(len(ordered)), indexing="ij")
+        metres = np.asarray(EARTH.inv(longitude[first], latitude[first], longitude[second], latitude[second])[2])
+        km = metres / 1000
+        tree = linkage(squareform((km + km.T) / 2), method="complete")  # symmetric to the last bit
         labels = fcluster(tree, t=spec.region_km, criterion="distance")
     if len(set(labels)) < 2:
         raise UsageError(
@@ -107,15 +126,6 @@ def regions_of_stations(codes: set[str], spec: SplitConfig) -> dict[str, str]:
         )
     members = {label: [c for c, own in zip(ordered, labels, strict=True) if own == label] for label in set(labels)}
     return {code: "+".join(codes) for codes in members.values() for code in codes}
-
-
-def _distances_km(stations: list[Station]) -> FloatArray:
-    latitude = np.array([station.latitude_deg for station in stations])
-    longitude = np.array([station.longitude_deg for station in stations])
-    first, second = np.meshgrid(np.arange(len(stations)), np.arange(len(stations)), indexing="ij")
-    _, _, distance_m = EARTH.inv(longitude[first], latitude[first], longitude[second], latitude[second])
-    km: FloatArray = np.asarray(distance_m) / 1000
-    return (km + km.T) / 2  # symmetric to the last bit
 
 
 def _assign_units(sizes: pd.Series, spec: SplitConfig) -> dict[str, int]:
@@ -132,27 +142,3 @@ def _assign_units(sizes: pd.Series, spec: SplitConfig) -> dict[str, int]:
         load[fold] += int(size)
         fold_of[str(name)] = fold + 1
     return fold_of
-
-
-def _blocks_of_time(samples: pd.DataFrame, spec: SplitConfig) -> IntArray:
-    """Cut time at midnights (UTC) into blocks of about as many windows each."""
-    days, day_index, counts = np.unique(utc_days(samples), return_inverse=True, return_counts=True)
-    before = np.cumsum(counts) - counts
-    block = before * spec.n_folds // len(samples)
-    if len(np.unique(block)) < spec.n_folds:
-        raise UsageError(
-            f"split.method blocked: {len(samples)} windows on {len(days)} UTC days cannot fill {spec.n_folds} blocks "
-            "of time. Lower split.n_folds or prepare a longer archive."
-        )
-    folds: IntArray = block[day_index].astype(np.int64) + 1
-    return folds
-
-
-def _random_windows(samples: pd.DataFrame, spec: SplitConfig) -> IntArray:
-    """Assign windows at random, in the order of their names so that the order of rows does not matter."""
-    if len(samples) < spec.n_folds:
-        raise UsageError(f"{len(samples)} windows cannot fill {spec.n_folds} folds. Lower split.n_folds or add data.")
-    order = np.argsort(samples["sample_id"].astype(str).to_numpy(), kind="stable")
-    folds = np.empty(len(samples), dtype=np.int64)
-    folds[order] = np.random.default_rng(spec.seed).permutation(len(samples)) % spec.n_folds + 1
-    return folds
