@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from seismag.alarms.molchan import AlarmRows, alarm_fractions, area_p_value, area_skill, randomise_events, tail_fraction
+from seismag.alarms.molchan import AlarmRows, alarm_fractions, area_p_value, area_skill, randomise_events
+from seismag.scoring.null import Null
 
 STATIONS, STEPS, BLOCK_STEPS = 6, 730 * 4, 27 * 4
 
@@ -89,10 +90,10 @@ def main() -> None:
             rows = draw_table(kind, rng)
             measure = rows.background.astype(float)
             area = area_skill(alarm_fractions(rows.score, measure, rows.fold), rows.event_weight())
-            chance = randomise_events(rows, measure, np.array([0.2]), arguments.draws, rng)
-            struck += [tail_fraction(chance.area, area) <= 0.05, area_p_value(area, rows.n_events) <= 0.05]
-            seen.append(area - chance.area.mean())
-            moved.append(chance.area.std())
+            chance, _ = randomise_events(rows, measure, np.array([0.2]), arguments.draws, rng)
+            struck += [Null(chance).p_value(area) <= 0.05, area_p_value(area, rows.n_events) <= 0.05]
+            seen.append(area - chance.mean())
+            moved.append(chance.std())
         fractions = struck / arguments.tables
         print(
             f"{kind.name:<38} {fractions[0]:12.3f}  {fractions[1]:11.3f}  {np.std(seen):25.3f}  {np.mean(moved):5.3f}  "

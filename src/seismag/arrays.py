@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -15,7 +15,7 @@ TimeArray = NDArray[np.datetime64]
 IndexArray = NDArray[np.integer[Any]]
 
 
-def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> FloatArray:
     """Divide; NaN where the denominator is not above 0."""
     numerator, denominator = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
     undefined = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)

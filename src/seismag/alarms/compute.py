@@ -4,41 +4,54 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.alarms import molchan as mo
+from seismag.alarms.figure import draw_molchan
 from seismag.alarms.power import StudyPower, study_power
-from seismag.arrays import FloatArray
+from seismag.arrays import FloatArray, ratio
 from seismag.config import EvaluateConfig
+from seismag.domain import DataError
+from seismag.estimate import NullInterval
+from seismag.files import write_json_atomic
+from seismag.scoring.estimates import FEW_CLUSTERS, finite
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
-from seismag.scoring.predictions import check_predictions, evaluated_rows, task_probabilities
+from seismag.scoring.null import Null
+from seismag.scoring.predictions import check_predictions, evaluated_rows, read_predictions, task_probabilities
+from seismag.scoring.study import make_output_folder
+from seismag.windows.store import open_store
 
-FEW_EVENTS = 10
 ALARM_FRACTIONS = (0.05, 0.1, 0.2, 0.5)
 EVENT_RULE = (
     "An event is an earthquake cluster (split_group); it counts as hit by the fraction of its windows that are alarmed."
 )
 _CURVE_TAU = np.linspace(0, 1, 51)
+_BAND = {"chance_low": 0.025, "chance_one_sided_5": 0.05, "chance_high": 0.975}  # quantiles of the chance band
 _MOST_ROWS = 20_000_000  # rows times draws, above which there are fewer draws, but at least _FEWEST_DRAWS
 _FEWEST_DRAWS = 200
 
 
 @dataclass(frozen=True)
 class AreaSkill:
-    """Area skill score, its chance distribution (``mean``, ``low``, ``high``) and two p-values."""
+    """Area skill score, its chance distribution, and p-values of randomised and of independent events."""
 
     value: float
-    null: dict[str, float]
+    null: NullInterval
     p_moved: float
     p_independent: float
 
 
 @dataclass(frozen=True)
 class FixedAlarms:
-    """Scores of the strictest alarms that spend at most the alarm fraction ``tau_asked``."""
+    """Scores of the strictest alarms that spend at most the alarm fraction ``tau_asked``.
+
+    ``gain`` is the probability gain (1 - nu) / tau, Aki (1981), doi:10.1029/ME004p0566; None where nothing is alarmed.
+    """
 
     tau_asked: float
     tau: float
@@ -52,38 +65,27 @@ class FixedAlarms:
 
 
 @dataclass(frozen=True)
-class MolchanCurve:
-    """Miss rate over alarm fraction, with the chance band and the binomial bounds; None where there is no bound."""
-
-    tau: list[float]
-    nu: list[float]
-    chance_low: list[float]
-    chance_one_sided_5: list[float]
-    chance_high: list[float]
-    binomial_5: list[float | None]
-    binomial_1: list[float | None]
-
-
-@dataclass(frozen=True)
 class Reference:
-    """Alarms against one reference measure of background time."""
+    """Alarms against one reference measure of background time.
+
+    Attributes:
+        area_skill, at: scores over all and at fixed alarm fractions.
+        tied_share: fraction of the event windows' alarm fractions that ties leave open.
+        curve: alarm fraction tau, miss rate nu, chance band and binomial bounds; None where there is no bound.
+    """
 
     area_skill: AreaSkill
     at: list[FixedAlarms]
     tied_share: float
-    curve: MolchanCurve
-
-
-@dataclass(frozen=True)
-class AbsentReference:
-    """Why a reference measure cannot be computed."""
-
-    absent: str
+    curve: dict[str, list[float | None]]
 
 
 @dataclass(frozen=True)
 class AlarmSummary:
-    """Content of alarms.json; ``undefined`` is the reason why nothing could be evaluated."""
+    """Content of alarms.json.
+
+    ``undefined`` is the reason why nothing could be evaluated; an absent reference has its reason (``absent``).
+    """
 
     power: StudyPower | None
     n_events: int
@@ -93,7 +95,7 @@ class AlarmSummary:
     events: str
     event_rule: str
     tau_measured_on: str
-    references: dict[str, Reference | AbsentReference]
+    references: dict[str, Reference | dict[str, str]]
     warnings: list[str]
     draws: int | None = None
     seed: int | None = None
@@ -113,6 +115,30 @@ class _Table:
     past_rate: FloatArray | str  # (n,), or why there is none
     covers_all_time: bool
     n_left_out: int
+
+
+def evaluate_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:
+    """Evaluate a table as alarms, and write alarms.json and molchan.png into ``out``; returns the JSON document.
+
+    Args:
+        predictions: a PREDICTIONS table.
+        store: the store that was predicted; None: the reference of past earthquakes is absent.
+        config: section ``evaluate``.
+        out: folder, made when absent; None: nothing is written.
+
+    Raises:
+        DataError: the table cannot be read, is of another store, or allows no evaluation; or ``out`` cannot be made.
+    """
+    table = read_predictions(predictions)
+    summary = alarm_summary(table, None if store is None else open_store(store).samples, config)
+    if summary.undefined is not None:
+        raise DataError(f"{predictions}: {summary.undefined}")
+    document = summary.to_json()
+    if out is not None:
+        make_output_folder(out)
+        write_json_atomic(out / "alarms.json", document)
+        draw_molchan(document, out / "molchan.png")
+    return document
 
 
 def alarm_summary(
@@ -159,7 +185,7 @@ def alarm_summary(
         return summary
     draws = min(int(np.clip(_MOST_ROWS // len(rows.score), _FEWEST_DRAWS, config.bootstrap)), config.bootstrap)
     references = {
-        name: AbsentReference(measure) if isinstance(measure, str) else _evaluate(rows, measure, config, draws)
+        name: {"absent": measure} if isinstance(measure, str) else _evaluate(rows, measure, config, draws)
         for name, measure in _measures(table).items()
     }
     power = study_power(rows, config)
@@ -181,19 +207,13 @@ def _read_table(evaluated: pd.DataFrame, is_event: NDArray[np.bool_], samples: p
         background=background,
         block=group,
     )
-    stratum = _strata(rows)
-    has_background = np.isin(stratum, stratum[background])
+    has_background = np.isin(rows.stratum, rows.stratum[background])
     left_out = int((is_event & ~has_background).sum())
     kept = background | (is_event & has_background)  # windows of aftershocks are neither, in a store of controls
     if not kept.all():
         rows = mo.AlarmRows(*(getattr(rows, name)[kept] for name in mo.AlarmRows.__dataclass_fields__))
         past_rate = past_rate if isinstance(past_rate, str) else past_rate[kept]
     return _Table(rows, past_rate, covers, left_out)
-
-
-def _strata(rows: mo.AlarmRows) -> NDArray[np.int_]:
-    """Station and fold of each row as one number, (n,)."""
-    return np.asarray(rows.fold * (rows.station.max() + 1) + rows.station)
 
 
 def _find_past_rate(evaluated: pd.DataFrame, samples: pd.DataFrame | None) -> FloatArray | str:
@@ -242,8 +262,8 @@ def _warnings(table: _Table) -> list[str]:
         warnings.append(
             f"{table.n_left_out} event windows at stations (and folds) without a background window are left out."
         )
-    if 0 < table.rows.n_events < FEW_EVENTS:
-        warnings.append(f"Inconclusive ({table.rows.n_events} event clusters; at least {FEW_EVENTS} are needed).")
+    if 0 < table.rows.n_events < FEW_CLUSTERS:
+        warnings.append(f"Inconclusive ({table.rows.n_events} event clusters; at least {FEW_CLUSTERS} are needed).")
     return warnings
 
 
@@ -251,10 +271,8 @@ def _measures(table: _Table) -> dict[str, FloatArray | str]:
     """Weight of each background row, by reference; a sentence where it cannot be computed."""
     rows = table.rows
     uniform = rows.background.astype(float)
-    stratum = np.unique(_strata(rows), return_inverse=True)[1]
-    events = np.bincount(stratum, weights=rows.event_weight())
-    background = np.bincount(stratum, weights=uniform)
-    rate = np.divide(events, background, out=np.zeros(len(events)), where=background > 0)
+    events, background = (np.bincount(rows.stratum, weights=weight) for weight in (rows.event_weight(), uniform))
+    rate = np.nan_to_num(ratio(events, background))[rows.stratum]
     clustering: FloatArray | str
     if isinstance(table.past_rate, str):
         clustering = table.past_rate
@@ -263,7 +281,7 @@ def _measures(table: _Table) -> dict[str, FloatArray | str]:
         with_events = np.unique(rows.fold[rows.event >= 0])
         if any(clustering[rows.fold == fold].sum() <= 0 for fold in with_events):
             clustering = "past_rate is 0 in all background windows of a fold: no earthquake is expected anywhere."
-    return {"uniform": uniform, "station": uniform * rate[stratum], "clustering": clustering}
+    return {"uniform": uniform, "station": uniform * rate, "clustering": clustering}
 
 
 def _evaluate(rows: mo.AlarmRows, measure: FloatArray, config: EvaluateConfig, draws: int) -> Reference:
@@ -274,59 +292,41 @@ def _evaluate(rows: mo.AlarmRows, measure: FloatArray, config: EvaluateConfig, d
     of_events = mo.AlarmFractions(fractions.low[events], fractions.high[events])
     fixed = sorted({*ALARM_FRACTIONS, config.alarm_fraction})
     tau = np.union1d(_CURVE_TAU, fixed)
-    null = mo.randomise_events(rows, measure, tau, draws, np.random.default_rng(config.seed))
-    area = mo.area_skill(of_events, weight)
-    low, high = np.quantile(null.area, [0.025, 0.975])
-    band = np.quantile(null.nu, [0.025, 0.05, 0.975], axis=0)
+    area_null, nu_null = mo.randomise_events(rows, measure, tau, draws, np.random.default_rng(config.seed))
+    area, chance = mo.area_skill(of_events, weight), Null(area_null, mo.TAU_TOLERANCE)
+    curve = {
+        "tau": tau,
+        "nu": mo.miss_rate(of_events, weight, tau),
+        **dict(zip(_BAND, np.quantile(nu_null, list(_BAND.values()), axis=0), strict=True)),
+        **{f"binomial_{100 * alpha:g}": mo.binomial_bound(rows.n_events, tau, alpha) for alpha in (0.05, 0.01)},
+    }
     return Reference(
-        area_skill=AreaSkill(
-            value=area,
-            null={"mean": float(null.area.mean()), "low": float(low), "high": float(high)},
-            p_moved=mo.tail_fraction(null.area, area),
-            p_independent=mo.area_p_value(area, rows.n_events),
-        ),
-        at=[_evaluate_at(rows, fractions, measure, null, float(t)) for t in fixed],
+        AreaSkill(area, chance.interval(), chance.p_value(area), mo.area_p_value(area, rows.n_events)),
+        at=[_evaluate_at(rows, fractions, measure, nu_null[:, np.searchsorted(tau, t)], float(t)) for t in fixed],
         tied_share=float(weight @ (of_events.high - of_events.low)),
-        curve=MolchanCurve(
-            tau.tolist(), mo.miss_rate(of_events, weight, tau).tolist(), *band.tolist(),
-            *(_with_none(mo.binomial_bound(rows.n_events, tau, alpha)) for alpha in (0.05, 0.01)),
-        ),
-    )  # fmt: skip
+        curve={name: [finite(value) for value in values] for name, values in curve.items()},
+    )
 
 
 def _evaluate_at(
-    rows: mo.AlarmRows, fractions: mo.AlarmFractions, measure: FloatArray, null: mo.RandomisedEvents, most: float
+    rows: mo.AlarmRows, fractions: mo.AlarmFractions, measure: FloatArray, nu_null: FloatArray, most: float
 ) -> FixedAlarms:
     """Scores of the strictest set of alarms that spends at most the alarm fraction ``most``."""
     event_weight = rows.event_weight()
-    alarmed = fractions.high <= most + 1e-9
+    alarmed = fractions.high <= most + mo.TAU_TOLERANCE
     nu = 1.0 - float(event_weight[alarmed].sum())
-    tau = _realised_fraction(rows, measure, event_weight, alarmed)
-    nearest = int(np.argmin(np.abs(null.tau - most)))
+    # alarmed fraction of the measure, the folds weighted by their events: the hit rate of chance
+    total, spent, events = (np.bincount(rows.fold, weights=w) for w in (measure, measure * alarmed, event_weight))
+    tau = float(np.clip(events @ np.nan_to_num(ratio(spent, total)), 0.0, 1.0))
     hits = (1.0 - nu) * rows.n_events
     return FixedAlarms(
         tau_asked=most,
         tau=tau,
         nu=nu,
         hits=hits,
-        gain=mo.gain(tau, nu),
+        gain=(1.0 - nu) / tau if tau > 0 else None,
         d=1.0 - nu - tau,
         information_gain_nat=mo.information_gain_nat(tau, nu),
-        p_moved=mo.tail_fraction(-null.nu[:, nearest], -nu),
+        p_moved=Null(-nu_null, mo.TAU_TOLERANCE).p_value(-nu),
         p_independent=mo.binomial_tail(hits, rows.n_events, tau),
     )
-
-
-def _realised_fraction(
-    rows: mo.AlarmRows, measure: FloatArray, event_weight: FloatArray, alarmed: NDArray[np.bool_]
-) -> float:
-    """Alarmed fraction of the measure, the folds weighted by their events: the hit rate of chance."""
-    total = np.bincount(rows.fold, weights=measure)
-    spent = np.bincount(rows.fold, weights=measure * alarmed)
-    events = np.bincount(rows.fold, weights=event_weight)
-    fraction = np.divide(spent, total, out=np.zeros(len(total)), where=total > 0)
-    return float(np.clip(events @ fraction, 0.0, 1.0))
-
-
-def _with_none(values: FloatArray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.stats import binom, irwinhall
 
 from seismag.arrays import FloatArray, IndexArray
+from seismag.scoring.metrics.bootstrap import resampled_counts
 
-_TOLERANCE = 1e-9  # alarm fractions are sums of weights; closer ones are the same threshold
+TAU_TOLERANCE = 1e-9  # alarm fractions are sums of weights; closer ones are the same threshold
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class AlarmRows:
         """Number of earthquake clusters."""
         return len(np.unique(self.event[self.event >= 0]))
 
+    @property
+    def stratum(self) -> IndexArray:
+        """Station and fold of each row as one index, (n,)."""
+        return np.unique(self.fold * (self.station.max() + 1) + self.station, return_inverse=True)[1]
+
     def event_weight(self) -> FloatArray:
         """Weight of each row in the hit rate, (n,): 1 / N for each of N clusters, divided among its windows."""
         weight = np.zeros(len(self.event))
@@ -61,11 +67,6 @@ class AlarmFractions:
 
     low: FloatArray
     high: FloatArray
-
-    @property
-    def middle(self) -> FloatArray:
-        """Mean alarm fraction when tied rows are alarmed in random order."""
-        return (self.low + self.high) / 2
 
 
 def alarm_fractions(score: FloatArray, measure: FloatArray, fold: IndexArray) -> AlarmFractions:
@@ -90,7 +91,7 @@ def area_skill(fractions: AlarmFractions, weight: FloatArray) -> float:
 
     Source: Zechar & Jordan (2008), doi:10.1111/j.1365-246X.2007.03676.x.
     """
-    return float(weight @ (1.0 - fractions.middle))
+    return float(weight @ (1.0 - (fractions.low + fractions.high) / 2))
 
 
 def miss_rate(fractions: AlarmFractions, weight: FloatArray, tau: FloatArray) -> FloatArray:
@@ -100,7 +101,7 @@ def miss_rate(fractions: AlarmFractions, weight: FloatArray, tau: FloatArray) ->
     """
     order = np.argsort(fractions.high)
     hit = np.concatenate([[0.0], np.cumsum(weight[order])])
-    n_alarmed = np.searchsorted(fractions.high[order], np.asarray(tau) + _TOLERANCE, side="right")
+    n_alarmed = np.searchsorted(fractions.high[order], np.asarray(tau) + TAU_TOLERANCE, side="right")
     return np.clip(1.0 - hit[n_alarmed], 0.0, 1.0)
 
 
@@ -111,7 +112,7 @@ def binomial_tail(hits: float, n_events: int, tau: float) -> float:
 
     Source: Zechar & Jordan (2008), doi:10.1111/j.1365-246X.2007.03676.x.
     """
-    least = np.floor(hits + _TOLERANCE)
+    least = np.floor(hits + TAU_TOLERANCE)
     return float(np.clip(binom.sf(least - 1, n_events, min(max(tau, 0.0), 1.0)), 0.0, 1.0))
 
 
@@ -134,14 +135,6 @@ def area_p_value(area: float, n_events: int) -> float:
     return float(np.clip(irwinhall.sf(n_events * area, n_events), 0.0, 1.0))
 
 
-def gain(tau: float, nu: float) -> float | None:
-    """Probability gain (1 - nu) / tau; None where nothing is alarmed.
-
-    Source: Aki (1981), doi:10.1029/ME004p0566.
-    """
-    return (1.0 - nu) / tau if tau > 0 else None
-
-
 def information_gain_nat(tau: float, nu: float) -> float | None:
     """Information gain per earthquake of alarms over the reference measure, in nats.
 
@@ -162,18 +155,9 @@ def information_gain_nat(tau: float, nu: float) -> float | None:
     return float(np.copysign(sum(parts), hit - tau))
 
 
-@dataclass(frozen=True)
-class RandomisedEvents:
-    """Area skill (draws,) and miss rate at ``tau`` (draws, len(tau)) of events at random times."""
-
-    tau: FloatArray
-    area: FloatArray
-    nu: FloatArray
-
-
 def randomise_events(
     rows: AlarmRows, measure: FloatArray, tau: FloatArray, draws: int, rng: np.random.Generator
-) -> RandomisedEvents:
+) -> tuple[FloatArray, FloatArray]:
     """Evaluate the alarms on earthquake clusters at random times at the same stations (Monte Carlo null).
 
     Each cluster is moved as a whole to the time of a random background window of the station and fold of its first
@@ -188,6 +172,12 @@ def randomise_events(
         tau: alarm fractions at which the miss rate is wanted.
         draws: number of randomised sets of events.
         rng: random numbers.
+
+    Returns:
+        Area skill (draws,), and miss rate at ``tau`` (draws, len(tau)).
+
+    Raises:
+        ValueError: an event window's station and fold has no background window.
     """
     times = _EventTimes.of(rows)
     weight = rows.event_weight()[times.event_rows]
@@ -201,9 +191,8 @@ def randomise_events(
         replacements = times.random_rows(rng)
         resampled = measure
         if is_sample:
-            counts = np.bincount(rng.integers(0, n_blocks, n_blocks), minlength=n_blocks)
             resampled = measure.copy()
-            resampled[background] *= counts[blocks]
+            resampled[background] *= resampled_counts(1, n_blocks, rng)[0, blocks]
         fractions = ranking.fractions(resampled, replacements)
         known = np.isfinite(fractions.high)  # NaN in a fold of which no block was sampled
         total = weight[known].sum()
@@ -214,8 +203,7 @@ def randomise_events(
         area[draw] = area_skill(kept, weight[known] / total)
         nu[draw] = miss_rate(kept, weight[known] / total, tau)
     expected_area, expected_nu = _expected(times, ranking.fractions(measure, times.rows), weight, tau)
-    shifted_nu = np.clip(nu + (expected_nu - nu.mean(axis=0)), 0.0, 1.0)
-    return RandomisedEvents(np.asarray(tau), area + (expected_area - area.mean()), shifted_nu)
+    return area + (expected_area - area.mean()), np.clip(nu + (expected_nu - nu.mean(axis=0)), 0.0, 1.0)
 
 
 def _expected(
@@ -224,16 +212,11 @@ def _expected(
     """Mean area skill and miss rate where all background windows of a station and fold are equally likely."""
     n_strata = len(times.first) - 1
     counts = np.diff(times.first)
-    stratum_weight = np.bincount(times.stratum, weights=weight, minlength=n_strata)
-    row_weight = np.repeat(np.divide(stratum_weight, counts, out=np.zeros(n_strata), where=counts > 0), counts)
+    weights = np.bincount(times.stratum, weights=weight, minlength=n_strata)
+    row_weight = np.repeat(weights / np.maximum(counts, 1), counts)
     used = np.flatnonzero(row_weight > 0)
     kept = AlarmFractions(fractions.low[used], fractions.high[used])
     return area_skill(kept, row_weight[used]), miss_rate(kept, row_weight[used], tau)
-
-
-def tail_fraction(draws: FloatArray, observed: float) -> float:
-    """p-value, (1 + draws at least as large) / (1 + draws); Phipson & Smyth (2010), doi:10.2202/1544-6115.1585."""
-    return float((1 + np.count_nonzero(draws >= observed - _TOLERANCE)) / (1 + len(draws)))
 
 
 class _Ranking:
@@ -282,7 +265,7 @@ class _EventTimes:
 
     @classmethod
     def of(cls, rows: AlarmRows) -> _EventTimes:
-        stratum = np.unique(np.column_stack([rows.fold, rows.station]), axis=0, return_inverse=True)[1].ravel()
+        stratum = rows.stratum
         background = np.flatnonzero(rows.background)
         ordered = background[np.lexsort((rows.start_h[background], stratum[background]))]
         counts = np.bincount(stratum[ordered], minlength=int(stratum.max()) + 1)

@@ -21,6 +21,7 @@ WANTED_POWER = 0.8
 _POWER_ROWS = 20_000_000  # rows times draws, above which there are fewer draws
 _MOST_EVENTS = 100_000  # an effect that needs more is seen by no catalogue
 _AUC = np.array([0.5, 0.52, 0.54, 0.56, 0.58, 0.60, 0.63, 0.66, 0.70, 0.75, 0.80])  # simulated effects
+_SHIFTS = norm.ppf(_AUC) * np.sqrt(2)  # of normal scores
 
 
 @dataclass(frozen=True)
@@ -52,28 +53,25 @@ def study_power(rows: AlarmRows, config: EvaluateConfig) -> StudyPower:
     """
     tau, n = config.alarm_fraction, rows.n_events
     event = rows.event >= 0
-    normal = ~event
-    groups = GroupedRows(rows.event[event], np.unique(rows.block[normal], return_inverse=True)[1])
+    groups = rows.event[event], np.unique(rows.block[~event], return_inverse=True)[1]
     correlation = max(
-        group_correlation(rows.score[event], groups.event_group),
-        group_correlation(rows.score[normal], groups.normal_group),
+        group_correlation(rows.score[kind], group) for kind, group in zip((event, ~event), groups, strict=True)
     )
-    draws = int(np.clip(_POWER_ROWS // len(rows.score) // len(_AUC), 100, 400))
     by_error = {}
     for alpha in ERRORS:
-        curve = ranking_power(groups, correlation, alpha, np.random.default_rng(config.seed), draws)
+        power_auc, power_balanced = ranking_power(*groups, correlation, alpha, np.random.default_rng(config.seed))
         by_error[f"{alpha:g}"] = PowerAtError(
             events_needed={f"{g:g}": events_needed(tau, g, alpha) for g in GAINS if g * tau <= 1},
             smallest_gain=smallest_gain(n, tau, alpha),
             smallest_area_skill=smallest_area_skill(n, alpha),
-            smallest_auc=smallest_detected(curve.auc, curve.power_auc),
-            smallest_balanced_accuracy=smallest_detected(curve.balanced_accuracy, curve.power_balanced_accuracy),
+            smallest_auc=smallest_detected(norm.cdf(_SHIFTS / np.sqrt(2)), power_auc),
+            smallest_balanced_accuracy=smallest_detected(norm.cdf(_SHIFTS / 2), power_balanced),
         )
     return StudyPower(tau, WANTED_POWER, n, correlation, by_error)
 
 
-def events_needed(tau: float, gain: float, alpha: float, power: float = 0.8) -> int | None:
-    """Number of independent events from which on the exact binomial test detects a gain with the given power.
+def events_needed(tau: float, gain: float, alpha: float) -> int | None:
+    """Number of independent events from which on the exact binomial test detects a gain with 80 % power.
 
     The test rejects from the smallest number of hits that has a probability of at most ``alpha`` under
     Binomial(n, tau); its power is the probability of as many under Binomial(n, gain tau). The power of an exact test
@@ -83,63 +81,44 @@ def events_needed(tau: float, gain: float, alpha: float, power: float = 0.8) -> 
         tau: alarm fraction, between 0 and 1.
         gain: hit rate over tau.
         alpha: error of the test.
-        power: wanted power.
 
     Returns:
         None where more than 100,000 are needed.
-
-    Raises:
-        ValueError: tau or alpha not inside (0, 1).
     """
-    _require_tau(tau, alpha)
     hit_rate = min(1.0, gain * tau)
-    if hit_rate <= tau:
-        return None
     # the normal approximation bounds the search: beyond four times its answer no tooth falls short
-    spread = norm.isf(alpha) * np.sqrt(tau * (1 - tau)) + norm.isf(1 - power) * np.sqrt(hit_rate * (1 - hit_rate))
+    spread = norm.isf(alpha) * np.sqrt(tau * (1 - tau)) + norm.isf(1 - WANTED_POWER) * np.sqrt(
+        hit_rate * (1 - hit_rate)
+    )
     about = (spread / (hit_rate - tau)) ** 2
     last = int(4 * about + 200)
     if about > _MOST_EVENTS:
         return None
     sizes = np.arange(1, last + 1)
-    short = np.flatnonzero(_power(sizes, tau, hit_rate, alpha) < power)
+    short = np.flatnonzero(_power(sizes, tau, hit_rate, alpha) < WANTED_POWER)
     return int(sizes[short[-1]]) + 1 if short.size else 1
 
 
-def smallest_gain(n_events: int, tau: float, alpha: float, power: float = 0.8) -> float | None:
+def smallest_gain(n_events: int, tau: float, alpha: float) -> float | None:
     """Smallest gain that the exact binomial test detects in this many independent events.
 
     Returns:
         None where even hits only (gain 1 / tau) are compatible with chance.
     """
-    _require_tau(tau, alpha)
-    if n_events < 1 or _power(np.array([n_events]), tau, 1.0, alpha)[0] < power:
-        return None
-    return float(
-        brentq(lambda gain: _power(np.array([n_events]), tau, gain * tau, alpha)[0] - power, 1.0, 1 / tau, xtol=1e-6)
-    )
+
+    def excess(gain: float) -> float:
+        return float(_power(np.array([n_events]), tau, gain * tau, alpha)[0]) - WANTED_POWER
+
+    return float(brentq(excess, 1.0, 1 / tau, xtol=1e-6)) if excess(1 / tau) >= 0 else None
 
 
-def smallest_area_skill(n_events: int, alpha: float, power: float = 0.8) -> float:
+def smallest_area_skill(n_events: int, alpha: float) -> float:
     """Smallest area skill score detected in N independent events: 1/2 + (z_alpha + z_power) sqrt(1 / 12N).
 
     Source: normal approximation with mean and variance under chance, Zechar & Jordan (2008),
     doi:10.1111/j.1365-246X.2007.03676.x.
     """
-    return float(min(1.0, 0.5 + (norm.isf(alpha) + norm.isf(1 - power)) * np.sqrt(1 / (12 * n_events))))
-
-
-@dataclass(frozen=True)
-class GroupedRows:
-    """Groups of the windows of a table.
-
-    Attributes:
-        event_group: (n_event_rows,) cluster of each event window, from 0.
-        normal_group: (n_normal_rows,) block of each Normal window, from 0.
-    """
-
-    event_group: IndexArray
-    normal_group: IndexArray
+    return float(min(1.0, 0.5 + (norm.isf(alpha) + norm.isf(1 - WANTED_POWER)) * np.sqrt(1 / (12 * n_events))))
 
 
 def group_correlation(score: FloatArray, group: IndexArray) -> float:
@@ -166,19 +145,9 @@ def group_correlation(score: FloatArray, group: IndexArray) -> float:
     return float(np.clip(rho, 0.0, 1.0))
 
 
-@dataclass(frozen=True)
-class RankingPower:
-    """Power of a ranking over the simulated effects, (K,) each: AUC and balanced accuracy, and the power of both."""
-
-    auc: FloatArray
-    balanced_accuracy: FloatArray
-    power_auc: FloatArray
-    power_balanced_accuracy: FloatArray
-
-
 def ranking_power(
-    rows: GroupedRows, correlation: float, alpha: float, rng: np.random.Generator, draws: int = 400
-) -> RankingPower:
+    event_group: IndexArray, normal_group: IndexArray, correlation: float, alpha: float, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
     """Simulate the power to detect that event windows rank above Normal ones, in this table's own groups.
 
     Scores are normal, with ``correlation`` within a group; those of event windows are shifted. The test statistics are
@@ -186,48 +155,41 @@ def ranking_power(
     values come from the draws without shift.
 
     Args:
-        rows: the groups.
+        event_group: (n_event_rows,) cluster of each event window, from 0.
+        normal_group: (n_normal_rows,) block of each Normal window, from 0.
         correlation: as estimated by ``group_correlation``.
         alpha: error of the one-sided test.
         rng: random numbers.
-        draws: number of simulated tables.
 
-    Raises:
-        ValueError: there is no event row or no Normal row.
+    Returns:
+        Power of the AUC and of balanced accuracy at each of the simulated effects, (K,) each.
     """
-    if not len(rows.event_group) or not len(rows.normal_group):
-        raise ValueError("power of a ranking needs event rows and Normal rows")
-    shifts = norm.ppf(_AUC) * np.sqrt(2)
-    event_index = np.unique(rows.event_group, return_inverse=True)[1]
+    draws = int(np.clip(_POWER_ROWS // (len(event_group) + len(normal_group)) // len(_AUC), 100, 400))
+    event_index = np.unique(event_group, return_inverse=True)[1]
     sizes = np.bincount(event_index)
     weight = 1.0 / (len(sizes) * sizes[event_index])  # each cluster counts once
-    auc, balanced, null_balanced = (np.empty((draws, len(shifts))) for _ in range(3))
+    auc, balanced, null_balanced = (np.empty((draws, len(_SHIFTS))) for _ in range(3))
     for draw in range(draws):
-        normal = np.sort(_correlated(rows.normal_group, correlation, rng))
-        event = _correlated(rows.event_group, correlation, rng)[:, None]
-        auc[draw] = weight @ (np.searchsorted(normal, event + shifts) / len(normal))
-        specificity = np.searchsorted(normal, shifts / 2) / len(normal)  # the best threshold lies half way
-        balanced[draw] = (weight @ (event + shifts > shifts / 2) + specificity) / 2
-        null_balanced[draw] = (weight @ (event > shifts / 2) + specificity) / 2  # same threshold, no shift
+        normal = np.sort(_correlated(normal_group, correlation, rng))
+        event = _correlated(event_group, correlation, rng)[:, None]
+        auc[draw] = weight @ (np.searchsorted(normal, event + _SHIFTS) / len(normal))
+        specificity = np.searchsorted(normal, _SHIFTS / 2) / len(normal)  # the best threshold lies half way
+        balanced[draw] = (weight @ (event + _SHIFTS > _SHIFTS / 2) + specificity) / 2
+        null_balanced[draw] = (weight @ (event > _SHIFTS / 2) + specificity) / 2  # same threshold, no shift
     critical_auc = np.quantile(auc[:, 0], 1 - alpha)
     critical_balanced = np.quantile(null_balanced, 1 - alpha, axis=0)
-    return RankingPower(
-        auc=norm.cdf(shifts / np.sqrt(2)),
-        balanced_accuracy=norm.cdf(shifts / 2),
-        power_auc=(auc > critical_auc).mean(axis=0),
-        power_balanced_accuracy=(balanced > critical_balanced).mean(axis=0),
-    )
+    return (auc > critical_auc).mean(axis=0), (balanced > critical_balanced).mean(axis=0)
 
 
-def smallest_detected(effect: FloatArray, power: FloatArray, wanted: float = WANTED_POWER) -> float | None:
-    """Interpolate the effect that a power curve detects with the wanted power; None where none is detected."""
+def smallest_detected(effect: FloatArray, power: FloatArray) -> float | None:
+    """Interpolate the effect that a power curve detects with 80 % power; None where none is detected."""
     reached = np.maximum.accumulate(power)
-    if reached[-1] < wanted:
+    if reached[-1] < WANTED_POWER:
         return None
-    after = int(np.flatnonzero(reached >= wanted)[0])
+    after = int(np.flatnonzero(reached >= WANTED_POWER)[0])
     if after == 0:
         return float(effect[0])
-    step = (wanted - reached[after - 1]) / (reached[after] - reached[after - 1])
+    step = (WANTED_POWER - reached[after - 1]) / (reached[after] - reached[after - 1])
     return float(effect[after - 1] + step * (effect[after] - effect[after - 1]))
 
 
@@ -242,9 +204,3 @@ def _power(n_events: IndexArray, tau: float, hit_rate: float, alpha: float) -> F
     least = binom.isf(alpha, n_events, tau) + 1  # fewest hits with P(hits >= least) <= alpha
     power: FloatArray = binom.sf(least - 1, n_events, min(1.0, hit_rate))
     return power
-
-
-def _require_tau(tau: float, alpha: float) -> None:
-    for name, value in (("tau", tau), ("alpha", alpha)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} {value}: it lies between 0 and 1.")

@@ -45,7 +45,7 @@ def alarms(
 
     spec = load_config(config, overrides).evaluate
     announce(f"alarms: {predictions}")
-    from seismag.alarms.study import evaluate_alarms
+    from seismag.alarms.compute import evaluate_alarms
     from seismag.alarms.text import format_alarms
 
     summary = evaluate_alarms(predictions, data, spec, out)

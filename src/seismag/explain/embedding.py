@@ -20,6 +20,7 @@ from sklearn.model_selection import GroupKFold
 from seismag.domain import DataError
 from seismag.scoring.figure import STYLE, save_figure
 from seismag.scoring.linear_probe import PROBE_DIMENSIONS, probe_accuracy
+from seismag.scoring.null import Null
 
 MAX_ROWS = 2000  # t-SNE of more takes minutes
 PERPLEXITY = 30.0
@@ -145,8 +146,7 @@ def _probe_column(x: NDArray[Any], table: pd.DataFrame, column: str, rng: np.ran
     folds = list(GroupKFold(n_folds).split(reduced, groups=group))
     shuffled = rng.permuted(np.tile(labels, (_SHUFFLES, 1)), axis=1)
     found = probe_accuracy(reduced, np.concatenate([labels[None], shuffled]), folds)
-    p_value = (1 + int((found[1:] >= found[0]).sum())) / (1 + _SHUFFLES)
-    return Probe(float(found[0]), float(found[1:].mean()), p_value, len(names))
+    return Probe(float(found[0]), float(found[1:].mean()), Null(found[1:]).p_value(found[0]), len(names))
 
 
 def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:

@@ -41,7 +41,7 @@ def bootstrap_sums(cluster_values: Any, strata: IndexArray, replicates: int, rng
         n_rows = min(chunk, replicates - start)
         weights = np.zeros((n_rows, n_clusters))
         for clusters in members:
-            weights[:, clusters] = _draw_counts(n_rows, len(clusters), rng)
+            weights[:, clusters] = resampled_counts(n_rows, len(clusters), rng)
         for block, first in zip(blocks, edges[:-1], strict=True):
             block.add(weights, sums[start : start + n_rows, first : first + block.shape[1]])
     return sums.reshape(replicates, *shape)
@@ -86,8 +86,8 @@ def _ready(block: Any) -> _Block:
     return _Block(active, filled, flat.shape)
 
 
-def _draw_counts(n_rows: int, n_clusters: int, rng: np.random.Generator) -> IndexArray:
-    """Multinomial counts of the sampled clusters; for many clusters faster than ``rng.multinomial``."""
+def resampled_counts(n_rows: int, n_clusters: int, rng: np.random.Generator) -> IndexArray:
+    """Counts (n_rows, n_clusters) of clusters sampled with replacement; faster than ``rng.multinomial`` for many."""
     draws = rng.integers(0, n_clusters, size=(n_rows, n_clusters), dtype=np.int64)
     draws += np.arange(n_rows)[:, None] * n_clusters
     return np.bincount(draws.ravel(), minlength=n_rows * n_clusters).reshape(n_rows, n_clusters)
