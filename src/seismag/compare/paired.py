@@ -6,7 +6,7 @@ McNemar's test is not used, because it assumes independent windows, and up to ei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -15,16 +15,18 @@ import pandas as pd
 from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
+from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import find_truth, replicate_all
-from seismag.scoring.estimates import FEW_CLUSTERS, SMALLER_IS_BETTER, Scored, finite
-from seismag.scoring.forecasts import MODEL, BaselineData, Forecasts, score_forecasts
+from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_baseline
+from seismag.scoring.forecasts import EXTRA_GROUP, MODEL, BaselineData, Forecasts, score_forecasts
 from seismag.scoring.mainshocks import (
     MAINSHOCKS_UNKNOWN,
     add_label_columns,
     knows_mainshocks,
     mainshocks_and_normal,
 )
+from seismag.scoring.null import difference_p_value
 from seismag.scoring.predictions import probability_columns
 
 COMPARED = {
@@ -43,18 +45,14 @@ _OF_MATRIX = ("balanced_accuracy", "mcc")
 
 
 @dataclass(frozen=True)
-class ComparedScore:
+class ComparedScore(Estimate):
     """A score of a forecast with its interval; ``baseline``: its name, for the best non-magnetic baseline."""
 
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    baseline: str | None = None
+    baseline: str | None
 
 
 @dataclass(frozen=True)
-class PairedDifference:
+class PairedDifference(IntervalEstimate):
     """Paired difference of a score to the first model; positive is better.
 
     Attributes:
@@ -65,13 +63,10 @@ class PairedDifference:
         baseline: as of ``ComparedScore``.
     """
 
-    value: float | None
-    low: float | None
-    high: float | None
     p_value: float | None
     p_adjusted: float | None
     n: int
-    baseline: str | None = None
+    baseline: str | None
 
 
 @dataclass(frozen=True)
@@ -104,19 +99,10 @@ class PairedComparison:
     warnings: list[str]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A compared forecast of a task: its name among the forecasts, its name in the result, and its group."""
-
-    forecast: str
-    name: str
-    group: str
-
-
 def compare_tables(
     tables: Mapping[str, pd.DataFrame], training: BaselineData, config: EvaluateConfig | None = None
 ) -> PairedComparison:
-    """ComparedScore several models on the same windows, and compare each with the first.
+    """Score several models on the same windows, and compare each with the first.
 
     Evaluated are control windows and windows before mainshocks, where mainshocks are known (``config.events``). The
     extra forecasts of ``training`` (classical methods) and the best non-magnetic baseline of each score are compared
@@ -207,26 +193,19 @@ def align_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def paired_p_value(differences: FloatArray) -> float:
-    """Two-sided p-value of a paired difference, from its bootstrap replicates.
-
-    Args:
-        differences: (replicates,); an undefined one counts on both sides. The observed table counts as one replicate.
-
-    Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, section 15.4, by the percentile method.
-    """
-    n_not_above, n_not_below = np.count_nonzero(~(differences > 0)), np.count_nonzero(~(differences < 0))
-    return float(min(1.0, 2 * (1 + min(n_not_above, n_not_below)) / (1 + len(differences))))
+    """Two-sided p-value of a paired difference, from its bootstrap replicates (replicates,)."""
+    return min(1.0, 2 * min(difference_p_value(differences), difference_p_value(-differences)))
 
 
 def _compare(forecasts: Forecasts, names: list[str], config: EvaluateConfig) -> dict[str, ComparedForecast]:
     """Scores and differences of all forecasts, by name."""
     result = {name: ComparedForecast(MODEL, {}, None if name == names[0] else {}) for name in names}
     for task in COMPARED:
-        for candidate, scores, differences in _compare_task(task, forecasts, names, config):
-            entry = result.setdefault(candidate.name, ComparedForecast(candidate.group, {}, {}))
-            entry.scores.setdefault(task, {}).update(scores)
+        for name, group, score, value, difference in _compare_task(task, forecasts, names, config):
+            entry = result.setdefault(name, ComparedForecast(group, {}, {}))
+            entry.scores.setdefault(task, {})[score] = value
             if entry.difference is not None:
-                entry.difference.setdefault(task, {}).update(differences)
+                entry.difference.setdefault(task, {})[score] = difference
     return result
 
 
@@ -242,64 +221,32 @@ def _adjust(entries: Sequence[ComparedForecast]) -> int:
 
 def _compare_task(
     task: str, forecasts: Forecasts, names: list[str], config: EvaluateConfig
-) -> list[tuple[_Candidate, dict[str, ComparedScore], dict[str, PairedDifference]]]:
-    points = {name: forecasts.sums(task, name).total() for name in forecasts.names(task)}
-    scored = {name: Scored.of(total, None, _OF_MATRIX) for name, total in points.items()}
-    best = {score: _best(score, scored, forecasts.candidates(task)) for score in COMPARED[task]}
-    candidates = _candidates(task, forecasts, names)
-    needed = {candidate.forecast for candidate in candidates} | {name for name in best.values() if name is not None}
-    parts = {(task, name): forecasts.sums(task, name) for name in sorted(needed)}
-    replicates = replicate_all(parts, forecasts.truth.clusters, config.bootstrap, config.seed)
-    scored = {name: Scored.of(points[name], replicates[task, name], _OF_MATRIX) for name in sorted(needed)}
-    known = forecasts.truth.clusters.smallest > 1
-    n = len(forecasts.truth.stratum)
-
-    def compare(name: str, score: str, baseline: str | None = None) -> tuple[ComparedScore, PairedDifference]:
-        own = scored[name]
-        estimate = own.estimate(score, known, config.confidence)
-        value = ComparedScore(estimate.value, estimate.low, estimate.high, n, baseline)
-        return value, _difference(own, scored[MODEL], score, known, config, n, baseline)
-
-    rows = []
-    for candidate in candidates:
-        pairs = {score: compare(candidate.forecast, score) for score in COMPARED[task]}
-        rows.append((candidate, {k: pair[0] for k, pair in pairs.items()}, {k: pair[1] for k, pair in pairs.items()}))
-    for score, name in best.items():
-        if name is not None:
-            value, difference = compare(name, score, name)
-            rows.append((_Candidate(name, BEST_BASELINE, "no_signal"), {score: value}, {score: difference}))
-    return rows
-
-
-def _candidates(task: str, forecasts: Forecasts, names: list[str]) -> list[_Candidate]:
-    """The models in their order, then the classical methods for the task."""
-    models = [_Candidate(MODEL, names[0], MODEL)]
-    models += [_Candidate(f"{MODEL} {name}", name, MODEL) for name in names[1:]]
-    taken = {candidate.forecast for candidate in models}
-    return models + [
-        _Candidate(name, name, forecasts.groups[name])
-        for name in forecasts.names(task)
-        if forecasts.groups[name] == "classical" and name not in taken
-    ]
-
-
-def _best(score: str, scored: Mapping[str, Scored], baselines: Sequence[str]) -> str | None:
-    able = [name for name in baselines if not np.isnan(scored[name].point[score])]
-    return max(able, key=lambda name: _sign(score) * float(scored[name].point[score])) if able else None
-
-
-def _difference(
-    own: Scored, reference: Scored, score: str, known: bool, config: EvaluateConfig, n: int, baseline: str | None
-) -> PairedDifference:
-    value = _sign(score) * (own.point[score] - reference.point[score])
-    undefined = PairedDifference(finite(value), None, None, None, None, n, baseline)
-    if not known or np.isnan(value):
-        return undefined
-    replicates = _sign(score) * (own.replicates[score] - reference.replicates[score])
-    low, high = m.percentile_interval(replicates, config.confidence)
-    if np.isnan(low):
-        return undefined
-    return replace(undefined, low=low, high=high, p_value=paired_p_value(replicates))
+) -> Iterator[tuple[str, str, str, ComparedScore, PairedDifference]]:
+    """Name, group and score of each compared forecast, with its value and its difference to the first model."""
+    totals = {name: forecasts.sums(task, name).total() for name in forecasts.names(task)}
+    point = {name: Scored.of(total, None, _OF_MATRIX) for name, total in totals.items()}
+    best = {score: best_baseline(score, point, forecasts.candidates(task)) for score in COMPARED[task]}
+    models = {MODEL: names[0]} | {f"{MODEL} {name}": name for name in names[1:]}
+    classical = [name for name in totals if forecasts.groups[name] == EXTRA_GROUP and name not in models]
+    compared: list[tuple[str, str, str, str, str | None]]
+    compared = [(name, shown, MODEL, score, None) for name, shown in models.items() for score in COMPARED[task]]
+    compared += [(name, name, EXTRA_GROUP, score, None) for name in classical for score in COMPARED[task]]
+    compared += [(name, BEST_BASELINE, "no_signal", score, name) for score, name in best.items() if name]
+    needed = sorted({name for name, *_ in compared})
+    clusters, n = forecasts.truth.clusters, len(forecasts.truth.stratum)
+    parts = {(task, name): forecasts.sums(task, name) for name in needed}
+    replicates = replicate_all(parts, clusters, config.bootstrap, config.seed)
+    scored = {name: Scored.of(totals[name], replicates[task, name], _OF_MATRIX) for name in needed}
+    known = clusters.smallest > 1
+    for name, shown, group, score, baseline in compared:
+        estimate = scored[name].estimate(score, known, config.confidence)
+        value, differences = scored[name].minus(scored[MODEL], score)
+        difference = IntervalEstimate.of(value, differences, known and not np.isnan(value), config.confidence)
+        p_value = None if difference.low is None or differences is None else paired_p_value(differences)
+        yield (
+            shown, group, score, ComparedScore(**vars(estimate), n=n, baseline=baseline),
+            PairedDifference(**vars(difference), p_value=p_value, p_adjusted=None, n=n, baseline=baseline),
+        )  # fmt: skip
 
 
 def _json(entries: dict[str, dict[str, ComparedScore]] | dict[str, dict[str, PairedDifference]] | None) -> object:
@@ -312,10 +259,6 @@ def _json(entries: dict[str, dict[str, ComparedScore]] | dict[str, dict[str, Pai
             if entry["baseline"] is None:
                 del entry["baseline"]
     return plain
-
-
-def _sign(score: str) -> float:
-    return -1.0 if score in SMALLER_IS_BETTER else 1.0
 
 
 def _keys(rows: pd.DataFrame) -> pd.MultiIndex:

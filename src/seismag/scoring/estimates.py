@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from seismag.scoring import metrics as m
 from seismag.scoring.baselines.frequencies import ORACLE
 from seismag.scoring.clusters import CONCORDANCE, Clusters, ClusterSums, TaskSums, replicate_all
 from seismag.scoring.forecasts import MODEL, Forecasts
+from seismag.scoring.null import difference_p_value
 from seismag.scoring.predictions import TASK_CLASSES
 
 FEW_CLUSTERS = 10
@@ -43,10 +43,14 @@ class IntervalEstimate:
     high: float | None
 
     @classmethod
-    def of(cls, value: FloatArray | float, replicates: FloatArray, known: bool, confidence: float) -> IntervalEstimate:
+    def of(
+        cls, value: FloatArray | float, replicates: FloatArray | None, known: bool, confidence: float
+    ) -> IntervalEstimate:
         """Take the interval from bootstrap replicates, where ``known`` says that enough groups vary."""
-        low, high = m.percentile_interval(replicates, confidence) if known else (np.nan, np.nan)
-        return cls(finite(value), finite(low), finite(high))
+        if not known or replicates is None:
+            return IntervalEstimate(finite(value), None, None)
+        low, high = m.percentile_interval(replicates, confidence)
+        return IntervalEstimate(finite(value), finite(low), finite(high))
 
 
 @dataclass(frozen=True)
@@ -154,9 +158,13 @@ class Scored:
     def estimate(self, score: str, known: bool, confidence: float) -> IntervalEstimate:
         """Value with its percentile interval; None where the score is undefined or rests on single groups."""
         value = self.point[score]
-        if not known or np.isnan(value):
-            return IntervalEstimate(finite(value), None, None)
-        return IntervalEstimate.of(value, self.replicates[score], known, confidence)
+        return IntervalEstimate.of(value, self.replicates.get(score), known and not np.isnan(value), confidence)
+
+    def minus(self, other: Scored, score: str) -> tuple[FloatArray, FloatArray | None]:
+        """Difference of a score, positive where this forecast is better: of the table, and of each replicate."""
+        sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
+        value = sign * (self.point[score] - other.point[score])
+        return value, sign * (self.replicates[score] - other.replicates[score]) if self.replicates else None
 
 
 def score_task(
@@ -193,37 +201,33 @@ def score_task(
     own = {score: scored[MODEL].estimate(score, known, config.confidence) for score in scored[MODEL].point}
     candidates = forecasts.candidates(task)
     skill = {score: best_difference(score, scored, candidates, known, config) for score in COMPARED_SCORES[task]}
-    skill_scores = {
-        score: _skill_score(score, scored, skill[score].baseline, known, config)
-        for score in SMALLER_IS_BETTER
-        if score in skill
-    }
     estimates = TaskEstimates(
-        scores={score: Score(**dataclasses.asdict(entry), n=n, n_clusters=n_clusters) for score, entry in own.items()},
+        scores={score: Score(**vars(entry), n=n, n_clusters=n_clusters) for score, entry in own.items()},
         per_class=_per_class(task, parts[task, MODEL], replicates[MODEL].cm, config),
         confusion=cm.astype(int).tolist(),
         prevalence={name: finite(value) for name, value in zip(TASK_CLASSES[task], prevalence, strict=True)},
-        baselines=_baselines(scored, forecasts.groups, known, config),
-        skill={score: Skill(**dataclasses.asdict(entry), n=n, n_clusters=n_clusters) for score, entry in skill.items()},
+        baselines={
+            name: BaselineScores(
+                {score: forecast.estimate(score, known, config.confidence) for score in forecast.point},
+                forecasts.groups[name],
+                uses_truth=name == ORACLE,
+            )
+            for name, forecast in scored.items()
+            if name != MODEL
+        },
+        skill={score: Skill(**vars(entry), n=n, n_clusters=n_clusters) for score, entry in skill.items()},
         skill_scores={
             f"{score}_skill": SkillScore(
-                **dataclasses.asdict(entry), baseline=skill[score].baseline, n=n, n_clusters=n_clusters
+                **vars(_skill_score(score, scored, skill[score].baseline, known, config)),
+                baseline=skill[score].baseline,
+                n=n,
+                n_clusters=n_clusters,
             )
-            for score, entry in skill_scores.items()
+            for score in SMALLER_IS_BETTER
+            if score in skill
         },
     )
     return estimates, replicates
-
-
-def _baselines(
-    scored: dict[str, Scored], groups: dict[str, str], known: bool, config: EvaluateConfig
-) -> dict[str, BaselineScores]:
-    result = {}
-    for name, forecast in scored.items():
-        if name != MODEL:
-            scores = {score: forecast.estimate(score, known, config.confidence) for score in forecast.point}
-            result[name] = BaselineScores(scores, groups[name], uses_truth=name == ORACLE)
-    return result
 
 
 def best_difference(
@@ -231,25 +235,19 @@ def best_difference(
 ) -> Difference:
     """Difference of the model's score to that of the best of the candidate baselines."""
     best = best_baseline(score, scored, candidates)
-    if best is None:
+    if best is None or np.isnan(scored[MODEL].point[score]):
         return Difference(None, None, None, None, None)
-    sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
-    low, high, p_value = np.nan, np.nan, np.nan
-    if known:
-        difference = sign * (scored[MODEL].replicates[score] - scored[best].replicates[score])
-        low, high = m.percentile_interval(difference, config.confidence)
-        p_value = (1 + np.count_nonzero(~(difference > 0))) / (1 + len(difference))
-    value = sign * (scored[MODEL].point[score] - scored[best].point[score])
-    return Difference(finite(value), finite(low), finite(high), finite(p_value), best)
+    value, replicates = scored[MODEL].minus(scored[best], score)
+    estimate = IntervalEstimate.of(value, replicates, known, config.confidence)
+    p_value = difference_p_value(replicates) if known and replicates is not None else None
+    return Difference(**vars(estimate), p_value=p_value, baseline=best)
 
 
 def best_baseline(score: str, scored: dict[str, Scored], candidates: list[str]) -> str | None:
-    """Name of the baseline with the best score; None where the model has no score or no baseline has one."""
+    """Name of the candidate with the best score; None where none has one."""
     able = [name for name in candidates if not np.isnan(scored[name].point.get(score, np.nan))]
-    if not able or np.isnan(scored[MODEL].point[score]):
-        return None
     sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
-    return max(able, key=lambda name: sign * float(scored[name].point[score]))
+    return max(able, key=lambda name: sign * float(scored[name].point[score])) if able else None
 
 
 def finite(value: FloatArray | float) -> float | None:
