@@ -13,8 +13,7 @@ from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import figure as figures
 from seismag.scoring.compute import evaluate_predictions
-from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
-from seismag.scoring.subset_figure import draw_reliability, draw_subsets
+from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets, draw_training_curves
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 

@@ -7,7 +7,7 @@ Ito 2008, https://jfly.uni-koeln.de/color/); line styles differ as well.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -17,10 +17,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from seismag.arrays import ratio
 from seismag.domain import DataError
 from seismag.scoring.predictions import TASK_CLASSES
 
-COLUMN_IN = 3.5
+COLUMN_IN, PAGE_IN = 3.5, 7.1  # width of a column, and of a page
 STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -41,6 +42,7 @@ _NAMES = {
     "station_balanced": "station, balanced",
     "oracle_detection_constant": "true detection,\nconstant class*",
 }
+_TABLES = {"by_station": "station", "by_magnitude": "magnitude", "by_distance": "distance criterion"}
 _CURVE_WORDS = ("accuracy", "mcc", "f1")
 
 
@@ -54,7 +56,7 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
     """
     counts = np.array(metrics[task]["confusion"])
     rows = counts.sum(axis=1, keepdims=True)
-    fractions = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
+    fractions = np.nan_to_num(ratio(counts, rows))
     classes = metrics[task]["classes"]
     with mpl.rc_context(STYLE):
         figure = new_figure(3.5)
@@ -74,7 +76,8 @@ def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None
         axes.set_yticks(np.arange(len(classes) - 1) + 0.5, minor=True)
         axes.grid(which="minor", color="#CCCCCC", linewidth=0.4)
         axes.tick_params(which="both", length=0)
-        axes.set(xlabel="predicted", ylabel="true", title=_title(metrics, task))
+        title = f"{task}: {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events"
+        axes.set(xlabel="predicted", ylabel="true", title=title)
         save_figure(figure, path)
 
 
@@ -103,6 +106,60 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
         save_figure(figure, path)
 
 
+def draw_reliability(metrics: dict[str, Any], path: str | Path) -> None:
+    """Draw reliability diagrams before and after calibration, with counts of windows below.
+
+    Args:
+        metrics: the content of metrics.json.
+        path: the picture; its suffix chooses the format (png, pdf, svg).
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(3.6, PAGE_IN)
+        panels = figure.subplots(2, 3, sharex=True, height_ratios=[3, 1])
+        for (upper, lower), task in zip(panels.T, ("detection", "magnitude", "azimuth"), strict=True):
+            _draw_reliability_panel(upper, lower, metrics[task])
+            event = "P(event)" if task == "detection" else "P(likeliest class)"
+            lower.set_xlabel(f"forecast probability\n{event}")
+            upper.set_title(task, loc="left", fontweight="bold")
+        panels[0, 0].set_ylabel("observed frequency")
+        panels[1, 0].set_ylabel("windows")
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
+        figure.supxlabel(
+            f"bins of equal mass, {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bars: "
+            f"{100 * metrics['confidence']:g} % intervals by cluster",
+            fontsize=8,
+        )
+        save_figure(figure, path)
+
+
+def draw_subsets(metrics: dict[str, Any], path: str | Path) -> None:
+    """Draw ROC AUC and skill of detection at each station, magnitude and distance."""
+    parts = [(label, metrics["tables"][table] or []) for table, label in _TABLES.items()]
+    parts = [(label, entries) for label, entries in parts if entries]
+    with mpl.rc_context(STYLE):
+        rows = sum(len(entries) + 1 for _, entries in parts)
+        figure = new_figure(1.0 + 0.17 * rows)
+        heights = [len(entries) + 0.6 for _, entries in parts]
+        panels = figure.subplots(len(parts), 2, sharex="col", squeeze=False, height_ratios=heights)
+        for (left, right), (label, entries) in zip(panels, parts, strict=True):
+            _draw_forest(left, [entry["detection"]["auc_within_station"] for entry in entries], 0.5)
+            _draw_forest(right, [entry["detection"]["skill_balanced_accuracy"] for entry in entries], 0.0)
+            names = [f"{entry['subset']} ({entry['n_events']})" for entry in entries]
+            left.set_yticks(range(len(names)), names)
+            right.set_yticks(range(len(names)), [])
+            left.set_title(label, loc="left", fontweight="bold")
+        panels[-1, 0].set_xlabel("station-stratified\nROC AUC")
+        panels[-1, 1].set_xlabel("Δ balanced\naccuracy")
+        panels[-1, 0].set_xlim(0.2, 1.06)
+        panels[-1, 1].set_xlim(-0.32, 0.62)
+        figure.supxlabel(
+            f"detection, {100 * metrics['confidence']:g} % intervals; events in brackets;\n"
+            "hollow: inconclusive, too few clusters for an interval",
+            fontsize=8,
+        )
+        save_figure(figure, path)
+
+
 def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
     """Draw the losses of each epoch, and below them the scores, where history.csv has any.
 
@@ -112,7 +169,14 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be read, or has no epoch or no loss.
     """
-    history = _read_history(Path(history_csv))
+    try:
+        history = pd.read_csv(history_csv)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{history_csv}: the training history cannot be read: {error}") from error
+    if "epoch" not in history or not any("loss" in str(name) for name in history) or history.empty:
+        raise DataError(
+            f"{history_csv}: a history has a column epoch, one with loss in its name, and one row an epoch."
+        )
     names = [str(name) for name in history.columns]
     losses = [name for name in names if "loss" in name]
     scores = [name for name in names if any(word in name for word in _CURVE_WORDS) and "loss" not in name]
@@ -161,28 +225,76 @@ def _colour(entry: dict[str, Any]) -> str:
 
 def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> None:
     for row, name in enumerate(names):
-        if name == "model":
-            score = result["balanced_accuracy"]
-            value, low, high = score["value"], score["low"], score["high"]
-        else:
-            value = result["baselines"][name]["balanced_accuracy"]
-            low, high = result["baselines"][name]["intervals"]["balanced_accuracy"]
-        if value is None:
+        entry, colour, marker, hollow = result["balanced_accuracy"], BLUE, "o", False
+        if name != "model":
+            baseline = result["baselines"][name]
+            low, high = baseline["intervals"]["balanced_accuracy"]
+            entry = {"value": baseline["balanced_accuracy"], "low": low, "high": high}
+            colour, marker, hollow = _colour(baseline), "s", baseline["uses_truth"]
+        if entry["value"] is None:
             axes.text(0.02, row, "undefined", va="center", color=GREY)
             continue
-        colour = BLUE if name == "model" else _colour(result["baselines"][name])
-        if low is not None:
-            axes.plot([low, high], [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
-        hollow = name != "model" and result["baselines"][name]["uses_truth"]
-        marker = "o" if name == "model" else "s"
-        axes.plot(value, row, marker, color=colour, markersize=3.5, markerfacecolor="white" if hollow else colour)
-        axes.text(1.03, row, f"{value:.2f}", va="center", transform=axes.get_yaxis_transform())
+        draw_estimate(axes, row, entry, colour, marker, hollow)
+        axes.text(1.03, row, f"{entry['value']:.2f}", va="center", transform=axes.get_yaxis_transform())
     axes.axhline(0.5, color="#BBBBBB", linewidth=0.5)
     axes.set_yticks(range(len(names)), [_label(name) for name in names], linespacing=0.9)
-    axes.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, 1))
-    axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
-    axes.set_axisbelow(True)
+    axes.set(xlim=(0, 1))
+    finish_rows(axes, len(names))
+
+
+def draw_estimate(axes: Axes, row: int, entry: dict[str, Any], colour: str, marker: str, hollow: bool) -> None:
+    """Draw a value with its interval, where it has one, in a row of a panel."""
+    if entry["low"] is not None:
+        axes.plot([entry["low"], entry["high"]], [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
+    face = "white" if hollow else colour
+    axes.plot(entry["value"], row, marker, color=colour, markersize=3.5, markerfacecolor=face)
+
+
+def finish_rows(axes: Axes, n_rows: int) -> None:
+    """Let the rows run downwards, over vertical grid lines."""
+    axes.set_ylim(n_rows - 0.4, -0.6)
+    draw_grid(axes, "x")
     axes.tick_params(axis="y", length=0)
+
+
+def draw_grid(axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
+    """Draw light grid lines behind the data."""
+    axes.grid(axis=axis, color="#E5E5E5", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def _draw_reliability_panel(upper: Axes, lower: Axes, result: dict[str, Any]) -> None:
+    series = [("as predicted", result["reliability"], BLUE, "o", "-")]
+    if after := result["calibration"].get("reliability"):
+        series.append(("calibrated on validation", after, ORANGE, "s", "--"))
+    upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle=":", label="perfect")
+    for label, reliability, colour, marker, style in series:
+        bins = reliability["bins"]
+        forecast = np.array([entry["mean_probability"] for entry in bins])
+        observed = np.array([entry["observed"]["value"] for entry in bins])
+        for x, entry in zip(forecast, bins, strict=True):
+            if entry["observed"]["low"] is not None:
+                limits = [entry["observed"]["low"], entry["observed"]["high"]]
+                upper.plot([x, x], limits, color=colour, linewidth=0.9)
+        upper.plot(
+            forecast, observed, marker=marker, linestyle=style, color=colour, markersize=3, linewidth=0.8, label=label
+        )
+        counts = reliability["histogram"]
+        lower.stairs(counts, np.linspace(0, 1, len(counts) + 1), color=colour, linestyle=style, linewidth=1.0)
+    upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    lower.set_ylim(bottom=0)
+    for axes in (upper, lower):
+        draw_grid(axes)
+
+
+def _draw_forest(axes: Axes, entries: list[dict[str, Any]], chance: float) -> None:
+    axes.axvline(chance, color=GREY, linewidth=0.7, linestyle=":")
+    for row, entry in enumerate(entries):
+        if entry["value"] is None:
+            axes.text(chance, row, " undefined", va="center", color=GREY)
+            continue
+        draw_estimate(axes, row, entry, BLUE, "o", hollow=entry["low"] is None)
+    finish_rows(axes, len(entries))
 
 
 def _draw_curves(axes: Axes, history: pd.DataFrame, names: list[str]) -> None:
@@ -193,27 +305,11 @@ def _draw_curves(axes: Axes, history: pd.DataFrame, names: list[str]) -> None:
         axes.plot(
             history["epoch"], history[name], color=colour, linestyle=style, linewidth=width, marker=marker, label=name
         )
-    axes.grid(color="#E5E5E5", linewidth=0.5)
-    axes.set_axisbelow(True)
+    draw_grid(axes)
     axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=2 if max(map(len, names)) <= 20 else 1,
-        frameon=False,
-        borderpad=0.1,
-        handlelength=2.4,
-        labelspacing=0.2,
-    )
-
-
-def _read_history(path: Path) -> pd.DataFrame:
-    try:
-        history = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the training history cannot be read: {error}") from error
-    if "epoch" not in history or not any("loss" in str(name) for name in history) or history.empty:
-        raise DataError(f"{path}: a history has a column epoch, one with loss in its name, and one row an epoch.")
-    return history
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2 if max(map(len, names)) <= 20 else 1, frameon=False,
+        borderpad=0.1, handlelength=2.4, labelspacing=0.2,
+    )  # fmt: skip
 
 
 def new_figure(height_in: float, width_in: float = COLUMN_IN) -> Figure:
@@ -228,10 +324,6 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure; its folder is made, its suffix chooses the format."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-
-
-def _title(metrics: dict[str, Any], task: str) -> str:
-    return f"{task}: {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events"
 
 
 def short_count(count: int) -> str:

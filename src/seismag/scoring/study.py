@@ -11,9 +11,8 @@ from seismag.domain import DataError
 from seismag.files import write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.scoring.compute import evaluate_predictions
-from seismag.scoring.figure import draw_confusion, draw_scores
+from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets
 from seismag.scoring.predictions import read_predictions
-from seismag.scoring.subset_figure import draw_reliability, draw_subsets
 
 
 def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:

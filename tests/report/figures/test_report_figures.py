@@ -22,8 +22,7 @@ from seismag.report.figures import draw_report_figures
 from seismag.report.figures.balance import draw_class_balance
 from seismag.report.figures.examples import _DB_LIMITS, choose_examples, draw_examples
 from seismag.report.figures.folds import draw_folds
-from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
-from seismag.scoring.subset_figure import draw_reliability, draw_subsets
+from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets, draw_training_curves
 from seismag.windows.store import Store, open_store
 
 TASKS = ("detection", "magnitude", "azimuth")

@@ -16,8 +16,7 @@ from seismag.report.figures.balance import draw_class_balance
 from seismag.report.figures.examples import draw_examples
 from seismag.report.figures.folds import draw_folds
 from seismag.report.figures.station_map import draw_station_map, places_of
-from seismag.scoring.figure import draw_confusion, draw_scores, draw_training_curves
-from seismag.scoring.subset_figure import draw_reliability, draw_subsets
+from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets, draw_training_curves
 
 SUFFIXES = (".png", ".pdf")
 

@@ -13,8 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from seismag.scoring.figure import STYLE, save_figure
-from seismag.scoring.subset_figure import PAGE_IN
+from seismag.scoring.figure import PAGE_IN, STYLE, save_figure
 
 _BOX_WIDTH, _ROW, _HALF_BOX = 4.6, 1.0, 0.35
 _FILL = {"input": "#EEEEEE", "backbone": "#CFE3F2", "ours": "#FBE3CF"}

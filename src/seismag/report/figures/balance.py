@@ -11,8 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from seismag.scoring.figure import BLUE, ORANGE, STYLE, save_figure, short_count
-from seismag.scoring.subset_figure import PAGE_IN
+from seismag.scoring.figure import BLUE, ORANGE, PAGE_IN, STYLE, save_figure, short_count
 
 
 def draw_class_balance(data: Mapping[str, Any], path: Path) -> None:

@@ -10,8 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from seismag.domain import COMPONENTS, MAGNITUDE_CLASSES, DataError
-from seismag.scoring.figure import STYLE, save_figure
-from seismag.scoring.subset_figure import PAGE_IN
+from seismag.scoring.figure import PAGE_IN, STYLE, save_figure
 from seismag.training.checkpoint import is_image
 from seismag.windows.store import Store, read_samples
 
