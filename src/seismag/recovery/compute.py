@@ -119,13 +119,19 @@ def recover(
         SeismagError: a model of other preprocessing.
     """
     store = open_store(store_path)
-    loaded = [load_checkpoint(_checkpoint(path)) for path in models]
+    loaded = [load_checkpoint(read_run(path).best_model if path.is_dir() else path) for path in models]
     for model in loaded:
         check_preprocessing(model.card, store.attributes["preprocessing"])
     require_same_inputs(store, inputs)
     tables = [_evaluate(model, store, plan.false_alarm_fraction, progress) for model in loaded]
     evaluated = pd.concat(tables, ignore_index=True)
-    _require_once(evaluated)
+    twice = evaluated[evaluated["sample_id"].duplicated(keep=False)]
+    if len(twice):
+        first = twice[twice["sample_id"] == twice["sample_id"].iloc[0]]
+        raise UsageError(
+            f"--model: {first['sample_id'].iloc[0]} is tested by {' and '.join(first['run_id'])}. Several models must "
+            "be the folds of one cross-validation."
+        )
     normal = evaluated[evaluated["y_magnitude"] == "Normal"].set_index("sample_id", drop=False)
     chosen, sites, skipped = _choose(store, inputs, normal["sample_id"], plan, progress)
     by_run = {model.card.run_id: model for model in loaded}
@@ -164,7 +170,12 @@ def _choose(
     if len(usable) < len(chosen):
         skipped["no_background"] = len(chosen) - len(usable)
     if not usable:
-        raise DataError(_nothing_to_inject(inputs.archive, skipped))
+        reasons = ", ".join(f"{count} {word}" for word, count in skipped.items())
+        raise DataError(
+            f"{inputs.archive}: no Normal window can get an emission ({reasons}). Files must be "
+            f"{' or '.join(WRITABLE)}, and the catalogue must contain earthquakes within the Dobrovolsky radius of "
+            "the stations."
+        )
     return usable, sites, skipped
 
 
@@ -228,10 +239,6 @@ def one_window_a_cluster(evaluated: pd.DataFrame, samples: pd.DataFrame) -> pd.D
     return table.drop_duplicates("split_group").reset_index(drop=True)
 
 
-def _checkpoint(path: Path) -> Path:
-    return read_run(path).best_model if path.is_dir() else path
-
-
 def _evaluate(loaded: LoadedModel, store: Store, fraction: float, progress: Progress) -> pd.DataFrame:
     """Predict the windows that a model has not seen; adds p_event, threshold, alarm."""
     indices, _ = unseen_windows(loaded, store)
@@ -245,24 +252,6 @@ def _evaluate(loaded: LoadedModel, store: Store, fraction: float, progress: Prog
     p_event = 1.0 - table["p_magnitude_Normal"].to_numpy()
     threshold = false_alarm_threshold(p_event[(table["y_magnitude"] == "Normal").to_numpy()], fraction)
     return table.assign(p_event=p_event, threshold=threshold, alarm=p_event > threshold)
-
-
-def _require_once(evaluated: pd.DataFrame) -> None:
-    twice = evaluated[evaluated["sample_id"].duplicated(keep=False)]
-    if len(twice):
-        first = twice[twice["sample_id"] == twice["sample_id"].iloc[0]]
-        raise UsageError(
-            f"--model: {first['sample_id'].iloc[0]} is tested by {' and '.join(first['run_id'])}. Several models must "
-            "be the folds of one cross-validation."
-        )
-
-
-def _nothing_to_inject(archive: Path, skipped: dict[str, int]) -> str:
-    reasons = ", ".join(f"{count} {word}" for word, count in skipped.items())
-    return (
-        f"{archive}: no Normal window can get an emission ({reasons}). Files must be {' or '.join(WRITABLE)}, "
-        "and the catalogue must contain earthquakes within the Dobrovolsky radius of the stations."
-    )
 
 
 def _inject(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan: RecoveryPlan) -> pd.DataFrame:

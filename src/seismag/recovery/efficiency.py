@@ -106,7 +106,9 @@ class Curve:
         return curve
 
     def snr_at(self, efficiency: float) -> float:
-        """Signal-to-noise ratio of an efficiency above the floor."""
+        """Signal-to-noise ratio of an efficiency; NaN where it is not above the floor."""
+        if efficiency <= self.floor:
+            return float("nan")
         rise = (efficiency - self.floor) / (1 - self.floor)
         return float(10 ** (self.middle + special.logit(rise) / self.slope))
 

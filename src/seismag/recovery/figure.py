@@ -8,15 +8,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from seismag.arrays import FloatArray
 from seismag.files import atomic_path
 from seismag.recovery.efficiency import Curve
-from seismag.scoring.figure import BLUE, COLUMN_IN, ORANGE
-
-_GREY = "#555555"
+from seismag.scoring.figure import BLUE, GREY, ORANGE, new_figure
 
 
 def draw_recovery(document: dict[str, Any], path: Path) -> None:
@@ -27,8 +23,7 @@ def draw_recovery(document: dict[str, Any], path: Path) -> None:
         path: the picture; its suffix selects the format.
     """
     with mpl.rc_context({"font.size": 8, "legend.fontsize": 7, "axes.linewidth": 0.6, "savefig.dpi": 300}):
-        figure = Figure(figsize=(COLUMN_IN, 4.4), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(4.4)
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 2]})
         if document["efficiency"]:
             _draw_efficiency(upper, document)
@@ -61,7 +56,7 @@ def _draw_efficiency(axes: Axes, document: dict[str, Any]) -> None:
         label=f"detected, {100 * document['confidence']:g} % interval",
     )  # fmt: skip
     tau = document["false_alarms"]["value"]
-    axes.axhline(tau, color=_GREY, linestyle=":", linewidth=0.8, label=f"false alarms, {100 * tau:.1f} %")
+    axes.axhline(tau, color=GREY, linestyle=":", linewidth=0.8, label=f"false alarms, {100 * tau:.1f} %")
     for percent in ("50", "90"):
         if (at := curve[f"snr_{percent}"]["value"]) is not None:
             axes.plot([at, at], [0, int(percent) / 100], color=ORANGE, linestyle="--", linewidth=0.8)

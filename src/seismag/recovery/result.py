@@ -23,21 +23,14 @@ SINGLE_SNR_HALF_STEP = 0.25  # decades, where only one SNR is injected
 REFERENCE_SNR = "snr_at_m5_100km"
 NO_LIMIT = 0.995  # an upper limit from here on excludes nothing
 CHANCE_P = 0.05  # below, the alarms before earthquakes exceed the false alarms
-EfficiencyRow = dict[
-    str, str | float
-]  # of a table of efficiencies: its keys, snr_median, and the values of ``Fraction``
+EfficiencyRow = dict[str, str | float]  # keys of a table of efficiencies, snr_median, and the values of ``Fraction``
 
 
 @dataclass(frozen=True)
 class Fraction:
-    """Fraction of windows with an alarm.
+    """Fraction of n windows with an alarm, with its exact binomial interval.
 
-    Attributes:
-        value: hits / n.
-        low, high: exact binomial interval.
-        n, hits: windows, and those with an alarm.
-        n_days: UTC days of the windows.
-        days_low, days_high: the interval for the number of independent windows, as windows share UTC days.
+    ``days_low`` and ``days_high`` are the interval for the number of independent windows, as windows share UTC days.
     """
 
     value: float
@@ -52,13 +45,7 @@ class Fraction:
 
 @dataclass(frozen=True)
 class SnrAt:
-    """SNR at which the fitted curve reaches an efficiency; None outside the injected range.
-
-    Attributes:
-        value: of all injections.
-        low, high: interval by the bootstrap of UTC days.
-        sentence: the value, or on which side of the injected range it lies.
-    """
+    """SNR at which the fitted curve reaches an efficiency, with its interval; None outside the injected range."""
 
     value: float | None
     low: float | None
@@ -70,13 +57,7 @@ class SnrAt:
 class UpperLimit:
     """Upper limit on the fraction of earthquakes that are preceded by an emission of an SNR.
 
-    Attributes:
-        snr: signal-to-noise ratio.
-        confidence: of the limit.
-        efficiency: detection efficiency at this SNR.
-        value, if_exact: as of ``Limit``.
-        expected: the limit of the median number of false alarms.
-        sentence: the limit.
+    ``value`` and ``if_exact`` are those of ``Limit``, ``expected`` is the limit of the median number of false alarms.
     """
 
     snr: float
@@ -250,17 +231,13 @@ def _snr_of_curve(injections: pd.DataFrame, curve: Curve, seed: int) -> dict[str
     tested = float(snr.min()), float(snr.max())
     result = {}
     for efficiency in EFFICIENCIES:
-        found = _snr_at(curve, efficiency)
-        several = [_snr_at(replicate, efficiency) for replicate in replicates]
+        found = curve.snr_at(efficiency)
+        several = [replicate.snr_at(efficiency) for replicate in replicates]
         ends = np.quantile(several, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
         low, high = (_within(float(end), tested) for end in ends)
         sentence = _snr_sentence(found, efficiency, tested)
         result[f"snr_{100 * efficiency:.0f}"] = SnrAt(_within(found, tested), low, high, sentence)
     return result
-
-
-def _snr_at(curve: Curve, efficiency: float) -> float:
-    return curve.snr_at(efficiency) if efficiency > curve.floor else np.nan
 
 
 def _within(snr: float, tested: tuple[float, float]) -> float | None:
