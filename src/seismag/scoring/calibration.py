@@ -11,16 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from seismag.arrays import FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
-from seismag.scoring.clusters import Clusters, TaskSums
+from seismag.scoring.clusters import Clusters, TaskSums, Truth
 from seismag.scoring.estimates import IntervalEstimate
-from seismag.scoring.metrics import LOG_SCORE_FLOOR
-from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
-from seismag.scoring.reliability import Reliability
+from seismag.scoring.metrics import LOG_SCORE_FLOOR, row_log_scores
+from seismag.scoring.predictions import TASK_CLASSES, rows_by_fold, task_probabilities, truth_index
+from seismag.scoring.reliability import Reliability, evaluated_probability, score_reliability
 
 CALIBRATION_METHODS = ("temperature", "temperature_and_prior")
 
@@ -81,6 +82,50 @@ class NotCalibrated:
         return {"reason": self.reason}
 
 
+def calibrate(
+    task: str,
+    rows: pd.DataFrame,
+    validation: pd.DataFrame,
+    truth: Truth,
+    baselines: dict[str, tuple[TaskSums, TaskSums]],
+    config: EvaluateConfig,
+) -> Calibrated | NotCalibrated:
+    """Calibrate on the validation rows of each fold, where all folds have some.
+
+    Args:
+        task: a key of ``TASK_CLASSES``.
+        rows: the evaluated rows.
+        validation: the validation rows of their folds.
+        truth: of the evaluated rows.
+        baselines: by name, sums over the table and over the replicates of ``config.seed``.
+        config: replicates, confidence and seed.
+    """
+    lacking = sorted(set(rows["fold"]) - set(validation["fold"]))
+    if lacking:
+        return NotCalibrated(f"No validation rows (role val) in fold {lacking[0]}: nothing could be calibrated.")
+    found, fitted = calibrate_folds(task, rows, validation)
+    log = {"before": truth.clusters.sum(read_out(task, rows, truth)[0])}
+    for method in CALIBRATION_METHODS:
+        log_scores, p, happened = read_out(task, rows, truth, [of_fold[method] for of_fold in found])
+        log[method] = truth.clusters.sum(log_scores)
+    reliability = score_reliability(task, p, happened, truth.clusters, config)  # after the last method
+    return Calibrated(fitted, *_score_calibration(log, truth.clusters, baselines, config), reliability)
+
+
+def read_out(
+    task: str, rows: pd.DataFrame, truth: Truth, calibrations: list[Calibration] | None = None
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Log score, evaluated probability and whether it came true of each row, after the calibration of its fold."""
+    log_scores, p, happened = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), dtype=bool)
+    for fold, positions in enumerate(rows_by_fold(rows)):
+        probs, index = task_probabilities(rows, task, positions), truth.index[task][positions]
+        if calibrations is not None:
+            probs = calibrations[fold].apply(probs)
+        log_scores[positions] = row_log_scores(probs, index)
+        p[positions], happened[positions] = evaluated_probability(task, probs, index)
+    return log_scores, p, happened
+
+
 def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: bool) -> Calibration:
     """Fit temperature, and shift where wanted, to the log score of validation windows.
 
@@ -115,53 +160,35 @@ def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: boo
 def calibrate_folds(
     task: str, rows: pd.DataFrame, validation: pd.DataFrame
 ) -> tuple[list[dict[str, Calibration]], list[FoldCalibration]]:
-    """Fit each method on the validation rows of each fold.
+    """Fit each method on the validation rows of each fold; every fold has some.
 
     Returns:
         By fold, in order, the calibration by method; and the same for JSON.
-
-    Raises:
-        ValueError: a fold has no validation row.
     """
     found, entries = [], []
     for fold in sorted(rows["fold"].unique()):
         of_fold = validation[validation["fold"] == fold]
-        if of_fold.empty:
-            raise ValueError(f"fold {fold} has no validation row")
-        probs, truth = (
-            task_probabilities(of_fold, task),
-            truth_index(of_fold["y_magnitude"], of_fold["y_azimuth"], task),
-        )
+        probs = task_probabilities(of_fold, task)
+        truth = truth_index(of_fold["y_magnitude"], of_fold["y_azimuth"], task)
         scaled, shifted = (fit_calibration(probs, truth, with_shift) for with_shift in (False, True))
-        shift: dict[str, float] = dict(zip(TASK_CLASSES[task], shifted.shift.tolist(), strict=True))
         found.append(dict(zip(CALIBRATION_METHODS, (scaled, shifted), strict=True)))
         n_groups = int(of_fold["split_group"].nunique())
-        entries.append(
-            FoldCalibration(
-                int(fold), len(of_fold), n_groups, {"temperature": scaled.temperature},
-                {"temperature": shifted.temperature, "shift": shift},
-            )
-        )  # fmt: skip
+        with_prior: dict[str, float | dict[str, float]] = {
+            "temperature": shifted.temperature,
+            "shift": dict(zip(TASK_CLASSES[task], shifted.shift.tolist(), strict=True)),
+        }
+        temperature = {"temperature": scaled.temperature}
+        entries.append(FoldCalibration(int(fold), len(of_fold), n_groups, temperature, with_prior))
     return found, entries
 
 
-def score_calibration(
+def _score_calibration(
     log: dict[str, FloatArray],
     clusters: Clusters,
     baselines: dict[str, tuple[TaskSums, TaskSums]],
     config: EvaluateConfig,
 ) -> tuple[dict[str, IntervalEstimate], dict[str, IntervalEstimate], dict[str, CalibrationSkill]]:
-    """Compare the log score before and after, and with the best non-magnetic baseline.
-
-    Args:
-        log: by name (``before`` and the methods) sum of the rows' log scores in each cluster.
-        clusters: the groups of the rows.
-        baselines: by name, sums over the table and over the replicates of ``config.seed``.
-        config: replicates, confidence and seed.
-
-    Returns:
-        Log score, gain over ``before``, and skill over the best baseline, each by name.
-    """
+    """Log score, gain over ``before``, and skill over the best baseline, by name, from the sums of each cluster."""
     rows = clusters.sum(np.ones(len(clusters.index)))
     drawn = clusters.bootstrap(np.column_stack([rows, *log.values()]), config.bootstrap, config.seed)
     point = {name: np.array(values.sum() / rows.sum()) for name, values in log.items()}

@@ -6,40 +6,24 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines import absent_baselines
-from seismag.scoring.calibration import (
-    CALIBRATION_METHODS,
-    Calibrated,
-    Calibration,
-    NotCalibrated,
-    calibrate_folds,
-    score_calibration,
-)
-from seismag.scoring.clusters import Clusters, TaskSums, Truth, find_truth
+from seismag.scoring.calibration import Calibrated, NotCalibrated, calibrate, read_out
+from seismag.scoring.clusters import Clusters, find_truth
 from seismag.scoring.conformal import ConformalScores, score_sets
 from seismag.scoring.estimates import CONFUSION_SCORES, FEW_CLUSTERS, ClassScores, TaskEstimates, score_task
-from seismag.scoring.forecasts import BaselineData, Forecasts, score_forecasts
+from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import (
     MAINSHOCKS_UNKNOWN,
     add_label_columns,
     knows_mainshocks,
     mainshocks_and_normal,
 )
-from seismag.scoring.predictions import (
-    TASK_CLASSES,
-    check_predictions,
-    evaluated_rows,
-    rows_by_fold,
-    task_probabilities,
-)
-from seismag.scoring.reliability import Reliability, evaluated_probability, score_reliability
+from seismag.scoring.predictions import TASK_CLASSES, check_predictions, evaluated_rows
+from seismag.scoring.reliability import Reliability, score_reliability
 from seismag.scoring.subsets import SubsetTables, score_subsets
 from seismag.splits import NAIVE_WARNING
 
@@ -89,43 +73,9 @@ class Analysis:
 
     def to_json(self) -> dict[str, object]:
         """The part of metrics.json on these windows."""
-        document: dict[str, Any] = {
-            "n": self.n,
-            "n_events": self.n_events,
-            "n_event_groups": self.n_event_groups,
-            "n_normal_groups": self.n_normal_groups,
-            "warnings": list(self.warnings),
-        }
+        document = {key: value for key, value in vars(self).items() if key not in ("tasks", "tables")}
         document |= {task: scores.to_json() for task, scores in self.tasks.items()}
         return document if self.tables is None else {**document, "tables": dataclasses.asdict(self.tables)}
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """How the intervals were computed."""
-
-    replicates: int
-    seed: int
-    unit: str = "split_group"
-    strata: tuple[str, ...] = ("event clusters", "control blocks")
-    interval: str = "percentile"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What was evaluated, and how."""
-
-    run_id: str | None
-    run_ids: list[str]
-    dataset_id: str | None
-    data_origin: list[str] | None
-    role: str
-    folds: list[int]
-    confidence: float
-    bootstrap: Bootstrap
-    events: str
-    baselines_fitted: str
-    log_score_floor: float = m.LOG_SCORE_FLOOR
 
 
 @dataclass(frozen=True)
@@ -133,21 +83,19 @@ class Metrics:
     """Content of metrics.json.
 
     Attributes:
-        provenance: of the evaluation.
+        facts: what was evaluated, and how.
         analysis: of mainshocks and Normal windows, where mainshocks are known; else of all.
         all_events: short evaluation of all events; None where ``analysis`` is that of all events.
     """
 
-    provenance: Provenance
+    facts: dict[str, object]
     analysis: Analysis
     all_events: Analysis | None
 
     def to_json(self) -> dict[str, Any]:
         """The document (no NaN: what is undefined is None, with a sentence in warnings)."""
-        provenance = dataclasses.asdict(self.provenance)
-        provenance["bootstrap"]["strata"] = list(self.provenance.bootstrap.strata)
         all_events = None if self.all_events is None else self.all_events.to_json()
-        return {**provenance, **self.analysis.to_json(), "all_events": all_events}
+        return {**self.facts, **self.analysis.to_json(), "all_events": all_events}
 
 
 def evaluate_predictions(
@@ -183,16 +131,16 @@ def evaluate_predictions(
     validation = add_label_columns(validation, samples)
     data = BaselineData(samples, split, extra)
     mainshocks = config.events == "mainshocks" and knows_mainshocks(rows)
-    provenance = _provenance(rows, data, config, "mainshocks" if mainshocks else "all")
+    facts = _describe(rows, data, config, "mainshocks" if mainshocks else "all")
     if mainshocks:
         everything = _evaluate(rows, validation.iloc[:0], data, config, short=True)
         rows = rows[mainshocks_and_normal(rows)]
         validation = validation[mainshocks_and_normal(validation)] if "is_mainshock" in validation else validation
-        return Metrics(provenance, _evaluate(rows, validation, data.of_mainshocks(), config), everything)
+        return Metrics(facts, _evaluate(rows, validation, data.of_mainshocks(), config), everything)
     analysis = _evaluate(rows, validation, data, config)
     if config.events == "mainshocks":
         analysis = dataclasses.replace(analysis, warnings=[*analysis.warnings, MAINSHOCKS_UNKNOWN])
-    return Metrics(provenance, analysis, None)
+    return Metrics(facts, analysis, None)
 
 
 def _evaluate(
@@ -211,9 +159,12 @@ def _evaluate(
         if short:
             tasks[task] = TaskScores(classes, estimates)
             continue
-        _, p, happened = _read_out(task, rows, truth)
+        _, p, happened = read_out(task, rows, truth)
         reliability = score_reliability(task, p, happened, clusters, config)
-        calibration = _calibrate(task, rows, validation, truth, _candidate_sums(task, forecasts, replicates), config)
+        candidates = {
+            name: (forecasts.sums(task, name).total(), replicates[name]) for name in forecasts.candidates(task)
+        }
+        calibration = calibrate(task, rows, validation, truth, candidates, config)
         conformal = None
         if isinstance(calibration, Calibrated):
             conformal, remarks = score_sets(task, rows, validation, clusters, config)
@@ -226,66 +177,29 @@ def _evaluate(
             for task, scores in tasks.items()
         }
         tables = score_subsets(rows, truth, forecasts, best, config)
-    n_events, n_event_groups = int(rows["event_id"].nunique()), clusters.n_event
-    return Analysis(len(rows), n_events, n_event_groups, clusters.n - n_event_groups, warnings, tasks, tables)
+    n_events, n_normal_groups = int(rows["event_id"].nunique()), clusters.n - clusters.n_event
+    return Analysis(len(rows), n_events, clusters.n_event, n_normal_groups, warnings, tasks, tables)
 
 
-def _candidate_sums(
-    task: str, forecasts: Forecasts, replicates: dict[str, TaskSums]
-) -> dict[str, tuple[TaskSums, TaskSums]]:
-    return {name: (forecasts.sums(task, name).total(), replicates[name]) for name in forecasts.candidates(task)}
-
-
-def _calibrate(
-    task: str,
-    rows: pd.DataFrame,
-    validation: pd.DataFrame,
-    truth: Truth,
-    candidates: dict[str, tuple[TaskSums, TaskSums]],
-    config: EvaluateConfig,
-) -> Calibrated | NotCalibrated:
-    """Calibrate on the validation rows of each fold, where all folds have some."""
-    lacking = sorted(set(rows["fold"]) - set(validation["fold"]))
-    if lacking:
-        return NotCalibrated(f"No validation rows (role val) in fold {lacking[0]}: nothing could be calibrated.")
-    found, fitted = calibrate_folds(task, rows, validation)
-    clusters = truth.clusters
-    log = {"before": clusters.sum(_read_out(task, rows, truth)[0])}
-    for method in CALIBRATION_METHODS:
-        log_scores, p, happened = _read_out(task, rows, truth, [of_fold[method] for of_fold in found])
-        log[method] = clusters.sum(log_scores)
-    reliability = score_reliability(task, p, happened, clusters, config)  # after the last method
-    return Calibrated(fitted, *score_calibration(log, clusters, candidates, config), reliability)
-
-
-def _read_out(
-    task: str, rows: pd.DataFrame, truth: Truth, calibrations: list[Calibration] | None = None
-) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Log score, evaluated probability and whether it came true of each row, after the calibration of its fold."""
-    log_scores, p, happened = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), dtype=bool)
-    for fold, positions in enumerate(rows_by_fold(rows)):
-        probs, index = task_probabilities(rows, task, positions), truth.index[task][positions]
-        if calibrations is not None:
-            probs = calibrations[fold].apply(probs)
-        log_scores[positions] = m.row_log_scores(probs, index)
-        p[positions], happened[positions] = evaluated_probability(task, probs, index)
-    return log_scores, p, happened
-
-
-def _provenance(rows: pd.DataFrame, data: BaselineData, config: EvaluateConfig, events: str) -> Provenance:
+def _describe(rows: pd.DataFrame, data: BaselineData, config: EvaluateConfig, events: str) -> dict[str, object]:
+    """What was evaluated, and how."""
     runs = sorted(rows["run_id"].astype(str).unique())
-    return Provenance(
-        run_id=runs[0] if len(runs) == 1 else None,
-        run_ids=runs,
-        dataset_id=None if data.samples is None else data.samples.attrs.get("dataset_id"),
-        data_origin=sorted(rows["origin"].dropna().astype(str).unique()) if "origin" in rows else None,
-        role=str(rows["role"].iloc[0]),
-        folds=sorted(rows["fold"].unique().tolist()),
-        confidence=config.confidence,
-        bootstrap=Bootstrap(config.bootstrap, config.seed),
-        events=events,
-        baselines_fitted=data.described,
-    )
+    return {
+        "run_id": runs[0] if len(runs) == 1 else None,
+        "run_ids": runs,
+        "dataset_id": None if data.samples is None else data.samples.attrs.get("dataset_id"),
+        "data_origin": sorted(rows["origin"].dropna().astype(str).unique()) if "origin" in rows else None,
+        "role": str(rows["role"].iloc[0]),
+        "folds": sorted(rows["fold"].unique().tolist()),
+        "confidence": config.confidence,
+        "bootstrap": {
+            "replicates": config.bootstrap, "seed": config.seed, "unit": "split_group",
+            "strata": ["event clusters", "control blocks"], "interval": "percentile",
+        },
+        "events": events,
+        "baselines_fitted": data.described,
+        "log_score_floor": m.LOG_SCORE_FLOOR,
+    }  # fmt: skip
 
 
 def _table_warnings(rows: pd.DataFrame, clusters: Clusters) -> list[str]:

@@ -59,16 +59,8 @@ class ConformalSets:
     """The conformal prediction set of each evaluated row."""
 
     contains: NDArray[np.bool_]  # (n, k) whether the class belongs to the set
-    truth: IndexArray  # (n,)
-    n_calibration: NDArray[np.intp]  # (n,) calibration windows of the row's fold and station
-
-    @property
-    def covered(self) -> NDArray[np.bool_]:
-        return self.contains[np.arange(len(self.truth)), self.truth]
-
-    @property
-    def size(self) -> IndexArray:
-        return self.contains.sum(axis=1)
+    covered: NDArray[np.bool_]  # (n,) whether the true class does
+    n_calibration: IndexArray  # (n,) calibration windows of the row's fold and station
 
 
 def conformal_threshold(scores: FloatArray, coverage: float) -> float:
@@ -104,7 +96,8 @@ def conformal_sets(task: str, rows: pd.DataFrame, validation: pd.DataFrame, cove
         own = scores[calibration.get(key, np.empty(0, dtype=np.intp))]
         contains[positions] = 1 - task_probabilities(rows, task, positions) <= conformal_threshold(own, coverage)
         n_calibration[positions] = len(own)
-    return ConformalSets(contains, truth_index(rows["y_magnitude"], rows["y_azimuth"], task), n_calibration)
+    truth = truth_index(rows["y_magnitude"], rows["y_azimuth"], task)
+    return ConformalSets(contains, contains[np.arange(len(rows)), truth], n_calibration)
 
 
 def score_sets(
@@ -113,15 +106,15 @@ def score_sets(
     """Measure coverage and size of the sets, over all rows and by station; with sentences on doubtful coverage."""
     sets = conformal_sets(task, rows, validation, config.coverage)
     stations = _by_station(rows, validation, sets, clusters, config)
-    n_classes = sets.contains.shape[1]
+    n_classes, size = sets.contains.shape[1], sets.contains.sum(axis=1)
     result = ConformalScores(
         coverage_aimed=config.coverage,
         n=len(rows),
         n_classes=n_classes,
         coverage=_coverage(sets.covered, clusters, config),
-        mean_set_size=float(sets.size.mean()),
-        share_empty=float((sets.size == 0).mean()),
-        share_whole=float((sets.size == n_classes).mean()),
+        mean_set_size=float(size.mean()),
+        share_empty=float((size == 0).mean()),
+        share_whole=float((size == n_classes).mean()),
         by_station=stations,
         n_calibration_groups=int(validation.groupby("station", observed=True)["split_group"].nunique().sum()),
     )
@@ -129,13 +122,10 @@ def score_sets(
 
 
 def _coverage(covered: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig) -> IntervalEstimate:
-    replicates = np.empty(0)
+    sums = np.column_stack([clusters.sum(np.ones(len(covered))), clusters.sum(covered)])
+    drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)
     known = clusters.smallest >= FEW_CLUSTERS
-    if known:
-        sums = np.column_stack([clusters.sum(np.ones(len(covered))), clusters.sum(covered)])
-        drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)
-        replicates = ratio(drawn[:, 1], drawn[:, 0])
-    return IntervalEstimate.of(float(covered.mean()), replicates, known, config.confidence)
+    return IntervalEstimate.of(float(covered.mean()), ratio(drawn[:, 1], drawn[:, 0]), known, config.confidence)
 
 
 def _by_station(
@@ -165,7 +155,7 @@ def _by_station(
             n=len(positions),
             n_groups=int(n_groups[i]),
             coverage=IntervalEstimate.of(value, replicates[:, i], known, config.confidence),
-            mean_set_size=float(sets.size[positions].mean()),
+            mean_set_size=float(sets.contains[positions].sum(axis=1).mean()),
             n_calibration=int(calibration_windows.get(station, 0)),
             n_calibration_groups=n_calibration_groups,
             note=_note(int(sets.n_calibration[positions].min()), n_calibration_groups, config.coverage),
