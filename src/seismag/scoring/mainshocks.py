@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from seismag.domain import DataError
+from seismag.scoring.predictions import TRAINED_ON_REMEDY, positions_of
 
 # of samples.parquet, all optional; a table of predictions may contain them itself
 LABEL_COLUMNS = (
@@ -28,14 +28,9 @@ def add_label_columns(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.Da
     """
     if samples is None:
         return rows
-    known = pd.Index(samples["sample_id"].astype(str))
-    positions = known.get_indexer(pd.Index(rows["sample_id"].astype(str)))
-    if (positions < 0).any():
-        unknown = rows["sample_id"].to_numpy()[positions < 0]
-        raise DataError(
-            f"{len(unknown)} of {len(rows)} windows of the predictions are not in the samples, for example "
-            f"{unknown[0]}. Use the store that the model was trained on."
-        )
+    positions = positions_of(
+        samples["sample_id"], rows["sample_id"], " of the predictions", "the samples", TRAINED_ON_REMEDY
+    )
     columns = [column for column in LABEL_COLUMNS if column in samples]
     return rows.assign(**{column: samples[column].to_numpy()[positions] for column in columns})
 

@@ -22,6 +22,7 @@ KEY_COLUMNS = ("run_id", "fold", "role", "sample_id", "split_group", "station", 
 _REPEATING = ("run_id", "role", "split_group", "station", "event_id", "y_magnitude", "y_azimuth", "origin")
 _ROLES = ("train", "val", "test", "sealed")
 SUM_TOLERANCE = 1e-3
+TRAINED_ON_REMEDY = "Use the store that the model was trained on."
 
 
 def probability_columns(task: str) -> list[str]:
@@ -104,6 +105,21 @@ def evaluated_rows(predictions: pd.DataFrame) -> pd.DataFrame:
             f"({runs}). Evaluate one run, or the folds of one cross-validation, at a time."
         )
     return rows
+
+
+def positions_of(known: pd.Series | pd.Index, wanted: pd.Series, whose: str, where: str, remedy: str) -> IndexArray:
+    """Position of each wanted sample_id among the known ones, (n,).
+
+    Raises:
+        DataError: one is not known; ``whose`` windows they are, ``where`` they are missing, ``remedy``.
+    """
+    found = pd.Index(known.astype(str)).get_indexer(pd.Index(wanted.astype(str)))
+    if (found < 0).any():
+        unknown = wanted.to_numpy()[found < 0]
+        raise DataError(
+            f"{len(unknown)} of {len(found)} windows{whose} are not in {where}, for example {unknown[0]}. {remedy}"
+        )
+    return found
 
 
 def truth_index(magnitude: pd.Series, azimuth: pd.Series, task: str) -> NDArray[np.intp]:

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold
 
 from seismag.arrays import IndexArray
 from seismag.domain import DataError
@@ -32,8 +31,8 @@ from seismag.scoring.baselines.inputs import (
     QUALITY_COLUMNS,
     baseline_inputs,
 )
-from seismag.scoring.baselines.logistic import fit_and_predict
-from seismag.scoring.predictions import TASK_CLASSES, truth_index
+from seismag.scoring.baselines.logistic import fit_and_predict, group_folds
+from seismag.scoring.predictions import TASK_CLASSES, TRAINED_ON_REMEDY, positions_of, truth_index
 
 LOGISTIC_BASELINES = tuple(BASELINE_COLUMNS)
 BASELINES = (*COUNTING_BASELINES, *(name for base in LOGISTIC_BASELINES for name in (base, f"{base}_balanced")))
@@ -44,7 +43,7 @@ GROUPS = dict.fromkeys(BASELINES, "no_signal") | {
 CANDIDATE_GROUPS = ("constant", "no_signal")  # the best baseline is one of these
 FITTED_ON_TRAINING = "training set of the split"
 FITTED_WITHIN_TABLE = "out of fold within the table"
-_MAX_FOLDS = 10
+MAX_FOLDS = 10
 _ALLOWED_COLUMNS = sorted({*NON_MAGNETIC_COLUMNS, *QUALITY_COLUMNS})
 
 
@@ -106,25 +105,21 @@ def folds_within_table(
     Raises:
         DataError: a window is not in samples.
     """
-    table = predictions if samples is None else _with_sample_columns(predictions, samples)
+    table = predictions
+    if samples is not None:
+        allowed = [name for name in _ALLOWED_COLUMNS if name in samples]
+        found = _rows(samples.set_index("sample_id")[allowed], predictions["sample_id"])
+        table = predictions.assign(**{name: found[name].to_numpy() for name in allowed})
     rows = _labelled(table, table["y_magnitude"], table["y_azimuth"])
     groups = pd.factorize(table["split_group"], sort=True)[0]
-    n_folds = min(_MAX_FOLDS, len(np.unique(groups)))
-    if n_folds < 2:
+    folds = group_folds(groups, MAX_FOLDS)
+    if not folds:
         yield np.arange(len(rows)), {"all_normal": count_and_predict(rows, rows)["all_normal"]}
         return
     names = _fittable(rows)
     rows["split_group"] = groups
-    for train, test in GroupKFold(n_folds).split(rows, groups=groups):
+    for train, test in folds:
         yield test, _fit_and_predict(rows.iloc[train], rows.iloc[test], names)
-
-
-def _with_sample_columns(predictions: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Add the allowed columns of the samples to the rows of a table of predictions."""
-    allowed = [name for name in _ALLOWED_COLUMNS if name in samples]
-    known = samples.set_index(pd.Index(samples["sample_id"].astype(str)))[allowed]
-    found = _rows(known, predictions["sample_id"])
-    return predictions.assign(**{name: found[name].to_numpy() for name in allowed})
 
 
 def _labelled(table: pd.DataFrame, magnitude: pd.Series, azimuth: pd.Series) -> pd.DataFrame:
@@ -138,14 +133,8 @@ def _labelled(table: pd.DataFrame, magnitude: pd.Series, azimuth: pd.Series) -> 
 
 
 def _rows(table: pd.DataFrame, sample_ids: pd.Series) -> pd.DataFrame:
-    wanted = pd.Index(sample_ids.astype(str))
-    unknown = wanted.difference(table.index)
-    if len(unknown):
-        raise DataError(
-            f"{len(unknown)} of {len(wanted)} windows of the split or the predictions are not in the samples, "
-            f"for example {unknown[0]}. Use the store that the model was trained on."
-        )
-    return table.loc[wanted]
+    whose = " of the split or the predictions"
+    return table.iloc[positions_of(table.index, sample_ids, whose, "the samples", TRAINED_ON_REMEDY)]
 
 
 def _can_fit(table: pd.DataFrame, name: str) -> bool:

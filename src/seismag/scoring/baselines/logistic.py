@@ -106,6 +106,12 @@ def fit_baseline(features: FloatArray, truth: IndexArray, groups: IndexArray, n_
     return replace(_fit(features, truth, groups, n_classes), weight=_choose_weight(features, truth, groups, n_classes))
 
 
+def group_folds(groups: IndexArray, most: int) -> list[tuple[IndexArray, IndexArray]]:
+    """Training and test rows of at most ``most`` folds of whole groups; none where there is one group alone."""
+    n_folds = min(most, len(np.unique(groups)))
+    return list(GroupKFold(n_folds).split(groups, groups=groups)) if n_folds > 1 else []
+
+
 def shrink_towards(log_probs: FloatArray, overall: FloatArray, weight: float) -> FloatArray:
     """Shrink probabilities towards the overall frequencies in logits: q^(1 - weight) p^weight, normalised.
 
@@ -134,11 +140,11 @@ def _choose_weight(features: FloatArray, truth: IndexArray, groups: IndexArray, 
     """The weight of ``shrink_towards`` with the best log score on left-out groups of the training windows."""
     thin = _every_kth(len(truth), _INNER_ROWS)
     features, truth, groups = features[thin], truth[thin], groups[thin]
-    n_folds = min(_INNER_FOLDS, len(np.unique(groups)))
-    if n_folds < 2 or len(np.unique(truth)) < 2:
+    folds = group_folds(groups, _INNER_FOLDS)
+    if not folds or len(np.unique(truth)) < 2:
         return 0.0  # no other group can be predicted
     parts = []
-    for inner, left_out in GroupKFold(n_folds).split(features, groups=groups):
+    for inner, left_out in folds:
         model = _fit(features[inner], truth[inner], groups[inner], n_classes)
         parts.append((model.log_probs(features[left_out]), model.overall, truth[left_out]))
 

@@ -14,21 +14,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import i0e, i1e
-from sklearn.model_selection import GroupKFold
 
 from seismag.arrays import FloatArray, IndexArray
 from seismag.domain import DataError
+from seismag.scoring.baselines import MAX_FOLDS
 from seismag.scoring.baselines.frequencies import class_frequencies, prior_balanced
-from seismag.scoring.baselines.logistic import fit_baseline
+from seismag.scoring.baselines.logistic import fit_baseline, group_folds
 from seismag.scoring.classical.features import COHERENCE2_LEAST, ClassicalFeatures, classical_features
 from seismag.scoring.classical.spectra import band_spectra
-from seismag.scoring.predictions import TASK_CLASSES, probability_columns, truth_index
+from seismag.scoring.predictions import TASK_CLASSES, positions_of, probability_columns, truth_index
 from seismag.windows.store import LEGACY_IMAGE, Store
 
 NEEDED_COLUMNS = ("start_utc", "end_utc", "local_hour", "kp_max", "dst_min_nt", "h_axis_deg", "azimuth_deg")
 ALARM_Z = 2.0
 SECTORS_RAD = np.radians(45.0 * np.arange(8))  # centres of N, NE, ... NW
-_MAX_FOLDS = 10
 _STANDARD_ERRORS = 2.0  # subtracted from the mean cosine of training
 _LARGEST_KAPPA = 200.0
 
@@ -112,31 +111,23 @@ def _folds(
     samples: pd.DataFrame, predictions: pd.DataFrame, split: pd.DataFrame | None
 ) -> list[tuple[IndexArray, IndexArray]]:
     """Positions in the store of the training and the evaluated windows of each fold."""
-    ids = pd.Index(samples["sample_id"].astype(str))
-    evaluated = _positions(ids, predictions["sample_id"])
+    evaluated = _positions(samples, predictions["sample_id"])
     if split is None:
         groups = pd.factorize(predictions["split_group"].astype(str), sort=True)[0]
-        n_folds = min(_MAX_FOLDS, len(np.unique(groups)))
-        if n_folds < 2:
-            return [(evaluated, evaluated)]
-        return [(evaluated[a], evaluated[b]) for a, b in GroupKFold(n_folds).split(evaluated, groups=groups)]
-    folds = []
+        folds = group_folds(groups, MAX_FOLDS)
+        return [(evaluated[a], evaluated[b]) for a, b in folds] or [(evaluated, evaluated)]
+    by_fold = []
     for fold in np.unique(predictions["fold"]):
         training = split.loc[(split["fold"] == fold) & (split["role"] == "train"), "sample_id"]
         if training.empty:
             raise DataError(f"split: fold {fold} has no window with role train. Use the split of the run.")
-        folds.append((_positions(ids, training), evaluated[(predictions["fold"] == fold).to_numpy()]))
-    return folds
+        by_fold.append((_positions(samples, training), evaluated[(predictions["fold"] == fold).to_numpy()]))
+    return by_fold
 
 
-def _positions(ids: pd.Index, wanted: pd.Series) -> IndexArray:
-    found = ids.get_indexer(pd.Index(wanted.astype(str)))
-    if (found < 0).any():
-        raise DataError(
-            f"{int((found < 0).sum())} of {len(found)} windows are not in the store, for example "
-            f"{wanted.iloc[int(np.flatnonzero(found < 0)[0])]}. Use the store that they were predicted from."
-        )
-    return found
+def _positions(samples: pd.DataFrame, wanted: pd.Series) -> IndexArray:
+    remedy = "Use the store that they were predicted from."
+    return positions_of(samples["sample_id"], wanted, "", "the store", remedy)
 
 
 def _forecast(
