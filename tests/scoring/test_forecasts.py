@@ -34,7 +34,7 @@ def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -
             whole = Forecasts(truth, groups={name: "no_signal"})
             whole.add_rows((task, name), probs, np.arange(len(table)))
             direct = whole.sums(task, name)
-            assert np.array_equal(forecasts.sums(task, name).cells.toarray(), direct.cells.toarray())
+            assert np.array_equal(forecasts.sums(task, name).cm, direct.cm)
             for kind, values in forecasts.sums(task, name).sums.items():
                 assert values == pytest.approx(direct.sums[kind]), kind
 

@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 
 from seismag.arrays import FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
-from seismag.scoring.clusters import Clusters, TaskSums, Truth
+from seismag.scoring.clusters import Clusters, Sums, Truth
 from seismag.scoring.estimates import IntervalEstimate
 from seismag.scoring.metrics import LOG_SCORE_FLOOR, row_log_scores
 from seismag.scoring.predictions import TASK_CLASSES, rows_by_fold, task_probabilities, truth_index
@@ -87,18 +87,12 @@ def calibrate(
     rows: pd.DataFrame,
     validation: pd.DataFrame,
     truth: Truth,
-    baselines: dict[str, tuple[TaskSums, TaskSums]],
+    baselines: dict[str, tuple[Sums, Sums]],
     config: EvaluateConfig,
 ) -> Calibrated | NotCalibrated:
-    """Calibrate on the validation rows of each fold, where all folds have some.
+    """Calibrate the evaluated rows on the validation rows of each fold, where all folds have some.
 
-    Args:
-        task: a key of ``TASK_CLASSES``.
-        rows: the evaluated rows.
-        validation: the validation rows of their folds.
-        truth: of the evaluated rows.
-        baselines: by name, sums over the table and over the replicates of ``config.seed``.
-        config: replicates, confidence and seed.
+    ``baselines`` are, by name, sums over the table and over the replicates of ``config.seed``.
     """
     lacking = sorted(set(rows["fold"]) - set(validation["fold"]))
     if lacking:
@@ -160,7 +154,7 @@ def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: boo
 def calibrate_folds(
     task: str, rows: pd.DataFrame, validation: pd.DataFrame
 ) -> tuple[list[dict[str, Calibration]], list[FoldCalibration]]:
-    """Fit each method on the validation rows of each fold; every fold has some.
+    """Fit each method on the validation rows of each fold, of which every fold has some.
 
     Returns:
         By fold, in order, the calibration by method; and the same for JSON.
@@ -185,7 +179,7 @@ def calibrate_folds(
 def _score_calibration(
     log: dict[str, FloatArray],
     clusters: Clusters,
-    baselines: dict[str, tuple[TaskSums, TaskSums]],
+    baselines: dict[str, tuple[Sums, Sums]],
     config: EvaluateConfig,
 ) -> tuple[dict[str, IntervalEstimate], dict[str, IntervalEstimate], dict[str, CalibrationSkill]]:
     """Log score, gain over ``before``, and skill over the best baseline, by name, from the sums of each cluster."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from seismag.arrays import FloatArray, IndexArray
 from seismag.domain import AZIMUTH_CENTRES_DEG
@@ -55,7 +53,7 @@ class Clusters:
         """Sum the rows' values by cluster: (n_clusters,)."""
         return np.bincount(self.index, weights=values, minlength=self.n).astype(float)
 
-    def bootstrap(self, values: FloatArray | list[Any], replicates: int, seed: int) -> FloatArray:
+    def bootstrap(self, values: FloatArray | list[FloatArray], replicates: int, seed: int) -> FloatArray:
         """Sum the values of resampled clusters; the same seed gives the same clusters, whatever the values are."""
         return m.bootstrap_sums(values, self.has_event.astype(int), replicates, np.random.default_rng(seed))
 
@@ -87,31 +85,15 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class TaskSums:
-    """One task of one forecast, summed over the table or over each replicate."""
+class Sums:
+    """One task of one forecast, summed over the table, or over each cluster or replicate (...,)."""
 
     cm: FloatArray  # (..., k, k)
     sums: dict[str, FloatArray]  # each (...,)
 
-
-@dataclass(frozen=True)
-class ClusterSums:
-    """One task of one forecast, summed by cluster."""
-
-    cells: sparse.csr_array  # (n_clusters, k * k), flat confusion matrices, of which few entries are above 0
-    sums: dict[str, FloatArray]  # each (n_clusters,)
-
-    def total(self) -> TaskSums:
+    def total(self) -> Sums:
         """Sum over the clusters."""
-        k = round(self.cells.shape[1] ** 0.5)
-        cm = np.asarray(self.cells.sum(axis=0), dtype=float).reshape(k, k)
-        return TaskSums(cm, {name: np.array(values.sum()) for name, values in self.sums.items()})
-
-    def clusters_by_class(self) -> IndexArray:
-        """Number of clusters that contain each true class, (k,)."""
-        k = round(self.cells.shape[1] ** 0.5)
-        true_class = sparse.csr_array(np.kron(np.eye(k), np.ones((k, 1))))
-        return np.asarray(((self.cells @ true_class) > 0).sum(axis=0))
+        return Sums(self.cm.sum(axis=0), {name: np.array(values.sum()) for name, values in self.sums.items()})
 
 
 def find_clusters(rows: pd.DataFrame) -> Clusters:
@@ -131,17 +113,12 @@ def find_truth(rows: pd.DataFrame) -> Truth:
 
 
 def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArray]:
-    """Sum the scores of the probabilities of a task by cluster.
-
-    Args:
-        task: a key of ``TASK_CLASSES``.
-        probs: (n, k) probabilities of the rows of ``truth``.
-        truth: true classes.
+    """Sum the scores of the probabilities (n, k) of a task by cluster, each (n_clusters,).
 
     Returns:
-        By name (n_clusters,): ``log``, ``brier``; for the magnitude ``rps``, for detection those of
-        ``cluster_concordance``, for the azimuth (where ``azimuth_deg`` is known, over the event rows with a likeliest
-        direction) ``direction_n``, ``direction_abs_deg``, ``direction_cos``, ``direction_sin``.
+        By name: ``log``, ``brier``; for the magnitude ``rps``, for detection those of ``cluster_concordance``, for the
+        azimuth (where ``azimuth_deg`` is known, over the event rows with a likeliest direction) ``direction_n``,
+        ``direction_abs_deg``, ``direction_cos``, ``direction_sin``.
     """
     index, clusters = truth.index[task], truth.clusters
     sums = {
@@ -158,30 +135,21 @@ def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArr
     return sums
 
 
-def count_cells(truth: IndexArray, predicted: IndexArray, clusters: Clusters, k: int) -> sparse.csr_array:
-    """Count the cells of each cluster's confusion matrix: (n_clusters, k * k)."""
-    cell = truth.astype(np.intp) * k + predicted
-    return sparse.coo_array((np.ones(len(cell)), (clusters.index, cell)), shape=(clusters.n, k * k)).tocsr()
-
-
 def replicate_all(
-    parts: dict[tuple[str, str], ClusterSums], clusters: Clusters, replicates: int, seed: int
-) -> dict[tuple[str, str], TaskSums]:
+    parts: dict[tuple[str, str], Sums], clusters: Clusters, replicates: int, seed: int
+) -> dict[tuple[str, str], Sums]:
     """Bootstrap all tasks and forecasts on the same replicates, so that every difference is paired."""
-    columns: list[Any] = []
+    columns = []
     for part in parts.values():
-        columns.append(part.cells)
-        if part.sums:
-            columns.append(np.column_stack(list(part.sums.values())))
+        columns += [part.cm, np.column_stack(list(part.sums.values()))]
     drawn = clusters.bootstrap(columns, replicates, seed)
-    result: dict[tuple[str, str], TaskSums] = {}
+    result: dict[tuple[str, str], Sums] = {}
     start = 0
     for key, part in parts.items():
-        n_cells = part.cells.shape[1]
-        k = round(n_cells**0.5)
-        end = start + n_cells + len(part.sums)
-        sums = dict(zip(part.sums, drawn[:, start + n_cells : end].T, strict=True))
-        result[key] = TaskSums(drawn[:, start : start + n_cells].reshape(-1, k, k), sums)
+        k = part.cm.shape[-1]
+        end = start + k * k + len(part.sums)
+        sums = dict(zip(part.sums, drawn[:, start + k * k : end].T, strict=True))
+        result[key] = Sums(drawn[:, start : start + k * k].reshape(-1, k, k), sums)
         start = end
     return result
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.stats import norm
 
 from seismag.arrays import FloatArray, IndexArray, ratio
@@ -133,14 +132,12 @@ def _by_station(
 ) -> list[StationSets]:
     """Coverage and size at each station, all on the same bootstrap replicates of groups."""
     stations = sorted(rows.groupby("station", observed=True).indices.items())
-    column = np.empty(len(rows), dtype=np.intp)
+    n_rows, n_covered = np.zeros((2, clusters.n, len(stations)))
     for i, (_, positions) in enumerate(stations):
-        column[positions] = i
-    n_rows, n_covered = (
-        sparse.coo_array((values.astype(float), (clusters.index, column)), shape=(clusters.n, len(stations))).tocsr()
-        for values in (np.ones(len(rows)), sets.covered)
-    )
-    n_groups = np.asarray((n_rows > 0).sum(axis=0))
+        of_station = clusters.index[positions]
+        n_rows[:, i] = np.bincount(of_station, minlength=clusters.n)
+        n_covered[:, i] = np.bincount(of_station, weights=sets.covered[positions], minlength=clusters.n)
+    n_groups = (n_rows > 0).sum(axis=0)
     drawn = clusters.bootstrap([n_rows, n_covered], config.bootstrap, config.seed)
     replicates = ratio(drawn[:, len(stations) :], drawn[:, : len(stations)])
     calibration_windows = validation["station"].value_counts()

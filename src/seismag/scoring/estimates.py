@@ -12,25 +12,19 @@ from seismag.config import EvaluateConfig
 from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines.frequencies import ORACLE
-from seismag.scoring.clusters import CONCORDANCE, Clusters, ClusterSums, TaskSums, replicate_all
+from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums, replicate_all
 from seismag.scoring.forecasts import MODEL, Forecasts
 from seismag.scoring.null import difference_p_value
 from seismag.scoring.predictions import TASK_CLASSES
 
 FEW_CLUSTERS = 10
-CONFUSION_SCORES = {
-    "accuracy": m.accuracy,
-    "balanced_accuracy": m.balanced_accuracy,
-    "macro_f1": m.macro_f1,
-    "mcc": m.mcc,
-}
+CONFUSION_SCORES = {f.__name__: f for f in (m.accuracy, m.balanced_accuracy, m.macro_f1, m.mcc)}
 SMALLER_IS_BETTER = ("brier", "rps")
 COMPARED_SCORES = {  # their difference to the best baseline is the skill
     "magnitude": ("balanced_accuracy", "log_score", "brier", "rps"),
     "azimuth": ("balanced_accuracy", "log_score", "brier"),
     "detection": ("balanced_accuracy", "log_score", "brier", "auc_within_station"),
 }
-_NEEDS_TWO_CLASSES = ("balanced_accuracy", "macro_f1", "mcc")
 Values = dict[str, FloatArray]
 
 
@@ -64,9 +58,7 @@ class Score(Estimate):
 class Difference(IntervalEstimate):
     """Score minus that of the best baseline, signed so that positive is better.
 
-    Attributes:
-        p_value: fraction of replicates in which it is not positive, the table itself counted as one more.
-        baseline: name of the best baseline; None where the score is undefined.
+    ``p_value`` is the fraction of replicates in which it is not positive, the table itself counted as one more.
     """
 
     p_value: float | None
@@ -145,15 +137,15 @@ class Scored:
     replicates: Values
 
     @classmethod
-    def of(cls, total: TaskSums, replicates: TaskSums | None, scores: Iterable[str] = CONFUSION_SCORES) -> Scored:
+    def of(cls, total: Sums, replicates: Sums | None, scores: Iterable[str] = CONFUSION_SCORES) -> Scored:
         """Scores from sums over a table and its replicates; without replicates there is no interval.
 
-        Args:
-            total: sums over the table.
-            replicates: sums over each replicate.
-            scores: which scores of the confusion matrix; the others follow from all sums present.
+        ``scores`` are those of the confusion matrix; the others follow from all sums present.
         """
-        return cls(_point(total, scores), {} if replicates is None else _replicated(replicates, total, scores))
+        point = _score_values(total, total, scores)
+        if np.count_nonzero(total.cm.sum(axis=-1)) < 2:
+            point |= dict.fromkeys(("balanced_accuracy", "macro_f1", "mcc"), np.array(np.nan))
+        return cls(point, {} if replicates is None else _replicated(replicates, total, scores))
 
     def estimate(self, score: str, known: bool, confidence: float) -> IntervalEstimate:
         """Value with its percentile interval; None where the score is undefined or rests on single groups."""
@@ -173,18 +165,10 @@ def score_task(
     clusters: Clusters,
     config: EvaluateConfig,
     baseline_scores: Iterable[str] = CONFUSION_SCORES,
-) -> tuple[TaskEstimates, dict[str, TaskSums]]:
-    """Score the forecasts of a task.
+) -> tuple[TaskEstimates, dict[str, Sums]]:
+    """Score the forecasts of a task, and give the bootstrap replicates of each.
 
-    Args:
-        task: a key of ``TASK_CLASSES``.
-        forecasts: of the evaluated rows.
-        clusters: the groups of the rows.
-        config: replicates, confidence and seed.
-        baseline_scores: scores of the confusion matrix for the baselines; skill needs ``balanced_accuracy``.
-
-    Returns:
-        The scores, and the bootstrap replicates of each forecast.
+    ``baseline_scores`` are scores of the confusion matrix for the baselines; skill needs ``balanced_accuracy``.
     """
     parts = {(task, name): forecasts.sums(task, name) for name in forecasts.names(task)}
     drawn = replicate_all(parts, clusters, config.bootstrap, config.seed)
@@ -255,7 +239,7 @@ def finite(value: FloatArray | float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _score_values(sums: TaskSums, whole: TaskSums, scores: Iterable[str]) -> Values:
+def _score_values(sums: Sums, whole: Sums, scores: Iterable[str]) -> Values:
     """All scores, over the leading axes; ``whole`` are those of the table."""
     n = sums.cm.sum(axis=(-2, -1))
     values = {name: CONFUSION_SCORES[name](sums.cm) for name in scores}
@@ -272,14 +256,7 @@ def _score_values(sums: TaskSums, whole: TaskSums, scores: Iterable[str]) -> Val
     return values
 
 
-def _point(total: TaskSums, scores: Iterable[str]) -> Values:
-    values = _score_values(total, total, scores)
-    if np.count_nonzero(total.cm.sum(axis=-1)) < 2:
-        values |= dict.fromkeys(_NEEDS_TWO_CLASSES, np.array(np.nan))
-    return values
-
-
-def _replicated(replicates: TaskSums, whole: TaskSums, scores: Iterable[str]) -> Values:
+def _replicated(replicates: Sums, whole: Sums, scores: Iterable[str]) -> Values:
     """Scores of the replicates of a table whose sums are ``whole``.
 
     A class that is absent from a replicate keeps its recall of the table: a mean over the other classes would be
@@ -307,12 +284,10 @@ def _skill_score(
     return IntervalEstimate.of(value, replicates, known, config.confidence)
 
 
-def _per_class(
-    task: str, sums: ClusterSums, replicate_cm: FloatArray, config: EvaluateConfig
-) -> dict[str, ClassScores]:
+def _per_class(task: str, sums: Sums, replicate_cm: FloatArray, config: EvaluateConfig) -> dict[str, ClassScores]:
     values = m.per_class(sums.total().cm)
     replicate_recall = m.per_class(replicate_cm)["recall"]  # (replicates, k); NaN where the class is absent
-    n_clusters = sums.clusters_by_class()
+    n_clusters = (sums.cm.sum(axis=-1) > 0).sum(axis=0)  # that contain each true class
     result = {}
     for i, name in enumerate(TASK_CLASSES[task]):
         n, n_predicted = int(values["n"][i]), int(values["n_predicted"][i])

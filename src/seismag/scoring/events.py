@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
-from seismag.scoring.clusters import Clusters, ClusterSums, Truth, count_cells, replicate_all, sum_scores
+from seismag.scoring import metrics as m
+from seismag.scoring.clusters import Clusters, Sums, Truth, replicate_all, sum_scores
 from seismag.scoring.estimates import FEW_CLUSTERS, Score, Scored
 
 _KEY = ("detection", "model")
@@ -20,10 +21,9 @@ _KEY = ("detection", "model")
 
 @dataclass(frozen=True)
 class EventScores:
-    """Detection scores of a table.
+    """Detection scores of a table: n rows, of which n_events with an event, in n_clusters groups.
 
     Attributes:
-        n, n_events, n_clusters: rows, rows with an event, and groups.
         scores: ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``mcc``, ``log_score`` (nat, higher is better),
             ``brier`` (lower is better), ``roc_auc``, and with a column station ``auc_within_station``
             (station-stratified ROC AUC).
@@ -84,15 +84,13 @@ def evaluate_events(table: pd.DataFrame, config: EvaluateConfig | None = None) -
     names = [name for name in scored["roc_auc"].point if name != "auc_within_station"]
     entries = {name: scored["roc_auc"].estimate(name, known, config.confidence) for name in names}
     entries |= {name: part.estimate("auc_within_station", known, config.confidence) for name, part in scored.items()}
-    scores = {
-        name: Score(entry.value, entry.low, entry.high, len(table), clusters.n) for name, entry in entries.items()
-    }
+    scores = {name: Score(**vars(entry), n=len(table), n_clusters=clusters.n) for name, entry in entries.items()}
     return EventScores(len(table), int(is_event.sum()), clusters.n, scores, notes)
 
 
 def _score(probs: FloatArray, truth: Truth, config: EvaluateConfig) -> Scored:
-    cells = count_cells(truth.index["detection"], probs.argmax(axis=1), truth.clusters, 2)
-    sums = ClusterSums(cells, sum_scores("detection", probs, truth))
+    cm = m.cluster_confusion(truth.index["detection"], probs.argmax(axis=1), truth.clusters.index, 2)
+    sums = Sums(cm, sum_scores("detection", probs, truth))
     replicates = replicate_all({_KEY: sums}, truth.clusters, config.bootstrap, config.seed)
     return Scored.of(sums.total(), replicates[_KEY])
 

@@ -20,7 +20,7 @@ from seismag.scoring.baselines import (
     baseline_predictions,
     folds_within_table,
 )
-from seismag.scoring.clusters import ClusterSums, Truth, count_cells, sum_scores
+from seismag.scoring.clusters import Sums, Truth, sum_scores
 from seismag.scoring.mainshocks import mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns, rows_by_fold, task_probabilities
 
@@ -84,11 +84,11 @@ class Forecasts:
         """Baselines of a task among which the best one is chosen."""
         return [name for name in self.names(task) if self.groups[name] in CANDIDATE_GROUPS]
 
-    def sums(self, task: str, name: str) -> ClusterSums:
+    def sums(self, task: str, name: str) -> Sums:
         """Sums of a forecast by cluster."""
-        classes = self.classes[task, name]
-        cells = count_cells(self.truth.index[task], classes, self.truth.clusters, len(TASK_CLASSES[task]))
-        return ClusterSums(cells, {kind: values.astype(float) for kind, values in self.scores[task, name].items()})
+        index, k = self.truth.clusters.index, len(TASK_CLASSES[task])
+        cm = m.cluster_confusion(self.truth.index[task], self.classes[task, name], index, k)
+        return Sums(cm, {kind: values.astype(float) for kind, values in self.scores[task, name].items()})
 
     def add_rows(self, key: Key, probs: FloatArray, positions: IndexArray) -> None:
         """Add the probabilities of some rows of a forecast; rows that are added together are ranked together."""
@@ -135,23 +135,17 @@ def _by_fold(rows: pd.DataFrame, data: BaselineData) -> Iterator[tuple[IndexArra
     """The baselines' forecasts of the rows of one fold at a time, then the extra ones of all rows."""
     if data.split is None:
         yield from folds_within_table(rows, data.samples)
+    elif data.samples is None:
+        raise DataError("split: given without the samples it divides. Give the store as well.")
     else:
-        yield from _by_training_fold(rows, data.samples, data.split)
+        for fold, positions in sorted(rows.groupby("fold").indices.items()):
+            split = data.split[data.split["fold"] == fold]
+            if split.empty:
+                raise DataError(f"split: fold {fold} of the predictions is not in it. Use the split of the run.")
+            yield positions, baseline_predictions(data.samples, split, rows["sample_id"].iloc[positions])
     for name, table in (data.extra or {}).items():
         wanted = pd.Index(rows["sample_id"].astype(str))
         missing = wanted.difference(table.index)
         if len(missing):
             raise DataError(f"forecast {name}: {len(missing)} of {len(rows)} windows have none, e.g. {missing[0]}.")
         yield np.arange(len(rows)), {name: table.loc[wanted]}
-
-
-def _by_training_fold(
-    rows: pd.DataFrame, samples: pd.DataFrame | None, split: pd.DataFrame
-) -> Iterator[tuple[IndexArray, dict[str, pd.DataFrame]]]:
-    if samples is None:
-        raise DataError("split: given without the samples it divides. Give the store as well.")
-    for fold, positions in sorted(rows.groupby("fold").indices.items()):
-        fold_split = split[split["fold"] == fold]
-        if fold_split.empty:
-            raise DataError(f"split: fold {fold} of the predictions is not in it. Use the split of the run.")
-        yield positions, baseline_predictions(samples, fold_split, rows["sample_id"].iloc[positions])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seismag.arrays import IndexArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
-from seismag.scoring.clusters import CONCORDANCE, Clusters, ClusterSums, Truth, count_cells, replicate_all
+from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums, Truth, replicate_all
 from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_difference
 from seismag.scoring.forecasts import MODEL, Forecasts, Key
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities
@@ -57,12 +57,7 @@ def score_subsets(
 ) -> SubsetTables:
     """Score each station, and events by magnitude and by magnitude-distance criterion with all Normal windows.
 
-    Args:
-        rows: the evaluated rows, with the label columns that are known.
-        truth: of these rows.
-        forecasts: of these rows.
-        best: by task and score, the baseline that skill is measured against.
-        config: replicates, confidence, ``distance_km``; subset i uses the seed ``seed + i``.
+    ``best`` is, by task and score, the baseline that skill is measured against. Subset i uses the seed ``seed + i``.
     """
     tables: dict[str, list[SubsetScores]] = {"by_station": [], "by_magnitude": [], "by_distance": []}
     for number, (table, name, mask) in enumerate(_subsets(rows, truth, config)):
@@ -123,11 +118,14 @@ def _score_subset(
     event = truth.index["detection"][positions] == 1
     clusters = Clusters(index, np.bincount(index, weights=event, minlength=len(present)) > 0)
     known = clusters.smallest >= FEW_CLUSTERS
-    sums: dict[Key, ClusterSums] = {}
+    sums: dict[Key, Sums] = {}
     for task in TASK_CLASSES:
         baselines = {best[task][score] for score in _SKILLS}
         for forecast in [MODEL, *sorted(name for name in baselines if name)]:
-            sums[task, forecast] = _sum_rows(forecasts, (task, forecast), positions, truth, clusters)
+            key = task, forecast
+            classes, n_classes = forecasts.classes[key][positions], len(TASK_CLASSES[task])
+            cm = m.cluster_confusion(truth.index[task][positions], classes, index, n_classes)
+            sums[key] = Sums(cm, {"log": clusters.sum(forecasts.log_scores[key][positions])})
     p_event = task_probabilities(rows, "detection", positions)[:, 1]
     ranked = m.cluster_concordance(p_event, event, truth.stratum[positions], index, clusters.n)
     sums["detection", MODEL].sums.update(zip(CONCORDANCE, ranked.T, strict=True))
@@ -144,13 +142,6 @@ def _score_subset(
         note=None if known else f"No interval: {clusters.inconclusive(FEW_CLUSTERS)}.",
         **{task: _task_scores(task, scored[task], best[task], known, config) for task in TASK_CLASSES},
     )
-
-
-def _sum_rows(forecasts: Forecasts, key: Key, positions: IndexArray, truth: Truth, clusters: Clusters) -> ClusterSums:
-    task = key[0]
-    classes = forecasts.classes[key][positions]
-    cells = count_cells(truth.index[task][positions], classes, clusters, len(TASK_CLASSES[task]))
-    return ClusterSums(cells, {"log": clusters.sum(forecasts.log_scores[key][positions])})
 
 
 def _task_scores(
