@@ -66,12 +66,10 @@ class FixedAlarms:
 
 @dataclass(frozen=True)
 class Reference:
-    """Alarms against one reference measure of background time.
+    """Alarms against one reference measure of background time, over all and at fixed alarm fractions.
 
-    Attributes:
-        area_skill, at: scores over all and at fixed alarm fractions.
-        tied_share: fraction of the event windows' alarm fractions that ties leave open.
-        curve: alarm fraction tau, miss rate nu, chance band and binomial bounds; None where there is no bound.
+    ``tied_share`` is the fraction of the event windows' alarm fractions that ties leave open. ``curve`` has the alarm
+    fraction tau, miss rate nu, chance band and binomial bounds; None where there is no bound.
     """
 
     area_skill: AreaSkill
@@ -118,13 +116,7 @@ class _Table:
 
 
 def evaluate_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:
-    """Evaluate a table as alarms, and write alarms.json and molchan.png into ``out``; returns the JSON document.
-
-    Args:
-        predictions: a PREDICTIONS table.
-        store: the store that was predicted; None: the reference of past earthquakes is absent.
-        config: section ``evaluate``.
-        out: folder, made when absent; None: nothing is written.
+    """Evaluate a table as alarms, and write alarms.json and molchan.png into ``out``, if given; returns the document.
 
     Raises:
         DataError: the table cannot be read, is of another store, or allows no evaluation; or ``out`` cannot be made.
@@ -144,17 +136,13 @@ def evaluate_alarms(predictions: Path, store: Path | None, config: EvaluateConfi
 def alarm_summary(
     predictions: pd.DataFrame, samples: pd.DataFrame | None = None, config: EvaluateConfig | None = None
 ) -> AlarmSummary:
-    """Evaluate P(Event) as alarms in space (stations) and time (windows).
+    """Evaluate P(Event) as alarms in space (stations) and time (windows): test rows, else validation rows.
 
     Args:
-        predictions: a table as ``read_predictions`` returns it; its test rows (else validation rows) are evaluated.
+        predictions: a table as ``read_predictions`` returns it.
         samples: the store's samples: whether its Normal windows are all background time or matched controls
             (``attrs["controls"]``), and the column ``past_rate`` for the clustering reference.
         config: draws (``bootstrap``), ``alarm_fraction`` and seed.
-
-    Returns:
-        Power, which needs the sizes of the table only, and the scores against each reference. Where the table allows
-        no evaluation, ``undefined`` is the reason and ``references`` is empty.
 
     Raises:
         DataError: the table is not valid, or the samples do not contain its windows.

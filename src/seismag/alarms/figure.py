@@ -22,11 +22,8 @@ def draw_molchan(summary: dict[str, Any], path: str | Path) -> None:
     """Draw the Molchan diagram: miss rate over alarm fraction, one line a reference, with the chance distribution.
 
     The band contains 95 % of the draws of randomised events (first reference); the dotted lines are the exact binomial
-    bounds at 5 % and 1 %, below which independent events lie by chance that rarely.
-
-    Args:
-        summary: content of alarms.json, with at least one reference that is present.
-        path: the picture; its suffix chooses the format (png, pdf, svg).
+    bounds at 5 % and 1 %, below which independent events lie by chance that rarely. ``summary`` is the content of
+    alarms.json, with at least one reference that is present.
     """
     present = {name: entry for name, entry in summary["references"].items() if "curve" in entry}
     with mpl.rc_context(STYLE):

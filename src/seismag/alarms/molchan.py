@@ -72,13 +72,8 @@ class AlarmFractions:
 def alarm_fractions(score: FloatArray, measure: FloatArray, fold: IndexArray) -> AlarmFractions:
     """Fraction of the measure of a row's own fold that scores higher, and at least as high.
 
-    Args:
-        score: (n,).
-        measure: (n,) weight of each row in the background time; 0 for rows outside it.
-        fold: (n,) index of the fold, from 0.
-
-    Returns:
-        Alarm fractions of the rows; NaN in a fold whose measure is 0.
+    ``measure`` (n,) is the weight of each row in the background time, 0 for rows outside it. The fractions are NaN in a
+    fold whose measure is 0.
     """
     return _Ranking(score, fold).fractions(measure, np.arange(len(score)))
 
@@ -136,14 +131,11 @@ def area_p_value(area: float, n_events: int) -> float:
 
 
 def information_gain_nat(tau: float, nu: float) -> float | None:
-    """Information gain per earthquake of alarms over the reference measure, in nats.
+    """Information gain per earthquake of alarms over the reference measure, in nats; None where tau is 0 or 1.
 
     H ln(H / tau) + (1 - H) ln((1 - H) / (1 - tau)) with the hit rate H = 1 - nu: the mean log probability gain of the
     best two-valued rate on these alarms. Fitted to the same N events, it is too high by about 1 / (2 N). It is negative
     where H is below tau.
-
-    Returns:
-        None where tau is 0 or 1.
 
     Source: Kagan (2009), doi:10.1111/j.1365-246X.2008.04064.x; Harte & Vere-Jones (2005),
     doi:10.1007/s00024-004-2667-2.
@@ -167,7 +159,7 @@ def randomise_events(
     often than others; the draws are shifted to the mean under equal chances of the background windows of a station.
 
     Args:
-        rows: the windows; each station and fold with an event window has a background window.
+        rows: the windows.
         measure: (n,) weight of the background rows, 0 elsewhere; as for ``alarm_fractions``.
         tau: alarm fractions at which the miss rate is wanted.
         draws: number of randomised sets of events.

@@ -75,15 +75,7 @@ def events_needed(tau: float, gain: float, alpha: float) -> int | None:
 
     The test rejects from the smallest number of hits that has a probability of at most ``alpha`` under
     Binomial(n, tau); its power is the probability of as many under Binomial(n, gain tau). The power of an exact test
-    is a saw: the result is one more than the last number that falls short.
-
-    Args:
-        tau: alarm fraction, between 0 and 1.
-        gain: hit rate over tau.
-        alpha: error of the test.
-
-    Returns:
-        None where more than 100,000 are needed.
+    is a saw: the result is one more than the last number that falls short; None where more than 100,000 are needed.
     """
     hit_rate = min(1.0, gain * tau)
     # the normal approximation bounds the search: beyond four times its answer no tooth falls short
@@ -100,11 +92,7 @@ def events_needed(tau: float, gain: float, alpha: float) -> int | None:
 
 
 def smallest_gain(n_events: int, tau: float, alpha: float) -> float | None:
-    """Smallest gain that the exact binomial test detects in this many independent events.
-
-    Returns:
-        None where even hits only (gain 1 / tau) are compatible with chance.
-    """
+    """Smallest gain that the exact binomial test detects in n events; None where chance explains even hits only."""
 
     def excess(gain: float) -> float:
         return float(_power(np.array([n_events]), tau, gain * tau, alpha)[0]) - WANTED_POWER

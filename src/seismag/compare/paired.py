@@ -53,14 +53,9 @@ class ComparedScore(Estimate):
 
 @dataclass(frozen=True)
 class PairedDifference(IntervalEstimate):
-    """Paired difference of a score to the first model; positive is better.
+    """Paired difference of a score to the first model over n windows; positive is better.
 
-    Attributes:
-        value, low, high: with interval.
-        p_value: two-sided; None where undefined.
-        p_adjusted: by Holm.
-        n: windows.
-        baseline: as of ``ComparedScore``.
+    ``p_value`` is two-sided and None where undefined, ``p_adjusted`` by Holm, ``baseline`` as of ``ComparedScore``.
     """
 
     p_value: float | None
@@ -106,15 +101,12 @@ def compare_tables(
 
     Evaluated are control windows and windows before mainshocks, where mainshocks are known (``config.events``). The
     extra forecasts of ``training`` (classical methods) and the best non-magnetic baseline of each score are compared
-    as well.
+    as well. p-values are adjusted by Holm over the models, and over the other forecasts.
 
     Args:
         tables: by name, rows of ``evaluated_rows``, of the same windows in the same folds.
         training: samples and split of the store, and the classical forecasts.
         config: confidence, seed, replicates (at least ``LEAST_REPLICATES``), and which events.
-
-    Returns:
-        Scores and differences; p-values are adjusted by Holm over the models, and over the other forecasts.
 
     Raises:
         DataError: windows, folds or labels differ between tables.

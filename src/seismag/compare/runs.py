@@ -53,11 +53,7 @@ class ComparedRun:
 
 
 def read_compared_runs(paths: Sequence[Path]) -> list[ComparedRun]:
-    """Read the runs of a comparison, and check that they can be compared.
-
-    Args:
-        paths: run folders, or folders that ``seismag crossval`` wrote; the first is the reference. A
-            single run is compared with baselines and classical methods.
+    """Read run folders, or folders that ``seismag crossval`` wrote, the reference first; one run may stand alone.
 
     Raises:
         UsageError: no run, one twice, or a folder that is neither.

@@ -226,10 +226,7 @@ def _warnings(plan: RecoveryPlan, skipped: dict[str, int]) -> list[str]:
 
 
 def one_window_a_cluster(evaluated: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Select one event window of each cluster: the largest Es, then the shortest lead time.
-
-    Windows of aftershocks are excluded where the store marks mainshocks.
-    """
+    """Select the event window of each cluster with the largest Es, then the shortest lead time; no aftershocks."""
     columns = [name for name in ("es", "lead_hours", "is_mainshock") if name in samples]
     table = evaluated.merge(samples[["sample_id", *columns]], on="sample_id", validate="one_to_one")
     if "is_mainshock" in table:

@@ -88,12 +88,9 @@ def false_alarm_threshold(p_event: FloatArray, fraction: float) -> float:
 
 @dataclass(frozen=True)
 class Curve:
-    """Efficiency floor + (1 - floor) / (1 + exp(-slope (log10 SNR - middle))).
+    """Efficiency floor + (1 - floor) / (1 + exp(-slope (log10 SNR - middle))), slope per decade of SNR.
 
-    Attributes:
-        middle: log10 SNR halfway between floor and 1.
-        slope: per decade of SNR.
-        floor: efficiency without an emission, the false alarm fraction.
+    The floor is the efficiency without an emission, the false alarm fraction.
     """
 
     middle: float
@@ -156,11 +153,9 @@ def fit_curve(
 
 @dataclass(frozen=True)
 class Limit:
-    """Upper limit on the fraction of earthquakes that are preceded by an emission.
+    """Upper limit on the fraction of earthquakes that are preceded by an emission, from 0 to 1; None: undefined.
 
-    Attributes:
-        value: between 0 and 1, with the uncertainty of efficiency and false alarms; None: undefined.
-        if_exact: without that uncertainty.
+    ``value`` includes the uncertainty of efficiency and false alarms, ``if_exact`` does not.
     """
 
     value: float | None
@@ -178,11 +173,8 @@ def upper_limit(observed: Counts, efficiency: Counts, false_alarms: Counts, conf
     Args:
         observed: alarms among independent earthquakes.
         efficiency: injections detected.
-        false_alarms: control windows with an alarm.
+        false_alarms: control windows with an alarm. Without a higher efficiency the limit is undefined.
         confidence: of the limit.
-
-    Returns:
-        Undefined (None) where the efficiency does not exceed the false alarms.
 
     Source: Rogan & Gladen (1978), doi:10.1093/oxfordjournals.aje.a112510 (prevalence by an imperfect test of
     sensitivity e and specificity 1 - t); bounds by Clopper & Pearson (1934).

@@ -83,16 +83,9 @@ class Alarms:
 class RecoveryResult:
     """Results of an injection-recovery test.
 
-    Attributes:
-        false_alarms: control windows with an alarm.
-        false_alarms_of_twins: the same of the windows that get emissions, before the injection.
-        efficiency: rows by SNR.
-        by_magnitude, by_distance, by_magnitude_and_distance: rows by the SNR at M 5 and 100 km as well.
-        rejected_with_emission: injections that the preparation of windows rejects.
-        curve: the fitted curve.
-        snr_at: SNR at which the curve reaches each of ``EFFICIENCIES``.
-        earthquakes: alarms before earthquakes.
-        upper_limits: by SNR.
+    ``false_alarms`` are those of the control windows, ``false_alarms_of_twins`` those of the windows that get
+    emissions, before the injection. Tables of efficiency have rows by SNR, or by the SNR at M 5 and 100 km and more
+    keys. ``rejected_with_emission`` counts injections that the preparation of windows rejects.
     """
 
     false_alarms: Fraction
@@ -139,11 +132,9 @@ class RecoveryResult:
 def summarise_recovery(
     injections: pd.DataFrame, normal: pd.DataFrame, earthquakes: pd.DataFrame, seed: int
 ) -> RecoveryResult:
-    """Estimate detection efficiency, its curve, and upper limits from a null result.
+    """Estimate detection efficiency, its curve, and upper limits, from the tables of ``Recovery``.
 
-    Args:
-        injections, normal, earthquakes: tables of ``seismag.recovery.compute.Recovery``.
-        seed: of the bootstrap of the curve.
+    ``seed`` is that of the bootstrap of the curve.
     """
     names = _distance_names(injections["distance_km"].to_numpy())
     injections = injections.assign(nearest_snr=_nearest_snr(injections), distance=names)

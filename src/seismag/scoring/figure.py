@@ -1,4 +1,6 @@
-"""Figures of metrics.json and history.csv, sized for one column of a paper (3.5 in, type of 8 pt).
+"""Figures of metrics.json and history.csv, sized for a column or page of a paper (type of 8 pt).
+
+``metrics`` is the content of metrics.json; the suffix of ``path`` chooses the format (png, pdf, svg).
 
 Colours are a blue ramp for fractions and the Okabe-Ito set for lines, which colour-blind readers distinguish (Okabe &
 Ito 2008, https://jfly.uni-koeln.de/color/); line styles differ as well.
@@ -23,12 +25,9 @@ from seismag.scoring.predictions import TASK_CLASSES
 
 COLUMN_IN, PAGE_IN = 3.5, 7.1  # width of a column, and of a page
 STYLE: Any = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
+    **dict.fromkeys(
+        ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8
+    ),
     "axes.linewidth": 0.6,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,  # text stays text
@@ -47,13 +46,7 @@ _CURVE_WORDS = ("accuracy", "mcc", "f1")
 
 
 def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None:
-    """Draw the confusion matrix of a task: count, and percentage of the true class, in each cell.
-
-    Args:
-        metrics: the content of metrics.json.
-        task: ``magnitude``, ``azimuth`` or ``detection``.
-        path: the picture; its suffix chooses the format (png, pdf, svg).
-    """
+    """Draw the confusion matrix of a task: count, and percentage of the true class, in each cell."""
     counts = np.array(metrics[task]["confusion"])
     rows = counts.sum(axis=1, keepdims=True)
     fractions = np.nan_to_num(ratio(counts, rows))
@@ -107,12 +100,7 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
 
 
 def draw_reliability(metrics: dict[str, Any], path: str | Path) -> None:
-    """Draw reliability diagrams before and after calibration, with counts of windows below.
-
-    Args:
-        metrics: the content of metrics.json.
-        path: the picture; its suffix chooses the format (png, pdf, svg).
-    """
+    """Draw reliability diagrams before and after calibration, with counts of windows below."""
     with mpl.rc_context(STYLE):
         figure = new_figure(3.6, PAGE_IN)
         panels = figure.subplots(2, 3, sharex=True, height_ratios=[3, 1])
@@ -137,8 +125,7 @@ def draw_subsets(metrics: dict[str, Any], path: str | Path) -> None:
     parts = [(label, metrics["tables"][table] or []) for table, label in _TABLES.items()]
     parts = [(label, entries) for label, entries in parts if entries]
     with mpl.rc_context(STYLE):
-        rows = sum(len(entries) + 1 for _, entries in parts)
-        figure = new_figure(1.0 + 0.17 * rows)
+        figure = new_figure(1.0 + 0.17 * sum(len(entries) + 1 for _, entries in parts))
         heights = [len(entries) + 0.6 for _, entries in parts]
         panels = figure.subplots(len(parts), 2, sharex="col", squeeze=False, height_ratios=heights)
         for (left, right), (label, entries) in zip(panels, parts, strict=True):

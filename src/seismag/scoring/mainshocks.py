@@ -17,11 +17,7 @@ MAINSHOCKS_UNKNOWN = (
 
 
 def add_label_columns(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
-    """Add the label columns of the samples to the rows; without samples the rows stay as they are.
-
-    Args:
-        rows: predictions; sample_id.
-        samples: sample_id and any of ``LABEL_COLUMNS``.
+    """Add the ``LABEL_COLUMNS`` of the samples to the rows by sample_id; without samples the rows stay as they are.
 
     Raises:
         DataError: a window is not in the samples.

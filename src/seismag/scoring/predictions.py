@@ -37,10 +37,7 @@ PREDICTION_COLUMNS = (*KEY_COLUMNS, "y_magnitude", "y_azimuth", *_PROBABILITIES)
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
-    """Read a table of predictions from parquet or CSV and check it.
-
-    Args:
-        path: a ``.parquet`` or ``.csv`` file with the columns of docs/data-formats.md, PREDICTIONS.
+    """Read a ``.parquet`` or ``.csv`` table with the columns of docs/data-formats.md, PREDICTIONS, and check it.
 
     Returns:
         The table; ``start_utc`` as naive UTC times, ``event_id`` missing for Normal rows.
@@ -138,13 +135,7 @@ def truth_index(magnitude: pd.Series, azimuth: pd.Series, task: str) -> NDArray[
 
 
 def task_probabilities(frame: pd.DataFrame, task: str, rows: IndexArray | None = None) -> FloatArray:
-    """Probabilities (n, k) of a task; for detection P(Event) = 1 - p_magnitude_Normal.
-
-    Args:
-        frame: predictions.
-        task: a key of ``TASK_CLASSES``.
-        rows: positions of the rows to take; all where not given.
-    """
+    """Probabilities (n, k) of a task, of some or all rows; for detection P(Event) = 1 - p_magnitude_Normal."""
     columns = ["p_magnitude_Normal"] if task == "detection" else probability_columns(task)
     taken = [frame[column].to_numpy(dtype=float)[slice(None) if rows is None else rows] for column in columns]
     return np.column_stack([taken[0], 1.0 - taken[0]] if task == "detection" else taken)

@@ -76,9 +76,8 @@ def shift_labels_in_time(name: str, rows: Ranked, spec: AuditConfig, how: str) -
 def rank_windows(table: pd.DataFrame, score: FloatArray | None = None) -> Ranked:
     """Sort windows by station and time and rank their scores within each station.
 
-    Args:
-        table: station, start_utc, split_group, and y_magnitude (or magnitude_class).
-        score: (n,); None: P(Event) of a table of predictions.
+    ``table`` has station, start_utc, split_group, and y_magnitude (or magnitude_class). Without ``score`` (n,) it is
+    P(Event) of a table of predictions.
     """
     if score is None:
         score = task_probabilities(table, "detection")[:, 1]

@@ -16,13 +16,7 @@ from seismag.scoring.predictions import read_predictions
 
 
 def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
-    """Evaluate a table of predictions without its store; returns the content of metrics.json.
-
-    Args:
-        path: the table.
-        spec: section ``evaluate``.
-        out: folder for metrics.json and figures; None: nothing is written.
-        progress: called with stage, done, total.
+    """Evaluate a table without its store; returns the content of metrics.json, and writes it into ``out``, if given.
 
     Raises:
         DataError: the table is not valid, or ``out`` cannot be made.
@@ -53,11 +47,7 @@ def make_output_folder(out: Path) -> None:
 
 
 def write_metrics(metrics: dict[str, Any], out: Path) -> None:
-    """Write metrics.json and its figures into a folder, which is made where it is not there.
-
-    Raises:
-        DataError: the folder cannot be made.
-    """
+    """Write metrics.json and its figures into a folder, which is made where it is not there."""
     make_output_folder(out)
     write_json_atomic(out / "metrics.json", metrics)
     draw_figures(metrics, out)

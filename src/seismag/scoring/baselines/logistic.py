@@ -31,12 +31,9 @@ _TOLERANCE, _ITERATIONS = 1e-3, 500
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A logistic model, shrunk towards the class frequencies.
+    """A logistic model, shrunk by ``weight`` towards the class frequencies ``overall`` (k,) of training.
 
-    Attributes:
-        logistic: None where training has one class only, or no feature.
-        overall: (k,) class frequencies of training.
-        weight: of the logistic model, see ``shrink_towards``.
+    ``logistic`` is None where training has one class only, or no feature.
     """
 
     logistic: LogisticRegression | None
@@ -95,13 +92,9 @@ def _every_kth(n: int, most: int) -> slice:
 
 
 def fit_baseline(features: FloatArray, truth: IndexArray, groups: IndexArray, n_classes: int) -> FittedBaseline:
-    """Fit a logistic model by group and choose its shrinkage.
+    """Fit a logistic model to features (n, m), all of the order of 1, and choose its shrinkage.
 
-    Args:
-        features: (n, m), all of the order of 1.
-        truth: (n,) class index.
-        groups: (n,) index of the groups that count as one observation each.
-        n_classes: k.
+    ``groups`` (n,) count as one observation each.
     """
     return replace(_fit(features, truth, groups, n_classes), weight=_choose_weight(features, truth, groups, n_classes))
 
@@ -115,10 +108,7 @@ def group_folds(groups: IndexArray, most: int) -> list[tuple[IndexArray, IndexAr
 def shrink_towards(log_probs: FloatArray, overall: FloatArray, weight: float) -> FloatArray:
     """Shrink probabilities towards the overall frequencies in logits: q^(1 - weight) p^weight, normalised.
 
-    Args:
-        log_probs: (n, k) logarithms of p.
-        overall: (k,) q.
-        weight: 0 gives q, 1 gives p.
+    ``log_probs`` (n, k) are logarithms of p, ``overall`` (k,) is q.
     """
     mixed = (1 - weight) * np.log(overall) + weight * log_probs
     mixed -= mixed.max(axis=1, keepdims=True)

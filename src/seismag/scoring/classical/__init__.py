@@ -34,12 +34,7 @@ _LARGEST_KAPPA = 200.0
 
 @dataclass(frozen=True)
 class Classical:
-    """Forecasts of the classical methods, with remarks.
-
-    Attributes:
-        tables: by name, indexed by sample_id, with columns ``p_<task>_<Class>`` of the tasks of the method.
-        notes: sentences: how many windows each covers, its alarms, why one is absent.
-    """
+    """Forecasts of the classical methods by name, indexed by sample_id, with columns ``p_<task>_<Class>``; remarks."""
 
     tables: dict[str, pd.DataFrame]
     notes: list[str]

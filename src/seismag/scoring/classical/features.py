@@ -151,12 +151,7 @@ def trailing_statistics(
 def station_statistics(
     values: FloatArray, station: pd.Series, quiet: NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray]:
-    """Median and 1.4826 MAD of the windows at quiet times of each station, at any time.
-
-    Args:
-        values: (n, m); rows with a NaN do not count.
-        station: (n,) codes.
-        quiet: (n,) rows that count.
+    """Median and 1.4826 MAD of the quiet windows without NaN of each station, at any time.
 
     Returns:
         (n, m) each, equal in all rows of a station; NaN where it has fewer than 5.
