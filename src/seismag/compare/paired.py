@@ -27,7 +27,7 @@ from seismag.scoring.mainshocks import (
     mainshocks_and_normal,
 )
 from seismag.scoring.null import difference_p_value
-from seismag.scoring.predictions import probability_columns
+from seismag.scoring.predictions import TASK_CLASSES, forecast_table, task_probabilities
 
 COMPARED = {
     "detection": ("balanced_accuracy", "mcc", "log_score", "brier", "auc_within_station"),
@@ -119,8 +119,7 @@ def compare_tables(
     if chosen:
         kept = mainshocks_and_normal(rows).to_numpy()
         rows, training = rows[kept].reset_index(drop=True), training.of_mainshocks()
-    others = {name: _probabilities(aligned[name]) for name in names[1:]}
-    extra = {f"{MODEL} {name}": table for name, table in others.items()} | dict(training.extra or {})
+    extra = {f"{MODEL} {name}": _forecast(aligned[name]) for name in names[1:]} | dict(training.extra or {})
     truth = find_truth(rows)
     forecasts = score_forecasts(rows, truth, BaselineData(training.samples, training.split, extra))
     replicates = max(config.bootstrap, LEAST_REPLICATES)
@@ -257,10 +256,6 @@ def _keys(rows: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_arrays([rows["fold"].astype(int), rows["sample_id"].astype(str)])
 
 
-def _probabilities(rows: pd.DataFrame) -> pd.DataFrame:
-    """The probabilities of a model as an extra forecast: by sample_id, with detection added."""
-    table = rows[[*probability_columns("magnitude"), *probability_columns("azimuth")]].copy()
-    normal = table[probability_columns("magnitude")[0]]
-    table[probability_columns("detection")] = np.column_stack([normal, 1.0 - normal])
-    table.index = pd.Index(rows["sample_id"].astype(str), name="sample_id")
-    return table
+def _forecast(rows: pd.DataFrame) -> pd.DataFrame:
+    probs = {task: task_probabilities(rows, task) for task in TASK_CLASSES}
+    return forecast_table(probs, pd.Index(rows["sample_id"].astype(str), name="sample_id"))

@@ -141,6 +141,12 @@ def task_probabilities(frame: pd.DataFrame, task: str, rows: IndexArray | None =
     return np.column_stack([taken[0], 1.0 - taken[0]] if task == "detection" else taken)
 
 
+def forecast_table(probs: dict[str, FloatArray], sample_ids: pd.Index) -> pd.DataFrame:
+    """Table of the probabilities (n, k) of some tasks by sample_id, with columns ``p_<task>_<Class>``."""
+    columns = [name for task in probs for name in probability_columns(task)]
+    return pd.DataFrame(np.hstack(list(probs.values())), columns=columns, index=sample_ids)
+
+
 def rows_by_fold(frame: pd.DataFrame) -> list[IndexArray]:
     """Positions of the rows of each fold, the folds in order."""
     return [positions for _, positions in sorted(frame.groupby("fold").indices.items())]

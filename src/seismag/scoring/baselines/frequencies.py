@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.arrays import FloatArray, IndexArray
-from seismag.scoring.predictions import TASK_CLASSES, probability_columns
+from seismag.scoring.predictions import TASK_CLASSES, forecast_table
 
 ORACLE = "oracle_detection_constant"
 COUNTING_BASELINES = ("all_normal", "majority", "station", "station_balanced", ORACLE)
@@ -47,26 +47,33 @@ def prior_balanced(probs: FloatArray, overall: FloatArray) -> FloatArray:
     return balanced
 
 
+def with_balanced(
+    name: str, probs: dict[str, FloatArray], overall: dict[str, FloatArray], sample_ids: pd.Index
+) -> dict[str, pd.DataFrame]:
+    """Forecast of a method, and the same divided by the class frequencies of training (``<name>_balanced``)."""
+    balanced = {task: prior_balanced(values, overall[task]) for task, values in probs.items()}
+    return {name: forecast_table(probs, sample_ids), f"{name}_balanced": forecast_table(balanced, sample_ids)}
+
+
 def count_and_predict(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Apply the counting baselines to ``test``; both tables contain station and the class index of each task."""
     train_station, names = pd.factorize(train["station"])
     stations = pd.Index(names)
     test_station = stations.get_indexer(pd.Index(test["station"]))  # -1: unseen
-    result: dict[str, list[pd.DataFrame]] = {name: [] for name in COUNTING_BASELINES}
+    is_event = test["detection"].to_numpy() == 1
+    normal, overall, station, oracle = {}, {}, {}, {}
     for task, classes in TASK_CLASSES.items():
-        truth = train[task].to_numpy()
+        truth, one_hot = train[task].to_numpy(), np.eye(len(classes))
         # one station more than in training: without windows, for the unseen ones (index -1)
-        overall, by_station = station_frequencies(train_station, truth, len(stations) + 1, len(classes))
-        probs = {
-            "all_normal": np.tile(np.eye(len(classes))[0], (len(test), 1)),
-            "majority": np.tile(overall, (len(test), 1)),
-            "station": by_station[test_station],
-            "station_balanced": prior_balanced(by_station, overall)[test_station],
-        }
+        overall[task], by_station = station_frequencies(train_station, truth, len(stations) + 1, len(classes))
+        normal[task], station[task] = np.tile(one_hot[0], (len(test), 1)), by_station[test_station]
         if task != "detection":
             event_class = 1 + int(np.argmax(np.bincount(truth, minlength=len(classes))[1:]))
-            is_event = test["detection"].to_numpy() == 1
-            probs[ORACLE] = np.eye(len(classes))[np.where(is_event, event_class, 0)]
-        for name, values in probs.items():
-            result[name].append(pd.DataFrame(values, columns=probability_columns(task), index=test.index))
-    return {name: pd.concat(parts, axis=1) for name, parts in result.items()}
+            oracle[task] = one_hot[np.where(is_event, event_class, 0)]
+    majority = {task: np.tile(frequencies, (len(test), 1)) for task, frequencies in overall.items()}
+    return {
+        "all_normal": forecast_table(normal, test.index),
+        "majority": forecast_table(majority, test.index),
+        **with_balanced("station", station, overall, test.index),
+        ORACLE: forecast_table(oracle, test.index),
+    }

@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from seismag.arrays import FloatArray, IndexArray
-from seismag.scoring.baselines.frequencies import class_frequencies, prior_balanced
+from seismag.scoring.baselines.frequencies import class_frequencies, with_balanced
 from seismag.scoring.baselines.inputs import fit_encoder
 from seismag.scoring.metrics import row_log_scores
-from seismag.scoring.predictions import TASK_CLASSES, probability_columns
+from seismag.scoring.predictions import TASK_CLASSES
 
 _PRIOR_VARIANCE = 1.0  # of each coefficient, in squared logits
 _INNER_FOLDS = 5
@@ -73,18 +73,11 @@ def fit_and_predict(
     models = {}
     for task, classes in TASK_CLASSES.items():
         overall = class_frequencies(train[task].to_numpy(), len(classes))
-        models[task] = replace(
-            fit_baseline(features, train[task].to_numpy()[thin], groups, len(classes)), overall=overall
-        )
+        fitted = fit_baseline(features, train[task].to_numpy()[thin], groups, len(classes))
+        models[task] = replace(fitted, overall=overall)
     wanted = encoder.encode(test_inputs)
-    plain = {task: model.predict(wanted) for task, model in models.items()}
-    balanced = {task: prior_balanced(plain[task], models[task].overall) for task in models}
-    return {baseline: _table(plain, test.index), f"{baseline}_balanced": _table(balanced, test.index)}
-
-
-def _table(probs: dict[str, FloatArray], index: pd.Index) -> pd.DataFrame:
-    columns = [name for task in probs for name in probability_columns(task)]
-    return pd.DataFrame(np.hstack(list(probs.values())), columns=columns, index=index)
+    probs = {task: model.predict(wanted) for task, model in models.items()}
+    return with_balanced(baseline, probs, {task: model.overall for task, model in models.items()}, test.index)
 
 
 def _every_kth(n: int, most: int) -> slice:

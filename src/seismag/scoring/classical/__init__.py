@@ -18,11 +18,11 @@ from scipy.special import i0e, i1e
 from seismag.arrays import FloatArray, IndexArray
 from seismag.domain import DataError
 from seismag.scoring.baselines import MAX_FOLDS
-from seismag.scoring.baselines.frequencies import class_frequencies, prior_balanced
+from seismag.scoring.baselines.frequencies import class_frequencies, with_balanced
 from seismag.scoring.baselines.logistic import fit_baseline, group_folds
 from seismag.scoring.classical.features import COHERENCE2_LEAST, ClassicalFeatures, classical_features
 from seismag.scoring.classical.spectra import band_spectra
-from seismag.scoring.predictions import TASK_CLASSES, positions_of, probability_columns, truth_index
+from seismag.scoring.predictions import TASK_CLASSES, positions_of, truth_index
 from seismag.windows.store import LEGACY_IMAGE, Store
 
 NEEDED_COLUMNS = ("start_utc", "end_utc", "local_hour", "kp_max", "dst_min_nt", "h_axis_deg", "azimuth_deg")
@@ -71,7 +71,7 @@ def classical_forecasts(store: Store, predictions: pd.DataFrame, split: pd.DataF
         for name in parts[0]:
             if leave_out or not name.endswith("_balanced"):
                 tables[name + ending] = pd.concat([part[name] for part in parts])
-        notes += _notes(pd.concat(coverage), is_event, ending)
+        notes += _notes(pd.concat(coverage), is_event, ending, spectra.cross is not None)
     order = pd.Index(predictions["sample_id"].astype(str))
     return Classical({name: table.loc[order] for name, table in tables.items()}, notes)
 
@@ -132,27 +132,14 @@ def _forecast(
     groups = pd.factorize(samples["split_group"].astype(str), sort=True)[0]
     ids = pd.Index(samples["sample_id"].astype(str).to_numpy()[test], name="sample_id")
     ratio = _detect(features.ratio_z, truth["detection"], groups, train, test)
-    overall = class_frequencies(truth["detection"][train], 2)
-    result = _tables("polarisation_ratio", {"detection": (ratio, overall)}, ids)
+    overall = {task: class_frequencies(truth[task][train], len(classes)) for task, classes in TASK_CLASSES.items()}
+    result = with_balanced("polarisation_ratio", {"detection": ratio}, overall, ids)
     if features.arrow is not None:
         event = _detect(_arrow_inputs(features), truth["detection"], groups, train, test)
-        frequencies = class_frequencies(truth["azimuth"][train], len(TASK_CLASSES["azimuth"]))
-        azimuth = _sectors(features, samples, groups, train, test, frequencies[1:])
-        azimuth = np.column_stack([event[:, :1], event[:, 1:] * azimuth])
-        result |= _tables("transfer_function", {"azimuth": (azimuth, frequencies), "detection": (event, overall)}, ids)
+        sectors = _sectors(features, samples, groups, train, test, overall["azimuth"][1:])
+        azimuth = np.column_stack([event[:, :1], event[:, 1:] * sectors])
+        result |= with_balanced("transfer_function", {"azimuth": azimuth, "detection": event}, overall, ids)
     return result
-
-
-def _tables(name: str, tasks: dict[str, tuple[FloatArray, FloatArray]], ids: pd.Index) -> dict[str, pd.DataFrame]:
-    plain = {task: probs for task, (probs, _) in tasks.items()}
-    balanced = {task: prior_balanced(probs, overall) for task, (probs, overall) in tasks.items()}
-    return {
-        name + ending: pd.concat(
-            [pd.DataFrame(probs, columns=probability_columns(task), index=ids) for task, probs in values.items()],
-            axis=1,
-        )
-        for ending, values in (("", plain), ("_balanced", balanced))
-    }
 
 
 def _arrow_inputs(features: ClassicalFeatures) -> FloatArray:
@@ -217,32 +204,27 @@ def _sectors(
 def _coverage(features: ClassicalFeatures, test: IndexArray) -> pd.DataFrame:
     """Which of the evaluated windows each method covers, and where it would raise an alarm."""
     ratio, known = features.ratio_z[test], features.has_quiet_arrow[test]
-    return pd.DataFrame(
-        {
-            "has_ratio": np.isfinite(ratio).all(axis=1),
-            "alarm": np.isfinite(ratio).all(axis=1) & (ratio > ALARM_Z).any(axis=1),
-            "has_arrow": known,
-            "coherent": known & (features.coherence2[test] >= COHERENCE2_LEAST),
-            "cross": features.arrow is not None,
-        }
-    )
+    has_ratio = np.isfinite(ratio).all(axis=1)
+    coherent = known & (features.coherence2[test] >= COHERENCE2_LEAST)
+    alarm = has_ratio & (ratio > ALARM_Z).any(axis=1)
+    return pd.DataFrame({"has_ratio": has_ratio, "alarm": alarm, "has_arrow": known, "coherent": coherent})
 
 
-def _notes(coverage: pd.DataFrame, event: NDArray[np.bool_], ending: str) -> list[str]:
+def _notes(coverage: pd.DataFrame, event: NDArray[np.bool_], ending: str, has_cross: bool) -> list[str]:
     def count(name: str, among: str, which: NDArray[np.bool_]) -> str:
         covered = coverage[among].to_numpy() & which
         return f"{int((coverage[name].to_numpy() & covered).sum())} of {int(covered.sum())}"
 
-    notes = [
+    ratio = (
         f"polarisation_ratio{ending} covers {int(coverage['has_ratio'].sum())} of {len(coverage)} windows; above z "
         f"{ALARM_Z:g} in a band: {count('alarm', 'has_ratio', event)} event windows, "
         f"{count('alarm', 'has_ratio', ~event)} Normal ones."
-    ]
-    if not coverage["cross"].all():
-        return [*notes, "No transfer_function: the store contains no cross-spectra (data.cross_spectra)."]
-    return [
-        *notes,
+    )
+    if not has_cross:
+        return [ratio, "No transfer_function: the store contains no cross-spectra (data.cross_spectra)."]
+    arrow = (
         f"transfer_function{ending} covers {int(coverage['has_arrow'].sum())} of {len(coverage)} windows; Z is "
         f"coherent in {count('coherent', 'has_arrow', event)} event windows, "
-        f"{count('coherent', 'has_arrow', ~event)} Normal ones.",
-    ]
+        f"{count('coherent', 'has_arrow', ~event)} Normal ones."
+    )
+    return [ratio, arrow]
