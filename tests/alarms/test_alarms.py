@@ -144,12 +144,6 @@ def test_events_at_stations_without_normal_windows_are_left_out_and_counted(make
     assert "None of the 48 event windows lies at a station" in summary_of(table)["undefined"]
 
 
-def test_windows_that_the_store_lacks_are_named(make_table: MakeTable) -> None:
-    table = make_table()
-    with pytest.raises(DataError, match="1 of 96 windows of the predictions are not in the samples, for example s0000"):
-        summary_of(table, make_samples(table.iloc[1:]))
-
-
 def test_the_molchan_diagram_is_one_column_wide(make_table: MakeTable, tmp_path: Path) -> None:
     draw_molchan(summary_of(make_table()), tmp_path / "figures" / "molchan.png")
     with Image.open(tmp_path / "figures" / "molchan.png") as image:

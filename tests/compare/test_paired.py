@@ -7,7 +7,6 @@ from dataclasses import astuple
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
 from fixtures.prediction_table import build_table
 from seismag.compare.paired import (
@@ -73,16 +72,6 @@ def test_difference_is_that_of_the_scores_and_changes_sign_with_the_reference() 
             assert forward.value == pytest.approx(sign * (values[0] - values[1]), abs=1e-12)
             assert (forward.low, forward.high) == pytest.approx((-back.high, -back.low), abs=1e-12)
             assert forward.p_value == back.p_value
-
-
-def test_scores_are_those_of_another_program() -> None:
-    table = build_table()
-    found = compare_tables({"a": table, "b": another_model(table)}, NOTHING).forecasts["a"].scores["azimuth"]
-    columns = [column for column in table if column.startswith("p_azimuth_")]
-    said = table[columns].to_numpy().argmax(axis=1)
-    truth = pd.Index([column.removeprefix("p_azimuth_") for column in columns]).get_indexer(table["y_azimuth"])
-    assert found["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(truth, said))
-    assert found["mcc"].value == pytest.approx(matthews_corrcoef(truth, said))
 
 
 def test_pairing_makes_the_interval_narrower_than_the_scores_apart() -> None:

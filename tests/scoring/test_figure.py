@@ -13,7 +13,8 @@ from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import figure as figures
 from seismag.scoring.compute import evaluate_predictions
-from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets, draw_training_curves
+from seismag.scoring.figure import draw_training_curves
+from seismag.scoring.study import draw_figures
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
@@ -21,19 +22,20 @@ MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 
 
-@pytest.mark.parametrize(("n_events", "n_blocks"), [(12, 12), (0, 12), (1, 0)])
-def test_figures_are_one_column_wide_whatever_the_table(
-    tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int
+@pytest.mark.parametrize(("n_events", "n_blocks", "is_calibrated"), [(12, 12, True), (0, 12, False), (1, 0, False)])
+def test_figures_have_the_width_of_a_column_or_page_whatever_the_table(
+    tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int, is_calibrated: bool
 ) -> None:
-    metrics = evaluate_predictions(make_table(n_events=n_events, n_blocks=n_blocks), config=CONFIG).to_json()
-    for task in ("magnitude", "azimuth", "detection"):
-        draw_confusion(metrics, task, tmp_path / "figures" / f"{task}.png")
-    draw_scores(metrics, tmp_path / "figures" / "scores.png")
+    table = make_table(n_events=n_events, n_blocks=n_blocks)
+    if is_calibrated:
+        table = pd.concat([table, table.assign(role="val", sample_id="v" + table["sample_id"])])
+    metrics = evaluate_predictions(table, config=CONFIG).to_json()
+    draw_figures(metrics, tmp_path / "figures")
+    widths = {path.stem: Image.open(path).width for path in (tmp_path / "figures").iterdir()}
+    names = ("confusion_azimuth", "confusion_magnitude", "scores", "subsets")
+    assert widths == dict.fromkeys(names, 1050) | {"reliability": 2130}  # 3.5 and 7.1 in at 300 dpi
     for path in (tmp_path / "figures").iterdir():
-        with Image.open(path) as image:
-            assert image.width == 1050  # 3.5 in at 300 dpi
-            assert len(image.convert("L").getcolors()) > 10
-    assert len(list((tmp_path / "figures").iterdir())) == 4
+        assert len(Image.open(path).convert("L").getcolors()) > 10
 
 
 def test_training_curves_are_drawn_with_and_without_scores(tmp_path: Path) -> None:
@@ -73,19 +75,3 @@ def test_of_a_rule_and_its_balanced_form_the_better_one_is_drawn() -> None:
     baselines = {name: {"balanced_accuracy": value, "uses_truth": False} for name, value in values.items()}
     assert figures._shown(baselines) == ["clock_balanced", "era", "station"]
     assert figures._label("space_weather_balanced") == "space weather, balanced"
-
-
-@pytest.mark.parametrize(("n_events", "n_blocks"), [(12, 12), (0, 12), (1, 0)])
-def test_parts_are_drawn_whatever_the_table(
-    tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int
-) -> None:
-    table = make_table(n_events=n_events, n_blocks=n_blocks)
-    validation = table.assign(role="val", sample_id="v" + table["sample_id"])
-    for name, frame in (("alone", table), ("calibrated", pd.concat([table, validation]))):
-        metrics = evaluate_predictions(frame, config=CONFIG).to_json()
-        draw_reliability(metrics, tmp_path / f"reliability_{name}.png")
-        draw_subsets(metrics, tmp_path / f"subsets_{name}.png")
-        with Image.open(tmp_path / f"reliability_{name}.png") as image:
-            assert image.width == 2130  # 7.1 in at 300 dpi
-            assert len(image.convert("L").getcolors()) > 10
-        assert (tmp_path / f"subsets_{name}.png").stat().st_size > 5000

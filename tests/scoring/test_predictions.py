@@ -136,12 +136,6 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read_predictions(tmp_path / "empty.csv")
 
 
-def test_a_start_that_is_no_time_is_refused(tmp_path: Path, make_table: MakeTable) -> None:
-    make_table().assign(start_utc="yesterday").to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(DataError, match="start_utc"):
-        read_predictions(tmp_path / "p.csv")
-
-
 def test_detection_is_normal_against_the_rest(make_table: MakeTable) -> None:
     table = make_table(n_events=1, n_blocks=1, rows_each=1)
     assert truth_index(table["y_magnitude"], table["y_azimuth"], "detection").tolist() == [1, 0]

@@ -236,21 +236,17 @@ def test_one_class_leaves_scores_undefined_rather_than_zero(make_table: MakeTabl
 
 
 def test_absent_and_thin_classes_and_few_groups_are_warned_of(make_table: MakeTable) -> None:
-    text = " ".join(evaluate(make_table(n_events=2, n_blocks=3))["warnings"])
+    result = evaluate(make_table(n_events=2, n_blocks=3))
+    text = " ".join(result["warnings"])
     assert "Intervals are unreliable: inconclusive (2 event clusters, 3 control blocks; at least 10 of each" in text
     assert "magnitude: no window of Large" in text
     assert "Moderate (1), Medium (1)" in text
+    entry = result["magnitude"]["per_class"]["Moderate"]
+    assert entry["recall"]["value"] is not None
+    assert entry["recall"]["low"] is None
     table = make_table(n_events=120, n_blocks=20)
     quiet = evaluate(table.assign(is_mainshock=table["event_id"].notna()))
     assert quiet["warnings"] == []
-
-
-def test_a_class_in_one_group_has_a_recall_without_interval(make_table: MakeTable) -> None:
-    result = evaluate(make_table(n_events=2, n_blocks=3))
-    entry = result["magnitude"]["per_class"]["Moderate"]
-    assert entry["n_clusters"] == 1
-    assert entry["recall"]["value"] is not None
-    assert entry["recall"]["low"] is None
 
 
 def test_validation_rows_and_disagreeing_truths_are_warned_of(make_table: MakeTable) -> None:
@@ -366,8 +362,6 @@ def test_samples_say_which_events_are_mainshocks(make_table: MakeTable) -> None:
     table = make_table(n_events=36, n_blocks=12)
     samples = with_labels(table)[["sample_id", "is_mainshock", "is_aftershock"]].sample(frac=1, random_state=1)
     assert evaluate(table, samples)["n_events"] == 24
-    with pytest.raises(DataError, match=r"4 of 192 windows of the predictions are not in the samples"):
-        evaluate(table, samples[~samples["sample_id"].isin(["s0000", "s0001", "s0002", "s0003"])])
 
 
 def test_a_table_without_mainshocks_is_evaluated_as_a_whole_with_a_warning(make_table: MakeTable) -> None:
@@ -427,14 +421,6 @@ def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs(
     ratio = good["magnitude"]["rps"]["value"] / good["magnitude"]["baselines"][best]["rps"]
     assert good["magnitude"]["rps_skill"]["value"] == pytest.approx(1 - ratio)
     assert bad["magnitude"]["rps_skill"]["value"] < 0.05
-
-
-def test_baselines_have_a_group(make_table: MakeTable) -> None:
-    baselines = evaluate(make_table())["magnitude"]["baselines"]
-    groups = {name: entry["group"] for name, entry in baselines.items()}
-    assert groups["majority"] == "constant"
-    assert groups["station_balanced"] == "no_signal"
-    assert groups[ORACLE] == "oracle"
 
 
 def test_a_full_summary_has_at_most_50_lines_of_80_columns(make_table: MakeTable) -> None:

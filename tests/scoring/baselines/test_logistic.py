@@ -16,7 +16,6 @@ from seismag.scoring.baselines import (
     absent_baselines,
     baseline_predictions,
 )
-from seismag.scoring.baselines.frequencies import prior_balanced
 from seismag.scoring.baselines.inputs import (
     BASELINE_COLUMNS,
     NON_MAGNETIC_COLUMNS,
@@ -291,17 +290,3 @@ def test_full_shrinkage_gives_the_frequencies_and_none_the_probabilities() -> No
     assert shrink_towards(np.log(probs), overall, 1.0) == pytest.approx(probs)
     # half way: odds are the geometric mean, sqrt(9 x 1.5) : 1
     assert shrink_towards(np.log(probs), overall, 0.5)[0, 0] == pytest.approx(13.5**0.5 / (1 + 13.5**0.5))
-
-
-def test_a_baseline_without_information_leaves_exact_ties_when_balanced() -> None:
-    overall = np.array([0.1, 0.2, 0.7])
-    balanced = prior_balanced(shrink_towards(np.log(np.full((1, 3), 1 / 3)), overall, 0.0), overall)
-    assert balanced[0, 0] == balanced[0, 1] == balanced[0, 2]
-
-
-def test_every_baseline_has_its_group() -> None:
-    groups = {name: GROUPS[name] for name in BASELINES}
-    assert groups["oracle_detection_constant"] == "oracle"
-    assert {name for name, group in groups.items() if group == "constant"} == {"all_normal", "majority"}
-    assert {name for name, group in groups.items() if group == "quality"} == {"quality", "quality_balanced"}
-    assert groups["station_balanced"] == groups["all_no_signal"] == groups["clock_balanced"] == "no_signal"
