@@ -171,7 +171,7 @@ def randomise_events(
     Raises:
         ValueError: an event window's station and fold has no background window.
     """
-    times = _EventTimes.of(rows)
+    times = _EventTimes(rows)
     weight = rows.event_weight()[times.event_rows]
     ranking = _Ranking(rows.score, rows.fold)
     is_sample = not rows.background.all()
@@ -242,35 +242,25 @@ def _run_limits(changes: IndexArray, position: IndexArray, n: int) -> tuple[Inde
     return edges[run], edges[run + 1]
 
 
-@dataclass(frozen=True)
 class _EventTimes:
     """Event windows, and the background windows of each station and fold (stratum) in order of time."""
 
-    event_rows: IndexArray  # (m,) rows of event windows
-    cluster: IndexArray  # (m,) cluster of each, from 0
-    after_first_h: FloatArray  # (m,) hours after the cluster's first window
-    stratum: IndexArray  # (m,) station and fold of each
-    anchor: IndexArray  # (n_clusters,) station and fold of the cluster's first window
-    rows: IndexArray  # (k,) background rows by stratum and time
-    start_h: FloatArray  # (k,) their time
-    first: IndexArray  # (n_strata + 1,) where each stratum begins in ``rows``
-
-    @classmethod
-    def of(cls, rows: AlarmRows) -> _EventTimes:
-        stratum = rows.stratum
-        background = np.flatnonzero(rows.background)
-        ordered = background[np.lexsort((rows.start_h[background], stratum[background]))]
-        counts = np.bincount(stratum[ordered], minlength=int(stratum.max()) + 1)
+    def __init__(self, rows: AlarmRows) -> None:
+        stratum, background = rows.stratum, np.flatnonzero(rows.background)
+        self.rows = background[np.lexsort((rows.start_h[background], stratum[background]))]  # (k,)
+        self.start_h = rows.start_h[self.rows]
+        counts = np.bincount(stratum[self.rows], minlength=int(stratum.max()) + 1)
+        self.first = np.concatenate([[0], np.cumsum(counts)])  # (n_strata + 1,) where each stratum begins in ``rows``
         events = np.flatnonzero(rows.event >= 0)
-        events = events[np.lexsort((rows.station[events], rows.start_h[events], rows.event[events]))]
-        cluster = np.unique(rows.event[events], return_inverse=True)[1]
-        begin = np.flatnonzero(np.diff(cluster, prepend=-1))
-        if not counts[stratum[events]].all():
+        self.event_rows = events[np.lexsort((rows.station[events], rows.start_h[events], rows.event[events]))]  # (m,)
+        self.stratum = stratum[self.event_rows]
+        if not counts[self.stratum].all():
             raise ValueError("an event window's station and fold has no background window")
-        return cls(
-            events, cluster, rows.start_h[events] - rows.start_h[events][begin][cluster], stratum[events],
-            stratum[events][begin], ordered, rows.start_h[ordered], np.concatenate([[0], np.cumsum(counts)]),
-        )  # fmt: skip
+        self.cluster = np.unique(rows.event[self.event_rows], return_inverse=True)[1]
+        begin = np.flatnonzero(np.diff(self.cluster, prepend=-1))
+        self.anchor = self.stratum[begin]  # (n_clusters,) station and fold of the cluster's first window
+        time_h = rows.start_h[self.event_rows]
+        self.after_first_h = time_h - time_h[begin][self.cluster]
 
     def random_rows(self, rng: np.random.Generator) -> IndexArray:
         """Rows whose scores the event windows take, (m,)."""
