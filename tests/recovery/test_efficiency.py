@@ -7,14 +7,7 @@ import pytest
 from scipy import stats
 
 from seismag.domain import DataError
-from seismag.recovery.efficiency import (
-    Counts,
-    Curve,
-    false_alarm_threshold,
-    fit_curve,
-    independent_counts,
-    upper_limit,
-)
+from seismag.recovery.efficiency import Counts, Curve, false_alarm_threshold, fit_curve, independent_counts, upper_limit
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 7), (3, 7), (7, 7), (41, 200)])

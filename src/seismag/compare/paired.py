@@ -20,12 +20,7 @@ from seismag.scoring import metrics as m
 from seismag.scoring.clusters import find_truth, replicate_all
 from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_baseline
 from seismag.scoring.forecasts import EXTRA_GROUP, MODEL, BaselineData, Forecasts, score_forecasts
-from seismag.scoring.mainshocks import (
-    MAINSHOCKS_UNKNOWN,
-    add_label_columns,
-    knows_mainshocks,
-    mainshocks_and_normal,
-)
+from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.null import difference_p_value
 from seismag.scoring.predictions import TASK_CLASSES, forecast_table, task_probabilities
 

@@ -177,10 +177,7 @@ def calibrate_folds(
 
 
 def _score_calibration(
-    log: dict[str, FloatArray],
-    clusters: Clusters,
-    baselines: dict[str, tuple[Sums, Sums]],
-    config: EvaluateConfig,
+    log: dict[str, FloatArray], clusters: Clusters, baselines: dict[str, tuple[Sums, Sums]], config: EvaluateConfig
 ) -> tuple[dict[str, IntervalEstimate], dict[str, IntervalEstimate], dict[str, CalibrationSkill]]:
     """Log score, gain over ``before``, and skill over the best baseline, by name, from the sums of each cluster."""
     rows = clusters.sum(np.ones(len(clusters.index)))

@@ -21,10 +21,7 @@ from seismag.scoring.predictions import TASK_CLASSES, task_probabilities
 Best = dict[str, dict[str, str | None]]  # by task and score, the best baseline of the whole table
 _MAGNITUDE_EDGES = (4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, np.inf)
 _SKILLS = ("balanced_accuracy", "log_score")
-_NEEDED = {
-    "by_magnitude": ("magnitude",),
-    "by_distance": ("in_dobrovolsky", "in_hattori", "distance_km"),
-}
+_NEEDED = {"by_magnitude": ("magnitude",), "by_distance": ("in_dobrovolsky", "in_hattori", "distance_km")}
 
 
 @dataclass(frozen=True)

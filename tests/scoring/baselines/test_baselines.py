@@ -11,11 +11,7 @@ import pytest
 
 from fixtures.prediction_table import baselines_within_table
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.scoring.baselines import (
-    GROUPS,
-    ORACLE,
-    baseline_predictions,
-)
+from seismag.scoring.baselines import GROUPS, ORACLE, baseline_predictions
 from seismag.scoring.baselines.frequencies import station_frequencies
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import probability_columns
@@ -42,11 +38,7 @@ def test_station_baseline_equals_the_values_by_hand() -> None:
     # Normal 3, Medium 3 of 6; with Laplace (4, 1, 4, 1) / 10
     prior = np.array([0.4, 0.1, 0.4, 0.1])
     # GTO: (3, 0, 1, 0) of 4 plus 4 pseudo-windows of the prior; ALR: (0, 0, 2, 0) of 2; TRT unseen
-    expected = [
-        (np.array([3, 0, 1, 0]) + 4 * prior) / 8,
-        (np.array([0, 0, 2, 0]) + 4 * prior) / 6,
-        prior,
-    ]
+    expected = [(np.array([3, 0, 1, 0]) + 4 * prior) / 8, (np.array([0, 0, 2, 0]) + 4 * prior) / 6, prior]
     got = predict()
     columns = probability_columns("magnitude")
     assert np.allclose(got["station"][columns], expected)

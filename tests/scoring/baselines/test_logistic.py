@@ -9,13 +9,7 @@ import pytest
 from fixtures.prediction_table import baselines_within_table
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
-from seismag.scoring.baselines import (
-    BASELINES,
-    GROUPS,
-    ORACLE,
-    absent_baselines,
-    baseline_predictions,
-)
+from seismag.scoring.baselines import BASELINES, GROUPS, ORACLE, absent_baselines, baseline_predictions
 from seismag.scoring.baselines.inputs import (
     BASELINE_COLUMNS,
     NON_MAGNETIC_COLUMNS,

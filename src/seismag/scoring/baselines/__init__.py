@@ -25,12 +25,7 @@ import pandas as pd
 from seismag.arrays import IndexArray
 from seismag.domain import DataError
 from seismag.scoring.baselines.frequencies import COUNTING_BASELINES, ORACLE, count_and_predict
-from seismag.scoring.baselines.inputs import (
-    BASELINE_COLUMNS,
-    NON_MAGNETIC_COLUMNS,
-    QUALITY_COLUMNS,
-    baseline_inputs,
-)
+from seismag.scoring.baselines.inputs import BASELINE_COLUMNS, NON_MAGNETIC_COLUMNS, QUALITY_COLUMNS, baseline_inputs
 from seismag.scoring.baselines.logistic import fit_and_predict, group_folds
 from seismag.scoring.predictions import TASK_CLASSES, TRAINED_ON_REMEDY, positions_of, truth_index
 

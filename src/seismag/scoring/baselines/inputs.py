@@ -27,7 +27,7 @@ NON_MAGNETIC_COLUMNS = tuple(
 )
 QUALITY_COLUMNS = BASELINE_COLUMNS["quality"]
 _PARTS = {  # all_no_signal consists of the other parts and the station
-    "all_no_signal": ("station", "clock", "space_weather", "era", "catalogue_rate"),
+    "all_no_signal": ("station", "clock", "space_weather", "era", "catalogue_rate")
 }
 _KNOTS = 6  # of a number: its minimum, quintiles and maximum in training
 _ERA_KNOTS = 5  # quarters of the time of training

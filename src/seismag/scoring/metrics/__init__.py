@@ -16,13 +16,7 @@ from seismag.scoring.metrics.confusion import (
 )
 from seismag.scoring.metrics.direction import angular_difference_deg, mean_resultant
 from seismag.scoring.metrics.multiple import holm
-from seismag.scoring.metrics.probability import (
-    LOG_SCORE_FLOOR,
-    log_score,
-    row_brier_scores,
-    row_log_scores,
-    row_rps,
-)
+from seismag.scoring.metrics.probability import LOG_SCORE_FLOOR, log_score, row_brier_scores, row_log_scores, row_rps
 from seismag.scoring.metrics.ranking import auc_of_sums, cluster_concordance
 from seismag.scoring.metrics.reliability import (
     brier_decomposition,
