@@ -266,9 +266,6 @@ class _EventTimes:
         """Rows whose scores the event windows take, (m,)."""
         low, high = self.first[self.anchor], self.first[self.anchor + 1]
         time_h = self.start_h[rng.integers(low, high)][self.cluster] + self.after_first_h
-        return self.rows[self._nearest(time_h)]
-
-    def _nearest(self, time_h: FloatArray) -> IndexArray:
         low, high = self.first[self.stratum], self.first[self.stratum + 1]
         # one sorted axis for all strata: each lies a span behind the one before
         span = float(self.start_h.max() - self.start_h.min()) + float(self.after_first_h.max()) + 1.0
@@ -278,5 +275,4 @@ class _EventTimes:
         wanted = self.stratum * 2 * span + (time_h - origin)
         right = np.clip(np.searchsorted(axis, wanted), low, high - 1)
         left = np.maximum(right - 1, low)
-        nearest: IndexArray = np.where(np.abs(axis[right] - wanted) < np.abs(axis[left] - wanted), right, left)
-        return nearest
+        return self.rows[np.where(np.abs(axis[right] - wanted) < np.abs(axis[left] - wanted), right, left)]

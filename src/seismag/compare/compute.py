@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from seismag import __version__
-from seismag.compare.paired import align_tables, compare_tables
+from seismag.compare.paired import align_tables, compare_tables, window_keys
 from seismag.compare.runs import ComparedRun, read_compared_runs
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
@@ -37,7 +37,6 @@ from seismag.training.run import reach_h
 from seismag.training.tried import setting_differences
 from seismag.windows.store import Store
 
-NOT_MEASURED = "not measured"
 _PLAN = LatencyPlan()
 
 
@@ -101,33 +100,34 @@ def describe_cost(path: Path, latency: LatencyPlan | None = _PLAN, progress: Pro
     return {**_cost_document(read_compared_runs([path]), latency, progress), "rules": [], "warnings": []}
 
 
-def _session_facts() -> dict[str, str | int | None]:
-    """Machine and versions with which the cost was measured."""
-    git = git_state(Path(__file__))
-    return {
-        "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "device": device_name(),
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "seismag": __version__,
-        "commit": None if git is None else git["commit"],
-    }
-
-
 def _cost_document(runs: list[ComparedRun], latency: LatencyPlan | None, progress: Progress) -> dict[str, Any]:
     loaded = {run.subject: load_checkpoint(run.runs[0].best_model) for run in runs}
     models = [_describe(run, runs[0], loaded[run.subject]) for run in runs]
     seconds = {} if latency is None else measure_latency(loaded, latency, progress)
     for model, run in zip(models, runs, strict=True):
         model["latency"] = seconds.get(run.subject)
+    measured, git = "not measured", git_state(Path(__file__))
+    if latency is not None:
+        rounds = ", ".join(f"{n} rounds of batch {batch}" for batch, n in latency.rounds.items())
+        measured = (
+            "scaled input in memory to class scores, float32, all models in turn within each round: "
+            f"{rounds}; the network of the first fold"
+        )
     return {
         "reference": runs[0].subject,
         "models": models,
         "flops_counted": FLOPS_COUNTED,
-        "latency_measured": _latency_text(latency),
-        "session": _session_facts(),
+        "latency_measured": measured,
+        "session": {
+            "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "device": device_name(),
+            "processor": _processor(),
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "seismag": __version__,
+            "commit": None if git is None else git["commit"],
+        },
     }
 
 
@@ -153,24 +153,12 @@ def _split_of(run: ComparedRun, store: Store) -> pd.DataFrame:
     split = assign_split(store.samples, run.config.split, reach_h(store))
     subset = str(run.rows["role"].iloc[0])
     expected = split[split["role"] == subset]
-    known = pd.MultiIndex.from_arrays([expected["fold"].astype(int), expected["sample_id"].astype(str)])
-    evaluated = pd.MultiIndex.from_arrays([run.rows["fold"].astype(int), run.rows["sample_id"].astype(str)])
-    if len(evaluated.difference(known)):
+    if len(window_keys(run.rows).difference(window_keys(expected))):
         raise DataError(
             f"{run.subject}: its recomputed split has other {subset} windows; it was trained with another version of "
             "seismag. Train the models again."
         )
     return split
-
-
-def _latency_text(latency: LatencyPlan | None) -> str:
-    if latency is None:
-        return NOT_MEASURED
-    rounds = ", ".join(f"{n} rounds of batch {batch}" for batch, n in latency.rounds.items())
-    return (
-        f"scaled input in memory to class scores, float32, all models in turn within each round: {rounds}; the network "
-        "of the first fold"
-    )
 
 
 def _processor() -> str:

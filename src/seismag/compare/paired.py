@@ -153,10 +153,10 @@ def align_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         DataError: windows, folds or labels differ between tables.
     """
     (first, reference), *others = tables.items()
-    order = _keys(reference)
+    order = window_keys(reference)
     aligned = {first: reference.reset_index(drop=True)}
     for name, table in others:
-        keys = _keys(table)
+        keys = window_keys(table)
         for whose, lacking in ((name, order.difference(keys)), (first, keys.difference(order))):
             if len(lacking):
                 fold, sample_id = lacking[0]
@@ -247,7 +247,8 @@ def _json(entries: dict[str, dict[str, ComparedScore]] | dict[str, dict[str, Pai
     return plain
 
 
-def _keys(rows: pd.DataFrame) -> pd.MultiIndex:
+def window_keys(rows: pd.DataFrame) -> pd.MultiIndex:
+    """Fold and sample_id of each row."""
     return pd.MultiIndex.from_arrays([rows["fold"].astype(int), rows["sample_id"].astype(str)])
 
 

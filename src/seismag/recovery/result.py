@@ -143,6 +143,10 @@ def summarise_recovery(
     twins = injections.drop_duplicates("sample_id")
     twins = twins.assign(alarm=twins["p_event_without"] > twins["threshold"])
     observed = Counts(float(earthquakes["alarm"].sum()), float(len(earthquakes)))
+    alarms = Alarms(0, 0, None, None)
+    if observed.n:
+        p_value = float(stats.binom.sf(observed.hits - 1, observed.n, false_alarms.fraction))
+        alarms = Alarms(int(observed.hits), int(observed.n), observed.fraction, p_value)
     return RecoveryResult(
         _fraction(normal, "alarm"),
         _fraction(twins, "alarm"),
@@ -153,7 +157,7 @@ def summarise_recovery(
         int((injections["reason"] != "").sum()),
         curve,
         _snr_of_curve(injections, curve, seed),
-        _alarms(observed, false_alarms),
+        alarms,
         _limits(injections, observed, false_alarms),
     )
 
@@ -247,13 +251,6 @@ def _snr_sentence(snr: float, efficiency: float, tested: tuple[float, float]) ->
 def _plain(snr: float) -> str:
     """Two significant digits, never as a power of ten: 210, not 2.1e+02."""
     return f"{float(f'{snr:.2g}'):g}"
-
-
-def _alarms(observed: Counts, false_alarms: Counts) -> Alarms:
-    if not observed.n:
-        return Alarms(0, 0, None, None)
-    p_value = float(stats.binom.sf(observed.hits - 1, observed.n, false_alarms.fraction))
-    return Alarms(int(observed.hits), int(observed.n), observed.fraction, p_value)
 
 
 def _limits(injections: pd.DataFrame, observed: Counts, false_alarms: Counts) -> list[UpperLimit]:

@@ -78,21 +78,20 @@ def evaluate_events(table: pd.DataFrame, config: EvaluateConfig | None = None) -
     strata = {"roc_auc": np.zeros(len(table), dtype=np.intp)}
     if "station" in table:
         strata["auc_within_station"] = pd.factorize(table["station"].astype(str))[0]
-    scored = {name: _score(probs, Truth({"detection": is_event.astype(np.intp)}, None, stratum, clusters), config)
-              for name, stratum in strata.items()}  # fmt: skip
+    scored, index = {}, is_event.astype(np.intp)
+    for name, stratum in strata.items():
+        truth = Truth({"detection": index}, None, stratum, clusters)
+        cm = m.cluster_confusion(index, probs.argmax(axis=1), clusters.index, 2)
+        sums = Sums(cm, sum_scores("detection", probs, truth))
+        scored[name] = Scored.of(
+            sums.total(), replicate_all({_KEY: sums}, clusters, config.bootstrap, config.seed)[_KEY]
+        )
     known = clusters.smallest > 1  # one group alone does not vary
     names = [name for name in scored["roc_auc"].point if name != "auc_within_station"]
     entries = {name: scored["roc_auc"].estimate(name, known, config.confidence) for name in names}
     entries |= {name: part.estimate("auc_within_station", known, config.confidence) for name, part in scored.items()}
     scores = {name: Score(**vars(entry), n=len(table), n_clusters=clusters.n) for name, entry in entries.items()}
     return EventScores(len(table), int(is_event.sum()), clusters.n, scores, notes)
-
-
-def _score(probs: FloatArray, truth: Truth, config: EvaluateConfig) -> Scored:
-    cm = m.cluster_confusion(truth.index["detection"], probs.argmax(axis=1), truth.clusters.index, 2)
-    sums = Sums(cm, sum_scores("detection", probs, truth))
-    replicates = replicate_all({_KEY: sums}, truth.clusters, config.bootstrap, config.seed)
-    return Scored.of(sums.total(), replicates[_KEY])
 
 
 def _read_truth(table: pd.DataFrame) -> NDArray[np.bool_]:

@@ -204,12 +204,6 @@ def _label(name: str) -> str:
     return plain.replace("_", " ") + (", balanced" if plain != name else "")
 
 
-def _colour(entry: dict[str, Any]) -> str:
-    if entry["uses_truth"]:
-        return GREY
-    return {"classical": GREEN, "quality": GREY}.get(entry.get("group", ""), ORANGE)
-
-
 def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> None:
     for row, name in enumerate(names):
         entry, colour, marker, hollow = result["balanced_accuracy"], BLUE, "o", False
@@ -217,7 +211,9 @@ def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> N
             baseline = result["baselines"][name]
             low, high = baseline["intervals"]["balanced_accuracy"]
             entry = {"value": baseline["balanced_accuracy"], "low": low, "high": high}
-            colour, marker, hollow = _colour(baseline), "s", baseline["uses_truth"]
+            marker, hollow = "s", baseline["uses_truth"]
+            group = "quality" if hollow else baseline.get("group", "")
+            colour = {"classical": GREEN, "quality": GREY}.get(group, ORANGE)
         if entry["value"] is None:
             axes.text(0.02, row, "undefined", va="center", color=GREY)
             continue

@@ -70,8 +70,8 @@ def score_reliability(
     task: str, p: FloatArray, happened: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig
 ) -> Reliability:
     """Compare forecast probabilities with observed frequencies in bins of equal mass."""
-    bins = m.equal_mass_bins(p, config.reliability_bins)
-    sums = m.cluster_bin_sums(p, happened, bins, clusters.index, clusters.n)
+    index = m.equal_mass_bins(p, config.reliability_bins)
+    sums = m.cluster_bin_sums(p, happened, index, clusters.index, clusters.n)
     replicates = clusters.bootstrap(sums, config.bootstrap, config.seed)
     whole = sums.sum(axis=0)
     known = clusters.smallest > 1
@@ -82,18 +82,17 @@ def score_reliability(
         brier_parts = {
             name: IntervalEstimate.of(parts[name], replicate_parts[name], known, config.confidence) for name in PARTS
         }
+    bins = []
+    for own, drawn in zip(np.moveaxis(sums, 1, 0), np.moveaxis(replicates, 1, 0), strict=True):
+        n, sum_p, sum_y = own.sum(axis=0)[:3]
+        n_groups = int(np.count_nonzero(own[:, 0]))
+        frequency = ratio(drawn[:, 2], drawn[:, 0])
+        observed = IntervalEstimate.of(sum_y / n, frequency, n_groups >= FEW_CLUSTERS, config.confidence)
+        bins.append(ReliabilityBin(int(n), n_groups, float(sum_p / n), observed))
     return Reliability(
         of="the probability of an event" if task == "detection" else "the probability of the likeliest class",
         ece=IntervalEstimate.of(ece, replicate_ece, known, config.confidence),
         brier_parts=brier_parts,
         histogram=np.histogram(p, bins=HISTOGRAM_BINS, range=(0, 1))[0].tolist(),
-        bins=[_bin(sums[:, i], replicates[:, i], config) for i in range(sums.shape[1])],
+        bins=bins,
     )
-
-
-def _bin(sums: FloatArray, replicates: FloatArray, config: EvaluateConfig) -> ReliabilityBin:
-    n, sum_p, sum_y = sums.sum(axis=0)[:3]
-    n_groups = int(np.count_nonzero(sums[:, 0]))
-    frequency = ratio(replicates[:, 2], replicates[:, 0])
-    observed = IntervalEstimate.of(sum_y / n, frequency, n_groups >= FEW_CLUSTERS, config.confidence)
-    return ReliabilityBin(int(n), n_groups, float(sum_p / n), observed)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.sparse import csr_array
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import FloatArray, IndexArray, ratio
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.null import Null, placebo_rate
@@ -53,7 +53,11 @@ def permute_labels(name: str, rows: Ranked, stratum: IndexArray, spec: AuditConf
     null = Null(permuted_auc(rows, stratum, spec.permutations, rng), _TIE)
     placebo_p = []
     for _ in range(spec.placebos):
-        placebo = shift_scores(rows, rng.uniform(MIN_SHIFT, 1 - MIN_SHIFT))
+        shift = rng.uniform(MIN_SHIFT, 1 - MIN_SHIFT)
+        rank = [
+            np.roll(rows.rank[part], int(shift * (part.stop - part.start))) for part in _station_slices(rows.station)
+        ]
+        placebo = dataclasses.replace(rows, rank=np.concatenate(rank))
         of_placebo = Null(permuted_auc(placebo, stratum, PLACEBO_PERMUTATIONS, rng), _TIE)
         placebo_p.append(of_placebo.p_value(station_auc(placebo)))
     return compare_with_null(name, station_auc(rows), null, placebo_p, how)
@@ -67,7 +71,7 @@ def shift_labels_in_time(name: str, rows: Ranked, spec: AuditConfig, how: str) -
     null = Null(shifted_auc(rows, rng.uniform(MIN_SHIFT, 1 - MIN_SHIFT, spec.permutations)), _TIE)
     placebo_p = []
     for _ in range(spec.placebos):
-        placebo = replace_labels(rows, permuted_labels(rows, rows.station, 1, rng)[0])
+        placebo = dataclasses.replace(rows, is_event=permuted_labels(rows, rows.station, 1, rng)[0])
         shifts = rng.uniform(MIN_SHIFT, 1 - MIN_SHIFT, PLACEBO_PERMUTATIONS)
         placebo_p.append(Null(shifted_auc(placebo, shifts), _TIE).p_value(station_auc(placebo)))
     return compare_with_null(name, station_auc(rows), null, placebo_p, how)
@@ -98,19 +102,6 @@ def rank_windows(table: pd.DataFrame, score: FloatArray | None = None) -> Ranked
     )
 
 
-def replace_labels(rows: Ranked, is_event: NDArray[np.bool_]) -> Ranked:
-    """Copy with other labels."""
-    return dataclasses.replace(rows, is_event=is_event)
-
-
-def shift_scores(rows: Ranked, fraction: float) -> Ranked:
-    """Shift the scores of each station circularly in time by a fraction of its windows."""
-    rank = rows.rank.copy()
-    for part in _station_slices(rows.station):
-        rank[part] = np.roll(rank[part], int(fraction * (part.stop - part.start)))
-    return dataclasses.replace(rows, rank=rank)
-
-
 def pooled_auc(rank_sum: FloatArray, n_events: FloatArray, n: FloatArray) -> FloatArray:
     """Station-stratified AUC, stations weighted by their numbers of pairs.
 
@@ -125,7 +116,7 @@ def pooled_auc(rank_sum: FloatArray, n_events: FloatArray, n: FloatArray) -> Flo
     """
     pairs = (n_events * (n - n_events)).sum(axis=-1)
     higher = np.where((n_events > 0) & (n_events < n), rank_sum - n_events * (n_events + 1) / 2, 0).sum(axis=-1)
-    return np.asarray(np.divide(higher, pairs, out=np.full(np.shape(pairs), np.nan), where=pairs > 0))
+    return ratio(higher, pairs)
 
 
 def labelled_auc(rank: FloatArray, labels: NDArray[np.bool_], station: IndexArray) -> FloatArray:

@@ -130,6 +130,15 @@ def _score_subset(
     scored: dict[str, dict[str, Scored]] = {task: {} for task in TASK_CLASSES}
     for (task, forecast), part in sums.items():
         scored[task][forecast] = Scored.of(part.total(), replicates.get((task, forecast)), ("balanced_accuracy",))
+    found: dict[str, dict[str, IntervalEstimate]] = {}
+    for task, of_task in scored.items():
+        found[task] = {"balanced_accuracy": of_task[MODEL].estimate("balanced_accuracy", known, config.confidence)}
+        if task == "detection":
+            area = of_task[MODEL].estimate("auc_within_station", known, config.confidence)
+            found[task]["auc_within_station"] = area
+        for score in _SKILLS:
+            candidates = [name for name in (best[task][score],) if name]
+            found[task][f"skill_{score}"] = best_difference(score, of_task, candidates, known, config)
     return SubsetScores(
         name,
         n=len(positions),
@@ -137,16 +146,5 @@ def _score_subset(
         n_event_groups=clusters.n_event,
         n_normal_groups=clusters.n - clusters.n_event,
         note=None if known else f"No interval: {clusters.inconclusive(FEW_CLUSTERS)}.",
-        **{task: _task_scores(task, scored[task], best[task], known, config) for task in TASK_CLASSES},
+        **found,
     )
-
-
-def _task_scores(
-    task: str, scored: dict[str, Scored], best: dict[str, str | None], known: bool, config: EvaluateConfig
-) -> dict[str, IntervalEstimate]:
-    own = ("balanced_accuracy", "auc_within_station") if task == "detection" else ("balanced_accuracy",)
-    result = {score: scored[MODEL].estimate(score, known, config.confidence) for score in own}
-    for score in _SKILLS:
-        candidates = [name for name in (best[score],) if name]
-        result[f"skill_{score}"] = best_difference(score, scored, candidates, known, config)
-    return result

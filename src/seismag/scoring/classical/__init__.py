@@ -135,18 +135,15 @@ def _forecast(
     overall = {task: class_frequencies(truth[task][train], len(classes)) for task, classes in TASK_CLASSES.items()}
     result = with_balanced("polarisation_ratio", {"detection": ratio}, overall, ids)
     if features.arrow is not None:
-        event = _detect(_arrow_inputs(features), truth["detection"], groups, train, test)
+        # whether Z is coherent with X and Y, and if so the distance of the arrow from the quiet one
+        coherent = features.coherence2 >= COHERENCE2_LEAST
+        change = np.where(coherent, np.log10(1 + features.arrow_z), 0.0)
+        inputs = np.where(features.has_quiet_arrow[:, None], np.column_stack([coherent, change]), np.nan)
+        event = _detect(inputs, truth["detection"], groups, train, test)
         sectors = _sectors(features, samples, groups, train, test, overall["azimuth"][1:])
         azimuth = np.column_stack([event[:, :1], event[:, 1:] * sectors])
         result |= with_balanced("transfer_function", {"azimuth": azimuth, "detection": event}, overall, ids)
     return result
-
-
-def _arrow_inputs(features: ClassicalFeatures) -> FloatArray:
-    """Whether Z is coherent with X and Y, and if so the distance of the arrow from the quiet one; NaN where unknown."""
-    coherent = features.coherence2 >= COHERENCE2_LEAST
-    change = np.where(coherent, np.log10(1 + features.arrow_z), 0.0)
-    return np.where(features.has_quiet_arrow[:, None], np.column_stack([coherent.astype(float), change]), np.nan)
 
 
 def _detect(
