@@ -210,16 +210,9 @@ def test_files_of_formats_that_cannot_be_written_are_counted_and_named(model, st
         recover([model], store_path, inputs, plan())
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"snr": (0.0, 1.0)}, r"recover\.snr \[0\.0, 1\.0\]: each is a ratio of powers above 0"),
-        ({"snr": (-3.0,)}, r"recover\.snr \[-3\.0\]: each is a ratio"),
-    ],
-)
-def test_an_impossible_plan_is_refused_with_the_limit(wrong, message):
-    with pytest.raises(UsageError, match=message):
-        plan(**wrong)
+def test_an_snr_of_zero_is_refused_with_the_limit():
+    with pytest.raises(UsageError, match=r"recover\.snr \[0\.0, 1\.0\]: each is a ratio of powers above 0"):
+        plan(snr=(0.0, 1.0))
 
 
 def test_each_cluster_of_earthquakes_gives_the_mainshock_window_of_largest_es_and_shortest_lead():

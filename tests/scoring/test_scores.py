@@ -400,16 +400,6 @@ def test_proper_scores_ranking_and_direction_agree_with_scikit_learn_and_by_hand
     )
 
 
-def test_right_directions_miss_the_azimuth_by_its_place_in_the_sector(make_table: MakeTable) -> None:
-    table = with_labels(make_table())
-    result = evaluate(with_probabilities(table, *truth_one_hot(table)))["azimuth"]
-    assert result["mean_error_deg"]["value"] == pytest.approx(10)
-    assert result["error_resultant"]["value"] == pytest.approx(1)
-    assert "mean_error_deg" not in result["baselines"]["all_normal"] or (
-        result["baselines"]["all_normal"]["mean_error_deg"] is None
-    )
-
-
 def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs(make_table: MakeTable) -> None:
     good = evaluate(make_table(hit=0.8))
     bad = evaluate(make_table(hit=0.0))

@@ -252,7 +252,7 @@ def _score_values(sums: Sums, whole: Sums, scores: Iterable[str]) -> Values:
     if "direction_n" in sums.sums:
         n_directions, cos, sin = (sums.sums[f"direction_{name}"] for name in ("n", "cos", "sin"))
         values["mean_error_deg"] = ratio(sums.sums["direction_abs_deg"], n_directions)
-        values["error_resultant"] = m.mean_resultant(cos, sin, n_directions)[0]
+        values["error_resultant"] = m.mean_resultant(cos, sin, n_directions)
     return values
 
 

@@ -19,7 +19,7 @@ from seismag.scoring.baselines.inputs import (
 )
 from seismag.scoring.baselines.logistic import shrink_towards
 from seismag.scoring.compute import evaluate_predictions
-from seismag.scoring.metrics import balanced_accuracy, confusion_matrix, log_score
+from seismag.scoring.metrics import balanced_accuracy, confusion_matrix, row_log_scores
 from seismag.scoring.predictions import probability_columns
 
 DETECTION = probability_columns("detection")
@@ -159,8 +159,8 @@ def test_without_a_signal_a_baseline_does_not_lose_to_the_frequencies() -> None:
         got = predict(samples)
         truth = truth_of(samples, got["majority"].index)
         for rule in loss:
-            difference = log_score(got[rule][DETECTION].to_numpy(), truth)
-            loss[rule].append(difference - log_score(got["majority"][DETECTION].to_numpy(), truth))
+            scores = [row_log_scores(got[name][DETECTION].to_numpy(), truth).mean() for name in (rule, "majority")]
+            loss[rule].append(scores[0] - scores[1])
     for rule, differences in loss.items():
         assert np.mean(differences) > -0.02, rule
 

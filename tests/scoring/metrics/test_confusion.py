@@ -22,11 +22,9 @@ labels = st.integers(2, 9).flatmap(
 )
 
 
-def test_confusion_matrix_has_the_truth_in_rows_and_adds_weights() -> None:
+def test_confusion_matrix_has_the_truth_in_rows() -> None:
     true, predicted = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0])
     assert m.confusion_matrix(true, predicted, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
-    weights = np.array([0.5, 2.0, 3.0, 4.0])
-    assert m.confusion_matrix(true, predicted, 3, weights).tolist() == [[0.5, 2, 0], [0, 3, 0], [4, 0, 0]]
 
 
 def test_confusion_matrix_refuses_a_class_beyond_the_last() -> None:

@@ -16,7 +16,7 @@ from seismag.scoring.metrics.confusion import (
 )
 from seismag.scoring.metrics.direction import angular_difference_deg, mean_resultant
 from seismag.scoring.metrics.multiple import holm
-from seismag.scoring.metrics.probability import LOG_SCORE_FLOOR, log_score, row_brier_scores, row_log_scores, row_rps
+from seismag.scoring.metrics.probability import LOG_SCORE_FLOOR, row_brier_scores, row_log_scores, row_rps
 from seismag.scoring.metrics.ranking import auc_of_sums, cluster_concordance
 from seismag.scoring.metrics.reliability import (
     brier_decomposition,
@@ -28,7 +28,7 @@ from seismag.scoring.metrics.reliability import (
 __all__ = [
     "LOG_SCORE_FLOOR", "accuracy", "angular_difference_deg", "auc_of_sums",
     "balanced_accuracy", "bootstrap_sums", "brier_decomposition", "cluster_bin_sums", "cluster_concordance",
-    "cluster_confusion", "confusion_matrix", "equal_mass_bins", "expected_calibration_error", "holm", "log_score",
+    "cluster_confusion", "confusion_matrix", "equal_mass_bins", "expected_calibration_error", "holm",
     "macro_f1", "mcc", "mean_resultant", "per_class", "percentile_interval", "row_brier_scores",
     "row_log_scores", "row_rps",
 ]  # fmt: skip

@@ -12,33 +12,18 @@ from numpy.typing import NDArray
 from seismag.arrays import FloatArray, IndexArray, ratio
 
 
-def confusion_matrix(
-    y_true_index: IndexArray, y_pred_index: IndexArray, n_classes: int, weights: FloatArray | None = None
-) -> FloatArray:
-    """Count (or weight) the pairs of true and predicted class.
-
-    Args:
-        y_true_index: (n,) true class, 0 to n_classes - 1.
-        y_pred_index: (n,) predicted class.
-        n_classes: k.
-        weights: (n,) weight of each row; 1 where not given.
-
-    Returns:
-        (k, k), rows true, columns predicted.
+def confusion_matrix(y_true_index: IndexArray, y_pred_index: IndexArray, n_classes: int) -> FloatArray:
+    """Count the pairs of true (n,) and predicted (n,) class, from 0: (k, k), rows true, columns predicted.
 
     Raises:
         ValueError: an index lies outside the classes, or the lengths differ.
     """
     one_cluster = np.zeros(len(y_true_index), dtype=int)
-    return np.asarray(cluster_confusion(y_true_index, y_pred_index, one_cluster, n_classes, weights)[0])
+    return np.asarray(cluster_confusion(y_true_index, y_pred_index, one_cluster, n_classes)[0])
 
 
 def cluster_confusion(
-    y_true_index: IndexArray,
-    y_pred_index: IndexArray,
-    cluster_index: IndexArray,
-    n_classes: int,
-    weights: FloatArray | None = None,
+    y_true_index: IndexArray, y_pred_index: IndexArray, cluster_index: IndexArray, n_classes: int
 ) -> FloatArray:
     """Count the pairs of true and predicted class in each cluster: (n_clusters, k, k).
 
@@ -55,7 +40,7 @@ def cluster_confusion(
             raise ValueError(f"a {name} class lies outside 0 to {n_classes - 1}")
     n_clusters = int(cluster.max()) + 1 if cluster.size else 1
     cell = (cluster * n_classes + y_true) * n_classes + y_pred
-    counts = np.bincount(cell, weights=weights, minlength=n_clusters * n_classes**2)
+    counts = np.bincount(cell, minlength=n_clusters * n_classes**2)
     return counts.reshape(n_clusters, n_classes, n_classes).astype(float)
 
 

@@ -17,10 +17,9 @@ def angular_difference_deg(predicted_deg: FloatArray, true_deg: FloatArray) -> F
     return np.asarray((np.asarray(predicted_deg) - np.asarray(true_deg) + 180.0) % 360.0 - 180.0)
 
 
-def mean_resultant(cos_sum: FloatArray, sin_sum: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Length (0 to 1) and direction (degrees) of the mean of n unit vectors; NaN where n is 0.
+def mean_resultant(cos_sum: FloatArray, sin_sum: FloatArray, n: FloatArray) -> FloatArray:
+    """Length (0 to 1) of the mean of n unit vectors; NaN where n is 0.
 
     Source: Mardia & Jupp (2000), Directional Statistics, chapter 2.
     """
-    length = ratio(np.hypot(cos_sum, sin_sum), n)
-    return length, np.where(np.isnan(length), np.nan, np.degrees(np.arctan2(sin_sum, cos_sum)))
+    return ratio(np.hypot(cos_sum, sin_sum), n)

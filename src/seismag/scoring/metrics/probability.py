@@ -22,11 +22,6 @@ def row_log_scores(probs: FloatArray, y_true_index: IndexArray) -> FloatArray:
     return np.log(np.clip(given, LOG_SCORE_FLOOR, 1.0))
 
 
-def log_score(probs: FloatArray, y_true_index: IndexArray) -> float:
-    """Mean of ``row_log_scores`` in nats: 0 is perfect, ``-ln(k)`` is a uniform guess, higher is better."""
-    return float(np.mean(row_log_scores(probs, y_true_index)))
-
-
 def row_brier_scores(probs: FloatArray, y_true_index: IndexArray) -> FloatArray:
     """Squared distance of the probabilities from the truth, (n,), summed over the classes; 0 is perfect.
 
