@@ -29,22 +29,16 @@ def interval(entry: dict[str, Any]) -> str:
     return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
 
 
-def format_table(
-    header: Sequence[str], rows: Sequence[Sequence[_Cell]], indent: int = 0, width: int = TERMINAL_WIDTH
-) -> str:
+def format_table(header: Sequence[str], rows: Sequence[Sequence[_Cell]], indent: int = 0) -> str:
     """Align rows in columns: numbers to the right, text to the left, with two spaces between the columns.
 
-    Where the table is wider than ``width``, the text of its widest text column is wrapped.
+    Where the table is wider than the terminal, the text of its widest text column is wrapped.
 
     Args:
         header: the name of each column; all empty: no header line.
         rows: as many cells a row. Text stays as it is, numbers are written as by ``number``, None as "-". A column
             of which every cell is a number, "-", "undefined" or empty is aligned to the right.
         indent: spaces before each line.
-        width: largest length of a line.
-
-    Returns:
-        The lines, joined, without a newline at the end.
 
     Example:
         >>> print(format_table(["station", "windows", "AUC"], [["LUT", 120, "0.52"], ["KPY", 8, None]]))
@@ -58,7 +52,7 @@ def format_table(
     columns = list(zip(header, *written, strict=True))
     is_number = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]
     sizes = [max(map(len, column)) for column in columns]
-    excess = indent + sum(sizes) + len(_GAP) * (len(sizes) - 1) - width
+    excess = indent + sum(sizes) + len(_GAP) * (len(sizes) - 1) - TERMINAL_WIDTH
     texts = [place for place, is_right in enumerate(is_number) if not is_right]
     if excess > 0 and texts:
         widest = max(texts, key=lambda place: sizes[place])
@@ -76,6 +70,7 @@ def format_table(
     return "\n".join(lines)
 
 
-def wrap_text(text: str, indent: int = 0, width: int = TERMINAL_WIDTH) -> str:
-    """Break a sentence into lines of at most ``width`` columns; ``indent`` spaces before all but the first."""
-    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+def wrap_text(text: str, indent: int = 0) -> str:
+    """Break a sentence into lines of at most 80 columns; ``indent`` spaces before all but the first."""
+    ahead = " " * indent
+    return textwrap.fill(text, TERMINAL_WIDTH, subsequent_indent=ahead, break_long_words=False, break_on_hyphens=False)

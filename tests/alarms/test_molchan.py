@@ -91,10 +91,8 @@ def test_the_weight_of_an_event_is_divided_among_its_windows() -> None:
     assert rows.n_events == 2
 
 
-@pytest.mark.parametrize("n_events", [1, 3, 25])
-def test_area_skill_of_untied_chance_has_mean_half_and_variance_one_over_12_n(
-    n_events: int, rng: np.random.Generator
-) -> None:
+def test_area_skill_of_untied_chance_has_mean_half_and_variance_one_over_12_n(rng: np.random.Generator) -> None:
+    n_events = 3
     areas = np.array(
         [area_skill(AlarmFractions(u, u), np.full(n_events, 1 / n_events)) for u in rng.random((4000, n_events))]
     )
@@ -209,9 +207,3 @@ def test_alarms_before_earthquakes_are_beyond_every_randomised_set(rng: np.rando
     area = area_skill(alarm_fractions(seen, measure, rows.fold), rows.event_weight())
     drawn, _ = randomise_events(rows, measure, np.array([0.2]), 99, rng)
     assert Null(drawn).p_value(area) == 0.01
-
-
-def test_an_event_without_background_time_at_its_station_is_refused(rng: np.random.Generator) -> None:
-    rows = make_rows([1, 2, 3], [0, -1, -1], station=[1, 0, 0])
-    with pytest.raises(ValueError, match="no background window"):
-        randomise_events(rows, rows.background.astype(float), np.array([0.2]), 5, rng)

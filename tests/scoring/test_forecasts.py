@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seismag.domain import DataError
 from seismag.scoring.baselines import ORACLE, folds_within_table
 from seismag.scoring.clusters import find_truth
 from seismag.scoring.forecasts import MODEL, BaselineData, Forecasts, score_forecasts
@@ -63,8 +62,6 @@ def test_an_extra_forecast_is_shown_but_never_a_candidate(make_table: MakeTable)
     assert "ratio" not in forecasts.names("azimuth")
     assert set(forecasts.candidates("detection")) == {"all_normal", "majority", "station", "station_balanced"}
     assert ORACLE not in forecasts.candidates("magnitude")
-    with pytest.raises(DataError, match=r"forecast ratio: 1 of 96 windows have none, e\.g\. s0000"):
-        score_forecasts(table, find_truth(table), BaselineData(extra={"ratio": perfect.iloc[1:]}))
 
 
 def test_baselines_for_mainshocks_are_fitted_without_the_aftershocks_of_the_training_set(make_table: MakeTable) -> None:

@@ -159,7 +159,7 @@ def randomise_events(
     often than others; the draws are shifted to the mean under equal chances of the background windows of a station.
 
     Args:
-        rows: the windows.
+        rows: the windows; each station and fold with an event window has a background window.
         measure: (n,) weight of the background rows, 0 elsewhere; as for ``alarm_fractions``.
         tau: alarm fractions at which the miss rate is wanted.
         draws: number of randomised sets of events.
@@ -167,9 +167,6 @@ def randomise_events(
 
     Returns:
         Area skill (draws,), and miss rate at ``tau`` (draws, len(tau)).
-
-    Raises:
-        ValueError: an event window's station and fold has no background window.
     """
     times = _EventTimes(rows)
     weight = rows.event_weight()[times.event_rows]
@@ -254,8 +251,6 @@ class _EventTimes:
         events = np.flatnonzero(rows.event >= 0)
         self.event_rows = events[np.lexsort((rows.station[events], rows.start_h[events], rows.event[events]))]  # (m,)
         self.stratum = stratum[self.event_rows]
-        if not counts[self.stratum].all():
-            raise ValueError("an event window's station and fold has no background window")
         self.cluster = np.unique(rows.event[self.event_rows], return_inverse=True)[1]
         begin = np.flatnonzero(np.diff(self.cluster, prepend=-1))
         self.anchor = self.stratum[begin]  # (n_clusters,) station and fold of the cluster's first window

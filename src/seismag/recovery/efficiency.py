@@ -11,6 +11,7 @@ from scipy import optimize, special, stats
 from seismag.arrays import FloatArray
 from seismag.domain import DataError
 
+LIMIT_CONFIDENCE = 0.9
 _SLOPE = (0.5, 40.0)  # of the curve, per decade of SNR
 _BEYOND = 3.0  # decades that the middle of the curve may lie outside the tested SNR
 
@@ -162,27 +163,26 @@ class Limit:
     if_exact: float | None
 
 
-def upper_limit(observed: Counts, efficiency: Counts, false_alarms: Counts, confidence: float = 0.9) -> Limit:
+def upper_limit(observed: Counts, efficiency: Counts, false_alarms: Counts) -> Limit:
     """Bound the fraction f of earthquakes with an emission, given the alarms before earthquakes.
 
     An earthquake with an emission gives an alarm with probability e, one without with probability t. The probability
     of an alarm is P = f e + (1 - f) t, so f = (P - t) / (e - t). f increases with P and decreases with e and, while
     P < e, with t (where P >= e the limit is 1). An upper bound of P and lower bounds of e and t give an upper bound of
-    f. By Boole's inequality half of 1 - confidence is spent on P, a quarter on each of e and t.
+    f. By Boole's inequality half of 1 - ``LIMIT_CONFIDENCE`` is spent on P, a quarter on each of e and t.
 
     Args:
         observed: alarms among independent earthquakes.
         efficiency: injections detected.
         false_alarms: control windows with an alarm. Without a higher efficiency the limit is undefined.
-        confidence: of the limit.
 
     Source: Rogan & Gladen (1978), doi:10.1093/oxfordjournals.aje.a112510 (prevalence by an imperfect test of
     sensitivity e and specificity 1 - t); bounds by Clopper & Pearson (1934).
     """
-    error = 1 - confidence
+    error = 1 - LIMIT_CONFIDENCE
     return Limit(
         _solve(observed.upper(1 - error / 2), efficiency.lower(1 - error / 4), false_alarms.lower(1 - error / 4)),
-        _solve(observed.upper(confidence), efficiency.fraction, false_alarms.fraction),
+        _solve(observed.upper(LIMIT_CONFIDENCE), efficiency.fraction, false_alarms.fraction),
     )
 
 

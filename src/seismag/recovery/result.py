@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from seismag.domain import MAGNITUDE_CLASSES
-from seismag.recovery.efficiency import Counts, Curve, Limit, fit_curve, independent_counts, upper_limit
+from seismag.recovery.efficiency import (
+    LIMIT_CONFIDENCE,
+    Counts,
+    Curve,
+    Limit,
+    fit_curve,
+    independent_counts,
+    upper_limit,
+)
 from seismag.text import format_table, wrap_text
 
 DISTANCE_EDGES_KM = (0.0, 50.0, 100.0, 200.0, 400.0, np.inf)
+DISTANCES = ("0-50 km", "50-100 km", "100-200 km", "200-400 km", "400 km and more")
 CONFIDENCE = 0.95  # of the intervals
-LIMIT_CONFIDENCE = 0.9
 REPLICATES = 200  # of the bootstrap of the curve
 EFFICIENCIES = (0.5, 0.9)
 SINGLE_SNR_HALF_STEP = 0.25  # decades, where only one SNR is injected
@@ -136,8 +144,11 @@ def summarise_recovery(
 
     ``seed`` is that of the bootstrap of the curve.
     """
-    names = _distance_names(injections["distance_km"].to_numpy())
-    injections = injections.assign(nearest_snr=_nearest_snr(injections), distance=names)
+    injections = injections.assign(
+        nearest_snr=_nearest_snr(injections),
+        magnitude_class=pd.Categorical(injections["magnitude_class"], MAGNITUDE_CLASSES, ordered=True),
+        distance=pd.cut(injections["distance_km"], DISTANCE_EDGES_KM, right=False, labels=DISTANCES),
+    )
     false_alarms = _counts(normal, "alarm")
     curve = fit_curve(injections["snr"].to_numpy(), injections["recovered"].to_numpy(), false_alarms.fraction)
     twins = injections.drop_duplicates("sample_id")
@@ -174,12 +185,6 @@ def _nearest_snr(injections: pd.DataFrame) -> NDArray[np.float64]:
     return np.asarray(np.where(distance.min(axis=1) <= half_step + 1e-9, nearest, np.nan), dtype=np.float64)
 
 
-def _distance_names(distance_km: NDArray[np.float64]) -> list[str]:
-    index = np.searchsorted(DISTANCE_EDGES_KM, distance_km, side="right") - 1
-    edges = [f"{edge:g}" for edge in DISTANCE_EDGES_KM]
-    return [f"{edges[i]}-{edges[i + 1]} km" if i < len(edges) - 2 else f"{edges[i]} km and more" for i in index]
-
-
 def _days(table: pd.DataFrame) -> NDArray[np.int64]:
     return table["start_utc"].to_numpy().astype("M8[D]").astype(np.int64)
 
@@ -200,16 +205,11 @@ def _fraction(table: pd.DataFrame, column: str) -> Fraction:
 def _rows_by(injections: pd.DataFrame, by: list[str]) -> list[EfficiencyRow]:
     """Rows of a table of efficiencies, in the order of SNR, class and distance."""
     names = {"nearest_snr": "snr"}
-    distances = _distance_names(np.array(DISTANCE_EDGES_KM[:-1]))
-    ordered = injections.assign(
-        magnitude_class=pd.Categorical(injections["magnitude_class"], MAGNITUDE_CLASSES, ordered=True),
-        distance=pd.Categorical(injections["distance"], distances, ordered=True),
-    )
     return [
         {names.get(name, name): value for name, value in zip(by, key, strict=True)}
         | {"snr_median": float(rows["snr"].median())}
         | asdict(_fraction(rows, "recovered"))
-        for key, rows in ordered.groupby(by, observed=True, sort=True)
+        for key, rows in injections.groupby(by, observed=True, sort=True)
     ]
 
 
@@ -260,8 +260,8 @@ def _limits(injections: pd.DataFrame, observed: Counts, false_alarms: Counts) ->
         limit, expected = Limit(None, None), Limit(None, None)
         if observed.n:
             chance = Counts(float(stats.binom.median(observed.n, false_alarms.fraction)), observed.n)
-            limit = upper_limit(observed, efficiency, false_alarms, LIMIT_CONFIDENCE)
-            expected = upper_limit(chance, efficiency, false_alarms, LIMIT_CONFIDENCE)
+            limit = upper_limit(observed, efficiency, false_alarms)
+            expected = upper_limit(chance, efficiency, false_alarms)
         sentence = _limit_sentence(float(snr), limit, observed)
         facts = efficiency.fraction, limit.value, limit.if_exact, expected.value, sentence
         rows.append(UpperLimit(float(snr), LIMIT_CONFIDENCE, *facts))
@@ -283,13 +283,14 @@ def _limit_sentence(snr: float, limit: Limit, observed: Counts) -> str:
 
 def format_recovery(document: dict[str, Any]) -> str:
     """Format the content of recovery.json for a terminal; the last line is its sentence."""
+    limits = {entry["snr"]: entry["value"] for entry in document["upper_limits"]}
     rows = [
         [
             f"{row['snr']:.3g}", f"{row['hits']} of {row['n']}", f"{row['value']:.2f}",
             f"[{row['days_low']:.2f}, {row['days_high']:.2f}]", "none" if limit is None else f"{limit:.2f}",
         ]
         for row in document["efficiency"]
-        for limit in [next(entry["value"] for entry in document["upper_limits"] if entry["snr"] == row["snr"])]
+        for limit in [limits[row["snr"]]]
     ]  # fmt: skip
     table = format_table(["SNR", "detected", "efficiency", "interval", "upper limit"], rows)
     warnings = [wrap_text(f"warning     {sentence}", 12) for sentence in document["warnings"]]

@@ -7,6 +7,7 @@ temperature corrects over-confidence; a shift for each class corrects the freque
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,17 +108,13 @@ def calibrate(
 
 
 def read_out(
-    task: str, rows: pd.DataFrame, truth: Truth, calibrations: list[Calibration] | None = None
+    task: str, rows: pd.DataFrame, truth: Truth, calibrations: Sequence[Calibration] = ()
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Log score, evaluated probability and whether it came true of each row, after the calibration of its fold."""
-    log_scores, p, happened = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), dtype=bool)
-    for fold, positions in enumerate(rows_by_fold(rows)):
-        probs, index = task_probabilities(rows, task, positions), truth.index[task][positions]
-        if calibrations is not None:
-            probs = calibrations[fold].apply(probs)
-        log_scores[positions] = row_log_scores(probs, index)
-        p[positions], happened[positions] = evaluated_probability(task, probs, index)
-    return log_scores, p, happened
+    probs, index = task_probabilities(rows, task), truth.index[task]
+    for calibration, positions in zip(calibrations, rows_by_fold(rows), strict=False):
+        probs[positions] = calibration.apply(probs[positions])
+    return row_log_scores(probs, index), *evaluated_probability(task, probs, index)
 
 
 def fit_calibration(probs: FloatArray, y_true_index: IndexArray, with_shift: bool) -> Calibration:

@@ -117,7 +117,7 @@ def score_sets(
         by_station=stations,
         n_calibration_groups=int(validation.groupby("station", observed=True)["split_group"].nunique().sum()),
     )
-    return result, [*_missed(task, result, config), *_doubts(result, _time_overlap(rows, validation))]
+    return result, [*_missed(task, result, config), *_doubts(result, rows, validation)]
 
 
 def _coverage(covered: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig) -> IntervalEstimate:
@@ -170,15 +170,6 @@ def _note(fewest_windows: int, n_groups: int, coverage: float) -> str | None:
     return None
 
 
-def _time_overlap(rows: pd.DataFrame, validation: pd.DataFrame) -> float:
-    """Fraction of the evaluated windows that begin within the period of their fold's validation windows."""
-    inside = 0
-    for fold, positions in rows.groupby("fold").indices.items():
-        start = validation.loc[validation["fold"] == fold, "start_utc"]
-        inside += int(rows["start_utc"].iloc[positions].between(start.min(), start.max()).sum())
-    return inside / len(rows)
-
-
 def _missed(task: str, result: ConformalScores, config: EvaluateConfig) -> list[str]:
     """A sentence where the coverage differs from the nominal one by more than the numbers of groups explain.
 
@@ -198,9 +189,12 @@ def _missed(task: str, result: ConformalScores, config: EvaluateConfig) -> list[
     ]
 
 
-def _doubts(result: ConformalScores, overlap: float) -> list[str]:
-    warnings = []
-    if overlap < MIN_TIME_OVERLAP:
+def _doubts(result: ConformalScores, rows: pd.DataFrame, validation: pd.DataFrame) -> list[str]:
+    warnings, inside = [], 0
+    for fold, positions in rows.groupby("fold").indices.items():
+        start = validation.loc[validation["fold"] == fold, "start_utc"]
+        inside += int(rows["start_utc"].iloc[positions].between(start.min(), start.max()).sum())
+    if (overlap := inside / len(rows)) < MIN_TIME_OVERLAP:
         warnings.append(
             f"{100 * (1 - overlap):.0f} % of the evaluated windows lie outside the period of their validation "
             "windows, so the coverage of conformal prediction sets is not guaranteed."

@@ -36,8 +36,8 @@ class BaselineData:
     Attributes:
         samples: the store's samples.
         split: sample_id, fold, role.
-        extra: further forecasts by name, indexed by sample_id, columns ``p_<task>_<Class>`` of one task or more; they
-            are scored, but are no candidates for the best baseline.
+        extra: further forecasts of all rows by name, indexed by sample_id, columns ``p_<task>_<Class>`` of one task
+            or more; they are scored, but are no candidates for the best baseline.
     """
 
     samples: pd.DataFrame | None = None
@@ -108,7 +108,7 @@ def score_forecasts(rows: pd.DataFrame, truth: Truth, data: BaselineData) -> For
     """Score the model's columns, the baselines and the extra forecasts on the same rows.
 
     Raises:
-        DataError: samples and split lack some of the rows, or an extra forecast lacks one.
+        DataError: samples and split lack some of the rows.
     """
     extra = data.extra or {}
     forecasts = Forecasts(truth)
@@ -144,8 +144,4 @@ def _by_fold(rows: pd.DataFrame, data: BaselineData) -> Iterator[tuple[IndexArra
                 raise DataError(f"split: fold {fold} of the predictions is not in it. Use the split of the run.")
             yield positions, baseline_predictions(data.samples, split, rows["sample_id"].iloc[positions])
     for name, table in (data.extra or {}).items():
-        wanted = pd.Index(rows["sample_id"].astype(str))
-        missing = wanted.difference(table.index)
-        if len(missing):
-            raise DataError(f"forecast {name}: {len(missing)} of {len(rows)} windows have none, e.g. {missing[0]}.")
-        yield np.arange(len(rows)), {name: table.loc[wanted]}
+        yield np.arange(len(rows)), {name: table.loc[rows["sample_id"].astype(str)]}

@@ -51,7 +51,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file. `seismag train` and `seismag evaluate --out` write such tables.")
     try:
-        frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        frame = _read(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
         raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {' '.join(str(error).split())}") from error
     check_predictions(frame, str(path))
@@ -152,12 +152,10 @@ def rows_by_fold(frame: pd.DataFrame) -> list[IndexArray]:
     return [positions for _, positions in sorted(frame.groupby("fold").indices.items())]
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    # repeated text as categories in order of appearance, the order in which the bootstrap indexes groups
-    return pq.read_table(path, read_dictionary=list(_REPEATING)).to_pandas()
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        # repeated text as categories in order of appearance, the order in which the bootstrap indexes groups
+        return pq.read_table(path, read_dictionary=list(_REPEATING)).to_pandas()
     # "NA" may be a station and "N" is a class: only an empty field is missing, and identifiers stay text
     text = {name: str for name in (*KEY_COLUMNS, "y_magnitude", "y_azimuth") if name != "fold"}
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])

@@ -39,7 +39,10 @@ def format_summary(metrics: dict[str, Any]) -> str:
     is_few = any(0 < metrics[key] < FEW_CLUSTERS for key in ("n_event_groups", "n_normal_groups"))
     for task in TASK_CLASSES:
         lines += ["", format_table([task, *_HEADER], _task_rows(task, metrics[task], is_few))]
-    lines += _conformal_lines(metrics["detection"]["conformal"])
+    if (sets := metrics["detection"]["conformal"]) is not None:
+        coverage = f"{100 * sets['coverage_aimed']:g} % conformal prediction sets: coverage"
+        coverage += f" {_with_interval(sets['coverage'], '.2f')}, mean size {sets['mean_set_size']:.2f}"
+        lines.append(wrap_text(coverage))
     lines += ["", *_part_lines(metrics)]
     if (reason := metrics["detection"]["calibration"]["reason"]) is not None:
         lines.append(wrap_text(f"not calibrated, no conformal prediction sets: {reason}", 2))
@@ -93,16 +96,6 @@ def _task_rows(task: str, result: dict[str, Any], is_few: bool) -> list[_Row]:
     return [*rows, _row("accuracy", result["accuracy"], baseline=f"{best} {accuracy[best]:.3f}")]
 
 
-def _conformal_lines(sets: dict[str, Any] | None) -> list[str]:
-    if sets is None:
-        return []
-    coverage = _with_interval(sets["coverage"], ".2f")
-    nominal = f"{100 * sets['coverage_aimed']:g} %"
-    return [
-        wrap_text(f"{nominal} conformal prediction sets: coverage {coverage}, mean size {sets['mean_set_size']:.2f}")
-    ]
-
-
 def _part_lines(metrics: dict[str, Any]) -> list[str]:
     lines = []
     if (whole := metrics["all_events"]) is not None:
@@ -127,7 +120,10 @@ def _part_lines(metrics: dict[str, Any]) -> list[str]:
 def _skill_row(label: str, skill: dict[str, Any], is_few: bool) -> _Row:
     if skill["value"] is None:
         return [label, "undefined", "", "", "", ""]
-    return _row(label, skill, "inconclusive" if is_few else _conclusion(skill), skill["baseline"], "+.3f")
+    conclusion = "inconclusive"
+    if not is_few and skill["low"] is not None:
+        conclusion = "better" if skill["low"] > 0 else "worse" if skill["high"] < 0 else "no difference"
+    return _row(label, skill, conclusion, skill["baseline"], "+.3f")
 
 
 def _row(label: str, entry: _Entry, remark: str = "", baseline: str = "", style: str = ".3f") -> _Row:
@@ -143,11 +139,3 @@ def _with_interval(entry: _Entry, style: str = "+.3f") -> str:
     if entry["low"] is None:
         return f"{entry['value']:{style}} [no interval]"
     return f"{entry['value']:{style}} [{entry['low']:{style}}, {entry['high']:{style}}]"
-
-
-def _conclusion(skill: _Entry) -> str:
-    if skill["low"] is None or skill["high"] is None:
-        return "inconclusive"
-    if skill["low"] > 0:
-        return "better"
-    return "worse" if skill["high"] < 0 else "no difference"

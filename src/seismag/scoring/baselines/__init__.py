@@ -68,14 +68,11 @@ def baseline_predictions(samples: pd.DataFrame, split: pd.DataFrame, test_ids: p
         detection. Baselines whose columns are missing are absent.
 
     Raises:
-        DataError: the split has several folds or no training row, or a window is not in samples.
+        DataError: the split has no training row, or a window is not in samples.
     """
-    folds = split["fold"].unique()
-    if len(folds) != 1:
-        raise DataError(f"split: baselines are fitted fold by fold, but {len(folds)} folds were given.")
     training = split[split["role"] == "train"]
     if training.empty:
-        raise DataError(f"split: fold {folds[0]} has no window with role train to fit the baselines on.")
+        raise DataError(f"split: fold {split['fold'].iloc[0]} has no window with role train to fit the baselines on.")
     ids = pd.Index(samples["sample_id"].astype(str), name="sample_id")
     rows = _labelled(samples, samples["magnitude_class"], samples["azimuth_class"]).set_index(ids)
     train = _rows(rows, training["sample_id"])
