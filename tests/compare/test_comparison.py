@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from fixtures.study_store import make_store
@@ -118,26 +119,27 @@ def test_table_names_each_model_and_its_cost(document: dict[str, Any]) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_other_data_set_is_refused_by_name(folder: Path, runs: list[Path]) -> None:
-    other = make_store(folder / "other_store", dataset_id="two")
-    elsewhere = folder / "elsewhere"
-    elsewhere.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(elsewhere)
-        run = run_training(settings("other"), other)
-    with pytest.raises(DataError, match=r"plain_\w+ was trained on data set one \(.*store\), other_\w+ on two"):
-        compare_runs([runs[0], run.path], SPEC)
+def moved_run(run: Path, folder: Path, **facts: str) -> Path:
+    moved = Path(shutil.copytree(run, folder / "moved"))
+    update_provenance(Run(moved), **facts)
+    return moved
 
 
-def test_other_fold_is_refused(runs: list[Path], store: Path) -> None:
-    second = run_training(settings("fold_two", fold=2), store).path
-    with pytest.raises(DataError, match=r"was evaluated on fold 1, fold_two_\w+ on fold 2.*same split.fold"):
-        compare_runs([runs[0], second], SPEC)
+def test_other_data_set_is_refused_by_name(runs: list[Path], tmp_path: Path) -> None:
+    moved = moved_run(runs[1], tmp_path, dataset_id="two")
+    with pytest.raises(DataError, match=r"plain_\w+ was trained on data set one \(.*store\), moved on two"):
+        compare_runs([runs[0], moved], SPEC)
+
+
+def test_other_fold_is_refused(runs: list[Path], tmp_path: Path) -> None:
+    moved = moved_run(runs[1], tmp_path)
+    pd.read_parquet(moved / "predictions.parquet").assign(fold=2).to_parquet(moved / "predictions.parquet")
+    with pytest.raises(DataError, match=r"was evaluated on fold 1, moved on fold 2.*same split.fold"):
+        compare_runs([runs[0], moved], SPEC)
 
 
 def test_other_split_is_refused(runs: list[Path], tmp_path: Path) -> None:
-    moved = Path(shutil.copytree(runs[1], tmp_path / "moved"))
-    update_provenance(Run(moved), split_certificate_sha256="0" * 64)
+    moved = moved_run(runs[1], tmp_path, split_certificate_sha256="0" * 64)
     with pytest.raises(DataError, match=r"was trained by split loeo .*moved by .*00000000.*section split"):
         compare_runs([runs[0], moved], SPEC)
 

@@ -16,10 +16,6 @@ def test_intervals_are_those_of_scipy(hits, n):
     assert Counts(hits, n).interval(0.9) == pytest.approx((expected.low, expected.high))
 
 
-def test_no_hit_in_n_has_the_bound_of_the_rule_of_three():
-    assert Counts(0, 100).upper(0.95) == pytest.approx(1 - 0.05 ** (1 / 100))
-
-
 def test_windows_of_different_days_stay_as_many():
     success = np.array([True, False, True, True])
     assert independent_counts(success, np.arange(4)) == Counts(3, 4)
@@ -87,11 +83,6 @@ def test_weights_count_as_copies(rng):
     weighted = fit_curve(snr, seen, 0.05, weight.astype(float))
     copied = fit_curve(np.repeat(snr, weight), np.repeat(seen, weight), 0.05)
     assert weighted.middle == pytest.approx(copied.middle, abs=1e-3)
-
-
-def test_a_perfect_test_gives_the_plain_binomial_limit():
-    exact = upper_limit(Counts(0, 50), Counts(1000, 1000), Counts(0, 1000)).if_exact
-    assert exact == pytest.approx(1 - 0.1 ** (1 / 50))
 
 
 def test_the_limit_by_hand():

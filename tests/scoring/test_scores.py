@@ -25,11 +25,11 @@ from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.baselines import ORACLE
 from seismag.scoring.baselines.frequencies import COUNTING_BASELINES
-from seismag.scoring.clusters import find_truth, replicate_all
+from seismag.scoring.clusters import Clusters, Sums, replicate_all
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.estimates import Scored
-from seismag.scoring.forecasts import MODEL, Forecasts
-from seismag.scoring.predictions import TASK_CLASSES, task_probabilities
+from seismag.scoring.forecasts import MODEL
+from seismag.scoring.predictions import TASK_CLASSES
 from seismag.scoring.text import format_summary
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
@@ -282,39 +282,19 @@ def test_interval_of_the_balanced_accuracy_covers_the_truth() -> None:
     t(29) against the normal, and 1/30 of the variance, cost about 2 % of coverage.
     """
     rng = np.random.default_rng(5)
+    event = np.arange(60) < 30
+    clusters = Clusters(np.arange(60), event)
     trials, covered = 120, 0
     for _ in range(trials):
-        table = random_detector(rng)
-        truth = find_truth(table)
-        forecasts = Forecasts(truth)
-        forecasts.add_rows(("detection", MODEL), task_probabilities(table, "detection"), np.arange(len(table)))
-        sums = forecasts.sums("detection", MODEL)
-        replicates = replicate_all({("detection", MODEL): sums}, truth.clusters, 200, seed=3)
+        right = rng.binomial(6, np.where(event, rng.beta(3, 2, 60), rng.beta(6, 2, 60)))
+        cm = np.zeros((60, 2, 2))
+        cm[np.arange(60), event.astype(int), event.astype(int)] = right
+        cm[np.arange(60), event.astype(int), 1 - event] = 6 - right
+        sums = Sums(cm, {"log": np.zeros(60)})
+        replicates = replicate_all({("detection", MODEL): sums}, clusters, 200, seed=3)
         interval = Scored.of(sums.total(), replicates["detection", MODEL]).estimate("balanced_accuracy", True, 0.9)
         covered += interval.low <= 0.675 <= interval.high
     assert 0.80 <= covered / trials <= 0.97  # 0.88 expected, standard error 0.03
-
-
-def random_detector(rng: np.random.Generator) -> pd.DataFrame:
-    group = np.repeat(np.arange(60), 6)
-    event = group < 30
-    p_right = np.concatenate([rng.beta(3, 2, 30), rng.beta(6, 2, 30)])[group]
-    says_event = np.where(rng.random(360) < p_right, event, ~event)
-    table = pd.DataFrame(
-        {
-            "run_id": "r",
-            "fold": 1,
-            "role": "test",
-            "sample_id": np.arange(360),
-            "split_group": group,
-            "station": "GTO",
-            "start_utc": pd.Timestamp("2021-01-01"),
-            "event_id": None,
-            "y_magnitude": np.where(event, "Medium", "Normal"),
-            "y_azimuth": np.where(event, "N", "Normal"),
-        }
-    )
-    return with_probabilities(table, np.eye(4)[np.where(says_event, 2, 0)], np.eye(9)[says_event.astype(int)])
 
 
 def test_summary_begins_with_skill_and_never_shows_accuracy_alone(make_table: MakeTable) -> None:

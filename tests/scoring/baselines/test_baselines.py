@@ -12,7 +12,6 @@ import pytest
 from fixtures.prediction_table import baselines_within_table
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.baselines import GROUPS, ORACLE, baseline_predictions
-from seismag.scoring.baselines.frequencies import station_frequencies
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import probability_columns
 
@@ -73,21 +72,9 @@ def test_test_labels_reach_no_baseline_but_the_oracle() -> None:
         assert table.equals(after[name]) == (name != ORACLE)
 
 
-def test_probabilities_of_every_baseline_sum_to_one(make_table: MakeTable) -> None:
-    for table in baselines_within_table(make_table()).values():
-        for task in ("magnitude", "azimuth"):
-            assert np.allclose(table[probability_columns(task)].sum(axis=1), 1)
-
-
 def test_an_unseen_station_leaves_exact_ties_in_the_balanced_baseline() -> None:
     values = predict()["station_balanced"][probability_columns("azimuth")].iloc[2].to_numpy()
     assert np.all(values == values[0])  # exact ties, so that the decision is the first class
-
-
-def test_station_frequencies_are_laplaces_rule_under_a_uniform_prior() -> None:
-    overall, by_station = station_frequencies(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), 2, 2)
-    assert overall.tolist() == [0.5, 0.5]
-    assert by_station.tolist() == [[0.75, 0.25], [0.25, 0.75]]  # (2 + 1) / (2 + 2)
 
 
 def test_within_the_table_no_group_predicts_itself() -> None:
@@ -116,8 +103,6 @@ def test_impossible_fits_are_refused() -> None:
         baseline_predictions(SAMPLES, SPLIT, pd.Series(["g", "zz"]))
     with pytest.raises(DataError, match="no window with role train"):
         baseline_predictions(SAMPLES, SPLIT[SPLIT["role"] == "test"], pd.Series(["g"]))
-    with pytest.raises(DataError, match="2 folds were given"):
-        baseline_predictions(SAMPLES, pd.concat([SPLIT, SPLIT.assign(fold=2)]), pd.Series(["g"]))
 
 
 @pytest.mark.real

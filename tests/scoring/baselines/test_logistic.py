@@ -110,6 +110,8 @@ def test_no_column_derived_from_recordings_is_on_the_list_of_the_non_magnetic_ba
         ("space_weather", "dst_min_nt", (-5.0, -60.0)),
         ("era", "start_utc", (np.datetime64("2018-03-01", "ms"), np.datetime64("2022-03-01", "ms"))),
         ("catalogue_rate", "past_rate", (0.001, 1.0)),
+        ("space_weather", "kp_max", (0.0, np.nan)),  # a missing value is a category of its own and no zero
+        ("catalogue_rate", "past_rate", (1e-6, 0.0)),  # a rate of zero is distinguished from a small one
         ("quality", "noise_floor_nt", (0.005, 0.03)),
         ("quality", "gap_fraction", (0.0, 0.1)),
     ],
@@ -121,21 +123,6 @@ def test_a_baseline_finds_the_signal_of_its_column(rule: str, column: str, value
     found = predict(planted)[f"{rule}_balanced"]
     assert balanced_of(planted, found) > 0.95
     assert balanced_of(samples, predict(samples)[f"{rule}_balanced"]) < 0.75
-
-
-def test_a_missing_value_is_a_category_of_its_own_and_no_zero() -> None:
-    """Kp 0 before no earthquake, no Kp before each: where missing meant zero, nothing could be told."""
-    samples = make_samples()
-    event = samples["magnitude_class"] != "Normal"
-    planted = samples.assign(kp_max=np.where(event, np.nan, 0.0))
-    assert balanced_of(planted, predict(planted)["space_weather_balanced"]) > 0.95
-
-
-def test_a_rate_of_zero_is_told_from_a_small_one() -> None:
-    samples = make_samples()
-    event = samples["magnitude_class"] != "Normal"
-    planted = samples.assign(past_rate=np.where(event, 0.0, 1e-6))
-    assert balanced_of(planted, predict(planted)["catalogue_rate_balanced"]) > 0.95
 
 
 def test_joint_baselines_find_a_signal_of_station_and_time_together() -> None:
