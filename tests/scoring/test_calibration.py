@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from fixtures.prediction_table import build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import MAGNITUDE_CLASSES
 from seismag.scoring import metrics as m
@@ -17,8 +16,6 @@ from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import probability_columns, task_probabilities
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
-
-MakeTable = Callable[..., pd.DataFrame]
 
 
 def calibrated_truth(n: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -65,9 +62,9 @@ def test_one_window_or_an_absent_class_drives_nothing_to_infinity() -> None:
     assert -8 < absent.shift[2] < -2
 
 
-def test_calibration_is_fitted_fold_by_fold_on_validation_alone(make_table: MakeTable) -> None:
-    table = pd.concat([make_table(seed=fold).assign(fold=fold) for fold in (1, 2)], ignore_index=True)
-    validation = pd.concat([make_table(seed=10 + fold, hit=0.1 * fold).assign(fold=fold) for fold in (1, 2)])
+def test_calibration_is_fitted_fold_by_fold_on_validation_alone() -> None:
+    table = pd.concat([build_table(seed=fold).assign(fold=fold) for fold in (1, 2)], ignore_index=True)
+    validation = pd.concat([build_table(seed=10 + fold, hit=0.1 * fold).assign(fold=fold) for fold in (1, 2)])
     found, fitted = calibrate_folds("magnitude", table, validation)
     assert [entry.fold for entry in fitted] == [1, 2]
     assert fitted[0].temperature != fitted[1].temperature
@@ -79,12 +76,12 @@ def test_calibration_is_fitted_fold_by_fold_on_validation_alone(make_table: Make
         assert np.array_equal(found[place]["temperature_and_prior"].shift, direct.shift)
 
 
-def test_a_model_for_equal_classes_pays_in_log_score_until_it_is_calibrated(make_table: MakeTable) -> None:
+def test_a_model_for_equal_classes_pays_in_log_score_until_it_is_calibrated() -> None:
     """Probabilities of the truth times class weights, as training with balanced weights gives them."""
     weights = np.array([1.0, 6.0, 6.0, 6.0])
 
     def weighted(seed: int, role: str) -> pd.DataFrame:
-        table = make_table(n_events=15, n_blocks=90, hit=0.0, seed=seed).assign(role=role)
+        table = build_table(n_events=15, n_blocks=90, hit=0.0, seed=seed).assign(role=role)
         rng = np.random.default_rng(seed)
         truth = (table["y_magnitude"] != "Normal").to_numpy()
         p_event = 1 / (1 + np.exp(-rng.normal(2 * (2 * truth - 1) * 0.5 - 1.8, 1)))
@@ -107,8 +104,8 @@ def test_a_model_for_equal_classes_pays_in_log_score_until_it_is_calibrated(make
     assert ece[1] < ece[0] / 2
 
 
-def test_without_validation_rows_nothing_is_calibrated_and_there_is_a_reason(make_table: MakeTable) -> None:
-    result = evaluate_predictions(make_table(), config=EvaluateConfig(bootstrap=100)).to_json()
+def test_without_validation_rows_nothing_is_calibrated_and_there_is_a_reason() -> None:
+    result = evaluate_predictions(build_table(), config=EvaluateConfig(bootstrap=100)).to_json()
     assert result["detection"]["calibration"] == {
         "reason": "No validation rows (role val) in fold 1: nothing could be calibrated."
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +206,7 @@ def test_having_something_to_say_shifts_no_probability() -> None:
 # a whole store --------------------------------------------------------------------------------------------------
 
 
-def make_store(path: Path, planted: float, seed: int = 0) -> stores.Store:
+def make_store(planted: float, seed: int = 0) -> stores.Store:
     """360 windows of two stations; before an event a wave from its azimuth of this power, Z a quarter period ahead."""
     rng = np.random.default_rng(seed)
     n = 360
@@ -236,10 +237,8 @@ def make_store(path: Path, planted: float, seed: int = 0) -> stores.Store:
             "origin": "simulated",
         }
     )
-    path.mkdir()
-    ids = samples["sample_id"].tolist()
-    stores.create_arrays(path, ids, SPEC)
     grid = make_grid(SPEC)
+    power_db, parts = [], []
     for first in range(0, n, stores.SHARD_SAMPLES):
         rows = slice(first, min(n, first + stores.SHARD_SAMPLES))
         shape = (rows.stop - rows.start, len(grid.frequency_hz), len(grid.time_s))
@@ -249,19 +248,11 @@ def make_store(path: Path, planted: float, seed: int = 0) -> stores.Store:
         x, y, z = x + np.cos(angle) * wave, y + np.sin(angle) * wave, 0.3 * z + 0.5j * wave
         power = np.stack([np.abs(c) ** 2 for c in (x, y, z)], axis=1)
         phasors = np.stack([np.conj(a) * b / np.abs(a * b) for a, b in ((x, y), (z, x), (z, y))], axis=1)
-        stores.write_shard(
-            path,
-            first,
-            (10 * np.log10(power)).astype(np.float16),
-            np.stack([phasors.real, phasors.imag], axis=2).astype(np.float16),
-        )
-    empty = pd.DataFrame({"station": []})
-    attributes = {
-        "dataset_id": f"planted{planted:g}", "origin": "simulated", "config": SPEC.model_dump(mode="json"),
-        "preprocessing": {key: getattr(SPEC, key) for key in stores.PREPROCESSING_KEYS}, "range_rule": "dobrovolsky",
-    }  # fmt: skip
-    stores.finish_store(path, samples, empty, empty, attributes)
-    return stores.open_store(path)
+        power_db.append((10 * np.log10(power)).astype(np.float16))
+        parts.append(np.stack([phasors.real, phasors.imag], axis=2).astype(np.float16))
+    attributes = {"origin": "simulated", "config": SPEC.model_dump(mode="json")}
+    arrays = np.concatenate(power_db), np.concatenate(parts)
+    return stores.Store(Path("memory"), samples, *arrays, grid.frequency_hz, grid.time_s, attributes)
 
 
 def split_of(store: stores.Store) -> pd.DataFrame:
@@ -292,13 +283,13 @@ def score(store: stores.Store, table: pd.DataFrame, task: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> stores.Store:
-    return make_store(tmp_path_factory.mktemp("classical") / "planted", planted=4.0)
+def planted() -> stores.Store:
+    return make_store(planted=4.0)
 
 
 @pytest.fixture(scope="module")
-def empty_of_signal(tmp_path_factory: pytest.TempPathFactory) -> stores.Store:
-    return make_store(tmp_path_factory.mktemp("classical") / "null", planted=0.0, seed=1)
+def empty_of_signal() -> stores.Store:
+    return make_store(planted=0.0, seed=1)
 
 
 def test_a_planted_wave_is_found_by_both_and_its_direction_by_the_transfer_function(planted: stores.Store) -> None:
@@ -332,10 +323,7 @@ def test_labels_of_test_windows_reach_no_classical_forecast(planted: stores.Stor
     tested = held["sample_id"].isin(judged["sample_id"])
     held.loc[tested, ["magnitude_class", "azimuth_class"]] = ["Normal", "Normal"]
     held.loc[tested, "azimuth_deg"] = np.nan
-    other = stores.Store(
-        planted.path, held, planted.power, planted.cross, planted.frequency_hz, planted.time_s, planted.attributes
-    )
-    after = classical_forecasts(other, judged, split)
+    after = classical_forecasts(replace(planted, samples=held), judged, split)
     for name, table in before.tables.items():
         pd.testing.assert_frame_equal(table, after.tables[name], check_exact=True)
 
@@ -351,10 +339,7 @@ def test_no_array_reaches_a_no_signal_rule_and_classical_methods_are_no_rivals(
         y_magnitude=samples["magnitude_class"], y_azimuth=samples["azimuth_class"],
         **dict.fromkeys(probability_columns("magnitude"), 0.25), **dict.fromkeys(probability_columns("azimuth"), 1 / 9),
     )  # fmt: skip
-    swapped = stores.Store(
-        planted.path, planted.samples, empty_of_signal.power, empty_of_signal.cross, planted.frequency_hz,
-        planted.time_s, planted.attributes,
-    )  # fmt: skip
+    swapped = replace(planted, power=empty_of_signal.power, cross=empty_of_signal.cross)
     config = EvaluateConfig(bootstrap=100)
     one, other = (evaluate_in_store(store, table, split, config)["detection"] for store in (planted, swapped))
     for name in BASELINES:
@@ -370,15 +355,9 @@ def test_no_array_reaches_a_no_signal_rule_and_classical_methods_are_no_rivals(
 
 def test_what_cannot_be_had_is_said(planted: stores.Store) -> None:
     judged, split = judged_of(planted), split_of(planted)
-    pictures = stores.Store(
-        planted.path, planted.samples, planted.power, None, planted.frequency_hz, planted.time_s,
-        planted.attributes | {"origin": stores.LEGACY_IMAGE},
-    )  # fmt: skip
+    pictures = replace(planted, attributes={"origin": stores.LEGACY_IMAGE})
     assert classical_forecasts(pictures, judged, split).tables == {}
-    without = stores.Store(
-        planted.path, planted.samples, planted.power, None, planted.frequency_hz, planted.time_s, planted.attributes
-    )
-    got = classical_forecasts(without, judged, split)
+    got = classical_forecasts(replace(planted, cross=None), judged, split)
     assert "transfer_function" not in got.tables
     assert any("contains no cross-spectra" in sentence for sentence in got.notes)
     with pytest.raises(DataError, match=r"1 of 360 windows are not in the store, for example zz"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from fixtures.prediction_table import build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import figure as figures
@@ -18,15 +18,14 @@ from seismag.scoring.study import draw_figures
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
-MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 
 
 @pytest.mark.parametrize(("n_events", "n_blocks", "is_calibrated"), [(12, 12, True), (0, 12, False), (1, 0, False)])
 def test_figures_have_the_width_of_a_column_or_page_whatever_the_table(
-    tmp_path: Path, make_table: MakeTable, n_events: int, n_blocks: int, is_calibrated: bool
+    tmp_path: Path, n_events: int, n_blocks: int, is_calibrated: bool
 ) -> None:
-    table = make_table(n_events=n_events, n_blocks=n_blocks)
+    table = build_table(n_events=n_events, n_blocks=n_blocks)
     if is_calibrated:
         table = pd.concat([table, table.assign(role="val", sample_id="v" + table["sample_id"])])
     metrics = evaluate_predictions(table, config=CONFIG).to_json()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.prediction_table import build_table
 from seismag.scoring.baselines import ORACLE, folds_within_table
 from seismag.scoring.clusters import find_truth
 from seismag.scoring.forecasts import MODEL, BaselineData, Forecasts, score_forecasts
@@ -15,11 +14,9 @@ from seismag.scoring.predictions import TASK_CLASSES, probability_columns
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
-MakeTable = Callable[..., pd.DataFrame]
 
-
-def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -> None:
-    table = make_table()
+def test_sums_of_the_folds_are_those_of_the_whole_table() -> None:
+    table = build_table()
     truth = find_truth(table)
     forecasts = score_forecasts(table, truth, BaselineData())
     parts = list(folds_within_table(table))
@@ -38,8 +35,8 @@ def test_sums_of_the_folds_are_those_of_the_whole_table(make_table: MakeTable) -
                 assert values == pytest.approx(direct.sums[kind]), kind
 
 
-def test_every_row_has_the_class_and_log_score_of_every_forecast(make_table: MakeTable) -> None:
-    table = make_table()
+def test_every_row_has_the_class_and_log_score_of_every_forecast() -> None:
+    table = build_table()
     forecasts = score_forecasts(table, find_truth(table), BaselineData())
     probs = table[probability_columns("magnitude")].to_numpy()
     classes, log_scores = forecasts.classes["magnitude", MODEL], forecasts.log_scores["magnitude", MODEL]
@@ -48,8 +45,8 @@ def test_every_row_has_the_class_and_log_score_of_every_forecast(make_table: Mak
     assert log_scores == pytest.approx(np.log(probs[np.arange(len(probs)), truth]), rel=1e-5)
 
 
-def test_an_extra_forecast_is_shown_but_never_a_candidate(make_table: MakeTable) -> None:
-    table = make_table()
+def test_an_extra_forecast_is_shown_but_never_a_candidate() -> None:
+    table = build_table()
     perfect = pd.DataFrame(
         np.eye(2)[(table["y_magnitude"] != "Normal").astype(int)],
         columns=probability_columns("detection"),
@@ -64,8 +61,8 @@ def test_an_extra_forecast_is_shown_but_never_a_candidate(make_table: MakeTable)
     assert ORACLE not in forecasts.candidates("magnitude")
 
 
-def test_baselines_for_mainshocks_are_fitted_without_the_aftershocks_of_the_training_set(make_table: MakeTable) -> None:
-    table = make_table()
+def test_baselines_for_mainshocks_are_fitted_without_the_aftershocks_of_the_training_set() -> None:
+    table = build_table()
     samples = pd.DataFrame(
         {
             "sample_id": table["sample_id"],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.prediction_table import build_table
 from seismag.domain import DataError
 from seismag.scoring.predictions import (
     PREDICTION_COLUMNS,
@@ -19,12 +19,10 @@ from seismag.scoring.predictions import (
     truth_index,
 )
 
-MakeTable = Callable[..., pd.DataFrame]
-
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
-def test_both_formats_give_the_same_table(tmp_path: Path, make_table: MakeTable, suffix: str) -> None:
-    table = make_table()
+def test_both_formats_give_the_same_table(tmp_path: Path, suffix: str) -> None:
+    table = build_table()
     path = tmp_path / f"predictions{suffix}"
     table.to_parquet(path) if suffix == ".parquet" else table.to_csv(path, index=False)
     read = read_predictions(path)
@@ -35,8 +33,8 @@ def test_both_formats_give_the_same_table(tmp_path: Path, make_table: MakeTable,
     assert np.allclose(task_probabilities(read, "azimuth"), task_probabilities(table, "azimuth"))
 
 
-def test_csv_keeps_identifiers_as_text_and_a_station_called_na(tmp_path: Path, make_table: MakeTable) -> None:
-    table = make_table()
+def test_csv_keeps_identifiers_as_text_and_a_station_called_na(tmp_path: Path) -> None:
+    table = build_table()
     table["station"] = "NA"
     table["sample_id"] = [f"{i:05d}" for i in range(len(table))]
     table["start_utc"] = table["start_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -47,22 +45,22 @@ def test_csv_keeps_identifiers_as_text_and_a_station_called_na(tmp_path: Path, m
     assert read["start_utc"].iloc[1] == pd.Timestamp("2021-03-01 06:00")
 
 
-def test_a_missing_column_is_named(make_table: MakeTable) -> None:
+def test_a_missing_column_is_named() -> None:
     with pytest.raises(DataError, match=r"mine\.csv: columns missing: split_group, p_azimuth_SW"):
-        check_predictions(make_table().drop(columns=["split_group", "p_azimuth_SW"]), "mine.csv")
+        check_predictions(build_table().drop(columns=["split_group", "p_azimuth_SW"]), "mine.csv")
 
 
-def test_an_unknown_class_is_named_with_the_nearest_known(make_table: MakeTable) -> None:
+def test_an_unknown_class_is_named_with_the_nearest_known() -> None:
     with pytest.raises(DataError, match=r"p_magnitude_Modrate names an unknown class Modrate.*did you mean Moderate"):
-        check_predictions(make_table().rename(columns={"p_magnitude_Moderate": "p_magnitude_Modrate"}))
-    table = make_table()
+        check_predictions(build_table().rename(columns={"p_magnitude_Moderate": "p_magnitude_Modrate"}))
+    table = build_table()
     table.loc[5, "y_azimuth"] = "NNE"
     with pytest.raises(DataError, match="y_azimuth in row 5 is the unknown class 'NNE'"):
         check_predictions(table)
 
 
-def test_probabilities_off_one_are_named_by_row_and_sum(make_table: MakeTable) -> None:
-    table = make_table()
+def test_probabilities_off_one_are_named_by_row_and_sum() -> None:
+    table = build_table()
     table.loc[3, "p_magnitude_Large"] += 0.0009
     check_predictions(table)
     table.loc[3, ["p_magnitude_Normal", "p_magnitude_Moderate", "p_magnitude_Medium", "p_magnitude_Large"]] = [
@@ -75,45 +73,45 @@ def test_probabilities_off_one_are_named_by_row_and_sum(make_table: MakeTable) -
         check_predictions(table)
 
 
-def test_logits_nan_and_text_are_refused(make_table: MakeTable) -> None:
-    table = make_table()
+def test_logits_nan_and_text_are_refused() -> None:
+    table = build_table()
     table.loc[2, "p_azimuth_N"] = np.nan
     with pytest.raises(DataError, match="p_azimuth_N is not a number in row 2"):
         check_predictions(table)
     table.loc[2, "p_azimuth_N"] = -3.5
     with pytest.raises(DataError, match=r"p_azimuth_N is -3\.5 in row 2"):
         check_predictions(table)
-    words = make_table()
+    words = build_table()
     words["p_azimuth_N"] = "high"
     with pytest.raises(DataError, match="a probability of azimuth is not a number"):
         check_predictions(words)
 
 
 @pytest.mark.parametrize("fold", ["first", 1.5])
-def test_a_fold_that_is_no_whole_number_is_named(make_table: MakeTable, fold: object) -> None:
-    table = make_table()
+def test_a_fold_that_is_no_whole_number_is_named(fold: object) -> None:
+    table = build_table()
     table["fold"] = table["fold"].astype(object)
     table.loc[2, "fold"] = fold
     with pytest.raises(DataError, match=r"fold in row 2 is .*not a whole number\. Number the folds from 1"):
         check_predictions(table)
 
 
-def test_a_time_that_is_none_is_named_in_one_line(make_table: MakeTable, tmp_path: Path) -> None:
-    make_table().assign(start_utc="yesterday").to_parquet(tmp_path / "p.parquet")
+def test_a_time_that_is_none_is_named_in_one_line(tmp_path: Path) -> None:
+    build_table().assign(start_utc="yesterday").to_parquet(tmp_path / "p.parquet")
     with pytest.raises(DataError, match=r"no ISO 8601 time \(.*yesterday.*\) Write for example") as refused:
         read_predictions(tmp_path / "p.parquet")
     assert "\n" not in str(refused.value)
 
 
-def test_a_sample_twice_in_a_role_is_refused_but_not_in_two_folds(make_table: MakeTable) -> None:
-    table = make_table()
+def test_a_sample_twice_in_a_role_is_refused_but_not_in_two_folds() -> None:
+    table = build_table()
     with pytest.raises(DataError, match="sample_id s0000 occurs twice in run run_a, fold 1, role test"):
         check_predictions(pd.concat([table, table.head(1)]))
     check_predictions(pd.concat([table, table.assign(fold=2)]))
 
 
-def test_empty_tables_missing_groups_and_unknown_roles_are_refused(make_table: MakeTable) -> None:
-    table = make_table()
+def test_empty_tables_missing_groups_and_unknown_roles_are_refused() -> None:
+    table = build_table()
     with pytest.raises(DataError, match="no rows"):
         check_predictions(table.head(0))
     with pytest.raises(DataError, match="split_group is missing in row 1"):
@@ -136,16 +134,16 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read_predictions(tmp_path / "empty.csv")
 
 
-def test_detection_is_normal_against_the_rest(make_table: MakeTable) -> None:
-    table = make_table(n_events=1, n_blocks=1, rows_each=1)
+def test_detection_is_normal_against_the_rest() -> None:
+    table = build_table(n_events=1, n_blocks=1, rows_each=1)
     assert truth_index(table["y_magnitude"], table["y_azimuth"], "detection").tolist() == [1, 0]
     probs = task_probabilities(table, "detection")
     events = table[["p_magnitude_Moderate", "p_magnitude_Medium", "p_magnitude_Large"]].sum(axis=1)
     assert np.allclose(probs[:, 1], events)
 
 
-def test_test_rows_are_evaluated_and_validation_rows_only_without_them(make_table: MakeTable) -> None:
-    table = make_table()
+def test_test_rows_are_evaluated_and_validation_rows_only_without_them() -> None:
+    table = build_table()
     both = pd.concat([table, table.assign(role="val")])
     assert len(evaluated_rows(both)) == len(table)
     assert evaluated_rows(table.assign(role="val"))["role"].unique().tolist() == ["val"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from fixtures.prediction_table import build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.baselines import ORACLE
@@ -34,7 +34,6 @@ from seismag.scoring.text import format_summary
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
-MakeTable = Callable[..., pd.DataFrame]
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")
 CONFIG = EvaluateConfig(bootstrap=300, confidence=0.95, seed=1)
 
@@ -67,8 +66,8 @@ def samples_and_split(table: pd.DataFrame, train: pd.DataFrame) -> tuple[pd.Data
     return samples, rows[["sample_id", "fold", "role", "split_group"]]
 
 
-def test_scores_agree_with_scikit_learn(make_table: MakeTable) -> None:
-    table = make_table(hit=0.1)
+def test_scores_agree_with_scikit_learn() -> None:
+    table = build_table(hit=0.1)
     result = evaluate(table)
     for task, classes, y in (
         ("magnitude", MAGNITUDE_CLASSES, table["y_magnitude"]),
@@ -89,8 +88,8 @@ def test_scores_agree_with_scikit_learn(make_table: MakeTable) -> None:
             assert (got[score]["n"], got[score]["n_clusters"]) == (96, 24)
 
 
-def test_keys_that_others_rely_on_are_there(make_table: MakeTable) -> None:
-    result = evaluate(make_table())
+def test_keys_that_others_rely_on_are_there() -> None:
+    result = evaluate(build_table())
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["run_id"] == "run_a"
     assert result["role"] == "test"
@@ -108,8 +107,8 @@ def test_keys_that_others_rely_on_are_there(make_table: MakeTable) -> None:
             assert {"recall", "precision", "f1", "n"} <= set(entry)
 
 
-def test_the_same_seed_gives_the_same_intervals(make_table: MakeTable) -> None:
-    table = make_table()
+def test_the_same_seed_gives_the_same_intervals() -> None:
+    table = build_table()
     assert evaluate(table) == evaluate(table)
     other = EvaluateConfig(bootstrap=300, confidence=0.95, seed=2)
     first, second = (evaluate(table, config=c)["magnitude"]["mcc"] for c in (CONFIG, other))
@@ -117,16 +116,16 @@ def test_the_same_seed_gives_the_same_intervals(make_table: MakeTable) -> None:
     assert first["low"] != second["low"]
 
 
-def test_row_order_does_not_matter(make_table: MakeTable) -> None:
-    table = make_table()
+def test_row_order_does_not_matter() -> None:
+    table = build_table()
     shuffled = table.sample(frac=1, random_state=0)
     first, second = evaluate(table), evaluate(shuffled)
     assert first["azimuth"]["confusion"] == second["azimuth"]["confusion"]
     assert first["azimuth"]["mcc"] == second["azimuth"]["mcc"]
 
 
-def test_all_correct_gives_one_with_interval_one_to_one(make_table: MakeTable) -> None:
-    table = make_table()
+def test_all_correct_gives_one_with_interval_one_to_one() -> None:
+    table = build_table()
     result = evaluate(with_probabilities(table, *truth_one_hot(table)))
     for task in TASK_CLASSES:
         for score in SCORES:
@@ -136,8 +135,8 @@ def test_all_correct_gives_one_with_interval_one_to_one(make_table: MakeTable) -
         assert result[task]["skill_above_best_baseline"]["balanced_accuracy"]["low"] > 0
 
 
-def test_a_constant_model_has_zero_skill_and_a_balanced_accuracy_without_spread(make_table: MakeTable) -> None:
-    table = make_table()
+def test_a_constant_model_has_zero_skill_and_a_balanced_accuracy_without_spread() -> None:
+    table = build_table()
     n = len(table)
     constant = with_probabilities(table, np.tile(np.eye(4)[0], (n, 1)), np.tile(np.eye(9)[0], (n, 1)))
     result = evaluate(constant)
@@ -150,8 +149,8 @@ def test_a_constant_model_has_zero_skill_and_a_balanced_accuracy_without_spread(
         assert result[task]["baselines"]["all_normal"]["accuracy"] == pytest.approx(0.5)
 
 
-def test_the_oracle_is_never_the_best_baseline(make_table: MakeTable) -> None:
-    result = evaluate(make_table())
+def test_the_oracle_is_never_the_best_baseline() -> None:
+    result = evaluate(build_table())
     baselines = result["magnitude"]["baselines"]
     assert baselines[ORACLE]["accuracy"] == max(entry["accuracy"] for entry in baselines.values())
     assert baselines[ORACLE]["uses_truth"]
@@ -159,9 +158,9 @@ def test_the_oracle_is_never_the_best_baseline(make_table: MakeTable) -> None:
         assert result["magnitude"]["skill_above_best_baseline"][score]["baseline"] != ORACLE
 
 
-def test_baselines_are_fitted_on_the_training_set_where_a_split_is_given(make_table: MakeTable) -> None:
-    table = make_table()
-    train = make_table(n_events=3, n_blocks=20, seed=5)
+def test_baselines_are_fitted_on_the_training_set_where_a_split_is_given() -> None:
+    table = build_table()
+    train = build_table(n_events=3, n_blocks=20, seed=5)
     samples, split = samples_and_split(table, train)
     result = evaluate(table, samples, split)
     assert result["baselines_fitted"] == "training set of the split"
@@ -171,8 +170,8 @@ def test_baselines_are_fitted_on_the_training_set_where_a_split_is_given(make_ta
     assert result["magnitude"]["baselines"]["majority"]["log_score"] == pytest.approx(expected)
 
 
-def test_the_origin_of_the_evaluated_windows_is_given_where_it_is_known(make_table: MakeTable) -> None:
-    table = make_table()
+def test_the_origin_of_the_evaluated_windows_is_given_where_it_is_known() -> None:
+    table = build_table()
     assert evaluate(table)["data_origin"] is None
     assert "data:" not in format_summary(evaluate(table))
     mixed = table.assign(origin=["simulated"] + ["observed"] * (len(table) - 1))
@@ -183,11 +182,11 @@ def test_the_origin_of_the_evaluated_windows_is_given_where_it_is_known(make_tab
     assert evaluate(with_training)["data_origin"] == ["observed"]
 
 
-def test_each_fold_is_compared_with_its_own_training(make_table: MakeTable) -> None:
-    first, second = make_table(), make_table(seed=1)
+def test_each_fold_is_compared_with_its_own_training() -> None:
+    first, second = build_table(), build_table(seed=1)
     second = second.assign(sample_id="u" + second["sample_id"], fold=2, run_id="run_b")
-    samples, split_1 = samples_and_split(first, make_table(n_events=0, n_blocks=5, seed=5))
-    samples_2, split_2 = samples_and_split(second, make_table(n_events=6, n_blocks=0, seed=6).assign(station="XXX"))
+    samples, split_1 = samples_and_split(first, build_table(n_events=0, n_blocks=5, seed=5))
+    samples_2, split_2 = samples_and_split(second, build_table(n_events=6, n_blocks=0, seed=6).assign(station="XXX"))
     samples_2["sample_id"] = samples_2["sample_id"].str.replace("^t", "v", regex=True)
     split_2["sample_id"] = split_2["sample_id"].str.replace("^t", "v", regex=True)
     split = pd.concat([split_1, split_2.assign(fold=2)])
@@ -205,9 +204,9 @@ def test_each_fold_is_compared_with_its_own_training(make_table: MakeTable) -> N
         evaluate(first, split=split_1)
 
 
-def test_a_single_group_has_no_interval_and_says_so(make_table: MakeTable) -> None:
+def test_a_single_group_has_no_interval_and_says_so() -> None:
     for n_events, n_blocks in ((1, 0), (1, 1), (1, 30), (0, 1)):
-        result = evaluate(make_table(n_events=n_events, n_blocks=n_blocks))
+        result = evaluate(build_table(n_events=n_events, n_blocks=n_blocks))
         for score in ("accuracy", "log_score"):
             assert result["magnitude"][score]["value"] is not None
             assert result["magnitude"][score]["low"] is None
@@ -221,8 +220,8 @@ def test_a_single_group_has_no_interval_and_says_so(make_table: MakeTable) -> No
         assert "better" not in format_summary(result)
 
 
-def test_one_class_leaves_scores_undefined_rather_than_zero(make_table: MakeTable) -> None:
-    result = evaluate(make_table(n_events=0))
+def test_one_class_leaves_scores_undefined_rather_than_zero() -> None:
+    result = evaluate(build_table(n_events=0))
     for task in TASK_CLASSES:
         for score in ("balanced_accuracy", "macro_f1", "mcc"):
             assert result[task][score]["value"] is None
@@ -235,8 +234,8 @@ def test_one_class_leaves_scores_undefined_rather_than_zero(make_table: MakeTabl
     assert "undefined" in format_summary(result)
 
 
-def test_absent_and_thin_classes_and_few_groups_are_warned_of(make_table: MakeTable) -> None:
-    result = evaluate(make_table(n_events=2, n_blocks=3))
+def test_absent_and_thin_classes_and_few_groups_are_warned_of() -> None:
+    result = evaluate(build_table(n_events=2, n_blocks=3))
     text = " ".join(result["warnings"])
     assert "Intervals are unreliable: inconclusive (2 event clusters, 3 control blocks; at least 10 of each" in text
     assert "magnitude: no window of Large" in text
@@ -244,13 +243,13 @@ def test_absent_and_thin_classes_and_few_groups_are_warned_of(make_table: MakeTa
     entry = result["magnitude"]["per_class"]["Moderate"]
     assert entry["recall"]["value"] is not None
     assert entry["recall"]["low"] is None
-    table = make_table(n_events=120, n_blocks=20)
+    table = build_table(n_events=120, n_blocks=20)
     quiet = evaluate(table.assign(is_mainshock=table["event_id"].notna()))
     assert quiet["warnings"] == []
 
 
-def test_validation_rows_and_disagreeing_truths_are_warned_of(make_table: MakeTable) -> None:
-    table = make_table().assign(role="val")
+def test_validation_rows_and_disagreeing_truths_are_warned_of() -> None:
+    table = build_table().assign(role="val")
     table.loc[0, "y_azimuth"] = "Normal"
     result = evaluate(table)
     assert result["role"] == "val"
@@ -258,14 +257,14 @@ def test_validation_rows_and_disagreeing_truths_are_warned_of(make_table: MakeTa
     assert any("1 windows are Normal by magnitude but not by azimuth" in sentence for sentence in result["warnings"])
 
 
-def test_intervals_shrink_with_groups_not_with_rows(make_table: MakeTable) -> None:
+def test_intervals_shrink_with_groups_not_with_rows() -> None:
     """Copies of the rows of a group are no new events."""
 
     def width(table: pd.DataFrame) -> float:
         entry = evaluate(table)["magnitude"]["balanced_accuracy"]
         return float(entry["high"] - entry["low"])
 
-    few = make_table(n_events=12, n_blocks=12, hit=0.1)
+    few = build_table(n_events=12, n_blocks=12, hit=0.1)
     copies = pd.concat([few.assign(sample_id=few["sample_id"] + f"_{i}") for i in range(9)])
     assert width(copies) == pytest.approx(width(few))
     many = pd.concat(
@@ -297,8 +296,8 @@ def test_interval_of_the_balanced_accuracy_covers_the_truth() -> None:
     assert 0.80 <= covered / trials <= 0.97  # 0.88 expected, standard error 0.03
 
 
-def test_summary_begins_with_skill_and_never_shows_accuracy_alone(make_table: MakeTable) -> None:
-    result: dict[str, Any] = evaluate(make_table())
+def test_summary_begins_with_skill_and_never_shows_accuracy_alone() -> None:
+    result: dict[str, Any] = evaluate(build_table())
     lines = format_summary(result).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("magnitude"))
     labels = [line.partition("  ")[0] for line in lines[start : start + 7]]
@@ -321,8 +320,8 @@ def with_labels(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def test_the_headline_evaluates_mainshocks_and_normal_windows_only(make_table: MakeTable) -> None:
-    table = with_labels(make_table(n_events=36, n_blocks=12))
+def test_the_headline_evaluates_mainshocks_and_normal_windows_only() -> None:
+    table = with_labels(build_table(n_events=36, n_blocks=12))
     result = evaluate(table)
     kept = table[table["is_mainshock"] | (table["y_magnitude"] == "Normal")]
     alone = evaluate(kept)
@@ -338,23 +337,23 @@ def test_the_headline_evaluates_mainshocks_and_normal_windows_only(make_table: M
         assert {"balanced_accuracy", "skill_above_best_baseline", "per_class"} <= set(short[task])
 
 
-def test_samples_say_which_events_are_mainshocks(make_table: MakeTable) -> None:
-    table = make_table(n_events=36, n_blocks=12)
+def test_samples_say_which_events_are_mainshocks() -> None:
+    table = build_table(n_events=36, n_blocks=12)
     samples = with_labels(table)[["sample_id", "is_mainshock", "is_aftershock"]].sample(frac=1, random_state=1)
     assert evaluate(table, samples)["n_events"] == 24
 
 
-def test_a_table_without_mainshocks_is_evaluated_as_a_whole_with_a_warning(make_table: MakeTable) -> None:
-    result = evaluate(make_table())
+def test_a_table_without_mainshocks_is_evaluated_as_a_whole_with_a_warning() -> None:
+    result = evaluate(build_table())
     assert result["events"] == "all"
     assert result["all_events"] is None
     assert any("Which events are mainshocks is not known" in sentence for sentence in result["warnings"])
-    of_all = evaluate(make_table(), config=CONFIG.model_copy(update={"events": "all"}))
+    of_all = evaluate(build_table(), config=CONFIG.model_copy(update={"events": "all"}))
     assert not any("mainshocks" in sentence for sentence in of_all["warnings"])
 
 
-def test_proper_scores_ranking_and_direction_agree_with_scikit_learn_and_by_hand(make_table: MakeTable) -> None:
-    table = with_labels(make_table(hit=0.1)).assign(station="GTO", is_mainshock=True)
+def test_proper_scores_ranking_and_direction_agree_with_scikit_learn_and_by_hand() -> None:
+    table = with_labels(build_table(hit=0.1)).assign(station="GTO", is_mainshock=True)
     result = evaluate(table)
     event = (table["y_magnitude"] != "Normal").to_numpy()
     p_event = 1 - table["p_magnitude_Normal"].to_numpy()
@@ -380,9 +379,9 @@ def test_proper_scores_ranking_and_direction_agree_with_scikit_learn_and_by_hand
     )
 
 
-def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs(make_table: MakeTable) -> None:
-    good = evaluate(make_table(hit=0.8))
-    bad = evaluate(make_table(hit=0.0))
+def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs() -> None:
+    good = evaluate(build_table(hit=0.8))
+    bad = evaluate(build_table(hit=0.0))
     for task in TASK_CLASSES:
         for score, skill in good[task]["skill_above_best_baseline"].items():
             assert skill["low"] > 0, (task, score)
@@ -393,9 +392,9 @@ def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs(
     assert bad["magnitude"]["rps_skill"]["value"] < 0.05
 
 
-def test_a_full_summary_has_at_most_50_lines_of_80_columns(make_table: MakeTable) -> None:
-    table = with_labels(make_table(n_events=40, n_blocks=40))
-    validation = with_labels(make_table(n_events=20, n_blocks=20, seed=4)).assign(role="val", origin="simulated")
+def test_a_full_summary_has_at_most_50_lines_of_80_columns() -> None:
+    table = with_labels(build_table(n_events=40, n_blocks=40))
+    validation = with_labels(build_table(n_events=20, n_blocks=20, seed=4)).assign(role="val", origin="simulated")
     both = pd.concat([table.assign(origin="simulated"), validation.assign(sample_id="v" + validation["sample_id"])])
     lines = format_summary(evaluate(both)).splitlines()
     assert len(lines) <= 50

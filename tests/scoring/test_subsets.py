@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
+from fixtures.prediction_table import build_table
 from seismag.config import EvaluateConfig
 from seismag.scoring.compute import evaluate_predictions
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
-MakeTable = Callable[..., pd.DataFrame]
 CONFIG = EvaluateConfig(bootstrap=200, seed=1)
 
 
@@ -27,8 +25,8 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def test_a_station_is_scored_as_if_it_were_alone(make_table: MakeTable) -> None:
-    table = make_table(n_events=30, n_blocks=30, hit=0.2)
+def test_a_station_is_scored_as_if_it_were_alone() -> None:
+    table = build_table(n_events=30, n_blocks=30, hit=0.2)
     result = evaluate_predictions(table, config=CONFIG).to_json()
     entries = {entry["subset"]: entry for entry in result["tables"]["by_station"]}
     assert list(entries) == ["ALR", "GTO", "TRT"]
@@ -47,8 +45,8 @@ def test_a_station_is_scored_as_if_it_were_alone(make_table: MakeTable) -> None:
         assert entry["note"] is None
 
 
-def test_events_of_a_magnitude_stand_beside_all_normal_windows(make_table: MakeTable) -> None:
-    table = labelled(make_table(n_events=72, n_blocks=12, hit=0.2))
+def test_events_of_a_magnitude_stand_beside_all_normal_windows() -> None:
+    table = labelled(build_table(n_events=72, n_blocks=12, hit=0.2))
     result = evaluate_predictions(table, config=CONFIG).to_json()
     entries = result["tables"]["by_magnitude"]
     assert [entry["subset"] for entry in entries] == [
@@ -61,8 +59,8 @@ def test_events_of_a_magnitude_stand_beside_all_normal_windows(make_table: MakeT
     assert (entries[1]["n_event_groups"], entries[1]["n_normal_groups"]) == (12, 12)
 
 
-def test_distance_rules_divide_the_events(make_table: MakeTable) -> None:
-    table = labelled(make_table(n_events=40, n_blocks=12))
+def test_distance_rules_divide_the_events() -> None:
+    table = labelled(build_table(n_events=40, n_blocks=12))
     entries = {e["subset"]: e for e in evaluate_predictions(table, config=CONFIG).to_json()["tables"]["by_distance"]}
     assert "beyond dobrovolsky" not in entries  # no event there
     assert entries["within hattori"]["n_events"] + entries["beyond hattori"]["n_events"] == 40
@@ -71,23 +69,23 @@ def test_distance_rules_divide_the_events(make_table: MakeTable) -> None:
     assert {e["subset"]: e["n_events"] for e in wide["tables"]["by_distance"]}["within 700 km"] == 30
 
 
-def test_below_ten_groups_there_is_a_note_and_no_interval(make_table: MakeTable) -> None:
-    entry = evaluate_predictions(make_table(n_events=8), config=CONFIG).to_json()["tables"]["by_station"][0]
+def test_below_ten_groups_there_is_a_note_and_no_interval() -> None:
+    entry = evaluate_predictions(build_table(n_events=8), config=CONFIG).to_json()["tables"]["by_station"][0]
     assert entry["note"].endswith("at least 10 of each are needed).")
     assert entry["detection"]["balanced_accuracy"]["value"] is not None
     assert entry["detection"]["balanced_accuracy"]["low"] is None
     assert entry["detection"]["skill_balanced_accuracy"]["low"] is None
 
 
-def test_what_the_columns_do_not_tell_is_said(make_table: MakeTable) -> None:
-    tables = evaluate_predictions(make_table(), config=CONFIG).to_json()["tables"]
+def test_what_the_columns_do_not_tell_is_said() -> None:
+    tables = evaluate_predictions(build_table(), config=CONFIG).to_json()["tables"]
     assert tables["by_magnitude"] is None
     assert tables["by_distance"] is None
     assert tables["missing"][0].startswith("by_magnitude: the table has no magnitude of its events")
 
 
-def test_skill_in_a_part_is_against_the_rule_that_is_best_on_the_whole(make_table: MakeTable) -> None:
-    result = evaluate_predictions(make_table(n_events=30, n_blocks=30), config=CONFIG).to_json()
+def test_skill_in_a_part_is_against_the_rule_that_is_best_on_the_whole() -> None:
+    result = evaluate_predictions(build_table(n_events=30, n_blocks=30), config=CONFIG).to_json()
     best = result["detection"]["skill_above_best_baseline"]["log_score"]["baseline"]
     parts = [entry["detection"]["skill_log_score"] for entry in result["tables"]["by_station"]]
     assert {part["baseline"] for part in parts} == {best}

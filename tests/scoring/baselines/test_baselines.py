@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fixtures.prediction_table import baselines_within_table
+from fixtures.prediction_table import baselines_within_table, build_table
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.baselines import GROUPS, ORACLE, baseline_predictions
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import probability_columns
-
-MakeTable = Callable[..., pd.DataFrame]
 
 # GTO trains on 3 Normal, 1 Medium; ALR on 2 Medium. Tests: one window at each, and one at TRT.
 SAMPLES = pd.DataFrame(
@@ -94,8 +91,8 @@ def test_within_the_table_no_group_predicts_itself() -> None:
     pd.testing.assert_frame_equal(got["station"], got["majority"])  # every station is unseen
 
 
-def test_one_group_leaves_only_the_baseline_without_a_fit(make_table: MakeTable) -> None:
-    assert list(baselines_within_table(make_table(n_events=1, n_blocks=0))) == ["all_normal"]
+def test_one_group_leaves_only_the_baseline_without_a_fit() -> None:
+    assert list(baselines_within_table(build_table(n_events=1, n_blocks=0))) == ["all_normal"]
 
 
 def test_impossible_fits_are_refused() -> None:
