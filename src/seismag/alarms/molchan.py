@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, irwinhall
 
 from seismag.arrays import FloatArray, IndexArray
-from seismag.scoring.metrics.bootstrap import resampled_counts
+from seismag.scoring.metrics import resampled_counts
 
 TAU_TOLERANCE = 1e-9  # alarm fractions are sums of weights; closer ones are the same threshold
 

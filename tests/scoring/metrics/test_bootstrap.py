@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from seismag.scoring import metrics as m
-from seismag.scoring.metrics import bootstrap
 
 
 def test_bootstrap_draws_each_stratum_at_its_own_size(rng: np.random.Generator) -> None:
@@ -32,7 +31,7 @@ def test_bootstrap_sums_what_it_drew_and_repeats_with_its_seed(rng: np.random.Ge
 def test_bootstrap_is_the_same_in_one_chunk_or_many(monkeypatch: pytest.MonkeyPatch) -> None:
     values, strata = np.eye(8), np.zeros(8, dtype=int)
     whole = m.bootstrap_sums(values, strata, 40, np.random.default_rng(3))
-    monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 8 * 7)
+    monkeypatch.setattr(m, "_CHUNK_CELLS", 8 * 7)
     assert np.array_equal(whole, m.bootstrap_sums(values, strata, 40, np.random.default_rng(3)))
 
 
