@@ -105,16 +105,6 @@ class AlarmSummary:
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in left_out}
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The evaluated rows as arrays."""
-
-    rows: mo.AlarmRows
-    past_rate: FloatArray | str  # (n,), or why there is none
-    covers_all_time: bool
-    n_left_out: int
-
-
 def evaluate_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:
     """Evaluate a table as alarms, and write alarms.json and molchan.png into ``out``, if given; returns the document.
 
@@ -154,35 +144,39 @@ def alarm_summary(
     is_event = evaluated["y_magnitude"] != "Normal"
     if mainshocks:
         is_event &= mainshocks_and_normal(evaluated)
-    table = _read_table(evaluated, is_event.to_numpy(), samples)
-    rows = table.rows
+    covers = samples is not None and samples.attrs.get("controls") == "all"
+    rows, past_rate, n_left_out = _read_rows(evaluated, is_event.to_numpy(), samples, covers)
     summary = AlarmSummary(
         power=None,
         n_events=rows.n_events,
         n_event_windows=int((rows.event >= 0).sum()),
         n_ordinary_windows=int(rows.background.sum()),
-        n_left_out=table.n_left_out,
+        n_left_out=n_left_out,
         events="mainshocks" if mainshocks else "all",
         event_rule=EVENT_RULE,
-        tau_measured_on="all windows" if table.covers_all_time else "Normal windows",
+        tau_measured_on="all windows" if covers else "Normal windows",
         references={},
-        warnings=_warnings(table),
-        undefined=_why_undefined(table),
+        warnings=_warnings(rows, n_left_out, covers),
+        undefined=_why_undefined(rows, n_left_out),
     )
     if summary.undefined is not None:
         return summary
     draws = min(int(np.clip(_MOST_ROWS // len(rows.score), _FEWEST_DRAWS, config.bootstrap)), config.bootstrap)
     references = {
         name: {"absent": measure} if isinstance(measure, str) else _evaluate(rows, measure, config, draws)
-        for name, measure in _measures(table).items()
+        for name, measure in _measures(rows, past_rate).items()
     }
     power = study_power(rows, config)
     return dataclasses.replace(summary, power=power, references=references, draws=draws, seed=config.seed)
 
 
-def _read_table(evaluated: pd.DataFrame, is_event: NDArray[np.bool_], samples: pd.DataFrame | None) -> _Table:
-    """Event windows, and those of background time: all where the store covers all time, else the Normal ones."""
-    covers = samples is not None and samples.attrs.get("controls") == "all"
+def _read_rows(
+    evaluated: pd.DataFrame, is_event: NDArray[np.bool_], samples: pd.DataFrame | None, covers: bool
+) -> tuple[mo.AlarmRows, FloatArray | str, int]:
+    """Event windows, and those of background time: all where the store covers all time, else the Normal ones.
+
+    Gives past_rate (n,) or why there is none, and the number of event windows without background time, as well.
+    """
     past_rate = _find_past_rate(evaluated, samples)
     background = np.ones(len(evaluated), dtype=bool) if covers else (evaluated["y_magnitude"] == "Normal").to_numpy()
     group = pd.factorize(evaluated["split_group"].astype(str), sort=True)[0]
@@ -196,12 +190,11 @@ def _read_table(evaluated: pd.DataFrame, is_event: NDArray[np.bool_], samples: p
         block=group,
     )
     has_background = np.isin(rows.stratum, rows.stratum[background])
-    left_out = int((is_event & ~has_background).sum())
     kept = background | (is_event & has_background)  # windows of aftershocks are neither, in a store of controls
     if not kept.all():
         rows = mo.AlarmRows(*(getattr(rows, name)[kept] for name in mo.AlarmRows.__dataclass_fields__))
         past_rate = past_rate if isinstance(past_rate, str) else past_rate[kept]
-    return _Table(rows, past_rate, covers, left_out)
+    return rows, past_rate, int((is_event & ~has_background).sum())
 
 
 def _find_past_rate(evaluated: pd.DataFrame, samples: pd.DataFrame | None) -> FloatArray | str:
@@ -217,8 +210,7 @@ def _find_past_rate(evaluated: pd.DataFrame, samples: pd.DataFrame | None) -> Fl
     return rate
 
 
-def _why_undefined(table: _Table) -> str | None:
-    rows = table.rows
+def _why_undefined(rows: mo.AlarmRows, n_left_out: int) -> str | None:
     if not rows.background.any() or not (rows.event < 0).any():
         return (
             "No Normal window is evaluated, so there is no background time on which an alarm fraction could be "
@@ -226,17 +218,17 @@ def _why_undefined(table: _Table) -> str | None:
         )
     if rows.n_events:
         return None
-    if table.n_left_out:
+    if n_left_out:
         return (
-            f"None of the {table.n_left_out} event windows lies at a station (and fold) with Normal windows, on which "
+            f"None of the {n_left_out} event windows lies at a station (and fold) with Normal windows, on which "
             "the alarm fraction could be measured. Predict Normal windows of the same stations."
         )
     return "No window with an earthquake is evaluated, so no alarm can hit. Predict event windows as well."
 
 
-def _warnings(table: _Table) -> list[str]:
+def _warnings(rows: mo.AlarmRows, n_left_out: int, covers_all_time: bool) -> list[str]:
     warnings = []
-    if not table.covers_all_time:
+    if not covers_all_time:
         warnings.append(
             "tau is the alarmed fraction of the Normal windows in the table, matched or chosen, not of real time: the "
             "days of alarm a year are not known. Only a store with data.controls: all gives them."
@@ -246,28 +238,23 @@ def _warnings(table: _Table) -> list[str]:
             "tau is the alarmed fraction of the store's windows; times within the exclusion intervals are not among "
             "them."
         )
-    if table.n_left_out:
-        warnings.append(
-            f"{table.n_left_out} event windows at stations (and folds) without a background window are left out."
-        )
-    if 0 < table.rows.n_events < FEW_CLUSTERS:
-        warnings.append(f"Inconclusive ({table.rows.n_events} event clusters; at least {FEW_CLUSTERS} are needed).")
+    if n_left_out:
+        warnings.append(f"{n_left_out} event windows at stations (and folds) without a background window are left out.")
+    if 0 < rows.n_events < FEW_CLUSTERS:
+        warnings.append(f"Inconclusive ({rows.n_events} event clusters; at least {FEW_CLUSTERS} are needed).")
     return warnings
 
 
-def _measures(table: _Table) -> dict[str, FloatArray | str]:
+def _measures(rows: mo.AlarmRows, past_rate: FloatArray | str) -> dict[str, FloatArray | str]:
     """Weight of each background row, by reference; a sentence where it cannot be computed."""
-    rows = table.rows
     uniform = rows.background.astype(float)
     events, background = (np.bincount(rows.stratum, weights=weight) for weight in (rows.event_weight(), uniform))
     rate = np.nan_to_num(ratio(events, background))[rows.stratum]
-    clustering: FloatArray | str
-    if isinstance(table.past_rate, str):
-        clustering = table.past_rate
-    else:
-        clustering = uniform * table.past_rate
+    clustering = past_rate
+    if not isinstance(past_rate, str):
+        expected = clustering = uniform * past_rate
         with_events = np.unique(rows.fold[rows.event >= 0])
-        if any(clustering[rows.fold == fold].sum() <= 0 for fold in with_events):
+        if any(expected[rows.fold == fold].sum() <= 0 for fold in with_events):
             clustering = "past_rate is 0 in all background windows of a fold: no earthquake is expected anywhere."
     return {"uniform": uniform, "station": uniform * rate, "clustering": clustering}
 
