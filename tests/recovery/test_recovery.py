@@ -10,15 +10,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from fixtures import stored_model
 from seismag import cli
-from seismag.config import DataConfig, EmissionConfig, ModelConfig, SimulateConfig
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
+from seismag.config import DataConfig, EmissionConfig, SimulateConfig
+from seismag.domain import DataError, SeismagError, UsageError
 from seismag.recovery import compute as injection
 from seismag.recovery.compute import RecoveryPlan, one_window_a_cluster, recover, recovery_study
 from seismag.simulate import simulate_archive
-from seismag.training.checkpoint import save_checkpoint
-from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.scaling import Scaling
 from seismag.windows.inputs import read_inputs
 from seismag.windows.prepare import prepare_store
 from seismag.windows.store import open_store
@@ -54,20 +52,11 @@ def store_path(folder, inputs):
     return folder / "store"
 
 
-def write_model(path: Path, store_path: Path, trained_on: tuple[str, ...] = (), **facts) -> Path:
+def write_model(path: Path, store_path: Path, **facts) -> Path:
     """A network at random that takes the store's spectrograms."""
-    config = ModelConfig.model_validate({"backbone": "convnext_atto", "head_width": 8})
     store = open_store(store_path)
-    card = {
-        "format": "seismag-checkpoint", "format_version": 1, "seismag_version": "0", "run_id": path.stem,
-        "dataset_id": "other", "fold": 1, "split": None, "backbone": "convnext_atto",
-        "model": config.model_dump(mode="json"), "magnitude_classes": list(MAGNITUDE_CLASSES),
-        "azimuth_classes": list(AZIMUTH_CLASSES), "preprocessing": store.attributes["preprocessing"], "metrics": {},
-    } | facts  # fmt: skip
-    rows = len(store.frequency_hz)
-    scaling = Scaling(np.zeros((3, rows), np.float32), np.full((3, rows), 20, np.float32))
-    save_checkpoint(path, ConvNeXtMultiTask(config).eval(), scaling, card, trained_on)
-    return path
+    facts = {"run_id": path.stem, "preprocessing": store.attributes["preprocessing"]} | facts
+    return stored_model.write_model(path, len(store.frequency_hz), 20.0, **facts)
 
 
 @pytest.fixture(scope="module")

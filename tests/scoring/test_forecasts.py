@@ -9,8 +9,8 @@ import pytest
 from fixtures.prediction_table import build_table
 from seismag.scoring.baselines import ORACLE, folds_within_table
 from seismag.scoring.clusters import find_truth
-from seismag.scoring.forecasts import MODEL, BaselineData, Forecasts, score_forecasts
-from seismag.scoring.predictions import TASK_CLASSES, probability_columns
+from seismag.scoring.forecasts import BaselineData, Forecasts, score_forecasts
+from seismag.scoring.predictions import probability_columns
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
 
@@ -33,16 +33,6 @@ def test_sums_of_the_folds_are_those_of_the_whole_table() -> None:
             assert np.array_equal(forecasts.sums(task, name).cm, direct.cm)
             for kind, values in forecasts.sums(task, name).sums.items():
                 assert values == pytest.approx(direct.sums[kind]), kind
-
-
-def test_every_row_has_the_class_and_log_score_of_every_forecast() -> None:
-    table = build_table()
-    forecasts = score_forecasts(table, find_truth(table), BaselineData())
-    probs = table[probability_columns("magnitude")].to_numpy()
-    classes, log_scores = forecasts.classes["magnitude", MODEL], forecasts.log_scores["magnitude", MODEL]
-    assert np.array_equal(classes, probs.argmax(axis=1))
-    truth = pd.Index(TASK_CLASSES["magnitude"]).get_indexer(table["y_magnitude"])
-    assert log_scores == pytest.approx(np.log(probs[np.arange(len(probs)), truth]), rel=1e-5)
 
 
 def test_an_extra_forecast_is_shown_but_never_a_candidate() -> None:
