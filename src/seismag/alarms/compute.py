@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from seismag.alarms import molchan as mo
 from seismag.alarms.figure import draw_molchan
 from seismag.alarms.power import StudyPower, study_power
-from seismag.arrays import FloatArray, ratio
+from seismag.arrays import BoolArray, FloatArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.estimate import NullInterval
@@ -171,7 +170,7 @@ def alarm_summary(
 
 
 def _read_rows(
-    evaluated: pd.DataFrame, is_event: NDArray[np.bool_], samples: pd.DataFrame | None, covers: bool
+    evaluated: pd.DataFrame, is_event: BoolArray, samples: pd.DataFrame | None, covers: bool
 ) -> tuple[mo.AlarmRows, FloatArray | str, int]:
     """Event windows, and those of background time: all where the store covers all time, else the Normal ones.
 

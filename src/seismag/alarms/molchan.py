@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom, irwinhall
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.scoring.metrics import resampled_counts
 
 TAU_TOLERANCE = 1e-9  # alarm fractions are sums of weights; closer ones are the same threshold
@@ -39,7 +38,7 @@ class AlarmRows:
     station: IndexArray
     start_h: FloatArray
     event: IndexArray
-    background: NDArray[np.bool_]
+    background: BoolArray
     block: IndexArray
 
     @property

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from seismag.arrays import FloatArray
+from seismag.arrays import BoolArray, FloatArray, IntArray
 from seismag.domain import DataError
 
 LIMIT_CONFIDENCE = 0.9
@@ -44,7 +43,7 @@ class Counts:
         return self.lower((1 + confidence) / 2), self.upper((1 + confidence) / 2)
 
 
-def independent_counts(success: NDArray[np.bool_], cluster: NDArray[np.int64]) -> Counts:
+def independent_counts(success: BoolArray, cluster: IntArray) -> Counts:
     """Count the independent windows that give the same variance as n windows in m clusters.
 
     n* = p(1-p) / v, v the variance of p between clusters, times the squared ratio of Student's t with n - 1 and
@@ -112,11 +111,7 @@ class Curve:
 
 
 def fit_curve(
-    snr: FloatArray,
-    recovered: NDArray[np.bool_],
-    floor: float,
-    weight: FloatArray | None = None,
-    near: Curve | None = None,
+    snr: FloatArray, recovered: BoolArray, floor: float, weight: FloatArray | None = None, near: Curve | None = None
 ) -> Curve:
     """Fit the curve by maximum likelihood.
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from seismag.arrays import FloatArray, IntArray
 from seismag.domain import MAGNITUDE_CLASSES
 from seismag.recovery.efficiency import (
     LIMIT_CONFIDENCE,
@@ -173,7 +173,7 @@ def summarise_recovery(
     )
 
 
-def _nearest_snr(injections: pd.DataFrame) -> NDArray[np.float64]:
+def _nearest_snr(injections: pd.DataFrame) -> FloatArray:
     """Grid value nearest to the SNR of each emission (logarithm); NaN beyond half a step of the grid.
 
     They differ where the spectral model makes an emission stronger or weaker than at M 5 and 100 km.
@@ -185,7 +185,7 @@ def _nearest_snr(injections: pd.DataFrame) -> NDArray[np.float64]:
     return np.asarray(np.where(distance.min(axis=1) <= half_step + 1e-9, nearest, np.nan), dtype=np.float64)
 
 
-def _days(table: pd.DataFrame) -> NDArray[np.int64]:
+def _days(table: pd.DataFrame) -> IntArray:
     return table["start_utc"].to_numpy().astype("M8[D]").astype(np.int64)
 
 

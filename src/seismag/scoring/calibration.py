@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from seismag.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, Sums, Truth
@@ -67,7 +66,7 @@ class Reliability:
         return {key: value for key, value in document.items() if value is not None}
 
 
-def evaluated_probability(task: str, probs: FloatArray, truth: IndexArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+def evaluated_probability(task: str, probs: FloatArray, truth: IndexArray) -> tuple[FloatArray, BoolArray]:
     """The probability whose reliability is evaluated, and whether it came true, (n,) each.
 
     For detection that of an event, for the other tasks that of the likeliest class.
@@ -78,7 +77,7 @@ def evaluated_probability(task: str, probs: FloatArray, truth: IndexArray) -> tu
 
 
 def score_reliability(
-    task: str, p: FloatArray, happened: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig
+    task: str, p: FloatArray, happened: BoolArray, clusters: Clusters, config: EvaluateConfig
 ) -> Reliability:
     """Compare forecast probabilities with observed frequencies in bins of equal mass."""
     index = m.equal_mass_bins(p, config.reliability_bins)
@@ -191,7 +190,7 @@ def calibrate(
 
 def read_out(
     task: str, rows: pd.DataFrame, truth: Truth, calibrations: Sequence[Calibration] = ()
-) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Log score, evaluated probability and whether it came true of each row, after the calibration of its fold."""
     probs, index = task_probabilities(rows, task), truth.index[task]
     for calibration, positions in zip(calibrations, rows_by_fold(rows), strict=False):

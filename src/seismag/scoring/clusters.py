@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.domain import AZIMUTH_CENTRES_DEG
 from seismag.scoring import metrics as m
 from seismag.scoring.predictions import TASK_CLASSES, truth_index
@@ -27,7 +27,7 @@ class Clusters:
     """
 
     index: IndexArray
-    has_event: NDArray[np.bool_]
+    has_event: BoolArray
 
     @property
     def n(self) -> int:

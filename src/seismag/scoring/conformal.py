@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import norm
 
-from seismag.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.scoring.clusters import Clusters
 from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate
@@ -57,8 +56,8 @@ class ConformalScores:
 class ConformalSets:
     """The conformal prediction set of each evaluated row."""
 
-    contains: NDArray[np.bool_]  # (n, k) whether the class belongs to the set
-    covered: NDArray[np.bool_]  # (n,) whether the true class does
+    contains: BoolArray  # (n, k) whether the class belongs to the set
+    covered: BoolArray  # (n,) whether the true class does
     n_calibration: IndexArray  # (n,) calibration windows of the row's fold and station
 
 
@@ -120,7 +119,7 @@ def score_sets(
     return result, [*_missed(task, result, config), *_doubts(result, rows, validation)]
 
 
-def _coverage(covered: NDArray[np.bool_], clusters: Clusters, config: EvaluateConfig) -> IntervalEstimate:
+def _coverage(covered: BoolArray, clusters: Clusters, config: EvaluateConfig) -> IntervalEstimate:
     sums = np.column_stack([clusters.sum(np.ones(len(covered))), clusters.sum(covered)])
     drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)
     known = clusters.smallest >= FEW_CLUSTERS

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray
+from seismag.arrays import BoolArray, FloatArray
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import metrics as m
@@ -94,7 +93,7 @@ def evaluate_events(table: pd.DataFrame, config: EvaluateConfig | None = None) -
     return EventScores(len(table), int(is_event.sum()), clusters.n, scores, notes)
 
 
-def _read_truth(table: pd.DataFrame) -> NDArray[np.bool_]:
+def _read_truth(table: pd.DataFrame) -> BoolArray:
     """Whether each row has an event, (n,)."""
     y = _column(table, "y")
     if pd.api.types.is_bool_dtype(y) or pd.api.types.is_numeric_dtype(y):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import Float32Array, FloatArray, IndexArray
 from seismag.domain import DataError
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines import (
@@ -71,9 +71,9 @@ class Forecasts:
     """
 
     truth: Truth
-    scores: dict[Key, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
+    scores: dict[Key, dict[str, Float32Array]] = field(default_factory=dict)
     classes: dict[Key, NDArray[np.int8]] = field(default_factory=dict)
-    log_scores: dict[Key, NDArray[np.float32]] = field(default_factory=dict)
+    log_scores: dict[Key, Float32Array] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=lambda: {MODEL: MODEL})
 
     def names(self, task: str) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from seismag.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 
 LOG_SCORE_FLOOR = 1e-6  # a probability of 0 for the true class would make the mean log score -inf
 N, SUM_P, SUM_Y, SUM_PP, SUM_PY = range(5)  # the columns of bin sums
@@ -109,7 +109,7 @@ def per_class(cm: FloatArray) -> dict[str, FloatArray]:
     }
 
 
-def _mean_where(values: FloatArray, present: NDArray[np.bool_]) -> FloatArray:
+def _mean_where(values: FloatArray, present: BoolArray) -> FloatArray:
     return ratio(np.where(present, values, 0.0).sum(axis=-1), present.sum(axis=-1).astype(float))
 
 
@@ -161,7 +161,7 @@ def row_rps(probs: FloatArray, y_true_index: IndexArray) -> FloatArray:
 
 
 def cluster_concordance(
-    score: FloatArray, is_event: NDArray[np.bool_], stratum: IndexArray, cluster: IndexArray, n_clusters: int
+    score: FloatArray, is_event: BoolArray, stratum: IndexArray, cluster: IndexArray, n_clusters: int
 ) -> FloatArray:
     """Count the concordant pairs of event and Normal rows of the same stratum by cluster.
 
@@ -222,7 +222,7 @@ def equal_mass_bins(p: FloatArray, n_bins: int) -> NDArray[np.intp]:
 
 
 def cluster_bin_sums(
-    p: FloatArray, happened: NDArray[np.bool_], bins: IndexArray, cluster: IndexArray, n_clusters: int
+    p: FloatArray, happened: BoolArray, bins: IndexArray, cluster: IndexArray, n_clusters: int
 ) -> FloatArray:
     """Sum n, p, y, p^2 and p y in each bin of each cluster: (n_clusters, n_bins, 5); y is 1 for an event."""
     n_bins = int(bins.max()) + 1 if len(bins) else 1

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import fft
 from scipy.sparse import csr_array
 
-from seismag.arrays import FloatArray, IndexArray, ratio
+from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.null import Null, placebo_rate
@@ -39,7 +38,7 @@ class Ranked:
     """
 
     station: IndexArray
-    is_event: NDArray[np.bool_]
+    is_event: BoolArray
     rank: FloatArray
     unit: IndexArray
     season: IndexArray
@@ -119,7 +118,7 @@ def pooled_auc(rank_sum: FloatArray, n_events: FloatArray, n: FloatArray) -> Flo
     return ratio(higher, pairs)
 
 
-def labelled_auc(rank: FloatArray, labels: NDArray[np.bool_], station: IndexArray) -> FloatArray:
+def labelled_auc(rank: FloatArray, labels: BoolArray, station: IndexArray) -> FloatArray:
     """Station-stratified AUC (K,) of ranks within stations (n,) for K sets of labels (K, n)."""
     return pooled_auc(*_station_sums(rank, labels, station))
 
@@ -154,7 +153,7 @@ def permuted_auc(rows: Ranked, stratum: IndexArray, draws: int, rng: np.random.G
     return np.concatenate(parts)
 
 
-def permuted_labels(rows: Ranked, stratum: IndexArray, draws: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def permuted_labels(rows: Ranked, stratum: IndexArray, draws: int, rng: np.random.Generator) -> BoolArray:
     """Labels (draws, n), permuted between whole groups within strata."""
     part, label, stratum_of_part = unit_labels(rows, stratum)
     by_stratum = np.argsort(stratum_of_part, kind="stable")
@@ -165,7 +164,7 @@ def permuted_labels(rows: Ranked, stratum: IndexArray, draws: int, rng: np.rando
     return result[:, part]
 
 
-def unit_labels(rows: Ranked, stratum: IndexArray) -> tuple[IndexArray, NDArray[np.bool_], IndexArray]:
+def unit_labels(rows: Ranked, stratum: IndexArray) -> tuple[IndexArray, BoolArray, IndexArray]:
     """Split the units by stratum: part of each window (n,), and the label and the stratum of each part."""
     parts, part = np.unique(np.stack([rows.unit, stratum], axis=1), axis=0, return_inverse=True)
     part = part.ravel()
@@ -213,7 +212,7 @@ def _station_slices(station: IndexArray) -> list[slice]:
 
 
 def _station_sums(
-    rank: FloatArray, labels: NDArray[np.bool_], station: IndexArray
+    rank: FloatArray, labels: BoolArray, station: IndexArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Rank sums, event windows and windows (K, S) of each station for K sets of labels."""
     by_station = csr_array((np.ones(len(station)), (station, np.arange(len(station)))))  # (S, n)

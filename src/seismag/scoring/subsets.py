@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from seismag.arrays import IndexArray
+from seismag.arrays import BoolArray, IndexArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums, Truth, replicate_all
@@ -73,7 +72,7 @@ def score_subsets(
     return SubsetTables(**{name: None if name in absent else table for name, table in tables.items()}, missing=missing)
 
 
-def _subsets(rows: pd.DataFrame, truth: Truth, config: EvaluateConfig) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+def _subsets(rows: pd.DataFrame, truth: Truth, config: EvaluateConfig) -> Iterator[tuple[str, str, BoolArray]]:
     """Table, name and rows of each subset."""
     station = rows["station"].to_numpy(dtype=object)
     for name in sorted(set(station)):
@@ -85,7 +84,7 @@ def _subsets(rows: pd.DataFrame, truth: Truth, config: EvaluateConfig) -> Iterat
             inside = event & (magnitude >= low) & (magnitude < high)
             name = f"M {low}-{high}" if np.isfinite(high) else f"M {low} and more"
             yield "by_magnitude", name, _with_normal(inside, event)
-    criteria: dict[str, NDArray[np.bool_]] = {}
+    criteria: dict[str, BoolArray] = {}
     for criterion in ("dobrovolsky", "hattori"):
         if (column := f"in_{criterion}") in rows:
             criteria[criterion] = rows[column].fillna(False).to_numpy(dtype=bool)
@@ -96,7 +95,7 @@ def _subsets(rows: pd.DataFrame, truth: Truth, config: EvaluateConfig) -> Iterat
         yield "by_distance", f"beyond {criterion}", _with_normal(event & ~inside, event)
 
 
-def _with_normal(chosen: NDArray[np.bool_], event: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _with_normal(chosen: BoolArray, event: BoolArray) -> BoolArray:
     """The chosen events and all Normal windows; nothing where no event is chosen."""
     return (chosen | ~event) if chosen.any() else np.zeros(len(event), dtype=bool)
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import i0e, i1e
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.domain import DataError
 from seismag.scoring.baselines import MAX_FOLDS
 from seismag.scoring.baselines.frequencies import class_frequencies, with_balanced
@@ -156,7 +155,7 @@ def _detect(
     """
     overall = class_frequencies(truth[train], 2)
     probs = np.tile(overall, (len(test), 1))
-    is_known: NDArray[np.bool_] = np.asarray(np.isfinite(inputs).all(axis=1))
+    is_known: BoolArray = np.asarray(np.isfinite(inputs).all(axis=1))
     known, test_known = train[is_known[train]], is_known[test]
     if not len(known) or not test_known.any():
         return probs
@@ -207,8 +206,8 @@ def _coverage(features: ClassicalFeatures, test: IndexArray) -> pd.DataFrame:
     return pd.DataFrame({"has_ratio": has_ratio, "alarm": alarm, "has_arrow": known, "coherent": coherent})
 
 
-def _notes(coverage: pd.DataFrame, event: NDArray[np.bool_], ending: str, has_cross: bool) -> list[str]:
-    def count(name: str, among: str, which: NDArray[np.bool_]) -> str:
+def _notes(coverage: pd.DataFrame, event: BoolArray, ending: str, has_cross: bool) -> list[str]:
+    def count(name: str, among: str, which: BoolArray) -> str:
         covered = coverage[among].to_numpy() & which
         return f"{int((coverage[name].to_numpy() & covered).sum())} of {int(covered.sum())}"
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.scoring.classical.spectra import BandSpectra, ComplexArray
 
 TRAILING_D = 60
@@ -43,7 +42,7 @@ class ClassicalFeatures:
     arrow: ComplexArray | None
     arrow_z: FloatArray
     h_axis_deg: FloatArray
-    has_quiet_arrow: NDArray[np.bool_]
+    has_quiet_arrow: BoolArray
 
 
 def polarisation_ratio(power: FloatArray) -> FloatArray:
@@ -114,16 +113,14 @@ def classical_features(
     return ClassicalFeatures(ratio_z, coherence2, change, np.minimum(length, Z_LIMIT), h_axis, known)
 
 
-def disturbed(samples: pd.DataFrame) -> NDArray[np.bool_]:
+def disturbed(samples: pd.DataFrame) -> BoolArray:
     """Whether Kp reached 4 or Dst fell to -30 nT within the window; False where neither is known."""
     kp, dst = (samples[name].to_numpy(dtype=float, na_value=np.nan) for name in ("kp_max", "dst_min_nt"))
-    found: NDArray[np.bool_] = (kp >= KP_DISTURBED) | (dst <= DST_DISTURBED_NT)
+    found: BoolArray = (kp >= KP_DISTURBED) | (dst <= DST_DISTURBED_NT)
     return found
 
 
-def trailing_statistics(
-    values: FloatArray, samples: pd.DataFrame, quiet: NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray]:
+def trailing_statistics(values: FloatArray, samples: pd.DataFrame, quiet: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Median and 1.4826 MAD of the windows at quiet times of the same station in the 60 days before each window.
 
     Args:
@@ -148,9 +145,7 @@ def trailing_statistics(
     return middle, spread
 
 
-def station_statistics(
-    values: FloatArray, station: pd.Series, quiet: NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray]:
+def station_statistics(values: FloatArray, station: pd.Series, quiet: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Median and 1.4826 MAD of the quiet windows without NaN of each station, at any time.
 
     Returns:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray
+from seismag.arrays import BoolArray, FloatArray
 from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
 CLASSICAL_BANDS_HZ = ((0.010, 0.045), (0.022, 0.100))  # of the polarisation ratio; transfer function: the first
@@ -64,7 +64,7 @@ def band_spectra(store: Store) -> BandSpectra:
 
 
 def average_spectra(
-    density: FloatArray, phasors: ComplexArray | None, weights: FloatArray, night: NDArray[np.bool_]
+    density: FloatArray, phasors: ComplexArray | None, weights: FloatArray, night: BoolArray
 ) -> tuple[FloatArray, FloatArray, ComplexArray | None]:
     """Average power and cross-spectra over the frequency bins of each band and over complete time frames.
 
@@ -77,7 +77,7 @@ def average_spectra(
     Returns:
         (n, bands, 3) Sxx, Syy, Szz over all time frames, the same at night, and complex Sxy, Sxz, Syz (or None).
     """
-    whole: NDArray[np.bool_] = np.asarray(np.isfinite(density).all(axis=(1, 2)))  # (n, T)
+    whole: BoolArray = np.asarray(np.isfinite(density).all(axis=(1, 2)))  # (n, T)
     x, y, z = (np.where(whole[:, None], density[:, i], 0.0) for i in range(3))
     every = np.stack([_mean(part, whole, weights).real for part in (x, y, z)], axis=-1)
     dark = np.stack([_mean(part, whole & night, weights).real for part in (x, y, z)], axis=-1)
@@ -88,7 +88,7 @@ def average_spectra(
     return every, dark, np.stack([_mean(part, whole, weights) for part in pairs], axis=-1)
 
 
-def _mean(values: NDArray[Any], frames: NDArray[np.bool_], weights: FloatArray) -> NDArray[Any]:
+def _mean(values: NDArray[Any], frames: BoolArray, weights: FloatArray) -> NDArray[Any]:
     """(n, bands) of (n, F, T), over the time frames (n, T) that count; NaN where none does."""
     count = frames.sum(axis=1)
     total = np.einsum("nft,bf,nt->nb", values, weights, frames.astype(float), optimize=True)
@@ -104,7 +104,7 @@ def bin_weights(frequency_hz: FloatArray) -> FloatArray:
     return np.asarray(np.divide(weights, total, out=np.zeros_like(weights), where=total > 0))
 
 
-def at_night(local_hour: FloatArray, time_s: FloatArray, window_s: float) -> NDArray[np.bool_]:
+def at_night(local_hour: FloatArray, time_s: FloatArray, window_s: float) -> BoolArray:
     """Whether the middle of a time frame lies in local night, (n, T); ``local_hour`` is that of the window's middle."""
     hour = np.mod(local_hour[:, None] + (time_s[None, :] - window_s / 2) / 3600, 24)
     return (hour >= NIGHT_H[0]) & (hour < NIGHT_H[1])
