@@ -1,7 +1,5 @@
 """From a table of predictions to alarms: power first, references, tables that are refused, and the figure."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Molchan diagram, area skill, bounds and chance, by hand values, brute force and independent programs."""
 
-from __future__ import annotations
-
 import re
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Detectable effects of a study of a given size."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest

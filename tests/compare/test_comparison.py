@@ -1,7 +1,5 @@
 """Several runs in identical folds: what the comparison holds, and what it refuses."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Paired differences between models on the same windows: by hand, in the limits, and where nothing differs."""
 
-from __future__ import annotations
-
 from dataclasses import astuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Efficiency, its curve and the limit: hand values, limiting cases, and coverage by simulation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

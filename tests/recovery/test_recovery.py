@@ -1,7 +1,5 @@
 """Injection and recovery from day files: a detector of known sensitivity, a stored model, inputs that do not fit."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

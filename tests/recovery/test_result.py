@@ -1,7 +1,5 @@
 """The report of a study: counts by hand, limits in words, the figure."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

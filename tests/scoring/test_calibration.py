@@ -1,7 +1,5 @@
 """Temperature and prior are found where they were put in, from validation rows alone."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Polarisation ratio and transfer function: known fields give themselves back, and chance gives nothing."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Conformal prediction sets: p-values by definition, nominal coverage, and stations without a guarantee."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

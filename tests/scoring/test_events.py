@@ -1,7 +1,5 @@
 """Detection scores of a table with y and p_event alone: scikit-learn's values, cluster intervals, and bad input."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures are drawn for full, thin and empty results, without pyplot's global state."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

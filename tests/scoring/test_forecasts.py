@@ -1,7 +1,5 @@
 """Forecasts scored fold by fold give the sums of the whole table, and only baselines are candidates."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

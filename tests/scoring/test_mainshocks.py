@@ -1,7 +1,5 @@
 """Which windows are judged, and what the samples say of them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Scores of arrays and the bootstrap against values by hand, scikit-learn, slow versions and limits."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

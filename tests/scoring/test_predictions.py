@@ -1,7 +1,5 @@
 """Validation of tables of predictions, and its error messages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The content of metrics.json: keys, limits, intervals, skill, and sentences where scores are undefined."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

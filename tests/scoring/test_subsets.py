@@ -1,7 +1,5 @@
 """Scores of parts of the table: those of the part alone, with intervals only where groups carry them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Rules that never see the field: by hand, without leaks, and on a published table."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Learnt rules: what they may see, what they find, and that they do not lose where nothing is to be found."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
