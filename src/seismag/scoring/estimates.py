@@ -36,9 +36,9 @@ class IntervalEstimate:
     low: float | None
     high: float | None
 
-    @classmethod
+    @staticmethod
     def of(
-        cls, value: FloatArray | float, replicates: FloatArray | None, known: bool, confidence: float
+        value: FloatArray | float, replicates: FloatArray | None, known: bool, confidence: float
     ) -> IntervalEstimate:
         """Take the interval from bootstrap replicates, where ``known`` says that enough groups vary."""
         if not known or replicates is None:

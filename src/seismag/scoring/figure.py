@@ -37,12 +37,9 @@ _LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (GREY, (0, (5
 _NAMES = {
     "all_normal": "always Normal",
     "majority": "class frequencies",
-    "station": "station",
-    "station_balanced": "station, balanced",
     "oracle_detection_constant": "true detection,\nconstant class*",
 }
 _TABLES = {"by_station": "station", "by_magnitude": "magnitude", "by_distance": "distance criterion"}
-_CURVE_WORDS = ("accuracy", "mcc", "f1")
 
 
 def draw_confusion(metrics: dict[str, Any], task: str, path: str | Path) -> None:
@@ -166,7 +163,7 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
         )
     names = [str(name) for name in history.columns]
     losses = [name for name in names if "loss" in name]
-    scores = [name for name in names if any(word in name for word in _CURVE_WORDS) and "loss" not in name]
+    scores = [name for name in names if any(word in name for word in ("accuracy", "mcc", "f1")) and "loss" not in name]
     with mpl.rc_context(STYLE):
         n_panels = 2 if scores else 1
         rows = sum(-(-len(entries) // 2) for entries in (losses, scores))  # of the legends, two entries each

@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 from seismag.arrays import Float32Array, FloatArray, IndexArray
 from seismag.domain import DataError
 from seismag.scoring import metrics as m
-from seismag.scoring.baselines import (
-    CANDIDATE_GROUPS,
-    FITTED_ON_TRAINING,
-    FITTED_WITHIN_TABLE,
-    GROUPS,
-    baseline_predictions,
-    folds_within_table,
-)
+from seismag.scoring.baselines import CANDIDATE_GROUPS, GROUPS, baseline_predictions, folds_within_table
 from seismag.scoring.clusters import Sums, Truth, sum_scores
 from seismag.scoring.mainshocks import mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns, rows_by_fold, task_probabilities
@@ -47,7 +40,7 @@ class BaselineData:
     @property
     def described(self) -> str:
         """Phrase for metrics.json."""
-        return FITTED_WITHIN_TABLE if self.split is None else FITTED_ON_TRAINING
+        return "out of fold within the table" if self.split is None else "training set of the split"
 
     def of_mainshocks(self) -> BaselineData:
         """Leave out of the training set what the analysis of mainshocks leaves out of the test set."""

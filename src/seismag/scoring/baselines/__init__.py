@@ -36,8 +36,6 @@ GROUPS = dict.fromkeys(BASELINES, "no_signal") | {
     ORACLE: "oracle",
 }  # fmt: skip
 CANDIDATE_GROUPS = ("constant", "no_signal")  # the best baseline is one of these
-FITTED_ON_TRAINING = "training set of the split"
-FITTED_WITHIN_TABLE = "out of fold within the table"
 MAX_FOLDS = 10
 _ALLOWED_COLUMNS = sorted({*NON_MAGNETIC_COLUMNS, *QUALITY_COLUMNS})
 
