@@ -103,24 +103,17 @@ def score_forecasts(rows: pd.DataFrame, truth: Truth, data: BaselineData) -> For
     Raises:
         DataError: samples and split lack some of the rows.
     """
-    extra = data.extra or {}
     forecasts = Forecasts(truth)
-    n_scored: dict[Key, int] = {}
     for task in TASK_CLASSES:
         for positions in rows_by_fold(rows):
             forecasts.add_rows((task, MODEL), task_probabilities(rows, task, positions), positions)
     for positions, tables in _by_fold(rows, data):
         for name, table in tables.items():
-            forecasts.groups[name] = EXTRA_GROUP if name in extra else GROUPS.get(name, "no_signal")
+            forecasts.groups[name] = GROUPS.get(name, EXTRA_GROUP)
             for task in TASK_CLASSES:
                 columns = probability_columns(task)
                 if columns[0] in table:  # the oracle has no detection
                     forecasts.add_rows((task, name), table[columns].to_numpy(dtype=float), positions)
-                    n_scored[task, name] = n_scored.get((task, name), 0) + len(positions)
-    for key, n in n_scored.items():
-        if n < len(rows):  # a baseline that could not be fitted in each fold
-            for part in (forecasts.scores, forecasts.classes, forecasts.log_scores):
-                part.pop(key, None)
     return forecasts
 
 
