@@ -42,6 +42,7 @@ from seismag.windows.inputs import Inputs
 from seismag.windows.store import Store, open_store, read_samples
 
 _EVALUATED = ["sample_id", "run_id", "station", "start_utc", "split_group", "p_event", "threshold", "alarm"]
+_Site = tuple[pd.DataFrame, float]  # of a station: earthquakes in range, and the background that snr refers to
 SAME_DB = 0.1  # a window prepared again may differ from the store by this
 
 
@@ -93,14 +94,6 @@ class Recovery:
     skipped: dict[str, int]
 
 
-@dataclass(frozen=True)
-class _Site:
-    """What injection at a station needs: earthquakes in range, and the background that snr refers to."""
-
-    events: pd.DataFrame
-    reference_nt2: float
-
-
 def recover(
     models: Sequence[Path], store_path: Path, inputs: Inputs, plan: RecoveryPlan, progress: Progress = silent
 ) -> Recovery:
@@ -145,7 +138,7 @@ def recover(
     injections = pd.concat(rows, ignore_index=True)
     injections["recovered"] = (injections["p_event"] > injections["threshold"]) & (injections["reason"] == "")
     earthquakes = one_window_a_cluster(evaluated[evaluated["y_magnitude"] != "Normal"], store.samples)
-    reference = {code: site.reference_nt2 for code, site in sites.items()}
+    reference = {code: reference_nt2 for code, (_, reference_nt2) in sites.items()}
     return Recovery(injections, normal.reset_index(drop=True)[_EVALUATED], earthquakes[_EVALUATED], reference, skipped)
 
 
@@ -161,7 +154,7 @@ def _choose(
     chosen = spread_over_days(reachable, plan.windows, plan.seed)
     backgrounds = measure_backgrounds(chosen, plan.emission, progress)
     power = {code: reference_of(chosen, backgrounds, code) for code in events}
-    sites = {code: _Site(events[code], power[code]) for code in events if np.isfinite(power[code])}
+    sites = {code: (events[code], power[code]) for code in events if np.isfinite(power[code])}
     usable = [
         (target, mean_between(background, target.start_utc, target.end_utc))
         for target, background in zip(chosen, backgrounds, strict=True)
@@ -253,9 +246,10 @@ def _evaluate(loaded: LoadedModel, store: Store, fraction: float, progress: Prog
 
 def _inject(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan: RecoveryPlan) -> pd.DataFrame:
     """Inject an emission at each SNR into one window and predict it; gives a row for each SNR."""
+    events, reference_nt2 = site
     rng = window_stream(plan.seed, target.sample_id)
     strongest = plan.emission.model_copy(update={"snr": plan.snr[-1]})
-    emission = emission_over(target, sample_earthquake(site.events, rng), site.reference_nt2, strongest, rng)
+    emission = emission_over(target, sample_earthquake(events, rng), reference_nt2, strongest, rng)
     relative = [snr / plan.snr[-1] for snr in plan.snr]
     twins = make_twins(target, emission, relative, DataConfig(**store.attributes["config"]), (strongest, plan.seed))
     index = int(np.flatnonzero(store.samples["sample_id"] == target.sample_id)[0])
@@ -264,14 +258,14 @@ def _inject(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan
     copies = scaling.of(np.zeros(len(twins.power_db), dtype=np.int64))
     phasors = twins.phasors if loaded.model.config.input == "power_cross" else None
     p_event = 1.0 - predict_power(loaded, twins.power_db, phasors=phasors, scaling=copies)[0][:, 0]
-    scale = emission.power_nt2 / site.reference_nt2 / plan.snr[-1]  # of this magnitude at this distance
+    scale = emission.power_nt2 / reference_nt2 / plan.snr[-1]  # of this magnitude at this distance
     return pd.DataFrame(
         {
             "sample_id": target.sample_id, "run_id": loaded.card.run_id, "station": target.station.code,
             "start_utc": target.start_utc, "event_id": emission.event_id, "magnitude": emission.magnitude,
             "magnitude_class": str(magnitude_classes(emission.magnitude)[0]), "distance_km": emission.distance_km,
             "azimuth_deg": emission.azimuth_deg, "snr_at_m5_100km": plan.snr, "snr": np.array(plan.snr) * scale,
-            "emission_nt2": np.array(plan.snr) * scale * site.reference_nt2, "p_event_without": p_event[0],
+            "emission_nt2": np.array(plan.snr) * scale * reference_nt2, "p_event_without": p_event[0],
             "p_event": p_event[1:], "reason": twins.reasons[1:],
         }
     )  # fmt: skip
