@@ -26,9 +26,7 @@ NON_MAGNETIC_COLUMNS = tuple(
     sorted({name for base, names in BASELINE_COLUMNS.items() if base != "quality" for name in names})
 )
 QUALITY_COLUMNS = BASELINE_COLUMNS["quality"]
-_PARTS = {  # all_no_signal consists of the other parts and the station
-    "all_no_signal": ("station", "clock", "space_weather", "era", "catalogue_rate")
-}
+_PARTS_OF_ALL = ("station", "clock", "space_weather", "era", "catalogue_rate")  # of all_no_signal
 _KNOTS = 6  # of a number: its minimum, quintiles and maximum in training
 _ERA_KNOTS = 5  # quarters of the time of training
 _DAY_H, _YEAR_D = 24.0, 365.25
@@ -60,7 +58,7 @@ class Encoder:
 
     def encode(self, inputs: pd.DataFrame) -> FloatArray:
         """Encode the windows as (n, number of features)."""
-        parts = _PARTS.get(self.baseline, (self.baseline,))
+        parts = _PARTS_OF_ALL if self.baseline == "all_no_signal" else (self.baseline,)
         return np.hstack([block for part in parts for block in self._part(part, inputs)])
 
     def _part(self, part: str, inputs: pd.DataFrame) -> list[FloatArray]:
