@@ -257,7 +257,7 @@ def calibrate_folds(
 def _score_calibration(
     log: dict[str, FloatArray], clusters: Clusters, baselines: dict[str, tuple[Sums, Sums]], config: EvaluateConfig
 ) -> tuple[dict[str, IntervalEstimate], dict[str, IntervalEstimate], dict[str, CalibrationSkill]]:
-    """Log score, gain over ``before``, and skill over the best baseline, by name, from the sums of each cluster."""
+    """Log score, gain over ``before``, and skill over the best baseline, by name; ``log`` is summed by cluster."""
     rows = clusters.sum(np.ones(len(clusters.index)))
     drawn = clusters.bootstrap(np.column_stack([rows, *log.values()]), config.bootstrap, config.seed)
     point = {name: np.array(values.sum() / rows.sum()) for name, values in log.items()}

@@ -146,7 +146,7 @@ def trailing_statistics(values: FloatArray, samples: pd.DataFrame, quiet: BoolAr
 
 
 def station_statistics(values: FloatArray, station: pd.Series, quiet: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Median and 1.4826 MAD of the quiet windows without NaN of each station, at any time.
+    """Median and 1.4826 MAD of the windows at quiet times of each station, without those with a NaN, at any time.
 
     Returns:
         (n, m) each, equal in all rows of a station; NaN where it has fewer than 5.
