@@ -29,10 +29,10 @@ def test_the_probe_reads_what_is_in_the_features_and_nothing_else(rng: np.random
     features = rng.normal(0, 1, (60, 12))
     features[:, 3] += 6.0 * (rows["station"] == "ALR")
     view = view_embeddings(features, rows, seed=1)
-    station, magnitude = view.probes["station"], view.probes["magnitude_class"]
-    assert (station.balanced_accuracy or 0) > 0.95
-    assert station.p_value == 0.01
-    assert (magnitude.p_value or 0) > 0.05
+    station, magnitude = view.document["probes"]["station"], view.document["probes"]["magnitude_class"]
+    assert station["balanced_accuracy"] > 0.95
+    assert station["p_value"] == 0.01
+    assert magnitude["p_value"] > 0.05
     assert list(view.table) == [
         "sample_id", "pca_1", "pca_2", "tsne_1", "tsne_2", "magnitude_class", "azimuth_class", "station", "kp_max",
     ]  # fmt: skip
@@ -44,7 +44,7 @@ def test_the_probe_reads_what_is_in_the_features_and_nothing_else(rng: np.random
 def test_pca_of_a_line_has_one_direction(rng: np.random.Generator) -> None:
     along = rng.normal(0, 1, 20)
     view = view_embeddings(np.outer(along, [3.0, 4.0]), make_rows(20, rng), seed=1)
-    assert view.explained_variance[0] == pytest.approx(1.0)
+    assert view.document["pca_explained_variance_share"][0] == pytest.approx(1.0)
     np.testing.assert_allclose(np.abs(view.table["pca_1"]), 5 * np.abs(along - along.mean()), atol=1e-9)
 
 
@@ -53,8 +53,7 @@ def test_more_rows_than_the_limit_are_sampled_by_seed(
 ) -> None:
     monkeypatch.setattr(embedding_view, "MAX_ROWS", 15)
     view = view_embeddings(rng.normal(0, 1, (40, 5)), make_rows(40, rng), seed=2)
-    assert view.n_windows == 40
-    assert len(view.table) == 15
+    assert (view.document["n_windows"], view.document["n_drawn"], len(view.table)) == (40, 15, 15)
 
 
 @pytest.mark.parametrize("kp_known", [True, False])

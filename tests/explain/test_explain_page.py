@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fixtures.browser import open_page
-from fixtures.explained_study import write_untrained_run
-from fixtures.study_store import make_store
 from seismag.cli import app
 from seismag.config import EvaluateConfig
 from seismag.domain import UsageError
@@ -24,36 +21,19 @@ from seismag.explain.compute import Explanation, explain_model
 from seismag.explain.figure import _edges, draw_sanity
 from seismag.explain.page import conclude, prepare_folder, render_page, strongest_parts, write_explanation
 from seismag.explain.subject import ExplanationPlan, open_subject
+from seismag.runs import Run
 
 SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_windows() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEISMAG_SMALL", "1")
-        yield
+@pytest.fixture(scope="module")
+def study(untrained: Run, store_path: Path) -> Explanation:
+    return explain_model(open_subject(untrained.path, store_path), ExplanationPlan(3, study_least=12), SPEC)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("gallery")
-
-
-@pytest.fixture(scope="module")
-def subject_paths(folder: Path) -> tuple[Path, Path]:
-    store = make_store(folder / "store")
-    return write_untrained_run(store, folder / "runs").path, store
-
-
-@pytest.fixture(scope="module")
-def study(subject_paths: tuple[Path, Path]) -> Explanation:
-    return explain_model(open_subject(*subject_paths), ExplanationPlan(3, study_least=12), SPEC)
-
-
-@pytest.fixture(scope="module")
-def page(study: Explanation, folder: Path) -> Path:
-    return write_explanation(study, folder / "out")
+def page(study: Explanation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_explanation(study, tmp_path_factory.mktemp("gallery"))
 
 
 def test_every_file_that_is_named_is_there_and_no_picture_is_empty(page: Path, study: Explanation) -> None:
@@ -88,7 +68,7 @@ def test_a_second_explanation_leaves_no_picture_of_the_first(
     fewer = copy.copy(study.document) | {"windows": study.document["windows"][:1]}
     write_explanation(Explanation(**(vars(study) | {"document": fewer, "windows": study.windows[:1]})), tmp_path)
     names = {path.name for path in (tmp_path / "windows").iterdir()}
-    assert names == {Path(study.windows[0].file).name, "mine.png"}
+    assert names == {Path(study.windows[0].facts["file"]).name, "mine.png"}
 
 
 def test_a_failed_sanity_test_comes_first_on_the_page(study: Explanation, page: Path) -> None:
@@ -131,13 +111,15 @@ def test_the_borders_of_cells_lie_half_way_between_their_middles() -> None:
     np.testing.assert_allclose(_edges(np.array([1.0, 4.0]), logarithmic=True), [0.5, 2.0, 8.0])
 
 
-def test_the_command_writes_into_the_run_folder_and_prints_one_document(subject_paths: tuple[Path, Path]) -> None:
-    run, store = subject_paths
-    arguments = ["explain", "--model", str(run / "best_model.pth"), "--data", str(store), "--samples", "2", "--json"]
+def test_the_command_writes_into_the_run_folder_and_prints_one_document(
+    untrained: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEISMAG_SMALL", "1")
+    arguments = ["explain", "--model", str(untrained.best_model), "--data", str(store_path), "--samples=2", "--json"]
     done = CliRunner().invoke(app, [*arguments, "--set", "evaluate.bootstrap=100"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["n_windows"] == 2
-    assert (run / "explanation" / "gallery.html").is_file()
+    assert (untrained.path / "explanation" / "gallery.html").is_file()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fixtures.explained_study import write_untrained_run
-from fixtures.study_store import make_store
 from seismag.config import EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
 from seismag.explain import subject as explained_windows
@@ -31,17 +29,7 @@ SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("explained")
-
-
-@pytest.fixture(scope="module")
-def store_path(folder):
-    return make_store(folder / "store")
-
-
-@pytest.fixture(scope="module")
-def run(folder, store_path):
+def run(store_path):
     config = build_config(
         {
             "split": {"n_folds": 3, "name": "small"},
@@ -51,13 +39,13 @@ def run(folder, store_path):
         }
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(store_path.parent)
         return run_training(config, store_path)
 
 
 @pytest.fixture(scope="module")
 def study(run, store_path):
-    return explain_model(open_subject(run.path, store_path), ExplanationPlan(4), SPEC)
+    return explain_model(open_subject(run.path, store_path), ExplanationPlan(4, study_least=32), SPEC)
 
 
 def test_the_band_that_shines_before_events_is_found(study):
@@ -72,12 +60,12 @@ def test_the_band_that_shines_before_events_is_found(study):
 def test_the_windows_are_those_that_the_training_has_not_seen(study, run, store_path):
     predictions = pd.read_parquet(run.predictions)
     test = set(predictions.loc[predictions["role"] == "test", "sample_id"])
-    assert {window.sample_id for window in study.windows} <= test
+    assert {window.facts["sample_id"] for window in study.windows} <= test
     assert study.document["n_unseen_windows"] == len(test)
-    first = study.windows[0].to_json()
+    first = study.windows[0].facts
     assert first["predicted_magnitude"] in ("Normal", "Moderate", "Medium", "Large")
     assert 0 < first["p_azimuth"] <= 1
-    assert study.windows[0].tasks["magnitude"].map.shape == open_store(store_path).power.shape[2:]
+    assert study.windows[0].maps["magnitude"].shape == open_store(store_path).power.shape[2:]
 
 
 def test_a_map_of_one_bin_is_inconclusive(study):
@@ -102,26 +90,25 @@ def test_the_document_says_where_it_comes_from_and_is_json(study, run):
     assert document["embeddings"]["probes"]["station"]["balanced_accuracy"] is None  # one station only
 
 
-def test_a_model_without_skill_is_said_to_explain_noise(folder, store_path):
-    run = write_untrained_run(store_path, folder / "runs")
-    document = explain_model(open_subject(run.best_model, store_path), ExplanationPlan(3), SPEC).document
+def test_a_model_without_skill_is_said_to_explain_noise(untrained, store_path):
+    subject = open_subject(untrained.best_model, store_path)
+    document = explain_model(subject, ExplanationPlan(2, study_least=12), SPEC).document
     assert not document["skill"]["magnitude"]["shown"]
     assert any("explain noise" in warning for warning in document["warnings"])
     assert document["embeddings"]["source"] == "predicted now"
 
 
-def test_a_run_of_shuffled_labels_can_be_the_control(folder, run, store_path):
-    control = write_untrained_run(store_path, folder / "control")
-    plan = ExplanationPlan(2, "gradcam++", control.path)
+def test_a_run_of_shuffled_labels_can_be_the_control(untrained, run, store_path):
+    plan = ExplanationPlan(2, "gradcam++", untrained.path, study_least=8)
     document = explain_model(open_subject(run.path, store_path), plan, SPEC).document
     (result,) = [entry for entry in document["sanity"] if entry["name"] == "random_labels_azimuth"]
-    assert control.run_id in result["details"]["control"]
+    assert untrained.run_id in result["details"]["control"]
     assert document["method"] == "gradcam++"
 
 
 def test_the_model_is_no_control_of_itself(run, store_path):
     with pytest.raises(UsageError, match=r"is the model itself\. Name a run that was trained on shuffled labels"):
-        explain_model(open_subject(run.path, store_path), ExplanationPlan(2, "gradcam", run.path), SPEC)
+        explain_model(open_subject(run.path, store_path), ExplanationPlan(1, "gradcam", run.path, 4), SPEC)
 
 
 def test_windows_come_from_different_clusters_and_all_classes_first() -> None:

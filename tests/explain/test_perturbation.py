@@ -9,15 +9,16 @@ import torch
 
 from fixtures.band_reader import ROWS, make_band_reader, make_windows
 from seismag.config import EvaluateConfig, ModelConfig
-from seismag.explain.gradcam import CLASS_TASKS, Attribution
+from seismag.explain import perturbation
+from seismag.explain.gradcam import CLASS_TASKS, Attribution, attribute
 from seismag.explain.perturbation import (
+    FRACTIONS,
     cascade_of_random_weights,
-    explain_by,
     refit_heads,
     stages_from_the_head,
     trace_curves,
 )
-from seismag.explain.sanity import area_under, check_curves, check_random_weights, rank_correlations
+from seismag.explain.sanity import check_curves, check_random_weights, rank_correlations
 from seismag.training.model import ConvNeXtMultiTask
 
 SPEC = EvaluateConfig(bootstrap=200, confidence=0.95, seed=1)
@@ -43,18 +44,21 @@ def test_the_stages_hold_every_weight_once_from_the_heads_to_the_stem(options) -
     assert any("stem" in entry for entry in stages[-1][1])
 
 
-def test_the_cascade_changes_all_weights_in_the_end_and_leaves_the_model_as_it_is() -> None:
+def test_the_cascade_changes_all_weights_in_the_end_and_leaves_the_model_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = small_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     targets = {task: torch.zeros(2, dtype=torch.int64) for task in CLASS_TASKS}
     seen = []
 
-    def note_weights(changed, x, targets):
+    def note_weights(changed, *arguments):
         seen.append({name: value.clone() for name, value in changed.state_dict().items()})
-        return explain_by("gradcam")(changed, x, targets)
+        return attribute(changed, *arguments)
 
-    names = [name for name, _ in cascade_of_random_weights(model, x, targets, note_weights, seed=9)]
+    monkeypatch.setattr(perturbation, "attribute", note_weights)
+    names = [name for name, _ in cascade_of_random_weights(model, x, targets, "gradcam", seed=9)]
     assert names[0] == "heads"
     assert len(names) == len(seen) == len(stages_from_the_head(model))
     stem = "backbone.stem.0.weight"
@@ -64,22 +68,23 @@ def test_the_cascade_changes_all_weights_in_the_end_and_leaves_the_model_as_it_i
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_an_edge_detector_that_ignores_the_weights_fails() -> None:
+def test_an_edge_detector_that_ignores_the_weights_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     model = small_model()
     x = torch.randn(4, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     targets = {task: torch.zeros(4, dtype=torch.int64) for task in CLASS_TASKS}
 
-    def edges(_, x, __):
-        across = (x[:, :, 1:] - x[:, :, :-1]).abs().mean(dim=1)
-        return {task: across[:, ::4, ::4].numpy() for task in CLASS_TASKS}
+    def edges(_, x, *__):
+        across = (x[:, :, 1:] - x[:, :, :-1]).abs().mean(dim=1)[:, ::4, ::4].numpy()
+        return {task: Attribution(across, np.zeros(4, dtype=int), np.ones(4)) for task in CLASS_TASKS}
 
-    original = edges(model, x, targets)
+    monkeypatch.setattr(perturbation, "attribute", edges)
+    original = edges(model, x)["magnitude"].coarse
     draws = []
     for seed in (1, 2):
-        cascade = list(cascade_of_random_weights(model, x, targets, edges, seed))
-        draws.append([rank_correlations(original["magnitude"], maps["magnitude"]) for _, maps in cascade])
+        cascade = list(cascade_of_random_weights(model, x, targets, "gradcam", seed))
+        draws.append([rank_correlations(original, found["magnitude"].coarse) for _, found in cascade])
         stages = [name for name, _ in cascade]
-    result = check_random_weights("magnitude", stages, np.array(draws), original["magnitude"][0].size, None)
+    result = check_random_weights("magnitude", stages, np.array(draws), original[0].size, None)
     assert result.verdict == "fail"
     assert result.statistic == pytest.approx(1.0)
     assert "must not be interpreted" in result.sentence
@@ -123,28 +128,30 @@ def test_curves_tell_a_right_map_from_a_wrong_one(
     n = 24
     windows = make_windows(loaded, n, rng)
     others = windows.of(np.roll(np.arange(n), 1))
-    curves = trace_curves(loaded, windows, others, band_map(n, inside), (2, rng))
+    curves = trace_curves(loaded, windows, others, band_map(n, inside), rng)
     rows = pd.DataFrame({"split_group": [f"g{i}" for i in range(n)], "y_magnitude": ["Moderate", "Normal"] * (n // 2)})
     for task in CLASS_TASKS:
         curve = curves[task]
-        assert curve.random.shape == (2, n, len(curve.fractions))
-        np.testing.assert_allclose(curve.deletion[:, 0], curve.insertion[:, -1])  # both ends are the window itself
-        np.testing.assert_allclose(curve.deletion[:, -1], curve.insertion[:, 0])
-        chance = area_under(curve.random, curve.fractions)
-        for kind, traced in (("deletion", curve.deletion), ("insertion", curve.insertion)):
-            areas = (area_under(traced, curve.fractions), chance)
+        assert curve["random"].shape == (2, n, len(FRACTIONS))
+        np.testing.assert_allclose(curve["deletion"][:, 0], curve["insertion"][:, -1])  # both ends: the window itself
+        np.testing.assert_allclose(curve["deletion"][:, -1], curve["insertion"][:, 0])
+        for kind in ("deletion", "insertion"):
+            areas = (np.trapezoid(curve[kind], FRACTIONS), np.trapezoid(curve["random"], FRACTIONS))
             result = check_curves(kind, task, areas, rows, SPEC)
             assert result.verdict == verdict, result.sentence
             assert words in result.sentence
 
 
-def test_a_map_without_any_attribution_is_no_better_than_chance(rng: np.random.Generator) -> None:
+def test_a_map_without_any_attribution_is_no_better_than_chance(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perturbation, "RANDOM_ORDERS", 4)
     loaded = make_band_reader()
     windows = make_windows(loaded, 16, rng)
     empty = {
         task: Attribution(np.zeros((16, 8, 4), np.float32), np.arange(16) % 2, np.ones(16)) for task in CLASS_TASKS
     }
-    curves = trace_curves(loaded, windows, windows.of(np.roll(np.arange(16), 1)), empty, (4, rng))
+    curves = trace_curves(loaded, windows, windows.of(np.roll(np.arange(16), 1)), empty, rng)
     curve = curves["magnitude"]
-    gain = area_under(curve.random, curve.fractions).mean() - area_under(curve.deletion, curve.fractions).mean()
+    gain = np.trapezoid(curve["random"], FRACTIONS).mean() - np.trapezoid(curve["deletion"], FRACTIONS).mean()
     assert abs(gain) < 0.05

@@ -10,7 +10,6 @@ import pytest
 
 from seismag.config import EvaluateConfig
 from seismag.explain.sanity import (
-    area_under,
     check_curves,
     check_random_labels,
     check_random_weights,
@@ -64,10 +63,6 @@ def test_labels_must_matter_and_the_control_must_be_able_to_tell() -> None:
     assert check_random_labels("magnitude", high, high, 49, "heads").verdict == "fail"
     assert check_random_labels("magnitude", low, low, 49, "heads").verdict == "inconclusive"
     assert check_random_labels("magnitude", low, None, 49, "a run").verdict == "pass"
-
-
-def test_the_area_of_a_straight_line_is_its_mean() -> None:
-    assert area_under(np.array([1.0, 0.5, 0.0]), np.array([0.0, 0.5, 1.0])) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from seismag import __version__
+from seismag.arrays import Float32Array, FloatArray
 from seismag.config import EvaluateConfig
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.estimate import CheckResult
+from seismag.domain import DataError
 from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
-from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method
-from seismag.explain.importance import Losses, StudySkill, measure_importance, skill_of_study
-from seismag.explain.occlusion import Occlusion, list_occlusions, occlude
-from seismag.explain.perturbation import attribute_windows
-from seismag.explain.replacement import choose_replacements, predict_windows
-from seismag.explain.sanity import MIN_CLUSTERS
-from seismag.explain.sanity_compute import SanityInputs, check_attribution
+from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method, interpolate_maps
+from seismag.explain.importance import LossInterval, measure_importance, skill_of_study
+from seismag.explain.perturbation import attribute_in_batches
+from seismag.explain.replacement import CLASSES, choose_replacements, list_occlusions, occlude, predict_windows
+from seismag.explain.sanity import MIN_CLUSTERS, SanityInputs, check_attribution
 from seismag.explain.subject import ExplanationPlan, StudyWindows, Subject, sample_windows
 from seismag.files import shown_path
 from seismag.parallel import Progress, silent
@@ -30,9 +29,7 @@ from seismag.spectrograms.bands import BANDS_MHZ
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
 
-CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 STUDY_FACTOR = 4  # windows of the permutation importance per picture, at least ``plan.study_least``
-REPEATS = 1  # replacement windows for each window; more windows lower the error faster than more repeats
 NO_COMPONENTS = (
     "Grad-CAM gives one map for all channels and does not separate H, D and Z; the permutation importance does."
 )
@@ -43,74 +40,24 @@ REPLACEMENT = (
 
 
 @dataclass(frozen=True)
-class TaskAnswer:
-    """True and predicted class of a window, and its attribution map.
-
-    Attributes:
-        y, predicted: classes.
-        p: probability of the predicted class.
-        map: (F, T) attribution, in units of the class score.
-    """
-
-    y: str
-    predicted: str
-    p: float
-    map: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class ExplainedWindow:
-    """A window with attribution maps.
+    """A window with attribution maps."""
 
-    Attributes:
-        sample_id, station, start_utc, split_group, origin: as in the store.
-        file: of its picture.
-        tasks: answers by task.
-        power_db: (3, F, T), dB re 1 nT^2/Hz, NaN masked.
-    """
-
-    sample_id: str
-    station: str
-    start_utc: str
-    split_group: str
-    origin: str
-    file: str
-    tasks: dict[str, TaskAnswer]
-    power_db: NDArray[np.float32]
-
-    def to_json(self) -> dict[str, str | float]:
-        """Give the entry of explanation.json."""
-        facts: dict[str, str | float] = {
-            "sample_id": self.sample_id, "station": self.station, "start_utc": self.start_utc,
-            "split_group": self.split_group, "origin": self.origin, "file": self.file,
-        }  # fmt: skip
-        for task, answer in self.tasks.items():
-            facts |= {
-                f"y_{task}": answer.y, f"predicted_{task}": answer.predicted, f"p_{task}": answer.p,
-                f"largest_attribution_{task}": float(answer.map.max()),
-            }  # fmt: skip
-        return facts
+    facts: dict[str, Any]  # its entry of explanation.json
+    maps: dict[str, Float32Array]  # by task (F, T) attribution, in units of the class score
+    power_db: Float32Array  # (3, F, T), dB re 1 nT^2/Hz, NaN masked
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Results of an explanation.
+    """Results of an explanation."""
 
-    Attributes:
-        document: content of explanation.json.
-        windows: the windows with maps.
-        frequency_hz: (F,).
-        time_s: (T,) from the start of a window.
-        log_frequency: the frequency bins have logarithmic spacing.
-        view: of the embeddings; None for too few windows.
-    """
-
-    document: dict[str, Any]
-    windows: list[ExplainedWindow]
-    frequency_hz: NDArray[np.float64]
-    time_s: NDArray[np.float64]
-    log_frequency: bool
-    view: EmbeddingView | None
+    document: dict[str, Any]  # content of explanation.json
+    windows: list[ExplainedWindow]  # the windows with maps
+    frequency_hz: FloatArray  # (F,)
+    time_s: FloatArray  # (T,) from the start of a window
+    log_frequency: bool  # the frequency bins have logarithmic spacing
+    view: EmbeddingView | None  # of the embeddings; None for too few windows
 
 
 def explain_model(
@@ -118,23 +65,18 @@ def explain_model(
 ) -> Explanation:
     """Explain a model on windows that were not used in its training.
 
-    Args:
-        subject: model and store, of ``open_subject``.
-        plan: number of windows, and the method.
-        spec: bootstrap, confidence and seed.
-        progress: called with stage, done, total.
-
     Raises:
         DataError: no station has two windows, or the label control does not fit the model.
     """
     rng = np.random.default_rng([spec.seed, 61])
     study = sample_windows(subject, plan.samples, max(STUDY_FACTOR * plan.samples, plan.study_least), rng)
-    pictures = np.arange(study.n_pictures)
     progress("attribution", 0, 1)
-    found = attribute_windows(subject.loaded, study.windows.of(pictures), plan.method)
+    x = study.windows.of(np.arange(study.n_pictures)).channels(subject.loaded)
+    found = attribute_in_batches(subject.loaded.model, x, plan.method)
     progress("attribution", 1, 1)
     parts, features, skill = _band_importance(subject, study, spec, rng, progress)
-    sanity = check_attribution(SanityInputs(subject, study, found, features), plan, spec, progress)
+    inputs = SanityInputs(subject, study, found, features, plan.method)
+    sanity = check_attribution(inputs, plan.label_control, spec, progress)
     view, embeddings = _view_embeddings(subject, spec, progress)
     windows = _explained_windows(study, found)
     n_groups = int(study.rows["split_group"].nunique())
@@ -142,24 +84,22 @@ def explain_model(
         **_provenance(subject, plan.method, spec),
         "n_windows": len(windows), "n_study_windows": len(study.rows), "n_unseen_windows": study.n_unseen,
         "feature_map": list(found[CLASS_TASKS[0]].coarse.shape[1:]),
-        "attribution_limits": {task: _colour_limit([w.tasks[task].map for w in windows]) for task in CLASS_TASKS},
-        "skill": {task: asdict(entry) for task, entry in skill.items()},
+        "attribution_limits": {  # of the colour scale of all windows
+            task: float(np.quantile(np.stack([window.maps[task] for window in windows]), 0.99)) for task in CLASS_TASKS
+        },
+        "skill": skill,
         "sanity": [result.to_json() for result in sanity],
         "band_importance": {
-            "n_windows": len(study.rows), "n_groups": n_groups, "repeats": REPEATS,
+            "n_windows": len(study.rows), "n_groups": n_groups, "repeats": 1,
             "confidence": spec.confidence, "replaced_by": REPLACEMENT,
             "units": {"log_score": "nat", "balanced_accuracy": "1"}, "parts": parts,
         },
-        "windows": [window.to_json() for window in windows],
+        "windows": [window.facts for window in windows],
         "embeddings": embeddings,
         "notes": [NO_COMPONENTS, REPLACEMENT],
     }  # fmt: skip
-    warnings = [UNKNOWN_TRAINING] if subject.loaded.card.has_unknown_training else []
-    if document["data_origin"] == ["simulated"]:
-        warnings.append("the data are simulated: signals in them were injected, or omitted, deliberately")
     document["warnings"] = [
-        *warnings, *_warnings_of_skill(skill), *_warnings_of_run(subject), *_warnings_of_maps(sanity),
-        *_warnings_of_windows(study, n_groups, plan),
+        *_warnings_of_model(subject, document), *_warnings_of_run(subject), *_warnings_of_study(study, document, plan),
     ]  # fmt: skip
     log_frequency = subject.store.attributes["preprocessing"].get("frequency_rows") == "log"
     return Explanation(document, windows, subject.store.frequency_hz, subject.store.time_s, log_frequency, view)
@@ -167,41 +107,33 @@ def explain_model(
 
 def _band_importance(
     subject: Subject, study: StudyWindows, spec: EvaluateConfig, rng: np.random.Generator, progress: Progress
-) -> tuple[list[dict[str, object]], NDArray[np.float32], dict[str, StudySkill]]:
+) -> tuple[list[dict[str, object]], Float32Array, dict[str, LossInterval]]:
     """Permutation importance, pooled features, and skill of the model in the windows of the study."""
-    magnitude, azimuth, features = predict_windows(subject.loaded, study.windows)
-    plain = {"magnitude": magnitude, "azimuth": azimuth}
-    station, group = study.rows["station"].to_numpy(), study.rows["split_group"].to_numpy()
-    replacements = np.stack([choose_replacements(station, group, rng) for _ in range(REPEATS)])
+    plain, features = predict_windows(subject.loaded, study.windows)
+    replacement = choose_replacements(study.rows["station"].to_numpy(), study.rows["split_group"].to_numpy(), rng)
     parts = list_occlusions(subject.store.frequency_hz)
-    occluded = occlude(subject.loaded, study.windows, parts, replacements, progress)
-    probabilities = [{"magnitude": entry.magnitude, "azimuth": entry.azimuth} for entry in occluded]
-    losses = measure_importance(study.rows, plain, probabilities, spec)
-    described = [_describe_part(part, loss) for part, loss in zip(parts, losses, strict=True)]
+    occluded = occlude(subject.loaded, study.windows, parts, replacement, progress)
+    described: list[dict[str, object]] = []
+    for part, losses in zip(parts, measure_importance(study.rows, plain, occluded, spec), strict=True):
+        low_mhz, high_mhz = BANDS_MHZ.get(part.band, (None, None))
+        described.append({
+            "band": part.band, "component": part.component, "low_mhz": low_mhz,
+            "high_mhz": None if high_mhz == np.inf else high_mhz, "rows": int(part.rows.sum()), **losses,
+        })  # fmt: skip
     return described, features, skill_of_study(study.rows, plain, spec)
-
-
-def _describe_part(part: Occlusion, losses: Losses) -> dict[str, object]:
-    low_mhz, high_mhz = BANDS_MHZ.get(part.band, (None, None))
-    by_task = {task: {score: asdict(loss) for score, loss in scores.items()} for task, scores in losses.items()}
-    return {
-        "band": part.band, "component": part.component, "low_mhz": low_mhz,
-        "high_mhz": None if high_mhz == np.inf else high_mhz, "rows": int(part.rows.sum()), **by_task,
-    }  # fmt: skip
 
 
 def _view_embeddings(
     subject: Subject, spec: EvaluateConfig, progress: Progress
 ) -> tuple[EmbeddingView | None, dict[str, object]]:
     progress("embeddings", 0, 1)
+    source = "embeddings.npy of the run, test set"
     kept = _kept_embeddings(subject)
     if kept is None:
         rng = np.random.default_rng([spec.seed, 62])
         some = np.sort(rng.permutation(subject.indices)[:MAX_ROWS])
-        table, features = predict_with_embeddings(subject.loaded, subject.store, some)
-        kept, source = (table["sample_id"], features), "predicted now"
-    else:
-        source = "embeddings.npy of the run, test set"
+        table, embeddings = predict_with_embeddings(subject.loaded, subject.store, some)
+        kept, source = (table["sample_id"], embeddings), "predicted now"
     sample_ids, features = kept
     rows = subject.store.samples.set_index("sample_id").loc[list(sample_ids)].reset_index()
     try:
@@ -209,10 +141,10 @@ def _view_embeddings(
     except DataError as error:
         return None, {"undefined": str(error), "source": source}
     progress("embeddings", 1, 1)
-    return view, {**view.to_json(), "source": source, "n_unseen_windows": len(subject.indices)}
+    return view, {**view.document, "source": source, "n_unseen_windows": len(subject.indices)}
 
 
-def _kept_embeddings(subject: Subject) -> tuple[pd.Series, NDArray[np.float32]] | None:
+def _kept_embeddings(subject: Subject) -> tuple[pd.Series, Float32Array] | None:
     """Stored embeddings of the unseen windows; None if the run has none."""
     if subject.run is None:
         return None
@@ -230,34 +162,25 @@ def _kept_embeddings(subject: Subject) -> tuple[pd.Series, NDArray[np.float32]] 
 
 def _explained_windows(study: StudyWindows, found: dict[str, Attribution]) -> list[ExplainedWindow]:
     size = study.windows.power_db.shape[2:]
-    maps = {task: attribution.on_grid(size[0], size[1]) for task, attribution in found.items()}
+    maps = {task: interpolate_maps(attribution.coarse, size) for task, attribution in found.items()}
     result = []
     for index in range(study.n_pictures):
         row = study.rows.iloc[index]
-        tasks = {
-            task: TaskAnswer(
-                row[f"y_{task}"], CLASSES[task][attribution.target[index]], float(attribution.probability[index]),
-                maps[task][index],
-            )
-            for task, attribution in found.items()
+        name = re.sub(r"[^\w.-]", "_", row["sample_id"])
+        facts = {
+            "sample_id": row["sample_id"], "station": row["station"],
+            "start_utc": f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}", "split_group": row["split_group"],
+            "origin": row.get("origin", "observed"), "file": f"windows/{name}.png",
         }  # fmt: skip
-        result.append(
-            ExplainedWindow(
-                row["sample_id"], row["station"], f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}", row["split_group"],
-                row.get("origin", "observed"), f"windows/{_file_name(str(row['sample_id']))}.png", tasks,
-                study.windows.power_db[index].astype(np.float32),
-            )
-        )  # fmt: skip
+        for task, attribution in found.items():
+            facts |= {
+                f"y_{task}": row[f"y_{task}"], f"predicted_{task}": CLASSES[task][attribution.target[index]],
+                f"p_{task}": float(attribution.probability[index]),
+                f"largest_attribution_{task}": float(maps[task][index].max()),
+            }  # fmt: skip
+        of_window = {task: maps[task][index] for task in found}
+        result.append(ExplainedWindow(facts, of_window, study.windows.power_db[index].astype(np.float32)))
     return result
-
-
-def _file_name(sample_id: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in sample_id)
-
-
-def _colour_limit(maps: list[NDArray[np.float32]]) -> float:
-    """Limit of the colour scale of all windows: the 99 % quantile of all bins."""
-    return float(np.quantile(np.stack(maps), 0.99))
 
 
 def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[str, object]:
@@ -272,23 +195,22 @@ def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[
     }  # fmt: skip
 
 
-def _warnings_of_skill(skill: dict[str, StudySkill]) -> list[str]:
-    blind = [task for task, entry in skill.items() if not entry.shown]
-    if not blind:
-        return []
-    return [
-        f"no skill in {', '.join(blind)} on these windows (balanced accuracy against a constant prediction): "
-        "these maps explain noise"
-    ]
+def _warnings_of_model(subject: Subject, document: Mapping[str, Any]) -> list[str]:
+    warnings = [UNKNOWN_TRAINING] if subject.loaded.card.has_unknown_training else []
+    if document["data_origin"] == ["simulated"]:
+        warnings.append("the data are simulated: signals in them were injected, or omitted, deliberately")
+    if blind := [task for task, entry in document["skill"].items() if not entry["shown"]]:
+        warnings.append(
+            f"no skill in {', '.join(blind)} on these windows (balanced accuracy against a constant prediction): "
+            "these maps explain noise"
+        )
+    return warnings
 
 
-def _warnings_of_maps(sanity: list[CheckResult]) -> list[str]:
-    failed = [result.name for result in sanity if result.verdict == "fail"]
-    return [f"sanity tests failed ({', '.join(failed)}): the maps must not be interpreted"] if failed else []
-
-
-def _warnings_of_windows(study: StudyWindows, n_groups: int, plan: ExplanationPlan) -> list[str]:
-    warnings = []
+def _warnings_of_study(study: StudyWindows, document: Mapping[str, Any], plan: ExplanationPlan) -> list[str]:
+    warnings, n_groups = [], document["band_importance"]["n_groups"]
+    if failed := [result["name"] for result in document["sanity"] if result["verdict"] == "fail"]:
+        warnings.append(f"sanity tests failed ({', '.join(failed)}): the maps must not be interpreted")
     if n_groups < MIN_CLUSTERS:
         warnings.append(
             f"{n_groups} event clusters and control blocks: intervals of fewer than {MIN_CLUSTERS} are too narrow"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.model_selection import GroupKFold
 
+from seismag.arrays import FloatArray
 from seismag.domain import DataError
 from seismag.scoring.figure import STYLE, save_figure
 from seismag.scoring.linear_probe import PROBE_DIMENSIONS, probe_accuracy
@@ -36,60 +38,11 @@ _STATION_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B
 
 
 @dataclass(frozen=True)
-class Probe:
-    """A linear probe of a column.
-
-    Attributes:
-        balanced_accuracy: out of fold by group; None if undefined.
-        shuffled: mean for shuffled values.
-        p_value: fraction of shuffles that reach the balanced accuracy.
-        n_classes: values of the column.
-        undefined: reason.
-    """
-
-    balanced_accuracy: float | None
-    shuffled: float | None = None
-    p_value: float | None = None
-    n_classes: int = 0
-    undefined: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """Give the numbers, or the reason why they are undefined."""
-        if self.undefined:
-            return {"balanced_accuracy": None, "undefined": self.undefined}
-        return {name: value for name, value in asdict(self).items() if name != "undefined"}
-
-
-@dataclass(frozen=True)
 class EmbeddingView:
-    """Coordinates of the windows in the view.
+    """A view of windows by their embeddings."""
 
-    Attributes:
-        table: sample_id, pca_1, pca_2, tsne_1, tsne_2, magnitude_class, azimuth_class, station, kp_max.
-        n_windows: before sampling.
-        seed: of the sample, of t-SNE and of the probes.
-        n_features: of an embedding.
-        explained_variance: fraction of the variance of the first two principal components.
-        perplexity: of t-SNE.
-        probes: by column.
-    """
-
-    table: pd.DataFrame
-    n_windows: int
-    seed: int
-    n_features: int
-    explained_variance: list[float]
-    perplexity: float
-    probes: dict[str, Probe]
-
-    def to_json(self) -> dict[str, object]:
-        """Give the keys of ``embeddings`` in explanation.json."""
-        return {
-            "n_windows": self.n_windows, "n_drawn": len(self.table), "seed": self.seed, "features": self.n_features,
-            "pca_explained_variance_share": self.explained_variance, "tsne_perplexity": self.perplexity,
-            "tsne_iterations": 1000, "note": NO_EVIDENCE,
-            "probes": {name: probe.to_json() for name, probe in self.probes.items()},
-        }  # fmt: skip
+    table: pd.DataFrame  # sample_id, pca_1, pca_2, tsne_1, tsne_2, magnitude_class, azimuth_class, station, kp_max
+    document: Mapping[str, Any]  # the keys of embeddings in explanation.json
 
 
 def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> EmbeddingView:
@@ -127,12 +80,16 @@ def view_embeddings(embeddings: NDArray[Any], rows: pd.DataFrame, seed: int) -> 
             **{name: table.get(name) for name in ("magnitude_class", "azimuth_class", "station", "kp_max")},
         }
     )  # fmt: skip
-    explained = [float(value) for value in pca.explained_variance_ratio_[:2]]
-    probes = {name: _probe_column(x, table, name, rng) for name in ("station", "magnitude_class")}
-    return EmbeddingView(coordinates, len(rows), seed, int(x.shape[1]), explained, float(perplexity), probes)
+    document = {
+        "n_windows": len(rows), "n_drawn": len(table), "seed": seed, "features": int(x.shape[1]),
+        "pca_explained_variance_share": pca.explained_variance_ratio_[:2].tolist(),
+        "tsne_perplexity": float(perplexity), "tsne_iterations": 1000, "note": NO_EVIDENCE,
+        "probes": {name: _probe_column(x, table, name, rng) for name in ("station", "magnitude_class")},
+    }  # fmt: skip
+    return EmbeddingView(coordinates, document)
 
 
-def _probe_column(x: NDArray[Any], table: pd.DataFrame, column: str, rng: np.random.Generator) -> Probe:
+def _probe_column(x: FloatArray, table: pd.DataFrame, column: str, rng: np.random.Generator) -> dict[str, object]:
     """Balanced accuracy of a linear probe of a column, out of fold by group, and for shuffled values.
 
     The station probe of the audit is the same with more shuffles.
@@ -141,31 +98,35 @@ def _probe_column(x: NDArray[Any], table: pd.DataFrame, column: str, rng: np.ran
     group = pd.factorize(table["split_group"])[0]
     n_folds = min(5, len(np.unique(group)))
     if len(names) < 2 or n_folds < 2:
-        return Probe(None, undefined=f"{len(names)} values in {n_folds} groups: no probe.")
+        return {"balanced_accuracy": None, "undefined": f"{len(names)} values in {n_folds} groups: no probe."}
     reduced = PCA(min(PROBE_DIMENSIONS, *x.shape), svd_solver="full").fit_transform(x)
     folds = list(GroupKFold(n_folds).split(reduced, groups=group))
     shuffled = rng.permuted(np.tile(labels, (_SHUFFLES, 1)), axis=1)
     found = probe_accuracy(reduced, np.concatenate([labels[None], shuffled]), folds)
-    return Probe(float(found[0]), float(found[1:].mean()), Null(found[1:]).p_value(found[0]), len(names))
+    null = Null(found[1:])
+    return {
+        "balanced_accuracy": float(found[0]), "shuffled": float(null.values.mean()),
+        "p_value": null.p_value(found[0]), "n_classes": len(names),
+    }  # fmt: skip
 
 
 def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:
     """Draw PCA above and t-SNE below, coloured by class, station and Kp."""
-    table = view.table
-    percent = [100 * value for value in (*view.explained_variance, 0.0)]
+    table, facts = view.table, view.document
+    percent = [100 * value for value in (*facts["pca_explained_variance_share"], 0.0)]
+    names = ((f"PCA 1 ({percent[0]:.0f} % of variance)", f"PCA 2 ({percent[1]:.0f} %)"), ("t-SNE 1", "t-SNE 2"))
+    stations = dict(zip(sorted(table["station"].unique()), cycle(_STATION_COLOURS), strict=False))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.1, 5.4))
-        FigureCanvasAgg(figure)
         grid = figure.add_gridspec(
             2, 4, width_ratios=[1, 1, 1, 0.05], left=0.085, right=0.93, top=0.95, bottom=0.2, wspace=0.3, hspace=0.3
         )
         panels = np.array([[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(2)])
-        names = ((f"PCA 1 ({percent[0]:.0f} % of variance)", f"PCA 2 ({percent[1]:.0f} %)"), ("t-SNE 1", "t-SNE 2"))
         for row, kind in enumerate(("pca", "tsne")):
-            x, y = table[f"{kind}_1"], table[f"{kind}_2"]
-            _draw_classes(panels[row, 0], x, y, table["magnitude_class"])
-            _draw_stations(panels[row, 1], x, y, table["station"])
-            mesh = _draw_kp(panels[row, 2], x, y, table["kp_max"])
+            xy = table[[f"{kind}_1", f"{kind}_2"]].to_numpy()
+            _draw_categories(panels[row, 0], xy, table["magnitude_class"], _CLASS_COLOURS)
+            _draw_categories(panels[row, 1], xy, table["station"], stations)
+            mesh = _draw_kp(panels[row, 2], xy, table["kp_max"])
             for axes in panels[row]:
                 axes.set_xlabel(names[row][0])
                 if kind == "tsne":
@@ -183,36 +144,28 @@ def draw_embedding_view(view: EmbeddingView, path: str | Path) -> None:
                 ncols=2 if column == 0 else -(-len(labels) // 3), columnspacing=0.6, borderaxespad=0.0, borderpad=0.0,
             )  # fmt: skip
         figure.text(
-            0.5, 0.01, f"{len(table)} of {view.n_windows} windows; perplexity "
-            f"{view.perplexity:.0f}, seed {view.seed}. Clusters are not evidence of a signal.",
+            0.5, 0.01, f"{len(table)} of {facts['n_windows']} windows; perplexity "
+            f"{facts['tsne_perplexity']:.0f}, seed {facts['seed']}. Clusters are not evidence of a signal.",
             ha="center",
         )  # fmt: skip
         save_figure(figure, path)
 
 
-def _draw_classes(axes: Axes, x: pd.Series, y: pd.Series, classes: pd.Series) -> None:
-    for number, (name, colour) in enumerate(_CLASS_COLOURS.items()):
-        chosen = (classes == name).to_numpy()
+def _draw_categories(axes: Axes, xy: FloatArray, values: pd.Series, colours: Mapping[str, str]) -> None:
+    for number, (name, colour) in enumerate(colours.items()):
+        chosen = (values == name).to_numpy()
         if chosen.any():
-            _scatter(axes, x[chosen], y[chosen], colour, _MARKERS[number], name)
+            marker = _MARKERS[number % len(_MARKERS)]
+            x, y = xy[chosen].T
+            axes.scatter(x, y, s=8, color=colour, marker=marker, linewidths=0, alpha=0.8, label=name)
 
 
-def _draw_stations(axes: Axes, x: pd.Series, y: pd.Series, stations: pd.Series) -> None:
-    for number, name in enumerate(sorted(stations.unique())):
-        chosen = (stations == name).to_numpy()
-        colour = _STATION_COLOURS[number % len(_STATION_COLOURS)]
-        _scatter(axes, x[chosen], y[chosen], colour, _MARKERS[number % len(_MARKERS)], str(name))
-
-
-def _draw_kp(axes: Axes, x: pd.Series, y: pd.Series, kp_max: pd.Series) -> Any:
+def _draw_kp(axes: Axes, xy: FloatArray, kp_max: pd.Series) -> Any:
     values = pd.to_numeric(kp_max, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     known = np.isfinite(values)
-    axes.scatter(x[~known], y[~known], s=6, color="#BBBBBB", linewidths=0)
+    axes.scatter(xy[~known, 0], xy[~known, 1], s=6, color="#BBBBBB", linewidths=0)
     if not known.any():
         axes.text(0.5, 0.5, "Kp is not known", ha="center", va="center", transform=axes.transAxes)
         return None
-    return axes.scatter(x[known], y[known], s=6, c=values[known], cmap="viridis", vmin=0, vmax=9, linewidths=0)
-
-
-def _scatter(axes: Axes, x: pd.Series, y: pd.Series, colour: str, marker: str, label: str) -> None:
-    axes.scatter(x, y, s=8, color=colour, marker=marker, linewidths=0, alpha=0.8, label=label)
+    x, y = xy[known].T
+    return axes.scatter(x, y, s=6, c=values[known], cmap="viridis", vmin=0, vmax=9, linewidths=0)

@@ -11,22 +11,20 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from seismag.archive.figure import DAY_LIMITS
 from seismag.domain import COMPONENTS
-from seismag.explain.compute import ExplainedWindow, Explanation, TaskAnswer
-from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, save_figure
+from seismag.explain.compute import ExplainedWindow, Explanation
+from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, new_figure, save_figure
+from seismag.scoring.subset_figure import PAGE_IN
 from seismag.spectrograms.bands import BAND_LABELS
 from seismag.windows.export import IMAGE_DB_LIMITS
 
-_PAGE_IN = 7.1
 WINDOW_DPI = 120  # the page contains tens of pictures
 _TASKS = ("magnitude", "azimuth")
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++"}
-_MASKED = "0.75"
 _FREQUENCY_TICKS = (2, 7, 22, 100, 300)
 _BAND_EDGES_MHZ = (7.0, 22.0, 100.0)
 _BARS = (("H", BLUE, None), ("D", ORANGE, None), ("Z", GREEN, None), ("all", GREY, "///"))
@@ -35,12 +33,13 @@ _SCORES = (("log_score", "log score (nat)"), ("balanced_accuracy", "balanced acc
 
 def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | Path) -> None:
     """Draw the power of H, D and Z and the attribution of both tasks, over UTC and mHz."""
-    document = explanation.document
-    x, y = _hours(explanation, window.start_utc), _edges(explanation.frequency_hz * 1000, explanation.log_frequency)
+    document, start_utc = explanation.document, window.facts["start_utc"]
+    since_midnight_h = int(start_utc[11:13]) + int(start_utc[14:16]) / 60 + int(start_utc[17:19]) / 3600
+    x = since_midnight_h + _edges(explanation.time_s, logarithmic=False) / 3600  # of the day on which the window starts
+    y = _edges(explanation.frequency_hz * 1000, explanation.log_frequency)
     limits = DAY_LIMITS if explanation.log_frequency else IMAGE_DB_LIMITS
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_PAGE_IN, 4.6))
-        FigureCanvasAgg(figure)
+        figure = Figure(figsize=(PAGE_IN, 4.6))
         grid = figure.add_gridspec(
             6, 6, width_ratios=[1, 0.022, 0.3, 1, 0.022, 0.02], left=0.075, right=0.945, top=0.865, bottom=0.1,
             wspace=0.09, hspace=0.6,
@@ -55,28 +54,21 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
         bar.set_label("power, dB re 1 nT²/Hz", labelpad=0)
         masked = np.isnan(window.power_db).all(axis=(0, 1))
         for row, (axes, task) in enumerate(zip(map_axes, _TASKS, strict=True)):
-            values = np.where(masked, np.nan, window.tasks[task].map)
+            values = np.where(masked, np.nan, window.maps[task])
             top = document["attribution_limits"][task]
             mesh = _draw_bins(axes, (x, y), values, "magma", (0.0, top if top > 0 else 1.0))
-            axes.set_title(_caption(task, window.tasks[task]), loc="left", pad=3)
+            predicted, p, y_true = (window.facts[f"{what}_{task}"] for what in ("predicted", "p", "y"))
+            axes.set_title(f"{task}: {predicted}, p = {p:.2f} (true: {y_true})", loc="left", pad=3)
             side = figure.colorbar(mesh, cax=figure.add_subplot(grid[3 * row : 3 * row + 3, 4]), extend="max")
             side.set_label("class score", labelpad=1)
         for axes in (*power_axes, *map_axes):
             _label_axes(axes, explanation, last=axes in (power_axes[-1], map_axes[-1]))
-        figure.text(
-            0.5,
-            0.005,
-            f"UTC, {window.start_utc[:10]}; dashed: borders of Pc5, Pc4 and Pc3; grey: masked",
-            ha="center",
-            va="bottom",
-        )
-        method = METHOD_NAMES[document["method"]]
-        figure.text(
-            0.075, 0.992, f"{window.station}  {window.start_utc[:16].replace('T', ' ')} UTC", va="top",
-            fontweight="bold", fontsize=9,
-        )  # fmt: skip
+        below = f"UTC, {start_utc[:10]}; dashed: borders of Pc5, Pc4 and Pc3; grey: masked"
+        figure.text(0.5, 0.005, below, ha="center", va="bottom")
+        title = f"{window.facts['station']}  {start_utc[:16].replace('T', ' ')} UTC"
+        figure.text(0.075, 0.992, title, va="top", fontweight="bold", fontsize=9)
         what = "one map for H, D and Z (no component resolution). The same limits in all windows"
-        figure.text(0.075, 0.945, f"{method}: {what}", va="top", color="0.3")
+        figure.text(0.075, 0.945, f"{METHOD_NAMES[document['method']]}: {what}", va="top", color="0.3")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=WINDOW_DPI)
 
@@ -86,9 +78,7 @@ def draw_importance(document: dict[str, Any], path: str | Path) -> None:
     importance = document["band_importance"]
     bands = list(dict.fromkeys(part["band"] for part in importance["parts"]))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_PAGE_IN, 4.8))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(4.8, PAGE_IN)
         panels = figure.subplots(2, 3, sharex=True, sharey="row")
         for row, (score, label) in enumerate(_SCORES):
             for column, task in enumerate(("detection", *_TASKS)):
@@ -116,9 +106,7 @@ def draw_sanity(document: dict[str, Any], path: str | Path) -> None:
     """Draw the correlation of maps under random weights, and the deletion and insertion curves."""
     tests = {result["name"]: result for result in document["sanity"]}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_PAGE_IN, 2.9))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(2.9, PAGE_IN)
         panels = figure.subplots(1, 3)
         _draw_cascade(panels[0], tests)
         for axes, task in zip(panels[1:], _TASKS, strict=True):
@@ -126,14 +114,10 @@ def draw_sanity(document: dict[str, Any], path: str | Path) -> None:
         save_figure(figure, path)
 
 
-def _caption(task: str, answer: TaskAnswer) -> str:
-    return f"{task}: {answer.predicted}, p = {answer.p:.2f} (true: {answer.y})"
-
-
 def _draw_bins(
     axes: Axes, edges: tuple[Any, Any], values: NDArray[Any], colours: str, limits: tuple[float, float]
 ) -> Any:
-    axes.set_facecolor(_MASKED)
+    axes.set_facecolor("0.75")  # masked
     return axes.pcolormesh(
         *edges, np.ma.masked_invalid(values), cmap=colours, vmin=limits[0], vmax=limits[1], rasterized=True
     )
@@ -151,12 +135,6 @@ def _label_axes(axes: Axes, explanation: Explanation, *, last: bool) -> None:
     axes.set_xticks(hours, [f"{hour % 24:02.0f}:00" for hour in hours] if last else [""] * len(hours))
     axes.tick_params(length=2, pad=1.5)
     axes.set_ylabel("mHz", labelpad=0)
-
-
-def _hours(explanation: Explanation, start_utc: str) -> NDArray[np.float64]:
-    """Edges of the time frames in hours of the day on which the window starts."""
-    begin = int(start_utc[11:13]) + int(start_utc[14:16]) / 60 + int(start_utc[17:19]) / 3600
-    return begin + _edges(explanation.time_s, logarithmic=False) / 3600
 
 
 def _edges(centres: NDArray[np.float64], logarithmic: bool) -> NDArray[np.float64]:
@@ -206,12 +184,10 @@ def _draw_cascade(axes: Axes, tests: Any) -> None:
 
 
 def _draw_curves(axes: Axes, tests: Any, task: str) -> None:
-    lines = (("deletion", BLUE, "-", "o"), ("insertion", PINK, "-", "s"))
-    for kind, colour, style, marker in lines:
+    for kind, colour, marker in (("deletion", BLUE, "o"), ("insertion", PINK, "s")):
         curve = tests[f"{kind}_{task}"]["details"]["curve"]
         percent = [100 * value for value in curve["fractions"]]
-        axes.plot(percent, curve["probability"], color=colour, linestyle=style, marker=marker, markersize=3,
-                  linewidth=1.1, label=kind)  # fmt: skip
+        axes.plot(percent, curve["probability"], color=colour, marker=marker, markersize=3, linewidth=1.1, label=kind)
         axes.plot(percent, curve["probability_random"], color=colour, linestyle=":", linewidth=1.1,
                   label=f"{kind}, random order")  # fmt: skip
     axes.set(xlabel="bins removed or inserted, %", ylabel="mean probability of the class", xlim=(0, 100))

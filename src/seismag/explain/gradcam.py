@@ -6,17 +6,15 @@ feature map. It equals the gradient of the whole network with respect to this ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from seismag.arrays import Float32Array
-from seismag.training.heads import Outputs
+from seismag.arrays import Float32Array, FloatArray, IntArray
 from seismag.training.model import ConvNeXtMultiTask
 
 Method = Literal["gradcam", "gradcam++"]
@@ -26,34 +24,26 @@ CLASS_TASKS = ("magnitude", "azimuth")
 
 @dataclass(frozen=True)
 class Attribution:
-    """Attribution maps of one batch and one task.
+    """Attribution maps of one batch and one task."""
 
-    Attributes:
-        coarse: (B, F', T') on the grid of the last feature map, at least 0, in units of the class score.
-        target: (B,) explained class.
-        probability: (B,) of that class.
-    """
+    coarse: Float32Array  # (B, F', T') on the grid of the last feature map, at least 0, in units of the class score
+    target: IntArray  # (B,) explained class
+    probability: FloatArray  # (B,) of that class
 
-    coarse: Float32Array
-    target: NDArray[np.int64]
-    probability: NDArray[np.float64]
 
-    def on_grid(self, n_frequencies: int, n_times: int) -> Float32Array:
-        """Interpolate to the bins of the spectrogram, (B, F, T), bilinear between centres."""
-        maps = torch.from_numpy(self.coarse)[:, None]
-        fine = functional.interpolate(maps, (n_frequencies, n_times), mode="bilinear", align_corners=False)
-        return fine[:, 0].numpy()
+def interpolate_maps(coarse: Float32Array, size: tuple[int, ...]) -> Float32Array:
+    """Interpolate maps (n, F', T') to the bins of the spectrogram, (n, F, T), bilinear between centres."""
+    fine = functional.interpolate(torch.from_numpy(coarse)[:, None], size, mode="bilinear", align_corners=False)
+    return fine[:, 0].numpy()
 
 
 def attribute(
-    model: ConvNeXtMultiTask, x: Tensor, method: Method = "gradcam", targets: dict[str, Tensor] | None = None
+    model: ConvNeXtMultiTask, x: Tensor, method: Method = "gradcam", targets: Mapping[str, Tensor] | None = None
 ) -> dict[str, Attribution]:
-    """Attribute the class scores of both tasks.
+    """Attribute the class scores of both tasks; the parameters of the model get no gradient.
 
     Args:
-        model: in evaluation mode; its parameters get no gradient.
-        x: (B, n_channels, F, T) scaled input on the model's device.
-        method: Grad-CAM or Grad-CAM++.
+        model: in evaluation mode. x: (B, n_channels, F, T) scaled input on its device.
         targets: by task (B,) classes to explain; default: the predicted classes.
 
     Raises:
@@ -73,18 +63,14 @@ def attribute(
     outputs = model.classify_map(leaf, x)
     result = {}
     for task in CLASS_TASKS:
-        scores = _scores(outputs, task)
-        target = scores.argmax(dim=1) if targets is None or task not in targets else targets[task]
+        scores: Tensor = getattr(outputs, task)
+        target = scores.argmax(dim=1) if targets is None else targets[task]
         chosen = scores.gather(1, target[:, None]).sum()  # windows do not interact, so one gradient serves the batch
         (gradient,) = torch.autograd.grad(chosen, leaf, retain_graph=task != CLASS_TASKS[-1])
         coarse = _combine(activation, gradient, method)
         probability = torch.softmax(scores.detach().double(), dim=1).gather(1, target[:, None])[:, 0]
         result[task] = Attribution(coarse.float().cpu().numpy(), target.cpu().numpy(), probability.cpu().numpy())
     return result
-
-
-def _scores(outputs: Outputs, task: str) -> Tensor:
-    return outputs.magnitude if task == "magnitude" else outputs.azimuth
 
 
 def _combine(activation: Tensor, gradient: Tensor, method: Method) -> Tensor:

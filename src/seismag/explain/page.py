@@ -41,22 +41,13 @@ def prepare_folder(out: Path) -> None:
 
 
 def write_explanation(explanation: Explanation, out: Path, progress: Progress = silent) -> Path:
-    """Write document, figures and page; pictures of an earlier explanation in this folder are removed.
-
-    Args:
-        explanation: the study.
-        out: a folder.
-        progress: called with stage, done, total.
-
-    Returns:
-        The page.
-    """
+    """Write document, figures and page, which is returned; pictures of an earlier explanation here are removed."""
     prepare_folder(out)
     _remove_earlier(out)
     document = explanation.document
     for done, window in enumerate(explanation.windows):
         progress("pictures", done, len(explanation.windows))
-        draw_window(window, explanation, out / window.file)
+        draw_window(window, explanation, out / window.facts["file"])
     progress("pictures", len(explanation.windows), len(explanation.windows))
     draw_importance(document, out / IMPORTANCE)
     draw_sanity(document, out / SANITY)
@@ -74,8 +65,11 @@ def render_page(document: dict[str, Any], folder: Path) -> str:
         loader=PackageLoader("seismag.explain"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.globals.update(number=number, interval=interval, band=BAND_LABELS.__getitem__)
-    environment.globals["picture"] = lambda name: _data_uri(folder / name)
+
+    def picture(name: str) -> str:
+        return f"data:image/png;base64,{base64.b64encode((folder / name).read_bytes()).decode('ascii')}"
+
+    environment.globals.update(number=number, interval=interval, band=BAND_LABELS.__getitem__, picture=picture)
     return environment.get_template("page.html.j2").render(
         document=document,
         method=METHOD_NAMES[document["method"]],
@@ -98,25 +92,19 @@ def conclude(document: dict[str, Any]) -> dict[str, str]:
         text = f"The model shows no skill in these windows, so the maps explain noise (sanity tests {counted})."
         return {"verdict": "inconclusive", "text": text}
     if counts["inconclusive"]:
-        return {
-            "verdict": "inconclusive",
-            "text": f"The sanity tests are partly inconclusive: sanity tests {counted}.",
-        }
-    return {
-        "verdict": "pass",
-        "text": f"No sanity test failed ({counted}): the maps describe the model. Whether the model detects a signal "
-        "is tested by the audit.",
-    }
+        return {"verdict": "inconclusive", "text": f"The sanity tests are partly inconclusive: sanity tests {counted}."}
+    text = f"No sanity test failed ({counted}): the maps describe the model. Whether the model detects a signal is "
+    return {"verdict": "pass", "text": f"{text}tested by the audit."}
 
 
-def strongest_parts(document: dict[str, Any], n: int = 3) -> list[dict[str, Any]]:
-    """The bands of single components with the largest importance for detection and an interval above 0."""
+def strongest_parts(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The three bands of single components with the largest importance for detection and an interval above 0."""
     parts = [
         part
         for part in document["band_importance"]["parts"]
         if part["band"] != "all" and part["component"] != "all" and (part["detection"]["log_score"]["low"] or 0) > 0
     ]
-    return sorted(parts, key=lambda part: -part["detection"]["log_score"]["value"])[:n]
+    return sorted(parts, key=lambda part: -part["detection"]["log_score"]["value"])[:3]
 
 
 def format_explanation(document: dict[str, Any]) -> str:
@@ -135,8 +123,7 @@ def format_explanation(document: dict[str, Any]) -> str:
         if part["component"] == "all" or part["band"] == "all":
             name = f"{BAND_LABELS[part['band']]}, {part['component']}"
             lines.append(f"  {name:18}{interval(part['detection']['log_score'])}")
-    probes = document["embeddings"].get("probes", {})
-    for name, probe in probes.items():
+    for name, probe in document["embeddings"].get("probes", {}).items():
         if probe["balanced_accuracy"] is not None:
             lines.append(
                 f"features encode {name.replace('_', ' ')} with balanced accuracy {number(probe['balanced_accuracy'])} "
@@ -153,7 +140,3 @@ def _remove_earlier(out: Path) -> None:
         return
     for name in (*(f"{WINDOWS}/{name}" for name in names), VIEW, VIEW_TABLE):
         (out / name).unlink(missing_ok=True)
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

@@ -6,19 +6,39 @@ Source: Adebayo et al. (2018), arXiv:1810.03292; Petsiuk, Das & Saenko (2018), a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from seismag.arrays import FloatArray
+from seismag.arrays import Float32Array, FloatArray, IntArray
 from seismag.config import EvaluateConfig
+from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult, NullInterval, Verdict
-from seismag.scoring.clusters import Clusters, find_clusters
+from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method
+from seismag.explain.perturbation import (
+    FRACTIONS,
+    attribute_in_batches,
+    cascade_of_random_weights,
+    refit_heads,
+    trace_curves,
+)
+from seismag.explain.replacement import CLASSES, choose_replacements, read_windows
+from seismag.explain.subject import StudyWindows, Subject, checkpoint_of, require_explainable
+from seismag.parallel import Progress
+from seismag.scoring.clusters import find_clusters
 from seismag.scoring.metrics import percentile_interval
+from seismag.training.checkpoint import load_checkpoint
+from seismag.training.dataset import class_indices
+from seismag.training.inference import scaling_of
 
+WEIGHT_DRAWS, LABEL_DRAWS = 3, 3
+MAX_WINDOWS = 40  # of the tests; each window costs some hundred predictions
 # Largest mean rank correlation with maps of a randomised model. At 0.5 a quarter of the rank variance does not depend
 # on training; a single random network on some tens of coarse bins reaches 0.3 by chance.
 CORRELATION_LIMIT = 0.5
@@ -26,13 +46,154 @@ MIN_BINS = 9  # of a coarse map; rank correlations of fewer bins are not informa
 MIN_CLUSTERS = 10  # event clusters and control blocks; with fewer the intervals are too narrow
 
 
-def rank_correlations(a: NDArray[np.floating], b: NDArray[np.floating]) -> FloatArray:
-    """Spearman's rank correlation of each pair of maps, (n,); NaN where one of them is constant.
+@dataclass(frozen=True)
+class SanityInputs:
+    """Input of the tests."""
 
-    Args:
-        a: (n, F', T') maps.
-        b: (n, F', T') maps.
+    subject: Subject  # model and store
+    study: StudyWindows  # the windows of the study
+    found: dict[str, Attribution]  # by task the attribution of the windows with a picture
+    features: Float32Array  # (n, C) pooled features of all windows of the study
+    method: Method  # of the attribution
+
+    @cached_property
+    def indices(self) -> IntArray:
+        """The windows with a picture, at most ``MAX_WINDOWS``."""
+        return np.arange(min(self.study.n_pictures, MAX_WINDOWS))
+
+    @cached_property
+    def shown(self) -> dict[str, Attribution]:
+        some = self.indices
+        return {
+            task: Attribution(a.coarse[some], a.target[some], a.probability[some]) for task, a in self.found.items()
+        }
+
+    @cached_property
+    def x(self) -> torch.Tensor:
+        """Input of the network, (n, C, F, T)."""
+        return self.study.windows.of(self.indices).channels(self.subject.loaded)
+
+    @cached_property
+    def targets(self) -> dict[str, torch.Tensor]:
+        """Explained classes (n,) by task."""
+        return {task: torch.from_numpy(found.target) for task, found in self.shown.items()}
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins of a coarse map."""
+        return int(self.shown[CLASS_TASKS[0]].coarse[0].size)
+
+    def correlate(self, other: dict[str, Attribution]) -> dict[str, FloatArray]:
+        """Rank correlations (n,) with other maps of these windows and classes."""
+        return {task: rank_correlations(self.shown[task].coarse, other[task].coarse) for task in CLASS_TASKS}
+
+
+def check_attribution(
+    inputs: SanityInputs, label_control: Path | None, spec: EvaluateConfig, progress: Progress
+) -> list[CheckResult]:
+    """Run all tests on the windows with a picture, at most ``MAX_WINDOWS`` of them.
+
+    The control is a run of shuffled labels; None: heads are retrained on shuffled labels.
+
+    Raises:
+        SeismagError: the run of shuffled labels does not fit the model.
     """
+    results = _random_weights(inputs, spec.seed, progress)
+    progress("labels", 0, 1)
+    results += _random_labels(inputs, spec.seed) if label_control is None else _label_control(label_control, inputs)
+    progress("labels", 1, 1)
+    progress("curves", 0, 1)
+    results += _curves(inputs, spec)
+    progress("curves", 1, 1)
+    return results
+
+
+def _random_weights(inputs: SanityInputs, seed: int, progress: Progress) -> list[CheckResult]:
+    draws = []
+    for draw in range(WEIGHT_DRAWS):
+        progress("random weights", draw, WEIGHT_DRAWS)
+        model = inputs.subject.loaded.model
+        cascade = cascade_of_random_weights(model, inputs.x, inputs.targets, inputs.method, seed + draw)
+        draws.append({name: inputs.correlate(found) for name, found in cascade})
+    progress("random weights", WEIGHT_DRAWS, WEIGHT_DRAWS)
+    stages = list(draws[0])
+    results = []
+    for task in CLASS_TASKS:
+        correlations = np.array([[draw[stage][task] for stage in stages] for draw in draws])
+        between = correlation_between_windows(inputs.shown[task].coarse)
+        results.append(check_random_weights(task, stages, correlations, inputs.n_bins, between))
+    return results
+
+
+def _random_labels(inputs: SanityInputs, seed: int) -> list[CheckResult]:
+    """Heads retrained on shuffled labels, compared with heads retrained on the true labels."""
+    n, device = len(inputs.features), inputs.x.device
+    labels = {
+        task: class_indices(inputs.study.rows[f"y_{task}"], classes, f"{task}_class")
+        for task, classes in CLASSES.items()
+    }
+    features = torch.from_numpy(inputs.features).to(device)
+    true: list[dict[str, FloatArray]] = []
+    shuffled: list[dict[str, FloatArray]] = []
+    for draw in range(LABEL_DRAWS):
+        random = np.random.default_rng([seed, 63, draw]).permutation(n)
+        for correlations, order in ((true, np.arange(n)), (shuffled, random)):
+            shown = {task: torch.from_numpy(values[order]).to(device) for task, values in labels.items()}
+            model = refit_heads(inputs.subject.loaded.model, features, shown, seed + draw)
+            correlations.append(inputs.correlate(attribute_in_batches(model, inputs.x, inputs.method, inputs.targets)))
+    control = f"heads trained on the shuffled labels of {n} windows"
+    results = []
+    for task in CLASS_TASKS:
+        of_shuffled, of_true = (np.array([entry[task] for entry in draws]) for draws in (shuffled, true))
+        results.append(check_random_labels(task, of_shuffled, of_true, inputs.n_bins, control))
+    return results
+
+
+def _label_control(run: Path, inputs: SanityInputs) -> list[CheckResult]:
+    """A separate run that was trained on shuffled labels, according to the user."""
+    store = inputs.subject.store
+    control = load_checkpoint(checkpoint_of(run))
+    if control.card.sha256 == inputs.subject.loaded.card.sha256:
+        raise UsageError(f"--label-control {run}: is the model itself. Name a run that was trained on shuffled labels.")
+    require_explainable(control, store)
+    shown = inputs.study.rows["sample_id"].iloc[inputs.indices]
+    indices = pd.Index(store.samples["sample_id"]).get_indexer(pd.Index(shown))
+    if len(scaling_of(control, store, indices, None)[0]) != len(indices):
+        raise DataError(f"{run}: cannot scale every explained window. Name a run trained like the model.")
+    x = read_windows(control, store, indices).channels(control)
+    found = attribute_in_batches(control.model, x, inputs.method, inputs.targets)
+    theirs, ours = (maps[CLASS_TASKS[0]].coarse.shape[1:] for maps in (found, inputs.shown))
+    if theirs != ours:
+        raise DataError(
+            f"{run}: its maps have {theirs} bins, those of the model {ours}. Name a run with the same backbone."
+        )
+    name = f"run {control.card.run_id} (shuffled labels, according to the user)"
+    return [
+        check_random_labels(task, values[None], None, inputs.n_bins, name)
+        for task, values in inputs.correlate(found).items()
+    ]
+
+
+def _curves(inputs: SanityInputs, spec: EvaluateConfig) -> list[CheckResult]:
+    indices, study = inputs.indices, inputs.study
+    rng = np.random.default_rng([spec.seed, 64])
+    replacements = choose_replacements(study.rows["station"].to_numpy(), study.rows["split_group"].to_numpy(), rng)
+    windows, others = study.windows.of(indices), study.windows.of(replacements[indices])
+    results = []
+    for task, curves in trace_curves(inputs.subject.loaded, windows, others, inputs.shown, rng).items():
+        areas = {kind: np.asarray(np.trapezoid(traced, FRACTIONS, axis=-1)) for kind, traced in curves.items()}
+        for kind in ("deletion", "insertion"):
+            result = check_curves(kind, task, (areas[kind], areas["random"]), study.rows.iloc[indices], spec)
+            result.details["curve"] = {
+                "fractions": list(FRACTIONS), "probability": curves[kind].mean(axis=0).tolist(),
+                "probability_random": curves["random"].mean(axis=(0, 1))[:: 1 if kind == "deletion" else -1].tolist(),
+            }  # fmt: skip
+            results.append(result)
+    return results
+
+
+def rank_correlations(a: NDArray[np.floating], b: NDArray[np.floating]) -> FloatArray:
+    """Spearman's rank correlation (n,) of pairs of maps (n, F', T'); NaN where one of them is constant."""
     result = np.full(len(a), np.nan)
     for i, (one, other) in enumerate(zip(a.reshape(len(a), -1), b.reshape(len(b), -1), strict=True)):
         if np.ptp(one) > 0 and np.ptp(other) > 0:
@@ -53,30 +214,28 @@ def check_random_weights(
     """Test that maps change when the weights are randomised, from the heads to the stem.
 
     Args:
-        task: which maps.
-        stages: S names, in order of randomisation.
+        task: which maps. stages: S names, in order of randomisation.
         correlations: (R, S, n) rank correlation with the original map, by seed, stage and window.
-        n_bins: of a coarse map.
-        between: ``correlation_between_windows`` of the original maps.
+        n_bins: of a coarse map. between: ``correlation_between_windows`` of the original maps.
     """
     name = f"random_weights_{task}"
-    draws = [[_mean(values) for values in draw] for draw in correlations]
     by_stage = [{"stage": stage, "correlation": _mean(correlations[:, s])} for s, stage in enumerate(stages)]
-    last = [draw[-1] for draw in draws if draw[-1] is not None]
+    by_draw = [_mean(draw) for draw in correlations[:, -1]]
+    undefined = float(np.isnan(correlations[:, -1]).mean())
     details = {
-        "stages": by_stage, "draws": len(draws), "limit": CORRELATION_LIMIT, "coarse_cells": n_bins,
-        "last_stage_by_draw": [draw[-1] for draw in draws], "between_windows": between,
-        "undefined_share": float(np.isnan(correlations[:, -1]).mean()),
+        "stages": by_stage, "draws": len(by_draw), "limit": CORRELATION_LIMIT, "coarse_cells": n_bins,
+        "last_stage_by_draw": by_draw, "between_windows": between, "undefined_share": undefined,
     }  # fmt: skip
-    if (reason := _too_few(n_bins, np.isnan(correlations[:, -1]).mean())) is not None:
+    if reason := _too_few(n_bins, undefined):
         return CheckResult(name, f"{task}: {reason}", verdict="inconclusive", details=details)
+    last = [mean for mean in by_draw if mean is not None]
     statistic = float(np.mean(last))
     fails = statistic > CORRELATION_LIMIT
-    says = (
-        f"the maps do not depend on the trained weights (limit {CORRELATION_LIMIT:g}) and must not be interpreted"
-        if fails
-        else f"below the limit of {CORRELATION_LIMIT:g}, so the maps depend on the weights"
-    )
+    says = f"below the limit of {CORRELATION_LIMIT:g}, so the maps depend on the weights"
+    if fails:
+        says = (
+            f"the maps do not depend on the trained weights (limit {CORRELATION_LIMIT:g}) and must not be interpreted"
+        )
     alike = "" if between is None else f" Maps of different windows correlate at {between:.2f}."
     return CheckResult(
         name,
@@ -95,19 +254,18 @@ def check_random_labels(
     """Test that maps differ from those of a model that was trained on shuffled labels.
 
     Args:
-        task: which maps.
+        task: which maps. n_bins: of a coarse map. control: description of the model trained on shuffled labels.
         shuffled: (R, n) rank correlation of the original maps with those of the control, by seed and window.
         true: (R, n) the same for heads retrained on the true labels; None if the control is a run.
-        n_bins: of a coarse map.
-        control: description of the model trained on shuffled labels.
     """
     name = f"random_labels_{task}"
     reference = None if true is None else _mean(true)
+    undefined = float(np.isnan(shuffled).mean())
     details = {
         "control": control, "limit": CORRELATION_LIMIT, "draws": len(shuffled), "coarse_cells": n_bins,
-        "true_labels": reference, "undefined_share": float(np.isnan(shuffled).mean()),
+        "true_labels": reference, "undefined_share": undefined,
     }  # fmt: skip
-    if (reason := _too_few(n_bins, np.isnan(shuffled).mean())) is not None:
+    if reason := _too_few(n_bins, undefined):
         return CheckResult(name, f"{task}: {reason}", verdict="inconclusive", details=details)
     statistic = float(np.nanmean(shuffled))
     verdict: Verdict = "pass"
@@ -135,32 +293,28 @@ def check_curves(
     """Test that the bins with large attribution affect the prediction more than bins in random order.
 
     Args:
-        kind: ``deletion`` (a small area is better) or ``insertion`` (a large one).
-        task: which maps.
+        kind: ``deletion`` (a small area is better) or ``insertion`` (a large one). task: which maps.
         areas: (n,) area under the curve in order of attribution; (R, n) in random orders.
         rows: n windows: split_group, y_magnitude.
-        spec: replicates, confidence, seed of the bootstrap by cluster.
     """
     by_map, by_chance = areas
     gain = (by_chance.mean(axis=0) - by_map) * (1 if kind == "deletion" else -1)
-    value, low, high = _cluster_mean(gain, find_clusters(rows), spec)
-    n_clusters = rows["split_group"].nunique()
+    value, n_clusters = float(gain.mean()), rows["split_group"].nunique()
+    low, high = _interval_by_cluster(gain, rows, spec)
     details = {
         "area": float(by_map.mean()), "area_random": float(by_chance.mean()), "low": low, "high": high,
         "windows": len(rows), "groups": n_clusters, "random_orders": len(by_chance),
     }  # fmt: skip
-    verdict: Verdict = "pass"
+    verdict: Verdict = "fail"
     if low is None or high is None or n_clusters < MIN_CLUSTERS:
-        verdict, says = (
-            "inconclusive",
-            f"inconclusive: {n_clusters} event clusters and control blocks, at least {MIN_CLUSTERS} are needed",
-        )
+        verdict = "inconclusive"
+        says = f"inconclusive: {n_clusters} event clusters and control blocks, at least {MIN_CLUSTERS} are needed"
     elif high < 0:
-        verdict, says = "fail", "worse than a random order"
+        says = "worse than a random order"
     elif low <= 0:
-        verdict, says = "fail", "no better than a random order"
+        says = "no better than a random order"
     else:
-        says = "better than a random order"
+        verdict, says = "pass", "better than a random order"
     interval = "no interval" if low is None or high is None else f"{low:+.3f}, {high:+.3f}"
     verb = "removed" if kind == "deletion" else "inserted"
     return CheckResult(
@@ -174,12 +328,7 @@ def check_curves(
     )
 
 
-def area_under(curves: FloatArray, fractions: FloatArray) -> FloatArray:
-    """Area under curves (..., S) over the fractions (S,) from 0 to 1, by trapezoids."""
-    return np.asarray(np.trapezoid(curves, fractions, axis=-1))
-
-
-def _too_few(n_bins: int, undefined: Any) -> str | None:
+def _too_few(n_bins: int, undefined: float) -> str | None:
     if n_bins < MIN_BINS:
         return (
             f"inconclusive: the feature map has {n_bins} bins, too few to compare maps (at least {MIN_BINS}). Use a "
@@ -194,11 +343,12 @@ def _mean(values: FloatArray) -> float | None:
     return None if np.isnan(values).all() else float(np.nanmean(values))
 
 
-def _cluster_mean(
-    values: FloatArray, clusters: Clusters, spec: EvaluateConfig
-) -> tuple[float, float | None, float | None]:
+def _interval_by_cluster(
+    values: FloatArray, rows: pd.DataFrame, spec: EvaluateConfig
+) -> tuple[float | None, float | None]:
+    """Interval of the mean; None for a single cluster."""
+    clusters = find_clusters(rows)
     sums = np.stack([clusters.sum(values), clusters.sum(np.ones(len(values)))], axis=1)
     replicates = clusters.bootstrap(sums, spec.bootstrap, spec.seed)
     low, high = percentile_interval(replicates[:, 0] / replicates[:, 1], spec.confidence)
-    value = float(values.mean())
-    return (value, None, None) if np.isnan(low) or clusters.n < 2 else (value, low, high)
+    return (None, None) if np.isnan(low) or clusters.n < 2 else (low, high)

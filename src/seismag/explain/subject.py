@@ -19,7 +19,6 @@ from seismag.training.inference import scaling_of
 from seismag.training.run import require_samples, unseen_windows
 from seismag.windows.store import Store, open_store
 
-PROVENANCE = "provenance.json"
 STUDY_LEAST, STUDY_SMALL = 80, 16  # least number of windows of the permutation importance; of trials
 
 
@@ -27,20 +26,14 @@ STUDY_LEAST, STUDY_SMALL = 80, 16  # least number of windows of the permutation 
 class ExplanationPlan:
     """Settings of an explanation.
 
-    Attributes:
-        samples: windows with a picture.
-        method: Grad-CAM or Grad-CAM++.
-        label_control: a run that was trained on shuffled labels; None: heads are retrained on shuffled labels.
-        study_least: least number of windows of the permutation importance.
-
     Raises:
         UsageError: no window is requested, or the method is unknown.
     """
 
-    samples: int = 20
-    method: Method = "gradcam"
-    label_control: Path | None = None
-    study_least: int = STUDY_LEAST
+    samples: int = 20  # windows with a picture
+    method: Method = "gradcam"  # Grad-CAM or Grad-CAM++
+    label_control: Path | None = None  # a run trained on shuffled labels; None: heads are retrained on them
+    study_least: int = STUDY_LEAST  # least number of windows of the permutation importance
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -51,38 +44,23 @@ class ExplanationPlan:
 
 @dataclass(frozen=True)
 class Subject:
-    """Model and data of an explanation.
+    """Model and data of an explanation."""
 
-    Attributes:
-        loaded: the model.
-        run: its run folder; None for a single checkpoint.
-        store: the data.
-        indices: indices of the windows that were not used in training.
-    """
-
-    loaded: LoadedModel
-    run: Path | None
-    store: Store
-    indices: NDArray[np.int64]
+    loaded: LoadedModel  # the model
+    run: Path | None  # its run folder; None for a single checkpoint
+    store: Store  # the data
+    indices: NDArray[np.int64]  # of the windows that were not used in training
 
 
 @dataclass(frozen=True)
 class StudyWindows:
-    """Sampled windows; the first ``n_pictures`` get a picture.
+    """Sampled windows; the first ``n_pictures`` get a picture."""
 
-    Attributes:
-        rows: of the samples, with y_magnitude and y_azimuth.
-        windows: their spectra.
-        n_pictures: number of windows with a picture.
-        n_alone: number of excluded windows, which are the only one of their station.
-        n_unseen: number of windows sampled from.
-    """
-
-    rows: pd.DataFrame
-    windows: Windows
-    n_pictures: int
-    n_alone: int
-    n_unseen: int
+    rows: pd.DataFrame  # of the samples, with y_magnitude and y_azimuth
+    windows: Windows  # their spectra
+    n_pictures: int  # number of windows with a picture
+    n_alone: int  # number of excluded windows, which are the only one of their station
+    n_unseen: int  # number of windows sampled from
 
 
 def checkpoint_of(model: Path) -> Path:
@@ -93,7 +71,7 @@ def checkpoint_of(model: Path) -> Path:
 def run_folder_of(model: Path) -> Path | None:
     """The run folder of a run folder or checkpoint; None if there is none."""
     folder = model if model.is_dir() else model.parent
-    return folder if (folder / PROVENANCE).is_file() else None
+    return folder if (folder / "provenance.json").is_file() else None
 
 
 def open_subject(model: Path, store_path: Path) -> Subject:
@@ -137,15 +115,10 @@ def require_explainable(loaded: LoadedModel, store: Store) -> None:
                 f"not that of the training of {loaded.path} ({len(trained)} values, {trained[0]:.4g} to "
                 f"{trained[-1]:.4g} {unit}). Prepare the data as stated in the model card, or train on this store."
             )
-    require_feature_map(loaded, (len(store.frequency_hz), len(store.time_s)))
+    _require_feature_map(loaded, (len(store.frequency_hz), len(store.time_s)))
 
 
-def require_feature_map(loaded: LoadedModel, size: tuple[int, int]) -> tuple[int, int]:
-    """Frequency bins and time frames of the last feature map.
-
-    Raises:
-        UsageError: the backbone has none.
-    """
+def _require_feature_map(loaded: LoadedModel, size: tuple[int, int]) -> None:
     model = loaded.model
     try:
         with torch.no_grad():
@@ -159,7 +132,6 @@ def require_feature_map(loaded: LoadedModel, size: tuple[int, int]) -> tuple[int
             f"{loaded.path}: the last layer of model.backbone {model.config.backbone}, {tuple(found.shape[1:])}, has "
             "no axes of time and frequency, so Grad-CAM cannot explain it. Choose a CNN, e.g. convnext_tiny."
         )
-    return int(found.shape[2]), int(found.shape[3])
 
 
 def sample_windows(subject: Subject, n_pictures: int, n_study: int, rng: np.random.Generator) -> StudyWindows:
@@ -169,7 +141,7 @@ def sample_windows(subject: Subject, n_pictures: int, n_study: int, rng: np.rand
         DataError: no station has two windows, so there is no replacement window.
     """
     samples = subject.store.samples.iloc[subject.indices]
-    order = order_windows(samples, rng)[: max(n_pictures, n_study)]
+    order = order_windows(samples, rng)[:n_study]
     chosen = samples.iloc[order]
     replacements = choose_replacements(chosen["station"].to_numpy(), chosen["split_group"].to_numpy(), rng)
     kept = replacements >= 0
@@ -189,14 +161,7 @@ def order_windows(samples: pd.DataFrame, rng: np.random.Generator) -> NDArray[np
     """Order windows so that the first ones cover all magnitude classes and different groups.
 
     First one window of each ``split_group``, alternating the magnitude classes, then a second one of each, and so on;
-    otherwise at random.
-
-    Args:
-        samples: n windows: split_group, magnitude_class.
-        rng: random generator.
-
-    Returns:
-        (n,) indices.
+    otherwise at random. Returns indices (n,).
     """
     shuffled = samples.reset_index(drop=True).iloc[rng.permutation(len(samples))]
     round_of_group = shuffled.groupby("split_group", observed=True).cumcount()
