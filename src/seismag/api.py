@@ -372,8 +372,8 @@ def audit(
             plain = [name for name in table if not isinstance(table[name].iloc[0], (list, np.ndarray))]
             write_table(table[plain], path)
         else:
-            path = path_of(table, "table")
-        return audit_labels(path, label, groups, spec.features or None, spec).to_json()
+            path = Path(table)
+        return audit_labels(path, label, groups, spec).to_json()
 
 
 def simulate(out: PathLike, config: Config | PathLike | None = None, workers: int = 1) -> Path:

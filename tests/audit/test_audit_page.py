@@ -168,10 +168,7 @@ def test_undefined_numbers_are_words():
 def test_the_page_takes_a_file_or_a_folder(tmp_path):
     assert write_audit_page(audit_of(FINE), tmp_path / "mine.html") == tmp_path / "mine.html"
     assert write_audit_page(audit_of(FINE), tmp_path) == tmp_path / "audit.html"
-
-
-def test_the_same_audit_gives_the_same_page():
-    assert render_audit_page(audit_of(WRONG, FINE)) == render_audit_page(audit_of(WRONG, FINE))
+    assert (tmp_path / "mine.html").read_bytes() == (tmp_path / "audit.html").read_bytes()
 
 
 def test_bars_are_as_long_as_their_values():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from seismag.audit.table import check_copies, check_label_in_name, prepare_table, read_audit_table
-from seismag.domain import DataError, UsageError
+from seismag.domain import DataError, SeismagError, UsageError
 
 ROWS = """station,date,hour,class,file,h_mean
 GTO,2021-01-01,0,Normal,a.png,40000.1
@@ -44,11 +44,7 @@ def test_groups_are_station_and_date_where_nobody_says(frame: pd.DataFrame) -> N
     assert table.group_columns == ("station", "date")
     assert table.group[0] == table.group[1]
     assert len(np.unique(table.group)) == 3
-
-
-def test_station_stays_a_feature_although_it_groups(frame: pd.DataFrame) -> None:
-    table = prepare_table(frame, "class", ["station", "date"])
-    assert "station" in {feature.name for feature in table.features}
+    assert "station" in {feature.name for feature in table.features}  # although it groups
 
 
 def test_normal_is_the_first_class_and_rows_without_one_are_counted(frame: pd.DataFrame) -> None:
@@ -84,23 +80,22 @@ def test_class_that_stands_in_the_file_name_is_found(frame: pd.DataFrame) -> Non
 
 
 @pytest.mark.parametrize(
-    ("label", "groups", "words"),
+    ("change", "label", "groups", "error", "words"),
     [
-        ("klass", None, "no such column"),
-        ("class", ["station", "day"], "day"),
-        ("class", ["h_mean_"], "no such column"),
+        ({}, "klass", None, UsageError, "klass: no such column"),
+        ({}, "class", ["station", "day"], UsageError, "day: no such column"),
+        ({"class": "Event"}, "class", None, DataError, "every row is Event"),
+        ({"class": None}, "class", None, DataError, "the column is empty"),
+        ({"c": [str(i) for i in range(25)]}, "c", None, UsageError, "25 classes in 25 rows"),
+        ({"all": "x"}, "class", ["all"], UsageError, "are one group"),
     ],
 )
-def test_column_that_is_not_there_is_named(
-    frame: pd.DataFrame, label: str, groups: list[str] | None, words: str
+def test_a_table_that_cannot_be_audited_is_refused(
+    frame: pd.DataFrame, change: dict, label: str, groups: list[str] | None, error: type[SeismagError], words: str
 ) -> None:
-    with pytest.raises(UsageError, match=words):
+    frame = pd.concat([frame] * 5, ignore_index=True).assign(**change)
+    with pytest.raises(error, match=words):
         prepare_table(frame, label, groups)
-
-
-def test_one_class_alone_is_refused(frame: pd.DataFrame) -> None:
-    with pytest.raises(DataError, match="every row is Event"):
-        prepare_table(frame[frame["class"] == "Event"], "class", None)
 
 
 @pytest.mark.parametrize(("content", "words"), [("", "empty"), ("a,b\n", "no rows"), ("a,a\n1,2\n", "a occurs twice")])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seismag.audit.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
 from seismag.audit.checks.class_by import Feature, Labelled, category_codes, check_metadata
@@ -22,7 +23,6 @@ from seismag.audit.checks.skill import TASK_SCORES, check_skill
 from seismag.audit.checks.station_probe import probe_station
 from seismag.audit.checks.windows import check_classes_by_station, labelled_windows, metadata_features, window_labels
 from seismag.audit.result import Audit, ColumnScore, close_checks
-from seismag.audit.sources import Sources, find_sources, read_split
 from seismag.audit.table import (
     check_copies,
     check_label_copies,
@@ -33,17 +33,29 @@ from seismag.audit.table import (
     read_audit_table,
 )
 from seismag.config import AuditConfig, Config
-from seismag.domain import DataError, UsageError
+from seismag.domain import DataError, SeismagError, UsageError
 from seismag.estimate import CheckResult
 from seismag.files import write_json_atomic
+from seismag.runs import Run, read_run
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import evaluated_rows, read_predictions
 from seismag.splits import assign_split
 from seismag.training.placebo import evaluate_placebo
-from seismag.training.run import evaluate_in_store, reach_h
+from seismag.training.run import SPLITS_DIR, evaluate_in_store, reach_h
 from seismag.training.tried import count_configurations
 from seismag.windows.store import Store, open_store, store_catalog
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Sources of one table of predictions; None where they are not known."""
+
+    runs: tuple[Run, ...]  # the runs behind it
+    model_input: str | None  # input of their models, power or power_cross
+    dataset_id: str | None  # of their store
+    split: Path | None  # table of their split
+    embeddings: NDArray[np.float32] | None  # (n, C) float32, rows as in the table
 
 
 @dataclass
@@ -62,39 +74,39 @@ class _Findings:
         """Add results; None stands for a check that does not apply."""
         self.results += [result for result in results if result is not None]
 
-    def add_metadata(self, features: Sequence[Feature], data: Labelled) -> None:
-        """Check each family of columns, and score each column alone."""
-        self.score_alone(features, data)
-        self.add(check_metadata(features, data))
-
     def score_alone(self, features: Sequence[Feature], data: Labelled) -> None:
         for feature in features:
             scores = data.scores(feature.code)
             self.baselines[feature.name] = ColumnScore(scores.accuracy, scores.balanced_accuracy, feature.blocking)
 
+    def add_windows(self, samples: pd.DataFrame) -> None:
+        """Check each family of metadata of windows, and score each column alone."""
+        data, features = labelled_windows(samples, self.spec), metadata_features(samples)
+        self.score_alone(features, data)
+        self.add(check_metadata(features, data))
+        self.columns |= {feature.name: describe_feature(feature) for feature in features}
+
     def close(self, metrics: dict[str, Any] | None = None) -> Audit:
-        tests = close_checks(self.results, self.spec.family_wise_error)
+        error = self.spec.family_wise_error
+        tests = close_checks(self.results, error)
         return Audit(
-            self.subject, tests, self.spec.family_wise_error, self.baselines, self.configurations_tried, self.columns,
-            self.notes, metrics,
-        )  # fmt: skip
+            self.subject, tests, error, self.baselines, self.configurations_tried, self.columns, self.notes, metrics
+        )
 
 
-def audit_labels(
-    path: Path, label: str, groups: Sequence[str] | None, features: Sequence[str] | None, spec: AuditConfig
-) -> Audit:
+def audit_labels(path: Path, label: str, groups: Sequence[str] | None, spec: AuditConfig) -> Audit:
     """Audit any table of labels and metadata.
 
     Args:
         path: CSV or parquet. label: its class column.
-        groups: columns that define the groups, whose rows stay together. features: columns to test; None: by kind.
-        spec: section ``audit``.
+        groups: columns that define the groups, whose rows stay together.
+        spec: section ``audit``; its ``features`` are the columns to test, or chosen by kind where there are none.
 
     Raises:
         DataError: the table cannot be read, or has one class.
         UsageError: an unknown column, too many classes, one group.
     """
-    table = prepare_table(read_audit_table(path), label, groups, features)
+    table = prepare_table(read_audit_table(path), label, groups, spec.features or None)
     data = Labelled.build(table.y, table.group, table.classes, spec)
     subject = {
         "kind": "table",
@@ -111,7 +123,8 @@ def audit_labels(
         found.notes.append("Each row is a group of its own; --groups names columns that keep rows together.")
     found.add([check_copies(table), check_label_in_name(table), check_label_copies(table)])
     found.add(check_labels(label_table(table), spec))
-    found.add_metadata(table.features, data)
+    found.score_alone(table.features, data)
+    found.add(check_metadata(table.features, data))
     for column in table.group_columns:  # a date by its values, not by epochs
         code, levels = category_codes(table.frame[column])
         found.score_alone([Feature(column, column, code, levels)], data)
@@ -138,43 +151,56 @@ def audit_store(path: Path, split_path: Path | None, config: Config) -> Audit:
     found = _Findings(subject, config.audit)
     found.configurations_tried, n_runs = count_configurations(Path(config.train.runs_dir), subject["dataset_id"])
     found.notes.append(f"{n_runs} runs on this data set in {config.train.runs_dir}.")
-    split = read_split(split_path, store) if split_path is not None else _assigned_split(found, store, config)
+    if split_path is not None:
+        split: pd.DataFrame | None = _read_split(split_path, store)
+    else:
+        try:
+            split = assign_split(store.samples, config.split, reach_h(store))
+            found.notes.append(f"The split is the one that section split assigns ({config.split.method}).")
+        except UsageError as error:
+            split = None
+            found.notes.append(f"No split was audited: {error}")
     _audit_windows(found, store, split)
     return found.close()
 
 
-def audit_predictions(
-    path: Path, store_path: Path | None, split_path: Path | None, config: Config, placebos: Sequence[Path] = ()
-) -> Audit:
+def audit_predictions(path: Path, store_path: Path | None, split_path: Path | None, config: Config) -> Audit:
     """Audit predictions, and the store that they were made on where it is given.
 
     Args:
         path: a table of predictions, our own or third-party.
         store_path: the store; None: only the evaluated rows are audited.
         split_path: table of the split; None: that of the runs behind the table.
-        config: sections audit, evaluate and train (for its runs).
-        placebos: stores of placebo windows (``data.placebo``), evaluated with the models of the runs.
+        config: sections audit (``placebo`` names stores that are evaluated with the models of the runs), evaluate and
+            train (for its runs).
 
     Raises:
         DataError: predictions that cannot be evaluated, or of windows that are not in the store.
     """
     predictions = read_predictions(path)
     store = None if store_path is None else open_store(store_path)
-    sources = find_sources(path, predictions, config)
+    sources = _find_sources(path, predictions, config)
     split_path = split_path or sources.split
-    split = None if store is None or split_path is None else read_split(split_path, store)
+    split = None if store is None or split_path is None else _read_split(split_path, store)
     rows = _evaluated(predictions, store, config)
-    metrics = _metrics(predictions, store, split, config)
+    # as many replicates as the audit has permutations, so that small p-values are resolved
+    replicates = max(config.evaluate.bootstrap, config.audit.permutations)
+    of_scores = config.evaluate.model_copy(update={"bootstrap": replicates})
+    if store is None:
+        metrics = evaluate_predictions(predictions, config=of_scores).to_json()
+    else:
+        metrics = evaluate_in_store(store, predictions, split, of_scores)
     spec = config.audit
     subject = {"kind": "predictions", "path": str(path), "windows": len(rows), "run_ids": metrics["run_ids"]}
     found = _Findings(subject, spec)
     found.notes += metrics["warnings"]
-    found.configurations_tried = _configurations_of(found, sources, store, config)
+    _count_configurations(found, sources.dataset_id if store is None else store.attributes["dataset_id"], config)
     found.add(check_skill(task, rows, metrics, found.configurations_tried, spec) for task in TASK_SCORES)
     found.add(_prediction_results(predictions, sources, spec))
-    found.add(evaluate_placebo([run.best_model for run in sources.runs], placebo, spec) for placebo in placebos)
+    models = [run.best_model for run in sources.runs]
+    found.add(evaluate_placebo(models, Path(placebo), spec) for placebo in spec.placebo)
     if store is None:
-        _audit_metadata(found, rows.rename(columns={"y_magnitude": "magnitude_class", "y_azimuth": "azimuth_class"}))
+        found.add_windows(rows.rename(columns={"y_magnitude": "magnitude_class", "y_azimuth": "azimuth_class"}))
         found.notes.append(
             "Only the evaluated rows were audited; --data STORE adds their space weather, quality and split."
         )
@@ -206,18 +232,7 @@ def _evaluated(predictions: pd.DataFrame, store: Store | None, config: Config) -
     return rows
 
 
-def _metrics(
-    predictions: pd.DataFrame, store: Store | None, split: pd.DataFrame | None, config: Config
-) -> dict[str, Any]:
-    """Scores with as many replicates as the audit has permutations, so that small p-values are resolved."""
-    replicates = max(config.evaluate.bootstrap, config.audit.permutations)
-    spec = config.evaluate.model_copy(update={"bootstrap": replicates})
-    if store is None:
-        return evaluate_predictions(predictions, config=spec).to_json()
-    return evaluate_in_store(store, predictions, split, spec)
-
-
-def _prediction_results(predictions: pd.DataFrame, sources: Sources, spec: AuditConfig) -> Iterator[CheckResult]:
+def _prediction_results(predictions: pd.DataFrame, sources: _Sources, spec: AuditConfig) -> Iterator[CheckResult]:
     yield shift_labels(predictions, spec)
     yield permute_within_station_season(predictions, spec)
     if sources.embeddings is not None:
@@ -227,22 +242,21 @@ def _prediction_results(predictions: pd.DataFrame, sources: Sources, spec: Audit
         yield check_symmetry_ceiling(predictions, sources.model_input, spec)
 
 
-def _configurations_of(found: _Findings, sources: Sources, store: Store | None, config: Config) -> int | None:
-    dataset_id = sources.dataset_id if store is None else store.attributes["dataset_id"]
+def _count_configurations(found: _Findings, dataset_id: str | None, config: Config) -> None:
     if dataset_id is None:
         found.notes.append("The number of configurations tried is not known; p-values hold for a single one.")
-        return None
+        return
     tried, n_runs = count_configurations(Path(config.train.runs_dir), dataset_id)
     found.notes.append(
         f"{tried} configurations in {n_runs} runs on this data set in {config.train.runs_dir}; runs made elsewhere, or "
         "deleted, are not counted."
     )
-    return max(1, tried)
+    found.configurations_tried = max(1, tried)
 
 
 def _audit_windows(found: _Findings, store: Store, split: pd.DataFrame | None) -> None:
     samples, spec = store.samples, found.spec
-    _audit_metadata(found, samples)
+    found.add_windows(samples)
     found.add(check_labels(window_labels(samples), spec))
     found.add(check_classes_by_station(samples, spec))
     if split is not None:
@@ -252,17 +266,39 @@ def _audit_windows(found: _Findings, store: Store, split: pd.DataFrame | None) -
     found.add([check_positions(samples, spec, store_catalog(store)), refit_permuted(store, split, spec)])
 
 
-def _audit_metadata(found: _Findings, samples: pd.DataFrame) -> None:
-    data, features = labelled_windows(samples, found.spec), metadata_features(samples)
-    found.add_metadata(features, data)
-    found.columns |= {feature.name: describe_feature(feature) for feature in features}
+def _find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> _Sources:
+    """Search the run folder, or the folder of a cross-validation, that contains a table."""
+    ids = predictions["run_id"].astype(str).unique()
+    folders = [path.parent] if path.parent.name in ids else [Path(config.train.runs_dir) / run for run in ids]
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except SeismagError:
+            continue  # third-party predictions
+    inputs = {run.config().model.input for run in runs}
+    datasets = {run.provenance().get("dataset_id") for run in runs}
+    splits = {SPLITS_DIR / f"{run.config().split.name}.parquet" for run in runs}
+    split = splits.pop() if len(splits) == 1 else None
+    embeddings_path = path.parent / "embeddings.npy"
+    embeddings = np.load(embeddings_path) if embeddings_path.is_file() else None
+    return _Sources(
+        tuple(runs),
+        inputs.pop() if len(inputs) == 1 else None,
+        datasets.pop() if len(datasets) == 1 else None,
+        split if split is not None and split.is_file() else None,
+        embeddings if embeddings is not None and len(embeddings) == len(predictions) else None,
+    )
 
 
-def _assigned_split(found: _Findings, store: Store, config: Config) -> pd.DataFrame | None:
+def _read_split(path: Path, store: Store) -> pd.DataFrame:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such split. Training writes splits/NAME.parquet.")
     try:
-        split = assign_split(store.samples, config.split, reach_h(store))
-    except UsageError as error:
-        found.notes.append(f"No split was audited: {error}")
-        return None
-    found.notes.append(f"The split is the one that section split assigns ({config.split.method}).")
+        split = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
+    wanted = {"sample_id", "fold", "role"}
+    if not wanted <= set(split) or not split["sample_id"].isin(store.samples["sample_id"]).all():
+        raise DataError(f"{path}: not a split of {store.path} (sample_id, fold, role of its windows). Name its own.")
     return split

@@ -29,15 +29,9 @@ _NON_MAGNETIC = ("constant", "no_signal")
 
 
 def write_audit_page(audit: Audit, out: Path, claim: str | None = None) -> Path:
-    """Write the audit report.
+    """Write the audit report, which is returned: ``out`` is the page, ``*.html``, or the folder of ``audit.html``.
 
-    Args:
-        audit: the audit, with the metrics of its predictions where there are any.
-        out: the page, ``*.html``, or the folder that gets ``audit.html``.
-        claim: in the words of those who make it.
-
-    Returns:
-        The page.
+    The claim is quoted in the words of those who make it.
     """
     page = out if out.suffix == ".html" else out / PAGE
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -51,10 +45,10 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
         loader=PackageLoader("seismag.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.globals["number"] = number
+    environment.globals.update(number=number, interval=interval)
     tests = sorted(audit.tests, key=lambda test: list(_WORDS).index(test.verdict))
     counts = Counter(test.verdict for test in tests)
-    bars = _bars(audit)
+    bars, skills = _bars(audit), [(task, _skill(audit, task)) for task in _TASKS]
     return environment.get_template("audit.html.j2").render(
         outcome="fail" if audit.failed else "pass",
         subject="; ".join(f"{key.replace('_', ' ')}: {_listed(value)}" for key, value in audit.subject.items()),
@@ -62,16 +56,11 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
         counts=", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict]),
         claim=claim,
         scores={task: _scores(audit, task) for task in _TASKS if _scores(audit, task)},
-        interval=interval,
         bars=draw_bars(bars) if bars else None,
         has_claim=bool(bars) and bars[0].is_claim,
         tests=[(test, draw_interval(test.statistic, test.null)) for test in tests],
         words=_WORDS,
-        skills=[
-            (task, skill, draw_interval(skill.value, estimate=skill))
-            for task in _TASKS
-            if (skill := _skill(audit, task)) is not None
-        ],
+        skills=[(task, skill, draw_interval(skill.value, estimate=skill)) for task, skill in skills if skill],
         audit=audit,
         metrics=audit.metrics or {},
     )

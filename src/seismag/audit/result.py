@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seismag.estimate import CheckResult
+from seismag.estimate import CheckResult, Verdict
 from seismag.files import without_folders
 from seismag.scoring.metrics import holm
 
@@ -28,27 +27,16 @@ class ColumnScore:
 
 @dataclass(frozen=True)
 class Audit:
-    """Content of audit.json.
+    """Content of audit.json."""
 
-    Attributes:
-        subject: kind, path and counts of what was audited, ready for JSON.
-        tests: closed checks.
-        baselines: by column, what it alone predicts.
-        family_wise_error: probability that a blocking check fails where all null hypotheses are true.
-        configurations_tried: on the data set; None: not known.
-        columns: of a table or store, what each column was used for.
-        notes: further sentences.
-        metrics: content of metrics.json of the predictions, which is no part of audit.json.
-    """
-
-    subject: dict[str, Any]
-    tests: Sequence[CheckResult]
-    family_wise_error: float
-    baselines: Mapping[str, ColumnScore] = field(default_factory=dict)
-    configurations_tried: int | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    metrics: dict[str, Any] | None = None
+    subject: dict[str, Any]  # kind, path and counts of what was audited, ready for JSON
+    tests: Sequence[CheckResult]  # closed checks
+    family_wise_error: float  # probability that a blocking check fails where all null hypotheses are true
+    baselines: Mapping[str, ColumnScore] = field(default_factory=dict)  # by column, what it alone predicts
+    configurations_tried: int | None = None  # on the data set; None: not known
+    columns: Mapping[str, str] = field(default_factory=dict)  # of a table or store, what each column was used for
+    notes: Sequence[str] = ()  # further sentences
+    metrics: dict[str, Any] | None = None  # content of metrics.json of the predictions, which is no part of audit.json
 
     @property
     def failed(self) -> list[CheckResult]:
@@ -87,28 +75,23 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70.
     """
-    results = [_without_nan(result) for result in results]
-    family = {
-        i: result.p_value
-        for i, result in enumerate(results)
-        if result.verdict is None and result.blocking and result.p_value is not None
-    }
-    adjusted = dict(zip(family, holm(list(family.values())), strict=True))
-    return [_close(result, adjusted.get(i), family_wise_error) for i, result in enumerate(results)]
-
-
-def _without_nan(result: CheckResult) -> CheckResult:
-    is_nan = result.p_value is not None and math.isnan(result.p_value)
-    return dataclasses.replace(result, p_value=None) if is_nan else result
-
-
-def _close(result: CheckResult, adjusted: float | None, family_wise_error: float) -> CheckResult:
-    p_value = result.p_value if adjusted is None else adjusted
-    if result.verdict is not None:
-        return result
-    if p_value is None:
-        return dataclasses.replace(result, verdict="inconclusive")
-    details = result.details | ({} if adjusted is None else {"adjusted_p": adjusted})
-    if p_value > family_wise_error or not result.above_minimum:
-        return dataclasses.replace(result, verdict="pass", details=details)
-    return dataclasses.replace(result, verdict="fail" if result.blocking else "informational", details=details)
+    closed = []
+    for result in results:
+        is_nan = result.p_value is not None and math.isnan(result.p_value)
+        closed.append(replace(result, p_value=None) if is_nan else result)
+    p_values = [result.p_value for result in closed if result.verdict is None and result.blocking]
+    adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
+    for i, result in enumerate(closed):
+        if result.verdict is not None:
+            continue
+        p_value, details = result.p_value, result.details
+        if p_value is not None and result.blocking:
+            p_value = next(adjusted)
+            details = {**details, "adjusted_p": p_value}
+        verdict: Verdict = "fail" if result.blocking else "informational"
+        if p_value is None:
+            verdict = "inconclusive"
+        elif p_value > family_wise_error or not result.above_minimum:
+            verdict = "pass"
+        closed[i] = replace(result, verdict=verdict, details=details)
+    return closed

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seismag.archive.tables import decode_text, read_payload
 from seismag.arrays import FloatArray
 from seismag.audit.checks.class_by import Feature, category_codes, epoch_codes, is_constant, quantile_codes
-from seismag.audit.checks.labels import NORMAL, LabelTable
+from seismag.audit.checks.labels import NORMAL, LabelTable, count_check
 from seismag.audit.checks.permutation import Index, cross_codes
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
@@ -49,26 +49,17 @@ METADATA = ("station", "era", "hour", "space_weather", "source", "quality")  # k
 
 @dataclass(frozen=True)
 class AuditTable:
-    """A table with its class column, its groups and its features.
+    """A table with its class column, its groups and its features."""
 
-    Attributes:
-        frame: (n) rows that have a class, values as text.
-        label: name of the class column. y: (n,) class. classes: names.
-        group: (n,) group of each row. group_columns: the columns that define it.
-        features: columns that are tested for the class.
-        columns: kind of every column, and why it is no feature.
-        dropped: numbers of rows left out, by reason.
-    """
-
-    frame: pd.DataFrame
-    label: str
-    y: Index
-    classes: tuple[str, ...]
-    group: Index
-    group_columns: tuple[str, ...]
-    features: tuple[Feature, ...]
-    columns: dict[str, str]
-    dropped: dict[str, int]
+    frame: pd.DataFrame  # (n) rows that have a class, values as text
+    label: str  # name of the class column
+    y: Index  # (n,) class
+    classes: tuple[str, ...]  # names
+    group: Index  # (n,) group of each row
+    group_columns: tuple[str, ...]  # the columns that define it
+    features: tuple[Feature, ...]  # columns that are tested for the class
+    columns: dict[str, str]  # kind of every column, and why it is no feature
+    dropped: dict[str, int]  # numbers of rows left out, by reason
 
 
 def read_audit_table(path: Path) -> pd.DataFrame:
@@ -216,16 +207,11 @@ def check_copies(table: AuditTable) -> CheckResult:
     sentence = f"Copies: {'; '.join(said)}." if said else "No row is a copy of another by marks, names or numbers."
     if same_window.any():
         sentence += f" {int(same_window.sum())} rows share ({', '.join(window)}) with another."
-    return CheckResult(
-        "copies",
-        sentence,
-        statistic=float(found.sum()),
-        statistic_name="rows that are copies",
-        blocking=True,
-        verdict="fail" if found.any() else "pass",
-        details={"augmented": int(marked.sum()), "same_file_name": int(same_name.sum()),
-                 "same_numbers": int(same_numbers.sum()), "same_window": int(same_window.sum())},
-    )  # fmt: skip
+    details = {
+        "augmented": int(marked.sum()), "same_file_name": int(same_name.sum()),
+        "same_numbers": int(same_numbers.sum()), "same_window": int(same_window.sum()),
+    }  # fmt: skip
+    return count_check("copies", sentence, int(found.sum()), "rows that are copies", details)
 
 
 def check_label_in_name(table: AuditTable) -> CheckResult | None:
@@ -243,10 +229,7 @@ def check_label_in_name(table: AuditTable) -> CheckResult | None:
                 found.append(f"{column} contains {class_name} in {inside.sum()} of its {len(inside)} rows and in "
                              f"{outside.sum()} of {len(outside)} others")  # fmt: skip
     sentence = f"Names contain the class: {'; '.join(found)}." if found else "No name contains the class."
-    return CheckResult(
-        "label_in_name", sentence, statistic=float(len(found)), statistic_name="columns and classes",
-        blocking=True, verdict="fail" if found else "pass",
-    )  # fmt: skip
+    return count_check("label_in_name", sentence, len(found), "columns and classes")
 
 
 def check_label_copies(table: AuditTable) -> CheckResult:

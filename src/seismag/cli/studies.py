@@ -99,11 +99,9 @@ def audit(
     from seismag.audit.text import format_audit
 
     if table is not None:
-        features = settings.audit.features or None
-        result = compute.audit_labels(table, str(label), split_names(groups), features, settings.audit)
+        result = compute.audit_labels(table, str(label), split_names(groups), settings.audit)
     elif predictions is not None:
-        placebo = [Path(store) for store in settings.audit.placebo]
-        result = compute.audit_predictions(predictions, data, split, settings, placebo)
+        result = compute.audit_predictions(predictions, data, split, settings)
     else:
         assert data is not None
         result = compute.audit_store(data, split, settings)

@@ -34,14 +34,10 @@ def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_missing_numbers_and_names_have_a_bin_of_their_own() -> None:
     assert quantile_codes(np.array([1.0, np.nan, 2.0, 1.0])).tolist() == [1, 0, 2, 1]
+    assert np.bincount(quantile_codes(np.random.default_rng(0).normal(size=600), 6)).tolist() == [100] * 6
     code, names = category_codes(pd.Series(["b", None, "a"]))
     assert code.tolist() == [1, 2, 0]
     assert names == ("a", "b", "missing")
-
-
-def test_quantile_bins_hold_alike_many_rows() -> None:
-    code = quantile_codes(np.random.default_rng(0).normal(size=600), 6)
-    assert np.bincount(code).tolist() == [100] * 6
 
 
 def test_a_short_time_is_one_epoch_and_a_long_one_eight() -> None:
@@ -53,10 +49,9 @@ def test_a_short_time_is_one_epoch_and_a_long_one_eight() -> None:
 def test_a_station_that_is_the_class_predicts_it_and_a_random_one_does_not(rows) -> None:
     y, group, station = rows
     names = tuple("ABCDEF")
-    wrong = check_class_by(
-        "class_by_station", [Feature("station", "station", 3 * y + station % 3, names)], labelled(y, group)
-    )
-    clean = check_class_by("class_by_station", [Feature("station", "station", station, names)], labelled(y, group))
+    data = labelled(y, group)
+    wrong = check_class_by("class_by_station", [Feature("station", "station", 3 * y + station % 3, names)], data)
+    clean = check_class_by("class_by_station", [Feature("station", "station", station, names)], data)
     assert wrong.details["accuracy"] == 1.0
     assert (wrong.p_value, wrong.above_minimum, wrong.blocking) == (0.001, True, True)
     assert clean.p_value > 0.05

@@ -102,8 +102,10 @@ def test_similar_pairs_are_those_of_a_full_comparison(rng):
     prints /= np.linalg.norm(prints, axis=1, keepdims=True)
     full = prints @ prints.T
     expected = [(i, j) for i in range(60) for j in range(i + 1, 60) if full[i, j] > 0.5]
-    assert similar_pairs(prints, 0.5).tolist() == [list(pair) for pair in expected]
+    pairs, largest = similar_pairs(prints, 0.5)
+    assert pairs.tolist() == [list(pair) for pair in expected]
     assert len(expected) == 10
+    assert largest == pytest.approx((full - 2 * np.eye(60)).max())
 
 
 def test_scatter_has_no_spectrum_no_line_and_no_masked_cell(rng):

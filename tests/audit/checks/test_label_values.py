@@ -27,10 +27,6 @@ def table(n: int = 1, **columns) -> LabelTable:
     return LabelTable(**(filled | columns))
 
 
-def test_rows_in_order_pass() -> None:
-    assert check_label_values(table(5)).verdict == "pass"
-
-
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
@@ -44,6 +40,7 @@ def test_rows_in_order_pass() -> None:
     ],
 )
 def test_an_impossible_value_is_named(column: str, value: np.ndarray, words: str) -> None:
+    assert check_label_values(table()).verdict == "pass"
     result = check_label_values(table(**{column: value}))
     assert result.verdict == "fail"
     assert words in result.sentence
@@ -69,13 +66,6 @@ def test_azimuths_made_of_magnitudes_are_found_and_true_ones_are_not() -> None:
 
 
 def test_repeated_rows_of_one_earthquake_are_one_observation() -> None:
-    result = check_azimuth_follows_magnitude(
-        table(
-            40,
-            event=np.full(40, "e", dtype=object),
-            magnitude=np.linspace(5, 6, 40),
-            azimuth_deg=np.linspace(0, 20, 40),
-        ),
-        SPEC,
-    )
-    assert result is None
+    same = np.full(40, "e", dtype=object)
+    rows = table(40, event=same, magnitude=np.linspace(5, 6, 40), azimuth_deg=np.linspace(0, 20, 40))
+    assert check_azimuth_follows_magnitude(rows, SPEC) is None

@@ -72,9 +72,8 @@ def test_a_shared_utc_day_that_predicts_the_class_is_measured() -> None:
             "split_group": np.arange(240).astype(str), "magnitude_class": np.where(is_event, "Large", "Normal"),
         }
     )  # fmt: skip
-    roles = pd.DataFrame(
-        {"sample_id": samples["sample_id"], "fold": 1, "role": np.where(np.arange(240) % 4 == 0, "test", "train")}
-    )
+    role = np.where(np.arange(240) % 4 == 0, "test", "train")
+    roles = pd.DataFrame({"sample_id": samples["sample_id"], "fold": 1, "role": role})
     shared = check_same_utc_day(samples, roles, SPEC)
     assert shared.p_value == 0.001
     assert shared.details["balanced_accuracy"] == 1.0

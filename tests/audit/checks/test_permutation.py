@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from seismag.audit.checks.permutation import (
+    ColumnTest,
     GroupedLabels,
-    Resampling,
     assign_folds,
     compare_codes,
-    cross_codes,
     out_of_fold,
     permuted_classes,
 )
+from seismag.config import AuditConfig
 
 
 def _table(rng: np.random.Generator, n_groups: int = 40, n_classes: int = 3, pure: bool = True):
@@ -23,8 +23,9 @@ def _table(rng: np.random.Generator, n_groups: int = 40, n_classes: int = 3, pur
     return GroupedLabels(y, group, n_classes), rng.integers(0, 5, len(group))
 
 
-def _sampling(folds, rng, permutations=199, placebos=100) -> Resampling:
-    return Resampling(permutations, placebos, folds, rng)
+def _compare(codes, labels, folds, rng, permutations=199, placebos=100) -> ColumnTest:
+    few = AuditConfig.model_construct(permutations=permutations, placebos=placebos)
+    return compare_codes(codes, labels, folds, few, rng)
 
 
 def _refit(code, labels, folds) -> tuple[float, float, float]:
@@ -51,8 +52,11 @@ def _refit(code, labels, folds) -> tuple[float, float, float]:
 def test_scores_from_counts_are_those_of_a_refit(rng, pure):
     labels, code = _table(rng, pure=pure)
     folds = assign_folds(labels.n_groups, 5, 3, rng)
-    found = out_of_fold(code, labels, folds)
-    assert dataclasses.astuple(found) == pytest.approx(_refit(code, labels, folds), abs=2e-4)
+    accuracy, balanced, gain = _refit(code, labels, folds)
+    found = _compare({"a": code}, labels, folds, rng, 99, 20)
+    assert found.scores == out_of_fold(code, labels, folds)
+    assert dataclasses.astuple(found.scores) == pytest.approx((accuracy, balanced), abs=2e-4)
+    assert found.statistic == pytest.approx(gain, abs=2e-4)
 
 
 def test_a_column_that_is_the_class_predicts_it_and_one_value_predicts_nothing(rng):
@@ -60,7 +64,8 @@ def test_a_column_that_is_the_class_predicts_it_and_one_value_predicts_nothing(r
     folds = assign_folds(labels.n_groups, 10, 20, rng)
     copied = out_of_fold(labels.y, labels, folds)
     assert (copied.accuracy, copied.balanced_accuracy) == (1.0, 1.0)
-    assert out_of_fold(np.zeros_like(labels.y), labels, folds).gain_nat == pytest.approx(0, abs=5e-3)
+    nothing = _compare({"one": np.zeros_like(labels.y)}, labels, folds, rng, 99, 20)
+    assert nothing.statistic == pytest.approx(0, abs=5e-3)
 
 
 def test_the_rows_of_a_group_lie_in_one_fold_and_folds_are_equal(rng):
@@ -74,9 +79,8 @@ def test_the_rows_of_a_group_lie_in_one_fold_and_folds_are_equal(rng):
 
 def test_a_permutation_moves_whole_groups_within_their_stratum(rng):
     labels, _ = _table(rng)
-    each = GroupedLabels(
-        labels.group, labels.group, labels.n_groups, stratum=labels.group % 4
-    )  # the class is the group
+    group = labels.group
+    each = GroupedLabels(group, group, labels.n_groups, stratum=group % 4)  # the class is the group
     received = permuted_classes(each, 50, rng)
     first = np.unique(labels.group, return_index=True)[1]
     assert (np.sort(received[:, first], axis=1) == np.arange(labels.n_groups)).all()
@@ -88,7 +92,7 @@ def test_the_strongest_of_several_columns_is_found_and_p_is_the_smallest_possibl
     labels, noise = _table(rng, n_groups=60, n_classes=2)
     copied = np.where(rng.random(len(labels.y)) < 0.9, labels.y, 1 - labels.y)
     folds = assign_folds(labels.n_groups, 10, 5, rng)
-    found = compare_codes({"noise": noise, "copied": copied}, labels, _sampling(folds, rng))
+    found = _compare({"noise": noise, "copied": copied}, labels, folds, rng)
     assert found.strongest == "copied"
     assert found.p_value == 1 / 200
     assert found.accuracy_gain > 0.3
@@ -100,7 +104,7 @@ def test_matched_controls_and_their_null_score_below_one_half(rng):
     station = np.repeat(np.arange(10), 6)
     labels = GroupedLabels(np.tile([0, 1], n), np.arange(2 * n), 2)
     folds = assign_folds(2 * n, 10, 20, rng)
-    found = compare_codes({"station": station}, labels, _sampling(folds, rng))
+    found = _compare({"station": station}, labels, folds, rng)
     assert found.scores.accuracy < 0.4
     assert found.p_value > 0.5
 
@@ -111,7 +115,7 @@ def test_p_is_uniform_where_groups_carry_the_class_and_the_column(rng):
         labels, _ = _table(rng, n_groups=30, n_classes=2)
         code = rng.integers(0, 4, labels.n_groups)[labels.group]  # as clustered as the class
         folds = assign_folds(labels.n_groups, 5, 2, rng)
-        p_values.append(compare_codes({"a": code}, labels, _sampling(folds, rng, 99, 20)).p_value)
+        p_values.append(_compare({"a": code}, labels, folds, rng, 99, 20).p_value)
     fraction = np.mean(np.array(p_values) <= 0.1)
     assert 0.05 < fraction < 0.16  # 0.1 +- 2.8 standard errors; rows shuffled one by one would give 0.3
 
@@ -121,24 +125,14 @@ def test_shuffled_tables_keep_the_prevalence_of_the_table(rng):
     group = np.repeat(np.arange(40), np.where(np.arange(40) < 20, 1, 9))
     labels = GroupedLabels((group >= 20).astype(int), group, 2)
     folds = assign_folds(40, 10, 5, rng)
-    found = compare_codes({"one": np.zeros_like(group)}, labels, _sampling(folds, rng))
+    found = _compare({"one": np.zeros_like(group)}, labels, folds, rng)
     assert found.null_scores.accuracy == pytest.approx(0.9, abs=0.01)
     assert found.scores.accuracy == pytest.approx(0.9)
-
-
-def test_the_placebo_rate_of_a_sound_test_is_about_the_level(rng):
-    labels, code = _table(rng, n_groups=60, n_classes=2)
-    folds = assign_folds(labels.n_groups, 5, 2, rng)
-    assert compare_codes({"a": code}, labels, _sampling(folds, rng, 999, 200)).placebo_rate <= 0.1
 
 
 def test_the_placebo_rate_is_about_the_level_where_the_table_itself_has_an_error(rng):
     labels, _ = _table(rng, n_groups=60, n_classes=2)
     folds = assign_folds(labels.n_groups, 5, 2, rng)
-    found = compare_codes({"copy": labels.y}, labels, _sampling(folds, rng, 199, 200))
+    found = _compare({"copy": labels.y}, labels, folds, rng, 199, 200)
     assert found.p_value == 1 / 200
     assert 0.01 <= found.placebo_rate <= 0.1
-
-
-def test_crossed_codes_number_the_pairs_that_occur():
-    assert cross_codes(np.array([0, 0, 2, 2]), np.array([1, 3, 1, 1])).tolist() == [0, 1, 2, 2]

@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from fixtures.geomagnetic_store import make_field, make_samples, make_store
-from seismag.audit.checks.reference_model import band_features, folds_of, model_features, standardise_by_station
+from seismag.audit.checks.label_nulls import band_features, folds_of, model_features, standardise_by_station
 from seismag.domain import DataError
 from seismag.scoring.linear_probe import RIDGE, out_of_fold_scores
 

@@ -6,7 +6,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from fixtures.geomagnetic_store import FAST, make_samples
 from fixtures.null_predictions import make_predictions
-from seismag.audit.checks.reference_model import folds_of
+from seismag.audit.checks.label_nulls import folds_of
 from seismag.audit.checks.station_probe import probe_station
 from seismag.domain import DataError
 from seismag.scoring.linear_probe import probe_accuracy
@@ -20,10 +20,8 @@ def predictions(rng):
 
 def test_embeddings_that_encode_the_station_are_informational(predictions, rng):
     station = predictions["station"].to_numpy()
-    embeddings = np.stack([station == code for code in ("GTO", "ALR", "SKB")], axis=1) + rng.normal(
-        0, 0.1, (len(station), 3)
-    )
-    result = probe_station(embeddings, predictions, FAST)
+    known = np.stack([station == code for code in ("GTO", "ALR", "SKB")], axis=1)
+    result = probe_station(known + rng.normal(0, 0.1, known.shape), predictions, FAST)
     assert result.statistic == pytest.approx(1.0)
     assert result.p_value == 1 / 200
     assert result.above_minimum
@@ -60,14 +58,11 @@ def test_probe_accuracy_is_the_balanced_accuracy_of_each_set_of_labels(predictio
     assert balanced_accuracy_score([0, 0, 1], [0, 1, 1]) == pytest.approx(0.75)  # recalls 1/2 and 1
 
 
-def test_rows_that_do_not_fit_the_table_are_refused(predictions):
+def test_rows_that_do_not_fit_the_table_are_refused_and_one_station_is_inconclusive(predictions, rng):
     with pytest.raises(DataError, match="embeddings: 3 rows, but the predictions have 360"):
         probe_station(np.zeros((3, 2)), predictions, FAST)
     with pytest.raises(DataError, match="not finite"):
         probe_station(np.full((len(predictions), 2), np.nan), predictions, FAST)
-
-
-def test_a_single_station_is_inconclusive(predictions, rng):
-    result = probe_station(rng.normal(size=(len(predictions), 2)), predictions.assign(station="GTO"), FAST)
-    assert result.p_value is None
-    assert "1 stations" in result.sentence
+    alone = probe_station(rng.normal(size=(len(predictions), 2)), predictions.assign(station="GTO"), FAST)
+    assert alone.p_value is None
+    assert "1 stations" in alone.sentence

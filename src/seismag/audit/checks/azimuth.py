@@ -8,7 +8,6 @@ Z resolves the mirror. A higher score within stations comes from the distributio
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +104,7 @@ def check_symmetry_ceiling(predictions: pd.DataFrame, model_input: str, spec: Au
     placebo = _recall_at_ceiling(events.cell, events.cluster_at_station, spec.placebos, rng)
     p_value, station_alone = null.p_value(recall), _station_recall(events)
     fractions = confusion_fractions(events.truth, events.predicted)
+    balanced = balanced_accuracy(confusion_matrix(events.truth, events.predicted, len(DIRECTIONS)))
     sentence = (
         f"Within stations the mean recall of the eight directions is {100 * recall:.1f} % "
         f"(station alone {100 * station_alone:.1f} %); {100 * fractions['reverse']:.0f} % of event windows are given "
@@ -117,26 +117,21 @@ def check_symmetry_ceiling(predictions: pd.DataFrame, model_input: str, spec: Au
         sentence += f"{ceiling} (p {p_value:.2g}): the rest is prior information, usually on the station."
     else:
         sentence += f"{ceiling}."
-    result = CheckResult(
+    return CheckResult(
         name="symmetry_ceiling",
         sentence=sentence,
         statistic=recall,
         statistic_name="mean recall of a direction within a station",
         null=null.interval(),
-        p_value=p_value,
-        placebo_rate=null.placebo_rate(placebo),
+        p_value=p_value if model_input == "power" else None,
+        placebo_rate=null.placebo_rate(placebo) if model_input == "power" else None,
         above_minimum=recall > INDUCED_CAP,
+        verdict=None if model_input == "power" else "pass",
         details={
             "input": model_input, "power_cap": POWER_CAP, "induced_cap": INDUCED_CAP, "cells": n_cells, **fractions,
-            "balanced_accuracy": float(
-                balanced_accuracy(confusion_matrix(events.truth, events.predicted, len(DIRECTIONS)))
-            ),
-            "station_alone": station_alone,
+            "balanced_accuracy": float(balanced), "station_alone": station_alone,
         },
     )  # fmt: skip
-    if model_input == "power":
-        return result
-    return dataclasses.replace(result, p_value=None, placebo_rate=None, verdict="pass")
 
 
 def entropy_fraction(direction: IndexArray) -> float:
@@ -147,10 +142,10 @@ def entropy_fraction(direction: IndexArray) -> float:
 
 
 def confusion_fractions(truth: IndexArray, predicted: IndexArray) -> dict[str, float]:
-    """Fraction of windows with the right direction, its reverse, or its mirror image in the meridian or the parallel.
+    """Fraction of windows with the right direction (from N clockwise), its reverse, or a mirror image.
 
-    Directions count from N clockwise. A direction on an axis is one of its own images; it counts as right first, then
-    as reverse.
+    Mirrors are the meridian and the parallel. A direction on an axis is one of its own images; it counts as right
+    first, then as reverse.
     """
     difference = (predicted - truth) % 8
     right, reverse = difference == 0, difference == 4

@@ -19,7 +19,6 @@ from seismag.audit.checks.permutation import (
     ColumnTest,
     GroupedLabels,
     Index,
-    Resampling,
     Scores,
     assign_folds,
     compare_codes,
@@ -31,7 +30,6 @@ from seismag.estimate import CheckResult
 from seismag.scoring.null import MAX_PLACEBO_RATE
 
 MINIMUM_GAIN = 0.03  # of accuracy or balanced accuracy over their means under permutation
-N_BINS = 6
 MAX_EPOCHS, MIN_EPOCH_DAYS = 8, 54.0  # an epoch contains at least two of the 27-day blocks of control windows
 _MIN_ROWS = 10
 _FEW_SITES = 2  # a class from at most this many stations or sources, of twice as many, is named
@@ -39,21 +37,13 @@ _FEW_SITES = 2  # a class from at most this many stations or sources, of twice a
 
 @dataclass(frozen=True)
 class Feature:
-    """A binned column.
+    """A binned column."""
 
-    Attributes:
-        name: of the column.
-        family: station, ``"era"`` (instrument epoch), hour, space_weather, source, quality, or the column's own name.
-        code: (n,) bin of each row, from 0.
-        levels: names of the bins where they are categories.
-        blocking: the column contains no geomagnetic data, so that it must not predict the class.
-    """
-
-    name: str
-    family: str
-    code: Index
-    levels: tuple[str, ...] = ()
-    blocking: bool = True
+    name: str  # of the column
+    family: str  # station, "era" (instrument epoch), hour, space_weather, source, quality, or the column's own name
+    code: Index  # (n,) bin of each row, from 0
+    levels: tuple[str, ...] = ()  # names of the bins where they are categories
+    blocking: bool = True  # the column contains no geomagnetic data, so that it must not predict the class
 
 
 @dataclass(frozen=True)
@@ -72,10 +62,10 @@ class Labelled:
         rng = np.random.default_rng(spec.seed)
         return cls(labels, tuple(classes), assign_folds(labels.n_groups, spec.folds, spec.partitions, rng), spec)
 
-    def sampling(self, test: str) -> Resampling:
-        """Resampling of one test; its generator depends on the seed and the name of the test only."""
+    def compare(self, test: str, codes: dict[str, Index], labels: GroupedLabels) -> ColumnTest:
+        """``compare_codes`` with a generator that depends on the seed and the name of the test only."""
         rng = np.random.default_rng([self.spec.seed, zlib.crc32(test.encode())])
-        return Resampling(self.spec.permutations, self.spec.placebos, self.folds, rng)
+        return compare_codes(codes, labels, self.folds, self.spec, rng)
 
     def scores(self, code: Index) -> Scores:
         """Out-of-fold scores of one column alone."""
@@ -92,7 +82,7 @@ def category_codes(values: pd.Series) -> tuple[Index, tuple[str, ...]]:
     return code.astype(np.intp), names
 
 
-def quantile_codes(values: FloatArray, n_bins: int = N_BINS) -> Index:
+def quantile_codes(values: FloatArray, n_bins: int = 6) -> Index:
     """Bin (n,) between quantiles, or of each value where few differ; missing values have a bin of their own."""
     values = np.asarray(values, dtype=float)
     known = np.isfinite(values)
@@ -136,11 +126,11 @@ def check_class_by(name: str, features: Sequence[Feature], data: Labelled) -> Ch
     codes = {feature.name: feature.code for feature in features}
     if 2 <= len(codes) <= 3:
         codes[" and ".join(codes)] = cross_codes(*codes.values())
-    found = compare_codes(codes, data.labels, data.sampling(name))
+    found = data.compare(name, codes, data.labels)
     sentence = f"{found.strongest} alone predicts the class out of fold with {_against_null(found, 'between groups')}."
     for feature in features:
         sentence += _sites_text(feature, data)
-    return _result(name, sentence, found, all(feature.blocking for feature in features))
+    return _result(name, sentence, found, features)
 
 
 def check_skill_above_station(station: Feature, others: Sequence[Feature], data: Labelled) -> CheckResult:
@@ -148,7 +138,7 @@ def check_skill_above_station(station: Feature, others: Sequence[Feature], data:
     name = "skill_above_station"
     labels = dataclasses.replace(data.labels, stratum=station.code)
     codes = {feature.name: cross_codes(station.code, feature.code) for feature in others}
-    found = compare_codes(codes, labels, data.sampling(name))
+    found = data.compare(name, codes, labels)
     table = pd.crosstab(station.code, data.labels.y).to_numpy()
     varied = int(((table > 0).sum(axis=1) > 1).sum())
     sentence = (
@@ -156,11 +146,10 @@ def check_skill_above_station(station: Feature, others: Sequence[Feature], data:
         f"{_against_null(found, 'within stations')}. The class varies at {varied} of {len(table)} stations; "
         f"the station alone reaches accuracy {data.scores(station.code).accuracy:.3f}."
     )
-    blocking = all(feature.blocking for feature in others)
-    return _result(name, sentence, found, blocking, stations_where_the_class_varies=varied)
+    return _result(name, sentence, found, others, stations_where_the_class_varies=varied)
 
 
-def _result(name: str, sentence: str, found: ColumnTest, blocking: bool, **details: float) -> CheckResult:
+def _result(name: str, sentence: str, found: ColumnTest, features: Sequence[Feature], **details: float) -> CheckResult:
     if found.placebo_rate > MAX_PLACEBO_RATE:
         sentence += (
             f" On tables without association p <= 0.05 occurs in {100 * found.placebo_rate:.0f} % of cases instead of "
@@ -175,16 +164,13 @@ def _result(name: str, sentence: str, found: ColumnTest, blocking: bool, **detai
         p_value=found.p_value,
         placebo_rate=found.placebo_rate,
         above_minimum=found.accuracy_gain >= MINIMUM_GAIN,
-        blocking=blocking,
+        blocking=all(feature.blocking for feature in features),
         details={
-            "column": found.strongest,
-            "accuracy": found.scores.accuracy,
-            "balanced_accuracy": found.scores.balanced_accuracy,
-            "accuracy_gain": found.accuracy_gain,
-            "draws": len(found.null.values),
-            **details,
+            "column": found.strongest, "accuracy": found.scores.accuracy,
+            "balanced_accuracy": found.scores.balanced_accuracy, "accuracy_gain": found.accuracy_gain,
+            "draws": len(found.null.values), **details,
         },
-    )
+    )  # fmt: skip
 
 
 def _against_null(found: ColumnTest, where: str) -> str:

@@ -51,26 +51,19 @@ class Change:
 class _Station:
     """Windows of a station in time, and sums over blocks of five days.
 
-    Attributes:
-        code: of the station.
-        block: (n,) number of the block of each window.
-        local_h: (n, hours) local time.
-        steady: (n, hours) power of the wave before the largest change.
-        residual: (n, hours) power minus the fit on either side of the change.
-        sums: (b, 10) of each block: n, c, s, y, cc, ss, cs, cy, sy, yy summed over its hours, with c and s the cosine
-            and sine of the local hour and y the power in dB.
-        change: of the hour. peak_h, error_h: hour of the wave and its standard error.
+    Sums of a block are n, c, s, y, cc, ss, cs, cy, sy, yy over its hours, with c and s the cosine and sine of the
+    local hour and y the power in dB.
     """
 
-    code: str
-    block: IndexArray
-    local_h: FloatArray
-    steady: FloatArray
-    residual: FloatArray
-    sums: FloatArray
+    code: str  # of the station
+    block: IndexArray  # (n,) number of the block of each window
+    local_h: FloatArray  # (n, hours) local time
+    steady: FloatArray  # (n, hours) power of the wave before the largest change
+    residual: FloatArray  # (n, hours) power minus the fit on either side of the change
+    sums: FloatArray  # (b, 10)
     change: Change
-    peak_h: float
-    error_h: float
+    peak_h: float  # hour of the wave
+    error_h: float  # its standard error
 
     @property
     def change_date(self) -> np.datetime64:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -48,12 +47,13 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
     prints, digests = fingerprints(store, np.random.default_rng([spec.seed, 1]))
     images = store.attributes.get("origin") == LEGACY_IMAGE  # frames and axes are alike in all pictures
     copies = _exact(digests)
+    pairs, similarity = similar_pairs(prints, CANDIDATE_CORRELATION)
     if not images:
-        near = _near(store, prints)
+        near = _near(store, pairs)
         copies = pd.concat([copies, near] if len(near) else [copies]).drop_duplicates(["one", "other"])
     spread = _chance_spread(prints, np.random.default_rng([spec.seed, 2]))
     n, n_involved, n_exact = len(store.samples), len(np.unique(copies[["one", "other"]])), int(copies["exact"].sum())
-    largest = float(copies["correlation"].max()) if len(copies) else _largest_product(prints)
+    largest = float(copies["correlation"].max()) if len(copies) else similarity
     examples = _examples(store.samples, copies)
     subset_pairs = {} if split is None else _subset_pairs(store.samples, split, copies)
     how = "the same bytes" if images else "the same bytes or nearly the same scatter"
@@ -88,13 +88,9 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
 
 
 def spectral_scatter(power_db: NDArray[Any]) -> Float32Array:
-    """Remove the spectrum, its slow change and its lines, so that the scatter of each bin remains.
+    """Remove the spectrum, its slow change and its lines from (n, 3, F, T) dB, NaN masked; the scatter remains.
 
-    Args:
-        power_db: (n, 3, F, T) dB; NaN masked.
-
-    Returns:
-        (n, 3, F, T), with mean 0 and deviation 1 over time in each frequency bin; 0 where masked.
+    It has mean 0 and deviation 1 over time in each frequency bin; 0 where masked.
     """
     known = np.isfinite(power_db)
     level = np.where(known, power_db, 0).astype(np.float32)
@@ -126,7 +122,9 @@ def fingerprints(store: Store, rng: np.random.Generator) -> tuple[Float32Array, 
     digests = []
     for first in range(0, n, SHARD_SAMPLES):
         power = read_samples(store.power, first, min(first + SHARD_SAMPLES, n))
-        digests += [_digest(window) for window in power]
+        for window in power:
+            digest = hashlib.blake2b(window.tobytes(), digest_size=16).hexdigest()
+            digests.append(digest if np.isfinite(window).any() else "")
         scatter = spectral_scatter(power[..., ::_FRAME_STEP]).reshape(len(power), -1)
         padded = np.pad(scatter, ((0, 0), (0, order.size - size)))
         prints[first : first + len(power)] = (padded * sign)[:, order].reshape(len(power), width, -1).sum(axis=1)
@@ -134,15 +132,18 @@ def fingerprints(store: Store, rng: np.random.Generator) -> tuple[Float32Array, 
     return np.divide(prints, length, out=np.zeros_like(prints), where=length > 0), digests
 
 
-def similar_pairs(prints: Float32Array, limit: float) -> IndexArray:
-    """Find the pairs of fingerprints whose product exceeds ``limit``: (p, 2), at most 20 partners a window."""
-    found = []
-    for first, product in _products(prints):
+def similar_pairs(prints: Float32Array, limit: float) -> tuple[IndexArray, float]:
+    """Pairs of fingerprints whose product exceeds ``limit``, (p, 2), at most 20 partners a window; largest product."""
+    found, largest = [], -1.0
+    for first in range(0, len(prints), _BLOCK):
+        product = prints[first : first + _BLOCK] @ prints[first:].T  # with all later windows
+        product[np.tril_indices(len(product), m=product.shape[1])] = -1
+        largest = max(largest, float(product.max(initial=-1)))
         for row in np.flatnonzero((product > limit).any(axis=1)):
             partners = np.flatnonzero(product[row] > limit)
             best = partners[np.argsort(-product[row, partners], kind="stable")[:MAX_PARTNERS]]
             found += [(first + row, first + partner) for partner in np.sort(best)]
-    return np.array(found, dtype=np.intp).reshape(-1, 2)
+    return np.array(found, dtype=np.intp).reshape(-1, 2), largest
 
 
 def scatter_correlation(a: Float32Array, b: Float32Array) -> float:
@@ -154,27 +155,11 @@ def scatter_correlation(a: Float32Array, b: Float32Array) -> float:
     return float((x @ y) / max(np.sqrt((x @ x) * (y @ y)), 1e-12))
 
 
-def _products(prints: Float32Array) -> Iterator[tuple[int, Float32Array]]:
-    """First window of each block, and products (block, n - first) with all later windows; -1 for other pairs."""
-    for first in range(0, len(prints), _BLOCK):
-        product = prints[first : first + _BLOCK] @ prints[first:].T
-        product[np.tril_indices(len(product), m=product.shape[1])] = -1
-        yield first, product
-
-
-def _largest_product(prints: Float32Array) -> float:
-    return max([-1.0, *(float(product.max(initial=-1)) for _, product in _products(prints))])
-
-
 def _box_sum(values: Float32Array) -> Float32Array:
     """Sum over the neighbouring frequency bins."""
     padded = np.pad(values, ((0, 0), (0, 0), (_HALF_BINS + 1, _HALF_BINS), (0, 0)))
     total = np.cumsum(padded, axis=2, dtype=np.float32)
     return total[:, :, 2 * _HALF_BINS + 1 :] - total[:, :, : -2 * _HALF_BINS - 1]
-
-
-def _digest(window: NDArray[np.float16]) -> str:
-    return hashlib.blake2b(window.tobytes(), digest_size=16).hexdigest() if np.isfinite(window).any() else ""
 
 
 def _exact(digests: list[str]) -> pd.DataFrame:
@@ -186,13 +171,13 @@ def _exact(digests: list[str]) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["one", "other"]).astype(int).assign(correlation=1.0, exact=True)
 
 
-def _near(store: Store, prints: Float32Array) -> pd.DataFrame:
-    """Candidates whose whole spectrograms agree: one, other, correlation, exact."""
+def _near(store: Store, pairs: IndexArray) -> pd.DataFrame:
+    """Candidates (p, 2) whose whole spectrograms agree: one, other, correlation, exact."""
     start = store.samples["start_utc"].to_numpy()
     upper = slice(2 * store.power.shape[2] // 3, None)
     found = []
     last, of_last = -1, np.empty(0, np.float32)
-    for one, other in similar_pairs(prints, CANDIDATE_CORRELATION).tolist():
+    for one, other in pairs.tolist():
         if one != last:  # pairs are sorted by the first window
             last, of_last = one, spectral_scatter(read_samples(store.power, one, one + 1))[0]
         of_other = spectral_scatter(read_samples(store.power, other, other + 1))[0]

@@ -11,38 +11,48 @@ one station, how often the event window has the higher probability. Differences 
 A cross-validated probability scores below 0.5 where nothing can be learnt, because controls are matched; the one-sided
 tests are conservative for such a model.
 
-Source: AUC as a sum of ranks, Hanley and McNeil (1982), doi:10.1148/radiology.143.1.7063747.
+The reference model describes a window by about fifty features: the power of H, D and Z in the bands Pc5, Pc4, Pc3 and
+above, its variation within the window, the ratio of Z to the horizontal components, and the coherency of the
+components. They are standardised by station, and a ridge regression on the class (a linear discriminant) is fitted by
+fold. Its solution is linear in the labels, so one matrix product refits thousands of permuted labels.
+
+Source: Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning, sections 3.4.1 and 4.2; AUC
+as a sum of ranks, Hanley and McNeil (1982), doi:10.1148/radiology.143.1.7063747.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
 
 from seismag.arrays import FloatArray, IndexArray
-from seismag.audit.checks.reference_model import folds_of, model_features, standardise_by_station
 from seismag.config import AuditConfig
+from seismag.domain import COMPONENTS, DataError
 from seismag.estimate import CheckResult
 from seismag.scoring.linear_probe import TrainTestRows, out_of_fold_scores
 from seismag.scoring.null import Null
 from seismag.scoring.predictions import evaluated_rows
 from seismag.scoring.station_auc import (
-    Ranked,
     compare_with_null,
+    labelled_auc,
     permute_labels,
     permuted_labels,
-    pooled_auc,
     rank_windows,
     shift_labels_in_time,
     too_few_pairs,
     unit_labels,
 )
-from seismag.windows.store import LEGACY_IMAGE, Store
+from seismag.spectrograms.compute import PAIRS
+from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 MAX_REFITS = 999
+PULSATION_BANDS_HZ = {"pc5": (0.0016, 0.007), "pc4": (0.007, 0.022), "pc3": (0.022, 0.1), "high": (0.1, 0.5)}
+_MIN_WINDOWS = 2  # of a station, for its mean and deviation
 _CHUNK_NUMBERS = 4_000_000
 
 
@@ -81,7 +91,9 @@ def refit_permuted(store: Store, split: pd.DataFrame | None, spec: AuditConfig) 
     permuted = permuted_labels(rows, rows.station, min(spec.permutations, MAX_REFITS), rng)
     auc = refit_auc(features, np.concatenate([rows.is_event[None], permuted]), rows.station, folds)
     null = Null(auc[1:], tolerance=1e-12)
-    random = _random_labels(rows, spec.placebos, rng)
+    part, label, station = unit_labels(rows, rows.station)
+    fraction = np.bincount(station, weights=label) / np.maximum(np.bincount(station), 1)  # of event groups
+    random = (rng.random((spec.placebos, len(label))) < fraction[station])[:, part]
     placebo_p = [null.p_value(value) for value in refit_auc(features, random, rows.station, folds)]
     result = compare_with_null(name, float(auc[0]), null, placebo_p, "the model is refitted to permuted labels")
     details = result.details | {
@@ -100,18 +112,101 @@ def refit_auc(features: FloatArray, labels: NDArray[np.bool_], station: IndexArr
         some = labels[first : first + chunk]
         scores = out_of_fold_scores(features, some.T.astype(float), folds)  # (n, k)
         tested = np.isfinite(scores[:, 0])
-        rank_sum, events, n = (np.zeros((len(some), station.max() + 1)) for _ in range(3))
-        for index in np.unique(station[tested]):
-            here = tested & (station == index)
-            rank = scores[here].argsort(axis=0).argsort(axis=0) + 1
-            rank_sum[:, index] = (rank * some[:, here].T).sum(axis=0)
-            events[:, index], n[:, index] = some[:, here].sum(axis=1), here.sum()
-        parts.append(pooled_auc(rank_sum, events, n))
+        place, rank = station[tested], scores[tested]
+        for rows in (place == one for one in np.unique(place)):
+            rank[rows] = rank[rows].argsort(axis=0).argsort(axis=0) + 1
+        parts.append(labelled_auc(rank.T, some[:, tested], place))
     return np.concatenate(parts)
 
 
-def _random_labels(rows: Ranked, draws: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Labels (draws, n), sampled by group with the station's fraction of event groups."""
-    part, label, station = unit_labels(rows, rows.station)
-    fraction = np.bincount(station, weights=label) / np.maximum(np.bincount(station), 1)
-    return (rng.random((draws, len(label))) < fraction[station])[:, part]
+def model_features(store: Store) -> tuple[list[str], FloatArray]:
+    """Names and values (n, p) of the features of each window; NaN where a band is masked throughout.
+
+    Raises:
+        DataError: no frequency of the store lies in any of the bands.
+    """
+    bins = {name: (store.frequency_hz >= low) & (store.frequency_hz < high)
+            for name, (low, high) in PULSATION_BANDS_HZ.items()}  # fmt: skip
+    bins = {name: chosen for name, chosen in bins.items() if chosen.any()}
+    if not bins:
+        raise DataError(f"{store.path}: no frequency between 1.6 and 500 mHz, so there are no bands to describe.")
+    parts = []
+    for first in range(0, len(store.samples), SHARD_SAMPLES):
+        end = min(first + SHARD_SAMPLES, len(store.samples))
+        features = band_features(read_samples(store.power, first, end), bins)
+        if store.cross is not None:
+            features |= _coherency_features(read_samples(store.cross, first, end), bins)
+        parts.append(np.stack(list(features.values()), axis=1))
+    return list(features), np.concatenate(parts)
+
+
+def band_features(power_db: NDArray[Any], bins: dict[str, NDArray[np.bool_]]) -> dict[str, FloatArray]:
+    """Mean power of each band and component, its deviation over time, and Z over the horizontal components, in dB.
+
+    From power (n, 3, F, T), NaN masked, and the bins (F,) of each band; (n,) each.
+    """
+    features: dict[str, FloatArray] = {}
+    for band, chosen in bins.items():
+        band_db = _mean_known(power_db[:, :, chosen].astype(np.float64), axis=2)  # (n, 3, T)
+        mean_db = _mean_known(band_db, axis=2)  # (n, 3)
+        spread = np.sqrt(_mean_known((band_db - mean_db[..., None]) ** 2, axis=2))
+        for index, component in enumerate(COMPONENTS):
+            features[f"{band}_{component}"] = mean_db[:, index]
+            features[f"{band}_{component}_spread"] = spread[:, index]
+        features[f"{band}_Z_over_HD"] = mean_db[:, 2] - mean_db[:, :2].mean(axis=1)
+    return features
+
+
+def standardise_by_station(values: FloatArray, station: NDArray[Any]) -> FloatArray:
+    """Subtract the station's mean of each feature and divide by its deviation; NaN at stations of one window."""
+    result = np.full_like(values, np.nan)
+    for rows in pd.Series(range(len(station))).groupby(np.asarray(station)).indices.values():
+        if len(rows) >= _MIN_WINDOWS:
+            part = values[rows]
+            mean = _mean_known(part, axis=0)
+            deviation = np.sqrt(_mean_known((part - mean) ** 2, axis=0))
+            result[rows] = (part - mean) / np.maximum(deviation, 1e-9)
+    return result
+
+
+def folds_of(samples: pd.DataFrame, split: pd.DataFrame | None, n_folds: int) -> TrainTestRows:
+    """Positions of training and test windows of each fold of the split, or by group where there is none.
+
+    Raises:
+        DataError: a fold has no training or no test window, or the table has fewer than two groups.
+    """
+    if split is None:
+        groups = pd.factorize(samples["split_group"])[0]
+        n_groups = len(np.unique(groups))
+        if n_groups < 2:
+            raise DataError("samples: all windows are of one group, so nothing can be left out. Prepare more data.")
+        return list(GroupKFold(min(n_folds, n_groups)).split(groups, groups=groups))
+    position = pd.Series(np.arange(len(samples)), index=samples["sample_id"])
+    rows = split[split["sample_id"].isin(position.index)]
+    folds = []
+    for fold, part in rows.groupby("fold", sort=True):
+        train, test = (position[part.loc[part["role"] == name, "sample_id"]].to_numpy() for name in ("train", "test"))
+        if not (train.size and test.size):
+            raise DataError(f"split: fold {fold} has {train.size} train and {test.size} test windows of this store.")
+        folds.append((train, test))
+    return folds
+
+
+def _mean_known(values: FloatArray, axis: int) -> FloatArray:
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def _coherency_features(phasors: NDArray[Any], bins: dict[str, NDArray[np.bool_]]) -> dict[str, FloatArray]:
+    """Mean phasor of each band and pair, real and imaginary, and its length."""
+    features: dict[str, FloatArray] = {}
+    for band, chosen in bins.items():
+        in_band = phasors[:, :, :, chosen].astype(np.float64)  # (n, 3, 2, R, T)
+        mean = _mean_known(in_band.reshape(*in_band.shape[:3], -1), axis=3)
+        for index, (pair, _, _) in enumerate(PAIRS):
+            features[f"{band}_{pair}_real"] = mean[:, index, 0]
+            features[f"{band}_{pair}_imaginary"] = mean[:, index, 1]
+            features[f"{band}_{pair}_coherency"] = np.hypot(mean[:, index, 0], mean[:, index, 1])
+    return features

@@ -15,7 +15,7 @@ from seismag.arrays import FloatArray
 from seismag.audit.checks.permutation import ENOUGH_EXCEEDANCES, FIRST_DRAWS
 from seismag.config import AuditConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, azimuth_classes, magnitude_classes
-from seismag.estimate import CheckResult
+from seismag.estimate import CheckResult, Verdict
 from seismag.scoring.null import Null
 
 NORMAL = "Normal"
@@ -28,24 +28,22 @@ _GEOD = Geod(ellps="WGS84")
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Earthquake labels by row; a column that the table lacks is all missing (NaN, None, NaT).
+    """Earthquake labels by row; a column that the table lacks is all missing (NaN, None, NaT)."""
 
-    Attributes:
-        magnitude: (n,). azimuth_deg: (n,) station to epicentre, clockwise from north.
-        magnitude_class, azimuth_class: (n,) names.
-        time: (n,) UTC. hour: (n,).
-        event: (n,) identifiers of earthquakes; the rows of one are one observation.
-        positions: (n, 4) station latitude, longitude, epicentre latitude, longitude in degrees.
-    """
+    magnitude: FloatArray  # (n,)
+    azimuth_deg: FloatArray  # (n,) station to epicentre, clockwise from north
+    magnitude_class: NDArray[np.object_]  # (n,) names
+    azimuth_class: NDArray[np.object_]  # (n,) names
+    time: NDArray[np.datetime64]  # (n,) UTC
+    hour: FloatArray  # (n,)
+    event: NDArray[np.object_]  # (n,) identifiers of earthquakes; the rows of one are one observation
+    positions: FloatArray  # (n, 4) station latitude, longitude, epicentre latitude, longitude in degrees
 
-    magnitude: FloatArray
-    azimuth_deg: FloatArray
-    magnitude_class: NDArray[np.object_]
-    azimuth_class: NDArray[np.object_]
-    time: NDArray[np.datetime64]
-    hour: FloatArray
-    event: NDArray[np.object_]
-    positions: FloatArray
+
+def count_check(name: str, sentence: str, count: int, noun: str, details: dict[str, int] | None = None) -> CheckResult:
+    """Blocking check that fails where something was counted."""
+    verdict: Verdict = "fail" if count else "pass"
+    return CheckResult(name, sentence, float(count), noun, blocking=True, verdict=verdict, details=details or {})
 
 
 def check_labels(table: LabelTable, spec: AuditConfig) -> list[CheckResult | None]:
@@ -60,15 +58,8 @@ def check_label_values(table: LabelTable) -> CheckResult:
                for text, rows in problems.items()]  # fmt: skip
     sentence = f"Impossible labels: {'; '.join(counted)}." if counted else "No impossible value among the labels."
     n_bad = int(np.any(list(problems.values()), axis=0).sum()) if problems else 0
-    return CheckResult(
-        "label_values",
-        sentence,
-        statistic=float(n_bad),
-        statistic_name="rows with an impossible label",
-        blocking=True,
-        verdict="fail" if n_bad else "pass",
-        details={text: int(rows.sum()) for text, rows in problems.items()},
-    )
+    details = {text: int(rows.sum()) for text, rows in problems.items()}
+    return count_check("label_values", sentence, n_bad, "rows with an impossible label", details)
 
 
 def check_azimuth_geometry(table: LabelTable) -> CheckResult | None:
@@ -80,15 +71,11 @@ def check_azimuth_geometry(table: LabelTable) -> CheckResult | None:
     geodesic_deg = _GEOD.inv(longitude, latitude, event_longitude, event_latitude)[0]
     difference = np.abs((table.azimuth_deg[known] - geodesic_deg + 180) % 360 - 180)
     off = int((difference > AZIMUTH_TOLERANCE_DEG).sum())
-    return CheckResult(
-        "azimuth_geometry",
+    sentence = (
         f"{off} of {int(known.sum())} azimuths differ from the geodesic between station and epicentre by more than "
-        f"{AZIMUTH_TOLERANCE_DEG:g} degrees (median {np.median(difference):.1f}).",
-        statistic=float(off),
-        statistic_name="azimuths off the geodesic",
-        blocking=True,
-        verdict="fail" if off else "pass",
+        f"{AZIMUTH_TOLERANCE_DEG:g} degrees (median {np.median(difference):.1f})."
     )
+    return count_check("azimuth_geometry", sentence, off, "azimuths off the geodesic")
 
 
 def check_azimuth_follows_magnitude(table: LabelTable, spec: AuditConfig) -> CheckResult | None:
@@ -115,11 +102,11 @@ def check_azimuth_follows_magnitude(table: LabelTable, spec: AuditConfig) -> Che
     rho, class_name = strongest.correlation, strongest.class_name
     in_class = table.azimuth_class == class_name
     n_rows = int((in_class & (table.time >= strongest.first_day)).sum())
-    day = str(strongest.first_day.astype("datetime64[D]"))
+    day, n_events = str(strongest.first_day.astype("datetime64[D]")), len(strongest.magnitude_rank)
     return CheckResult(
         "azimuth_follows_magnitude",
         f"In class {class_name}, azimuth and magnitude have the rank correlation {rho:.2f} over {n_rows} of "
-        f"{int(in_class.sum())} rows, from {day} on ({strongest.n_events} earthquakes), the strongest of all classes"
+        f"{int(in_class.sum())} rows, from {day} on ({n_events} earthquakes), the strongest of all classes"
         + (": these azimuths are computed from magnitudes." if abs(rho) >= MINIMUM_RANK_CORRELATION else "."),
         statistic=rho,
         statistic_name="rank correlation of azimuth and magnitude within a class",
@@ -160,20 +147,20 @@ class _Scan:
     class_name: str
     first_day: np.datetime64
     azimuth_rank: FloatArray
-    magnitude: FloatArray
+    magnitude_rank: FloatArray
     correlation: float
 
     @property
-    def n_events(self) -> int:
-        return len(self.magnitude)
+    def scale(self) -> float:
+        return float(np.sqrt(len(self.magnitude_rank) - 1))  # unit variance under independence
 
     @property
     def observed(self) -> float:
-        return abs(self.correlation) * np.sqrt(self.n_events - 1)  # unit variance under independence
+        return abs(self.correlation) * self.scale
 
     def permuted(self, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        ranks = rng.permuted(np.tile(rankdata(self.magnitude), (n_draws, 1)), axis=1)
-        return np.abs(_correlate(ranks, self.azimuth_rank)) * np.sqrt(self.n_events - 1)
+        ranks = rng.permuted(np.tile(self.magnitude_rank, (n_draws, 1)), axis=1)
+        return np.abs(_correlate(ranks, self.azimuth_rank)) * self.scale
 
 
 def _scans(table: LabelTable) -> Iterator[_Scan]:
@@ -190,9 +177,9 @@ def _scans(table: LabelTable) -> Iterator[_Scan]:
             part = rows.iloc[start:]
             if start and part["time"].iloc[0] == rows["time"].iloc[start - 1]:
                 continue
-            rank = rankdata(part["azimuth"])
-            rho = float(_correlate(rankdata(part["magnitude"])[None], rank)[0])
-            yield _Scan(str(name), part["time"].to_numpy()[0], rank, part["magnitude"].to_numpy(float), rho)
+            azimuth, magnitude = rankdata(part["azimuth"]), rankdata(part["magnitude"])
+            rho = float(_correlate(magnitude[None], azimuth)[0])
+            yield _Scan(str(name), part["time"].to_numpy()[0], azimuth, magnitude, rho)
 
 
 def _correlate(ranks: FloatArray, other: FloatArray) -> FloatArray:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from seismag.arrays import FloatArray
-from seismag.audit.checks.labels import NORMAL
+from seismag.audit.checks.labels import NORMAL, count_check
 from seismag.audit.checks.permutation import FIRST_DRAWS, GroupedLabels, Index, permuted_classes
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
@@ -27,15 +26,11 @@ def check_shared_events(samples: pd.DataFrame, split: pd.DataFrame) -> CheckResu
         test_events = set(test["event_id"].dropna())
         windows += sum(not test_events.isdisjoint(ids) for ids in learning["event_ids"])
         groups += len(set(learning["split_group"]) & set(test["split_group"]))
-    return CheckResult(
-        "shared_events",
-        f"{windows} training or validation windows contain an earthquake that labels a test window, and "
-        f"{groups} groups are on both sides ({_folds(split)}).",
-        statistic=float(windows + groups),
-        statistic_name="windows and groups on both sides",
-        blocking=True,
-        verdict="fail" if windows + groups else "pass",
+    sentence = (
+        f"{windows} training or validation windows contain an earthquake that labels a test window, and {groups} "
+        f"groups are on both sides ({_folds(split)})."
     )
+    return count_check("shared_events", sentence, windows + groups, "windows and groups on both sides")
 
 
 def check_overlapping_seconds(samples: pd.DataFrame, split: pd.DataFrame) -> CheckResult:
@@ -58,14 +53,7 @@ def check_overlapping_seconds(samples: pd.DataFrame, split: pd.DataFrame) -> Che
     sentence = f"{found} training or validation windows overlap test windows of their station."
     if holdout:
         sentence += f" {used} of {len(holdout)} windows of the locked hold-out set are in another subset of some fold."
-    return CheckResult(
-        "overlapping_seconds",
-        sentence,
-        statistic=float(found + used),
-        statistic_name="windows",
-        blocking=True,
-        verdict="fail" if found + used else "pass",
-    )
+    return count_check("overlapping_seconds", sentence, found + used, "windows")
 
 
 def check_same_utc_day(samples: pd.DataFrame, split: pd.DataFrame, spec: AuditConfig) -> CheckResult:
@@ -79,7 +67,10 @@ def check_same_utc_day(samples: pd.DataFrame, split: pd.DataFrame, spec: AuditCo
     day = pd.factorize(pd.DatetimeIndex(samples["start_utc"]).floor("D"))[0].astype(np.intp)
     split = split[split["role"].isin(["train", "test"])]
     subsets = split.pivot(index="sample_id", columns="fold", values="role").reindex(samples["sample_id"]).to_numpy()
-    shared = _shared_days(day, subsets)
+    shared = []  # by fold, the test rows whose day is in training, and the training rows
+    for of_fold in subsets.T:
+        train, test = np.flatnonzero(of_fold == "train"), np.flatnonzero(of_fold == "test")
+        shared.append((test[np.isin(day[test], day[train])], train))
     n_shared, n_test = sum(len(test) for test, _ in shared), int((subsets == "test").sum())
     name, noun = "same_utc_day", "information gain (nat per window)"
     if not n_shared:
@@ -110,15 +101,6 @@ def _count_overlapping(start: Index, end: Index, other_start: Index, other_end: 
     latest_end = np.maximum.accumulate(other_end[order])
     before = np.searchsorted(other_start[order], end, side="left")  # others that begin before the end
     return int(((before > 0) & (latest_end[np.maximum(before - 1, 0)] > start)).sum())
-
-
-def _shared_days(day: Index, subsets: NDArray[np.object_]) -> list[tuple[Index, Index]]:
-    """By fold, the test rows whose day is in training, and the training rows."""
-    result = []
-    for of_fold in subsets.T:
-        train, test = np.flatnonzero(of_fold == "train"), np.flatnonzero(of_fold == "test")
-        result.append((test[np.isin(day[test], day[train])], train))
-    return result
 
 
 def _day_scores(shared: list[tuple[Index, Index]], day: Index, y: Index) -> tuple[FloatArray, FloatArray]:

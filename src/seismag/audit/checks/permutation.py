@@ -10,15 +10,15 @@ from the training part. The null distribution therefore uses the same folds, wit
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from seismag.arrays import Float32Array, FloatArray
+from seismag.config import AuditConfig
 from seismag.scoring.null import Null, placebo_rate
 
 Index = NDArray[np.intp]
@@ -35,31 +35,25 @@ _CHUNK_NUMBERS, _CHUNK_DRAWS = 8_000_000, 128  # at once: float32 numbers, and p
 class GroupedLabels:
     """The class of each row and the group that it belongs to.
 
-    Attributes:
-        y: (n,) class, 0 to n_classes - 1.
-        group: (n,) group, 0 to n_groups - 1: its rows lie in one fold and are permuted together.
-        n_classes: k.
-        stratum: (n,) where given, classes are permuted within a stratum only, between the parts of groups in it.
+    With strata, classes are permuted within a stratum only, between the parts of groups in it.
     """
 
-    y: Index
-    group: Index
-    n_classes: int
-    stratum: Index | None = None
+    y: Index  # (n,) class, 0 to n_classes - 1
+    group: Index  # (n,) group, 0 to n_groups - 1: its rows lie in one fold and are permuted together
+    n_classes: int  # k
+    stratum: Index | None = None  # (n,)
 
     @property
     def n_groups(self) -> int:
-        """Number of groups."""
         return int(self.group.max()) + 1
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Out-of-fold accuracy, balanced accuracy (of the balanced rule), and information gain in nat per row."""
+    """Out-of-fold accuracy, and balanced accuracy of the balanced rule."""
 
     accuracy: float
     balanced_accuracy: float
-    gain_nat: float
 
 
 @dataclass(frozen=True)
@@ -83,16 +77,6 @@ class ColumnTest:
         )
 
 
-@dataclass(frozen=True)
-class Resampling:
-    """Numbers of permutations and placebos, the fold of each group (partitions, n_groups), and a generator."""
-
-    permutations: int
-    placebos: int
-    folds: Index
-    rng: np.random.Generator
-
-
 def assign_folds(n_groups: int, n_folds: int, n_partitions: int, rng: np.random.Generator) -> Index:
     """Assign groups to folds of equal numbers of groups at random, for each partition: (n_partitions, n_groups).
 
@@ -110,8 +94,7 @@ def out_of_fold(code: Index, labels: GroupedLabels, folds: Index) -> Scores:
 
     Class c has the probability ``p_bc = (n_bc + k q_c) / (n_b + k)`` in bin b, where n are training counts and q are
     the class frequencies of training by Laplace's rule. Accuracy takes the most probable class, balanced accuracy the
-    class of the largest p_bc / q_c. The information gain is the mean of ln(p_bc / q_c) of the true class: what the bin
-    adds to the class frequencies. It is negative where the bins are noise.
+    class of the largest p_bc / q_c.
 
     Source: Good (1965), The Estimation of Probabilities, chapter 3.
     """
@@ -119,32 +102,36 @@ def out_of_fold(code: Index, labels: GroupedLabels, folds: Index) -> Scores:
     return _mean_scores(counter, counter.own[None])
 
 
-def compare_codes(codes: Mapping[str, Index], labels: GroupedLabels, sampling: Resampling) -> ColumnTest:
+def compare_codes(
+    codes: Mapping[str, Index], labels: GroupedLabels, folds: Index, spec: AuditConfig, rng: np.random.Generator
+) -> ColumnTest:
     """Test whether any of several columns (n,) of bins predicts the class better than it predicts permuted classes.
 
-    The same permutations serve all columns; each gain is standardised by its null, and the statistic of the test is
-    the largest (Westfall & Young). Sampling stops after 999 permutations where at least 50 of them reach the
-    statistic: p is then above 0.05, so only tests that pass are shortened.
+    The information gain is the mean of ln(p_bc / q_c) of the true class: what the bin adds to the class frequencies. It
+    is negative where the bins are noise. The same permutations serve all columns; each gain is standardised by its
+    null, and the statistic of the test is the largest (Westfall & Young). Sampling stops after 999 permutations where
+    at least 50 of them reach the statistic: p is then above 0.05, so only tests that pass are shortened.
 
     Source: Westfall & Young (1993), Resampling-Based Multiple Testing, section 2.6.
     """
     permuter = _Permuter.build(labels)
-    counters = [_Counter.build(code, labels, sampling.folds) for code in codes.values()]
-    observed = np.array([_gain(counter.counts(counter.own[None]))[0] for counter in counters])
-    gains = _permuted_gains(counters, permuter, min(FIRST_DRAWS, sampling.permutations), sampling.rng)
+    counters = [_Counter.build(code, labels, folds) for code in codes.values()]
+    observed = _observed_gains(counters)
+    gains = _permuted_gains(counters, permuter, min(FIRST_DRAWS, spec.permutations), rng)
     is_open = _maximum_null(gains).count_extreme(_largest(observed, gains)) < ENOUGH_EXCEEDANCES
-    if is_open and sampling.permutations > len(gains):
-        rest = _permuted_gains(counters, permuter, sampling.permutations - len(gains), sampling.rng)
+    if is_open and spec.permutations > len(gains):
+        rest = _permuted_gains(counters, permuter, spec.permutations - len(gains), rng)
         gains = np.concatenate([gains, rest])
-    strongest = int(np.argmax(_standardise(observed[None], gains)[0]))
+    strongest = int(np.argmax(_standardise(observed, gains)))
     counter = counters[strongest]
-    permuted = permuter.labels_of(permuter.permute(_SCORED_DRAWS, sampling.rng))
+    permuted = permuter.labels_of(permuter.permute(_SCORED_DRAWS, rng))
+    few = [_Counter.build(code, labels, folds[:_PLACEBO_PARTITIONS]) for code in codes.values()]
     return ColumnTest(
         strongest=list(codes)[strongest],
         statistic=float(observed[strongest]),
         null=Null(gains[:, strongest]),
         p_value=_maximum_null(gains).p_value(_largest(observed, gains)),
-        placebo_rate=_placebo_rate(codes, labels, permuter, sampling),
+        placebo_rate=_placebo_rate(few, permuter, spec.placebos, rng),
         scores=_mean_scores(counter, counter.own[None]),
         null_scores=_mean_scores(counter, permuted),
     )
@@ -170,27 +157,27 @@ def _standardise(values: FloatArray, gains: FloatArray) -> FloatArray:
 
 
 def _largest(observed: FloatArray, gains: FloatArray) -> float:
-    return float(_standardise(observed[None], gains).max())
+    return float(_standardise(observed, gains).max())
 
 
 def _maximum_null(gains: FloatArray) -> Null:
     return Null(_standardise(gains, gains).max(axis=1), _TIE)
 
 
-def _placebo_rate(
-    codes: Mapping[str, Index], labels: GroupedLabels, permuter: _Permuter, sampling: Resampling
-) -> float:
+def _placebo_rate(counters: list[_Counter], permuter: _Permuter, placebos: int, rng: np.random.Generator) -> float:
     """Placebo rate over tables in which the class of each unit is sampled independently from the prevalence."""
-    counters = [_Counter.build(code, labels, sampling.folds[:_PLACEBO_PARTITIONS]) for code in codes.values()]
     p_values = []
-    for source in permuter.sample(sampling.placebos, sampling.rng):
+    for source in permuter.sample(placebos, rng):
         y = permuter.labels_of(source[None])[0]
-        of_placebo = [dataclasses.replace(counter, own=y) for counter in counters]
-        own = dataclasses.replace(permuter, sorted_y=y[permuter.sorted_cell])
-        observed = np.array([_gain(counter.counts(y[None]))[0] for counter in of_placebo])
-        gains = _permuted_gains(of_placebo, own, _PLACEBO_PERMUTATIONS, sampling.rng)
-        p_values.append(_maximum_null(gains).p_value(_largest(observed, gains)))
+        of_placebo = [replace(counter, own=y) for counter in counters]
+        own = replace(permuter, sorted_y=y[permuter.sorted_cell])
+        gains = _permuted_gains(of_placebo, own, _PLACEBO_PERMUTATIONS, rng)
+        p_values.append(_maximum_null(gains).p_value(_largest(_observed_gains(of_placebo), gains)))
     return placebo_rate(p_values)
+
+
+def _observed_gains(counters: list[_Counter]) -> FloatArray:
+    return np.array([_gain(counter.counts(counter.own[None]))[0] for counter in counters])
 
 
 def _permuted_gains(
@@ -304,31 +291,21 @@ class _Counter:
         return by_class
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """Counts of the other folds, by class: in the bin (P, F, B, D), and frequencies over all bins (P, F, 1, D)."""
-
-    in_bin: list[Float32Array]
-    frequency: list[Float32Array]
-
-    @classmethod
-    def on(cls, counts: list[Float32Array]) -> _Trained:
-        in_bin = [part.sum(axis=1, keepdims=True) - part for part in counts]
-        overall = [part.sum(axis=2, keepdims=True) + np.float32(1) for part in in_bin]
-        everything = np.sum(overall, axis=0)
-        return cls(in_bin, [part / everything for part in overall])
-
-    def lift(self) -> list[Float32Array]:
-        """Probability of each class in the bin over its frequency."""
-        k = np.float32(len(self.in_bin))
-        size = np.sum(self.in_bin, axis=0) + k
-        return [(n / q + k) / size for n, q in zip(self.in_bin, self.frequency, strict=True)]
+def _train(counts: list[Float32Array]) -> tuple[list[Float32Array], list[Float32Array]]:
+    """Of each class, from the other folds: probability in the bin over frequency (P, F, B, D), and this frequency."""
+    in_bin = [part.sum(axis=1, keepdims=True) - part for part in counts]
+    overall = [part.sum(axis=2, keepdims=True) + np.float32(1) for part in in_bin]
+    everything = np.sum(overall, axis=0)
+    frequency = [part / everything for part in overall]
+    k = np.float32(len(in_bin))
+    size = np.sum(in_bin, axis=0) + k
+    return [(n / q + k) / size for n, q in zip(in_bin, frequency, strict=True)], frequency
 
 
 def _gain(counts: list[Float32Array]) -> FloatArray:
     """Information gain (D,), nat per row."""
     total = np.float32(0)
-    for part, lift in zip(counts, _Trained.on(counts).lift(), strict=True):
+    for part, lift in zip(counts, _train(counts)[0], strict=True):
         total = total + (part * np.log(lift)).sum(axis=(1, 2), dtype=float)
     rows = sum(part[0, :, :, 0].sum(dtype=float) for part in counts)
     return np.asarray(total.mean(axis=0) / rows)
@@ -337,27 +314,22 @@ def _gain(counts: list[Float32Array]) -> FloatArray:
 def _mean_scores(counter: _Counter, y: Index) -> Scores:
     """Scores, averaged over the sets of classes (D, cells)."""
     counts = counter.counts(y)
-    trained = _Trained.on(counts)
-    lift = trained.lift()
-    probability = [ratio * q for ratio, q in zip(lift, trained.frequency, strict=True)]
-    recall = [hits / np.maximum(n, 1) for hits, n in _hits(counts, lift)]
+    lift, frequency = _train(counts)
+    probability = [ratio * q for ratio, q in zip(lift, frequency, strict=True)]
+    rows = [part.sum(axis=(1, 2), dtype=float) for part in counts]
+    recall = [hits / np.maximum(n, 1) for hits, n in zip(_hits(counts, lift), rows, strict=True)]
     present = np.sum([part.sum(axis=(1, 2))[0] > 0 for part in counts], axis=0)
-    hits, rows = (np.sum(values, axis=0) for values in zip(*_hits(counts, probability), strict=True))
+    hits = np.sum(_hits(counts, probability), axis=0)
     return Scores(
-        accuracy=float((hits / rows).mean()),
+        accuracy=float((hits / np.sum(rows, axis=0)).mean()),
         balanced_accuracy=float((np.sum(recall, axis=0) / present).mean()),
-        gain_nat=float(_gain(counts).mean()),
     )
 
 
-def _hits(counts: list[Float32Array], preference: list[Float32Array]) -> list[tuple[FloatArray, FloatArray]]:
-    """By class, its rows for which it is the preferred class (the first of ties), and all its rows."""
+def _hits(counts: list[Float32Array], preference: list[Float32Array]) -> list[FloatArray]:
+    """By class, its rows for which it is the preferred class (the first of ties)."""
     chosen = np.argmax(preference, axis=0)
-    result = []
-    for c, part in enumerate(counts):
-        hits = (part * (chosen == c)).sum(axis=(1, 2), dtype=float)
-        result.append((hits, part.sum(axis=(1, 2), dtype=float)))
-    return result
+    return [(part * (chosen == c)).sum(axis=(1, 2), dtype=float) for c, part in enumerate(counts)]
 
 
 def _units(labels: GroupedLabels) -> tuple[Index, Index]:

@@ -38,26 +38,16 @@ _MS_PER_DAY = 86_400_000
 
 @dataclass(frozen=True)
 class Epicentres:
-    """Label events in time.
+    """Label events in time."""
 
-    Attributes:
-        event_id: n identifiers. origin_d: (n,) days since 1970. position_deg: (n, 2) latitude and longitude.
-        disagreement_km: (n,) largest distance between the epicentres from different stations; allowed_km: its limit.
-    """
-
-    event_id: list[str]
-    origin_d: FloatArray
-    position_deg: FloatArray
-    disagreement_km: FloatArray
-    allowed_km: FloatArray
+    event_id: list[str]  # n identifiers
+    origin_d: FloatArray  # (n,) days since 1970
+    position_deg: FloatArray  # (n, 2) latitude and longitude
+    disagreement_km: FloatArray  # (n,) largest distance between the epicentres from different stations
+    allowed_km: FloatArray  # (n,) its limit
 
 
-@dataclass(frozen=True)
-class EventPairs:
-    """Pairs (p,) of events that are close in time."""
-
-    one: IndexArray
-    other: IndexArray
+Pairs = tuple[IndexArray, IndexArray]  # (p,) each: events that are close in time
 
 
 def check_positions(samples: pd.DataFrame, spec: AuditConfig, catalog: pd.DataFrame | None = None) -> CheckResult:
@@ -66,7 +56,6 @@ def check_positions(samples: pd.DataFrame, spec: AuditConfig, catalog: pd.DataFr
     Args:
         samples: station, event_id, origin_utc, azimuth_deg, distance_km; with local_hour, start_utc and end_utc, a
             station whose longitude is not that of the shipped table is left out.
-        spec: permutations, placebos and seed.
         catalog: origin_utc, latitude_deg, longitude_deg, magnitude of all earthquakes (``catalog.parquet`` of a store);
             without it only the label events are tested, which are seldom enough.
     """
@@ -80,13 +69,13 @@ def check_positions(samples: pd.DataFrame, spec: AuditConfig, catalog: pd.DataFr
     else:
         return CheckResult("positions", found, blocking=True)
     position_km = to_kilometres(position_deg)
-    pairs = pairs_within(origin_d, CLOSE_D)
+    pairs = close_pairs(origin_d)
     n_both = int(agreement(position_km, pairs)[0].sum())
     first = first_of_sequences(position_km, pairs)
     origin_d, position_km = origin_d[first], position_km[first]
-    pairs = pairs_within(origin_d, CLOSE_D)
+    pairs = close_pairs(origin_d)
     _, n_latitude, n_longitude = agreement(position_km, pairs).sum(axis=1).tolist()
-    n_single, n_pairs, n_events = n_latitude + n_longitude, len(pairs.one), len(position_deg)
+    n_single, n_pairs, n_events = n_latitude + n_longitude, len(pairs[0]), len(position_deg)
     details = {
         "events": n_events, "of": "label events" if catalog is None else "catalogue",
         "sequences": n_events - len(origin_d),
@@ -99,8 +88,7 @@ def check_positions(samples: pd.DataFrame, spec: AuditConfig, catalog: pd.DataFr
         )
         return CheckResult("positions", text, blocking=True, details=details)
     rng = np.random.default_rng([spec.seed, 21])
-    counts = [_count_single(rng.permutation(position_km), pairs) for _ in range(spec.permutations)]
-    null = Null(np.array(counts))
+    null = Null(np.array([_count_single(rng.permutation(position_km), pairs) for _ in range(spec.permutations)]))
     chance, p_value = null.interval(), null.p_value(n_single)
     return CheckResult(
         name="positions",
@@ -122,20 +110,19 @@ def check_positions(samples: pd.DataFrame, spec: AuditConfig, catalog: pd.DataFr
     )
 
 
-def pairs_within(origin_d: FloatArray, reach_d: float) -> EventPairs:
-    """Pairs of events, ascending in time, with origins less than ``reach_d`` days apart."""
+def close_pairs(origin_d: FloatArray) -> Pairs:
+    """Pairs of events, ascending in time, with origins less than a day apart."""
     index = np.arange(len(origin_d))
-    n_later = np.searchsorted(origin_d, origin_d + reach_d, side="left") - index - 1
+    n_later = np.searchsorted(origin_d, origin_d + CLOSE_D, side="left") - index - 1
     one = np.repeat(index, n_later)
     first_pair = np.cumsum(n_later) - n_later
-    return EventPairs(one, one + 1 + np.arange(len(one)) - np.repeat(first_pair, n_later))
+    return one, one + 1 + np.arange(len(one)) - np.repeat(first_pair, n_later)
 
 
-def first_of_sequences(position_km: FloatArray, pairs: EventPairs) -> IndexArray:
+def first_of_sequences(position_km: FloatArray, pairs: Pairs) -> IndexArray:
     """Link the pairs that agree in both coordinates into sequences; the first event of each, ascending."""
-    both = agreement(position_km, pairs)[0]
-    n = len(position_km)
-    links = coo_array((np.ones(int(both.sum())), (pairs.one[both], pairs.other[both])), shape=(n, n))
+    (one, other), both, n = pairs, agreement(position_km, pairs)[0], len(position_km)
+    links = coo_array((np.ones(int(both.sum())), (one[both], other[both])), shape=(n, n))
     _, sequence = connected_components(links, directed=False)
     return np.sort(np.unique(sequence, return_index=True)[1])
 
@@ -152,12 +139,12 @@ def to_kilometres(position_deg: FloatArray) -> FloatArray:
     return _KM_PER_DEG * np.stack([position_deg[:, 0], east_deg * scale], axis=1)
 
 
-def agreement(position_km: FloatArray, pairs: EventPairs) -> NDArray[np.bool_]:
+def agreement(position_km: FloatArray, pairs: Pairs) -> NDArray[np.bool_]:
     """Whether each pair agrees in both coordinates, in latitude only, or in longitude only: (3, p).
 
     Coordinates agree within 33 km and disagree beyond 165 km; pairs between count as neither.
     """
-    apart = np.abs(position_km[pairs.one] - position_km[pairs.other])
+    apart = np.abs(position_km[pairs[0]] - position_km[pairs[1]])
     close, far = apart < CLOSE_KM, apart > FAR_KM
     return np.stack([close[:, 0] & close[:, 1], close[:, 0] & far[:, 1], close[:, 1] & far[:, 0]])
 
@@ -225,7 +212,7 @@ def _largest_events(catalog: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     return _days(chosen["origin_utc"]), chosen[["latitude_deg", "longitude_deg"]].to_numpy(dtype=float)
 
 
-def _count_single(position_km: FloatArray, pairs: EventPairs) -> int:
+def _count_single(position_km: FloatArray, pairs: Pairs) -> int:
     """Number of pairs that agree in one coordinate only."""
     return int(agreement(position_km, pairs)[1:].sum())
 
@@ -238,15 +225,15 @@ def _placebo_counts(
     Epicentres are sampled with replacement from those of the catalogue; then as many pairs as agree there are made
     sequences: the later event moves to within some kilometres of the earlier one, in both coordinates.
     """
-    pairs = pairs_within(origin_d, CLOSE_D)
+    pairs = one, other = close_pairs(origin_d)
     counts = []
     for _ in range(placebos):
         sampled = position_km[rng.integers(0, len(position_km), len(position_km))]
-        chosen = np.sort(rng.permutation(len(pairs.one))[:n_sequences])  # ascending: sequences follow their mainshock
+        chosen = np.sort(rng.permutation(len(one))[:n_sequences])  # ascending: sequences follow their mainshock
         for pair in chosen:
-            sampled[pairs.other[pair]] = sampled[pairs.one[pair]] + rng.normal(0, PLACEBO_SCATTER_KM, 2)
+            sampled[other[pair]] = sampled[one[pair]] + rng.normal(0, PLACEBO_SCATTER_KM, 2)
         first = first_of_sequences(sampled, pairs)
-        counts.append(_count_single(sampled[first], pairs_within(origin_d[first], CLOSE_D)))
+        counts.append(_count_single(sampled[first], close_pairs(origin_d[first])))
     return counts
 
 

@@ -29,10 +29,7 @@ MINIMUM_ACCURACY_EFFECT = 0.1  # balanced, above the mean of the null
 def probe_station(embeddings: NDArray[np.floating], predictions: pd.DataFrame, spec: AuditConfig) -> CheckResult:
     """``station_probe``: out-of-fold balanced accuracy of the station, against permuted stations.
 
-    Args:
-        embeddings: (n, C), rows as in ``predictions``.
-        predictions: the table.
-        spec: permutations (at most 199), placebos, folds, seed.
+    The rows of the embeddings (n, C) are those of the predictions.
 
     Raises:
         DataError: embeddings and predictions have different lengths, or an embedding is not finite.
