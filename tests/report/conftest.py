@@ -1,4 +1,4 @@
-"""A folder with one finished run, which the tests of a module share; each of them works in that folder."""
+"""A folder with a finished run and a finished cross-validation, which all tests of the report share."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.finished_study import make_run
+from fixtures.finished_study import make_crossval, make_run
+from seismag.report.evidence import Evidence, read_evidence
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("report")
 
@@ -22,9 +23,17 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(folder: Path) -> Path:
     return make_run(folder).path
+
+
+@pytest.fixture(scope="session")
+def crossval(folder: Path) -> Evidence:
+    results = make_crossval(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return read_evidence(results)
 
 
 @pytest.fixture

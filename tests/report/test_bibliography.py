@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from seismag.report.bibliography import cite, cited_keys, read_works
+from seismag.report.page import cite, cited_keys, read_works
 
 
 def test_every_entry_of_the_bibliography_is_read_with_author_year_and_title() -> None:

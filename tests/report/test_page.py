@@ -13,83 +13,66 @@ import pytest
 from PIL import Image
 
 from fixtures.browser import open_page
-from fixtures.finished_study import make_crossval
 from seismag.domain import SeismagError
 from seismag.report import page as module
-from seismag.report.chart_parts import point, points_table, points_trace
-from seismag.report.charts import make_charts
-from seismag.report.evidence import Evidence, read_evidence
+from seismag.report.charts import point, points_table, points_trace
+from seismag.report.evidence import Evidence
 from seismag.report.figures import Drawn
-from seismag.report.page import write_page
+from seismag.report.page import make_charts, write_page
 from seismag.report.quotation import check_html, resolve
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    folder = tmp_path_factory.mktemp("page")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        return read_evidence(make_crossval(folder))
-
-
-@pytest.fixture(scope="module")
-def page(evidence: Evidence, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(crossval: Evidence, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("out") / "report.html"
-    q = evidence.quoter
+    q = crossval.quoter
     texts = {
         "ABSTRACT.md": f"# Title <&>\n\nMCC {q.interval('metrics.json', '/azimuth/mcc')}.",
         "METHODOLOGY.md": f"| a | b |\n| :-- | --: |\n| c | {q.number('data.json', '/windows', ',d')} |",
     }
-    write_page("Title <&>", evidence, texts, {"map": Drawn(None, "no <catalogue>")}, path)
+    write_page("Title <&>", crossval, texts, {"map": Drawn(None, "no <catalogue>")}, path)
     return path
 
 
-def test_page_opens_without_error_or_request(page: Path) -> None:
-    visit = open_page(page, "document.querySelectorAll('.chart .main-svg').length > 0")
-    assert visit.errors == []
-    assert visit.requests == []
-    assert visit.answer is True
-
-
-def test_every_chart_is_drawn(page: Path, evidence: Evidence) -> None:
-    drawn = "[...document.querySelectorAll('figure')].filter(f => f.querySelector('.chart .main-svg')).map(f => f.id)"
-    assert open_page(page, drawn).answer == [chart.name for chart in make_charts(evidence)]
-
-
-def test_no_button_sends_anything_away(page: Path) -> None:
-    ask = "[...new Set([...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title))].sort()"
-    assert open_page(page, ask).answer == ["Pan", "Reset axes", "Zoom"]
-    visit = open_page(page, "document.querySelectorAll('.modebar-btn').forEach(b => b.click()) ?? true")
-    assert (visit.errors, visit.requests, visit.answer) == ([], [], True)
-
-
-def test_task_is_chosen_by_a_button_that_a_keyboard_reaches(page: Path) -> None:
+def test_page_draws_every_chart_without_error_or_request_and_answers_the_keyboard(
+    page: Path, crossval: Evidence
+) -> None:
     ask = """(() => {
+        const all = selector => [...document.querySelectorAll(selector)];
+        const drawn = all("figure").filter(f => f.querySelector(".chart .main-svg")).map(f => f.id);
+        const titles = [...new Set(all(".modebar-btn").map(b => b.dataset.title))].sort();
+        all(".modebar-btn").forEach(b => b.click());
         const figure = document.querySelector("#confusion"), buttons = [...figure.querySelectorAll(".choices button")];
         buttons[2].focus();
         const reached = document.activeElement === buttons[2];
         document.activeElement.click();
         const shown = figure.querySelector(".chart").data.filter(trace => trace.visible).map(trace => trace.name);
-        return [reached, shown, buttons.map(button => button.getAttribute("aria-pressed"))];
+        const pressed = buttons.map(button => button.getAttribute("aria-pressed"));
+        return [drawn, titles, reached, shown, pressed, document.querySelector("[data-src]").title];
     })()"""
-    assert open_page(page, ask).answer == [True, ["azimuth"], ["false", "false", "true"]]
+    visit = open_page(page, ask)
+    assert (visit.errors, visit.requests) == ([], [])
+    assert visit.answer == [
+        [chart.name for chart in make_charts(crossval)], ["Pan", "Reset axes", "Zoom"],  # none sends anything away
+        True, ["azimuth"], ["false", "false", "true"], "loeo_convnext_results metrics.json#/azimuth/mcc/value .3f",
+    ]  # fmt: skip
 
 
-def test_every_value_of_a_chart_stands_in_a_table_with_its_source(page: Path, evidence: Evidence) -> None:
+def test_every_value_of_a_chart_stands_in_a_table_with_its_source(page: Path, crossval: Evidence) -> None:
     text = page.read_text()
-    for chart in make_charts(evidence):
+    for chart in make_charts(crossval):
         for table in chart.tables:
             assert f"<caption>{table.caption}</caption>" in text
             for _, sources in table.rows:
-                assert all(f'data-src="{evidence.subject} {source}"' in text for source in sources)
-    skill = evidence.documents["metrics.json"]["azimuth"]["skill_above_best_baseline"]["balanced_accuracy"]
-    source = f"{evidence.subject} metrics.json#/azimuth/skill_above_best_baseline/balanced_accuracy/value .3f"
+                assert all(f'data-src="{crossval.subject} {source}"' in text for source in sources)
+    skill = crossval.documents["metrics.json"]["azimuth"]["skill_above_best_baseline"]["balanced_accuracy"]
+    source = f"{crossval.subject} metrics.json#/azimuth/skill_above_best_baseline/balanced_accuracy/value .3f"
     assert f'<span data-src="{source}">{skill["value"]:.3f}</span>' in text
 
 
-def test_points_are_where_the_record_says(evidence: Evidence) -> None:
-    documents = evidence.documents
-    for chart in make_charts(evidence):
+def test_points_are_where_the_record_says(crossval: Evidence) -> None:
+    documents = crossval.documents
+    for chart in make_charts(crossval):
         for trace in chart.traces:
             axis = "x" if "error_x" in trace else "y"
             for value, source in zip(trace[axis], trace.get("customdata", []), strict=False):
@@ -97,17 +80,17 @@ def test_points_are_where_the_record_says(evidence: Evidence) -> None:
                 assert value == resolve(documents[document], pointer), source
 
 
-def test_bands_are_drawn_where_the_model_was_explained(evidence: Evidence) -> None:
+def test_bands_are_drawn_where_the_model_was_explained(crossval: Evidence) -> None:
     loss = {"log_score": {"value": 0.2, "low": 0.1, "high": 0.4}}
     part = {"band": "pc3", "component": "all", "detection": loss, "magnitude": loss, "azimuth": loss}
     explained = replace(
-        evidence, documents={**evidence.documents, "explanation.json": {"band_importance": {"parts": [part]}}}
+        crossval, documents={**crossval.documents, "explanation.json": {"band_importance": {"parts": [part]}}}
     )
     chart = next(chart for chart in make_charts(explained) if chart.name == "bands")
     assert chart.choices == ("detection", "magnitude", "azimuth")
     assert (chart.traces[0]["x"], chart.traces[0]["y"]) == ([0.2], ["pc3, all"])
     assert chart.traces[2]["customdata"] == ["explanation.json#/band_importance/parts/0/azimuth/log_score/value"]
-    assert "bands" not in {other.name for other in make_charts(evidence)}
+    assert "bands" not in {other.name for other in make_charts(crossval)}
 
 
 def test_undefined_point_is_not_drawn_and_is_undefined_in_the_table() -> None:
@@ -120,18 +103,20 @@ def test_undefined_point_is_not_drawn_and_is_undefined_in_the_table() -> None:
     assert [label for label, _ in points_table("t", points).rows] == ["a", "b"]
 
 
-def test_page_is_small_and_holds_plotly_once(page: Path) -> None:
+def test_page_is_small_with_plotly_once_and_text_of_the_record_cannot_become_markup(page: Path) -> None:
     text = page.read_text()
+    assert "no &lt;catalogue&gt;" in text
+    assert "<title>Title &lt;&amp;&gt;</title>" in text
     assert len(text) < 6_000_000  # without pictures; 8 MB with them
     assert text.count("plotly.js v") == 1
 
 
-def test_pictures_lie_in_the_page_without_loss(evidence: Evidence, tmp_path: Path) -> None:
+def test_pictures_lie_in_the_page_without_loss(crossval: Evidence, tmp_path: Path) -> None:
     grey = np.linspace(0, 255, 300 * 400).reshape(300, 400)
     picture = np.stack([grey, grey.T.reshape(300, 400), 255 - grey], axis=-1).astype(np.uint8)
     (tmp_path / "figures").mkdir()
     Image.fromarray(picture).save(tmp_path / "figures" / "map.png")
-    write_page("t", evidence, {"A.md": "![a map](figures/map.png)"}, {}, tmp_path / "report.html")
+    write_page("t", crossval, {"A.md": "![a map](figures/map.png)"}, {}, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     (content,) = re.findall(r'<img src="data:image/webp;base64,([^"]+)" alt="a map" width="176">', page)
     assert "<figcaption>a map</figcaption>" in page
@@ -139,14 +124,9 @@ def test_pictures_lie_in_the_page_without_loss(evidence: Evidence, tmp_path: Pat
         assert np.array_equal(np.asarray(shown.convert("RGB")), picture)
 
 
-def test_number_tells_its_source_when_pointed_at(page: Path) -> None:
-    title = open_page(page, "document.querySelector('[data-src]').title").answer
-    assert title == "loeo_convnext_results metrics.json#/azimuth/mcc/value .3f"
-
-
-def test_numbers_of_the_page_are_those_of_the_record(page: Path, evidence: Evidence) -> None:
+def test_numbers_of_the_page_are_those_of_the_record(page: Path, crossval: Evidence) -> None:
     text = page.read_text()
-    documents = {evidence.subject: evidence.documents}
+    documents = {crossval.subject: crossval.documents}
     assert text.count("data-src=") > 3
     assert check_html(text, documents) == []
     wrong = re.sub(r'(#/windows ,d">)192', r"\g<1>191", text)
@@ -155,13 +135,7 @@ def test_numbers_of_the_page_are_those_of_the_record(page: Path, evidence: Evide
     ]
 
 
-def test_text_of_the_record_cannot_become_markup(page: Path) -> None:
-    text = page.read_text()
-    assert "no &lt;catalogue&gt;" in text
-    assert "<title>Title &lt;&amp;&gt;</title>" in text
-
-
-def test_missing_plotly_is_named(evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_plotly_is_named(crossval: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "plotly.offline", None)
     with pytest.raises(SeismagError, match=r"needs Plotly: pip install 'seismag\[report\]'"):
-        module.write_page("t", evidence, {"A.md": "a"}, {}, tmp_path / "report.html")
+        module.write_page("t", crossval, {"A.md": "a"}, {}, tmp_path / "report.html")

@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seismag.audit.checks.skill import TASK_SCORES, skill_test
 from seismag.cards import read_card
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, SeismagError, UsageError
 from seismag.files import file_sha256
-from seismag.report.consistency import require_consistent, require_same_skill
-from seismag.report.quotation import Quoter
+from seismag.report.quotation import MissingNumberError, Quoter
 from seismag.runs import Run
+from seismag.scoring.estimates import CONFUSION_SCORES, SMALLER_IS_BETTER
 from seismag.scoring.metrics import mcc
 from seismag.scoring.predictions import TASK_CLASSES, read_predictions
 from seismag.training.checkpoint import is_image
@@ -44,31 +45,22 @@ _REMEDY = {
     "crossval.json": "seismag crossval --config CONFIG --data {store}",
     "split_report.json": "the folder splits/ of the run, moved beside its runs folder",
 }
+TOLERANCE = 1e-9  # of a score and its confusion matrix
+_AUDIT_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Documents of one run or one cross-validation.
+    """Documents of one run or one cross-validation."""
 
-    Attributes:
-        subject: run id; of a cross-validation the name of its folder.
-        kind: ``run`` or ``crossval``.
-        path: its folder.
-        documents: by file name.
-        runs: by fold.
-        store: data set of the predictions.
-        missing: documents that do not exist, and the command that makes each.
-        folders: of audit.json, recovery.json, explanation.json, with their figures.
-    """
-
-    subject: str
-    kind: str
-    path: Path
-    documents: dict[str, Any]
-    runs: tuple[Run, ...]
-    store: Store
-    missing: dict[str, str]
-    folders: dict[str, Path]
+    subject: str  # run id; of a cross-validation the name of its folder
+    kind: str  # run or crossval
+    path: Path  # its folder
+    documents: dict[str, Any]  # by file name
+    runs: tuple[Run, ...]  # by fold
+    store: Store  # data set of the predictions
+    missing: dict[str, str]  # documents that do not exist, and the command that makes each
+    folders: dict[str, Path]  # of audit.json, recovery.json, explanation.json, with their figures
 
     @property
     def quoter(self) -> Quoter:
@@ -113,12 +105,14 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     split_report = _split_report(path, runs[0])
     if split_report is not None:
         documents["split_report.json"] = split_report
+    for folder in extras:
+        if not any((folder / f"{name}.json").is_file() for name in EXTRAS):
+            raise UsageError(f"--with {folder}: contains none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
     others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
     if "audit.json" in others:
         require_same_skill(others["audit.json"], metrics, folders["audit.json"] / "audit.json")
     documents |= others
-    places = {"path": path, "store": store.path}
-    missing = {name: way.format(**places) for name, way in _REMEDY.items() if name not in documents}
+    missing = {name: way.format(path=path, store=store.path) for name, way in _REMEDY.items() if name not in documents}
     kind = "run" if crossval is None else "crossval"
     return Evidence(subject, kind, path, documents, runs, store, missing, folders)
 
@@ -126,8 +120,17 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
 def data_document(store: Store) -> dict[str, object]:
     """Count windows, classes, clusters and stations of a store; the content of data.json."""
     samples, attributes = store.samples, store.attributes
-    events = samples[samples["magnitude_class"] != "Normal"]
-    rejected = _rejected(store.path)
+    is_event = samples["magnitude_class"] != "Normal"
+    events = samples[is_event]
+    try:
+        rejected: pd.DataFrame | None = pd.read_csv(store.path / REJECTED_FILE, usecols=["station", "reason"])
+    except (OSError, ValueError):
+        rejected = None  # an imported store has none
+    windows, groups = {}, {}
+    for task, names in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
+        by_class = {name: samples[samples[f"{task}_class"] == name] for name in names}
+        windows[f"{task}_windows"] = {name: len(rows) for name, rows in by_class.items()}
+        groups[f"{task}_groups"] = {name: int(rows["split_group"].nunique()) for name, rows in by_class.items()}
     return {
         "dataset_id": attributes["dataset_id"],
         "origin": sorted(set(samples["origin"].astype(str))),
@@ -139,15 +142,13 @@ def data_document(store: Store) -> dict[str, object]:
         "last_start_utc": f"{samples['start_utc'].max():%Y-%m-%d}",
         "events": int(events["event_id"].nunique()),
         "event_groups": int(events["split_group"].nunique()),
-        "normal_groups": int(samples.loc[samples["magnitude_class"] == "Normal", "split_group"].nunique()),
+        "normal_groups": int(samples.loc[~is_event, "split_group"].nunique()),
         "mainshock_windows": int(events["is_mainshock"].sum()) if "is_mainshock" in events else None,
         "magnitude_edges": list(MAGNITUDE_EDGES),
-        "magnitude_windows": _counts(samples["magnitude_class"], MAGNITUDE_CLASSES),
-        "azimuth_windows": _counts(samples["azimuth_class"], AZIMUTH_CLASSES),
-        "magnitude_groups": _groups(samples, "magnitude_class", MAGNITUDE_CLASSES),
-        "azimuth_groups": _groups(samples, "azimuth_class", AZIMUTH_CLASSES),
+        **windows,
+        **groups,
         "by_station": {
-            str(station): {"windows": len(rows), "events": int((rows["magnitude_class"] != "Normal").sum())}
+            str(station): {"windows": len(rows), "events": int(is_event[rows.index].sum())}
             for station, rows in samples.groupby("station")
         },
         "grid": {
@@ -155,15 +156,12 @@ def data_document(store: Store) -> dict[str, object]:
             "lowest_mhz": 1000 * float(store.frequency_hz[0]), "highest_mhz": 1000 * float(store.frequency_hz[-1]),
         },
         "rejected": None if rejected is None else len(rejected),
-        "rejected_by_reason": None if rejected is None else _sizes(rejected["reason"]),
+        "rejected_by_reason": None if rejected is None else rejected["reason"].value_counts().to_dict(),
     }  # fmt: skip
 
 
 def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
-    """Compute the Matthews correlation from the confusion matrices; the content of MCC_ANALYSIS.json.
-
-    Args:
-        metrics: metrics.json. folds: of each run of a cross-validation its own metrics.json, by run id.
+    """Compute the Matthews correlation from the confusion matrices, also by fold; the content of MCC_ANALYSIS.json.
 
     Raises:
         DataError: a recorded value differs from that of its confusion matrix.
@@ -235,8 +233,6 @@ def _split_report(path: Path, run: Run) -> dict[str, Any] | None:
 def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any], dict[str, Path]]:
     found, origins = {}, {}
     for folder in folders:
-        if folder not in _own(folders) and not any((folder / f"{name}.json").is_file() for name in EXTRAS):
-            raise UsageError(f"--with {folder}: contains none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
         for name in EXTRAS:
             file = folder / f"{name}.json"
             if file.is_file():
@@ -246,17 +242,8 @@ def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any],
     return found, origins
 
 
-def _own(folders: Sequence[Path]) -> Sequence[Path]:
-    """The folders of the run, which are optional; named folders must exist."""
-    return folders[: len(EXTRAS)]
-
-
 def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str]) -> None:
-    """Refuse a document of other runs.
-
-    Raises:
-        DataError: the document is of another run, or does not name its run.
-    """
+    """Refuse a document that is of another run, or does not name its run."""
     subject = document.get("subject")
     stated = (subject.get("run_ids") if isinstance(subject, Mapping) else None) or [
         *(document[key] for key in ("run_id", "model_run_id") if isinstance(document.get(key), str)),
@@ -265,28 +252,8 @@ def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str])
     if not stated:
         raise DataError(f"{file}: does not name its run. Make it again from the predictions or model of this run.")
     if strange := sorted(set(stated) - run_ids):
-        raise DataError(
-            f"{file}: is of {strange[0]}, not of {', '.join(sorted(run_ids))}. Name the folder of this run."
-        )
-
-
-def _rejected(store: Path) -> pd.DataFrame | None:
-    try:
-        return pd.read_csv(store / REJECTED_FILE, usecols=["station", "reason"])
-    except (OSError, ValueError):
-        return None  # an imported store has none; data.json then says null
-
-
-def _counts(column: pd.Series, names: Sequence[str]) -> dict[str, int]:
-    return {name: int((column == name).sum()) for name in names}
-
-
-def _groups(samples: pd.DataFrame, column: str, names: Sequence[str]) -> dict[str, int]:
-    return {name: int(samples.loc[samples[column] == name, "split_group"].nunique()) for name in names}
-
-
-def _sizes(column: pd.Series) -> dict[str, int]:
-    return {str(name): int(n) for name, n in column.value_counts().items()}
+        ours = ", ".join(sorted(run_ids))
+        raise DataError(f"{file}: is of {strange[0]}, not of {ours}. Name the folder of this run.")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -299,3 +266,55 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise DataError(f"{path}: not a document of seismag. Make it again.")
     return document
+
+
+def require_consistent(metrics: Mapping[str, Any], name: str) -> None:
+    """Compare scores with the confusion matrices, and each skill with the difference of its scores.
+
+    Raises:
+        MissingNumberError: one of these is not recorded. DataError: two of them disagree.
+    """
+    for task in TASK_CLASSES:
+        confusion = np.asarray(_recorded(metrics, name, task, "confusion"), dtype=np.float64)
+        for score, function in CONFUSION_SCORES.items():
+            recorded = _recorded(metrics, name, task, score)["value"]
+            if recorded is not None:
+                _agree(f"{name}: {task}.{score}", recorded, float(function(confusion)), "its confusion matrix")
+        for score, skill in _recorded(metrics, name, task, "skill_above_best_baseline").items():
+            if skill["value"] is None or skill.get("baseline") is None:
+                continue
+            rule = _recorded(metrics, name, task, "baselines")[skill["baseline"]]
+            sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
+            difference = sign * (_recorded(metrics, name, task, score)["value"] - rule[score])
+            what = f"{name}: {task}.skill_above_best_baseline.{score}"
+            _agree(what, skill["value"], difference, f"the score less that of {skill['baseline']}")
+
+
+def require_same_skill(audit: Mapping[str, Any], metrics: Mapping[str, Any], file: Path) -> None:
+    """Refuse an audit of other numbers than those of metrics.json.
+
+    Raises:
+        DataError: names the test and both numbers.
+    """
+    for task, score in TASK_SCORES.items():
+        name = skill_test(task)
+        found = next((test.get("statistic") for test in audit["tests"] if test["name"] == name), None)
+        recorded = metrics[task]["skill_above_best_baseline"][score]["value"]
+        if found is not None and (recorded is None or abs(found - recorded) > _AUDIT_TOLERANCE):
+            raise DataError(
+                f"{file}: {name} tested a skill of {found:.6f}, metrics.json has {recorded}. The audit is of other "
+                "predictions or of other windows (--data). Audit these again."
+            )
+
+
+def _recorded(metrics: Mapping[str, Any], name: str, task: str, key: str) -> Any:
+    if key not in metrics.get(task, {}):
+        raise MissingNumberError(f"{name} has no {task}.{key}, which the report quotes. Evaluate the run again.")
+    return metrics[task][key]
+
+
+def _agree(what: str, recorded: float, computed: float, of: str) -> None:
+    if not abs(recorded - computed) <= TOLERANCE:
+        raise DataError(
+            f"{what} is {recorded}, but {of} gives {computed:.6f}. One of them was changed; evaluate the run again."
+        )

@@ -10,35 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from seismag.audit.checks.skill import TASK_SCORES, skill_test
+from seismag.audit.checks.skill import SCORE_NAMES, TASK_SCORES, skill_test
 from seismag.report.quotation import Quoter
 from seismag.scoring.estimates import FEW_CLUSTERS
 
 Outcome = Literal["skill", "null", "worse", "inconclusive", "invalid", "naive"]
 HEADLINE_TASK = "detection"
 TASKS = tuple(TASK_SCORES)  # in the order of every text, table and figure of a report
-SCORE_NAMES = {"auc_within_station": "station-stratified ROC AUC", "balanced_accuracy": "balanced accuracy"}
 
 
 @dataclass(frozen=True)
 class Finding:
     """Outcome of one task.
 
-    Attributes:
-        task: detection, magnitude or azimuth.
-        outcome: skill; null; worse (than the baseline); inconclusive (not enough event clusters or control blocks);
-            invalid (a blocking integrity check failed); naive (a split for comparison only).
-        score: primary score; ``pointer``: its skill in metrics.json.
-        baseline: the best non-magnetic baseline.
-        test: pointer of the test in audit.json, ``/tests/K``; None: not audited.
+    It is skill; null; worse (than the baseline); inconclusive (not enough event clusters or control blocks); invalid (a
+    blocking integrity check failed); or naive (a split for comparison only).
     """
 
-    task: str
+    task: str  # detection, magnitude or azimuth
     outcome: Outcome
-    score: str
-    pointer: str
-    baseline: str
-    test: str | None
+    score: str  # primary score
+    pointer: str  # of its skill in metrics.json
+    baseline: str  # the best non-magnetic baseline
+    test: str | None  # pointer of the test in audit.json, /tests/K; None: not audited
 
     @property
     def score_name(self) -> str:
@@ -64,14 +58,12 @@ def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], barred: O
     score = TASK_SCORES[task]
     pointer = f"/{task}/skill_above_best_baseline/{score}"
     skill = quoter.value("metrics.json", pointer)
-    name = skill_test(task)
-    place = next((k for k, test in enumerate(tests) if test["name"] == name), None)
+    place = next((k for k, test in enumerate(tests) if test["name"] == skill_test(task)), None)
     few = min(quoter.value("metrics.json", f"/{key}") for key in ("n_event_groups", "n_normal_groups")) < FEW_CLUSTERS
     verdict = None if place is None else tests[place]["verdict"]
     outcome = barred or _outcome(skill["low"], skill["high"], few, verdict)
-    return Finding(
-        task, outcome, score, pointer, str(skill["baseline"] or "none"), None if place is None else f"/tests/{place}"
-    )
+    test = None if place is None else f"/tests/{place}"
+    return Finding(task, outcome, score, pointer, str(skill["baseline"] or "none"), test)
 
 
 def _outcome(low: float | None, high: float, few: bool, verdict: str | None) -> Outcome:

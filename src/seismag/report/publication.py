@@ -72,8 +72,8 @@ def write_publication(
         say: called with lines for people.
 
     Returns:
-        Plain values for JSON: out, subject, conclusion, outcomes (by task), files, not_drawn, not_recorded (reason or
-        command by name), seconds are the caller's.
+        Plain values for JSON: out, subject, title, conclusion, outcomes (by task), files, not_drawn and not_recorded
+        (reason or command by name).
 
     Raises:
         UsageError: ``out`` contains other files. DataError: a run cannot be reported, or runs cannot be compared.
@@ -81,7 +81,8 @@ def write_publication(
     """
     if not runs:
         raise UsageError("No RUN given. Name a run folder (experiments_convnext/RUN) or loeo_convnext_results.")
-    require_packages()
+    if gone := [name for package, name in _PACKAGES.items() if find_spec(package) is None]:
+        raise SeismagError(f"A report needs {' and '.join(gone)}: pip install 'seismag[report]'.")
     evidence = read_evidence(runs[0], data, extras)
     with _work_folder(out) as work:
         summary = _write(runs, evidence, data, work, say)
@@ -125,7 +126,9 @@ def _write(
     write_pdf(written["MANUSCRIPT_DRAFT.md"], texts.title, out)
     order = ["ABSTRACT.md", *(name for name in written if name not in ("ABSTRACT.md", "README.md"))]
     write_page(texts.title, evidence, {name: written[name] for name in order}, figures, out / "report.html")
-    require_sources(out)
+    if problems := _problems(out):
+        name, problem = problems[0]
+        raise DataError(f"{name}: {problem.shown}: {problem.reason} (and {len(problems) - 1} more).")
     return {
         "subject": evidence.subject,
         "title": texts.title,
@@ -136,24 +139,12 @@ def _write(
     }
 
 
-def require_packages() -> None:
-    """Check that the packages of a report are installed.
-
-    Raises:
-        SeismagError: names those that are not installed.
-    """
-    if gone := [name for package, name in _PACKAGES.items() if find_spec(package) is None]:
-        raise SeismagError(f"A report needs {' and '.join(gone)}: pip install 'seismag[report]'.")
-
-
 def describe_publication(summary: Mapping[str, Any]) -> str:
     """Format the summary for a terminal: outcomes, main files, missing documents."""
-    lines = [f"title       {summary['title']}"]
-    lines += [
-        f"{'outcome' if k == 0 else '':<12}{task}: {outcome}"
-        for k, (task, outcome) in enumerate(summary["outcomes"].items())
-    ]
-    lines += [
+    outcomes = [f"{task}: {outcome}" for task, outcome in summary["outcomes"].items()]
+    lines = [
+        f"title       {summary['title']}",
+        "outcome     " + "\n            ".join(outcomes),
         f"page        {summary['out']}/report.html",
         f"manuscript  {summary['out']}/manuscript.pdf, MANUSCRIPT_DRAFT.md",
     ]
@@ -244,25 +235,13 @@ def _problems(folder: Path) -> list[tuple[str, Problem]]:
         for subject in (folder / SOURCES).iterdir()
     }
     problems = []
-    for path in sorted(folder.glob("*.md")):
-        problems += [(path.name, problem) for problem in check_markdown(path.read_text("utf-8"), documents)]
-    for path in sorted(folder.glob("*.html")):
-        problems += [(path.name, problem) for problem in check_html(path.read_text("utf-8"), documents)]
+    for pattern, check in (("*.md", check_markdown), ("*.html", check_html)):
+        for path in sorted(folder.glob(pattern)):
+            problems += [(path.name, problem) for problem in check(path.read_text("utf-8"), documents)]
     analysis = json.loads((folder / "MCC_ANALYSIS.json").read_text("utf-8"))
     if analysis not in [recorded.get("mcc.json") for recorded in documents.values()]:
         problems.append(("MCC_ANALYSIS.json", Problem("Matthews correlation", f"differs from mcc.json in {SOURCES}/")))
     return problems
-
-
-def require_sources(folder: Path) -> None:
-    """Require that the numbers of a publication equal their sources.
-
-    Raises:
-        DataError: with the first difference, and the number of others.
-    """
-    if problems := _problems(folder):
-        name, first = problems[0]
-        raise DataError(f"{name}: {first.shown}: {first.reason} (and {len(problems) - 1} more).")
 
 
 def _shipped(name: str) -> str:

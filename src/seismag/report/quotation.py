@@ -49,15 +49,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Quoter:
-    """Quotes the documents of one subject, a run or a cross-validation.
+    """Quotes the documents of one subject, a run or a cross-validation."""
 
-    Attributes:
-        subject: its identifier, without blanks.
-        documents: by file name, as JSON has them.
-    """
-
-    subject: str
-    documents: Mapping[str, Any]
+    subject: str  # its identifier, without blanks
+    documents: Mapping[str, Any]  # by file name, as JSON has them
 
     def value(self, document: str, pointer: str) -> Any:
         """Give a recorded value, for a decision about the text.

@@ -2,256 +2,297 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from seismag.domain import MAGNITUDE_CLASSES
-from seismag.report.comparison_tables import (
-    claim_table,
-    comparison_tables,
-    cost_table,
-    tried_table,
-    windows_by_station_table,
-)
 from seismag.report.findings import TASKS, Finding
 from seismag.report.quotation import Quoter, escape
 from seismag.report.tables import Cell, Quote, Row, Table
 
-_METRICS, _DATA, _SPLIT = "metrics.json", "data.json", "split_report.json"
+_METRICS, _DATA, _SPLIT, _EXPLANATION = "metrics.json", "data.json", "split_report.json", "explanation.json"
+_COMPARISON, _CLAIMS, _TRIED = "comparison.json", "published_claims.json", "configurations.json"
 _SKILL_COLUMNS = {"balanced_accuracy": "balanced accuracy", "log_score": "log score (nat)", "brier": "Brier score"}
 _SCORE_COLUMNS = {
     "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "macro_f1": "macro F1", "accuracy": "accuracy",
     "log_score": "log score (nat)", "brier": "Brier score",
 }  # fmt: skip
 _RULE_COLUMNS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "log_score": "log score (nat)"}
+_COMPARED_COLUMNS = {
+    "detection/auc_within_station": "station-stratified ROC AUC",
+    "detection/balanced_accuracy": "detection, balanced accuracy",
+    "magnitude/balanced_accuracy": "magnitude, balanced accuracy",
+    "azimuth/balanced_accuracy": "azimuth, balanced accuracy",
+}
+_KINDS = {"constant": "class frequencies", "no_signal": "no magnetic data", "quality": "data quality",
+          "classical": "magnetic data", "oracle": "the true class"}  # fmt: skip
 
 
 def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table]:
     """Make all tables for which the documents exist, by name."""
     makers = (
-        score_table, station_table, balance_table, rejected_table, alarm_table, fold_table, audit_table, split_table,
-        training_table, architecture_table, band_table,
+        _scores, _stations, _class_balance, _rejected, _alarms, _folds, _audit, _split, _training, _architecture,
+        _band_importance, _compared_scores, _compared_differences, _cost, _claims, _configurations, _windows_by_station,
     )  # fmt: skip
-    tables: list[Table | None] = [skill_table(quoter, findings), *(make(quoter) for make in makers)]
-    tables += [*comparison_tables(quoter), cost_table(quoter), claim_table(quoter), tried_table(quoter)]
-    tables.append(windows_by_station_table(quoter))
-    tables += [make(quoter, task) for make in (rule_table, class_table) for task in TASKS]
+    tables = [_skill(quoter, findings), *(make(quoter) for make in makers)]
+    tables += [make(quoter, task) for make in (_rules, _classes) for task in TASKS]
     return {table.name: table for table in tables if table is not None}
 
 
-def skill_table(quoter: Quoter, findings: dict[str, Finding]) -> Table:
-    """Skill over the best non-magnetic baseline, by task."""
+def _quotes(
+    document: str, pointer: str, keys: Iterable[str], form: str = ".3f", *, interval: bool = False
+) -> list[Quote]:
+    """Cells of several keys below a pointer."""
+    return [Quote(document, f"{pointer}/{key}", form, interval) for key in keys]
+
+
+def _skill(quoter: Quoter, findings: dict[str, Finding]) -> Table:
     rows: list[Row] = []
     for task in TASKS:
         base = f"/{task}/skill_above_best_baseline"
         auc: Cell = Quote(_METRICS, f"{base}/auc_within_station", "+.3f", interval=True) if task == "detection" else "-"
-        scores = [Quote(_METRICS, f"{base}/{score}", "+.3f", interval=True) for score in _SKILL_COLUMNS]
+        scores = _quotes(_METRICS, base, _SKILL_COLUMNS, "+.3f", interval=True)
         rows.append((task, _plain(findings[task].baseline), auc, *scores))
     caption = (
         "Skill: difference to the best non-magnetic baseline, with its interval by group of windows. In each column "
         "a positive value is better. The baseline named is the best one in the primary score."
     )
     columns = ("task", "best non-magnetic baseline", "station-stratified ROC AUC", *_SKILL_COLUMNS.values())
-    return Table("skill", caption, columns, tuple(rows), quoter)
+    return Table("skill", caption, columns, rows, quoter)
 
 
-def score_table(quoter: Quoter) -> Table:
-    """Scores of the model."""
-    rows: tuple[Row, ...] = tuple(
-        (task, *(Quote(_METRICS, f"/{task}/{score}", ".3f", interval=True) for score in _SCORE_COLUMNS))
-        for task in TASKS
-    )
-    return Table(
-        "scores", "Scores of the model, with intervals by group.", ("task", *_SCORE_COLUMNS.values()), rows, quoter
-    )
+def _scores(quoter: Quoter) -> Table:
+    rows: list[Row] = [(task, *_quotes(_METRICS, f"/{task}", _SCORE_COLUMNS, interval=True)) for task in TASKS]
+    columns = ("task", *_SCORE_COLUMNS.values())
+    return Table("scores", "Scores of the model, with intervals by group.", columns, rows, quoter)
 
 
-def rule_table(quoter: Quoter, task: str) -> Table:
-    """Scores of the model, the baselines and the classical methods in one task."""
-    rows: list[Row] = [
-        ("**model**", _KINDS["classical"], *(Quote(_METRICS, f"/{task}/{score}/value") for score in _RULE_COLUMNS))
-    ]
+def _rules(quoter: Quoter, task: str) -> Table:
+    model = _quotes(_METRICS, f"/{task}", (f"{score}/value" for score in _RULE_COLUMNS))
+    rows: list[Row] = [("**model**", _KINDS["classical"], *model)]
     for name, entry in quoter.value(_METRICS, f"/{task}/baselines").items():
-        pointer = f"/{task}/baselines/{escape(name)}"
-        rows.append((_plain(name), _KINDS[entry["group"]], *(Quote(_METRICS, f"{pointer}/{s}") for s in _RULE_COLUMNS)))
+        scores = _quotes(_METRICS, f"/{task}/baselines/{escape(name)}", _RULE_COLUMNS)
+        rows.append((_plain(name), _KINDS[entry["group"]], *scores))
     caption = f"{task.capitalize()}: the model, non-magnetic baselines, classical methods and other references."
-    return Table(f"rules_{task}", caption, ("forecast", "uses", *_RULE_COLUMNS.values()), tuple(rows), quoter)
+    return Table(f"rules_{task}", caption, ("forecast", "uses", *_RULE_COLUMNS.values()), rows, quoter)
 
 
-def class_table(quoter: Quoter, task: str) -> Table:
-    """Recall, precision and F1 of each class."""
+def _classes(quoter: Quoter, task: str) -> Table:
     rows: list[Row] = []
     for name in quoter.value(_METRICS, f"/{task}/classes"):
         pointer = f"/{task}/per_class/{escape(name)}"
         known = quoter.value(_METRICS, f"{pointer}/n") > 0
-        recall: Cell = Quote(_METRICS, f"{pointer}/recall", ".3f", interval=True) if known else "no window"
-        scores = [Quote(_METRICS, f"{pointer}/{score}/value") for score in ("precision", "f1")]
-        rows.append(
-            (
-                name,
-                Quote(_METRICS, f"{pointer}/n", ",d"),
-                Quote(_METRICS, f"{pointer}/n_clusters", ",d"),
-                recall,
-                *scores,
-            )
-        )
+        recall: Cell = Quote(_METRICS, f"{pointer}/recall", interval=True) if known else "no window"
+        counts = _quotes(_METRICS, pointer, ("n", "n_clusters"), ",d")
+        rows.append((name, *counts, recall, *_quotes(_METRICS, pointer, ("precision/value", "f1/value"))))
     columns = ("class", "windows", "groups", "recall", "precision", "F1")
-    return Table(f"classes_{task}", f"{task.capitalize()}, by class.", columns, tuple(rows), quoter)
+    return Table(f"classes_{task}", f"{task.capitalize()}, by class.", columns, rows, quoter)
 
 
-def station_table(quoter: Quoter) -> Table:
-    """Detection at each station."""
+def _stations(quoter: Quoter) -> Table:
     rows: list[Row] = []
     for k, entry in enumerate(quoter.value(_METRICS, "/tables/by_station")):
         pointer = f"/tables/by_station/{k}"
-        counts = [Quote(_METRICS, f"{pointer}/{key}", ",d") for key in ("n", "n_event_groups", "n_normal_groups")]
-        auc = Quote(_METRICS, f"{pointer}/detection/auc_within_station", ".3f", interval=True)
-        rows.append((str(entry["subset"]), *counts, auc))
-    columns = ("station", "windows", "event clusters", "control blocks", "AUC")
-    return Table(
-        "stations",
-        "Detection by station; an interval needs event clusters and control blocks.",
-        columns,
-        tuple(rows),
-        quoter,
-    )
+        counts = _quotes(_METRICS, pointer, ("n", "n_event_groups", "n_normal_groups"), ",d")
+        rows.append(
+            (str(entry["subset"]), *counts, Quote(_METRICS, f"{pointer}/detection/auc_within_station", interval=True))
+        )
+    caption = "Detection by station; an interval needs event clusters and control blocks."
+    return Table("stations", caption, ("station", "windows", "event clusters", "control blocks", "AUC"), rows, quoter)
 
 
-def balance_table(quoter: Quoter) -> Table:
-    """Windows and groups of each magnitude class in the store."""
-    rows: tuple[Row, ...] = tuple(
-        (name, *(Quote(_DATA, f"/magnitude_{what}/{name}", ",d") for what in ("windows", "groups")))
+def _class_balance(quoter: Quoter) -> Table:
+    rows: list[Row] = [
+        (name, *_quotes(_DATA, "", (f"magnitude_windows/{name}", f"magnitude_groups/{name}"), ",d"))
         for name in MAGNITUDE_CLASSES
-    )
-    return Table(
-        "class_balance", "Windows and their groups in the data set.", ("class", "windows", "groups"), rows, quoter
-    )
+    ]
+    caption = "Windows and their groups in the data set."
+    return Table("class_balance", caption, ("class", "windows", "groups"), rows, quoter)
 
 
-def rejected_table(quoter: Quoter) -> Table | None:
-    """Excluded windows by reason; None for a store without that record."""
+def _rejected(quoter: Quoter) -> Table | None:
+    """None for a store without that record."""
     reasons = quoter.value(_DATA, "/rejected_by_reason")
     if not reasons:
         return None
-    rows: tuple[Row, ...] = tuple(
-        (_plain(name), Quote(_DATA, f"/rejected_by_reason/{escape(name)}", ",d")) for name in reasons
-    )
+    rows: list[Row] = [(_plain(name), *_quotes(_DATA, "/rejected_by_reason", [escape(name)], ",d")) for name in reasons]
     return Table("rejected", "Excluded windows, by reason.", ("reason", "windows"), rows, quoter)
 
 
-def alarm_table(quoter: Quoter) -> Table | None:
-    """Area skill scores of the alarms; None where alarms were not evaluated."""
+def _alarms(quoter: Quoter) -> Table | None:
+    """None where alarms were not evaluated."""
     references = quoter.value(_METRICS, "/alarms/references") if quoter.knows(_METRICS, "/alarms/references") else {}
-    present = [name for name, entry in references.items() if "absent" not in entry]
-    if not present:
-        return None
     rows: list[Row] = []
-    for name in present:
+    for name in (name for name, entry in references.items() if "absent" not in entry):
         pointer = f"/alarms/references/{escape(name)}/area_skill"
-        null = [Quote(_METRICS, f"{pointer}/null/{key}") for key in ("mean", "low", "high")]
-        rows.append(
-            (_plain(name), Quote(_METRICS, f"{pointer}/value"), *null, Quote(_METRICS, f"{pointer}/p_moved", ".4f"))
-        )
+        numbers = _quotes(_METRICS, pointer, ("value", "null/mean", "null/low", "null/high"))
+        rows.append((_plain(name), *numbers, Quote(_METRICS, f"{pointer}/p_moved", ".4f")))
     columns = ("reference", "area skill", "null mean", "null, low", "null, high", "p")
     caption = "Area skill score of the Molchan diagram against each reference; null: randomised events."
-    return Table("alarms", caption, columns, tuple(rows), quoter)
+    return Table("alarms", caption, columns, rows, quoter) if rows else None
 
 
-def fold_table(quoter: Quoter) -> Table | None:
-    """Each fold of a cross-validation; None for a single run."""
+def _folds(quoter: Quoter) -> Table | None:
+    """None for a single run."""
     if "crossval.json" not in quoter.documents:
         return None
     rows: list[Row] = []
     for k, fold in enumerate(quoter.value("crossval.json", "/folds")):
-        pointer = f"/folds/{k}"
-        skills = [
-            Quote(
-                "crossval.json", f"{pointer}/skill_above_best_baseline/{task}/balanced_accuracy", "+.3f", interval=True
-            )
-            for task in TASKS
-        ]
-        counts = [Quote("crossval.json", f"{pointer}/{key}", ",d") for key in ("n", "n_event_groups")]
+        counts = _quotes("crossval.json", f"/folds/{k}", ("n", "n_event_groups"), ",d")
+        scores = [f"{task}/balanced_accuracy" for task in TASKS]
+        skills = _quotes("crossval.json", f"/folds/{k}/skill_above_best_baseline", scores, "+.3f", interval=True)
         rows.append((f"fold `{fold['fold']}`", *counts, *skills))
     columns = ("fold", "windows", "event clusters", *(f"skill, {task}" for task in TASKS))
-    return Table("folds", "Skill in balanced accuracy, by fold.", columns, tuple(rows), quoter)
+    return Table("folds", "Skill in balanced accuracy, by fold.", columns, rows, quoter)
 
 
-def audit_table(quoter: Quoter) -> Table | None:
-    """Tests of the audit; None without an audit."""
+def _audit(quoter: Quoter) -> Table | None:
+    """None without an audit."""
     if "audit.json" not in quoter.documents:
         return None
     rows: list[Row] = []
     for k, test in enumerate(quoter.value("audit.json", "/tests")):
         numbers: list[Cell] = [
-            "-" if test.get(key) is None else Quote("audit.json", f"/tests/{k}/{key}", form)
-            for key, form in (("statistic", ".3g"), ("p_value", ".3g"))
+            "-" if test.get(key) is None else Quote("audit.json", f"/tests/{k}/{key}", ".3g")
+            for key in ("statistic", "p_value")
         ]
-        rows.append((_plain(test["name"]), str(test["verdict"]).replace("_", " "), *numbers))
-    return Table("audit", "Tests of the audit.", ("test", "result", "statistic", "p"), tuple(rows), quoter)
+        rows.append((_plain(test["name"]), _plain(str(test["verdict"])), *numbers))
+    return Table("audit", "Tests of the audit.", ("test", "result", "statistic", "p"), rows, quoter)
 
 
-def split_table(quoter: Quoter) -> Table | None:
-    """Windows of each set, by fold; None without the split report."""
+def _split(quoter: Quoter) -> Table | None:
+    """None without the split report."""
     if _SPLIT not in quoter.documents:
         return None
     rows: list[Row] = []
     for k, fold in enumerate(quoter.value(_SPLIT, "/folds")):
-        counts = [Quote(_SPLIT, f"/folds/{k}/{role}", ",d") for role in ("train", "val", "test", "purged")]
-        fraction = Quote(_SPLIT, f"/folds/{k}/purged_share", ".1%")
-        rows.append((f"fold `{fold['fold']}`", *counts, fraction))
+        counts = _quotes(_SPLIT, f"/folds/{k}", ("train", "val", "test", "purged"), ",d")
+        rows.append((f"fold `{fold['fold']}`", *counts, Quote(_SPLIT, f"/folds/{k}/purged_share", ".1%")))
     columns = ("fold", "training", "validation", "test", "excluded", "fraction excluded")
-    return Table("split", "Windows of each set; excluded windows belong to no set.", columns, tuple(rows), quoter)
+    return Table("split", "Windows of each set; excluded windows belong to no set.", columns, rows, quoter)
 
 
-def training_table(quoter: Quoter) -> Table:
-    """Epochs, losses and time of each run."""
+def _training(quoter: Quoter) -> Table:
     rows: list[Row] = []
     for k, run in enumerate(quoter.value("runs.json", "/runs")):
-        entries = (
-            ("history/epochs", "d"), ("history/best/epoch", "d"), ("history/best/train_loss", ".3f"),
-            ("history/best/val_loss", ".3f"), ("history/seconds", ",.0f"),
-        )  # fmt: skip
-        rows.append(
-            (f"`{run['run_id']}`", *(Quote("runs.json", f"/runs/{k}/{place}", form) for place, form in entries))
-        )
+        pointer = f"/runs/{k}/history"
+        epochs = _quotes("runs.json", pointer, ("epochs", "best/epoch"), "d")
+        losses = _quotes("runs.json", pointer, ("best/train_loss", "best/val_loss"))
+        rows.append((f"`{run['run_id']}`", *epochs, *losses, Quote("runs.json", f"{pointer}/seconds", ",.0f")))
     columns = ("run", "epochs", "selected epoch", "training loss", "validation loss", "seconds")
-    return Table("training", "Training runs; losses are those of the selected epoch.", columns, tuple(rows), quoter)
+    return Table("training", "Training runs; losses are those of the selected epoch.", columns, rows, quoter)
 
 
-def architecture_table(quoter: Quoter) -> Table:
-    """Blocks of the model with their parameters."""
+def _architecture(quoter: Quoter) -> Table:
     rows: list[Row] = []
     for k, block in enumerate(quoter.value("architecture.json", "/blocks")):
         shape = "-" if block["output"] is None else f"`{' x '.join(map(str, block['output']))}`"
-        rows.append(
-            (
-                f"`{block['name']}`",
-                f"`{block['kind']}`",
-                shape,
-                Quote("architecture.json", f"/blocks/{k}/parameters", ",d"),
-            )
-        )
+        parameters = Quote("architecture.json", f"/blocks/{k}/parameters", ",d")
+        rows.append((f"`{block['name']}`", f"`{block['kind']}`", shape, parameters))
     rows.append(("all", "", "", Quote("architecture.json", "/parameters", ",d")))
     columns = ("block", "kind", "output for one window", "parameters")
-    return Table("architecture", "Blocks of the model in order of computation.", columns, tuple(rows), quoter)
+    return Table("architecture", "Blocks of the model in order of computation.", columns, rows, quoter)
 
 
-def band_table(quoter: Quoter) -> Table | None:
-    """Permutation importance of each band and component; None without an explanation."""
-    if "explanation.json" not in quoter.documents:
+def _band_importance(quoter: Quoter) -> Table | None:
+    """None without an explanation."""
+    if _EXPLANATION not in quoter.documents:
         return None
     rows: list[Row] = []
-    for k, part in enumerate(quoter.value("explanation.json", "/band_importance/parts")):
-        pointer = f"/band_importance/parts/{k}"
-        drops = [Quote("explanation.json", f"{pointer}/{task}/log_score", "+.3f", interval=True) for task in TASKS]
-        rows.append((f"{_plain(str(part['band']))}, {_plain(str(part['component']))}", *drops))
+    for k, part in enumerate(quoter.value(_EXPLANATION, "/band_importance/parts")):
+        keys = [f"{task}/log_score" for task in TASKS]
+        drops = _quotes(_EXPLANATION, f"/band_importance/parts/{k}", keys, "+.3f", interval=True)
+        rows.append((_plain(f"{part['band']}, {part['component']}"), *drops))
     caption = (
         "Permutation importance: loss of log score (nat) after a band and component are replaced by those of another "
         "window of the same station. A positive value means that the model uses them."
     )
-    columns = ("band, component", *(f"{task}" for task in TASKS))
-    return Table("band_importance", caption, columns, tuple(rows), quoter)
+    return Table("band_importance", caption, ("band, component", *TASKS), rows, quoter)
 
 
-_KINDS = {"constant": "class frequencies", "no_signal": "no magnetic data", "quality": "data quality",
-          "classical": "magnetic data", "oracle": "the true class"}  # fmt: skip
+def _compared_scores(quoter: Quoter) -> Table | None:
+    return _compared(quoter, "comparison_scores", "Scores in identical folds.", "scores", ".3f")
+
+
+def _compared_differences(quoter: Quoter) -> Table | None:
+    first = quoter.value(_COMPARISON, "/reference")
+    note = "Paired: each replicate resamples the same groups for all."
+    caption = f"Differences to `{first}`; a positive value is better. {note}"
+    return _compared(quoter, "comparison_differences", caption, "difference", "+.3f")
+
+
+def _compared(quoter: Quoter, name: str, caption: str, part: str, form: str) -> Table | None:
+    """Scores, or differences to the first model, of models and then other forecasts; None for one model."""
+    if len(quoter.value(_COMPARISON, "/models")) < 2:
+        return None
+    rows: list[Row] = []
+    for kind, identifier in (("models", "id"), ("rules", "name")):
+        for k, entry in enumerate(quoter.value(_COMPARISON, f"/{kind}")):
+            if entry[part] is None:
+                continue  # the first model has no difference to itself
+            cells: list[Cell] = []
+            for key in _COMPARED_COLUMNS:
+                task, score = key.split("/")
+                known = score in (entry[part].get(task) or {})
+                cells.append(Quote(_COMPARISON, f"/{kind}/{k}/{part}/{key}", form, interval=True) if known else "-")
+            rows.append((f"`{entry[identifier]}`", _plain(str(entry.get("backbone") or entry["group"])), *cells))
+    return Table(name, caption, ("forecast", "kind", *_COMPARED_COLUMNS.values()), rows, quoter)
+
+
+def _cost(quoter: Quoter) -> Table:
+    rows: list[Row] = []
+    for k, model in enumerate(quoter.value(_COMPARISON, "/models")):
+        pointer = f"/models/{k}"
+        times: list[Cell] = ["not measured"] * 3
+        if model["latency"] is not None:
+            seconds = _quotes(_COMPARISON, f"{pointer}/latency", ("batch_1/median_s", "batch_32/median_s"), ".4f")
+            times = [*seconds, Quote(_COMPARISON, f"{pointer}/latency/batch_1/ratio_to_first", ".2f")]
+        sizes = _quotes(_COMPARISON, pointer, ("parameters/total", "flops", "weights_bytes"), ",d")
+        rows.append((f"`{model['id']}`", *sizes, *times))
+    columns = ("model", "parameters", "operations per window", "bytes of weights", "one window (s)",
+               "batch of many (s)", "ratio to the first")  # fmt: skip
+    return Table("cost", "Size and speed; medians, measured in one session.", columns, rows, quoter)
+
+
+def _claims(quoter: Quoter) -> Table:
+    """Published accuracies, and a constant prediction that reaches each."""
+    forms = {
+        "accuracy": ".2%", "rule_accuracy": ".2%", "rule_balanced_accuracy": ".1%", "rule_mcc": ".3f",
+        "rule_errors": "d", "rule_windows": ",d",
+    }  # fmt: skip
+    rows: list[Row] = []
+    for k, claim in enumerate(quoter.value(_CLAIMS, "/claims")):
+        numbers = [Quote(_CLAIMS, f"/claims/{k}/{key}", form) for key, form in forms.items()]
+        rows.append((claim["what"], claim["rule"], *numbers))
+    columns = ("claim", "constant prediction", "published accuracy", "accuracy of the constant",
+               "its balanced accuracy", "its MCC", "its errors", "windows")  # fmt: skip
+    caption = (
+        "Published accuracies, and constant predictions that reach them; undefined: the class counts are not known."
+    )
+    return Table("claims", caption, columns, rows, quoter)
+
+
+def _configurations(quoter: Quoter) -> Table:
+    rows: list[Row] = []
+    for k, run in enumerate(quoter.value(_TRIED, "/runs")):
+        pointer = f"/runs/{k}"
+        fold: Cell = "-" if run["fold"] is None else Quote(_TRIED, f"{pointer}/fold", "d")
+        loss: Cell = "none" if run["val_loss"] is None else Quote(_TRIED, f"{pointer}/val_loss")
+        skill: Cell = "not evaluated"
+        if run["detection"] is not None:
+            skill = Quote(_TRIED, f"{pointer}/detection/balanced_accuracy", interval=True)
+        number = Quote(_TRIED, f"{pointer}/configuration", "d")
+        rows.append((f"`{run['run_id']}`", number, fold, str(run["status"]), f"`{run['backbone']}`", loss, skill))
+    columns = ("run", "configuration", "fold", "status", "backbone", "validation loss", "detection, balanced accuracy")
+    return Table("configurations", "All runs on this data set, oldest first.", columns, rows, quoter)
+
+
+def _windows_by_station(quoter: Quoter) -> Table:
+    rows: list[Row] = [
+        (str(code), *_quotes(_DATA, f"/by_station/{code}", ("windows", "events"), ",d"))
+        for code in quoter.value(_DATA, "/by_station")
+    ]
+    columns = ("station", "windows", "before events")
+    return Table("windows_by_station", "Windows of each station.", columns, rows, quoter)
 
 
 def _plain(name: str) -> str:

@@ -37,21 +37,13 @@ Row = tuple[Cell, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells below a header.
+    """Rows of cells below a header."""
 
-    Attributes:
-        name: of its files, without suffix.
-        caption: in Markdown, one or two sentences, with sources where it quotes.
-        columns: header, units in brackets.
-        rows: as long as the header.
-        quoter: of the subject that the cells quote.
-    """
-
-    name: str
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    quoter: Quoter
+    name: str  # of its files, without suffix
+    caption: str  # in Markdown, one or two sentences, with sources where it quotes
+    columns: tuple[str, ...]  # header, units in brackets
+    rows: list[Row]  # as long as the header
+    quoter: Quoter  # of the subject that the cells quote
 
     def markdown(self) -> str:
         """Write as a pipe table; the first column is aligned left, the others right."""
@@ -66,15 +58,19 @@ class Table:
         """Write the recorded values in full precision, each quoted column followed by its sources."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        kinds = [self._kind(column) for column in range(len(self.columns))]
         header: list[str] = []
-        for name, kind in zip(self.columns, kinds, strict=True):
-            header += _csv_names(name, kind)
+        widths = []
+        for name, *cells in zip(self.columns, *self.rows, strict=True):
+            quotes = [cell for cell in cells if isinstance(cell, Quote)]
+            limits = [f"{name} low", f"{name} high"] if any(quote.interval for quote in quotes) else []
+            names = [name, *limits, f"{name} source"] if quotes else [name]
+            header += names
+            widths.append(len(names))
         writer.writerow(header)
         for row in self.rows:
             values: list[object] = []
-            for cell, kind in zip(row, kinds, strict=True):
-                values += self._csv_cells(cell, kind)
+            for cell, width in zip(row, widths, strict=True):
+                values += self._csv_cells(cell, width)
             writer.writerow(values)
         return file.getvalue()
 
@@ -98,22 +94,13 @@ class Table:
         quote = self.quoter.interval if cell.interval else self.quoter.number
         return quote(cell.document, cell.pointer, cell.form)
 
-    def _kind(self, column: int) -> str:
-        cells = [row[column] for row in self.rows]
-        if any(isinstance(cell, Quote) and cell.interval for cell in cells):
-            return "interval"
-        return "number" if any(isinstance(cell, Quote) for cell in cells) else "text"
-
-    def _csv_cells(self, cell: Cell, kind: str) -> list[object]:
-        width = len(_csv_names("", kind))
+    def _csv_cells(self, cell: Cell, width: int) -> list[object]:
         if isinstance(cell, str):
             return [cell, *[""] * (width - 1)]
         source = f"{self.quoter.subject} {cell.document}#{cell.pointer}"
-        if not cell.interval:
-            value = self.quoter.value(cell.document, cell.pointer)
-            shown = len(value) if cell.form == "len" else value
-            return [shown, *[""] * (width - 2), source]
-        return [*(self.quoter.value(cell.document, f"{cell.pointer}/{part}") for part in _PARTS), source]
+        if cell.interval:
+            return [*(self.quoter.value(cell.document, f"{cell.pointer}/{part}") for part in _PARTS), source]
+        return [self.quoter.value(cell.document, cell.pointer), *[""] * (width - 2), source]
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:
@@ -121,13 +108,6 @@ def write_tables(tables: Sequence[Table], folder: Path) -> None:
     for table in tables:
         write_text_atomic(folder / f"{table.name}.csv", table.csv())
         write_text_atomic(folder / f"{table.name}.tex", table.latex())
-
-
-def _csv_names(name: str, kind: str) -> list[str]:
-    if kind == "text":
-        return [name]
-    parts = [name, f"{name} low", f"{name} high"] if kind == "interval" else [name]
-    return [*parts, f"{name} source"]
 
 
 def _latex(text: str) -> str:

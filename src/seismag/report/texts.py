@@ -14,7 +14,7 @@ from seismag.report.findings import HEADLINE_TASK, Finding
 from seismag.report.quotation import MissingNumberError, check_markdown, without_sources
 from seismag.report.tables import Table
 
-DOCUMENT_NAMES = {  # what the templates call them
+_DOCUMENTS = {  # what the templates call them
     "M": "metrics.json", "D": "data.json", "R": "runs.json", "A": "architecture.json", "T": "configurations.json",
 }  # fmt: skip
 _TITLES = {
@@ -40,11 +40,7 @@ _METHODS = {
 
 
 class Texts:
-    """Renders templates about one subject.
-
-    Args:
-        evidence: the subject. findings: of ``find``. tables, figures: by name.
-    """
+    """Renders templates about one subject."""
 
     def __init__(
         self,
@@ -83,7 +79,7 @@ class Texts:
     def _context(self, evidence: Evidence, findings: Mapping[str, Finding]) -> dict[str, object]:
         q = self.quoter
         return {
-            **DOCUMENT_NAMES,
+            **_DOCUMENTS,
             "n": q.number, "iv": q.interval, "val": q.value, "quote": q.sentence, "knows": q.knows,
             "table": self._table, "figure": self._figure, "tables": self.tables, "figures": self.figures,
             "documents": q.documents,
@@ -92,7 +88,7 @@ class Texts:
             "baseline_inputs": self._baseline_inputs(), "unblindings": _UNBLINDINGS,
             "compared": len(q.value("comparison.json", "/models")) > 1,
             "backbone": str(q.value("runs.json", "/runs/0/config/model/backbone")),
-            "validated": self._validated(), "split_text": self._split_text(),
+            "validated": f"validated by {self._method()}", "split_text": self._split_text(),
         }  # fmt: skip
 
     def _baseline_inputs(self) -> str:
@@ -104,20 +100,16 @@ class Texts:
     def _simulated(self) -> bool:
         return "simulated" in self.quoter.value("data.json", "/origin")
 
-    def _validated(self) -> str:
-        method = self.quoter.value("runs.json", "/runs/0/config/split/method")
-        return f"validated by {_METHODS[method]}"
+    def _method(self) -> str:
+        return _METHODS[self.quoter.value("runs.json", "/runs/0/config/split/method")]
 
     def _split_text(self) -> str:
-        q = self.quoter
-        n_runs, n_folds = q.number("runs.json", "/runs", "len"), "/runs/0/config/split/n_folds"
-        method = q.value("runs.json", "/runs/0/config/split/method")
-        text = f"The model is validated by {_METHODS[method]}. "
-        if "crossval.json" in q.documents:
-            return text + f"All {n_runs} folds were trained, and their test windows are evaluated together."
-        return text + (
-            f"One fold of {q.number('runs.json', n_folds, 'd')} was trained, so the other windows are not tested."
-        )
+        text = f"The model is validated by {self._method()}. "
+        if "crossval.json" in self.quoter.documents:
+            n_runs = self.quoter.number("runs.json", "/runs", "len")
+            return f"{text}All {n_runs} folds were trained, and their test windows are evaluated together."
+        n_folds = self.quoter.number("runs.json", "/runs/0/config/split/n_folds", "d")
+        return f"{text}One fold of {n_folds} was trained, so the other windows are not tested."
 
     def _table(self, name: str) -> str:
         if name not in self.tables:
@@ -127,9 +119,7 @@ class Texts:
 
     def _figure(self, name: str, caption: str) -> str:
         drawn = self.figures.get(name)
-        if drawn is None or drawn.file is None:
-            return ""
-        return f"![{without_sources(caption)}]({drawn.file})\n"
+        return f"![{without_sources(caption)}]({drawn.file})\n" if drawn is not None and drawn.file else ""
 
 
 def _tidy(text: str) -> str:

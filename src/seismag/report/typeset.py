@@ -1,4 +1,4 @@
-"""The manuscript's Markdown as typst source, and typst's PDF of it.
+"""Markdown as HTML for the page and as typst source, and typst's PDF of the manuscript.
 
 Supported are the elements of our templates: headings, paragraphs, emphasis, code, quotes, lists, pipe tables, pictures
 with a caption, links, and citations ``[@key]``. Any other element is an error.
@@ -13,8 +13,7 @@ from typing import Any
 
 from seismag.domain import SeismagError
 from seismag.files import write_text_atomic
-from seismag.report.markdown import parse_markdown
-from seismag.report.quotation import without_sources
+from seismag.report.quotation import to_html, without_sources
 
 _SPECIAL = re.compile(r"([\\#*_`$<>@=~\[\]/+-])")
 _CITATION = re.compile(r"\[@([\w-]+)((?:; @[\w-]+)*)\]")
@@ -32,9 +31,16 @@ _PREAMBLE = """#set document(title: {title})
 #set table(stroke: none, inset: (x: 4pt, y: 2.5pt))
 #show quote: set block(fill: luma(240), inset: 8pt)
 """
+_TITLE = '\n#align(center, text(size: 16pt, weight: "bold")['
+_REFERENCES = '\n#bibliography("references.bib", title: none, style: "american-psychological-association")\n'
 
 
-def write_pdf(markdown: str, title: str, folder: Path, bibliography: str = "references.bib") -> Path:
+def render_markdown(text: str) -> str:
+    """Render a text as an HTML fragment; the sources of its numbers become attributes."""
+    return to_html(str(_reader().render(text)))
+
+
+def write_pdf(markdown: str, title: str, folder: Path) -> None:
     """Typeset a Markdown text of ``folder``, where its pictures lie, to ``manuscript.typ`` and ``manuscript.pdf``.
 
     Raises:
@@ -44,23 +50,29 @@ def write_pdf(markdown: str, title: str, folder: Path, bibliography: str = "refe
         import typst
     except ImportError as error:
         raise SeismagError("The PDF needs typst: pip install 'seismag[report]'.") from error
-    source, target = folder / "manuscript.typ", folder / "manuscript.pdf"
-    drawn = re.sub(r"\(([\w/]+)\.png\)", lambda match: f"({_vector_form(match[1], folder)})", markdown)
-    write_text_atomic(source, to_typst(drawn, title, bibliography))
+    source = folder / "manuscript.typ"
+
+    def vector_form(match: re.Match[str]) -> str:
+        return f"({match[1]}.pdf)" if (folder / f"{match[1]}.pdf").is_file() else match[0]
+
+    drawn = re.sub(r"\(([\w/]+)\.png\)", vector_form, markdown)
+    body = "".join(_blocks(_reader().parse(without_sources(drawn))))  # the first heading becomes the title
+    cited = _CITATION.search(drawn) is not None
+    write_text_atomic(source, _PREAMBLE.format(title=_string(title)) + body + (_REFERENCES if cited else ""))
     try:
-        typst.compile(str(source), output=str(target))
+        typst.compile(str(source), output=str(folder / "manuscript.pdf"))
     except RuntimeError as error:
         raise SeismagError(f"{source}: typst rejects it ({error}).") from error
-    return target
 
 
-def to_typst(markdown: str, title: str, bibliography: str) -> str:
-    """Write Markdown as typst source; the first heading becomes the title."""
-    tokens = parse_markdown(without_sources(markdown))
-    body = "".join(_blocks(tokens))
-    references = f'\n#bibliography("{bibliography}", title: none, style: "american-psychological-association")\n'
-    cited = _CITATION.search(markdown) is not None
-    return _PREAMBLE.format(title=_string(title)) + body + (references if cited else "")
+def _reader() -> Any:
+    """CommonMark with pipe tables."""
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError as error:
+        raise SeismagError("The page and the PDF need markdown-it-py: pip install 'seismag[report]'.") from error
+    reader = MarkdownIt("commonmark").enable("table")
+    return reader.disable("html_block")  # a line that begins with a source comment is no HTML
 
 
 def _blocks(tokens: Sequence[Any]) -> list[str]:
@@ -68,20 +80,13 @@ def _blocks(tokens: Sequence[Any]) -> list[str]:
     out: list[str] = []
     lists: list[str] = []
     table: list[list[str]] | None = None
-    tight = False
     for token in tokens:
         match token.type:
             case "heading_open":
                 level = int(token.tag[1])
-                out.append(
-                    '\n#align(center, text(size: 16pt, weight: "bold")['
-                    if level == 1
-                    else "\n" + "=" * (level - 1) + " "
-                )
-                tight = level == 1
+                out.append(_TITLE if level == 1 else "\n" + "=" * (level - 1) + " ")
             case "heading_close":
-                out.append("])\n" if tight else "\n")
-                tight = False
+                out.append("])\n" if token.tag == "h1" else "\n")
             case "paragraph_close":
                 out.append("\n" if lists else "\n\n")
             case "inline" if table is not None:
@@ -160,11 +165,6 @@ def _inline(children: Sequence[Any]) -> list[str]:
             case other:
                 raise SeismagError(f"the manuscript contains {other}, which its typesetting does not support.")
     return out
-
-
-def _vector_form(picture: str, folder: Path) -> str:
-    """The PDF of a picture if it exists."""
-    return f"{picture}.pdf" if (folder / f"{picture}.pdf").is_file() else f"{picture}.png"
 
 
 def _cited(text: str) -> str:

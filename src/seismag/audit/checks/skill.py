@@ -19,7 +19,7 @@ from seismag.scoring.station_auc import labelled_auc
 HEADLINE = "skill_above_no_signal"
 # main score of each task; that of detection depends on neither station nor threshold
 TASK_SCORES = {"detection": "auc_within_station", "magnitude": "balanced_accuracy", "azimuth": "balanced_accuracy"}
-_SCORE_NAMES = {"auc_within_station": "station-stratified ROC AUC", "balanced_accuracy": "balanced accuracy"}
+SCORE_NAMES = {"auc_within_station": "station-stratified ROC AUC", "balanced_accuracy": "balanced accuracy"}
 MIN_CLUSTERS_AND_BLOCKS = 10
 _CHUNK_DRAWS = 500
 _CLEARLY_LARGE_P = 0.2
@@ -41,14 +41,12 @@ def check_skill(
 
     Args:
         task: detection, magnitude or azimuth.
-        rows: the evaluated rows.
-        metrics: content of metrics.json for these rows.
+        rows: the evaluated rows. metrics: content of metrics.json for these rows.
         configurations: tried on the data set, this one included; None: not known, and counted as one.
-        spec: permutations, family-wise error, seed.
     """
     score = TASK_SCORES[task]
     skill = metrics[task]["skill_above_best_baseline"][score]
-    noun = f"{_SCORE_NAMES[score]} over the best non-magnetic baseline"
+    noun = f"{SCORE_NAMES[score]} over the best non-magnetic baseline"
     n_clusters, n_blocks = metrics["n_event_groups"], metrics["n_normal_groups"]
     if skill["value"] is None or skill["low"] is None or min(n_clusters, n_blocks) < MIN_CLUSTERS_AND_BLOCKS:
         text = (

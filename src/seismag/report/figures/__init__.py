@@ -12,8 +12,7 @@ from seismag.domain import DataError
 from seismag.recovery.figure import draw_recovery
 from seismag.report.evidence import Evidence
 from seismag.report.figures.architecture import draw_architecture
-from seismag.report.figures.balance import draw_class_balance
-from seismag.report.figures.examples import draw_examples
+from seismag.report.figures.data_set import draw_class_balance, draw_examples
 from seismag.report.figures.folds import draw_folds
 from seismag.report.figures.station_map import draw_station_map, places_of
 from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets, draw_training_curves

@@ -9,7 +9,6 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -20,11 +19,7 @@ _FILL = {"input": "#EEEEEE", "backbone": "#CFE3F2", "ours": "#FBE3CF"}
 
 
 def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
-    """Draw the blocks from the input to the heads.
-
-    Args:
-        architecture: the content of architecture.json (``seismag.models.architecture``). path: the picture.
-    """
+    """Draw the blocks of architecture.json from the input to the heads."""
     blocks = [block for block in architecture["blocks"] if block["output"] is not None]
     heads = [block for block in blocks if block["name"].startswith("head_")]
     side = [block for block in blocks if block["name"] == "directional"]
@@ -32,32 +27,24 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
     n_rows = len(trunk) + 3
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_IN, 0.36 * n_rows + 0.3))
-        FigureCanvasAgg(figure)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set(xlim=(-9, 9), ylim=(-n_rows * _ROW + 0.4, 0.6))
         axes.axis("off")
-        shape = architecture["input"]
-        _box(axes, 0, 0, f"window: {_shape(shape)}", "channels × frequency × time", "input")
+        _box(axes, 0, 0, f"window: {_shape(architecture['input'])}", "channels × frequency × time", "input")
         for row, block in enumerate(trunk, start=1):
             kind = "backbone" if block["name"].startswith("backbone") else "ours"
-            _box(axes, 0, -row, f"{_plain(block['name'])}: {_shape(block['output'])}", _parameters(block), kind)
+            _box(axes, 0, -row, _described(block), _parameters(block), kind)
             _arrow(axes, 0, -row + 1, 0, -row)
         end = -len(trunk)
         for block in side:
-            _box(axes, 5.6, end, f"directional: {_shape(block['output'])}", _parameters(block), "ours")
+            _box(axes, 5.6, end, _described(block), _parameters(block), "ours")
         if side:
             bend = {"arrowstyle": "-|>", "color": "#444444", "lw": 0.8, "shrinkA": 0, "shrinkB": 0,
                     "mutation_scale": 7, "connectionstyle": "angle,angleA=0,angleB=90"}  # fmt: skip
             axes.annotate("", (5.6, end + _HALF_BOX), (_BOX_WIDTH / 2, 0), arrowprops=bend)
-        for place, block in zip(_spread(len(heads)), heads, strict=True):
-            _box(
-                axes,
-                place,
-                end - 1.6,
-                f"{_plain(block['name'])}: {_shape(block['output'])}",
-                _parameters(block),
-                "ours",
-            )
+        for k, block in enumerate(heads):
+            place = (_BOX_WIDTH + 0.6) * (k - (len(heads) - 1) / 2)
+            _box(axes, place, end - 1.6, _described(block), _parameters(block), "ours")
             _arrow(axes, 0, end, place, end - 1.6)
             if side:
                 _arrow(axes, 5.6, end, place, end - 1.6)
@@ -67,51 +54,28 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
 
 
 def _box(axes: Axes, x: float, y: float, text: str, below: str, kind: str) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - _BOX_WIDTH / 2, y - 0.33),
-            _BOX_WIDTH,
-            0.66,
-            boxstyle="round,pad=0.02,rounding_size=0.08",
-            facecolor=_FILL[kind],
-            edgecolor="#555555",
-            linewidth=0.6,
-            zorder=2,
-        )
-    )
+    style: Any = {"boxstyle": "round,pad=0.02,rounding_size=0.08", "edgecolor": "#555555", "linewidth": 0.6}
+    corner = (x - _BOX_WIDTH / 2, y - 0.33)
+    axes.add_patch(FancyBboxPatch(corner, _BOX_WIDTH, 0.66, facecolor=_FILL[kind], zorder=2, **style))
     axes.text(x, y + 0.13, text, ha="center", va="center", zorder=3)
     axes.text(x, y - 0.17, below, ha="center", va="center", fontsize=7, color="#444444", zorder=3)
 
 
 def _arrow(axes: Axes, x0: float, y0: float, x1: float, y1: float) -> None:
-    axes.add_patch(
-        FancyArrowPatch(
-            (x0, y0 - _HALF_BOX),
-            (x1, y1 + _HALF_BOX),
-            arrowstyle="-|>",
-            mutation_scale=7,
-            linewidth=0.8,
-            color="#444444",
-            shrinkA=0,
-            shrinkB=0,
-            zorder=1,
-        )
-    )
-
-
-def _spread(n: int) -> list[float]:
-    step = _BOX_WIDTH + 0.6
-    return [step * (k - (n - 1) / 2) for k in range(n)]
+    style: Any = {"arrowstyle": "-|>", "mutation_scale": 7, "linewidth": 0.8, "color": "#444444"}
+    ends = ((x0, y0 - _HALF_BOX), (x1, y1 + _HALF_BOX))
+    axes.add_patch(FancyArrowPatch(*ends, shrinkA=0, shrinkB=0, zorder=1, **style))
 
 
 def _shape(shape: Any) -> str:
     return " × ".join(map(str, shape))
 
 
-def _plain(name: str) -> str:
-    """Name of a block; stages are counted from 1, the stem is 0."""
-    words = name.removeprefix("backbone.").replace("head_", "head, ").replace("_", " ")
-    return re.sub(r"^stages\.(\d+)$", lambda match: f"stage {int(match[1]) + 1}", words)
+def _described(block: Mapping[str, Any]) -> str:
+    """Name and shape of a block; stages are counted from 1, the stem is 0."""
+    words = block["name"].removeprefix("backbone.").replace("head_", "head, ").replace("_", " ")
+    name = re.sub(r"^stages\.(\d+)$", lambda match: f"stage {int(match[1]) + 1}", words)
+    return f"{name}: {_shape(block['output'])}"
 
 
 def _parameters(block: Mapping[str, Any]) -> str:

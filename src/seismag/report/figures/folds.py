@@ -8,31 +8,22 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seismag.report.findings import TASKS
-from seismag.scoring.figure import BLUE, GREY, ORANGE, PAGE_IN, STYLE, save_figure
+from seismag.scoring.figure import BLUE, GREY, ORANGE, STYLE, new_figure, save_figure
+from seismag.scoring.subset_figure import PAGE_IN
 
 
 def draw_folds(crossval: Mapping[str, Any], path: Path) -> None:
-    """Draw accuracy, balanced accuracy and skill over the best non-magnetic baseline by fold.
-
-    Args:
-        crossval: the content of ``*_final_results.json``. path: the picture.
-    """
+    """Draw accuracy, balanced accuracy and skill over the best non-magnetic baseline of ``*_final_results.json``."""
     folds = list(crossval["folds"])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_IN, 3.6))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(3.6, PAGE_IN)
         panels = figure.subplots(2, 3, sharex=True, sharey="row")
         for (upper, lower), task in zip(panels.T, TASKS, strict=True):
-            for shift, score, colour, marker in (
-                (-0.13, "accuracy", GREY, "s"),
-                (0.13, "balanced_accuracy", BLUE, "o"),
-            ):
+            scores = ((-0.13, "accuracy", GREY, "s"), (0.13, "balanced_accuracy", BLUE, "o"))
+            for shift, score, colour, marker in scores:
                 entries = [{**fold[task][score], "value": fold[task][score]["mean"]} for fold in folds]
                 _draw(upper, folds, entries, shift, colour, marker, score.replace("_", " "))
             skills = [fold["skill_above_best_baseline"][task]["balanced_accuracy"] for fold in folds]

@@ -12,9 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
@@ -23,7 +21,8 @@ from matplotlib.transforms import Bbox
 
 from seismag.archive.stations import read_stations
 from seismag.domain import MAGNITUDE_CLASSES, DataError
-from seismag.scoring.figure import BLUE, GREEN, ORANGE, PAGE_IN, STYLE, save_figure
+from seismag.scoring.figure import BLUE, GREEN, ORANGE, STYLE, new_figure, save_figure
+from seismag.scoring.subset_figure import PAGE_IN
 from seismag.windows.store import Store, store_catalog
 
 MARGIN_DEG = 1.5
@@ -40,19 +39,15 @@ _AROUND_PT = tuple(
     )
 )  # places of a code about its triangle, the nearest first  # fmt: skip
 _SCALE_BARS_KM = (10, 20, 50, 100, 200, 500, 1000, 2000)
+_AGAIN = "Prepare it again with this version of seismag."
 
 
 @dataclass(frozen=True)
 class Places:
-    """Stations and label events of a map.
+    """Stations and label events of a map."""
 
-    Attributes:
-        stations: index code; latitude_deg, longitude_deg.
-        events: one row a label event; latitude_deg, longitude_deg, magnitude_class, is_mainshock.
-    """
-
-    stations: pd.DataFrame
-    events: pd.DataFrame
+    stations: pd.DataFrame  # index code; latitude_deg, longitude_deg
+    events: pd.DataFrame  # one row a label event; latitude_deg, longitude_deg, magnitude_class, is_mainshock
 
 
 def places_of(store: Store) -> Places:
@@ -67,15 +62,11 @@ def places_of(store: Store) -> Places:
         for code, station in read_stations().items()
     }
     if lost := [code for code in codes if code not in known]:
-        raise DataError(
-            f"the positions of {', '.join(lost)} are not in the store. Prepare it again with this version of seismag."
-        )
+        raise DataError(f"the positions of {', '.join(lost)} are not in the store. {_AGAIN}")
     stations = pd.DataFrame.from_dict({code: known[code] for code in codes}, orient="index")
     catalog = store_catalog(store)
     if catalog is None:
-        raise DataError(
-            "the store keeps no catalogue (catalog.parquet). Prepare it again with this version of seismag."
-        )
+        raise DataError(f"the store keeps no catalogue (catalog.parquet). {_AGAIN}")
     labels = store.samples.dropna(subset=["event_id"]).drop_duplicates("event_id")
     columns = ["event_id", "magnitude_class", *(["is_mainshock"] if "is_mainshock" in labels else [])]
     events = labels[columns].merge(catalog[["event_id", "latitude_deg", "longitude_deg"]], on="event_id")
@@ -88,16 +79,13 @@ def draw_station_map(places: Places, path: Path) -> None:
     middle = np.cos(np.radians((south + north) / 2))
     height = min(6.5, (PAGE_IN - 0.5) * (north - south) / ((east - west) * middle) + 0.6)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_IN, height))
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained")
+        figure = new_figure(height, PAGE_IN)
         axes = figure.subplots()
         axes.add_collection(LineCollection(coastlines(west, east, south, north), colors="#777777", linewidths=0.5))
         _draw_events(axes, places.events)
         axes.plot(
             places.stations["longitude_deg"], places.stations["latitude_deg"], "^", color="black",
-            markersize=_TRIANGLE_PT,
-            markeredgecolor="white", markeredgewidth=0.5, zorder=4,
+            markersize=_TRIANGLE_PT, markeredgecolor="white", markeredgewidth=0.5, zorder=4,
         )  # fmt: skip
         axes.set(xlim=(west, east), ylim=(south, north), aspect=1 / middle)
         for axis in (axes.xaxis, axes.yaxis):
@@ -132,11 +120,8 @@ def coastlines(west: float, east: float, south: float, north: float) -> list[np.
     left, right, bottom, top = document["region_deg"]
     inside = left <= west and east <= right and bottom <= south and north <= top
     lines = [np.asarray(line) for line in document["region" if inside else "world"]]
-    return [line for line in lines if _touches(line, (west, south), (east, north))]
-
-
-def _touches(line: np.ndarray[Any, Any], low: tuple[float, float], high: tuple[float, float]) -> bool:
-    return bool((line.max(axis=0) >= low).all() and (line.min(axis=0) <= high).all())
+    low, high = (west, south), (east, north)
+    return [line for line in lines if (line.max(axis=0) >= low).all() and (line.min(axis=0) <= high).all()]
 
 
 def _draw_events(axes: Axes, events: pd.DataFrame) -> None:
@@ -151,34 +136,13 @@ def _draw_events(axes: Axes, events: pd.DataFrame) -> None:
 
 
 def _legend(events: pd.DataFrame) -> list[Line2D]:
-    entries = [Line2D([], [], linestyle="", marker="^", color="black", markersize=5, label="station")]
+    entries: list[Any] = [{"marker": "^", "color": "black", "markersize": 5, "label": "station"}]
     for name in MAGNITUDE_CLASSES[1:]:
-        n = int((events["magnitude_class"] == name).sum())
-        entries.append(
-            Line2D(
-                [],
-                [],
-                linestyle="",
-                marker="o",
-                color=_COLOURS[name],
-                markersize=_SIZES[name] ** 0.5,
-                label=f"{name} ({n})",
-            )
-        )
+        label = f"{name} ({int((events['magnitude_class'] == name).sum())})"
+        entries.append({"color": _COLOURS[name], "markersize": _SIZES[name] ** 0.5, "label": label})
     if not events["is_mainshock"].astype(bool).all():
-        entries.append(
-            Line2D(
-                [],
-                [],
-                linestyle="",
-                marker="o",
-                color="black",
-                markerfacecolor="none",
-                markersize=4,
-                label="aftershock",
-            )
-        )
-    return entries
+        entries.append({"color": "black", "markerfacecolor": "none", "markersize": 4, "label": "aftershock"})
+    return [Line2D([], [], linestyle="", **{"marker": "o", **entry}) for entry in entries]
 
 
 def _draw_scale_bar(axes: Axes, west: float, east: float, south: float, north: float) -> None:
