@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seismag.config import ModelConfig
+from fixtures.explained_study import small_model
 from seismag.explain.gradcam import CLASS_TASKS, METHODS, _combine, attribute, interpolate_maps
 from seismag.training.model import ConvNeXtMultiTask
 
@@ -17,11 +17,6 @@ OPTIONS = {
                  "input": "power_cross"},
     "efficientnet": {"backbone": "efficientnet_b0"},
 }  # fmt: skip
-
-
-def small_model(**options) -> ConvNeXtMultiTask:
-    torch.manual_seed(5)
-    return ConvNeXtMultiTask(ModelConfig(**{"backbone": "convnext_atto", **options})).eval()
 
 
 def whole_network_maps(model: ConvNeXtMultiTask, x: torch.Tensor, task: str, method: str) -> np.ndarray:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fixtures.band_reader import ROWS, make_band_reader, make_windows
-from seismag.config import EvaluateConfig, ModelConfig
+from fixtures.explained_study import small_model
+from seismag.config import EvaluateConfig
 from seismag.explain import perturbation
 from seismag.explain.gradcam import CLASS_TASKS, Attribution, attribute
 from seismag.explain.perturbation import (
@@ -19,14 +20,8 @@ from seismag.explain.perturbation import (
     trace_curves,
 )
 from seismag.explain.sanity import check_curves, check_random_weights, rank_correlations
-from seismag.training.model import ConvNeXtMultiTask
 
 SPEC = EvaluateConfig(bootstrap=200, confidence=0.95, seed=1)
-
-
-def small_model(**options) -> ConvNeXtMultiTask:
-    torch.manual_seed(5)
-    return ConvNeXtMultiTask(ModelConfig(**{"backbone": "convnext_atto", "head_width": 16, **options})).eval()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,11 @@ def test_history_in_short_names_the_kept_epoch(evidence: Evidence) -> None:
     assert run["history"]["best"]["val_loss"] == pytest.approx(run["card"]["val_loss"])
 
 
-def test_mcc_is_that_of_the_confusion_matrix(crossval: Evidence) -> None:
+def test_mcc_is_that_of_the_confusion_matrix_and_of_each_fold(crossval: Evidence) -> None:
+    assert crossval.kind == "crossval"
+    folds = crossval.documents["mcc.json"]["folds"]
+    assert list(folds) == crossval.documents["metrics.json"]["run_ids"]
+    assert len(folds) == crossval.documents["crossval.json"]["n_folds"] == 2
     entry = crossval.documents["mcc.json"]["magnitude"]
     rows, columns = np.indices((4, 4)).reshape(2, -1)
     counts = np.array(entry["confusion"], dtype=int).ravel()
@@ -56,24 +59,9 @@ def test_mcc_is_that_of_the_confusion_matrix(crossval: Evidence) -> None:
     assert entry["mcc"]["low"] <= entry["mcc"]["value"] <= entry["mcc"]["high"]
 
 
-def test_crossval_has_the_mcc_of_each_fold(crossval: Evidence) -> None:
-    assert crossval.kind == "crossval"
-    folds = crossval.documents["mcc.json"]["folds"]
-    assert list(folds) == crossval.documents["metrics.json"]["run_ids"]
-    assert len(folds) == crossval.documents["crossval.json"]["n_folds"] == 2
-
-
-@pytest.mark.parametrize("name", ["predictions.parquet", "metrics.json"])
-def test_run_without_results_is_named(copy: Path, name: str) -> None:
-    (copy / name).unlink()
-    with pytest.raises(DataError, match=f"has no {name}, so there is nothing to report.*seismag train --resume"):
-        read_evidence(copy)
-
-
-def test_crossval_without_results_names_the_command_that_makes_them(copy: Path) -> None:
-    (copy / "loeo_convnext_final_results.json").write_text("{}")
+def test_run_without_results_is_named(copy: Path) -> None:
     (copy / "metrics.json").unlink()
-    with pytest.raises(DataError, match=r"has no metrics\.json.*seismag crossval"):
+    with pytest.raises(DataError, match=r"has no metrics\.json, so there is nothing to report.*seismag train --resume"):
         read_evidence(copy)
 
 
@@ -86,20 +74,6 @@ def test_another_store_is_refused(run: Path, tmp_path: Path) -> None:
 def test_absent_store_is_named(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--data names a store that does not exist"):
         read_evidence(run, data=tmp_path / "nowhere")
-
-
-def test_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"neither a run .* nor a finished cross-validation"):
-        read_evidence(tmp_path)
-    with pytest.raises(UsageError, match="no such folder"):
-        read_evidence(tmp_path / "nowhere")
-
-
-def test_lost_fold_is_named(crossval: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved = Path(shutil.copytree(crossval.path, tmp_path / crossval.path.name))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="Move the run folders there"):
-        read_evidence(moved)
 
 
 def test_documents_of_other_folders_are_found(evidence: Evidence, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fixtures.finished_study import make_run, settings
-from fixtures.study_store import make_store
 from seismag.cli import app
 from seismag.compare.compute import compare_runs
 from seismag.domain import DataError, SeismagError, UsageError
@@ -293,16 +292,6 @@ def test_several_runs_are_compared_in_identical_folds(folder: Path, run: Path, t
     assert check_folder(tmp_path / "out") == []
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_runs_of_different_data_sets_are_not_compared(folder: Path, run: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    make_store(elsewhere / "store", dataset_id="two")
-    other = make_run(elsewhere, run_name="other").path
-    with pytest.raises(SeismagError, match="data set"):
-        write_publication([run, other], tmp_path / "out", data=folder / "store")
-
-
 @pytest.mark.usefixtures("texts_only")
 def test_second_report_replaces_the_first_but_no_file_of_somebody_else(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -355,16 +344,6 @@ def test_tags_in_recorded_words_are_shown_and_not_obeyed(
     assert "<img src=x" not in page
     assert "&lt; script>document.title" in page.replace("&gt;", ">")
     assert "where p < 0.05" in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
-
-
-def test_folder_that_is_not_whole_is_not_found_good(publication: Path, tmp_path: Path) -> None:
-    other = Path(shutil.copytree(publication, tmp_path / "other"))
-    (other / "ABSTRACT.md").unlink()
-    with pytest.raises(DataError, match=r"ABSTRACT\.md is missing"):
-        check_folder(other)
-    (other / MARK).write_text('{"unfinished": true}')
-    with pytest.raises(DataError, match="unfinished"):
-        check_folder(other)
 
 
 def test_foreign_folder_is_not_touched_and_out_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> None:

@@ -60,8 +60,6 @@ class _Sources:
 
 @dataclass
 class _Findings:
-    """Results of an audit before ``close_checks``."""
-
     subject: dict[str, object]
     spec: AuditConfig
     results: list[CheckResult] = field(default_factory=list)
@@ -267,7 +265,6 @@ def _audit_windows(found: _Findings, store: Store, split: pd.DataFrame | None) -
 
 
 def _find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> _Sources:
-    """Search the run folder, or the folder of a cross-validation, that contains a table."""
     ids = predictions["run_id"].astype(str).unique()
     folders = [path.parent] if path.parent.name in ids else [Path(config.train.runs_dir) / run for run in ids]
     runs = []

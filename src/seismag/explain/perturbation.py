@@ -156,7 +156,6 @@ def trace_curves(
 
 
 def _random_state(model: ConvNeXtMultiTask, seed: int) -> dict[str, Tensor]:
-    """Weights of an untrained model of the same configuration."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ConvNeXtMultiTask(model.config.model_copy(update={"pretrained": False})).state_dict()

@@ -180,7 +180,6 @@ def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, An
 
 
 def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, object]:
-    """Matthews correlation of each task from its confusion matrix."""
     require_consistent(metrics, name)
     found: dict[str, object] = {}
     for task in TASK_CLASSES:
@@ -243,7 +242,6 @@ def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any],
 
 
 def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str]) -> None:
-    """Refuse a document that is of another run, or does not name its run."""
     subject = document.get("subject")
     stated = (subject.get("run_ids") if isinstance(subject, Mapping) else None) or [
         *(document[key] for key in ("run_id", "model_run_id") if isinstance(document.get(key), str)),

@@ -128,8 +128,6 @@ def _json(chart: Chart) -> str:
 
 
 def _tables(chart: Chart, quoter: Quoter) -> list[tuple[ValueTable, list[tuple[str, list[str]]]]]:
-    """The values of a chart as HTML, each with its source."""
-
     def quote(source: str) -> str:
         address, form = source.split(" ")
         document, pointer = address.split("#")

@@ -126,7 +126,7 @@ def _write(
     write_pdf(written["MANUSCRIPT_DRAFT.md"], texts.title, out)
     order = ["ABSTRACT.md", *(name for name in written if name not in ("ABSTRACT.md", "README.md"))]
     write_page(texts.title, evidence, {name: written[name] for name in order}, figures, out / "report.html")
-    if problems := _problems(out):
+    if problems := check_folder(out):
         name, problem = problems[0]
         raise DataError(f"{name}: {problem.shown}: {problem.reason} (and {len(problems) - 1} more).")
     return {
@@ -214,22 +214,7 @@ def check_folder(folder: Path) -> list[tuple[str, Problem]]:
 
     Returns:
         File and problem; empty if all numbers agree.
-
-    Raises:
-        DataError: the folder is not a finished publication, or a file is missing.
     """
-    again = f"'seismag report RUN --out {folder}' makes one."
-    if not (folder / MARK).is_file() or not (folder / SOURCES).is_dir():
-        raise DataError(f"{folder}: not a publication. {again}")
-    names = json.loads((folder / MARK).read_text("utf-8")).get("files")
-    if not names:
-        raise DataError(f"{folder}: an unfinished publication. {again}")
-    if gone := [name for name in names if not (folder / name).is_file()]:
-        raise DataError(f"{folder}: {gone[0]} is missing (and {len(gone) - 1} more). {again}")
-    return _problems(folder)
-
-
-def _problems(folder: Path) -> list[tuple[str, Problem]]:
     documents: Documents = {
         subject.name: {path.name: json.loads(path.read_text("utf-8")) for path in subject.glob("*.json")}
         for subject in (folder / SOURCES).iterdir()

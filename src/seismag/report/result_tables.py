@@ -41,7 +41,6 @@ def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table
 def _quotes(
     document: str, pointer: str, keys: Iterable[str], form: str = ".3f", *, interval: bool = False
 ) -> list[Quote]:
-    """Cells of several keys below a pointer."""
     return [Quote(document, f"{pointer}/{key}", form, interval) for key in keys]
 
 
@@ -110,7 +109,6 @@ def _class_balance(quoter: Quoter) -> Table:
 
 
 def _rejected(quoter: Quoter) -> Table | None:
-    """None for a store without that record."""
     reasons = quoter.value(_DATA, "/rejected_by_reason")
     if not reasons:
         return None
@@ -119,7 +117,6 @@ def _rejected(quoter: Quoter) -> Table | None:
 
 
 def _alarms(quoter: Quoter) -> Table | None:
-    """None where alarms were not evaluated."""
     references = quoter.value(_METRICS, "/alarms/references") if quoter.knows(_METRICS, "/alarms/references") else {}
     rows: list[Row] = []
     for name in (name for name, entry in references.items() if "absent" not in entry):
@@ -132,7 +129,6 @@ def _alarms(quoter: Quoter) -> Table | None:
 
 
 def _folds(quoter: Quoter) -> Table | None:
-    """None for a single run."""
     if "crossval.json" not in quoter.documents:
         return None
     rows: list[Row] = []
@@ -146,7 +142,6 @@ def _folds(quoter: Quoter) -> Table | None:
 
 
 def _audit(quoter: Quoter) -> Table | None:
-    """None without an audit."""
     if "audit.json" not in quoter.documents:
         return None
     rows: list[Row] = []
@@ -160,7 +155,6 @@ def _audit(quoter: Quoter) -> Table | None:
 
 
 def _split(quoter: Quoter) -> Table | None:
-    """None without the split report."""
     if _SPLIT not in quoter.documents:
         return None
     rows: list[Row] = []
@@ -194,7 +188,6 @@ def _architecture(quoter: Quoter) -> Table:
 
 
 def _band_importance(quoter: Quoter) -> Table | None:
-    """None without an explanation."""
     if _EXPLANATION not in quoter.documents:
         return None
     rows: list[Row] = []

@@ -18,7 +18,6 @@ from seismag.report.quotation import Quoter, without_sources, without_tags
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
           "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}  # fmt: skip
-_PARTS = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,10 @@ class Table:
             return [cell, *[""] * (width - 1)]
         source = f"{self.quoter.subject} {cell.document}#{cell.pointer}"
         if cell.interval:
-            return [*(self.quoter.value(cell.document, f"{cell.pointer}/{part}") for part in _PARTS), source]
+            return [
+                *(self.quoter.value(cell.document, f"{cell.pointer}/{part}") for part in ("value", "low", "high")),
+                source,
+            ]
         return [self.quoter.value(cell.document, cell.pointer), *[""] * (width - 2), source]
 
 

@@ -92,7 +92,6 @@ class Texts:
         }  # fmt: skip
 
     def _baseline_inputs(self) -> str:
-        """List the inputs of the recorded non-magnetic baselines."""
         baselines = self.quoter.value("metrics.json", "/detection/baselines")
         known = [words for name, words in _BASELINE_INPUTS.items() if name in baselines]
         return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or "class frequencies"
@@ -123,7 +122,6 @@ class Texts:
 
 
 def _tidy(text: str) -> str:
-    """Remove superfluous blank lines and spaces that templates leave."""
     text = re.sub(r"[ \t]+\n", "\n", text)
     text = re.sub(r"(?<=\S) {2,}(?=\S)", " ", text)
     text = re.sub(r"(?<=\|)\n\n(?=\|)", "\n", text)

@@ -76,7 +76,6 @@ def _reader() -> Any:
 
 
 def _blocks(tokens: Sequence[Any]) -> list[str]:
-    """Convert block tokens in their order."""
     out: list[str] = []
     lists: list[str] = []
     table: list[list[str]] | None = None

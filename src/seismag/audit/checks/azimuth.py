@@ -1,9 +1,8 @@
 """Informational checks of predicted azimuths: collapse onto few directions, and the ceiling of power spectra.
 
-A model that has learnt nothing of direction still scores by predicting the most frequent one: its predictions
-*collapse*. Power alone does not distinguish a source from its mirror images and its reverse (docs/method.md,
-Spectrogram): with uniform azimuths the balanced accuracy over eight directions is at most 37.5 %, or 50 % where induced
-Z resolves the mirror. A higher score within stations comes from the distribution of earthquakes around each station.
+Power alone does not distinguish a source from its mirror images and its reverse (docs/method.md, Spectrogram): with
+uniform azimuths the balanced accuracy over eight directions is at most 37.5 %, or 50 % where induced Z resolves the
+mirror. A higher score within stations comes from the distribution of earthquakes around each station.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""Check of station clocks: the daily wave of geomagnetic power must keep its hour in UTC.
+"""Check of station clocks: the daily wave of geomagnetic power must keep its hour in UTC, and peak by day.
 
-The power of the horizontal components at 10 to 45 mHz (Pc3 and Pc4) rises by day and falls by night. The hour of this
-wave moves within a station only when the clock does: by hours where time stamps change to local time, while season,
-storms and a noisier sensor move it by less than one. It peaks between 10 and 12 h local time at nine observatories
+The method is in docs/method.md. The hour of the wave moves within a station only when the clock does: season, storms or
+a noisier sensor move it by less than one hour. It peaks between 10 and 12 h local time at nine observatories
 (docs/simulation.md); beyond 60 degrees of geomagnetic latitude a second wave at dawn moves it by an hour or two.
-
-Two tests: whether the hour changed at any time, against the same stations with their blocks of five days permuted; and
-whether the wave peaks by day in local time (06 to 16 h), which a clock fails that is wrong from the first file on.
 """
 
 from __future__ import annotations
@@ -222,7 +218,6 @@ def _scan(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _stations(samples: pd.DataFrame, power_db: FloatArray) -> list[_Station]:
-    """Stations with enough windows and a daily wave."""
     start = samples["start_utc"].to_numpy().astype("datetime64[s]")
     found = []
     for code, rows in samples.groupby("station", sort=True).indices.items():

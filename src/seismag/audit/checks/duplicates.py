@@ -1,11 +1,8 @@
 """Search for copies among the windows of a store: a file under two dates, a day under two stations.
 
-Two independent records never agree bin by bin: each bin of a periodogram scatters by 5.6 dB about the spectrum, and
-that scatter is new in every window. The spectrum, its slow change and its lines are therefore removed, and the
-remaining scatter of two windows is correlated. Independent windows give 0 within a few hundredths, copies nearly 1,
-even after other gaps, offsets and rounding. Stations that record the same storm or the same Pc3 train at the same time
-share scatter below about 0.1 Hz; two windows of one time are copies only if they also agree at higher frequencies,
-where each sensor has its own noise.
+Each bin of a periodogram scatters by 5.6 dB about the spectrum, and that scatter is new in every window, so it is what
+is compared (docs/method.md). Stations share scatter below about 0.1 Hz at one time; windows of one time are copies only
+if they also agree at higher frequencies, where each sensor has its own noise.
 """
 
 from __future__ import annotations
@@ -156,7 +153,6 @@ def scatter_correlation(a: Float32Array, b: Float32Array) -> float:
 
 
 def _box_sum(values: Float32Array) -> Float32Array:
-    """Sum over the neighbouring frequency bins."""
     padded = np.pad(values, ((0, 0), (0, 0), (_HALF_BINS + 1, _HALF_BINS), (0, 0)))
     total = np.cumsum(padded, axis=2, dtype=np.float32)
     return total[:, :, 2 * _HALF_BINS + 1 :] - total[:, :, : -2 * _HALF_BINS - 1]

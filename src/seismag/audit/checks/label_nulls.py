@@ -1,20 +1,12 @@
 """Null tests of labels: circular time shifts, permutations, and refits of a reference model.
 
-The statistic of all three is the station-stratified ROC AUC of P(Event): of an event window and a control window of
-one station, how often the event window has the higher probability. Differences between stations cannot raise it.
+The statistic of all three is the station-stratified ROC AUC of P(Event), which differences between stations cannot
+raise. A cross-validated probability scores below 0.5 where nothing can be learnt, because controls are matched; the
+one-sided tests are conservative for such a model.
 
-- ``time_slide``: the labels of all stations are shifted together in time, circularly, by a random fraction.
-- ``station_season``: labels are permuted between whole groups (event clusters, blocks of control windows) of one
-  station and quarter of the year.
-- ``label_shuffle_refit``: labels are permuted between whole groups of a station, and a reference model is refitted.
-
-A cross-validated probability scores below 0.5 where nothing can be learnt, because controls are matched; the one-sided
-tests are conservative for such a model.
-
-The reference model describes a window by about fifty features: the power of H, D and Z in the bands Pc5, Pc4, Pc3 and
-above, its variation within the window, the ratio of Z to the horizontal components, and the coherency of the
-components. They are standardised by station, and a ridge regression on the class (a linear discriminant) is fitted by
-fold. Its solution is linear in the labels, so one matrix product refits thousands of permuted labels.
+The reference model describes a window by about fifty features of its power (docs/method.md), standardised by station;
+a ridge regression on the class (a linear discriminant) is fitted by fold. Its solution is linear in the labels, so one
+matrix product refits thousands of permuted labels.
 
 Source: Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning, sections 3.4.1 and 4.2; AUC
 as a sum of ranks, Hanley and McNeil (1982), doi:10.1148/radiology.143.1.7063747.

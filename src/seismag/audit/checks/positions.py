@@ -1,9 +1,7 @@
 """Check of epicentres: agreement between stations, and aftershocks against slipped catalogue columns.
 
-Distance and azimuth from each station must lead to one epicentre for each earthquake. Among earthquakes within a day of
-each other, some are of one sequence and agree in latitude *and* longitude. Where a column of the catalogue has slipped,
-pairs agree in one coordinate only, far more often than pairs at other times. The statistic is the number of such pairs,
-after each sequence is reduced to its first event; the null distribution permutes the epicentres. A catalogue whose
+Earthquakes of one sequence agree in latitude *and* longitude. Where a column of the catalogue has slipped, pairs within
+a day agree in one coordinate only, far more often than pairs at other times (docs/method.md). A catalogue whose
 latitude and longitude slipped together is not detected.
 """
 
@@ -213,7 +211,6 @@ def _largest_events(catalog: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
 
 
 def _count_single(position_km: FloatArray, pairs: Pairs) -> int:
-    """Number of pairs that agree in one coordinate only."""
     return int(agreement(position_km, pairs)[1:].sum())
 
 

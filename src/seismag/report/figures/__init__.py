@@ -17,8 +17,6 @@ from seismag.report.figures.folds import draw_folds
 from seismag.report.figures.station_map import draw_station_map, places_of
 from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets, draw_training_curves
 
-SUFFIXES = (".png", ".pdf")
-
 
 @dataclass(frozen=True)
 class Drawn:
@@ -72,7 +70,7 @@ def _copy(name: str, picture: Path, out: Path) -> Drawn:
 
 def _draw(name: str, draw: Callable[[Path], None], out: Path) -> Drawn:
     try:
-        for suffix in SUFFIXES:
+        for suffix in (".png", ".pdf"):
             draw(out / "figures" / f"{name}{suffix}")
     except DataError as error:
         return Drawn(None, str(error))
