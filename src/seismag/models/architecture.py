@@ -44,11 +44,7 @@ class Architecture:
 
 
 def describe_model(path: Path) -> Architecture:
-    """Describe a stored model.
-
-    Raises:
-        SeismagError: the checkpoint cannot be loaded.
-    """
+    """Describe a stored model."""
     loaded = load_checkpoint(path)
     return describe_blocks(loaded.model, len(loaded.card.frequency_hz), len(loaded.card.time_s))
 
@@ -59,7 +55,8 @@ def describe_blocks(model: ConvNeXtMultiTask, n_frequencies: int, n_times: int) 
     outputs: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, output: Any) -> None:  # without return value: it would replace the output
-        outputs.setdefault(name, _shape(output))
+        first = output if isinstance(output, Tensor) else next(part for part in output if isinstance(part, Tensor))
+        outputs.setdefault(name, tuple(first.shape[1:]))
 
     hooks = [
         module.register_forward_hook(lambda _m, _i, out, name=name: note(name, out)) for name, module in parts.items()
@@ -75,11 +72,11 @@ def describe_blocks(model: ConvNeXtMultiTask, n_frequencies: int, n_times: int) 
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    blocks = [
-        Block(name, _kind(name, parts[name]), list(shape), _count(parts[name])) for name, shape in outputs.items()
-    ]
-    named = sum(_count(parts[name]) for name in outputs)
-    total = _count(model)
+    blocks = []
+    for name, shape in outputs.items():
+        kind = _OWN_BLOCKS.get(name, type(parts[name]).__name__)
+        blocks.append(Block(name, kind, list(shape), _count(parts[name])))
+    named, total = sum(block.parameters for block in blocks), _count(model)
     if total != named:  # outside the blocks, for instance a norm between stages
         blocks.append(Block("other layers", "norms and scales", None, total - named))
     return Architecture(model.config.backbone, list(blank.shape[1:]), int(features.shape[1]), total, blocks)
@@ -94,17 +91,6 @@ def _parts(model: ConvNeXtMultiTask) -> dict[str, nn.Module]:
         parts |= {f"backbone.{key}": part for key, part in members if not isinstance(part, nn.Identity)}
     own = {name: getattr(model, name) for name in _OWN_BLOCKS if getattr(model, name) is not None}
     return parts | own
-
-
-def _kind(name: str, module: nn.Module) -> str:
-    if name in _OWN_BLOCKS:
-        return _OWN_BLOCKS[name]
-    return type(module).__name__
-
-
-def _shape(output: Any) -> tuple[int, ...]:
-    first = output if isinstance(output, Tensor) else next(part for part in output if isinstance(part, Tensor))
-    return tuple(first.shape[1:])
 
 
 def _count(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Cost of netfunctions: parameters, floating point operations of one window, and latency, all models in one session."""
+"""Cost of networks: parameters, floating point operations of one window, and latency, all models in one session."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,15 +24,10 @@ FLOPS_COUNTED = (
 
 @dataclass(frozen=True)
 class LatencyPlan:
-    """How latency is measured.
+    """How latency is measured."""
 
-    Attributes:
-        rounds: by batch size; each round times every model once.
-        warm_up: passes of each model before the first round, which are not timed.
-    """
-
-    rounds: Mapping[int, int] = field(default_factory=lambda: {1: 30, 32: 7})
-    warm_up: int = 2
+    rounds: Mapping[int, int] = field(default_factory=lambda: {1: 30, 32: 7})  # by batch size; each times every model
+    warm_up: int = 2  # passes of each model before, which are not timed
 
 
 def count_parameters(loaded: LoadedModel, scope: str = "all") -> dict[str, int]:
@@ -61,11 +57,6 @@ def measure_latency(
     models: Mapping[str, LoadedModel], plan: LatencyPlan, progress: Callable[[str, int, int], None]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Time the forward pass of scaled input in memory to class scores, on a GPU where there is one.
-
-    Args:
-        models: by name; each in evaluation mode.
-        plan: batch sizes and rounds.
-        progress: called with stage, done, total.
 
     Returns:
         By model and ``batch_<n>``: ``median_s``, ``q25_s``, ``q75_s`` of a pass, ``ratio_to_first`` (median over the
@@ -107,13 +98,9 @@ def time_in_turn(
 
 def summarise_latency(seconds: FloatArray) -> list[dict[str, float]]:
     """Return median and quartiles of each column of seconds (rounds, functions), and its ratio to the first column."""
-    quartiles = np.quantile(seconds, [0.25, 0.5, 0.75], axis=0)
-    ratios = np.median(seconds / seconds[:, :1], axis=0)
-    return [
-        {"median_s": float(median), "q25_s": float(low), "q75_s": float(high), "ratio_to_first": float(ratio),
-         "rounds": len(seconds)}
-        for low, median, high, ratio in zip(*quartiles, ratios, strict=True)
-    ]  # fmt: skip
+    table = pd.DataFrame(np.quantile(seconds, [0.5, 0.25, 0.75], axis=0).T, columns=["median_s", "q25_s", "q75_s"])
+    table["ratio_to_first"] = np.median(seconds / seconds[:, :1], axis=0)
+    return [{**row, "rounds": len(seconds)} for row in table.to_dict("records")]
 
 
 def device_name() -> str:

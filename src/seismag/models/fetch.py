@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.client
 import json
 import re
@@ -33,24 +32,15 @@ _PARTIAL = ".partial"  # NAME.pth.partial grows; NAME.pth.partial.json records i
 
 @dataclass(frozen=True)
 class FetchedModel:
-    """A model that is here now.
-
-    Attributes:
-        file, source: paths, or an address without its secrets.
-        sha256: the checksum, verified.
-        bytes: size.
-        fetched: False: the file was here already.
-        resumed_at: byte at which the download was resumed.
-        card, run_id: model card and run; None: weights that are no seismag checkpoint.
-    """
+    """A model that is here now."""
 
     file: str
-    source: str
-    sha256: str
+    source: str  # path, or address without its secrets
+    sha256: str  # verified
     bytes: int
-    fetched: bool
-    resumed_at: int
-    card: str | None
+    fetched: bool  # False: it was here already
+    resumed_at: int  # byte at which the download was resumed
+    card: str | None  # path of the model card; None, like the run: weights that are no seismag checkpoint
     run_id: str | None
 
     def to_json(self) -> dict[str, object]:
@@ -70,7 +60,7 @@ def fetch_model(
         source: a path (of a run folder: its best model), or a URL of http or https.
         out: file or existing folder; None: ``models/`` and the name of the source.
         sha256: 64 hexadecimal digits.
-        progress: called with stage, bytes done, bytes in all.
+        progress: shows the bytes.
 
     Raises:
         UsageError: no source, no checksum, another file of that name is here.
@@ -91,8 +81,12 @@ def fetch_model(
     card = _remote_card(source) if local is None else _local_card(local)
     expected = _expected_checksum(source, sha256, card)
     if target.is_file():
-        card = _verify_existing(target, expected, card)
-        return _result(target, source, expected, card, resumed_at=None)
+        if file_sha256(target) != expected:
+            raise UsageError(f"{target}: another file of this name is here. Choose another --out, or remove it.")
+        here = _local_card(target)
+        if here is None and card is not None:
+            write_card(target, card.document)
+        return _result(target, source, expected, here or card, resumed_at=None)
     if card_path(target).exists():
         raise UsageError(
             f"{card_path(target)}: the model card of another model is here. Choose another --out, or remove it."
@@ -101,17 +95,15 @@ def fetch_model(
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + _PARTIAL)
         with full_disk_explained(str(target)):
-            resumed_at = 0
-            if local is None:
-                resumed_at = download(source, partial, progress)
-            else:
+            if local is not None:
                 shutil.copyfile(local, partial)
+            resumed_at = 0 if local is not None else download(source, partial, progress)
             card = _check(partial, source, expected, card)
             if card is not None:
                 origin = shown(source) if local is None else shown_path(local)
                 write_card(target, {**card.document, "fetched_from": origin}, content=partial)
             partial.replace(target)
-            _forget(partial)
+            _state_path(partial).unlink(missing_ok=True)
     except OSError as error:
         raise SeismagError(f"{target}: cannot be written ({error.strerror or error}). Choose another --out.") from error
     return _result(target, source, expected, card, resumed_at)
@@ -142,7 +134,10 @@ def download(url: str, partial: Path, progress: Progress = silent) -> int:
     Raises:
         SeismagError: the server refuses, cannot be reached, or the connection broke; the bytes received are kept.
     """
-    state = _read_state(partial)
+    try:
+        state = dict(json.loads(_state_path(partial).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        state = {}
     have = partial.stat().st_size if partial.is_file() and state.get("url") == shown(url) else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     if have and state.get("validator"):
@@ -153,7 +148,9 @@ def download(url: str, partial: Path, progress: Progress = silent) -> int:
             if start not in (0, have):
                 raise SeismagError(f"{shown(url)}: the server sent another range. Remove {partial} and try again.")
             have = start  # 0: the server does not resume, or the file changed
-            write_json_atomic(_state_path(partial), {"url": shown(url), "validator": _validator(response)})
+            tag = response.headers.get("ETag") or "W/"
+            validator = response.headers.get("Last-Modified") if tag.startswith("W/") else tag  # strong ones only
+            write_json_atomic(_state_path(partial), {"url": shown(url), "validator": validator})
             done = _receive(response, partial, have, total, progress)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left: whole already, or part of an earlier, longer file
@@ -199,17 +196,6 @@ def _expected_checksum(source: str, sha256: str | None, card: ModelCard | None) 
     return given or stated or ""
 
 
-def _verify_existing(target: Path, expected: str, card: ModelCard | None) -> ModelCard | None:
-    if file_sha256(target) != expected:
-        raise UsageError(f"{target}: another file of this name is here. Choose another --out, or remove it.")
-    beside = card_path(target)
-    if beside.is_file():
-        return _parse_card(beside.read_bytes(), str(beside))
-    if card is not None:
-        write_card(target, card.document)
-    return card
-
-
 def _result(target: Path, source: str, sha256: str, card: ModelCard | None, resumed_at: int | None) -> FetchedModel:
     """Describe the result; ``resumed_at`` None: it was here already."""
     beside, run_id = (None, None) if card is None else (str(card_path(target)), card.document.get("run_id"))
@@ -233,7 +219,7 @@ def _check(partial: Path, source: str, expected: str, card: ModelCard | None) ->
             raise SeismagError(f"{shown(source)}: not a seismag checkpoint, although it has a model card.")
     except SeismagError:
         partial.unlink()
-        _forget(partial)
+        _state_path(partial).unlink(missing_ok=True)
         raise
     return card if card is not None else within
 
@@ -298,29 +284,8 @@ def _receive(response: Any, partial: Path, have: int, total: int | None, progres
     return done
 
 
-def _validator(response: Any) -> str | None:
-    tag = response.headers.get("ETag")
-    if tag and not tag.startswith("W/"):  # If-Range takes strong ones only
-        return str(tag)
-    moment = response.headers.get("Last-Modified")
-    return str(moment) if moment else None
-
-
 def _state_path(partial: Path) -> Path:
     return partial.with_name(partial.name + ".json")
-
-
-def _read_state(partial: Path) -> dict[str, Any]:
-    try:
-        state = json.loads(_state_path(partial).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
-def _forget(partial: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        _state_path(partial).unlink()
 
 
 def _http_message(url: str, error: urllib.error.HTTPError) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seismag.archive import survey as archives
 from seismag.archive.stations import read_stations
@@ -33,24 +34,16 @@ _CLASSES = {"p_magnitude": MAGNITUDE_CLASSES, "p_azimuth": AZIMUTH_CLASSES}
 
 @dataclass(frozen=True)
 class WindowPrediction:
-    """Prediction for one window.
+    """Prediction for one window."""
 
-    Attributes:
-        station, start_utc, end_utc: None where they are not known.
-        p_magnitude, p_azimuth: probability by class; None where the window is not usable.
-        usable: whether it was classified.
-        reason: why not; None where it was.
-        origin: of the recording; None where it could not be read.
-    """
-
-    station: str | None
+    station: str | None  # these three: None where they are not known
     start_utc: str | None
     end_utc: str | None
-    p_magnitude: dict[str, float] | None = None
+    p_magnitude: dict[str, float] | None = None  # probability by class; None where the window is not usable
     p_azimuth: dict[str, float] | None = None
     usable: bool = field(init=False)
-    reason: str | None = None
-    origin: str | None = None
+    reason: str | None = None  # why it was not classified
+    origin: str | None = None  # of the recording; None where it could not be read
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "usable", self.reason is None)
@@ -67,30 +60,24 @@ class WindowPrediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of one model for several inputs.
+    """Predictions of one model for several inputs."""
 
-    Attributes:
-        model: path of the checkpoint. card: its model card.
-        inputs: number of inputs.
-        unreadable: file and reason of the inputs that could not be read.
-        windows: of all inputs in their order.
-    """
-
-    model: str
+    model: str  # path of the checkpoint
     card: ModelCard
-    inputs: int
-    unreadable: list[dict[str, str]]
-    windows: list[WindowPrediction]
+    inputs: int  # their number
+    unreadable: list[dict[str, str]]  # file and reason
+    windows: list[WindowPrediction]  # of all inputs in their order
 
     def to_json(self) -> dict[str, object]:
         """The document of ``predict --json``."""
-        facts = {
-            key: self.card.document.get(key) for key in ("run_id", "backbone", "dataset_id", "data_origin", "sha256")
-        }
+        keys = ("run_id", "backbone", "dataset_id", "data_origin", "sha256")
         return {
-            "model": self.model, "card": facts, "inputs": self.inputs, "unreadable": self.unreadable,
+            "model": self.model,
+            "card": {key: self.card.document.get(key) for key in keys},
+            "inputs": self.inputs,
+            "unreadable": self.unreadable,
             "predictions": [window.to_json() for window in self.windows],
-        }  # fmt: skip
+        }
 
     def to_table(self) -> pd.DataFrame:
         """One row a window, probabilities in columns p_magnitude_<Class>, p_azimuth_<Class>."""
@@ -113,7 +100,7 @@ def predict_inputs(model: Path, inputs: list[Path], stations: Path | None, progr
         model: a checkpoint.
         inputs: recordings and stores.
         stations: station file.
-        progress: called with stage, done, total.
+        progress: shows files and windows.
 
     Raises:
         SeismagError: the model cannot be loaded, or does not fit a store.
@@ -181,21 +168,13 @@ def predict_spectrogram(loaded: LoadedModel, power: FloatArray) -> WindowPredict
     if loaded.model.config.input == "power_cross":
         raise SeismagError(f"model {loaded.card.run_id} takes cross-spectra too; predict a recording or a store.")
     if power.shape != expected:
-        raise SeismagError(
-            f"model {loaded.card.run_id} takes one window of shape {expected}, not {power.shape}. "
-            "Compute it with seismag.spectrogram(recording, model.config), of a recording as long as a window."
-        )
-    magnitude, azimuth, _ = predict_power(loaded, to_decibel(power.astype(np.float32))[None])
-    probs = (_by_class(MAGNITUDE_CLASSES, magnitude[0]), _by_class(AZIMUTH_CLASSES, azimuth[0]))
+        raise SeismagError(f"model {loaded.card.run_id} takes one window of shape {expected}, not {power.shape}.")
+    (probs,) = _by_class(loaded, to_decibel(power.astype(np.float32))[None], None)
     return WindowPrediction(None, None, None, *probs)
 
 
 def require_readable(result: Predictions) -> None:
-    """Refuse a result of which no input could be read; a day that was read and found unusable is a result.
-
-    Raises:
-        DataError: it names the first reason.
-    """
+    """Refuse a result of which no input could be read (DataError); a day that is read but unusable is a result."""
     unreadable = result.unreadable
     if len(unreadable) == result.inputs:
         more = f" ({len(unreadable) - 1} more reasons in the predictions)" if len(unreadable) > 1 else ""
@@ -203,31 +182,21 @@ def require_readable(result: Predictions) -> None:
 
 
 def require_table_ending(out: Path) -> None:
-    """Check, before anything is computed, that ``write_predictions`` supports the ending of a file.
-
-    Raises:
-        UsageError: another ending.
-    """
+    """Refuse, before anything is computed, a file that ``write_predictions`` does not support (UsageError)."""
     if out.suffix not in (".csv", ".parquet", ".json"):
         raise UsageError(f"--out {out}: end it in .csv, .parquet or .json.")
 
 
 def write_predictions(result: Predictions, out: Path) -> None:
-    """Write predictions as .csv, .parquet or .json, whole or not at all.
-
-    Raises:
-        UsageError: another ending.
-    """
+    """Write predictions as .csv, .parquet or .json, whole or not at all; UsageError: another ending."""
     require_table_ending(out)
     if out.suffix == ".json":
         write_json_atomic(out, result.to_json())
         return
     table = result.to_table()
+    write = table.to_csv if out.suffix == ".csv" else table.to_parquet
     with atomic_path(out) as temporary:
-        if out.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+        write(temporary, index=False)
 
 
 def describe_predictions(result: Predictions) -> str:
@@ -283,21 +252,14 @@ def _predict_day(
     reasons = archives.unusable_windows(quality, spec)
     usable = np.array([reason == "" for reason in reasons])
     spectra = window_spectra(of_day.field_nt, spec, usable, cross=loaded.model.config.input == "power_cross")
-    magnitude, azimuth, _ = predict_power(loaded, spectra.power_db, phasors=spectra.phasors)
-    row = np.cumsum(usable) - 1
+    probs = iter(_by_class(loaded, spectra.power_db, spectra.phasors))
     length = np.timedelta64(spec.window_h, "h")
     predictions = []
     for number, reason in enumerate(reasons):
         start = day.astype("datetime64[s]") + number * length
+        of_window: tuple[Any, Any] = (None, None) if reason else next(probs)
         times = (f"{start}Z", f"{start + length}Z")
-        if reason:
-            window = WindowPrediction(recording.station, *times, reason=reason, origin=recording.origin)
-        else:
-            probs = (
-                _by_class(MAGNITUDE_CLASSES, magnitude[row[number]]), _by_class(AZIMUTH_CLASSES, azimuth[row[number]])
-            )  # fmt: skip
-            window = WindowPrediction(recording.station, *times, *probs, origin=recording.origin)
-        predictions.append(window)
+        predictions.append(WindowPrediction(recording.station, *times, *of_window, reason or None, recording.origin))
     return predictions
 
 
@@ -317,12 +279,7 @@ def _unusable_windows(
 
 
 def require_recordings(loaded: LoadedModel) -> DataConfig:
-    """Give the grid of a model that predicts recordings.
-
-    Raises:
-        SeismagError: the model reads pictures.
-        UsageError: the model needs earlier windows, which a file does not contain.
-    """
+    """Return the grid of a model that predicts recordings; for the errors see ``predict_recording``."""
     spec = _spec_of(loaded)
     normalisation = loaded.card.normalisation
     if normalisation.method == "trailing":
@@ -344,8 +301,13 @@ def _spec_of(loaded: LoadedModel) -> DataConfig:
     return DataConfig(**loaded.card.preprocessing, **loaded.card.quality)
 
 
-def _by_class(classes: Sequence[str], probabilities: FloatArray) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(classes, probabilities, strict=True)}
+def _by_class(loaded: LoadedModel, power_db: NDArray[Any], phasors: NDArray[Any] | None) -> list[Any]:
+    """Return the probabilities by class of each window: magnitude, azimuth."""
+    magnitude, azimuth, _ = predict_power(loaded, power_db, phasors=phasors)
+    return [
+        (dict(zip(MAGNITUDE_CLASSES, of_magnitude, strict=True)), dict(zip(AZIMUTH_CLASSES, of_azimuth, strict=True)))
+        for of_magnitude, of_azimuth in zip(magnitude.tolist(), azimuth.tolist(), strict=True)
+    ]
 
 
 def _station(recording: Recording, name: str, stations: dict[str, Station]) -> Station:

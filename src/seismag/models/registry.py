@@ -25,25 +25,19 @@ WHERE_MODELS_COME_FROM = (
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A stored model as its model card describes it.
-
-    Attributes:
-        status: ``ok``, or what is wrong with the model card.
-        detection: skill over the best non-magnetic baseline, with interval; None: not evaluated.
-        promoted: when and from where, for the production model.
-    """
+    """A stored model as its model card describes it."""
 
     file: str
-    status: str
+    status: str  # ok, or what is wrong with the model card
     bytes: int
     run_id: str | None
     backbone: str | None
     dataset_id: str | None
     fold: int | None
     sha256: str | None
-    promoted: dict[str, Any] | None
+    promoted: dict[str, Any] | None  # when and from where, for the production model
     data_origin: list[str]
-    detection: dict[str, float | None] | None
+    detection: dict[str, float | None] | None  # skill over the best non-magnetic baseline; None: not evaluated
 
 
 @dataclass(frozen=True)
@@ -131,11 +125,7 @@ def describe_verification(results: list[Verification]) -> str:
 
 
 def require_verified(results: list[Verification]) -> None:
-    """Refuse results with a file that failed.
-
-    Raises:
-        SeismagError: it counts them; the reasons are in the results.
-    """
+    """Refuse results with a file that failed (SeismagError)."""
     failed = [entry.file for entry in results if not entry.ok]
     if failed:
         raise SeismagError(f"{len(failed)} of {len(results)} models failed the check: {', '.join(failed)}.")
