@@ -59,7 +59,7 @@ def test_loaded_model_is_the_saved_one(path: Path, model: ConvNeXtMultiTask, sca
     assert loaded.card.split["n_folds"] == 10
     assert loaded.card.run_id == run.run_id
     assert loaded.card.dataset_id == "d0"
-    assert loaded.card.backbone == "convnext_atto"
+    assert loaded.card.backbone == "test_convnext"
     assert (loaded.card.split_name, loaded.card.fold) == ("loeo", 1)
     assert loaded.card.document["magnitude_classes"] == list(MAGNITUDE_CLASSES)
     assert loaded.card.document["azimuth_classes"] == list(AZIMUTH_CLASSES)
@@ -204,7 +204,7 @@ def test_checkpoint_of_another_architecture_is_refused_with_both_named(card: dic
     asked = config.model.model_copy(update={"backbone": "vgg16", "azimuth_head": "circular"})
     with pytest.raises(
         SeismagError,
-        match=r"m\.pth: its network is convnext_atto, head_width 32, that of the configuration is "
+        match=r"m\.pth: its network is test_convnext, head_width 32, that of the configuration is "
         r"vgg16, azimuth_head circular, head_width 32\. Change the model section",
     ):
         check_architecture(card, asked, Path("m.pth"))

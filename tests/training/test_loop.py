@@ -1,14 +1,16 @@
-"""Learning rate, weight decay and stopping, by hand."""
+"""Learning rate, weight decay, stopping and averaged weights, by hand; errors for too little memory."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from seismag.config import ModelConfig, TrainConfig
-from seismag.training.history import is_finished, should_stop
-from seismag.training.loop import TrainingLoop
+from seismag.domain import SeismagError
+from seismag.training.fit import plain_lightning, should_stop
+from seismag.training.loop import TrainingLoop, WeightAverage
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.optimiser import learning_rate_factor, parameter_groups
@@ -30,7 +32,7 @@ def test_learning_rate_without_warm_up_starts_at_its_full_value() -> None:
 
 
 def test_only_matrices_and_kernels_decay() -> None:
-    model = ConvNeXtMultiTask(ModelConfig(backbone="convnext_atto"))
+    model = ConvNeXtMultiTask(ModelConfig(backbone="test_convnext"))
     decaying, free = parameter_groups(model, 0.05, 1e-4)
     assert (decaying["weight_decay"], free["weight_decay"]) == (0.05, 0.0)
     assert len(decaying["params"]) + len(free["params"]) == len(list(model.parameters()))
@@ -61,5 +63,72 @@ def test_learnt_task_weights_are_optimised_without_decay() -> None:
 def test_training_stops_after_patience_epochs_without_a_better_loss(losses: list[float], stop: bool) -> None:
     history = [{"val_loss": loss} for loss in losses]
     assert should_stop(history, patience=2) is stop
-    assert is_finished(history, TrainConfig(epochs=9, patience=2)) is stop
-    assert is_finished(history, TrainConfig(epochs=3, patience=2)) is (stop or len(losses) >= 3)
+
+
+def with_weight(value: float) -> nn.Module:
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(value)
+    return model
+
+
+def test_average_follows_its_recursion() -> None:
+    average = WeightAverage(decay=0.25)
+    for value in (1.0, 3.0, -1.0):
+        average.update(with_weight(value))
+    # d = min(0.25, (1 + n) / (10 + n)) = 2/11, 0.25, 0.25; the first step copies
+    expected = 0.25 * (0.25 * 1.0 + 0.75 * 3.0) + 0.75 * -1.0
+    assert float(average.values["weight"]) == pytest.approx(expected)
+
+
+def test_decay_of_nothing_is_the_last_weight() -> None:
+    average = WeightAverage(decay=0.0)
+    for value in (1.0, 3.0):
+        average.update(with_weight(value))
+    assert float(average.values["weight"]) == 3.0
+
+
+def test_model_has_its_own_weights_again_after_the_block() -> None:
+    average, model = WeightAverage(decay=0.9), with_weight(1.0)
+    with average.in_place_of(model):
+        assert model.weight.item() == 1.0  # no step yet
+    average.update(model)
+    model.weight.data.fill_(5.0)
+    with average.in_place_of(model):
+        assert model.weight.item() == 1.0
+    assert model.weight.item() == 5.0
+
+
+def test_counts_of_batches_are_copied_and_running_means_averaged() -> None:
+    average, model = WeightAverage(decay=0.5), nn.BatchNorm1d(1)
+    average.update(model)
+    model(torch.tensor([[0.0], [2.0]]))  # running mean 0.1
+    average.update(model)
+    assert int(average.values["num_batches_tracked"]) == 1
+    # d = min(0.5, 3/12)
+    assert float(average.values["running_mean"]) == pytest.approx(0.075)
+
+
+def test_allocation_that_fails_on_the_cpu_names_the_batch_and_the_way_out() -> None:
+    with (
+        pytest.raises(SeismagError, match=r"train\.batch_size 32 .*Lower it, for example to 16, or .*model\.backbone"),
+        plain_lightning(32),
+    ):
+        torch.empty(10**15)  # 4 PB: torch's own error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
+        RuntimeError("not enough memory: you tried to allocate 100 bytes."),
+        MemoryError("Unable to allocate 1 TiB"),
+    ],
+)
+def test_every_shortage_is_recognised(error: Exception) -> None:
+    with pytest.raises(SeismagError, match=r"batch_size 1 \([^\n]*\)\. It cannot be lower"), plain_lightning(1):
+        raise error
+
+
+def test_other_errors_pass_unchanged() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"), plain_lightning(8):
+        raise RuntimeError("shapes differ")

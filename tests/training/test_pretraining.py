@@ -10,19 +10,21 @@ import pandas as pd
 import pytest
 import torch
 
+from fixtures.training_store import changed, same_weights
 from seismag.cards import write_card
 from seismag.config import Config, PretrainConfig
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import Run, create_run
 from seismag.training import pretraining as pretrain
+from seismag.training.backbones import create_backbone
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.dataset import role_indices
+from seismag.training.initial import load_backbone
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.pretraining import (
     PRETRAINED,
     MaskedAutoencoder,
     UnlabelledWindows,
-    load_backbone,
     masked_loss,
     patch_size,
     pretrain_model,
@@ -36,11 +38,6 @@ from seismag.training.train import train_model
 def with_pretrain(config: Config, **values: Any) -> Config:
     settings = {"epochs": 2, "patch_rows": 8, "patch_columns": 8, "decoder_width": 32, **values}
     return config.model_copy(update={"pretrain": PretrainConfig(**settings)})
-
-
-def with_attributes(store: Any) -> Any:
-    store.attributes |= {"config": {"window_h": 6, "horizon_h": 48}}
-    return store
 
 
 def losses(run: Run) -> list[float]:
@@ -103,33 +100,36 @@ def test_coherency_counts_where_both_components_were_measured(store: Any, config
     phasors = np.zeros((1, 3, 2, *power.shape[2:]), dtype=np.float16)
     phasors[:, :, 0] = 1.0
     store.power, store.cross = power, phasors
-    cross = config.model_copy(update={"model": config.model.model_copy(update={"input": "power_cross"})})
-    x, measured, _ = UnlabelledWindows(store, np.arange(1), fit_scaling([np.nan_to_num(power)]), with_pretrain(cross))[
-        0
-    ]
+    cross = changed(config, {"model": {"input": "power_cross"}})
+    windows = UnlabelledWindows(store, np.arange(1), fit_scaling([np.nan_to_num(power)]), with_pretrain(cross))
+    x, measured, _ = windows[0]
     assert x.shape == measured.shape == (9, 32, 40)
     assert measured[:, 4, 10].tolist() == [True, True, False, True, True, False, False, False, False]  # XY, then ZX, ZY
 
 
-def test_what_is_masked_does_not_change_the_reconstruction() -> None:
+@pytest.fixture
+def autoencoder() -> MaskedAutoencoder:
     torch.manual_seed(0)
-    model = MaskedAutoencoder(ConvNeXtMultiTask(small().model).backbone, 3, 16).eval()
-    mask = torch.from_numpy(sample_patch_mask(34, 36, PretrainConfig(patch_rows=8, patch_columns=8), rng()))[None]
+    return MaskedAutoencoder(create_backbone("test_convnext", pretrained=False, n_channels=3), 3, 16).eval()
+
+
+def test_what_is_masked_does_not_change_the_reconstruction(autoencoder: MaskedAutoencoder) -> None:
+    spec = PretrainConfig(patch_rows=8, patch_columns=8)
+    mask = torch.from_numpy(sample_patch_mask(34, 36, spec, np.random.default_rng(3)))[None]
     x = torch.randn(1, 3, 34, 36)
-    changed = torch.where(mask[:, None], torch.randn_like(x), x)
+    other = torch.where(mask[:, None], torch.randn_like(x), x)
     with torch.no_grad():
-        one, other = model(x, mask), model(changed, mask)
+        one, same = autoencoder(x, mask), autoencoder(other, mask)
         assert one.shape == x.shape
-        assert torch.equal(one, other)
-        assert not torch.equal(one, model(x + 1.0, mask))
+        assert torch.equal(one, same)
+        assert not torch.equal(one, autoencoder(x + 1.0, mask))
 
 
-def test_wholly_masked_places_are_zero_in_the_feature_map() -> None:
-    model = MaskedAutoencoder(ConvNeXtMultiTask(small().model).backbone, 3, 16).eval()
+def test_wholly_masked_places_are_zero_in_the_feature_map(autoencoder: MaskedAutoencoder) -> None:
     visible = torch.ones(1, 1, 64, 64)
     visible[..., 32:, :32] = 0
     with torch.no_grad():
-        encoded, seen = model.encode(torch.randn(1, 3, 64, 64), visible)
+        encoded, seen = autoencoder.encode(torch.randn(1, 3, 64, 64), visible)
     assert seen[0, 0].tolist() == [[1, 1], [0, 1]]
     assert (encoded[..., 1, 0] == 0).all()
     assert (encoded[..., 0, 0] != 0).any()
@@ -204,7 +204,7 @@ def test_no_window_outside_the_training_role_is_read(
 def test_windows_of_another_store_near_validation_or_test_are_left_out(
     store: Any, split: pd.DataFrame, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_attributes(store)
+    store.attributes |= {"config": {"window_h": 6, "horizon_h": 48}}
     monkeypatch.setattr(pretrain, "open_store", lambda _: store)
     source, seen = pretraining_windows(store, split, with_pretrain(config, store="elsewhere"))
     assert source is store
@@ -235,16 +235,15 @@ def test_a_second_run_gives_the_same_weights_and_so_does_a_resumed_one(
     runs = [create_run(tmp_path / f"runs{i}", "trial", settings, dataset_id="d0") for i in range(3)]
     for run in runs[:2]:
         pretrain_model(store, split, settings, run)
+    original = pretrain._Pretraining.on_train_epoch_end
 
-    original = pretrain._Writer.on_train_epoch_end
-
-    def interrupted(self: Any, trainer: Any, module: Any) -> None:
-        original(self, trainer, module)
+    def interrupted(module: Any) -> None:
+        original(module)
         if len(module.history) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain._Writer, "on_train_epoch_end", interrupted)
+        patch.setattr(pretrain._Pretraining, "on_train_epoch_end", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pretrain_model(store, split, settings, runs[2])
     assert len(losses(runs[2])) == 2
@@ -254,64 +253,41 @@ def test_a_second_run_gives_the_same_weights_and_so_does_a_resumed_one(
         pretrain_model(store, split, with_pretrain(config, epochs=3, mask_ratio=0.3), runs[2], resume=True)
     pretrain_model(store, split, settings, runs[2], resume=True)
     states = [torch.load(run.path / PRETRAINED, weights_only=True)["model"] for run in runs]
-    for other in states[1:]:
-        assert all(torch.equal(other[key], value) for key, value in states[0].items())
+    assert all(same_weights(other, states[0]) for other in states[1:])
     assert losses(runs[0]) == losses(runs[2])
 
 
-def test_weights_load_into_the_model_and_the_training_starts_from_them(
+def test_training_starts_from_the_weights_and_its_windows_stay_unfit_for_a_judgement(
     store: Any, split: pd.DataFrame, config: Config, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = with_pretrain(config)
-    path = pretrain_model(store, split, settings, run)
-    model = ConvNeXtMultiTask(config.model)
-    load_backbone(model, path)
-    state = torch.load(path, weights_only=True)["model"]
-    assert all(torch.equal(state[f"backbone.{key}"], value) for key, value in model.backbone.state_dict().items())
-    loaded = []
-    monkeypatch.setattr("seismag.training.train.load_backbone", lambda model, path: loaded.append((model, path)))
-    train_model(store, split, settings, run)
-    assert [path for _, path in loaded] == [run.path / PRETRAINED]
-
-
-def test_windows_of_the_pretraining_stay_unfit_for_a_judgement(
-    store: Any, split: pd.DataFrame, config: Config, run: Run
 ) -> None:
     settings = with_pretrain(config, epochs=1)
     path = pretrain_model(store, split, settings, run)
+    model = ConvNeXtMultiTask(config.model)
+    load_backbone(model, path)
     content = torch.load(path, weights_only=True)
+    backbone = {f"backbone.{key}": value for key, value in model.backbone.state_dict().items()}
+    assert same_weights(backbone, content["model"])
+    other = ConvNeXtMultiTask(config.model.model_copy(update={"backbone": "test_convnext2"}))
+    with pytest.raises(SeismagError, match=r"its backbone is test_convnext with 3 channels.*test_convnext2 with 3"):
+        load_backbone(other, path)
     content["trained_on"].append("ALR-2020-01-01T00")  # as of another store
     torch.save(content, path)
     write_card(path, content["card"])
-    train_model(store, split, settings, run)
+    loaded = []
+    monkeypatch.setattr("seismag.training.train.load_backbone", lambda model, path: loaded.append((model, path)))
+    train_model(store, split, changed(settings, epochs=1), run)
+    assert [path for _, path in loaded] == [run.path / PRETRAINED]
     of_roles = split.loc[split["role"].isin(["train", "val"]), "sample_id"]
     assert set(load_checkpoint(run.best_model).trained_on) == {*of_roles, "ALR-2020-01-01T00"}
 
 
-def test_weights_of_another_backbone_are_refused_by_name(
-    store: Any, split: pd.DataFrame, config: Config, run: Run
-) -> None:
-    path = pretrain_model(store, split, with_pretrain(config, epochs=1), run)
-    other = ConvNeXtMultiTask(config.model.model_copy(update={"backbone": "convnext_femto"}))
-    with pytest.raises(SeismagError, match=r"its backbone is convnext_atto with 3 channels.*convnext_femto with 3"):
-        load_backbone(other, path)
-
-
 def test_a_backbone_that_is_no_convnext_is_refused(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
-    other = config.model_copy(update={"model": config.model.model_copy(update={"backbone": "efficientnet_b0"})})
+    other = changed(config, {"model": {"backbone": "test_efficientnet"}})
     with pytest.raises(UsageError, match="made for ConvNeXt backbones"):
         pretrain_model(store, split, with_pretrain(other), run)
 
 
 def test_trailing_normalisation_is_refused(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
-    other = config.model_copy(update={"train": config.train.model_copy(update={"normalisation": "trailing"})})
+    other = changed(config, normalisation="trailing")
     with pytest.raises(UsageError, match=r"train\.normalisation is trailing"):
         pretrain_model(store, split, with_pretrain(other), run)
-
-
-def small() -> Config:
-    return Config.model_validate({"model": {"backbone": "convnext_atto", "head_width": 32}})
-
-
-def rng() -> np.random.Generator:
-    return np.random.default_rng(3)

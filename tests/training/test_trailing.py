@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.training_store import changed
 from seismag.cards import ModelCard
 from seismag.config import Config
 from seismag.domain import DataError, SeismagError, UsageError
@@ -16,23 +17,16 @@ from seismag.models.predict import require_recordings
 from seismag.runs import Run
 from seismag.training.checkpoint import LoadedModel, build_card, load_checkpoint
 from seismag.training.inference import predict_roles, predict_store, predict_with_embeddings
-from seismag.training.inputs import make_inputs
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import fit_scaling
-from seismag.training.trailing import (
-    median_and_spread,
-    past_windows,
-    summarise_windows,
-    trailing_scaling,
-)
-from seismag.training.train import train_model
+from seismag.training.trailing import median_and_spread, past_windows, summarise_windows, trailing_scaling
+from seismag.training.train import make_inputs, train_model
 
 EVERYTHING = np.arange(48)
 
 
 def trailing(config: Config, **values: Any) -> Config:
-    settings = {"normalisation": "trailing", "trailing_days": 4.0, "trailing_min": 4, **values}
-    return config.model_copy(update={"train": config.train.model_copy(update=settings)})
+    return changed(config, **{"normalisation": "trailing", "trailing_days": 4.0, "trailing_min": 4, **values})
 
 
 def samples(stations: list[str], start_h: list[float], length_h: float = 6.0) -> pd.DataFrame:
@@ -123,9 +117,8 @@ def test_training_reads_no_window_of_another_role_for_its_baseline(
     power = store.power[:]
     power[held_out.to_numpy()] = np.inf
     store.power = power
-    config = trailing(config, epochs=1)
-    result = train_model(store, split, config, run)
-    assert "left out" in result.warnings[-1]
+    train_model(store, split, trailing(config, epochs=1), run)
+    assert "left out" in run.provenance()["warnings"][-1]
 
 
 def test_trained_model_predicts_the_windows_that_have_a_past(
@@ -142,10 +135,13 @@ def test_trained_model_predicts_the_windows_that_have_a_past(
         predict_store(loaded, store, np.arange(3))
 
 
-def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, config: Config, run: Run) -> None:
-    config = trailing(config)
-    card = ModelCard.from_json(build_card(store, config, run))
-    loaded = LoadedModel(Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), card)
+@pytest.fixture
+def loaded(store: Any, config: Config, run: Run) -> LoadedModel:
+    card = ModelCard.from_json(build_card(store, trailing(config), run))
+    return LoadedModel(Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), card)
+
+
+def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, loaded: LoadedModel) -> None:
     probabilities = [f"p_magnitude_{name}" for name in ("Normal", "Moderate", "Medium", "Large")]
 
     def predict() -> Any:
@@ -158,9 +154,6 @@ def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, co
     assert (predict() != before).any()
 
 
-def test_day_file_is_refused_by_a_model_that_needs_a_past(store: Any, config: Config, run: Run) -> None:
-    config = trailing(config)
-    card = ModelCard.from_json(build_card(store, config, run))
-    loaded = LoadedModel(Path("m.pth"), ConvNeXtMultiTask(config.model).eval(), fit_scaling([store.power[:]]), card)
+def test_day_file_is_refused_by_a_model_that_needs_a_past(loaded: LoadedModel) -> None:
     with pytest.raises(UsageError, match=r"at least 4 windows .* 4 days before.*seismag prepare.*predict that"):
         require_recordings(loaded)

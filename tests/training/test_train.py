@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
+from fixtures.training_store import changed, latest, resume, same_weights
+from fixtures.training_store import train as train_new
 from seismag.config import Config
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import Run, create_run
@@ -25,26 +27,13 @@ COLUMNS = (
 )
 
 
-def with_train(config: Config, **values: Any) -> Config:
-    return config.model_copy(update={"train": config.train.model_copy(update=values)})
-
-
-def latest_weights(run: Run) -> dict[str, torch.Tensor]:
-    return torch.load(run.latest_checkpoint, weights_only=True)["model"]  # type: ignore[no-any-return]
-
-
-def assert_same_weights(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    assert left.keys() == right.keys()
-    assert all(torch.equal(left[name], right[name]) for name in left)
-
-
 def test_training_fills_the_run_folder(
     store: Any, split: pd.DataFrame, config: Config, run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(run.path.parent)
     caplog.set_level(logging.INFO, logger="seismag")
     rng_state = torch.get_rng_state()
-    result = train_model(store, split, config, run)
+    train_model(store, split, config, run)
     assert torch.equal(torch.get_rng_state(), rng_state)
     names = {path.name for path in run.path.iterdir()}
     assert names == {
@@ -57,80 +46,61 @@ def test_training_fills_the_run_folder(
     history = pd.read_csv(run.path / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["learning_rate"].iloc[0] > history["learning_rate"].iloc[2] > 0
-    assert result.best_val_loss == pytest.approx(history["val_loss"].min())
-    assert result.best_epoch == history["epoch"][history["val_loss"].idxmin()]
-    assert not result.stopped_early
     lines = [record.message for record in caplog.records if record.message.startswith("epoch")]
     assert len(lines) == 3
     assert "epoch 3/3" in lines[2]
     loaded = load_checkpoint(run.best_model)
     assert set(loaded.trained_on) == set(split.loc[split["role"].isin(["train", "val"]), "sample_id"])
     card = loaded.card.document
-    assert card["epoch"] == result.best_epoch
-    assert card["val_loss"] == pytest.approx(result.best_val_loss)
+    assert card["epoch"] == history["epoch"][history["val_loss"].idxmin()]
+    assert card["val_loss"] == pytest.approx(history["val_loss"].min())
 
     table = predict_roles(run, store, split)
     assert table["role"].value_counts().to_dict() == {"val": 8, "test": 8}
     pd.testing.assert_frame_equal(pd.read_parquet(run.predictions), table)
-    assert np.load(run.path / "embeddings.npy").shape == (16, 320)
+    assert np.load(run.path / "embeddings.npy").shape == (16, 64)
 
 
 def test_same_seed_gives_the_same_numbers_and_another_does_not(
     store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
 ) -> None:
-    config = with_train(config, epochs=1)
-    weights = []
-    for seed in (1, 1, 2):
-        seeded = with_train(config, seed=seed)
-        run = create_run(tmp_path / f"runs{len(weights)}", "trial", seeded)
-        train_model(store, split, seeded, run)
-        weights.append(latest_weights(run))
-    assert_same_weights(weights[0], weights[1])
-    with pytest.raises(AssertionError):
-        assert_same_weights(weights[0], weights[2])
+    configs = [changed(config, epochs=1, seed=seed) for seed in (1, 1, 2)]
+    runs = [train_new(store, split, seeded, tmp_path / str(i))[0] for i, seeded in enumerate(configs)]
+    one, again, other = (latest(run)["model"] for run in runs)
+    assert same_weights(one, again)
+    assert not same_weights(one, other)
 
 
 @pytest.mark.parametrize(("killed_after", "workers"), [(1, 0), (2, 2)])
 def test_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
     store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path, killed_after: int, workers: int
 ) -> None:
-    whole = create_run(tmp_path / "whole", "trial", config)
-    train_model(store, split, config, whole)
-
-    def kill(record: dict[str, float]) -> None:
-        if record["epoch"] == killed_after:
-            raise KeyboardInterrupt
-
+    whole, expected = train_new(store, split, config, tmp_path / "whole")
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        train_model(store, split, config, run, on_epoch=kill)
+    history = resume(store, split, config, run, killed_after, num_workers=workers)
     assert signal.getsignal(signal.SIGINT) == handler
-    torch.manual_seed(99)  # whatever else the new process does
-    result = train_model(store, split, with_train(config, num_workers=workers), run, resume=True)
     assert run.provenance()["resumed_after_epochs"] == [killed_after]
-    assert_same_weights(latest_weights(run), latest_weights(whole))
-    assert_same_weights(
-        load_checkpoint(run.best_model).model.state_dict(), load_checkpoint(whole.best_model).model.state_dict()
-    )
-    columns = [name for name in COLUMNS.split(",") if name != "seconds"]
-    pd.testing.assert_frame_equal(result.history[columns], pd.read_csv(whole.path / "history.csv")[columns])
+    assert same_weights(latest(run)["model"], latest(whole)["model"])
+    best, expected_best = (load_checkpoint(entry.best_model).model.state_dict() for entry in (run, whole))
+    assert same_weights(best, expected_best)
+    pd.testing.assert_frame_equal(history.drop(columns="seconds"), expected.drop(columns="seconds"))
 
 
 def test_resuming_a_finished_training_changes_nothing(
     store: Any, split: pd.DataFrame, config: Config, run: Run
 ) -> None:
-    config = with_train(config, epochs=1)
+    config = changed(config, epochs=1)
     (run.path / "config.yaml").write_text((run.path / "config.yaml").read_text().replace("epochs: 3", "epochs: 1"))
     first = train_model(store, split, config, run)
     before = run.latest_checkpoint.read_bytes()
     again = train_model(store, split, config, run, resume=True)
     assert run.latest_checkpoint.read_bytes() == before
-    pd.testing.assert_frame_equal(first.history, again.history)
+    pd.testing.assert_frame_equal(first, again)
 
     with pytest.raises(UsageError, match="contains a training already"):
         train_model(store, split, config, run)
     with pytest.raises(UsageError, match=r"train\.learning_rate 0\.5 now, 0\.001 before"):
-        train_model(store, split, with_train(config, learning_rate=0.5), run, resume=True)
+        train_model(store, split, changed(config, learning_rate=0.5), run, resume=True)
     store.attributes["dataset_id"] = "other"
     with pytest.raises(UsageError, match="began on the dataset d0, not other"):
         train_model(store, split, config, run, resume=True)
@@ -142,7 +112,7 @@ def test_training_never_reads_the_test_role(store: Any, split: pd.DataFrame, con
     power[held_out.to_numpy()] = np.inf  # reading one is an error
     store.power = power
     store.samples.loc[held_out, ["magnitude_class", "azimuth_class"]] = "unheard of"
-    train_model(store, split, with_train(config, epochs=1), run)
+    train_model(store, split, changed(config, epochs=1), run)
 
 
 @pytest.mark.parametrize("role", ["train", "val", "test"])
@@ -156,7 +126,7 @@ def test_empty_role_is_refused_before_training(
 def test_loss_that_is_no_number_names_epoch_step_and_way_out(
     store: Any, split: pd.DataFrame, config: Config, run: Run
 ) -> None:
-    wild = with_train(config, learning_rate=1e30)
+    wild = changed(config, learning_rate=1e30)
     with pytest.raises(SeismagError, match=r"epoch 1, .*loss is (nan|inf)\. Lower train\.learning_rate \(now 1e\+30\)"):
         train_model(store, split, wild, run)
 
@@ -171,26 +141,19 @@ def test_too_little_memory_for_the_batch_is_named(
 
 
 def test_all_options_together_resume_to_the_same_weights_and_predict(
-    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
+    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path
 ) -> None:
-    options = {"backbone": "test_convnext", "attention": "cbam", "directional_features": True, "detection_head": True}
+    options = {"attention": "cbam", "directional_features": True, "detection_head": True}
     heads = {"magnitude_head": "ordinal", "azimuth_head": "hierarchical"}
-    config = config.model_copy(update={"model": config.model.model_copy(update=options | heads)})
-    config = with_train(config, loss="focal", label_smoothing=0.05, task_weighting="uncertainty")
-    whole, run = (create_run(tmp_path / name, "trial", config) for name in ("whole", "part"))
-    history = train_model(store, split, config, whole).history
+    losses = {"loss": "focal", "label_smoothing": 0.05, "task_weighting": "uncertainty"}
+    config = changed(config, {"model": options | heads}, **losses)
+    whole, history = train_new(store, split, config, tmp_path / "whole")
     assert list(history.columns[-3:]) == ["weight_magnitude", "weight_azimuth", "seconds"]
     assert history["weight_azimuth"].iloc[-1] != pytest.approx(0.5, abs=1e-6)
-
-    def kill(record: dict[str, float]) -> None:
-        if record["epoch"] == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_model(store, split, config, run, on_epoch=kill)
-    result = train_model(store, split, config, run, resume=True)
-    assert_same_weights(latest_weights(run), latest_weights(whole))
-    assert result.history["weight_azimuth"].tolist() == history["weight_azimuth"].tolist()
+    run = create_run(tmp_path / "part", "trial", config, dataset_id="d0")
+    resumed = resume(store, split, config, run, killed_after=2)
+    assert same_weights(latest(run)["model"], latest(whole)["model"])
+    assert resumed["weight_azimuth"].tolist() == history["weight_azimuth"].tolist()
     table = predict_roles(run, store, split)
     np.testing.assert_allclose(table["p_magnitude_Normal"], table["p_azimuth_Normal"], rtol=1e-5)
 
@@ -198,22 +161,19 @@ def test_all_options_together_resume_to_the_same_weights_and_predict(
 def test_checkpoint_of_another_architecture_in_the_run_is_refused(
     store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path
 ) -> None:
-    other = config.model_copy(update={"model": config.model.model_copy(update={"backbone": "test_resnet"})})
-    other = with_train(other, epochs=1)
-    stray = create_run(tmp_path / "stray", "trial", other)
-    train_model(store, split, other, stray)
+    other = changed(config, {"model": {"backbone": "test_resnet"}}, epochs=1)
+    stray, _ = train_new(store, split, other, tmp_path / "stray")
     for name in ("checkpoint_latest.pth", "checkpoint_latest.json"):
         (run.path / name).write_bytes((stray.path / name).read_bytes())
-    with pytest.raises(SeismagError, match=r"its network is test_resnet, .* is convnext_atto"):
+    with pytest.raises(SeismagError, match=r"its network is test_resnet, .* is test_convnext"):
         train_model(store, split, config, run, resume=True)
 
 
 def test_training_stops_when_patience_is_exhausted(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
     # a rate this small leaves the weights as they are (float32), so no epoch is better than the first
-    idle = with_train(config, epochs=9, patience=2, learning_rate=1e-20)
-    result = train_model(store, split, idle, run)
-    assert result.stopped_early
-    assert (result.best_epoch, len(result.history)) == (1, 3)
+    history = train_model(store, split, changed(config, epochs=9, patience=2, learning_rate=1e-20), run)
+    assert len(history) == 3
+    assert load_checkpoint(run.best_model).card.document["epoch"] == 1
 
 
 def test_class_absent_from_training_is_named_in_the_run(
@@ -221,9 +181,8 @@ def test_class_absent_from_training_is_named_in_the_run(
 ) -> None:
     large = store.samples["magnitude_class"] == "Large"
     store.samples.loc[large, "magnitude_class"] = "Medium"
-    result = train_model(store, split, with_train(config, epochs=1), run)
-    assert "magnitude: no training sample of Large" in result.warnings[0]
-    assert run.provenance()["warnings"] == list(result.warnings)
+    train_model(store, split, changed(config, epochs=1), run)
+    assert "magnitude: no training sample of Large" in run.provenance()["warnings"][0]
 
 
 def test_validation_with_unlearnable_classes_only_is_refused(
@@ -235,18 +194,14 @@ def test_validation_with_unlearnable_classes_only_is_refused(
         train_model(store, split, config, run)
 
 
-def test_progress_counts_the_batches_of_all_epochs(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+def test_progress_counts_the_batches_of_all_epochs_and_nothing_else_is_printed(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, capfd: pytest.CaptureFixture[str], recwarn: Any
+) -> None:
     calls: list[tuple[str, int, int]] = []
-    train_model(store, split, with_train(config, epochs=2), run, progress=lambda *call: calls.append(call))
+    train_model(store, split, changed(config, epochs=2), run, progress=lambda *call: calls.append(call))
     total = calls[0][2]
     assert [done for _, done, _ in calls] == [*range(1, total + 1), total]
     assert {stage for stage, _, _ in calls} == {"batches of 2 epochs"}
-
-
-def test_training_without_a_terminal_prints_nothing_but_log_lines(
-    store: Any, split: pd.DataFrame, config: Config, run: Run, capfd: pytest.CaptureFixture[str], recwarn: Any
-) -> None:
-    train_model(store, split, with_train(config, epochs=1), run)
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "Tip" not in captured.err

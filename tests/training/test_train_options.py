@@ -18,39 +18,18 @@ import pytest
 import torch
 from torch import nn
 
-from seismag.config import Config, build_config
+from fixtures.training_store import changed, latest, resume, same_weights, train
+from seismag.config import Config
 from seismag.config.tree import read_config_tree
 from seismag.domain import SeismagError, UsageError
-from seismag.runs import Run, create_run
+from seismag.runs import create_run
 from seismag.training import devices, fit
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.fit import has_native_bfloat16, resolve_precision
 from seismag.training.train import train_model
 
-QUIET = {"head_dropout": 0.0, "head_dropout_inner": 0.0, "backbone": "test_convnext"}
+QUIET = {"head_dropout": 0.0, "head_dropout_inner": 0.0}
 AUGMENT = {"time_masks": 1, "gridmask_probability": 0.5, "gridmask_min_cells": 8, "mixup_alpha": 0.4, "gain_db": 2.0}
-
-
-def changed(config: Config, sections: dict[str, Any] | None = None, **train: Any) -> Config:
-    tree = config.model_dump()
-    for section, values in {"train": train, **(sections or {})}.items():
-        tree[section] |= values
-    return build_config(tree)
-
-
-def train(store: Any, split: pd.DataFrame, config: Config, folder: Path) -> tuple[Run, pd.DataFrame]:
-    run = create_run(folder, "trial", config, dataset_id="d0")
-    return run, train_model(store, split, config, run).history
-
-
-def latest(run: Run) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(run.latest_checkpoint, weights_only=True)
-    return content
-
-
-def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    assert left.keys() == right.keys()
-    assert all(torch.equal(left[name], right[name]) for name in left)
 
 
 def test_averaged_weights_are_those_that_are_judged_and_kept(
@@ -62,13 +41,13 @@ def test_averaged_weights_are_those_that_are_judged_and_kept(
     assert averaged["train_loss"].tolist() == plain["train_loss"].tolist()  # the optimiser's path is the same
     assert (averaged["val_loss"] != plain["val_loss"]).all()
     trained = {name.removeprefix("model."): t for name, t in content["state_dict"].items() if name.startswith("model.")}
-    assert_same(trained, own)
-    assert_same(content["model"], content["average"]["values"])
+    assert same_weights(trained, own)
+    assert same_weights(content["model"], content["average"]["values"])
     best = load_checkpoint(run.best_model)
     assert best.card.document["ema_decay"] == 0.9
     assert best.card.document["epoch"] == 1 + averaged["val_loss"].idxmin()
     if best.card.document["epoch"] == len(averaged):
-        assert_same(best.model.state_dict(), content["model"])
+        assert same_weights(best.model.state_dict(), content["model"])
 
 
 def test_accumulated_batches_are_one_batch(store: Any, split: pd.DataFrame, config: Config, tmp_path: Path) -> None:
@@ -124,29 +103,19 @@ def test_grid_that_becomes_too_coarse_is_refused_before_training(
 def test_training_with_options_repeats_and_resumes_to_the_same_numbers(
     store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, sections: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    config = changed(config, {"model": {"backbone": "test_convnext"}})
-    config = changed(config, {"model": sections.get("model", {})})
+    config = changed(config, {"model": sections.get("model", {})}, epochs=2)
     if "init_from" in values:
         start, _ = train(store, split, changed(config, epochs=1), tmp_path / "start")
         values = values | {"init_from": str(start.path)}
     config = changed(config, sections, **values)
     whole, history = train(store, split, config, tmp_path / "whole")
     part = create_run(tmp_path / "part", "trial", config, dataset_id="d0")
-
-    def kill(record: dict[str, float]) -> None:
-        if record["epoch"] == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_model(store, split, config, part, on_epoch=kill)
-    torch.manual_seed(99)  # whatever else the new process does
-    resumed = train_model(store, split, config, part, resume=True).history
+    resumed = resume(store, split, config, part, killed_after=1)
     pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
     for key in ("model", "state_dict"):
-        assert_same(latest(part)[key], latest(whole)[key])
-    assert_same(
-        load_checkpoint(part.best_model).model.state_dict(), load_checkpoint(whole.best_model).model.state_dict()
-    )
+        assert same_weights(latest(part)[key], latest(whole)[key])
+    best, expected = (load_checkpoint(entry.best_model).model.state_dict() for entry in (part, whole))
+    assert same_weights(best, expected)
 
 
 def test_model_that_cannot_be_compiled_here_says_so(
@@ -268,10 +237,10 @@ def test_run_that_goes_on_elsewhere_keeps_the_precision_that_it_began_with(
     assert run.provenance()["precision"] == "bf16-mixed"
 
     monkeypatch.setattr(fit, "has_native_bfloat16", lambda: False)
-    train_model(store, split, config, run, resume=True, progress=False)
+    train_model(store, split, config, run, resume=True)
     assert run.provenance()["precision"] == "bf16-mixed"
     with pytest.raises(UsageError, match=r"train\.precision '32-true' now, 'auto' before"):
-        train_model(store, split, changed(config, precision="32-true"), run, resume=True, progress=False)
+        train_model(store, split, changed(config, precision="32-true"), run, resume=True)
     assert run.provenance()["precision"] == "bf16-mixed"
 
 

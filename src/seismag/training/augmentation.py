@@ -33,17 +33,7 @@ _SECTOR_DEG = 45.0
 N_SECTORS = len(AZIMUTH_CLASSES) - 1
 _POWER_FLOOR = np.float32(1e-10)  # nT^2/Hz, as seismag.spectrograms.compute.to_decibel
 _STORED_RESOLUTION = np.float32(1e-3)  # relative, of float16 dB and phasors: that of a difference of powers
-_OF_WINDOW, _OF_BATCH = 1, 2  # not 0: SeedSequence takes [s, e] and [s, e, 0] for the same
-
-
-def window_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Return the generator of the changes to one window (index in the store) in one epoch (from 0)."""
-    return np.random.default_rng([seed, epoch, _OF_WINDOW, index])
-
-
-def batch_generator(seed: int, epoch: int, first_index: int) -> np.random.Generator:
-    """Return the generator of the mixing of the batch that begins with this window."""
-    return np.random.default_rng([seed, epoch, _OF_BATCH, first_index])
+OF_WINDOW, OF_BATCH = 1, 2  # third number of a seed; not 0: SeedSequence takes [s, e] and [s, e, 0] for the same
 
 
 def augment_spectra(
@@ -153,14 +143,10 @@ def add_noise(
 
 def shift_in_time(values: Float32Array, frames: int) -> Float32Array:
     """Shift (..., T) to later time frames, to earlier ones if negative; frames without data are masked (NaN)."""
-    result = np.full_like(values, np.nan)
-    size = values.shape[-1]
-    kept = max(0, size - abs(frames))
-    if frames >= 0:
-        result[..., size - kept :] = values[..., :kept]
-    else:
-        result[..., :kept] = values[..., size - kept :]
-    return result
+    source = np.arange(values.shape[-1]) - frames
+    shifted = np.roll(values, frames, axis=-1)
+    shifted[..., (source < 0) | (source >= values.shape[-1])] = np.nan
+    return shifted
 
 
 def sample_mask(n_bins: int, n_frames: int, spec: AugmentConfig, rng: np.random.Generator) -> BoolArray:
@@ -229,26 +215,19 @@ def mix_batch(
     Returns:
         Mixed channels, and soft labels of magnitude (B, 4) and azimuth (B, 9), each row with sum 1.
     """
-    magnitude, azimuth = one_hot(labels[0], len(MAGNITUDE_CLASSES)), one_hot(labels[1], len(AZIMUTH_CLASSES))
+    magnitude = np.eye(len(MAGNITUDE_CLASSES), dtype=np.float32)[labels[0]]
+    azimuth = np.eye(len(AZIMUTH_CLASSES), dtype=np.float32)[labels[1]]
     if rng.random() >= spec.mix_probability:
         return x, magnitude, azimuth
     partner = rng.permutation(len(x))
-    alphas = (spec.mixup_alpha, spec.cutmix_alpha)
-    use_mixup = alphas[1] == 0 or (alphas[0] > 0 and rng.random() < 0.5)
-    alpha = alphas[0] if use_mixup else alphas[1]
+    use_mixup = spec.cutmix_alpha == 0 or (spec.mixup_alpha > 0 and rng.random() < 0.5)
+    alpha = spec.mixup_alpha if use_mixup else spec.cutmix_alpha
     fraction = float(rng.beta(alpha, alpha))
     if use_mixup:
         mixed = blend(x, x[partner], fraction)
     else:
         mixed, fraction = cut_and_paste(x, x[partner], fraction, rng)
     return mixed, blend(magnitude, magnitude[partner], fraction), blend(azimuth, azimuth[partner], fraction)
-
-
-def one_hot(y: IntArray, n_classes: int) -> Float32Array:
-    """Turn class indices (B,) into soft labels (B, k)."""
-    result = np.zeros((len(y), n_classes), dtype=np.float32)
-    result[np.arange(len(y)), y] = 1.0
-    return result
 
 
 def blend(values: Float32Array, others: Float32Array, fraction: float) -> Float32Array:

@@ -71,8 +71,7 @@ def pretrained_source(name: str) -> dict[str, str | None]:
 
 def parameter_depths(backbone: Any) -> dict[str, int]:
     """Return the depth of each parameter of a timm backbone: 0 for the stem, then one more per stage (vgg: layer)."""
-    depths: dict[str, int] = group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
-    return depths
+    return dict(group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True))
 
 
 def cut_before_last_stage(backbone: Any, name: str) -> tuple[nn.Module, nn.Module]:
@@ -126,25 +125,21 @@ def _create_pretrained(name: str, n_channels: int) -> Any:
     source = pretrained_source(name)
     if weights is None or source["source"] is None:
         raise SeismagError(f"model.pretrained: timm has no pretrained weights for {name}. Set model.pretrained=false.")
+    reason, cause = None, None
     if weights.hf_hub_id and not _in_cache(weights.hf_hub_id):
         reason = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else _unreachable(ENDPOINT)
-        if reason is not None:
-            raise SeismagError(_missing_weights(name, source["source"], reason))
-    try:
-        backbone = timm.create_model(name, pretrained=True, num_classes=0, in_chans=n_channels)
-    except Exception as error:  # several clients of timm, each with errors of its own
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise SeismagError(_missing_weights(name, source["source"], reason)) from error
-    log.info("pretrained weights %(name)s from %(source)s, licence %(license)s", source)
-    return backbone
-
-
-def _missing_weights(name: str, source: object, reason: str) -> str:
-    return (
-        f"model.pretrained: the weights of {name} ({source}) are not on this machine and cannot be fetched "
+    if reason is None:
+        try:
+            backbone = timm.create_model(name, pretrained=True, num_classes=0, in_chans=n_channels)
+            log.info("pretrained weights %(name)s from %(source)s, licence %(license)s", source)
+            return backbone
+        except Exception as error:  # several clients of timm, each with errors of its own
+            reason, cause = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", error
+    raise SeismagError(
+        f"model.pretrained: the weights of {name} ({source['source']}) are not on this machine and cannot be fetched "
         f"({reason}). Set model.pretrained=false to train from scratch, or run once where the hub can be reached "
         "and copy its cache (~/.cache/huggingface) here."
-    )
+    ) from cause
 
 
 def _in_cache(repository: str) -> bool:

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from seismag import __version__
 from seismag.cards import ModelCard, Normalisation, read_card, write_card
-from seismag.config import Config, ModelConfig, TrainConfig
+from seismag.config import Config, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
-from seismag.files import atomic_path
+from seismag.files import atomic_path, json_ready
 from seismag.runs import Run
 from seismag.training.backbones import pretrained_source
 from seismag.training.channels import CHANNELS
@@ -28,12 +28,11 @@ from seismag.windows.store import LEGACY_IMAGE, Store
 FORMAT = "seismag-checkpoint"
 FORMAT_VERSION = 1
 _QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
-_TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
+HEAD_CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
 _CARD_KEYS = ("format_version", "run_id", "model", "magnitude_classes", "azimuth_classes", "preprocessing")
-_ARCHITECTURE_KEYS = tuple(  # fields that decide which weights there are
-    key for key in ModelConfig.model_fields if key not in ("pretrained", "head_dropout", "head_dropout_inner")
-)
+NOT_ARCHITECTURE = ("pretrained", "head_dropout", "head_dropout_inner")  # the other fields decide the weights
+_DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,10 @@ class LoadedModel:
 
 def build_card(store: Store, config: Config, run: Run) -> dict[str, Any]:
     """Return the model card (JSON) of a training on ``store``, still without epoch, losses and metrics."""
+    train = config.train
+    normalisation = Normalisation()
+    if train.normalisation != "training":
+        normalisation = Normalisation(train.normalisation, train.trailing_days, train.trailing_min)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -75,10 +78,10 @@ def build_card(store: Store, config: Config, run: Run) -> dict[str, Any]:
         "azimuth_classes": list(AZIMUTH_CLASSES),
         "components": list(store.attributes.get("components", COMPONENTS)),
         "channels": list(CHANNELS[config.model.input]),
-        "normalisation": _normalisation(config.train).to_json(),
+        "normalisation": normalisation.to_json(),
         "augment": config.augment.model_dump(mode="json"),
-        "scope": config.train.scope,
-        "ema_decay": config.train.ema_decay,
+        "scope": train.scope,
+        "ema_decay": train.ema_decay,
         "initial_weights": None,
         "preprocessing": dict(store.attributes["preprocessing"]),
         "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in _QUALITY_KEYS},
@@ -86,12 +89,6 @@ def build_card(store: Store, config: Config, run: Run) -> dict[str, Any]:
         "time_s": np.asarray(store.time_s, dtype=float).tolist(),
         "metrics": {},
     }
-
-
-def _normalisation(config: TrainConfig) -> Normalisation:
-    if config.normalisation == "training":
-        return Normalisation()
-    return Normalisation(config.normalisation, config.trailing_days, config.trailing_min)
 
 
 def checkpoint_content(
@@ -145,15 +142,7 @@ def load_tensors(path: Path, refusal: str) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        TypeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except _DAMAGE as error:
         text = str(error).strip().partition("\n")[0]
         if text.startswith("Weights only load failed"):  # torch goes on with how to run what is in the file
             text = "it contains Python objects besides tensors and plain values"
@@ -209,16 +198,6 @@ def _require_parts(content: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def _require_finite(tensors: Mapping[str, Any], path: Path) -> None:
-    """Refuse weights that are not finite: every score would be NaN, which argmax takes for the first class."""
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise SeismagError(
-                f"{path}: {name} contains numbers that are not finite: damaged, or its training diverged. "
-                "Copy it again, or train again."
-            )
-
-
 def load_checkpoint(path: str | Path) -> LoadedModel:
     """Read a model that ``save_checkpoint`` or a training wrote.
 
@@ -234,18 +213,22 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
     card = dict(content["card"])
     state = dict(content["model"])
     config = stored_model_config(card, path).model_copy(update={"pretrained": False})
-    for task in _TASKS:
+    for task in HEAD_CLASSES:
         _check_classes(card[f"{task}_classes"], task, config, path)
     card |= {"metrics": beside.metrics, "sha256": beside.sha256}
     model = ConvNeXtMultiTask(config)
-    wrong = misfit(state, model.state_dict())
-    if wrong:
+    if wrong := misfit(state, model.state_dict()):
         raise SeismagError(
             f"{path}: its weights do not fit the network in its model card, {describe_architecture(config)}: "
             f"{wrong}. Copy both files again from where they were made."
         )
-    _require_finite({**state, **content["scaling"]}, path)
-    for task, classes in _TASKS.items():
+    for name, tensor in {**state, **content["scaling"]}.items():
+        if not bool(torch.isfinite(tensor).all()):  # every score would be NaN, which argmax takes for the first class
+            raise SeismagError(
+                f"{path}: {name} contains numbers that are not finite: damaged, or its training diverged. "
+                "Copy it again, or train again."
+            )
+    for task, classes in HEAD_CLASSES.items():
         _reorder_classes(state, task, card[f"{task}_classes"])
         card[f"{task}_classes"] = list(classes)
     model.load_state_dict(state)
@@ -255,11 +238,11 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
 
 def describe_architecture(config: ModelConfig) -> str:
     """Name a network by its backbone and all options that differ from the defaults."""
-    default = ModelConfig()
+    default = ModelConfig().model_dump()
     options = [
-        f"{key} {getattr(config, key)}"
-        for key in _ARCHITECTURE_KEYS
-        if key != "backbone" and getattr(config, key) != getattr(default, key)
+        f"{key} {value}"
+        for key, value in config.model_dump().items()
+        if key not in ("backbone", *NOT_ARCHITECTURE) and value != default[key]
     ]
     return ", ".join([config.backbone, *options])
 
@@ -271,7 +254,7 @@ def check_architecture(document: Mapping[str, Any], config: ModelConfig, path: P
         SeismagError: names both networks.
     """
     stored = stored_model_config(document, path)
-    if any(getattr(stored, key) != getattr(config, key) for key in _ARCHITECTURE_KEYS):
+    if stored.model_dump(exclude={*NOT_ARCHITECTURE}) != config.model_dump(exclude={*NOT_ARCHITECTURE}):
         raise SeismagError(
             f"{path}: its network is {describe_architecture(stored)}, that of the configuration is "
             f"{describe_architecture(config)}. Change the model section, or choose another checkpoint."
@@ -290,20 +273,20 @@ def check_preprocessing(card: ModelCard, preprocessing: Mapping[str, Any]) -> No
     """
     trained = card.preprocessing
     if is_image(trained) != is_image(preprocessing):
+        names = ("power spectrograms in dB", f"pictures of an earlier system ({LEGACY_IMAGE})")
+        remedies = (
+            "Pictures need a model that was trained on pictures.",
+            "Pictures come from 'seismag legacy pictures DIR'; recordings need a model trained on a store of them.",
+        )
         raise SeismagError(
-            f"model {card.run_id} was trained on {_input_name(trained)}, but these data are "
-            f"{_input_name(preprocessing)}: other quantities, not another scale. "
-            + (
-                "Pictures come from 'seismag legacy pictures DIR'; recordings need a model trained on a store of them."
-                if is_image(trained)
-                else "Pictures need a model that was trained on pictures."
-            )
+            f"model {card.run_id} was trained on {names[is_image(trained)]}, but these data are "
+            f"{names[is_image(preprocessing)]}: other quantities, not another scale. {remedies[is_image(trained)]}"
         )
     missing = object()
     differences = [
         f"{key} {trained.get(key, '(not set)')!r} in training, {preprocessing.get(key, '(not set)')!r} here"
         for key in sorted({*trained, *preprocessing})
-        if _plain(trained.get(key, missing)) != _plain(preprocessing.get(key, missing))
+        if json_ready(trained.get(key, missing)) != json_ready(preprocessing.get(key, missing))  # tuples are lists
     ]
     if differences:
         raise SeismagError(
@@ -315,10 +298,6 @@ def check_preprocessing(card: ModelCard, preprocessing: Mapping[str, Any]) -> No
 def is_image(preprocessing: Mapping[str, Any]) -> bool:
     """Tell whether the input is pictures of an earlier system instead of power in dB."""
     return preprocessing.get("kind") == LEGACY_IMAGE
-
-
-def _input_name(preprocessing: Mapping[str, Any]) -> str:
-    return f"pictures of an earlier system ({LEGACY_IMAGE})" if is_image(preprocessing) else "power spectrograms in dB"
 
 
 def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
@@ -339,17 +318,15 @@ def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
 
 def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path) -> None:
     """Refuse classes that are not ours, or in another order where the head's outputs cannot be put into ours."""
-    classes = _TASKS[task]
+    classes = HEAD_CLASSES[task]
     unknown, absent = sorted(set(stored) - set(classes)), sorted(set(classes) - set(stored))
     if unknown or absent or len(stored) != len(classes):
         raise SeismagError(
             f"{path}: its classes are {', '.join(stored)}; unknown here: {', '.join(unknown) or 'none'}, "
             f"missing: {', '.join(absent) or 'none'}. Train a model with the classes {', '.join(classes)}."
         )
-    if list(stored) == list(classes):
-        return
     form = getattr(config, f"{task}_head")
-    if config.detection_head or form not in ("softmax", "flat"):
+    if list(stored) != list(classes) and (config.detection_head or form not in ("softmax", "flat")):
         raise SeismagError(
             f"{path}: its {task} classes are in the order {', '.join(stored)}, but the outputs of its head ({form}"
             f"{', with a detection head' if config.detection_head else ''}) are not classes that could be put into "
@@ -359,14 +336,12 @@ def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path
 
 def _reorder_classes(state: dict[str, torch.Tensor], task: str, stored: list[str]) -> None:
     """Put the last layer of a head into our class order; ``_check_classes`` has verified that it is possible."""
-    classes = _TASKS[task]
-    if list(stored) == list(classes):
-        return
-    order = [stored.index(name) for name in classes]
-    head = f"head_{task}"
-    last = max(int(key.split(".")[1]) for key in state if key.startswith(f"{head}."))
-    for name in ("weight", "bias"):
-        state[f"{head}.{last}.{name}"] = state[f"{head}.{last}.{name}"][order]
+    order = [stored.index(name) for name in HEAD_CLASSES[task]]
+    if order != sorted(order):
+        head = f"head_{task}"
+        last = max(int(key.split(".")[1]) for key in state if key.startswith(f"{head}."))
+        for name in ("weight", "bias"):
+            state[f"{head}.{last}.{name}"] = state[f"{head}.{last}.{name}"][order]
 
 
 def misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
@@ -379,8 +354,3 @@ def misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     ]
     kinds = (("missing", absent), ("not expected", surplus), ("of another shape", shapes))
     return "; ".join(f"{len(found)} {kind} (first: {found[0]})" for kind, found in kinds if found)
-
-
-def _plain(value: Any) -> Any:
-    """Turn a tuple into a list: after JSON they are the same."""
-    return list(value) if isinstance(value, tuple) else value

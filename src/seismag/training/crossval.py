@@ -37,32 +37,19 @@ BEST_MODEL = "best_model.pth"  # among the results
 
 @dataclass(frozen=True)
 class Crossval:
-    """State of a cross-validation.
+    """State of a cross-validation."""
 
-    Attributes:
-        results: folder of the documents.
-        method: of the split.
-        n_folds: how many the split has.
-        folds: the finished folds, in order.
-        missing: folds that were not selected and have no finished run.
-        failed: fold and reason.
-        final: the document of all folds, and ``metrics`` of the joint table; None while a fold is not finished.
-        model: the best fold's model, where one was exported.
-        updates_default: whether it also became ``models/convnext_loeo_best.pth``.
-        replaced: whose model that was before; None: there was none, or the same.
-    """
-
-    results: Path
-    method: str
+    results: Path  # folder of the documents
+    method: str  # of the split
     n_folds: int
-    folds: tuple[FoldResult, ...]
-    missing: tuple[int, ...]
-    failed: dict[int, str]
-    final: dict[str, object] | None = None
-    metrics: dict[str, Any] | None = None
-    model: Path | None = None
-    updates_default: bool = False
-    replaced: str | None = None
+    folds: tuple[FoldResult, ...]  # the finished ones, in order
+    missing: tuple[int, ...]  # not selected, without a finished run
+    failed: dict[int, str]  # fold and reason
+    final: dict[str, object] | None = None  # the document of all folds; None while a fold is not finished
+    metrics: dict[str, Any] | None = None  # of the joint table
+    model: Path | None = None  # of the best fold, where it was exported
+    updates_default: bool = False  # whether it also became models/convnext_loeo_best.pth
+    replaced: str | None = None  # whose model that was before; None: there was none, or the same
 
 
 def run_crossval(
@@ -89,7 +76,7 @@ def run_crossval(
         out: folder of the results; None: ``<method>_convnext_results``.
         workers: folds at a time, each a process on this machine.
         scheduler: address of a Dask cluster that trains the folds instead, with access to the same files.
-        progress: called with stage, done, total.
+        progress: shows the folds, or the batches of the fold that is trained here.
 
     Raises:
         SeismagError: data, split or settings are of no use; a failing fold becomes part of the result instead.
@@ -113,7 +100,7 @@ def run_crossval(
     results = out or _default_results(config.split.method)
     make_output_folder(results)  # before the hours of training, not after them
     runs, failed = _train(tasks, chosen, workers, scheduler, progress)
-    documents = {fold: _fold_result(fold, run, store, split, config, facts) for fold, run in sorted(runs.items())}
+    documents = {fold: FoldResult(fold, facts, _metrics(run, store, split, config)) for fold, run in runs.items()}
     _remove_other_studies(results, documents)
     for fold, document in documents.items():
         write_json_atomic(results / f"fold_{fold}.json", document.to_json())
@@ -121,18 +108,19 @@ def run_crossval(
     state = Crossval(results, config.split.method, len(numbers), tuple(documents.values()), missing, failed)
     if len(runs) < len(numbers):
         return state
-    metrics = _pool(list(runs.values()), store, split, config, results)
-    return _finish(state, metrics, runs)
+    return _finish(state, _pool(list(runs.values()), store, split, config, results), runs)
 
 
 def _finish(state: Crossval, metrics: dict[str, Any], runs: dict[int, Run]) -> Crossval:
-    """Write the document of all folds and export the best model."""
+    """Write the document of all folds and export the model with the lowest validation loss."""
     final = final_document(state.folds, metrics)
-    write_json_atomic(state.results / _final_name(state.method), final)
+    write_json_atomic(state.results / f"{state.method}_convnext_final_results.json", final)
     state = replace(state, final=final, metrics=metrics)
     if state.method == "naive":
         return state  # its models stay in their runs
-    model = _export_best(runs, state.results)
+    best = min(runs, key=lambda fold: (read_card(runs[fold].best_model).val_loss, fold))
+    model = state.results / BEST_MODEL
+    copy_checkpoint(runs[best].best_model, model)
     if state.method != "loeo" or state.results != _default_results("loeo"):
         return replace(state, model=model)
     return replace(state, model=model, updates_default=True, replaced=update_default_model(model))
@@ -172,7 +160,7 @@ def describe_crossval(state: Crossval) -> str:
     lines += [f"fold {fold} failed: {reason}" for fold, reason in sorted(state.failed.items())]
     lines.append(f"\nresults     {state.results} (fold_<k>.json" + (", metrics.json" if state.final else "") + ")")
     if state.final is not None:
-        lines.append(f"final       {state.results / _final_name(state.method)}")
+        lines.append(f"final       {state.results}/{state.method}_convnext_final_results.json")
         lines.append(f"table       {state.results / 'predictions.parquet'}")
     if state.model is not None:
         card = read_card(state.model)
@@ -200,11 +188,7 @@ def crossval_json(state: Crossval) -> dict[str, object]:
 
 
 def require_folds(state: Crossval) -> None:
-    """Refuse a result with failed folds.
-
-    Raises:
-        DataError: names them.
-    """
+    """Refuse a result with failed folds (DataError)."""
     if state.failed:
         raise DataError(
             f"{_names(tuple(sorted(state.failed)))} failed; the others are kept. Correct the reason and give the same "
@@ -233,15 +217,11 @@ def _train(
     return dict(sorted(runs.items())), failed
 
 
-def _fold_result(
-    fold: int, run: Run, store: Store, split: pd.DataFrame, config: Config, facts: SplitFacts
-) -> FoldResult:
-    """Evaluate a fold; the metrics of its run are used where they come from the same section evaluate."""
-    if run.config().evaluate == config.evaluate:
-        metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
-    else:
-        metrics = evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
-    return FoldResult(fold, facts, metrics)
+def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dict[str, Any]:
+    """Return the metrics of a fold; those of its run are used where they come from the same section evaluate."""
+    if run.config().evaluate != config.evaluate:
+        return evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
+    return dict(json.loads((run.path / "metrics.json").read_text(encoding="utf-8")))
 
 
 def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path) -> dict[str, Any]:
@@ -275,13 +255,6 @@ def _default_results(method: str) -> Path:
     return Path(f"{method}_convnext_results")
 
 
-def _export_best(runs: dict[int, Run], results: Path) -> Path:
-    """Copy the model of the fold with the lowest validation loss; test windows have no say."""
-    best = min(runs, key=lambda fold: (read_card(runs[fold].best_model).val_loss, fold))
-    copy_checkpoint(runs[best].best_model, results / BEST_MODEL)
-    return results / BEST_MODEL
-
-
 def _remove_other_studies(results: Path, documents: dict[int, FoldResult]) -> None:
     """Remove the results of other runs from the folder: it contains one study. The runs themselves stay."""
     ours = {run_id for document in documents.values() for run_id in document.metrics["run_ids"]}
@@ -299,10 +272,6 @@ def _remove_other_studies(results: Path, documents: dict[int, FoldResult]) -> No
     joint = ("predictions.parquet", "embeddings.npy", "metrics.json", BEST_MODEL, card_path(BEST_MODEL).name)
     for path in [*stale, *(results / name for name in joint), *results.glob("*.png")]:
         path.unlink(missing_ok=True)
-
-
-def _final_name(method: str) -> str:
-    return f"{method}_convnext_final_results.json"
 
 
 def _names(folds: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,9 +99,9 @@ def read_power(power: Any, indices: IntArray) -> NDArray[np.float16]:
     return result
 
 
-def iterate_power(power: Any, indices: IntArray, chunk_bytes: int = CHUNK_BYTES) -> Iterator[NDArray[np.float16]]:
-    """Read spectrograms in pieces of bounded size, in the order of ``indices``."""
-    step = max(1, chunk_bytes // _bytes_of(power, 1))
+def iterate_power(power: Any, indices: IntArray) -> Iterator[NDArray[np.float16]]:
+    """Read spectrograms in pieces of ``CHUNK_BYTES``, in the order of ``indices``."""
+    step = max(1, CHUNK_BYTES // _bytes_of(power, 1))
     for first in range(0, len(indices), step):
         yield read_power(power, indices[first : first + step])
 
@@ -109,14 +109,13 @@ def iterate_power(power: Any, indices: IntArray, chunk_bytes: int = CHUNK_BYTES)
 class SpectrogramDataset(Dataset[Sample]):
     """Channels of windows (``seismag.training.channels``) with the indices of their classes.
 
-    Windows are read once if they fit into ``preload_bytes``, and their coherency is then computed once too unless
+    Windows are read once if they fit into ``PRELOAD_BYTES``, and their coherency is then computed once too unless
     augmentation changes the spectra; otherwise they are read batch by batch, in every worker process.
 
     Args:
         store: of the windows.
         indices: positions in the store.
         scaling: of the training set, or one of each of these windows.
-        preload_bytes: largest size kept in memory.
         model: selects the channels.
         augmentation: random changes and the seed of the training; None: none.
 
@@ -130,7 +129,6 @@ class SpectrogramDataset(Dataset[Sample]):
         store: Store,
         indices: IntArray,
         scaling: Scaling,
-        preload_bytes: int = PRELOAD_BYTES,
         *,
         model: ModelConfig | None = None,
         augmentation: tuple[AugmentConfig, int] | None = None,
@@ -138,21 +136,18 @@ class SpectrogramDataset(Dataset[Sample]):
         rows = store.samples.iloc[indices]
         self.indices = indices
         self.scaling = scaling
-        self.model = model or ModelConfig.model_validate({})
-        self.augment, self.seed = augmentation or (AugmentConfig.model_validate({}), 0)
+        self.model = model or ModelConfig()
+        self.augment, self.seed = augmentation or (AugmentConfig(), 0)
         self.y_magnitude = class_indices(rows["magnitude_class"], MAGNITUDE_CLASSES, "magnitude_class")
         self.y_azimuth = class_indices(rows["azimuth_class"], AZIMUTH_CLASSES, "azimuth_class")
         require_cross(store, self.model)
         self._path = str(store.path)
-        self._arrays: dict[str, zarr.Array[Any]] | None = {"power": store.power}
-        if self.model.input == "power_cross" and store.cross is not None:
-            self._arrays["cross"] = store.cross
-        self._names = tuple(self._arrays)
+        self._names = ("power", "cross") if self.model.input == "power_cross" else ("power",)
         self._process = os.getpid()
+        self._arrays: dict[str, Any] | None = {name: getattr(store, name) for name in self._names}
         self._preloaded: dict[str, NDArray[np.float16]] | None = None
-        self._coherency: NDArray[np.float16] | None = None
-        if sum(_bytes_of(array, len(indices)) for array in self._arrays.values()) <= preload_bytes:
-            self._preload()
+        if sum(_bytes_of(array, len(indices)) for array in self._arrays.values()) <= PRELOAD_BYTES:
+            self._preloaded = self._preload(self._arrays)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -169,15 +164,18 @@ class SpectrogramDataset(Dataset[Sample]):
         """
         pairs = [position if isinstance(position, tuple) else (0, position) for position in positions]
         index = np.array([position for _, position in pairs], dtype=np.int64)
-        power_db, phasors, coherency = self._read(index)
+        parts = self._read(index)
+        power_db, phasors = parts["power"], parts.get("cross")
         labels = (self.y_magnitude[index], self.y_azimuth[index])
         scaling = self.scaling.of(index)
         keys = [(epoch, int(self.indices[position])) for epoch, position in pairs]
-        rngs = [augment.window_generator(self.seed, *key) for key in keys] if self._augments_windows else []
+        rngs = []
+        if self.augment.changes_spectra or self.augment.masks:
+            rngs = [np.random.default_rng([self.seed, epoch, augment.OF_WINDOW, window]) for epoch, window in keys]
         if self.augment.changes_spectra:
             power_db, phasors, labels = self._augment_spectra(power_db, phasors, labels, rngs)
-        if coherency is not None:
-            x = input_channels(power_db, coherency, scaling)
+        if "coherency" in parts:
+            x = input_channels(power_db, parts["coherency"], scaling)
         else:
             x = window_channels(power_db, phasors, scaling, self.model)  # (B, C, F, T)
         if self.augment.masks:
@@ -185,7 +183,9 @@ class SpectrogramDataset(Dataset[Sample]):
                 window[:, augment.sample_mask(window.shape[1], window.shape[2], self.augment, rng)] = 0.0
         batch: tuple[NDArray[Any], ...] = (x, *labels)
         if self.augment.mixes:
-            batch = augment.mix_batch(x, labels, self.augment, augment.batch_generator(self.seed, *keys[0]))
+            epoch, first = keys[0]
+            rng = np.random.default_rng([self.seed, epoch, augment.OF_BATCH, first])
+            batch = augment.mix_batch(x, labels, self.augment, rng)
         x_mixed, magnitude, azimuth = (torch.from_numpy(array) for array in batch)
         return list(zip(x_mixed, magnitude, azimuth, strict=True))
 
@@ -198,10 +198,6 @@ class SpectrogramDataset(Dataset[Sample]):
         if not self.augment.rotate:
             return self.y_azimuth
         return np.concatenate([augment.rotate_azimuth(self.y_azimuth, sectors) for sectors in range(augment.N_SECTORS)])
-
-    @property
-    def _augments_windows(self) -> bool:
-        return self.augment.changes_spectra or self.augment.masks
 
     def _augment_spectra(
         self,
@@ -218,37 +214,27 @@ class SpectrogramDataset(Dataset[Sample]):
         changed = None if phasors is None else np.stack([part[1] for part in parts if part[1] is not None])
         return np.stack([part[0] for part in parts]), changed, (labels[0], augment.rotate_azimuth(labels[1], sectors))
 
-    def _preload(self) -> None:
-        arrays = self._open()
-        self._preloaded = {name: read_power(arrays[name], self.indices) for name in self._names}
-        if self.model.input == "power_cross" and not self.augment.changes_spectra:
-            phasors = self._preloaded.pop("cross")
-            power_db = self._preloaded["power"]
-            self._coherency = phasors.reshape(len(phasors), -1, *phasors.shape[3:])  # a view, overwritten
+    def _preload(self, arrays: dict[str, Any]) -> dict[str, NDArray[np.float16]]:
+        """Read all windows; phasors are replaced by their coherency where no augmentation changes them."""
+        parts = {name: read_power(array, self.indices) for name, array in arrays.items()}
+        if "cross" in parts and not self.augment.changes_spectra:
+            phasors = parts.pop("cross")
+            parts["coherency"] = phasors.reshape(len(phasors), -1, *phasors.shape[3:])  # a view, overwritten
             for first in range(0, len(phasors), PRELOAD_BATCH):
                 part = slice(first, first + PRELOAD_BATCH)
-                self._coherency[part] = coherency_channels(
-                    power_db[part], phasors[part], self.model.coherency_columns, self.model.coherency_rows
-                )
+                box = (self.model.coherency_columns, self.model.coherency_rows)
+                parts["coherency"][part] = coherency_channels(parts["power"][part], phasors[part], *box)
+        return parts
 
-    def _read(
-        self, index: IntArray
-    ) -> tuple[NDArray[np.float16], NDArray[np.float16] | None, NDArray[np.float16] | None]:
-        """Return power, phasors and coherency of windows; the last two only where they are needed."""
+    def _read(self, index: IntArray) -> dict[str, NDArray[np.float16]]:
+        """Return power and, where they are needed, phasors or coherency of windows."""
         if self._preloaded is not None:
-            parts = {name: array[index] for name, array in self._preloaded.items()}
-        else:
-            arrays = self._open()
-            parts = {name: read_power(arrays[name], self.indices[index]) for name in self._names}
-        coherency = None if self._coherency is None else self._coherency[index]
-        return parts["power"], parts.get("cross"), coherency
-
-    def _open(self) -> dict[str, zarr.Array[Any]]:
+            return {name: array[index] for name, array in self._preloaded.items()}
         if self._arrays is None or self._process != os.getpid():  # a handle is not valid after a fork or a pickle
             group = zarr.open_group(self._path, mode="r")
-            self._arrays = {name: cast("zarr.Array[Any]", group[name]) for name in self._names}
+            self._arrays = {name: group[name] for name in self._names}
             self._process = os.getpid()
-        return self._arrays
+        return {name: read_power(array, self.indices[index]) for name, array in self._arrays.items()}
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_arrays": None}

@@ -28,11 +28,7 @@ def process_rank() -> tuple[int, int]:
 
 
 def require_devices(n_devices: int) -> None:
-    """Refuse more GPUs than there are; on a CPU each device is a process.
-
-    Raises:
-        UsageError: there are fewer GPUs.
-    """
+    """Refuse more GPUs than there are (UsageError); on a CPU each device is a process."""
     present = torch.cuda.device_count()
     if present and n_devices > present:
         raise UsageError(f"train.devices is {n_devices}, but there are {present} GPUs. Set train.devices={present}.")
@@ -51,7 +47,9 @@ def run_processes(function: Callable[..., object], arguments: tuple[Any, ...], n
     """
     context = get_context("spawn")
     failures = context.SimpleQueue()
-    port = _free_port()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])  # a free one
     group = start_processes(
         _run_rank,
         args=(function, arguments, n_processes, port, failures, logging.getLogger().getEffectiveLevel()),
@@ -97,9 +95,3 @@ def _run_rank(
     except SeismagError as error:
         failures.put((type(error), str(error)))
         raise
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -60,7 +60,17 @@ def runs_behind(path: Path, run_ids: Sequence[str] | None) -> tuple[Run, ...]:
     """
     if run_ids is None:
         return (read_run(path),)
-    return tuple(_fold_run(path, run_id) for run_id in run_ids)
+    runs = []
+    for run_id in run_ids:
+        roots = (path.resolve().parent, Path.cwd())
+        found = [entry for root in roots for entry in sorted(root.glob(f"*/{run_id}/provenance.json"))]
+        if not found:
+            raise DataError(
+                f"{path}: its fold {run_id} is in no runs folder next to it. Move the run folders there, or run from "
+                "the folder where they were trained."
+            )
+        runs.append(read_run(found[0].parent))
+    return tuple(runs)
 
 
 def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
@@ -80,14 +90,3 @@ def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
             f"{dataset_id}. Name their store with --data STORE."
         )
     return store
-
-
-def _fold_run(results: Path, run_id: str) -> Run:
-    roots = (results.resolve().parent, Path.cwd())
-    found = [path for root in roots for path in sorted(root.glob(f"*/{run_id}/provenance.json"))]  # train.runs_dir
-    if not found:
-        raise DataError(
-            f"{results}: its fold {run_id} is in no runs folder next to it. Move the run folders there, or run from "
-            "the folder where they were trained."
-        )
-    return read_run(found[0].parent)

@@ -37,20 +37,12 @@ _one_at_a_time = threading.Lock()  # a Dask worker may have several threads; ran
 
 @dataclass(frozen=True)
 class FoldTask:
-    """One fold to train.
+    """One fold to train."""
 
-    Attributes:
-        config: its fold and its run name are those of the fold.
-        folder: where relative paths start.
-        store: absolute path.
-        dataset_id, split_sha256: of the data set and the split report, as the run of this fold records them.
-        progress: as in ``run_training``; ``silent`` where the fold is trained in another process.
-    """
-
-    config: Config
-    folder: Path
-    store: Path
-    dataset_id: str
+    config: Config  # of this fold
+    folder: Path  # where relative paths start
+    store: Path  # absolute
+    dataset_id: str  # of data set and split report, as the run of this fold records them
     split_sha256: str
     progress: Progress = silent
 
@@ -77,11 +69,7 @@ def fold_config(config: Config, fold: int) -> Config:
 
 
 def find_run(task: FoldTask) -> tuple[Run, bool] | None:
-    """Find the run of a fold: a complete one, else the latest that can be resumed.
-
-    Returns:
-        The run and whether it is complete; None where there is none with these data, split and settings.
-    """
+    """Find the run of a fold with its data, split and settings: a complete one (True), else the latest begun one."""
     wanted = _settings(shrink_for_trial(task.config, os.environ)[0])
     name = task.config.train.run_name
     begun = None
@@ -92,9 +80,8 @@ def find_run(task: FoldTask) -> tuple[Run, bool] | None:
             same = _settings(run.config()) == wanted
         except SeismagError:
             continue  # not a run, or damaged
-        if not same or facts.get("dataset_id") != task.dataset_id:
-            continue
-        if facts.get("split_certificate_sha256") != task.split_sha256:
+        made_from = (facts.get("dataset_id"), facts.get("split_certificate_sha256"))
+        if not same or made_from != (task.dataset_id, task.split_sha256):
             continue
         if facts.get("status") == "complete" and run.predictions.is_file() and (run.path / "metrics.json").is_file():
             return run, True
@@ -106,13 +93,11 @@ def train_fold(task: FoldTask) -> FoldOutcome:
     """Train or resume one fold; a failure becomes the error of the outcome."""
     try:
         with _one_at_a_time, chdir(task.folder), _locked(task):
-            found = find_run(task)
-            if found is not None and found[1]:
-                return FoldOutcome(task.fold, found[0].path)
-            begun = None if found is None else found[0].path
-            if begun is not None:
-                log.info("fold %d: resuming %s", task.fold, begun.name)
-            run = run_training(task.config, task.store, begun, task.progress)
+            run, complete = find_run(task) or (None, False)
+            if run is None or not complete:
+                if run is not None:
+                    log.info("fold %d: resuming %s", task.fold, run.run_id)
+                run = run_training(task.config, task.store, None if run is None else run.path, task.progress)
             return FoldOutcome(task.fold, run.path)
     except SeismagError as error:
         return FoldOutcome(task.fold, None, str(error))
@@ -138,6 +123,7 @@ def train_folds(tasks: Sequence[FoldTask], workers: int, scheduler: str | None) 
         )
     if scheduler is not None:
         with open_pool(1, scheduler) as pool:
+            # data are loaded in the training process: processes of a Dask cluster may not start others
             yield from pool.results(train_fold, [(_without_loaders(task),) for task in tasks])
     elif workers == 1:
         yield from map(train_fold, tasks)
@@ -146,12 +132,9 @@ def train_folds(tasks: Sequence[FoldTask], workers: int, scheduler: str | None) 
 
 
 def device_of_slot(slot: int, n_devices: int, visible: str | None) -> str | None:
-    """Return CUDA_VISIBLE_DEVICES of a process, round robin; None: there is no GPU.
+    """Return CUDA_VISIBLE_DEVICES of process ``slot`` (from 0), round robin; None: there is no GPU.
 
-    Args:
-        slot: index of the process among those that run at a time, from 0.
-        n_devices: GPUs of this process.
-        visible: its own CUDA_VISIBLE_DEVICES.
+    ``n_devices`` and ``visible`` are the GPUs and CUDA_VISIBLE_DEVICES of this process.
     """
     if not n_devices:
         return None
@@ -165,15 +148,16 @@ def _train_in_processes(tasks: Sequence[FoldTask], workers: int) -> Iterator[Fol
     waiting, slots = list(tasks), list(range(workers))
     running: dict[Any, tuple[Any, FoldTask, int]] = {}
     n_devices, visible = torch.cuda.device_count(), os.environ.get(_DEVICES)
-    threads = max(1, _cpu_count() // workers)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    level = logging.getLogger().getEffectiveLevel()
     try:
         while waiting or running:
             while waiting and slots:
                 task, slot = waiting.pop(0), slots.pop(0)
                 ours, theirs = context.Pipe(duplex=False)
                 device = device_of_slot(slot, n_devices, visible)
-                level = logging.getLogger().getEffectiveLevel()
-                process = context.Process(target=_child, args=(task, theirs, device, threads, level))
+                arguments = (task, theirs, device, max(1, cpus // workers), level)
+                process = context.Process(target=_child, args=arguments)
                 process.start()
                 theirs.close()
                 running[ours] = (process, task, slot)
@@ -203,10 +187,10 @@ def _outcome(ready: Any, process: Any, task: FoldTask) -> FoldOutcome:
 
 
 def _child(task: FoldTask, answer: Any, device: str | None, threads: int, level: int) -> None:
-    """Train a fold in this process and send the outcome."""
     if device is not None:
         os.environ[_DEVICES] = device  # before CUDA is first used
-    signal.signal(signal.SIGTERM, _end)
+    # an exception, so that the run is marked as failed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     logging.basicConfig(level=level, format=f"fold {task.fold}: %(message)s", stream=sys.stderr)
     torch.set_num_threads(threads)
     outcome = train_fold(task)
@@ -214,17 +198,9 @@ def _child(task: FoldTask, answer: Any, device: str | None, threads: int, level:
         answer.send(outcome)
 
 
-def _end(*_: object) -> None:
-    sys.exit("terminated")  # an exception, so that the run is marked as failed
-
-
 @contextmanager
 def _locked(task: FoldTask) -> Iterator[None]:
-    """Lock a fold for one process; the lock ends with the process.
-
-    Raises:
-        SeismagError: another process has it.
-    """
+    """Lock a fold for one process; the lock ends with the process. SeismagError: another process has it."""
     try:
         import fcntl
     except ImportError:  # not on this system
@@ -249,10 +225,5 @@ def _settings(config: Config) -> dict[str, object]:
 
 
 def _without_loaders(task: FoldTask) -> FoldTask:
-    """Load data in the training process: processes of a Dask cluster may not start others."""
     train = task.config.train.model_copy(update={"num_workers": 0})
     return replace(task, config=task.config.model_copy(update={"train": train}))
-
-
-def _cpu_count() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,19 +6,15 @@ augmentation the features are computed once, before the first epoch.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from seismag.config import TrainConfig
 from seismag.domain import SeismagError
 from seismag.training.backbones import cut_before_last_stage
 from seismag.training.dataset import PRELOAD_BYTES, EpochIndex, SpectrogramDataset
-from seismag.training.directional import directional_statistics
-from seismag.training.model import ConvNeXtMultiTask, FrozenFeatures
-
-CachedSample = tuple[Tensor, Tensor, Tensor, Tensor]
+from seismag.training.model import ConvNeXtMultiTask, FrozenFeatures, directional_statistics
 
 
 class FrozenPart:
@@ -40,10 +36,6 @@ class FrozenPart:
             self.layers, self.rest = cut_before_last_stage(model.backbone, model.config.backbone)
         self.layers.requires_grad_(False)
 
-    def set_eval(self) -> None:
-        """Put the frozen layers into evaluation mode; to be called whenever the model is put into training mode."""
-        self.layers.eval()
-
     @torch.no_grad()
     def __call__(self, x: Tensor) -> FrozenFeatures:
         """Return the output of the frozen layers for scaled input (B, C, F, T): a feature map, or the pooled features
@@ -59,21 +51,12 @@ class FrozenPart:
         return features, directional_statistics(x).flatten(1)
 
 
-class CachedFeatures(Dataset[CachedSample]):
-    """Features of the frozen layers with the labels of their windows, in memory."""
+class CachedFeatures(TensorDataset):
+    """Features, directional statistics and the two class indices of each window, in memory."""
 
-    def __init__(self, features: Tensor, statistics: Tensor, labels: tuple[Tensor, Tensor]) -> None:
-        self.features = features
-        self.statistics = statistics
-        self.labels = labels
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def __getitem__(self, position: EpochIndex) -> CachedSample:
-        """Return features, directional statistics and the two class indices of one window."""
-        index = position[1] if isinstance(position, tuple) else position
-        return self.features[index], self.statistics[index], self.labels[0][index], self.labels[1][index]
+    def __getitem__(self, position: EpochIndex) -> tuple[Tensor, ...]:
+        """Return one window."""
+        return super().__getitem__(position[1] if isinstance(position, tuple) else position)
 
 
 def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainConfig) -> CachedFeatures:
@@ -102,5 +85,5 @@ def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: Trai
             )
         cached.append((features, statistics))
     part.model.cpu().train()
-    labels = (torch.from_numpy(np.asarray(windows.y_magnitude)), torch.from_numpy(np.asarray(windows.y_azimuth)))
-    return CachedFeatures(torch.cat([f for f, _ in cached]), torch.cat([s for _, s in cached]), labels)
+    labels = (torch.from_numpy(y) for y in (windows.y_magnitude, windows.y_azimuth))
+    return CachedFeatures(*(torch.cat(parts) for parts in zip(*cached, strict=True)), *labels)

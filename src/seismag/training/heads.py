@@ -59,10 +59,6 @@ class MagnitudeHead(nn.Sequential):
     Ordinal: given an event, P(class above k) = sigmoid(s - t_k) with one score s and learnt thresholds t_1 < t_2, so
     that the few Large samples use the same direction in feature space as all others.
 
-    Args:
-        n_features: width of the pooled features.
-        config: ``magnitude_head``, ``detection_head`` and the size of the network.
-
     Source: cumulative logits with shared weights as in CORAL, Cao, Mirjalili & Raschka (2020),
     doi:10.1016/j.patrec.2020.11.008; the model is McCullagh's (1980), doi:10.1111/j.2517-6161.1980.tb01109.x.
     """
@@ -89,12 +85,7 @@ class MagnitudeHead(nn.Sequential):
 
 
 class AzimuthHead(nn.Sequential):
-    """Azimuth by softmax over nine classes, by a hierarchy, or by a density on the circle.
-
-    Args:
-        n_features: width of the pooled features.
-        config: ``azimuth_head``, ``detection_head`` and the size of the network.
-    """
+    """Azimuth by softmax over nine classes, by a hierarchy, or by a density on the circle."""
 
     def __init__(self, n_features: int, config: ModelConfig) -> None:
         n_given_event = {"flat": _N_SECTORS, "hierarchical": 2 * N_CARDINALS, "circular": 2}[config.azimuth_head]
@@ -145,9 +136,7 @@ def ordinal_log_probabilities(score: Tensor, lowest: Tensor, gap: Tensor) -> Ten
 
 
 def tree_log_probabilities(cardinal: Tensor, second: Tensor) -> Tensor:
-    """Multiply along the hierarchy: quadrant, then direction in it.
-
-    A quadrant is 90 degrees wide and contains a cardinal direction and the next sector clockwise.
+    """Multiply along the hierarchy: a quadrant, then its cardinal direction or the next sector clockwise.
 
     Args:
         cardinal: (B, 4) log-probabilities of the quadrants N, E, S, W given an event.

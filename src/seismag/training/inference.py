@@ -15,7 +15,7 @@ from seismag.files import atomic_path
 from seismag.parallel import Progress, silent
 from seismag.runs import Run
 from seismag.training.channels import require_cross, window_channels
-from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
+from seismag.training.checkpoint import HEAD_CLASSES, LoadedModel, check_preprocessing, load_checkpoint
 from seismag.training.dataset import class_indices, read_power, role_indices
 from seismag.training.scaling import Scaling
 from seismag.training.trailing import no_past_reason, past_windows, trailing_scaling
@@ -61,8 +61,8 @@ def predict_power(
             pooled = model.embed(x)  # (B, C)
             outputs = model.classify(pooled)
             features.append(pooled.float().cpu().numpy())
-            magnitude.append(_probabilities(outputs.magnitude))
-            azimuth.append(_probabilities(outputs.azimuth))
+            magnitude.append(outputs.magnitude.cpu().double().softmax(dim=1).numpy())
+            azimuth.append(outputs.azimuth.cpu().double().softmax(dim=1).numpy())
     if not features:
         empty = np.empty((0, model.n_features), dtype=np.float32)
         return np.empty((0, len(MAGNITUDE_CLASSES))), np.empty((0, len(AZIMUTH_CLASSES))), empty
@@ -74,19 +74,10 @@ def predict_store(
     store: Store,
     indices: IntArray,
     role: str = "test",
-    batch_size: int = 64,
     progress: Progress = silent,
 ) -> pd.DataFrame:
-    """Predict samples of a store as a table of predictions (docs/data-formats.md).
-
-    A model with trailing normalisation leaves out the windows without enough past (``seismag.training.trailing``).
-
-    Raises:
-        SeismagError: the store was prepared differently from the model's training data, or lacks the cross-spectra
-            that the model needs.
-        DataError: a class name in the store is unknown, or a value is infinite.
-    """
-    return predict_with_embeddings(loaded, store, indices, role, batch_size, progress)[0]
+    """Return the table alone of ``predict_with_embeddings``."""
+    return predict_with_embeddings(loaded, store, indices, role, progress=progress)[0]
 
 
 def predict_with_embeddings(
@@ -99,14 +90,34 @@ def predict_with_embeddings(
     *,
     pool: IntArray | None = None,
 ) -> tuple[pd.DataFrame, Float32Array]:
-    """As ``predict_store``, with the pooled features (n, C) of the same rows; ``pool``: see ``past_windows``."""
+    """Predict samples of a store as a table of predictions (docs/data-formats.md).
+
+    A model with trailing normalisation leaves out the windows without enough past (``seismag.training.trailing``).
+
+    Args:
+        loaded: the model.
+        store: of the windows.
+        indices: their positions.
+        role: value of the column role.
+        batch_size: windows in one pass.
+        progress: shows the windows.
+        pool: see ``past_windows``; None: all windows of the store.
+
+    Returns:
+        The table, and the pooled features (n, C) of the same rows.
+
+    Raises:
+        SeismagError: the store was prepared differently from the model's training data, or lacks the cross-spectra
+            that the model needs.
+        DataError: a class name in the store is unknown, or a value is infinite.
+    """
     check_preprocessing(loaded.card, store.attributes["preprocessing"])
     model = loaded.model.config
     require_cross(store, model)
     indices, scaling = scaling_of(loaded, store, indices, pool)
     rows = store.samples.iloc[indices].reset_index(drop=True)
-    for column, classes in (("magnitude_class", MAGNITUDE_CLASSES), ("azimuth_class", AZIMUTH_CLASSES)):
-        class_indices(rows[column], classes, column)
+    for task, classes in HEAD_CLASSES.items():
+        class_indices(rows[f"{task}_class"], classes, f"{task}_class")
     batches = []
     progress("windows", 0, len(indices))
     for first in range(0, max(1, len(indices)), batch_size):  # without any window: empty arrays of the right width
@@ -122,9 +133,8 @@ def predict_with_embeddings(
     table.insert(1, "fold", loaded.card.fold)
     table.insert(2, "role", role)
     table["y_magnitude"], table["y_azimuth"] = rows["magnitude_class"], rows["azimuth_class"]
-    for task, classes, probs in (("magnitude", MAGNITUDE_CLASSES, magnitude), ("azimuth", AZIMUTH_CLASSES, azimuth)):
-        for index, name in enumerate(classes):
-            table[f"p_{task}_{name}"] = probs[:, index]
+    for task, probs in (("magnitude", magnitude), ("azimuth", azimuth)):
+        table[[f"p_{task}_{name}" for name in HEAD_CLASSES[task]]] = probs
     if "origin" in rows:
         table["origin"] = rows["origin"]
     if loaded.card.is_naive:
@@ -171,8 +181,3 @@ def scaling_of(loaded: LoadedModel, store: Store, indices: IntArray, pool: IntAr
     if len(indices) and not has_past.any():
         raise DataError(f"{store.path}: no window can be predicted: {no_past_reason(normalisation)}", "no_past")
     return indices[has_past], scaling.of(np.flatnonzero(has_past))
-
-
-def _probabilities(scores: torch.Tensor) -> FloatArray:
-    probs: FloatArray = torch.softmax(scores.cpu().double(), dim=1).numpy()
-    return probs

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
-from seismag.cards import UNKNOWN, ModelCard
-from seismag.config import Config
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, UsageError
-from seismag.files import shown_path
+from seismag.cards import ModelCard
+from seismag.config import Config, ModelConfig
+from seismag.domain import SeismagError, UsageError
 from seismag.training.checkpoint import (
+    HEAD_CLASSES,
+    NOT_ARCHITECTURE,
     check_preprocessing,
     describe_architecture,
     misfit,
@@ -29,9 +31,7 @@ from seismag.windows.store import Store
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = ("test", "purged", "sealed")  # values of the column role
-_WORDS = {"test": "test", "purged": "excluded", "sealed": "locked"}
-_BACKBONE = "backbone."
+_HELD_OUT = {"test": "test", "purged": "excluded", "sealed": "locked"}  # by value of the column role
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,9 @@ class InitialWeights:
     card: ModelCard
     trained_on: tuple[str, ...]
 
-    def describe(self, reinit_heads: bool) -> dict[str, str]:
-        """Return what the model card of the new model records of its start."""
-        facts = {"file": shown_path(self.path), "run_id": self.card.run_id, "sha256": self.card.sha256}
-        return {**facts, "taken": "backbone" if reinit_heads else "all"}
 
-
-def read_initial(config: Config, store: Store, held_out: Mapping[str, str]) -> InitialWeights | None:
-    """Read ``train.init_from``, if there is one.
-
-    Args:
-        config: section train.
-        store: of the new training.
-        held_out: role (``HELD_OUT``) by sample_id of the windows that must not have been in its training.
+def read_initial(config: Config, store: Store, split: pd.DataFrame) -> InitialWeights | None:
+    """Read ``train.init_from``, if there is one, for a training on a fold of ``split``.
 
     Raises:
         SeismagError: no such checkpoint, corrupted, other preprocessing, or a held-out window was in its training.
@@ -80,12 +70,14 @@ def read_initial(config: Config, store: Store, held_out: Mapping[str, str]) -> I
     content, card = read_content(path)
     initial = InitialWeights(path, dict(content["model"]), card, tuple(content["trained_on"]))
     check_preprocessing(card, store.attributes["preprocessing"])
-    seen = sorted(set(held_out) & set(initial.trained_on))
-    if seen:
-        counts = [(role, sum(held_out[name] == role for name in seen)) for role in HELD_OUT]
-        what = " and ".join(f"{count} {_WORDS[role]} windows" for role, count in counts if count)
+    of_fold = split[(split["fold"] == config.split.fold) & split["role"].isin(_HELD_OUT)]
+    seen = of_fold[of_fold["sample_id"].isin(initial.trained_on)]
+    if len(seen):
+        counts = {word: int((seen["role"] == role).sum()) for role, word in _HELD_OUT.items()}
+        what = " and ".join(f"{count} {word} windows" for word, count in counts.items() if count)
+        first = seen["sample_id"].min()
         raise UsageError(
-            f"train.init_from {path}: {what} of this fold were in its training (first: {seen[0]}), so that no score "
+            f"train.init_from {path}: {what} of this fold were in its training (first: {first}), so that no score "
             f"would be a test. It was trained on split {card.split_name}, fold {card.fold}: use the same split "
             "(section split), other data, or another checkpoint."
         )
@@ -106,44 +98,54 @@ def take_weights(model: ConvNeXtMultiTask, initial: InitialWeights, reinit_heads
         UsageError: the weights do not fit; names the options that differ.
     """
     own = model.state_dict()
-    of_backbone = {name: tensor for name, tensor in own.items() if name.startswith(_BACKBONE)}
     stored = stored_model_config(initial.card.document, initial.path)
-    taken = {name: tensor for name, tensor in initial.state.items() if name.startswith(_BACKBONE)}
-    wrong = misfit(taken, of_backbone)
-    if wrong:
+    taken = _of_backbone(initial.state)
+    if wrong := misfit(taken, _of_backbone(own)):
         raise UsageError(
             f"train.init_from {initial.path}: its backbone is that of {describe_architecture(stored)}, that of the "
             f"model section {describe_architecture(model.config)}: {wrong}. Set "
             f"model.backbone={stored.backbone} and model.input={stored.input}, or choose another checkpoint."
         )
     if not reinit_heads:
-        wrong = misfit(initial.state, own)
-        differences = ", ".join(
-            f"model.{key} {getattr(stored, key)} there, {value} here"
-            for key, value in model.config.model_dump().items()
-            if key not in ("backbone", "pretrained", "head_dropout", "head_dropout_inner")
-            and getattr(stored, key) != value
-        )
-        # options that change the meaning of outputs without changing a shape
-        other_outputs = any(
-            getattr(stored, key) != getattr(model.config, key)
-            for key in ("detection_head", "magnitude_head", "azimuth_head")
-        )
-        if wrong or other_outputs:
-            raise UsageError(
-                f"train.init_from {initial.path}: its heads do not fit ({differences or wrong}). Set these options "
-                "as there, or train.reinit_heads=true to take the backbone alone."
-            )
-        for task, classes in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
-            if tuple(initial.card.document[f"{task}_classes"]) != classes:
-                raise UsageError(
-                    f"train.init_from {initial.path}: its {task} classes are in another order than "
-                    f"{', '.join(classes)}. Set train.reinit_heads=true to take the backbone alone."
-                )
+        _require_same_heads(model, stored, initial)
         taken = initial.state
     model.load_state_dict(own | taken)
 
 
-def unknown_training(initial: InitialWeights | None) -> dict[str, str]:
-    """Return the key ``training_data`` of the model card where the training data of the start are unknown."""
-    return {"training_data": UNKNOWN} if initial is not None and initial.card.has_unknown_training else {}
+def _require_same_heads(model: ConvNeXtMultiTask, stored: ModelConfig, initial: InitialWeights) -> None:
+    wrong = misfit(initial.state, model.state_dict())
+    before, now = stored.model_dump(), model.config.model_dump()
+    differing = [key for key in now if key not in NOT_ARCHITECTURE and before[key] != now[key] and key != "backbone"]
+    # options that change the meaning of outputs without changing a shape
+    if wrong or {"detection_head", "magnitude_head", "azimuth_head"} & set(differing):
+        differences = ", ".join(f"model.{key} {before[key]} there, {now[key]} here" for key in differing)
+        raise UsageError(
+            f"train.init_from {initial.path}: its heads do not fit ({differences or wrong}). Set these options "
+            "as there, or train.reinit_heads=true to take the backbone alone."
+        )
+    for task, classes in HEAD_CLASSES.items():
+        if tuple(initial.card.document[f"{task}_classes"]) != classes:
+            raise UsageError(
+                f"train.init_from {initial.path}: its {task} classes are in another order than "
+                f"{', '.join(classes)}. Set train.reinit_heads=true to take the backbone alone."
+            )
+
+
+def load_backbone(model: ConvNeXtMultiTask, path: Path) -> None:
+    """Load the backbone of a pretraining into a model; its heads stay as they are.
+
+    Raises:
+        SeismagError: the file is damaged, or contains another backbone.
+    """
+    content, card = read_content(path)
+    own, taken = model.state_dict(), _of_backbone(content["model"])
+    if misfit(taken, _of_backbone(own)):
+        raise SeismagError(
+            f"{path}: its backbone is {card.backbone} with {len(content['card']['channels'])} channels, that of the "
+            f"configuration is {model.config.backbone} with {model.n_channels}. Pretrain again."
+        )
+    model.load_state_dict(own | taken)
+
+
+def _of_backbone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in state.items() if name.startswith("backbone.")}

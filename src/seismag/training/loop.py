@@ -14,34 +14,75 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from seismag.config import TrainConfig
 from seismag.domain import SeismagError
 from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
-from seismag.training.average import WeightAverage
 from seismag.training.checkpoint import checkpoint_content
 from seismag.training.frozen import FrozenPart
 from seismag.training.heads import Outputs
-from seismag.training.history import EpochRecord
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.optimiser import build_optimiser, parameter_groups
 from seismag.training.scaling import Scaling
 
 Batch = list[Tensor] | tuple[Tensor, ...]
+EpochRecord = dict[str, float]  # a row of history.csv
+
+
+class WeightAverage:
+    """Exponential moving average over the steps of a training, of parameters and of running statistics alike.
+
+    After step n the average is d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)), so that the random start
+    weighs little even after few steps.
+
+    Source: Polyak & Juditsky (1992), doi:10.1137/0330046; the ramp is that of TensorFlow's
+    ``ExponentialMovingAverage(num_updates)``.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.values: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Add the weights after a step."""
+        state = model.state_dict()
+        if not self.steps:
+            self.values = {name: tensor.clone() for name, tensor in state.items()}
+        self.steps += 1
+        weight = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for name, tensor in state.items():
+            average = self.values[name] = self.values[name].to(tensor.device)  # moves once, after a resume
+            if tensor.is_floating_point():
+                average.lerp_(tensor, weight)
+            else:  # a count of batches
+                average.copy_(tensor)
+
+    @contextmanager
+    def in_place_of(self, model: nn.Module) -> Iterator[None]:
+        """Put the average into the model while the block lasts; before the first step nothing changes."""
+        if not self.values:
+            yield
+            return
+        own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict(self.values)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
 
 
 class TrainingLoop(lightning.LightningModule):
     """Hooks that Lightning calls in each step and epoch.
 
     Args:
-        model: the network.
-        loss: of a batch and of a set.
-        config: section train.
+        model, loss, config: the network, its loss and section train.
         n_samples: windows that each process trains on in an epoch.
-        frozen: the part of the network that is not trained, if there is one; its cached features are the input where
+        frozen: the part of the network that is not trained; its cached features are the input where
             ``config.keeps_features``.
         scaling, card, trained_on: for the checkpoints, see ``LoadedModel``.
     """
@@ -90,7 +131,7 @@ class TrainingLoop(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         if self.frozen is not None:
-            self.frozen.set_eval()
+            self.frozen.layers.eval()
         entropy = [self.config.seed, self.current_epoch, *([self.global_rank] if self.global_rank else [])]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -164,12 +205,12 @@ class TrainingLoop(lightning.LightningModule):
         checkpoint |= content
         checkpoint["history"] = self.history
         if self.average is not None:
-            checkpoint["average"] = self.average.to_plain()
+            checkpoint["average"] = {"steps": self.average.steps, "values": self.average.values}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint["history"])
         if self.average is not None:
-            self.average.restore(checkpoint["average"])
+            self.average.steps, self.average.values = checkpoint["average"]["steps"], checkpoint["average"]["values"]
 
     def _weight(self, batch_idx: int, size: int) -> float:
         """Return the factor of the loss of a batch, so that a step is the mean over all windows of its batches.

@@ -94,12 +94,7 @@ def class_loss(logits: Tensor, labels: Tensor, class_weights: Tensor, gamma: flo
 
 
 class TaskLoss(nn.Module):
-    """Loss of one task in the form of ``train.loss``.
-
-    Args:
-        y_true: (n,) class indices of the training set.
-        n_classes: number of classes of the task.
-        config: form of the loss, class weights, label smoothing.
+    """Loss of one task in the form of ``train.loss``; ``y_true`` are the (n,) class indices of the training set.
 
     Source of the label smoothing: Szegedy et al. (2016), arXiv:1512.00567, section 7; here over the classes that
     occur in training.
@@ -115,10 +110,14 @@ class TaskLoss(nn.Module):
         balanced = balanced_class_weights(y_true, n_classes)
         weighted, adjusted = config.class_weights == "balanced", config.loss == "logit_adjusted"
         one = np.ones(n_classes)
-        self._register("weights", balanced if weighted else one)
-        self._register("set_weights", balanced if weighted or adjusted else one)
-        self._register("offsets", logit_adjustment(y_true, n_classes, config.logit_adjustment_tau if adjusted else 0.0))
-        self._register("smooth", (balanced > 0) / (balanced > 0).sum())
+        buffers = {
+            "weights": balanced if weighted else one,
+            "set_weights": balanced if weighted or adjusted else one,
+            "offsets": logit_adjustment(y_true, n_classes, config.logit_adjustment_tau if adjusted else 0.0),
+            "smooth": (balanced > 0) / (balanced > 0).sum(),
+        }
+        for name, values in buffers.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
         self.smoothing = config.label_smoothing
         self.gamma = config.focal_gamma if config.loss == "focal" else 0.0
         self.n_classes = n_classes
@@ -136,9 +135,6 @@ class TaskLoss(nn.Module):
         weights = self.set_weights.double()
         return class_loss(logits, labels, weights).sum() / (weights * labels).sum()
 
-    def _register(self, name: str, values: FloatArray) -> None:
-        self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
-
 
 class MultiTaskLoss(nn.Module):
     """Loss of a batch, averaged over its samples.
@@ -151,8 +147,7 @@ class MultiTaskLoss(nn.Module):
     variance of the task, learnt by the optimiser. The weight approaches 1 / (2 L) with L the loss of the task.
 
     Args:
-        y_magnitude: (n,) class indices of the training set.
-        y_azimuth: (n,) likewise.
+        y_magnitude, y_azimuth: (n,) class indices of the training set.
         config: form of the loss and its weights.
 
     Source: uncertainty weighting, Kendall, Gal & Cipolla (2018), arXiv:1705.07115, eq. 10.
@@ -205,11 +200,8 @@ class HierarchyLoss(nn.Module):
     """Loss of the levels above the direction: event or Normal, plus the quadrant given an event.
 
     These terms have class weights of their own and make a wrong quadrant cost more than a wrong neighbour. The
-    probabilities of the levels are sums of the nine class probabilities, which is exact for the hierarchy.
-
-    Args:
-        y_azimuth: (n,) class indices of the training set; without any event there is no quadrant to learn.
-        config: form of the loss.
+    probabilities of the levels are sums of the nine class probabilities, which is exact for the hierarchy. Without any
+    event in the training set (class indices ``y_azimuth``, (n,)) there is no quadrant to learn.
 
     Source: conditional cross-entropies along a tree, Bertinetto et al. (2020), arXiv:1912.09393, section 3.1.
     """

@@ -9,21 +9,54 @@ from __future__ import annotations
 import torch
 from timm.layers.cbam import CbamModule
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seismag.config import ModelConfig
-from seismag.domain import SeismagError
+from seismag.domain import COMPONENTS, SeismagError
 from seismag.training.backbones import create_backbone, pooled_width
-from seismag.training.directional import DIRECTIONAL_WIDTH, DirectionalFeatures
 from seismag.training.heads import AzimuthHead, MagnitudeHead, Outputs, build_detection_head
 
 FrozenFeatures = tuple[Tensor, Tensor]  # features or feature map, and directional statistics (B, 0) or (B, n)
+_N_BANDS, _DIRECTIONAL_WIDTH = 16, 64
+
+
+class DirectionalFeatures(nn.Module):
+    """Statistics of frequency bands that depend on the direction of a source, mixed by a linear layer for the heads.
+
+    In each of 16 bands of neighbouring frequency bins, averaged over the band and the window:
+
+    - H minus D, the horizontal power ratio: dB in units of the standard deviations, since the input is scaled;
+    - Z minus the mean of H and D, the polarisation ratio, likewise;
+    - with cross-spectra, the means of XY, ZX and ZY, real and imaginary part: the length of a mean phasor is a
+      coherence over band and window, its direction the phase.
+
+    Args:
+        n_channels: 3 (power) or 9 (power and cross-spectra).
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        n_statistics = 2 + n_channels - len(COMPONENTS)
+        self.mix = nn.Sequential(nn.Linear(n_statistics * _N_BANDS, _DIRECTIONAL_WIDTH), nn.GELU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features (B, 64) of scaled input (B, 3 or 9, F, T)."""
+        features: Tensor = self.mix(directional_statistics(x).flatten(1))
+        return features
+
+
+def directional_statistics(x: Tensor) -> Tensor:
+    """Return band means (B, 2 or 8, 16) of scaled input (B, 3 or 9, F, T): H - D, Z - (H + D) / 2, cross-spectra.
+
+    With fewer than 16 frequency bins, neighbouring bands overlap.
+    """
+    banded = functional.adaptive_avg_pool1d(x.mean(dim=3), _N_BANDS)  # (B, channels, 16)
+    h, d, z = banded[:, :3].unbind(dim=1)
+    return torch.cat([torch.stack([h - d, z - 0.5 * (h + d)], dim=1), banded[:, 3:]], dim=1)
 
 
 class ConvNeXtMultiTask(nn.Module):
     """Magnitude and azimuth class from one spectrogram.
-
-    Args:
-        config: section ``model``.
 
     Raises:
         UsageError: timm has no such backbone.
@@ -38,7 +71,7 @@ class ConvNeXtMultiTask(nn.Module):
         self.backbone = create_backbone(config.backbone, config.pretrained, config.n_channels)
         self.attention = CbamModule(self.backbone.num_features) if config.attention == "cbam" else None
         self.directional = DirectionalFeatures(config.n_channels) if config.directional_features else None
-        self.n_features = pooled_width(self.backbone) + (DIRECTIONAL_WIDTH if config.directional_features else 0)
+        self.n_features = pooled_width(self.backbone) + (_DIRECTIONAL_WIDTH if config.directional_features else 0)
         self.head_detection = build_detection_head(self.n_features, config) if config.detection_head else None
         self.head_magnitude = MagnitudeHead(self.n_features, config)
         self.head_azimuth = AzimuthHead(self.n_features, config)
@@ -106,12 +139,11 @@ class ConvNeXtMultiTask(nn.Module):
         Raises:
             SeismagError: the backbone cannot process it.
         """
-        blank = self.blank_input(n_frequencies, n_times)
         was_training = self.training
         self.eval()
         try:
             with torch.no_grad():
-                self(blank)
+                self(self.blank_input(n_frequencies, n_times))
         except (RuntimeError, ValueError, AssertionError) as error:  # backbones refuse in several ways
             raise SeismagError(
                 f"model.backbone {self.config.backbone} cannot process spectrograms of {n_frequencies} x {n_times} "

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from seismag.training.backbones import parameter_depths
-from seismag.training.model import ConvNeXtMultiTask
 
 
 def build_optimiser(
@@ -33,20 +32,25 @@ def build_optimiser(
 def parameter_groups(
     module: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float = 1.0
 ) -> list[dict[str, object]]:
-    """Split the parameters: matrices and kernels decay, parameters of one dimension do not.
+    """Split the parameters with gradient: matrices and kernels decay, parameters of one dimension do not.
 
     The latter are biases, norms, layer scales, ordinal thresholds and the log variances of the tasks. This is the
     practice of ConvNeXt, arXiv:2201.03545 (Loshchilov & Hutter, 2019, arXiv:1711.05101, leave the choice open).
 
     Args:
-        module: is trained; parameters without gradient are left out.
+        module: a network, or a training with its network as ``model``.
         weight_decay: of the first kind.
         learning_rate: of everything behind the backbone.
         layer_decay: factor for each stage of the backbone, counted from the heads.
 
     Source of the layer-wise decay: Clark et al. (2020), arXiv:2003.10555; for ConvNeXt arXiv:2201.03545, table 6.
     """
-    factors = _rate_factors(module, layer_decay)
+    factors = {name: 1.0 for name, _ in module.named_parameters()}
+    if layer_decay != 1.0:
+        depths = parameter_depths(getattr(module, "model", module).backbone)
+        prefix = "model.backbone." if hasattr(module, "model") else "backbone."
+        heads = max(depths.values()) + 1
+        factors |= {prefix + name: layer_decay ** (heads - depth) for name, depth in depths.items()}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for factor in sorted(set(factors.values()), reverse=True):  # the full rate first
         groups |= {(factor, True): [], (factor, False): []}
@@ -69,15 +73,3 @@ def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> floa
         return (step + 1) / warmup_steps
     done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-
-
-def _rate_factors(module: nn.Module, layer_decay: float) -> dict[str, float]:
-    """Return the factor of the learning rate of each parameter by name."""
-    factors = {name: 1.0 for name, _ in module.named_parameters()}
-    model = getattr(module, "model", module)
-    if layer_decay == 1.0 or not isinstance(model, ConvNeXtMultiTask):
-        return factors
-    depths = parameter_depths(model.backbone)
-    last = max(depths.values())
-    prefix = "backbone." if model is module else "model.backbone."
-    return factors | {prefix + name: layer_decay ** (last + 1 - depth) for name, depth in depths.items()}

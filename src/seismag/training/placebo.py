@@ -20,17 +20,17 @@ from seismag.estimate import CheckResult
 from seismag.parallel import Progress, silent
 from seismag.scoring.predictions import task_probabilities
 from seismag.scoring.station_auc import permute_labels, rank_windows
+from seismag.splits.exclusions import close_in_time, start_times
 from seismag.training.checkpoint import LoadedModel, load_checkpoint
 from seismag.training.inference import predict_with_embeddings
 from seismag.windows.store import Store, open_store, placebo_of
 
-_TESTS = {"after_event": "after_event", "shifted": "shifted_window", "wrong_station": "wrong_station"}
-_WINDOWS = {
-    "after_event": "windows after the earthquake",
-    "shifted": "windows long before the earthquake",
-    "wrong_station": "windows with another station's labels",
+_TESTS = {  # by data.placebo: name and windows
+    "after_event": ("after_event", "windows after the earthquake"),
+    "shifted": ("shifted_window", "windows long before the earthquake"),
+    "wrong_station": ("wrong_station", "windows with another station's labels"),
 }
-_SAMPLE_ID = re.compile(r"^(?P<station>.+)-(?P<start>\d{4}-\d{2}-\d{2}T\d{2}.*)$")
+_SAMPLE_ID = re.compile(r"^(?P<station>.+)-(?P<start_utc>\d{4}-\d{2}-\d{2}T\d{2}.*)$")
 
 
 def evaluate_placebo(
@@ -42,7 +42,7 @@ def evaluate_placebo(
         models: checkpoints; of a cross-validation those of all folds.
         placebo_store: a store prepared with ``data.placebo``.
         spec: number of permutations and placebos, seed.
-        progress: called with stage, done, total.
+        progress: shows the models.
 
     Returns:
         ``after_event``, ``shifted_window`` or ``wrong_station``, informational. The statistic is the
@@ -71,9 +71,9 @@ def evaluate_placebo(
             "all folds of a cross-validation, or prepare windows of another time."
         )
     rows = rank_windows(store.samples[kept].reset_index(drop=True), score[kept])
-    how = "labels are permuted between groups of one station"
-    result = permute_labels(_TESTS[kind], rows, rows.station, spec, how)
-    left = f"On {_WINDOWS[kind]} ({int(kept.sum())} of {len(kept)}; the others are near the training)"
+    name, windows = _TESTS[kind]
+    result = permute_labels(name, rows, rows.station, spec, "labels are permuted between groups of one station")
+    left = f"On {windows} ({int(kept.sum())} of {len(kept)}; the others are near the training)"
     details = result.details | {"windows": int(kept.sum()), "near_training": int((~kept).sum()), "models": len(models)}
     return dataclasses.replace(result, sentence=f"{left}: {result.sentence}", details=details)
 
@@ -105,14 +105,9 @@ def apart_from_training(store: Store, trained_on: Sequence[str]) -> BoolArray:
     if None in matches:
         odd = trained_on[matches.index(None)]
         raise DataError(f"sample_id {odd!r} of the model's training does not contain station and start of its window.")
-    trained = pd.DataFrame([match.groupdict() for match in matches if match], columns=["station", "start"])
+    trained = pd.DataFrame([match.groupdict() for match in matches if match], columns=["station", "start_utc"])
+    trained["start_utc"] = start_times(trained)
+    both = pd.concat([store.samples[["station", "start_utc"]], trained], ignore_index=True)
     config = store.attributes["config"]
-    reach = np.timedelta64(int(config["window_h"] + config["horizon_h"]), "h")
-    start = store.samples["start_utc"].to_numpy().astype("datetime64[s]")
-    apart = np.ones(len(start), dtype=bool)
-    for station, rows in store.samples.groupby("station").indices.items():
-        near = np.sort(trained.loc[trained["station"] == station, "start"].to_numpy().astype("datetime64[s]"))
-        low = np.searchsorted(near, start[rows] - reach, side="left")
-        high = np.searchsorted(near, start[rows] + reach, side="right")
-        apart[rows] = high == low
-    return apart
+    reach_h = config["window_h"] + config["horizon_h"]
+    return ~close_in_time(both, np.arange(len(both)) >= len(store.samples), reach_h)[: len(store.samples)]

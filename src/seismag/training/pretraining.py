@@ -20,8 +20,6 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback
 from timm.models.convnext import ConvNeXt, ConvNeXtBlock
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,17 +27,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from seismag.arrays import BoolArray, IntArray
 from seismag.cards import write_card
-from seismag.config import Config, ModelConfig, PretrainConfig
+from seismag.config import Config, PretrainConfig
 from seismag.domain import SeismagError, UsageError
 from seismag.files import atomic_path, write_text_atomic
 from seismag.runs import Run, update_provenance
 from seismag.spectrograms.compute import PAIRS
+from seismag.splits.exclusions import close_in_time
 from seismag.training.backbones import create_backbone
 from seismag.training.channels import require_cross, window_channels
-from seismag.training.checkpoint import FORMAT, build_card, read_content
+from seismag.training.checkpoint import FORMAT, build_card
 from seismag.training.dataset import EpochIndex, EpochSampler, iterate_power, read_power, role_indices
-from seismag.training.fit import memory_errors_explained, plain_interrupt, quiet_lightning, resolve_precision
-from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.fit import make_trainer, plain_lightning, resolve_precision
 from seismag.training.optimiser import build_optimiser, parameter_groups
 from seismag.training.scaling import Scaling, fit_scaling
 from seismag.windows.store import Store, open_store
@@ -92,11 +90,7 @@ def masked_loss(predicted: Tensor, target: Tensor, counted: Tensor) -> Tensor:
 class UnlabelledWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Channels (C, F, T) of windows, where they were measured (C, F, T), and the bins to mask (F, T).
 
-    Args:
-        store: of the windows.
-        indices: their positions; no other window is read.
-        scaling: of the training set.
-        config: sections model, pretrain and train (seed).
+    No window but those at ``indices`` is read; ``scaling`` is that of the training set.
     """
 
     def __init__(self, store: Store, indices: IntArray, scaling: Scaling, config: Config) -> None:
@@ -124,12 +118,7 @@ class UnlabelledWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class MaskedAutoencoder(nn.Module):
-    """A ConvNeXt backbone that sees what is not masked, and a decoder of one block.
-
-    Args:
-        backbone: from ``create_backbone``.
-        n_channels: of the input.
-        width: of the decoder.
+    """A ConvNeXt backbone that sees what is not masked, and a decoder of one block of the given width.
 
     Raises:
         UsageError: the backbone is no ConvNeXt.
@@ -167,26 +156,21 @@ class MaskedAutoencoder(nn.Module):
         does not spread and wide kernels read nothing there.
         """
         x = self.backbone.stem(x * visible)
-        seen = _seen(visible, x)
+        seen = functional.adaptive_max_pool2d(visible, x.shape[-2:])
         for stage in self.backbone.stages:
             x = stage.downsample(x * seen)
-            seen = _seen(visible, x)
+            seen = functional.adaptive_max_pool2d(visible, x.shape[-2:])
             for block in stage.blocks:
                 x = block(x * seen)
         encoded: Tensor = self.backbone.norm_pre(x * seen)
         return encoded * seen, seen
 
 
-def _seen(visible: Tensor, feature_map: Tensor) -> Tensor:
-    return functional.adaptive_max_pool2d(visible, feature_map.shape[-2:])
-
-
 def pretrain_model(store: Store, split: pd.DataFrame, config: Config, run: Run, *, resume: bool = False) -> Path:
     """Pretrain the backbone for the fold of ``config.split`` and write ``pretrained.pth`` with its model card.
 
     Args:
-        store: spectrograms of the run.
-        split: sample_id, fold, role, split_group; validation and test windows of the fold are not read.
+        store, split: of the run; validation and test windows of the fold are not read.
         config: sections pretrain, model, split; of train batch size, precision and seed.
         run: also gets pretrain_history.csv, and pretrain_latest.pth until the end.
         resume: from pretrain_latest.pth where there is one.
@@ -209,7 +193,7 @@ def pretrain_model(store: Store, split: pd.DataFrame, config: Config, run: Run, 
         torch.manual_seed(config.train.seed)
         backbone = create_backbone(config.model.backbone, config.model.pretrained, config.model.n_channels)
         model = MaskedAutoencoder(backbone, config.model.n_channels, config.pretrain.decoder_width)
-        module = _Pretraining(model, config, -(-len(windows) // config.train.batch_size))
+        module = _Pretraining(model, config, run, -(-len(windows) // config.train.batch_size))
         _fit(module, windows, run, config, resume)
     ids = source.samples["sample_id"].iloc[indices].astype(str).tolist()
     card = build_card(store, config, run) | {
@@ -249,47 +233,24 @@ def pretraining_windows(store: Store, split: pd.DataFrame, config: Config) -> tu
     of_fold = split[split["fold"] == config.split.fold]
     held_ids = of_fold.loc[of_fold["role"] != "train", "sample_id"]
     held = store.samples[store.samples["sample_id"].isin(held_ids)]
+    both = pd.concat([part[["station", "start_utc"]] for part in (other.samples, held)], ignore_index=True)
     settings = store.attributes["config"]
-    reach = pd.Timedelta(hours=settings["window_h"] + settings["horizon_h"])
-    apart = np.ones(len(other.samples), dtype=bool)
-    start, end = (other.samples[key].to_numpy() for key in ("start_utc", "end_utc"))
-    for station, windows in held.groupby("station"):
-        here = np.flatnonzero((other.samples["station"] == station).to_numpy())
-        first, last = (np.sort(windows[key].to_numpy()) for key in ("start_utc", "end_utc"))
-        # windows have one length: in order of start they are in order of end
-        reached = np.searchsorted(first, end[here] + reach) > np.searchsorted(last, start[here] - reach, side="right")
-        apart[here[reached]] = False
+    # less than window + horizon between two windows of one length, which start at whole seconds
+    reach_h = 2 * settings["window_h"] + settings["horizon_h"] - 1 / 3600
+    apart = ~close_in_time(both, np.arange(len(both)) >= len(other.samples), reach_h)[: len(other.samples)]
     if not apart.any():
         raise SeismagError(f"pretrain.store {other.path}: every window is close to a validation or test window.")
     log.info("pretraining on %d of %d windows of %s", int(apart.sum()), len(apart), other.path)
     return other, np.flatnonzero(apart).astype(np.int64)
 
 
-def load_backbone(model: ConvNeXtMultiTask, path: Path) -> None:
-    """Load the backbone of a checkpoint into a model; its heads stay as they are.
-
-    Raises:
-        SeismagError: the file is damaged, or contains another backbone.
-    """
-    content, _ = read_content(path)
-    prefix = "backbone."
-    state = {key.removeprefix(prefix): value for key, value in content["model"].items() if key.startswith(prefix)}
-    expected = model.backbone.state_dict()
-    if {key: value.shape for key, value in state.items()} != {key: value.shape for key, value in expected.items()}:
-        card = content["card"]
-        raise SeismagError(
-            f"{path}: its backbone is {card['backbone']} with {len(card['channels'])} channels, that of the "
-            f"configuration is {model.config.backbone} with {model.n_channels}. Pretrain again."
-        )
-    model.backbone.load_state_dict(state)
-
-
 class _Pretraining(lightning.LightningModule):
     """Hooks that Lightning calls in each step and epoch."""
 
-    def __init__(self, model: MaskedAutoencoder, config: Config, steps_per_epoch: int) -> None:
+    def __init__(self, model: MaskedAutoencoder, config: Config, run: Run, steps_per_epoch: int) -> None:
         super().__init__()
         self.model = model
+        self.run = run
         self.spec = config.pretrain
         self.seed = config.train.seed
         self.settings = _settings(config)
@@ -319,28 +280,20 @@ class _Pretraining(lightning.LightningModule):
         self._n += len(x)
         return loss
 
+    def on_train_epoch_end(self) -> None:
+        loss = float(self._sum / self._n)
+        self.history.append({"epoch": self.current_epoch + 1, "loss": loss})
+        with atomic_path(self.run.path / _LATEST) as temporary:
+            self.trainer.save_checkpoint(temporary)
+        table = pd.DataFrame(self.history)
+        write_text_atomic(self.run.path / _HISTORY, table.to_csv(index=False, lineterminator="\n"))
+        log.info("pretraining, epoch %d/%d: loss %.4f", len(table), self.spec.epochs, loss)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"history": self.history, "settings": self.settings}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint["history"])
-
-
-class _Writer(Callback):
-    """Writes history and checkpoint after each epoch."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        assert isinstance(pl_module, _Pretraining)
-        loss = float(pl_module._sum / pl_module._n)
-        pl_module.history.append({"epoch": pl_module.current_epoch + 1, "loss": loss})
-        with atomic_path(self.run.path / _LATEST) as temporary:
-            trainer.save_checkpoint(temporary)
-        table = pd.DataFrame(pl_module.history)
-        write_text_atomic(self.run.path / _HISTORY, table.to_csv(index=False, lineterminator="\n"))
-        log.info("pretraining, epoch %d/%d: loss %.4f", len(table), pl_module.spec.epochs, loss)
 
 
 def _fit(module: _Pretraining, windows: UnlabelledWindows, run: Run, config: Config, resume: bool) -> None:
@@ -350,25 +303,17 @@ def _fit(module: _Pretraining, windows: UnlabelledWindows, run: Run, config: Con
     batch = config.train.batch_size
     sampler = EpochSampler(len(windows), config.train.seed, done)
     loader: DataLoader[Any] = DataLoader(windows, batch, sampler=sampler, generator=torch.Generator())
-    with quiet_lightning(), plain_interrupt(), memory_errors_explained(batch):
-        trainer = lightning.Trainer(
-            default_root_dir=run.path, logger=False, callbacks=[_Writer(run)], devices=1,
-            max_epochs=config.pretrain.epochs,
-            precision=config.train.precision,  # type: ignore[arg-type]  # auto is resolved
-            gradient_clip_val=config.train.gradient_clip, plugins=[LightningEnvironment()],
-            enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
-        )  # fmt: skip
+    with plain_lightning(batch):
+        trainer = make_trainer(run, config.train, config.pretrain.epochs, [], logger=False, devices=1)
         trainer.fit(module, loader, ckpt_path=latest if resumes else None)
 
 
 def _settings(config: Config) -> dict[str, object]:
-    model: ModelConfig = config.model
-    of_model = {"backbone": model.backbone, "input": model.input}
+    of_model = {"backbone": config.model.backbone, "input": config.model.input}
     return {**config.pretrain.model_dump(mode="json"), **of_model, "seed": config.train.seed, "fold": config.split.fold}
 
 
 def _require_settings(config: Config, run: Run, resume: bool) -> None:
-    """Refuse unsuitable settings, and a run that began with other settings."""
     if config.train.normalisation != "training":
         raise UsageError(
             f"pretrain: windows are scaled by the training set, but train.normalisation is "

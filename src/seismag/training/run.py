@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.alarms.compute import alarm_summary
-from seismag.arrays import BoolArray, Float32Array, IntArray
+from seismag.arrays import BoolArray, IntArray
 from seismag.cards import read_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
@@ -49,7 +49,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         config: the whole configuration.
         store_path: a finished store.
         resume: folder of an interrupted run to go on with.
-        progress: called with stage, batches done, batches in all.
+        progress: shows the batches.
 
     Raises:
         SeismagError: data, split or settings make a training impossible; the message names it.
@@ -72,7 +72,12 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
             notes=(small,) if small else (),
         )  # fmt: skip
     else:
-        run = _run_to_resume(resume, store)
+        run = read_run(resume)
+        made_from = run.provenance().get("dataset_id")
+        if made_from != store.attributes["dataset_id"]:
+            raise UsageError(
+                f"{resume}: began on data set {made_from}, not on {store.attributes['dataset_id']} ({store.path})."
+            )
     with tracked(run):
         if config.pretrain.epochs:
             pretrain_model(store, split, config, run, resume=resume is not None)
@@ -101,7 +106,7 @@ def evaluate_model(
         store_path: a finished store.
         config: section ``evaluate``.
         out: folder for metrics.json, predictions.parquet and figures; None: nothing is written.
-        progress: called with stage, done, total.
+        progress: shows windows and scores.
 
     Returns:
         The content of metrics.json, and the predictions (of the test set, and of the validation set where it is known).
@@ -117,7 +122,9 @@ def evaluate_model(
         make_output_folder(out)  # before the work, not after it
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     if split is not None:
-        validation, of_validation = _predict_validation(loaded, store, split, progress)
+        train, val = (role_indices(store.samples, split, loaded.card.fold, role) for role in ("train", "val"))
+        pool = np.concatenate([train, val])  # scaled as in the training
+        validation, of_validation = predict_with_embeddings(loaded, store, val, "val", progress=progress, pool=pool)
         predictions = pd.concat([validation, predictions], ignore_index=True)
         embeddings = np.concatenate([of_validation, embeddings])
     progress("scores", 0, 1)
@@ -228,15 +235,6 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[IntArray, pd.Data
     return samples.index[~(related | locked)].to_numpy(), None
 
 
-def _predict_validation(
-    loaded: LoadedModel, store: Store, split: pd.DataFrame, progress: Progress
-) -> tuple[pd.DataFrame, Float32Array]:
-    """Predict the validation set of a model's own fold, scaled as in its training; with embeddings."""
-    train, val = (role_indices(store.samples, split, loaded.card.fold, role) for role in ("train", "val"))
-    pool = np.concatenate([train, val])
-    return predict_with_embeddings(loaded, store, val, role="val", progress=progress, pool=pool)
-
-
 def _related_to_training(loaded: LoadedModel, store: Store, seen: BoolArray) -> BoolArray:
     """Return (n,) whether a split would exclude each window because of the training windows of a model.
 
@@ -254,26 +252,12 @@ def _related_to_training(loaded: LoadedModel, store: Store, seen: BoolArray) -> 
 
 
 def require_samples(store: Store) -> Store:
-    """Return the store; refuse an empty one.
-
-    Raises:
-        DataError: it contains no sample.
-    """
+    """Return the store; refuse one without any sample (DataError)."""
     if not len(store.samples):
         raise DataError(
             f"{store.path}: no sample in it; rejected.csv lists the reasons. Prepare more data, or other rules."
         )
     return store
-
-
-def _run_to_resume(path: Path, store: Store) -> Run:
-    run = read_run(path)
-    made_from = run.provenance().get("dataset_id")
-    if made_from != store.attributes["dataset_id"]:
-        raise UsageError(
-            f"{path}: began on data set {made_from}, not on {store.attributes['dataset_id']} ({store.path})."
-        )
-    return run
 
 
 def _log_split(report: SplitReport, fold: int) -> None:

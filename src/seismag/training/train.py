@@ -14,55 +14,40 @@ import torch
 from torch.utils.data import DataLoader
 
 from seismag.arrays import IntArray
+from seismag.cards import UNKNOWN
 from seismag.config import Config, TrainConfig
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
+from seismag.domain import MAGNITUDE_CLASSES, SeismagError, UsageError
+from seismag.files import shown_path
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, update_provenance
 from seismag.splits.holdout import locked_days
-from seismag.training.checkpoint import build_card, check_architecture, read_content
-from seismag.training.dataset import EpochSampler, SpectrogramDataset, role_indices
+from seismag.training.checkpoint import HEAD_CLASSES, build_card, check_architecture, read_content
+from seismag.training.dataset import EpochSampler, SpectrogramDataset, iterate_power, role_indices
 from seismag.training.devices import in_group, process_rank, require_devices, run_processes
-from seismag.training.fit import fit, resolve_precision
+from seismag.training.fit import fit, resolve_precision, should_stop
 from seismag.training.frozen import FrozenPart, compute_features
-from seismag.training.history import EpochRecord, is_finished
-from seismag.training.initial import HELD_OUT, InitialWeights, read_initial, take_weights, unknown_training
-from seismag.training.inputs import TrainingInputs, make_inputs
-from seismag.training.loop import TrainingLoop
+from seismag.training.initial import InitialWeights, load_backbone, read_initial, take_weights
+from seismag.training.loop import EpochRecord, TrainingLoop
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.pretraining import PRETRAINED, load_backbone
-from seismag.training.scaling import Scaling
+from seismag.training.pretraining import PRETRAINED
+from seismag.training.scaling import Scaling, fit_scaling
+from seismag.training.trailing import past_windows, trailing_scaling
 from seismag.windows.store import Store, placebo_of
 
 log = logging.getLogger(__name__)
 
-_TASKS = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
+_WORDS = {"train": "training", "val": "validation"}
 _RESUMABLE = {"runs_dir", "num_workers"}  # keys that may differ between a training and its continuation
 
 
 def refuse_placebo(store: Store) -> None:
-    """Refuse a store whose labels are wrong on purpose.
-
-    Raises:
-        UsageError: it contains placebo windows (``data.placebo``).
-    """
+    """Refuse a store with placebo windows (``data.placebo``), whose labels are wrong on purpose (UsageError)."""
     if (kind := placebo_of(store)) != "none":
         raise UsageError(
             f"{store.path}: contains placebo windows (data.placebo: {kind}), which are for evaluation only. Train on "
             "the store of the true windows, prepared with data.placebo: none."
         )
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """Result of a training; ``history`` is the content of history.csv, epochs count from 1."""
-
-    run: Run
-    history: pd.DataFrame
-    best_epoch: int
-    best_val_loss: float
-    stopped_early: bool
-    warnings: tuple[str, ...]
 
 
 def train_model(
@@ -74,21 +59,23 @@ def train_model(
     resume: bool = False,
     progress: Progress = silent,
     on_epoch: Callable[[EpochRecord], None] | None = None,
-) -> TrainingResult:
+) -> pd.DataFrame:
     """Train a model on the training set of ``config.split.fold``; the validation set chooses the epoch.
 
     Writes history.csv, best_model.pth, checkpoint_latest.pth (each epoch) and the folder tensorboard into the run.
     Of the test set only the number of samples is used.
 
     Args:
-        store: spectrograms and their table.
-        split: sample_id, fold, role, split_group.
+        store, split: spectrograms with their table; sample_id, fold, role, split_group.
         config: sections split, model, train and augment are used.
         run: where everything is written.
         resume: from checkpoint_latest.pth, or from the start if the run has none yet.
-        progress: called with stage, batches done, batches in all; each epoch also logs one line.
+        progress: shows the batches; each epoch also logs one line.
         on_epoch: called with the row of history.csv after each epoch, when its files are written; in the first of
             several processes, so that it must then be a function of a module.
+
+    Returns:
+        The content of history.csv; epochs count from 1.
 
     Raises:
         UsageError: the store contains placebo windows; the run contains a training already and ``resume`` is False, or
@@ -102,15 +89,16 @@ def train_model(
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
     resolved = resolve_precision(config, run)
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
-    of_fold = split[split["fold"] == config.split.fold]
-    held_out = of_fold[of_fold["role"].isin(HELD_OUT)].set_index("sample_id")["role"].to_dict()
-    initial = read_initial(config, store, held_out) if checkpoint is None else None
-    inputs = make_inputs(store, {role: indices[role] for role in ("train", "val")}, config, fitted)
+    initial = read_initial(config, store, split) if checkpoint is None else None
+    inputs = make_inputs(store, indices, config, fitted)
     notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
     history = list(checkpoint["history"]) if checkpoint else []
     if not in_group():
-        _record_start(run, notes, len(history) if resume else None)
-    if not is_finished(history, config.train):
+        for note in notes:
+            log.warning(note)
+        resumed = [*run.provenance().get("resumed_after_epochs", []), *([len(history)] if resume else [])]
+        update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=resumed)
+    if len(history) < config.train.epochs and not should_stop(history, config.train.patience):
         if config.train.devices > 1 and not in_group():
             _require_windows_for(config.train.devices, inputs)
             del inputs, checkpoint  # each process reads its own
@@ -121,19 +109,81 @@ def train_model(
             seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
             start = _Start(checkpoint, initial, tuple(map(str, seen)), locked_days(store.samples, split))
             history = _run_epochs(store, inputs, resolved, run, start, progress, on_epoch)
-    best = min(history, key=lambda record: record["val_loss"])
-    stopped_early = len(history) < config.train.epochs
-    return TrainingResult(run, pd.DataFrame(history), int(best["epoch"]), best["val_loss"], stopped_early, notes)
+    return pd.DataFrame(history)
 
 
-def _record_start(run: Run, notes: tuple[str, ...], resumed_after: int | None) -> None:
-    """Log the notes, and record them with the number of epochs that a resumed training had."""
-    for note in notes:
-        log.warning(note)
-    epochs = list(run.provenance().get("resumed_after_epochs", []))
-    if resumed_after is not None:
-        epochs.append(resumed_after)
-    update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=epochs)
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Datasets of a training, the scaling of its training set, and sentences on windows that were left out."""
+
+    train: SpectrogramDataset
+    val: SpectrogramDataset
+    scaling: Scaling
+    notes: tuple[str, ...]
+
+
+def make_inputs(
+    store: Store, indices: dict[str, IntArray], config: Config, scaling: Scaling | None = None
+) -> TrainingInputs:
+    """Make the datasets of a training: both sets scaled, the training set augmented.
+
+    Args:
+        store: spectrograms and their table.
+        indices: positions of the windows, by role (train and val are read).
+        config: sections model, train and augment.
+        scaling: of the training set, where a checkpoint contains it.
+
+    Raises:
+        SeismagError: the store lacks cross-spectra that the model needs, or no window of a set has enough past.
+        DataError: a class is unknown, a value is infinite.
+    """
+    if scaling is None:
+        scaling = fit_scaling(iterate_power(store.power, indices["train"]))
+    by_role = dict.fromkeys(indices, scaling)
+    notes: tuple[str, ...] = ()
+    if config.train.normalisation == "trailing":
+        indices, by_role, notes = _with_past(store, indices, config)
+    train = SpectrogramDataset(
+        store, indices["train"], by_role["train"],
+        model=config.model, augmentation=(config.augment, config.train.seed),
+    )  # fmt: skip
+    val = SpectrogramDataset(store, indices["val"], by_role["val"], model=config.model)
+    return TrainingInputs(train, val, scaling, notes)
+
+
+def _with_past(
+    store: Store, indices: dict[str, IntArray], config: Config
+) -> tuple[dict[str, IntArray], dict[str, Scaling], tuple[str, ...]]:
+    """Return the windows with trailing normalisation, their scaling, and a sentence on the others.
+
+    The past of a training window consists of training windows, that of a validation window of windows of both sets.
+    """
+    days, minimum = config.train.trailing_days, config.train.trailing_min
+    train, val = indices["train"], indices["val"]
+    past = past_windows(store.samples, train, train, days)
+    past += past_windows(store.samples, val, np.concatenate([train, val]), days)
+    scaling, has_past = trailing_scaling(store, past, minimum)
+    kept: dict[str, IntArray] = {}
+    by_role: dict[str, Scaling] = {}
+    notes = []
+    for role, first in (("train", 0), ("val", len(train))):
+        usable = has_past[first : first + len(indices[role])]
+        if not usable.any():
+            raise SeismagError(
+                f"none of the {len(usable)} windows of {_WORDS[role]} has {minimum} windows of its station and set "
+                f"within {days:g} days before it. Prepare more windows (data.controls=all), raise "
+                f"train.trailing_days, lower train.trailing_min, or set train.normalisation=training."
+            )
+        kept[role] = indices[role][usable]
+        by_role[role] = scaling.of(first + np.flatnonzero(usable))
+        if not usable.all():
+            names = store.samples["magnitude_class"].iloc[indices[role][~usable]]
+            lost = ", ".join(f"{int((names == name).sum())} {name}" for name in MAGNITUDE_CLASSES)
+            notes.append(
+                f"normalisation trailing: {int((~usable).sum())} of {len(usable)} windows of {_WORDS[role]} left out "
+                f"({lost}): fewer than {minimum} windows within {days:g} days before them."
+            )
+    return kept, by_role, tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -162,22 +212,21 @@ def _run_epochs(
         model = _build_model(store, config, run, start)
         frozen = None if config.train.scope == "all" else FrozenPart(model, config.train.scope)
         loss = MultiTaskLoss(inputs.train.y_magnitude, inputs.train.y_azimuth_augmented, config.train)
-        sets: tuple[Any, Any] = (inputs.train, inputs.val)
+        sets: tuple[Any, ...] = (inputs.train, inputs.val)
         if frozen is not None and config.train.keeps_features:
-            sets = (
-                compute_features(frozen, inputs.train, config.train),
-                compute_features(frozen, inputs.val, config.train),
-            )
+            sets = tuple(compute_features(frozen, windows, config.train) for windows in sets)
         first_epoch = len(start.checkpoint["history"]) if start.checkpoint else 0
-        loaders = _loaders(*sets, config.train, first_epoch)
+        loaders = _loaders(sets, config.train, first_epoch)
         card, trained_on = build_card(store, config, run) | {"sealed_days_utc": start.locked_days}, start.seen
         if start.checkpoint is not None:
             kept = ("initial_weights", "training_data")
             card |= {key: start.checkpoint["card"][key] for key in kept if key in start.checkpoint["card"]}
             trained_on = tuple(start.checkpoint["trained_on"])
         elif start.initial is not None:
-            card |= {"initial_weights": start.initial.describe(config.train.reinit_heads)}
-            card |= unknown_training(start.initial)
+            before, taken = start.initial.card, "backbone" if config.train.reinit_heads else "all"
+            file = shown_path(start.initial.path)
+            card["initial_weights"] = {"file": file, "run_id": before.run_id, "sha256": before.sha256, "taken": taken}
+            card |= {"training_data": UNKNOWN} if before.has_unknown_training else {}
             trained_on = tuple(dict.fromkeys([*start.seen, *start.initial.trained_on]))
         elif (run.path / PRETRAINED).exists():
             trained_on = tuple(dict.fromkeys([*start.seen, *read_content(run.path / PRETRAINED)[0]["trained_on"]]))
@@ -185,7 +234,7 @@ def _run_epochs(
             model, loss, config.train, len(loaders[0].sampler),  # type: ignore[arg-type]
             frozen=frozen, scaling=inputs.scaling, card=card, trained_on=trained_on,
         )  # fmt: skip
-        fit(module, loaders, run, config.train, start.checkpoint is not None, progress, on_epoch)
+        fit(module, loaders, run, start.checkpoint is not None, progress, on_epoch)
     return module.history
 
 
@@ -209,7 +258,8 @@ def _build_model(store: Store, config: Config, run: Run, start: _Start) -> ConvN
     return model
 
 
-def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+def _loaders(sets: tuple[Any, ...], config: TrainConfig, first_epoch: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    train, val = sets
     make_loader = partial(
         DataLoader[Any],
         batch_size=config.batch_size,
@@ -224,7 +274,6 @@ def _loaders(train: Any, val: Any, config: TrainConfig, first_epoch: int) -> tup
 
 
 def _require_windows_for(n_processes: int, inputs: TrainingInputs) -> None:
-    """Refuse more processes than windows: each process needs one."""
     for name, windows in (("validation", inputs.val), ("training", inputs.train)):
         if len(windows) < n_processes:
             raise UsageError(
@@ -240,7 +289,7 @@ def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[
         "magnitude": (train.y_magnitude, val.y_magnitude),
         "azimuth": (train.y_azimuth_augmented, val.y_azimuth),
     }
-    for task, classes in _TASKS.items():
+    for task, classes in HEAD_CLASSES.items():
         y_train, y_val = labels[task]
         absent = [name for index, name in enumerate(classes) if not (y_train == index).any()]
         if absent:

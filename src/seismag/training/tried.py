@@ -102,14 +102,10 @@ def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dic
         except (OSError, ValueError, yaml.YAMLError, AttributeError):
             continue  # not a run
         if made_from == dataset_id and isinstance(settings, dict):
-            yield provenance, settings, json.dumps(_without_fold(settings), sort_keys=True, default=str)
-
-
-def _without_fold(settings: dict[str, Any]) -> dict[str, object]:
-    kept = {key: settings.get(key) for key in _SECTIONS}
-    kept["split"] = {k: v for k, v in (kept["split"] or {}).items() if k != "fold"}
-    kept["train"] = {k: v for k, v in (kept["train"] or {}).items() if k != "run_name"}
-    return kept
+            kept = {key: settings.get(key) for key in _SECTIONS}
+            for section, key in (("split", "fold"), ("train", "run_name")):
+                kept[section] = {name: value for name, value in (kept[section] or {}).items() if name != key}
+            yield provenance, settings, json.dumps(kept, sort_keys=True, default=str)
 
 
 def _best_loss(path: Path) -> float | None:

@@ -15,11 +15,11 @@ from seismag.alarms.compute import alarm_summary
 from seismag.arrays import Float32Array
 from seismag.config import EvaluateConfig, SplitConfig
 from seismag.domain import DataError, UsageError
-from seismag.files import file_sha256, write_json_atomic
+from seismag.files import file_sha256
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
 from seismag.scoring.compute import evaluate_predictions
-from seismag.scoring.study import draw_figures
+from seismag.scoring.study import write_metrics
 from seismag.splits import assign_split
 from seismag.splits.access_log import append_entry, holdout_state, read_access_log
 from seismag.training.channels import require_cross
@@ -33,18 +33,11 @@ _LOCKED = "sealed"  # value of the column role
 
 @dataclass(frozen=True)
 class UnblindingRequest:
-    """A checked request to evaluate a model on a locked hold-out set; nothing is recorded or predicted yet.
-
-    Attributes:
-        loaded: the model.
-        store: with the hold-out set and its access log.
-        split: sample_id, fold, role of one fold; the non-magnetic baselines are fitted on its training set.
-        purpose: reason, for the access log.
-    """
+    """A checked request to evaluate a model on a locked hold-out set; nothing is recorded or predicted yet."""
 
     loaded: LoadedModel
-    store: Store
-    split: pd.DataFrame
+    store: Store  # with the hold-out set and its access log
+    split: pd.DataFrame  # of one fold; the non-magnetic baselines are fitted on its training set
     purpose: str
 
     @property
@@ -109,7 +102,7 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
     Args:
         request: from ``request_unblinding``.
         config: section ``evaluate``.
-        progress: called with stage, done, total.
+        progress: shows the windows.
 
     Raises:
         DataError: the access log is damaged or cannot be written: then nothing is predicted.
@@ -125,7 +118,11 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
     metrics = evaluate_predictions(predictions, store.samples, split, strict).to_json()
     metrics["role"] = _LOCKED
     metrics["alarms"] = alarm_summary(predictions, store.samples, config).to_json()
-    p_values = _p_values(metrics["alarms"]["references"].get("station", {}), config)
+    reference = metrics["alarms"]["references"].get("station", {})
+    p_values: dict[str, float | None] = {"area_skill": None, "hits": None}
+    if "area_skill" in reference:  # the primary one; hits at evaluate.alarm_fraction
+        (row,) = [row for row in reference["at"] if row["tau_asked"] == config.alarm_fraction]
+        p_values = {"area_skill": reference["area_skill"]["p_moved"], "hits": row["p_moved"]}
     append_entry(store.path, {"kind": "result", "look": number, "p_values": p_values})
     metrics[_LOCKED] = {**holdout_state(store.path).to_json(), "this_look": number, "purpose": request.purpose}
     if looks > 1:
@@ -140,8 +137,7 @@ def write_unblinding(result: Unblinding, out: Path) -> None:
     """Write metrics.json, predictions.parquet, embeddings.npy and figures into an existing folder."""
     result.predictions.to_parquet(out / "predictions.parquet", index=False)
     np.save(out / "embeddings.npy", result.embeddings)
-    write_json_atomic(out / "metrics.json", result.metrics)
-    draw_figures(result.metrics, out)
+    write_metrics(result.metrics, out)
 
 
 def _require_unseen(request: UnblindingRequest) -> None:
@@ -180,11 +176,3 @@ def _record(request: UnblindingRequest) -> int:
         },
     )
     return sum(earlier["kind"] == "look" for earlier in read_access_log(store.path)[: entry["entry"]])
-
-
-def _p_values(reference: Any, config: EvaluateConfig) -> dict[str, float | None]:
-    """Return p of the area skill (primary) and of the hits at ``evaluate.alarm_fraction``, by the station reference."""
-    if "area_skill" not in reference:
-        return {"area_skill": None, "hits": None}
-    (row,) = [row for row in reference["at"] if row["tau_asked"] == config.alarm_fraction]
-    return {"area_skill": reference["area_skill"]["p_moved"], "hits": row["p_moved"]}
