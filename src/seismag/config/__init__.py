@@ -9,33 +9,16 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from seismag.config.data import DataConfig
-from seismag.config.section import Section
+from seismag.config.sections import AuditConfig, DataConfig, EvaluateConfig, RecoverConfig, Section, SplitConfig
 from seismag.config.simulate import ArtefactConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
-from seismag.config.studies import AuditConfig, EvaluateConfig, RecoverConfig, SplitConfig
 from seismag.config.training import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
 from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
 
 __all__ = [
-    "ArtefactConfig",
-    "AuditConfig",
-    "AugmentConfig",
-    "Config",
-    "DataConfig",
-    "EarthquakeConfig",
-    "EmissionConfig",
-    "EvaluateConfig",
-    "Expectation",
-    "ModelConfig",
-    "PretrainConfig",
-    "RecoverConfig",
-    "Section",
-    "SimulateConfig",
-    "SplitConfig",
-    "TrainConfig",
-    "build_config",
-    "load_config",
+    "ArtefactConfig", "AuditConfig", "AugmentConfig", "Config", "DataConfig", "EarthquakeConfig", "EmissionConfig",
+    "EvaluateConfig", "Expectation", "ModelConfig", "PretrainConfig", "RecoverConfig", "Section", "SimulateConfig",
+    "SplitConfig", "TrainConfig", "build_config", "load_config",
 ]  # fmt: skip
 
 
@@ -66,9 +49,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_embargo(self) -> Config:
-        trailing = self.train.normalisation == "trailing"
-        if self.split.method == "blocked" and trailing and self.split.embargo_d < self.train.trailing_days:
-            days = self.train.trailing_days
+        trailing, days = self.train.normalisation == "trailing", self.train.trailing_days
+        if self.split.method == "blocked" and trailing and self.split.embargo_d < days:
             raise ValueError(
                 f"split.embargo_d is {self.split.embargo_d:g}, but windows are normalised by the {days:g} days before "
                 "them (train.trailing_days), so those days would be in training and test. "
@@ -145,9 +127,7 @@ def _sentence(entry: Any) -> str:
     name = ".".join(location)
     if entry["type"] == "extra_forbidden":
         return f"{name}: not a known key" + _suggestion(location)
-    if entry["type"] == "value_error" and isinstance(
-        entry["input"], dict
-    ):  # of a whole section: the message names the keys
+    if entry["type"] == "value_error" and isinstance(entry["input"], dict):  # of a section: the message names the keys
         return str(entry["ctx"]["error"])
     return f"{name}: {entry['msg'][0].lower()}{entry['msg'][1:]}, not {entry['input']!r}."
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from seismag.config.section import Section
+from seismag.config.sections import Section
 
 NARROWEST_MHZ = 0.1  # band of an emission: nine lines of the spectrum of a day
 

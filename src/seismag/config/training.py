@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from seismag.config.section import Section
+from seismag.config.sections import Section
 
 
 class ModelConfig(Section):

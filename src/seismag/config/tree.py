@@ -19,11 +19,9 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.2 scalars: ``1e-4`` is a number, ``NO`` and ``on`` are text (a station may be NO)."""
 
 
+_REPLACED = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "timestamp"))
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TAGS_REPLACED]
-    for _TAGS_REPLACED in [
-        {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"}
-    ]
+    first: [resolver for resolver in resolvers if resolver[0] not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
@@ -32,13 +30,7 @@ _Loader.add_implicit_resolver(
     list("-+0123456789."),
 )
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
-
-
-def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False)$"), list("tTfF"))
 
 
@@ -57,12 +49,7 @@ def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, objec
     for entry in overrides:
         if entry.partition("=")[0].strip() != "size":
             _apply_override(tree, entry)
-    return _fold_prepare(tree)
-
-
-def _fold_prepare(tree: dict[str, object]) -> dict[str, object]:
-    """Move the keys of ``prepare:`` in a scenario to ``data:``."""
-    prepare = tree.pop("prepare", None)
+    prepare = tree.pop("prepare", None)  # of a scenario: keys of data
     if prepare is None:
         return tree
     data = tree.get("data", {})

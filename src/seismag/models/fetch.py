@@ -59,8 +59,6 @@ def fetch_model(
     Args:
         source: a path (of a run folder: its best model), or a URL of http or https.
         out: file or existing folder; None: ``models/`` and the name of the source.
-        sha256: 64 hexadecimal digits.
-        progress: shows the bytes.
 
     Raises:
         UsageError: no source, no checksum, another file of that name is here.
@@ -126,10 +124,7 @@ def describe_fetch(result: FetchedModel) -> str:
 
 
 def download(url: str, partial: Path, progress: Progress = silent) -> int:
-    """Download into ``partial``, resuming an earlier download from the same URL.
-
-    Returns:
-        The byte at which it resumed; 0: from the start.
+    """Download into ``partial``, resuming an earlier download from the same URL; returns the first byte of this one.
 
     Raises:
         SeismagError: the server refuses, cannot be reached, or the connection broke; the bytes received are kept.
@@ -157,7 +152,7 @@ def download(url: str, partial: Path, progress: Progress = silent) -> int:
             return have
         raise SeismagError(_http_message(url, error)) from error
     except _NETWORK_ERRORS as error:
-        raise SeismagError(_broken(url, partial, _reason(error))) from error
+        raise SeismagError(_broken(url, partial, error)) from error
     if total is not None and done != total:
         raise SeismagError(_broken(url, partial, f"{done} of {total} bytes received"))
     return have
@@ -197,7 +192,6 @@ def _expected_checksum(source: str, sha256: str | None, card: ModelCard | None) 
 
 
 def _result(target: Path, source: str, sha256: str, card: ModelCard | None, resumed_at: int | None) -> FetchedModel:
-    """Describe the result; ``resumed_at`` None: it was here already."""
     beside, run_id = (None, None) if card is None else (str(card_path(target)), card.document.get("run_id"))
     size, fetched = target.stat().st_size, resumed_at is not None
     return FetchedModel(str(target), shown(source), sha256, size, fetched, resumed_at or 0, beside, run_id)
@@ -240,7 +234,7 @@ def _remote_card(url: str) -> ModelCard | None:
             return None
         raise SeismagError(_http_message(beside, error)) from error
     except _NETWORK_ERRORS as error:
-        raise SeismagError(_broken(url, None, _reason(error))) from error
+        raise SeismagError(_broken(url, None, error)) from error
 
 
 def _parse_card(content: bytes, name: str) -> ModelCard:
@@ -292,11 +286,9 @@ def _http_message(url: str, error: urllib.error.HTTPError) -> str:
     return f"{shown(url)}: the server answers {error.code} {error.reason}. Check the address."
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or error) or type(error).__name__
-
-
-def _broken(url: str, partial: Path | None, why: str) -> str:
+def _broken(url: str, partial: Path | None, why: str | Exception) -> str:
+    if isinstance(why, Exception):
+        why = str(getattr(why, "reason", None) or why) or type(why).__name__
     have = partial.stat().st_size if partial is not None and partial.is_file() else 0
     if not have:
         return f"{shown(url)}: cannot be reached ({why}). Check the address and the network."

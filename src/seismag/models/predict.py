@@ -96,12 +96,6 @@ def predict_inputs(model: Path, inputs: list[Path], stations: Path | None, progr
 
     An input that cannot be read does not stop the others: its windows are not usable, with the reason.
 
-    Args:
-        model: a checkpoint.
-        inputs: recordings and stores.
-        stations: station file.
-        progress: shows files and windows.
-
     Raises:
         SeismagError: the model cannot be loaded, or does not fit a store.
         UsageError: the model needs earlier windows (trailing normalisation), which a file does not contain.
@@ -266,10 +260,10 @@ def _predict_day(
 def _unusable_windows(
     loaded: LoadedModel, path: Path, stations: dict[str, Station], reason: str
 ) -> list[WindowPrediction]:
-    """Return the windows that an unreadable input should contain by its name, else one without times."""
-    code, days = read_claim(path)
-    station = code if code in stations else None
-    starts, ends = daily_windows(days, _spec_of(loaded).window_h)
+    # those that the input should contain by its name
+    claim = read_claim(path)
+    station = claim.station if claim.station in stations else None
+    starts, ends = daily_windows(claim.days, _spec_of(loaded).window_h)
     if station is None or not len(starts):
         return [WindowPrediction(station, None, None, reason=reason)]
     return [

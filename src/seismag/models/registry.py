@@ -65,10 +65,7 @@ class Promotion:
 
 
 def list_models(folders: list[Path] | None = None) -> list[StoredModel]:
-    """List every ``.pth`` below some folders with its model card; nothing is loaded or verified.
-
-    Args:
-        folders: None: those where seismag writes, as far as they exist.
+    """List every ``.pth`` below some folders (None: those where seismag writes) with its model card, unverified.
 
     Raises:
         UsageError: a folder that was named does not exist.
@@ -76,7 +73,10 @@ def list_models(folders: list[Path] | None = None) -> list[StoredModel]:
     for folder in folders or []:
         if not folder.exists():
             raise UsageError(f"{folder}: no such folder. {WHERE_MODELS_COME_FROM}")
-    paths = [path for folder in folders or _FOLDERS for path in _weights_below(folder)]
+    paths: list[Path] = []
+    for folder in folders or _FOLDERS:
+        below = sorted(path for path in folder.rglob("*.pth") if path.name != _TRAINER_STATE)
+        paths += [folder] if folder.is_file() else [path for path in below if not path.name.startswith(".")]
     return [_describe(path) for path in dict.fromkeys(paths)]
 
 
@@ -132,12 +132,7 @@ def require_verified(results: list[Verification]) -> None:
 
 
 def promote_model(source: Path, allow_simulated: bool = False, target: Path = PRODUCTION) -> Promotion:
-    """Copy an evaluated model and its model card to the production model.
-
-    Args:
-        source: a run folder, or a checkpoint.
-        allow_simulated: accept a model that was trained on simulated data.
-        target: the production model.
+    """Copy an evaluated model (run folder or checkpoint) and its model card to the production model.
 
     Raises:
         SeismagError: the model is damaged, was not evaluated, or not trained on observed data.
@@ -149,7 +144,12 @@ def promote_model(source: Path, allow_simulated: bool = False, target: Path = PR
         raise UsageError(f"{source}: is the production model already. Name a run or another model.")
     card = load_checkpoint(path).card
     _require_promotable(path, card, allow_simulated)
-    promoted = {"from": shown_path(source), "at_utc": utc_text(datetime.now(UTC)), "replaces": _replaced(target)}
+    replaces: dict[str, object] | None = None
+    if target.is_file():
+        document, _ = _card_or_reason(target)
+        facts = {"run_id": document.get("run_id"), "sha256": file_sha256(target)}
+        replaces = {**facts, "metrics": document.get("metrics", {})}
+    promoted = {"from": shown_path(source), "at_utc": utc_text(datetime.now(UTC)), "replaces": replaces}
     try:
         copy_checkpoint(path, target, {"promoted": promoted})
     except OSError as error:
@@ -177,13 +177,6 @@ def describe_promotion(result: Promotion) -> str:
 def model_file(path: Path) -> Path:
     """Return the weights of a path: those of the best epoch where it is a run folder."""
     return path / _RUN_MODEL if path.is_dir() else path
-
-
-def _weights_below(folder: Path) -> list[Path]:
-    if folder.is_file():
-        return [folder]
-    hidden = (path for path in folder.rglob("*.pth") if path.name != _TRAINER_STATE)
-    return sorted(path for path in hidden if not path.name.startswith("."))
 
 
 def _describe(path: Path) -> StoredModel:
@@ -240,16 +233,7 @@ def _require_promotable(path: Path, card: ModelCard, allow_simulated: bool) -> N
         )
 
 
-def _replaced(target: Path) -> dict[str, object] | None:
-    if not target.is_file():
-        return None
-    document, _ = _card_or_reason(target)
-    facts = {"run_id": document.get("run_id"), "sha256": file_sha256(target)}
-    return {**facts, "metrics": document.get("metrics", {})}
-
-
 def _detection_skill(metrics: Any) -> dict[str, float | None] | None:
-    """Return the detection skill in balanced accuracy from the metrics of a model card; None where there is none."""
     for key in ("detection", "skill_above_best_baseline", "balanced_accuracy"):
         metrics = metrics.get(key) if isinstance(metrics, dict) else None
     return metrics if isinstance(metrics, dict) and "value" in metrics else None

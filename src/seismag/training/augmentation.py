@@ -9,9 +9,8 @@ In this order:
    missing;
 4. on a batch: MixUp or CutMix. Labels are then soft: fractions of classes, (B, 4) and (B, 9).
 
-There are no flips, image rotations or colours: time, frequency and power are not interchangeable. The generators
-depend on seed, epoch and window alone, so that a resumed training, or one with other worker processes, gets the same
-windows.
+The generators depend on seed, epoch and window alone, so that a resumed training, or one with other worker processes,
+gets the same windows.
 """
 
 from __future__ import annotations
@@ -44,8 +43,7 @@ def augment_spectra(
     Args:
         power_db: (3, F, T) dB re 1 nT^2/Hz; NaN masked.
         phasors: (3 pairs, 2 parts, F, T) of XY, ZX, ZY, or None.
-        spec: section ``augment``.
-        rng: of this window and epoch.
+        spec, rng: section ``augment``; the generator of this window and epoch.
 
     Returns:
         Power in dB and phasors of the changed window, and the sectors by which its azimuth label moves.
@@ -105,11 +103,7 @@ def rotate_field(power: Float32Array, cross: _ComplexArray, angle_deg: float) ->
 
 
 def rotate_azimuth(y_azimuth: IntArray, sectors: IntArray | int) -> IntArray:
-    """Move azimuth classes clockwise by whole sectors; Normal has no azimuth and stays.
-
-    Rotation by multiples of 45 degrees moves the class by whole sectors whatever the azimuth within its sector is, so
-    that the label stays exact.
-    """
+    """Move azimuth classes clockwise by whole sectors, which is exact for any azimuth; Normal stays."""
     return np.where(y_azimuth == 0, 0, 1 + (y_azimuth - 1 + sectors) % N_SECTORS)
 
 
@@ -128,7 +122,6 @@ def add_noise(
         power: (3, F, T) nT^2/Hz; NaN masked.
         cross: (3, F, T) nT^2/Hz of XY, ZX, ZY, or None.
         snr_db: mean power of a frequency bin over that of the noise.
-        rng: of this window and epoch.
     """
     valid = np.isfinite(power)
     total = np.where(valid, power, np.float32(0)).sum(axis=-1, keepdims=True)
@@ -183,7 +176,6 @@ def grid_mask(n_bins: int, n_frames: int, period: int, ratio: float, rng: np.ran
         n_bins, n_frames: size of the spectrogram.
         period: wanted, in frequency bins and time frames alike.
         ratio: masked fraction, 0 to 1.
-        rng: for the start of the grid.
 
     Returns:
         (F, T), True where masked.
@@ -209,8 +201,7 @@ def mix_batch(
     Args:
         x: (B, C, F, T) scaled channels.
         labels: class indices (B,) of magnitude and of azimuth.
-        spec: mix_probability, mixup_alpha, cutmix_alpha; one of the two above 0.
-        rng: of this batch and epoch.
+        spec, rng: section ``augment``; the generator of this batch and epoch.
 
     Returns:
         Mixed channels, and soft labels of magnitude (B, 4) and azimuth (B, 9), each row with sum 1.
@@ -246,7 +237,6 @@ def cut_and_paste(
     Args:
         x, others: windows and their partners.
         fraction: to remain of ``x``; the box has sides sqrt(1 - fraction) of the axes and is cut at the edges.
-        rng: for its centre.
 
     Returns:
         The windows, and the fraction that did remain, which is the weight of their own labels.
@@ -265,7 +255,6 @@ def cut_and_paste(
 
 
 def _cross_of(power_db: Float32Array, phasors: Float32Array | None) -> _ComplexArray | None:
-    """Return the cross-spectra (3, F, T) in nT^2/Hz: phasor * sqrt(P_a P_b)."""
     if phasors is None:
         return None
     amplitude = power_of_decibel(power_db / 2)

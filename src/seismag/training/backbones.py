@@ -35,7 +35,7 @@ def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
     Args:
         name: a timm model name, with or without the name of its weights.
         pretrained: start from those weights; timm adapts the first layer where ``n_channels`` is not 3.
-        n_channels: channels of the input.
+        n_channels: of the input.
 
     Raises:
         UsageError: timm has no such model.
@@ -77,12 +77,7 @@ def parameter_depths(backbone: Any) -> dict[str, int]:
 def cut_before_last_stage(backbone: Any, name: str) -> tuple[nn.Module, nn.Module]:
     """Return the layers before the last stage, and those from it on; together they are ``forward_features``.
 
-    The last stage is the last one of four in ConvNeXt and ResNet, the last group of blocks and the 1 x 1 convolution
-    after it in EfficientNet, the last block of convolutions in VGG.
-
-    Args:
-        backbone: a timm model; its layers are not copied.
-        name: ``model.backbone``, for the message.
+    The layers are not copied; ``name`` is for the message.
 
     Raises:
         UsageError: the last stage of this kind of backbone is not known.

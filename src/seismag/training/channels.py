@@ -25,11 +25,7 @@ CHANNELS: dict[str, tuple[str, ...]] = {"power": _POWER, "power_cross": _POWER +
 
 
 def require_cross(store: Any, model: ModelConfig) -> None:
-    """Refuse a store without the cross-spectra that ``model.input`` needs.
-
-    Raises:
-        SeismagError: names the store and the remedy.
-    """
+    """Refuse a store without the cross-spectra that ``model.input`` needs (SeismagError)."""
     if model.input == "power_cross" and store.cross is None:
         if store.attributes["preprocessing"].get("kind") == LEGACY_IMAGE:
             raise SeismagError(
@@ -58,8 +54,7 @@ def coherency_channels(power_db: NDArray[Any], phasors: NDArray[Any], frames: in
     Args:
         power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN masked.
         phasors: (n, 3, 2, F, T) of XY, ZX, ZY, real and imaginary part, length at most 1; NaN masked.
-        frames: width of the box in time, odd.
-        bins: its height in frequency, odd.
+        frames, bins: width of the box in time and height in frequency, odd.
 
     Returns:
         (n, 6, F, T) in [-1, 1]; 0 where the bin itself is masked in either component. In float16, the precision of the
@@ -83,15 +78,10 @@ def coherency_channels(power_db: NDArray[Any], phasors: NDArray[Any], frames: in
 
 
 def input_channels(power_db: NDArray[Any], coherency: NDArray[np.float16] | None, scaling: Scaling) -> Float32Array:
-    """Combine the channels that ``CHANNELS`` lists.
-
-    Args:
-        power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN masked.
-        coherency: (n, 6, F, T) as from ``coherency_channels``; None for the input power.
-        scaling: of power; coherency is not scaled.
+    """Combine scaled power (n, 3, F, T) in dB re 1 nT^2/Hz, NaN masked, and coherency (n, 6, F, T), if there is any.
 
     Returns:
-        (n, 3 or 9, F, T) float32; masked bins are 0.
+        (n, 3 or 9, F, T) float32 in the order of ``CHANNELS``; masked bins are 0.
 
     Raises:
         SeismagError: the grid is not that of the scaling.
@@ -116,10 +106,7 @@ def window_channels(
 
 
 def _box_sum(values: Float32Array, frames: int, bins: int) -> Float32Array:
-    """Sum (..., F, T) over a box around each bin, cut at the edges.
-
-    By shifted copies: running sums would lose a weak bin near a strong one to rounding.
-    """
+    # by shifted copies, cut at the edges: running sums would lose a weak bin near a strong one to rounding
     return _run_sum(_run_sum(values, frames, -1), bins, -2)
 
 

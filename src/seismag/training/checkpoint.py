@@ -37,21 +37,13 @@ _DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, AttributeError, Type
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready for inference, its outputs in the class order of ``seismag.domain``.
+    """A model ready for inference, its outputs in the class order of ``seismag.domain``."""
 
-    Attributes:
-        path: the checkpoint.
-        model: in evaluation mode, on the CPU.
-        scaling: of its training set.
-        card: what is recorded of the model.
-        trained_on: sample_id of every window of training and validation; the model is not evaluated on these.
-    """
-
-    path: Path
-    model: ConvNeXtMultiTask
-    scaling: Scaling
+    path: Path  # of the checkpoint
+    model: ConvNeXtMultiTask  # in evaluation mode, on the CPU
+    scaling: Scaling  # of its training set
     card: ModelCard
-    trained_on: tuple[str, ...] = ()
+    trained_on: tuple[str, ...] = ()  # sample_id of training and validation; the model is not evaluated on these
 
 
 def build_card(store: Store, config: Config, run: Run) -> dict[str, Any]:
@@ -105,11 +97,7 @@ def checkpoint_content(
 
 
 def save_checkpoint(
-    path: str | Path,
-    model: ConvNeXtMultiTask,
-    scaling: Scaling,
-    card: Mapping[str, Any],
-    trained_on: Sequence[str] = (),
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: Mapping[str, Any], trained_on: Sequence[str] = ()
 ) -> None:
     """Write a checkpoint and its model card, each whole or not at all; for the arguments see ``LoadedModel``."""
     with atomic_path(path) as temporary:
@@ -133,12 +121,8 @@ def record_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
 def load_tensors(path: Path, refusal: str) -> Any:
     """Read a file of ``torch.save`` onto the CPU; code in it is never executed.
 
-    Args:
-        path: the file.
-        refusal: message where it contains anything but tensors and plain values, or is damaged.
-
     Raises:
-        SeismagError: ``refusal``, and the reader's reason.
+        SeismagError: ``refusal`` and the reason, where it is damaged or contains more than tensors and plain values.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -248,11 +232,7 @@ def describe_architecture(config: ModelConfig) -> str:
 
 
 def check_architecture(document: Mapping[str, Any], config: ModelConfig, path: Path) -> None:
-    """Refuse a checkpoint (``path``, model card ``document``) of another network than that of the configuration.
-
-    Raises:
-        SeismagError: names both networks.
-    """
+    """Refuse a checkpoint (``path``, model card ``document``) of another network than ``config`` (SeismagError)."""
     stored = stored_model_config(document, path)
     if stored.model_dump(exclude={*NOT_ARCHITECTURE}) != config.model_dump(exclude={*NOT_ARCHITECTURE}):
         raise SeismagError(
@@ -264,12 +244,8 @@ def check_architecture(document: Mapping[str, Any], config: ModelConfig, path: P
 def check_preprocessing(card: ModelCard, preprocessing: Mapping[str, Any]) -> None:
     """Refuse data that were prepared differently from the training data of a model.
 
-    Args:
-        card: of the model.
-        preprocessing: ``attributes["preprocessing"]`` of a store, or the same for a day file.
-
     Raises:
-        SeismagError: names each key with both values.
+        SeismagError: names each key of ``preprocessing`` (an attribute of a store) with both values.
     """
     trained = card.preprocessing
     if is_image(trained) != is_image(preprocessing):
@@ -301,11 +277,7 @@ def is_image(preprocessing: Mapping[str, Any]) -> bool:
 
 
 def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
-    """Return the options of the network in a model card.
-
-    Raises:
-        SeismagError: one is not known to this version.
-    """
+    """Return the options of the network in a model card; SeismagError: one is not known to this version."""
     try:
         return ModelConfig(**document["model"])
     except ValidationError as error:
@@ -335,7 +307,7 @@ def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path
 
 
 def _reorder_classes(state: dict[str, torch.Tensor], task: str, stored: list[str]) -> None:
-    """Put the last layer of a head into our class order; ``_check_classes`` has verified that it is possible."""
+    """Put the last layer of a head into our class order."""
     order = [stored.index(name) for name in HEAD_CLASSES[task]]
     if order != sorted(order):
         head = f"head_{task}"

@@ -70,8 +70,7 @@ def run_crossval(
     interrupted one is resumed. Where all folds are finished, their test windows are evaluated together.
 
     Args:
-        config: the whole configuration; ``split.fold`` is ignored.
-        store_path: a finished store.
+        config, store_path: the whole configuration, without ``split.fold``, and a finished store.
         folds: which, such as ``1,3-5``; None: all.
         out: folder of the results; None: ``<method>_convnext_results``.
         workers: folds at a time, each a process on this machine.

@@ -31,16 +31,7 @@ CHUNK_BYTES = 64 * 1024**2  # of float16; scaling a chunk takes about ten times 
 
 
 def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: str) -> IntArray:
-    """Return the samples of a set in a fold.
-
-    Args:
-        samples: the store's table.
-        split: sample_id, fold, role, split_group.
-        fold: the fold, from 1.
-        role: ``train``, ``val`` or ``test``.
-
-    Returns:
-        Sorted positions in ``samples``.
+    """Return the sorted positions in ``samples`` of a set (``train``, ``val`` or ``test``) in a fold, from 1.
 
     Raises:
         UsageError: the split has no such fold.
@@ -70,11 +61,7 @@ def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: st
 
 
 def class_indices(names: Sequence[Any] | pd.Series, classes: Sequence[str], column: str) -> IntArray:
-    """Return the index of each class name in ``classes``.
-
-    Raises:
-        DataError: a name is not among them; it is never taken for class 0.
-    """
+    """Return the index of each class name; DataError: a name is unknown (it is never taken for class 0)."""
     index = pd.Index(classes).get_indexer(pd.Index(names))
     if (index < 0).any():
         unknown = sorted({str(name) for name, found in zip(names, index, strict=True) if found < 0})
@@ -113,8 +100,7 @@ class SpectrogramDataset(Dataset[Sample]):
     augmentation changes the spectra; otherwise they are read batch by batch, in every worker process.
 
     Args:
-        store: of the windows.
-        indices: positions in the store.
+        store, indices: the store of the windows and their positions.
         scaling: of the training set, or one of each of these windows.
         model: selects the channels.
         augmentation: random changes and the seed of the training; None: none.
@@ -157,11 +143,7 @@ class SpectrogramDataset(Dataset[Sample]):
         return self.__getitems__([position])[0]
 
     def __getitems__(self, positions: list[EpochIndex]) -> list[Sample]:
-        """Return a batch; torch's loader calls this where it exists.
-
-        Args:
-            positions: index of each window, or (epoch from 0, index), on which augmentation depends.
-        """
+        """Return a batch; torch's loader calls this where it exists. Augmentation depends on the epochs."""
         pairs = [position if isinstance(position, tuple) else (0, position) for position in positions]
         index = np.array([position for _, position in pairs], dtype=np.int64)
         parts = self._read(index)
@@ -246,13 +228,11 @@ class EpochSampler(Sampler[EpochIndex]):
     The order depends on seed and epoch alone, so that a resumed training gets the same one.
 
     Args:
-        size: number of samples.
-        seed: of the training.
+        size, seed: number of samples, seed of the training.
         epoch: the first one, from 0; worker processes read its samples before Lightning sets the epoch.
-        rank: of this process. Of n processes each takes every n-th index, so that their b-th batches together are the
-            b-th batch of one process with n times the batch size. Where n does not divide the size the first indices
-            come twice.
-        n_processes: number of processes.
+        rank, n_processes: each of n processes takes every n-th index, so that their b-th batches together are the b-th
+            batch of one process with n times the batch size. Where n does not divide the size the first indices come
+            twice.
     """
 
     def __init__(self, size: int, seed: int, epoch: int = 0, rank: int = 0, n_processes: int = 1) -> None:

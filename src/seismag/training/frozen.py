@@ -18,11 +18,9 @@ from seismag.training.model import ConvNeXtMultiTask, FrozenFeatures, directiona
 
 
 class FrozenPart:
-    """The layers that ``train.scope`` freezes, and those after them up to the last feature map.
+    """The layers that ``scope`` (last_stage or heads) freezes, and those after them up to the last feature map.
 
-    Args:
-        model: its frozen parameters lose their gradient here.
-        scope: ``last_stage`` or ``heads``.
+    The frozen parameters lose their gradient here.
 
     Raises:
         UsageError: the last stage of this kind of backbone is not known.
@@ -60,12 +58,7 @@ class CachedFeatures(TensorDataset):
 
 
 def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainConfig) -> CachedFeatures:
-    """Compute the output of the frozen layers for each window, on a GPU where there is one.
-
-    Args:
-        part: of the model that is trained.
-        windows: of one set.
-        config: batch size.
+    """Compute the output of the frozen layers for each window of a set, on a GPU where there is one.
 
     Raises:
         SeismagError: the features are larger than ``PRELOAD_BYTES``.

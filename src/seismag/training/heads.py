@@ -36,21 +36,13 @@ _ANGLES_RAD = 2 * _HALF_SECTOR_RAD * np.arange(_N_SECTORS)[:, None] + _HALF_SECT
 
 
 class Outputs(NamedTuple):
-    """Output of the network for a batch.
+    """Output of the network for a batch; the softmax of the logits are the probabilities."""
 
-    Attributes:
-        magnitude: (B, 4) logits in class order; their softmax are the probabilities.
-        azimuth: (B, 9) likewise.
-        event: (B,) logit of the detection head; None without one.
-        cardinal: (B, 4) log-probabilities of the quadrants given an event; None unless the azimuth is hierarchical.
-        von_mises: (B, 2) north and east part of the mean direction times the concentration; None unless circular.
-    """
-
-    magnitude: Tensor
-    azimuth: Tensor
-    event: Tensor | None = None
-    cardinal: Tensor | None = None
-    von_mises: Tensor | None = None
+    magnitude: Tensor  # (B, 4) logits in class order
+    azimuth: Tensor  # (B, 9) likewise
+    event: Tensor | None = None  # (B,) logit of the detection head
+    cardinal: Tensor | None = None  # hierarchical azimuth: (B, 4) log-probabilities of the quadrants given an event
+    von_mises: Tensor | None = None  # circular azimuth: (B, 2) north and east part of mean direction x concentration
 
 
 class MagnitudeHead(nn.Sequential):

@@ -37,7 +37,6 @@ def predict_power(
     Args:
         loaded: the model; it runs on the device of its parameters.
         power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN marks masked time frames.
-        batch_size: spectrograms in one pass.
         phasors: (n, 3, 2, F, T) of the cross-spectra, for a model that needs them (``model.input`` power_cross).
         scaling: of each of these windows; None: that of the training set.
 
@@ -95,12 +94,9 @@ def predict_with_embeddings(
     A model with trailing normalisation leaves out the windows without enough past (``seismag.training.trailing``).
 
     Args:
-        loaded: the model.
-        store: of the windows.
+        loaded, store: the model and the store of the windows.
         indices: their positions.
         role: value of the column role.
-        batch_size: windows in one pass.
-        progress: shows the windows.
         pool: see ``past_windows``; None: all windows of the store.
 
     Returns:

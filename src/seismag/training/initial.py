@@ -36,19 +36,12 @@ _HELD_OUT = {"test": "test", "purged": "excluded", "sealed": "locked"}  # by val
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """A checkpoint that a training starts from.
-
-    Attributes:
-        path: of the checkpoint.
-        state: its tensors by name.
-        card: its model card.
-        trained_on: windows of its training and validation, and those of the checkpoints that it started from.
-    """
+    """A checkpoint that a training starts from."""
 
     path: Path
-    state: dict[str, torch.Tensor]
+    state: dict[str, torch.Tensor]  # by name
     card: ModelCard
-    trained_on: tuple[str, ...]
+    trained_on: tuple[str, ...]  # windows of its training and validation, and of the checkpoints that it started from
 
 
 def read_initial(config: Config, store: Store, split: pd.DataFrame) -> InitialWeights | None:
@@ -87,12 +80,7 @@ def read_initial(config: Config, store: Store, split: pd.DataFrame) -> InitialWe
 
 
 def take_weights(model: ConvNeXtMultiTask, initial: InitialWeights, reinit_heads: bool) -> None:
-    """Load the weights of a checkpoint into a new model.
-
-    Args:
-        model: its weights are replaced; with ``reinit_heads`` those of the backbone alone.
-        initial: the checkpoint.
-        reinit_heads: keep heads, attention and directional features as they are.
+    """Load the weights of a checkpoint into a new model; with ``reinit_heads`` those of the backbone alone.
 
     Raises:
         UsageError: the weights do not fit; names the options that differ.

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seismag.arrays import FloatArray, IntArray
 from seismag.config import TrainConfig
@@ -66,10 +67,7 @@ def logit_adjustment(y_true: IntArray, n_classes: int, tau: float) -> FloatArray
 
 def as_soft_labels(y_true: Tensor, n_classes: int) -> Tensor:
     """Turn class indices (B,) into soft labels (B, k); soft labels are returned unchanged."""
-    if y_true.is_floating_point():
-        return y_true
-    labels = torch.zeros(len(y_true), n_classes, device=y_true.device)
-    return labels.scatter_(1, y_true[:, None], 1.0)
+    return y_true if y_true.is_floating_point() else functional.one_hot(y_true, n_classes).float()
 
 
 def class_loss(logits: Tensor, labels: Tensor, class_weights: Tensor, gamma: float = 0.0) -> Tensor:

@@ -99,12 +99,7 @@ class ConvNeXtMultiTask(nn.Module):
         return Outputs(magnitude, azimuth, event, cardinal, von_mises)
 
     def classify_map(self, feature_map: Tensor, x: Tensor) -> Outputs:
-        """Turn a feature map and its input into logits; the gradient at the map gives Grad-CAM.
-
-        Args:
-            feature_map: (B, D, F', T') of ``feature_map(x)``.
-            x: (B, n_channels, F, T); read only with ``directional_features``.
-        """
+        """Turn ``feature_map(x)`` and its input ``x`` into logits; the gradient at the map gives Grad-CAM."""
         return self.classify(self._pool(feature_map, x))
 
     def forward(self, x: Tensor) -> Outputs:
@@ -112,11 +107,9 @@ class ConvNeXtMultiTask(nn.Module):
         return self.classify(self.embed(x))
 
     def classify_frozen(self, frozen: FrozenFeatures, rest: nn.Module | None) -> Outputs:
-        """Turn the output of frozen layers (``seismag.training.frozen``) into logits.
+        """Turn the output of ``FrozenPart`` into logits.
 
-        Args:
-            frozen: output of ``FrozenPart``.
-            rest: layers from its cut to the last feature map; None: the output is that map, or pooled features.
+        ``rest`` are the layers from its cut to the last feature map; None: its output is that map, or pooled features.
         """
         features, statistics = frozen
         if rest is not None:

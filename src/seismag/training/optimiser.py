@@ -13,14 +13,7 @@ from seismag.training.backbones import parameter_depths
 def build_optimiser(
     groups: list[dict[str, object]], epochs: int, warmup_epochs: float, steps_per_epoch: int, betas: tuple[float, float]
 ) -> dict[str, object]:
-    """Return AdamW and its schedule in the form of Lightning's ``configure_optimizers``.
-
-    Args:
-        groups: from ``parameter_groups``.
-        epochs, warmup_epochs: of the schedule.
-        steps_per_epoch: of the optimiser, not batches.
-        betas: of AdamW.
-    """
+    """Return AdamW and its schedule in the form of Lightning's ``configure_optimizers``; steps are not batches."""
     optimizer = torch.optim.AdamW(groups, betas=betas)  # each group has its rate
     total = epochs * steps_per_epoch
     # at most half of the steps, so that even a trial of one epoch reaches the full rate and decays

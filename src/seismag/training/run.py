@@ -46,8 +46,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     """Split, train, predict and evaluate one fold; everything is written into the run folder.
 
     Args:
-        config: the whole configuration.
-        store_path: a finished store.
+        config, store_path: the whole configuration, and a finished store.
         resume: folder of an interrupted run to go on with.
         progress: shows the batches.
 
@@ -102,8 +101,7 @@ def evaluate_model(
     calibration; on another store all windows that were not in the training, without calibration.
 
     Args:
-        model: a checkpoint.
-        store_path: a finished store.
+        model, store_path: a checkpoint and a finished store.
         config: section ``evaluate``.
         out: folder for metrics.json, predictions.parquet and figures; None: nothing is written.
         progress: shows windows and scores.

@@ -20,13 +20,12 @@ MIN_STD_DB = 1e-3  # float16 near 10 dB resolves 0.008 dB: a frequency bin that 
 class Scaling:
     """Level and spread of each component and frequency bin: one for all windows, or one for each.
 
-    Attributes:
-        mean_db: (3, F), or (n, 3, F), dB re 1 nT^2/Hz: mean over the training set, or median before each window.
-        std_db: same shape, dB, positive: standard deviation, or 1.4826 times the median absolute deviation.
+    Mean and standard deviation over the training set, (3, F), or median and 1.4826 times the median absolute deviation
+    before each window, (n, 3, F); in dB re 1 nT^2/Hz and dB.
     """
 
     mean_db: Float32Array
-    std_db: Float32Array
+    std_db: Float32Array  # positive
 
     def of(self, rows: IntArray) -> Scaling:
         """Return the scaling of some windows: their own, or the one for all."""
@@ -83,7 +82,7 @@ def fit_scaling(chunks: Iterable[NDArray[Any]]) -> Scaling:
     The deviation of a frequency bin that does not vary is set to 1, so that it scales to 0 everywhere.
 
     Args:
-        chunks: arrays (n, 3, F, T) in dB; only one is in memory at a time.
+        chunks: arrays (n, 3, F, T) in dB.
 
     Raises:
         DataError: a value is infinite, or a frequency bin has no value at all.

@@ -70,8 +70,7 @@ def past_windows(samples: pd.DataFrame, indices: IntArray, pool: IntArray, days:
     """Find the windows of the same station that end before each window and start at most ``days`` before it.
 
     Args:
-        samples: the store's table.
-        indices: positions of the windows.
+        samples, indices: the store's table and the positions of the windows.
         pool: positions that may be used. For training windows these are training windows, so that no second of another
             set reaches the training; for predictions, all.
         days: longest time before the window.
@@ -93,8 +92,7 @@ def trailing_scaling(store: Store, past: list[IntArray], minimum: int) -> tuple[
     """Estimate the scaling of windows; each window of the past is read once.
 
     Args:
-        store: of the windows.
-        past: of each window the positions of ``past_windows``.
+        store, past: of each window the positions of ``past_windows`` in the store.
         minimum: number of these windows that must have values in every component.
 
     Returns:
