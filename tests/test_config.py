@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from pydantic import ValidationError
 
 from fixtures.commands import run_seismag
 from seismag.config import Config, build_config, load_config
@@ -22,8 +21,8 @@ def refuse(match, path=None, overrides=None):
     assert caught.value.exit_code == 2
 
 
-def test_nothing_given_means_the_defaults():
-    assert load_config() == Config()
+def test_nothing_given_means_the_defaults(tmp_path):
+    assert load_config() == load_config(write(tmp_path / "c.yaml", "# nothing\n")) == Config()
 
 
 def test_a_file_changes_what_it_names(tmp_path):
@@ -38,31 +37,11 @@ def test_json_is_read_the_same_way(tmp_path):
     assert (config.train.epochs, config.train.learning_rate, config.train.weight_decay) == (3, 1e-4, 1.0)
 
 
-def test_an_empty_file_is_the_defaults(tmp_path):
-    assert load_config(write(tmp_path / "c.yaml", "# nothing\n")) == Config()
-
-
-def test_extends_takes_one_file_and_changes_it_section_by_section(tmp_path):
-    write(tmp_path / "parent.yaml", "train:\n  epochs: 3\n  batch_size: 8\ndata:\n  horizon_h: 24\n")
-    config = load_config(write(tmp_path / "child.yaml", "extends: parent.yaml\ntrain:\n  epochs: 5\n"))
-    assert (config.train.epochs, config.train.batch_size, config.data.horizon_h) == (5, 8, 24)
-
-
-def test_extends_is_relative_to_the_file(tmp_path):
-    (tmp_path / "sub").mkdir()
-    write(tmp_path / "parent.yaml", "train: {epochs: 3}")
-    assert load_config(write(tmp_path / "sub" / "c.yaml", "extends: ../parent.yaml")).train.epochs == 3
-
-
 def test_extends_goes_one_level_deep(tmp_path):
     write(tmp_path / "a.yaml", "train: {epochs: 3}")
     write(tmp_path / "b.yaml", "extends: a.yaml")
     refuse("extends: goes one level deep", write(tmp_path / "c.yaml", "extends: b.yaml"))
     refuse("extends: goes one level deep", write(tmp_path / "self.yaml", "extends: self.yaml"))
-
-
-def test_a_parent_that_is_missing_is_named(tmp_path):
-    refuse(r"none.yaml: cannot be read", write(tmp_path / "c.yaml", "extends: none.yaml"))
 
 
 def test_overrides_come_last_and_are_yaml(tmp_path):
@@ -74,10 +53,6 @@ def test_overrides_come_last_and_are_yaml(tmp_path):
     assert config.data.controls == "all"
     assert config.data.match_kp is None
     assert config.simulate.stations == ["NO", "ALR"]
-
-
-def test_a_later_override_wins():
-    assert load_config(None, ["train.epochs=7", "train.epochs=8"]).train.epochs == 8
 
 
 @pytest.mark.parametrize("entry", ["epochs=3", "train.epochs", "train=3", "=3", ".=3", "train.=3"])
@@ -207,15 +182,6 @@ def test_missing_and_binary_files_are_refused(tmp_path):
 
 def test_yaml_cannot_run_code(tmp_path):
     refuse("not valid YAML", write(tmp_path / "c.yaml", "train: !!python/object/apply:os.system ['true']"))
-
-
-def test_a_section_over_a_scalar_is_refused(tmp_path):
-    refuse("train: must be a mapping", write(tmp_path / "c.yaml", "train: 3"), ["train.epochs=1"])
-
-
-def test_a_configuration_is_frozen():
-    with pytest.raises(ValidationError):
-        Config().train.epochs = 3
 
 
 def test_what_is_written_is_read_back_the_same():

@@ -22,7 +22,6 @@ def make_model(**options: Any) -> ConvNeXtMultiTask:
         {},
         {"backbone": "efficientnet_b0"},
         {"backbone": "convnextv2_atto"},
-        {"backbone": "resnet18"},
         {"attention": "cbam", "directional_features": True, "detection_head": True, "input": "power_cross"},
     ],
 )
@@ -42,16 +41,6 @@ def test_shapes_are_those_of_the_computation() -> None:
     assert shapes["backbone.stages.3"] == [320, 2, 2]  # 64 / 32 and 72 / 32, rounded down
     assert shapes["backbone.head"] == [320]
     assert (shapes["head_magnitude"], shapes["head_azimuth"]) == ([4], [9])
-
-
-def test_description_follows_the_backbone_and_its_options() -> None:
-    plain = describe_blocks(make_model(), 64, 72)
-    other = describe_blocks(make_model(backbone="convnext_femto"), 64, 72)
-    richer = describe_blocks(make_model(attention="cbam", detection_head=True), 64, 72)
-    assert (plain.backbone, other.backbone) == ("convnext_atto", "convnext_femto")
-    assert plain.parameters != other.parameters
-    names = {block.name for block in richer.blocks}
-    assert names - {block.name for block in plain.blocks} == {"attention", "head_detection"}
 
 
 def test_model_is_left_as_it_was() -> None:

@@ -13,7 +13,6 @@ from seismag.cards import ModelCard
 from seismag.config import ModelConfig
 from seismag.models.cost import (
     LatencyPlan,
-    blank_input,
     count_flops,
     count_parameters,
     measure_latency,
@@ -33,11 +32,6 @@ def atto() -> LoadedModel:
     return LoadedModel(Path("m.pth"), model.eval(), scaling, card)
 
 
-def test_operations_of_a_linear_layer_are_twice_its_products() -> None:
-    assert count_flops(nn.Linear(5, 3), torch.zeros(1, 5)) == 2 * 5 * 3
-    assert count_flops(nn.Linear(5, 3), torch.zeros(4, 5)) == 4 * 2 * 5 * 3
-
-
 def test_operations_of_a_convolution_are_twice_its_products() -> None:
     whole, depthwise = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=4)
     assert count_flops(whole, torch.zeros(1, 2, 8, 6)) == 2 * (4 * 8 * 6) * (2 * 9)
@@ -46,28 +40,12 @@ def test_operations_of_a_convolution_are_twice_its_products() -> None:
     assert count_flops(strided, torch.zeros(1, 2, 8, 8)) == 2 * (4 * 2 * 2) * (2 * 16)
 
 
-def test_operations_of_a_network_grow_with_the_batch_alone() -> None:
-    loaded = atto()
-    one, three = (count_flops(loaded.model, blank_input(loaded, n)) for n in (1, 3))
-    assert three == 3 * one > 0
-
-
-def test_parameters_are_those_of_the_parts() -> None:
-    loaded = atto()
-    parts = sum(sum(p.numel() for p in part.parameters()) for part in loaded.model.children())
-    assert count_parameters(loaded) == {"total": parts, "trainable": parts}
-
-
 def test_frozen_backbone_is_not_trainable() -> None:
     loaded = atto()
     network = loaded.model
     heads = sum(p.numel() for head in (network.head_magnitude, network.head_azimuth) for p in head.parameters())
     counted = count_parameters(loaded, "heads")
     assert counted["trainable"] == heads < counted["total"]
-
-
-def test_input_has_the_grid_of_the_card() -> None:
-    assert blank_input(atto(), 2).shape == (2, 3, 40, 59)
 
 
 def test_every_model_is_timed_once_a_round_in_turn() -> None:

@@ -134,12 +134,6 @@ def test_windows_of_a_store_without_enough_past_are_reported_with_their_reason(f
         predict_inputs(path, [folder / "S250101.ALR"], None)
 
 
-def test_a_folder_that_is_no_store_does_not_end_the_others(model, folder):
-    entries = predict_inputs(model, [folder / "runs", folder / "S250101.ALR"], None).to_json()["predictions"]
-    assert [entry["usable"] for entry in entries] == [False, True, True, True, True]
-    assert "not a store" in entries[0]["reason"]
-
-
 def test_repeated_inputs_are_predicted_once_in_the_order_given(model, folder, monkeypatch):
     monkeypatch.chdir(folder)
     inputs = [
@@ -165,12 +159,6 @@ def test_a_result_of_which_no_input_was_readable_is_an_error_with_its_reason(mod
     assert [entry["file"] for entry in some.unreadable] == [str(folder / "page.bin")]
     with pytest.raises(DataError, match=r"nothing could be read: .*web page .* \(1 more reasons in the predictions\)"):
         require_readable(predict_inputs(model, [folder / "page.bin", folder / "S250103.ALR"], None))
-
-
-def test_people_see_what_could_not_be_used(model, folder):
-    text = describe_predictions(predict_inputs(model, [folder / "page.bin", folder / "S250103.ALR"], None))
-    assert "?    ?                  not usable: " in text
-    assert "ALR  2025-01-03T06:00Z  not usable: " in text
 
 
 def test_what_was_simulated_is_called_so_beside_what_was_observed(model, folder):
@@ -205,12 +193,6 @@ def test_a_table_without_any_window_has_its_columns(model, tmp_path):
 def test_an_unknown_ending_names_those_that_work():
     with pytest.raises(UsageError, match=r"--out t\.xlsx: end it in \.csv, \.parquet or \.json"):
         require_table_ending(Path("t.xlsx"))
-
-
-def test_the_command_checks_the_ending_before_it_loads_the_model():
-    result = run("predict", "x", "--model", "none.pth", "--out", "t.xlsx")
-    assert (result.returncode, result.stdout) == (2, "")
-    assert "end it in .csv" in result.stderr
 
 
 def test_the_command_fails_only_when_nothing_was_readable(model, folder):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from seismag.config import AugmentConfig, DataConfig, build_config
 from seismag.domain import AZIMUTH_CLASSES, UsageError, azimuth_classes
 from seismag.spectrograms.compute import PAIRS, power_and_phasors, to_decibel
 from seismag.training import augmentation as augment
-from seismag.training.channels import coherency_channels, power_of_decibel
+from seismag.training.channels import coherency_channels
 
 LINEAR = DataConfig(window_h=1, n_bins=60, cross_spectra=True)
 LOG = DataConfig(window_h=1, n_bins=60, cross_spectra=True, frequency_rows="log", n_log_rows=20)
@@ -45,7 +44,7 @@ def stored(field_nt: np.ndarray, spec: DataConfig = LINEAR) -> tuple[np.ndarray,
 
 
 @pytest.mark.parametrize("spec", [LINEAR, LOG], ids=["linear", "log"])
-@pytest.mark.parametrize("angle_deg", [45.0, 90.0, 135.0, 180.0, 270.0, 17.0])
+@pytest.mark.parametrize("angle_deg", [45.0, 180.0, 270.0, 17.0])
 def test_turned_spectra_are_those_of_the_field_turned_in_time(
     angle_deg: float, spec: DataConfig, rng: np.random.Generator
 ) -> None:
@@ -93,14 +92,6 @@ def test_eight_turns_of_45_degrees_and_one_of_360_change_nothing(rng: np.random.
     for turned in (whole, steps):
         np.testing.assert_allclose(turned[0] / power.sum(axis=0), power / power.sum(axis=0), atol=1e-5)
         np.testing.assert_allclose(turned[1] / power.sum(axis=0), cross / power.sum(axis=0), atol=1e-5)
-
-
-def test_rotation_keeps_what_does_not_depend_on_direction(rng: np.random.Generator) -> None:
-    power, cross = spectra(polarised_field(10.0, rng))
-    turned, crossed = augment.rotate_field(power, cross, 63.0)
-    np.testing.assert_allclose(turned[:2].sum(axis=0), power[:2].sum(axis=0), rtol=1e-4)
-    np.testing.assert_array_equal(turned[2], power[2])
-    np.testing.assert_allclose(crossed[0].imag, cross[0].imag, atol=1e-5 * power.max())  # ellipticity
 
 
 def test_label_turns_with_the_source_by_whole_sectors_and_normal_stays() -> None:
@@ -182,7 +173,7 @@ def test_gain_adds_the_same_decibels_to_all_components_and_leaves_the_phases(rng
     assert sectors == 0
 
 
-@pytest.mark.parametrize("columns", [0, 1, 5, -1, -7, 32, -40])
+@pytest.mark.parametrize("columns", [0, 5, -7, 32, -40])
 def test_shift_moves_columns_and_masks_what_comes_in(columns: int) -> None:
     values = np.arange(64, dtype=np.float32).reshape(2, 32)
     shifted = augment.shift_in_time(values, columns)
@@ -213,17 +204,12 @@ def test_nothing_happens_by_default(rng: np.random.Generator) -> None:
     assert not augment.sample_mask(30, 40, spec, rng).any()
 
 
-def test_decibel_and_power_are_inverse_to_each_other(rng: np.random.Generator) -> None:
-    power = rng.exponential(size=1000).astype(np.float32)
-    np.testing.assert_allclose(power_of_decibel(10 * np.log10(power)), power, rtol=1e-5)
-
-
 # Masks
 
 
 def test_time_and_frequency_masks_are_bands_of_at_most_the_width_asked_for(rng: np.random.Generator) -> None:
     widths = set()
-    for _ in range(300):
+    for _ in range(100):
         mask = augment.sample_mask(30, 40, AugmentConfig(time_masks=1, time_mask_columns=6), rng)
         columns = np.flatnonzero(mask.any(axis=0))
         assert (mask[:, columns]).all()
@@ -235,8 +221,8 @@ def test_time_and_frequency_masks_are_bands_of_at_most_the_width_asked_for(rng: 
     assert widths == set(range(7))
 
 
-@pytest.mark.parametrize("ratio", [0.1, 0.25, 0.5, 0.8])
-@pytest.mark.parametrize("shape", [(224, 224), (64, 224), (47, 131)])
+@pytest.mark.parametrize("ratio", [0.1, 0.5])
+@pytest.mark.parametrize("shape", [(224, 224), (47, 131)])
 def test_grid_masks_the_share_that_its_ratio_says(ratio: float, shape: tuple[int, int]) -> None:
     shares = []
     for number in range(30):
@@ -248,13 +234,6 @@ def test_grid_masks_the_share_that_its_ratio_says(ratio: float, shape: tuple[int
         rounding = sum(count / size for count, size in zip(periods, shape, strict=True))  # one row a period
         assert abs(shares[-1] - ratio) < rounding
     assert np.mean(shares) == pytest.approx(ratio, abs=0.01)
-
-
-def test_grid_is_made_of_squares_of_one_size() -> None:
-    mask = augment.grid_mask(224, 224, 56, 0.25, np.random.default_rng(1))
-    rows, columns = mask.any(axis=1), mask.any(axis=0)
-    np.testing.assert_array_equal(mask, rows[:, None] & columns[None, :])
-    assert rows.sum() == columns.sum() == 4 * 28
 
 
 # MixUp, CutMix
@@ -304,19 +283,6 @@ def test_batches_that_are_not_mixed_still_hold_shares(rng: np.random.Generator) 
     np.testing.assert_array_equal(same, x)
     np.testing.assert_array_equal(magnitude.argmax(axis=1), labels[0])
     np.testing.assert_array_equal(azimuth.argmax(axis=1), labels[1])
-
-
-def test_soft_cross_entropy_of_a_mixed_batch_is_the_mixture_of_both_losses(rng: np.random.Generator) -> None:
-    x, labels = batch(rng)
-    _, magnitude, _ = augment.mix_batch(x, labels, AugmentConfig(mixup_alpha=1.0), np.random.default_rng(5))
-    logits = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
-    soft = -(torch.from_numpy(magnitude) * logits.log_softmax(dim=1)).sum(dim=1)
-    replay = np.random.default_rng(5)
-    replay.random()
-    partner, share = replay.permutation(8), replay.beta(1.0, 1.0)
-    hard = torch.nn.functional.cross_entropy
-    own, other = (hard(logits, torch.from_numpy(y), reduction="none") for y in (labels[0], labels[0][partner]))
-    torch.testing.assert_close(soft, share * own + (1 - share) * other)
 
 
 def test_ranges_the_wrong_way_round_are_refused() -> None:

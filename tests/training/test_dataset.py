@@ -37,11 +37,7 @@ def test_split_that_does_not_fit_is_refused(store: Any, split: pd.DataFrame) -> 
         role_indices(store.samples.iloc[10:], split, 1, "train")
 
 
-def test_class_is_found_by_name() -> None:
-    np.testing.assert_array_equal(class_indices(["Large", "Normal"], MAGNITUDE_CLASSES, "magnitude_class"), [3, 0])
-
-
-@pytest.mark.parametrize("name", ["large", "Minor", None, float("nan"), ""])
+@pytest.mark.parametrize("name", ["large", None])
 def test_unknown_class_is_an_error_and_never_class_0(name: Any) -> None:
     with pytest.raises(DataError, match=r"magnitude_class: unknown class .*Known: Normal, Moderate, Medium, Large"):
         class_indices(pd.Series(["Normal", name], dtype=object), MAGNITUDE_CLASSES, "magnitude_class")
@@ -92,12 +88,6 @@ def test_lazy_reading_gives_the_same_batches_as_preloading(
     assert (int(y_azimuth) == 0) == (store.samples["azimuth_class"][3] == "Normal")
     pickled = pickle.loads(pickle.dumps(lazy))  # opens the store again
     assert torch.equal(pickled[1][0], x)
-
-
-def test_unknown_class_in_the_store_stops_the_dataset(store: Any) -> None:
-    store.samples.loc[4, "azimuth_class"] = "NNE"
-    with pytest.raises(DataError, match="azimuth_class: unknown class NNE"):
-        SpectrogramDataset(store, np.arange(8), fit_scaling([store.power[:]]))
 
 
 def test_shuffle_depends_on_seed_and_epoch_alone() -> None:

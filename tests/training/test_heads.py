@@ -85,19 +85,6 @@ def test_circular_probabilities_are_integrals_of_the_von_mises_density(
     np.testing.assert_allclose(von_mises_log_probabilities(natural).exp()[0], expected, atol=1e-7)
 
 
-def test_circular_head_without_concentration_knows_no_direction() -> None:
-    probs = von_mises_log_probabilities(torch.zeros(1, 2)).exp()
-    np.testing.assert_allclose(probs, np.full((1, 8), 1 / 8), rtol=1e-6)
-
-
-def test_circular_head_turns_with_its_mean_direction() -> None:
-    angle = torch.arange(8) * math.pi / 4
-    probs = von_mises_log_probabilities(2.0 * torch.stack([angle.cos(), angle.sin()], dim=1)).exp()
-    for sector in range(8):
-        assert int(probs[sector].argmax()) == sector
-        torch.testing.assert_close(probs[sector], probs[0].roll(sector))
-
-
 @pytest.mark.parametrize(
     ("magnitude", "azimuth", "detection"),
     list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical", "circular"], [False, True])),

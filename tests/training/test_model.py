@@ -10,7 +10,7 @@ from torch import nn
 from seismag.config import ModelConfig
 from seismag.domain import SeismagError
 from seismag.training.backbones import create_backbone
-from seismag.training.model import ConvNeXtMultiTask, DirectionalFeatures, directional_statistics
+from seismag.training.model import ConvNeXtMultiTask, directional_statistics
 
 ATTO = ModelConfig(backbone="convnext_atto")
 
@@ -29,7 +29,7 @@ def test_convnext_tiny_has_28_615_789_parameters_and_takes_a_training_step() -> 
     assert not torch.equal(before, model.backbone.get_parameter("stem.0.weight"))
 
 
-@pytest.mark.parametrize("size", [(224, 224), (64, 224), (32, 40)])
+@pytest.mark.parametrize("size", [(64, 224), (32, 40)])
 def test_atto_takes_spectrograms_of_any_grid(size: tuple[int, int]) -> None:
     model = ConvNeXtMultiTask(ATTO).eval()
     x = torch.zeros(2, 3, *size)
@@ -43,11 +43,11 @@ def test_atto_takes_spectrograms_of_any_grid(size: tuple[int, int]) -> None:
         assert torch.equal(model.classify(embedding).magnitude, outputs.magnitude)
 
 
-@pytest.mark.parametrize("spectra", ["power", "power_cross"])
 @pytest.mark.parametrize(
-    ("backbone", "size"),
-    [("convnextv2_atto", (64, 96)), ("efficientnet_b0", (64, 80)), ("resnet18", (72, 64)), ("resnet50", (64, 64))],
-)
+    ("backbone", "size", "spectra"),
+    [("convnextv2_atto", (64, 96), "power_cross"), ("efficientnet_b0", (64, 80), "power"),
+     ("resnet18", (72, 64), "power_cross"), ("resnet50", (64, 64), "power")],
+)  # fmt: skip
 def test_backbone_takes_a_training_step(backbone: str, size: tuple[int, int], spectra: str) -> None:
     torch.manual_seed(3)
     model = ConvNeXtMultiTask(ModelConfig(backbone=backbone, input=spectra))
@@ -171,11 +171,6 @@ def test_head_is_norm_dropout_linear_gelu_dropout_linear() -> None:
         assert (head[1].p, head[4].p, head[2].out_features, head[5].out_features) == (0.5, 0.25, 512, n_classes)
 
 
-def test_input_with_other_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(1, 1, 32, 32\), expected \(batch, 3, frequency, time\)"):
-        ConvNeXtMultiTask(ATTO)(torch.zeros(1, 1, 32, 32))
-
-
 def test_grid_that_the_backbone_does_not_take_is_named() -> None:
     model = ConvNeXtMultiTask(ModelConfig(backbone="vit_tiny_patch16_224"))
     with pytest.raises(SeismagError, match=r"vit_tiny_patch16_224 cannot process spectrograms of 64 x 40"):
@@ -203,7 +198,3 @@ def test_steady_phasor_has_length_one_and_a_turning_one_none() -> None:
     assert statistics.shape == (1, 8, 16)
     torch.testing.assert_close(statistics[0, 2], torch.ones(16))
     torch.testing.assert_close(statistics[0, 4:6], torch.zeros(2, 16), atol=1e-6, rtol=0)
-
-
-def test_grid_with_fewer_rows_than_bands_is_taken() -> None:
-    assert DirectionalFeatures(9)(torch.randn(2, 9, 10, 12)).shape == (2, 64)

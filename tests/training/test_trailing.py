@@ -90,15 +90,6 @@ def test_baseline_needs_values_in_every_component(store: Any) -> None:
     assert np.flatnonzero(has_past)[0] == 14
 
 
-def test_scaled_level_of_a_station_is_gone(store: Any, config: Config) -> None:
-    indices = {"train": np.arange(28), "val": np.arange(28, 36)}
-    plain = make_inputs(store, indices, trailing(config))
-    power = store.power[:]
-    store.power = (power.astype(np.float32) + 20.0).astype(np.float16)  # a louder station
-    louder = make_inputs(store, indices, trailing(config))
-    np.testing.assert_allclose(louder.val[3][0], plain.val[3][0], atol=0.05)
-
-
 def test_window_without_enough_past_is_left_out_and_counted(store: Any, config: Config) -> None:
     indices = {"train": np.arange(28), "val": np.arange(28, 36)}
     inputs = make_inputs(store, indices, trailing(config))

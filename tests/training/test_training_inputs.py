@@ -70,11 +70,6 @@ def test_dataset_gives_nine_channels_whether_kept_in_memory_or_read(cross_store:
     np.testing.assert_array_equal(x[3:], coherency_channels(power_db, phasors, 3, 3)[0])
 
 
-def test_store_without_cross_spectra_stops_the_dataset(store: Any) -> None:
-    with pytest.raises(SeismagError, match="no cross-spectra"):
-        dataset(store, None)
-
-
 def test_augmented_batches_depend_on_seed_and_epoch_alone(cross_store: Any) -> None:
     first = batches(dataset(cross_store, EVERYTHING), 1)
     assert same(first, batches(dataset(cross_store, EVERYTHING, lazy=True), 1, workers=2))

@@ -29,8 +29,7 @@ _PROBE_TIMEOUT_S = 5.0
 def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
     """Create a timm model without its classifier.
 
-    Its ``forward_features`` returns the last feature map (B, num_features, F', T') and its ``forward_head`` pools that
-    to (B, ``pooled_width``).
+    Its ``forward_features`` returns the last feature map (B, num_features, F', T'); its ``forward_head`` pools that.
 
     Args:
         name: a timm model name, with or without the name of its weights.
@@ -50,11 +49,6 @@ def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
     if isinstance(head, NormMlpClassifierHead):
         head.norm = nn.Identity()  # each of our heads has a LayerNorm of its own
     return backbone
-
-
-def pooled_width(backbone: Any) -> int:
-    """Return the number of pooled features; for vgg16 and a few more it is not the depth of the last feature map."""
-    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
 
 
 def pretrained_source(name: str) -> dict[str, str | None]:

@@ -77,8 +77,21 @@ def coherency_channels(power_db: NDArray[Any], phasors: NDArray[Any], frames: in
     return result.reshape(n, 2 * len(PAIRS), n_bins, n_frames)
 
 
-def input_channels(power_db: NDArray[Any], coherency: NDArray[np.float16] | None, scaling: Scaling) -> Float32Array:
-    """Combine scaled power (n, 3, F, T) in dB re 1 nT^2/Hz, NaN masked, and coherency (n, 6, F, T), if there is any.
+def window_channels(
+    power_db: NDArray[Any],
+    phasors: NDArray[Any] | None,
+    scaling: Scaling,
+    model: ModelConfig,
+    coherency: NDArray[np.float16] | None = None,
+) -> Float32Array:
+    """Turn the spectra of windows into the input of a model of this configuration.
+
+    Args:
+        power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN masked.
+        phasors: (n, 3, 2, F, T) as for ``coherency_channels``; None for the input power.
+        scaling: of power; coherency is not scaled.
+        model: selects the channels.
+        coherency: (n, 6, F, T), where it is known already.
 
     Returns:
         (n, 3 or 9, F, T) float32 in the order of ``CHANNELS``; masked bins are 0.
@@ -88,21 +101,13 @@ def input_channels(power_db: NDArray[Any], coherency: NDArray[np.float16] | None
         DataError: a power is infinite.
     """
     scaled = scaling.apply(power_db)
-    if coherency is None:
-        return scaled
-    return np.concatenate([scaled, coherency], axis=1, dtype=np.float32)
-
-
-def window_channels(
-    power_db: NDArray[Any], phasors: NDArray[Any] | None, scaling: Scaling, model: ModelConfig
-) -> Float32Array:
-    """Turn the spectra of windows into the input of a model of this configuration; see ``input_channels``."""
     if model.input == "power":
-        return input_channels(power_db, None, scaling)
-    if phasors is None:
-        raise ValueError("model.input power_cross needs phasors")
-    coherency = coherency_channels(power_db, phasors, model.coherency_columns, model.coherency_rows)
-    return input_channels(power_db, coherency, scaling)
+        return scaled
+    if coherency is None:
+        if phasors is None:
+            raise ValueError("model.input power_cross needs phasors")
+        coherency = coherency_channels(power_db, phasors, model.coherency_columns, model.coherency_rows)
+    return np.concatenate([scaled, coherency], axis=1, dtype=np.float32)
 
 
 def _box_sum(values: Float32Array, frames: int, bins: int) -> Float32Array:

@@ -113,11 +113,6 @@ def copy_checkpoint(source: Path, target: Path, facts: Mapping[str, Any] | None 
         write_card(target, {**read_card(source).document, **(facts or {})}, content=temporary)
 
 
-def record_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Write the scores of the test windows into the model card of a checkpoint."""
-    write_card(path, {**read_card(path).document, "metrics": dict(metrics)})
-
-
 def load_tensors(path: Path, refusal: str) -> Any:
     """Read a file of ``torch.save`` onto the CPU; code in it is never executed.
 

@@ -18,7 +18,7 @@ from seismag.arrays import IntArray
 from seismag.config import AugmentConfig, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
 from seismag.training import augmentation as augment
-from seismag.training.channels import coherency_channels, input_channels, require_cross, window_channels
+from seismag.training.channels import coherency_channels, require_cross, window_channels
 from seismag.training.scaling import Scaling
 from seismag.windows.store import Store, read_samples
 
@@ -155,11 +155,14 @@ class SpectrogramDataset(Dataset[Sample]):
         if self.augment.changes_spectra or self.augment.masks:
             rngs = [np.random.default_rng([self.seed, epoch, augment.OF_WINDOW, window]) for epoch, window in keys]
         if self.augment.changes_spectra:
-            power_db, phasors, labels = self._augment_spectra(power_db, phasors, labels, rngs)
-        if "coherency" in parts:
-            x = input_channels(power_db, parts["coherency"], scaling)
-        else:
-            x = window_channels(power_db, phasors, scaling, self.model)  # (B, C, F, T)
+            windows = []
+            for position, rng in enumerate(rngs):
+                of_window = None if phasors is None else phasors[position]
+                windows.append(augment.augment_spectra(power_db[position], of_window, self.augment, rng))
+            changed, turned, sectors = zip(*windows, strict=True)
+            power_db, phasors = np.stack(changed), None if phasors is None else np.stack(turned)
+            labels = (labels[0], augment.rotate_azimuth(labels[1], np.array(sectors)))
+        x = window_channels(power_db, phasors, scaling, self.model, parts.get("coherency"))  # (B, C, F, T)
         if self.augment.masks:
             for window, rng in zip(x, rngs, strict=True):
                 window[:, augment.sample_mask(window.shape[1], window.shape[2], self.augment, rng)] = 0.0
@@ -180,21 +183,6 @@ class SpectrogramDataset(Dataset[Sample]):
         if not self.augment.rotate:
             return self.y_azimuth
         return np.concatenate([augment.rotate_azimuth(self.y_azimuth, sectors) for sectors in range(augment.N_SECTORS)])
-
-    def _augment_spectra(
-        self,
-        power_db: NDArray[Any],
-        phasors: NDArray[Any] | None,
-        labels: tuple[IntArray, IntArray],
-        rngs: list[np.random.Generator],
-    ) -> tuple[NDArray[Any], NDArray[Any] | None, tuple[IntArray, IntArray]]:
-        parts = [
-            augment.augment_spectra(power_db[i], None if phasors is None else phasors[i], self.augment, rng)
-            for i, rng in enumerate(rngs)
-        ]
-        sectors = np.array([part[2] for part in parts], dtype=np.int64)
-        changed = None if phasors is None else np.stack([part[1] for part in parts if part[1] is not None])
-        return np.stack([part[0] for part in parts]), changed, (labels[0], augment.rotate_azimuth(labels[1], sectors))
 
     def _preload(self, arrays: dict[str, Any]) -> dict[str, NDArray[np.float16]]:
         """Read all windows; phasors are replaced by their coherency where no augmentation changes them."""

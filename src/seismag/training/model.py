@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from seismag.config import ModelConfig
 from seismag.domain import COMPONENTS, SeismagError
-from seismag.training.backbones import create_backbone, pooled_width
+from seismag.training.backbones import create_backbone
 from seismag.training.heads import AzimuthHead, MagnitudeHead, Outputs, build_detection_head
 
 FrozenFeatures = tuple[Tensor, Tensor]  # features or feature map, and directional statistics (B, 0) or (B, n)
@@ -71,7 +71,9 @@ class ConvNeXtMultiTask(nn.Module):
         self.backbone = create_backbone(config.backbone, config.pretrained, config.n_channels)
         self.attention = CbamModule(self.backbone.num_features) if config.attention == "cbam" else None
         self.directional = DirectionalFeatures(config.n_channels) if config.directional_features else None
-        self.n_features = pooled_width(self.backbone) + (_DIRECTIONAL_WIDTH if config.directional_features else 0)
+        # for vgg16 and a few more the pooled width is not the depth of the last feature map
+        width = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
+        self.n_features = width + (_DIRECTIONAL_WIDTH if config.directional_features else 0)
         self.head_detection = build_detection_head(self.n_features, config) if config.detection_head else None
         self.head_magnitude = MagnitudeHead(self.n_features, config)
         self.head_azimuth = AzimuthHead(self.n_features, config)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from seismag.alarms.compute import alarm_summary
 from seismag.arrays import BoolArray, IntArray
-from seismag.cards import read_card
+from seismag.cards import read_card, write_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import file_sha256, write_json_atomic
@@ -27,7 +27,7 @@ from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_ass
 from seismag.splits.access_log import holdout_state
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
 from seismag.splits.holdout import REMEDY, on_locked_days
-from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint, record_metrics
+from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
 from seismag.training.dataset import role_indices
 from seismag.training.inference import predict_roles, predict_with_embeddings
 from seismag.training.placebo import apart_from_training
@@ -86,7 +86,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         if read_card(run.best_model).has_unknown_training:  # from the checkpoint that it started from
             metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         write_json_atomic(run.path / "metrics.json", metrics)
-        record_metrics(run.best_model, headline(metrics))
+        write_card(run.best_model, read_card(run.best_model).document | {"metrics": headline(metrics)})
         draw_figures(metrics, run.path)
         draw_training_curves(run.path / "history.csv", run.path / "training_curves.png")
     return run
