@@ -23,7 +23,7 @@ from seismag.config import Config
 from seismag.config.tree import read_config_tree
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import create_run
-from seismag.training import fit
+from seismag.training import devices, fit
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.fit import has_native_bfloat16, resolve_precision
 from seismag.training.train import train_model
@@ -137,7 +137,7 @@ def test_model_that_cannot_be_compiled_here_says_so(
 def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageError, match=r"train\.devices is 3, but there are 2 GPUs"):
-        fit.require_devices(3)
+        devices.require_devices(3)
 
 
 def test_more_processes_than_validation_windows_are_refused_before_one_starts(
@@ -150,7 +150,7 @@ def test_more_processes_than_validation_windows_are_refused_before_one_starts(
 
 def test_reason_of_a_failing_process_is_the_message() -> None:
     with pytest.raises(UsageError, match=r"none\.yaml"):
-        fit.run_processes(read_config_tree, (Path("none.yaml"), []), 1)
+        devices.run_processes(read_config_tree, (Path("none.yaml"), []), 1)
 
 
 def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_interrupt_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
     try:
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            fit.run_processes(runpy.run_path, (str(script),), 1)
+            devices.run_processes(runpy.run_path, (str(script),), 1)
     finally:
         signal.signal(signal.SIGINT, before)
     for process in multiprocessing.active_children():

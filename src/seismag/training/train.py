@@ -23,15 +23,8 @@ from seismag.runs import Run, update_provenance
 from seismag.splits.holdout import locked_days
 from seismag.training.checkpoint import HEAD_CLASSES, build_card, check_architecture, read_content
 from seismag.training.dataset import EpochSampler, SpectrogramDataset, iterate_power, role_indices
-from seismag.training.fit import (
-    fit,
-    in_group,
-    process_rank,
-    require_devices,
-    resolve_precision,
-    run_processes,
-    should_stop,
-)
+from seismag.training.devices import in_group, process_rank, require_devices, run_processes
+from seismag.training.fit import fit, resolve_precision, should_stop
 from seismag.training.frozen import FrozenPart, compute_features
 from seismag.training.initial import InitialWeights, load_backbone, read_initial, take_weights
 from seismag.training.loop import EpochRecord, TrainingLoop
