@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from seismag.models.registry import promote_model
 from seismag.parallel import Progress, silent
 from seismag.runs import Run
 from seismag.splits import NAIVE_WARNING
-from seismag.training import fold_runs
+from seismag.training import crossval, fold_runs
+from seismag.training import run as training_run
 from seismag.training.checkpoint import copy_checkpoint, load_checkpoint
 from seismag.training.crossval import crossval_json, describe_crossval, parse_folds, require_folds, run_crossval
 from seismag.training.run import evaluate_model
@@ -31,7 +33,7 @@ def settings(**split: Any) -> Config:
     return build_config(
         {
             "split": {"n_folds": 3, **split},
-            "model": {"backbone": "convnext_atto", "head_width": 16},
+            "model": {"backbone": "test_convnext", "head_width": 16},
             "train": {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "warmup_epochs": 0.0, "run_name": "small"},
             "evaluate": {"bootstrap": 100},
         }
@@ -45,7 +47,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the study; only ``state``, which is made before, draws figures."""
     monkeypatch.chdir(folder)
+    for module in (crossval, training_run):
+        monkeypatch.setattr(module, "draw_figures", lambda *_: None)
     return folder
 
 
@@ -61,8 +66,9 @@ def state(folder: Path, store_path: Path) -> Any:
         return run_crossval(settings(), store_path)
 
 
-def no_training(*_arguments: object, **_options: object) -> Run:
-    raise AssertionError("a complete fold was trained again")
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold_runs, "run_training", lambda *_: pytest.fail("a complete fold was trained again"))
 
 
 def test_results_of_all_folds_lie_where_the_design_says(state: Any, here: Path) -> None:
@@ -128,16 +134,8 @@ def test_pooled_skill_comes_first_and_the_places_last(state: Any) -> None:
     require_folds(state)
 
 
-def test_the_same_command_again_trains_nothing(state: Any, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fold_runs, "run_training", no_training)
-    again = run_crossval(settings(), store_path)
-    assert again.final == state.final
-
-
-def test_other_scores_are_asked_of_the_same_runs(
-    state: Any, store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fold_runs, "run_training", no_training)
+@pytest.mark.usefixtures("no_training")
+def test_other_scores_are_asked_of_the_same_runs(state: Any, store_path: Path, tmp_path: Path) -> None:
     config = settings()
     config = config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"confidence": 0.5})})
     model = MODEL.read_bytes()
@@ -156,22 +154,23 @@ def test_other_scores_are_asked_of_the_same_runs(
     )
 
 
-def test_the_default_study_says_whose_model_it_replaces(
-    state: Any, store_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("no_training")
+def test_the_same_command_again_trains_nothing_and_says_whose_model_it_replaces(
+    state: Any, store_path: Path, here: Path
 ) -> None:
-    monkeypatch.setattr(fold_runs, "run_training", no_training)
     best = read_card(MODEL).run_id
     other = next(run for run in state.final["run_ids"] if run != best)
     copy_checkpoint(here / "experiments_convnext" / other / "best_model.pth", MODEL)
     again = run_crossval(settings(), store_path)
+    assert again.final == state.final
     assert describe_crossval(again).splitlines()[-1].split(maxsplit=1) == [
         str(MODEL), f"(a copy; replaces that of run {other})"
     ]  # fmt: skip
     assert crossval_json(again)["default_model"]["replaced"] == f"run {other}"
     assert read_card(MODEL).run_id == best
     MODEL.write_bytes(b"damaged")
-    assert run_crossval(settings(), store_path).replaced == "an unknown run (no valid card)"
-    assert run_crossval(settings(), store_path).replaced is None
+    assert crossval.update_default_model(state.model) == "an unknown run (no valid card)"
+    assert crossval.update_default_model(state.model) is None
 
 
 @pytest.mark.usefixtures("state")
@@ -206,11 +205,9 @@ def test_a_failing_fold_leaves_the_others_and_is_named(
 
 
 @pytest.mark.usefixtures("state")
-def test_an_interrupted_fold_goes_on_in_its_own_run(
+def test_an_interrupted_fold_goes_on_in_its_own_run_and_replaces_the_results_of_another_study(
     store_path: Path, tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seismag.training import run as training_run
-
     config = settings(seed=6, name="interrupted")
 
     def stop(*_arguments: object) -> None:
@@ -222,26 +219,18 @@ def test_an_interrupted_fold_goes_on_in_its_own_run(
         with pytest.raises(KeyboardInterrupt):
             run_crossval(config, store_path, folds="2", out=tmp_path / "out")
     (begun,) = set((here / "experiments_convnext").glob("small_fold2_*")) - before
-    resumed = run_crossval(config, store_path, folds="2", out=tmp_path / "out")
-    assert resumed.folds[0].metrics["run_ids"] == [begun.name]
-    assert Run(begun).provenance()["resumed_after_epochs"] == [1]
-
-
-@pytest.mark.usefixtures("state")
-def test_results_of_another_study_are_replaced_whole(store_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run_crossval(settings(), store_path, out=out)
-    assert (out / "loeo_convnext_final_results.json").is_file()
-    other = run_crossval(settings(seed=6, name="interrupted"), store_path, folds="2", out=out)
+    shutil.copytree(here / "loeo_convnext_results", out, dirs_exist_ok=True)  # of another study: replaced whole
+    resumed = run_crossval(config, store_path, folds="2", out=out)
+    assert resumed.folds[0].metrics["run_ids"] == [begun.name]
+    assert resumed.missing == (1, 3)
+    assert Run(begun).provenance()["resumed_after_epochs"] == [1]
     assert {path.name for path in out.iterdir()} == {"fold_2.json"}
-    assert other.missing == (1, 3)
 
 
-def test_a_folder_of_results_that_cannot_be_made_is_found_before_the_training(
-    store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_training")
+def test_a_folder_of_results_that_cannot_be_made_is_found_before_the_training(store_path: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(fold_runs, "run_training", no_training)
     with pytest.raises(DataError, match=r"file/out: cannot be made .*Choose another --out"):
         run_crossval(settings(seed=8, name="nowhere"), store_path, out=tmp_path / "file" / "out")
 
