@@ -14,8 +14,8 @@ import pytest
 from fixtures.commands import run_seismag as run
 from seismag.archive.quality import main_field
 from seismag.archive.stations import read_stations
-from seismag.config import DataConfig, EvaluateConfig, build_config
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, UsageError
+from seismag.config import DataConfig, build_config
+from seismag.domain import DataError, SeismagError, UsageError
 from seismag.models.predict import (
     describe_predictions,
     predict_inputs,
@@ -26,7 +26,6 @@ from seismag.models.predict import (
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.runs import create_run
-from seismag.scoring.study import evaluate_table
 from seismag.spectrograms.compute import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
 from seismag.training.checkpoint import build_card, load_checkpoint, save_checkpoint
 from seismag.training.inference import predict_power
@@ -205,17 +204,3 @@ def test_the_command_fails_only_when_nothing_was_readable(model, folder):
     assert len(json.loads(nothing.stdout)["predictions"]) == 1
     assert "nothing could be read" in nothing.stderr
     assert "Traceback" not in nothing.stderr
-
-
-def test_judging_a_table_shows_progress(tmp_path):
-    calls = []
-    rows = pd.DataFrame(
-        {"run_id": "r", "fold": 1, "role": "test", "sample_id": [f"s{i}" for i in range(8)],
-         "split_group": [f"g{i}" for i in range(8)], "station": "ALR", "start_utc": pd.Timestamp("2021-03-01"),
-         "event_id": None, "y_magnitude": "Normal", "y_azimuth": "Normal"}
-    )  # fmt: skip
-    for task, classes in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
-        rows = rows.assign(**{f"p_{task}_{name}": 1 / len(classes) for name in classes})
-    rows.to_parquet(tmp_path / "p.parquet")
-    evaluate_table(tmp_path / "p.parquet", EvaluateConfig(bootstrap=100), None, lambda *call: calls.append(call))
-    assert calls == [("scores", 0, 1), ("scores", 1, 1)]

@@ -83,17 +83,6 @@ def test_component_that_vanishes_when_turned_is_known_to_the_stores_precision_on
         assert level.min() == pytest.approx(-30.0 if sectors % 2 else 0.0, abs=3.0)
 
 
-def test_eight_turns_of_45_degrees_and_one_of_360_change_nothing(rng: np.random.Generator) -> None:
-    power, cross = spectra(polarised_field(10.0, rng))
-    whole = augment.rotate_field(power, cross, 360.0)
-    steps = (power, cross)
-    for _ in range(8):
-        steps = augment.rotate_field(*steps, 45.0)
-    for turned in (whole, steps):
-        np.testing.assert_allclose(turned[0] / power.sum(axis=0), power / power.sum(axis=0), atol=1e-5)
-        np.testing.assert_allclose(turned[1] / power.sum(axis=0), cross / power.sum(axis=0), atol=1e-5)
-
-
 def test_label_turns_with_the_source_by_whole_sectors_and_normal_stays() -> None:
     for sectors in range(8):
         for azimuth_deg in (0.0, 22.4, 22.6, 100.0, 181.0, 337.0, 338.0):

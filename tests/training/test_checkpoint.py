@@ -49,7 +49,9 @@ def path(tmp_path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[
     return tmp_path / "models" / "m.pth"
 
 
-def test_loaded_model_is_the_saved_one(path: Path, model: ConvNeXtMultiTask, scaling: Scaling, run: Run) -> None:
+def test_loaded_model_is_the_saved_one(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any], run: Run
+) -> None:
     loaded = load_checkpoint(path)
     assert not loaded.model.training
     state = model.state_dict()
@@ -66,9 +68,6 @@ def test_loaded_model_is_the_saved_one(path: Path, model: ConvNeXtMultiTask, sca
     assert loaded.card.data_origin == ["simulated"]
     assert len(loaded.card.frequency_hz) == 32
     assert loaded.card.preprocessing["segment_s"] == 600
-
-
-def test_file_beside_holds_card_and_sum(path: Path, card: dict[str, Any]) -> None:
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["m.json", "m.pth"]
     beside = json.loads((path.parent / "m.json").read_text())
     assert beside["sha256"] == file_sha256(path)

@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
 def model(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr("seismag.training.run.draw_figures", lambda *_: None)
         return run_training(settings(), make_store(folder / "store")).best_model
 
 

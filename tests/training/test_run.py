@@ -129,6 +129,7 @@ def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkey
     assert json.loads((left / "provenance.json").read_text())["status"] == "failed"
     monkeypatch.undo()
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(training_run, "draw_figures", lambda *_: None)
     resumed = run_training(settings(1), store_path, resume=left)
     assert resumed.provenance()["status"] == "complete"
     assert (left / "metrics.json").is_file()

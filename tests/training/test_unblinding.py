@@ -35,6 +35,7 @@ def study(tmp_path_factory):
     store = make_store(folder / "store")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr("seismag.training.run.draw_figures", lambda *_: None)
         run = run_training(settings(1), store)
     return run, store
 

@@ -69,7 +69,9 @@ def setting_differences(reference: Mapping[str, Any], other: Mapping[str, Any]) 
     Returns:
         ``key`` (``train.epochs``), ``value`` of the other, ``reference``; in the order of the keys.
     """
-    own, values = _flat(reference), _flat(other)
+    own, values = (
+        _flat({section: settings.get(section) or {} for section in _SECTIONS}) for settings in (reference, other)
+    )
     return [
         {"key": key, "value": values.get(key), "reference": own.get(key)}
         for key in sorted({*own, *values} - _NOT_SETTINGS)
@@ -77,18 +79,10 @@ def setting_differences(reference: Mapping[str, Any], other: Mapping[str, Any]) 
     ]
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, object]:
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, entry in value.items():
-                walk(f"{prefix}.{key}", entry)
-        else:
-            flat[prefix] = value
-
-    for section in _SECTIONS:
-        walk(section, settings.get(section) or {})
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return flat
 
 

@@ -45,11 +45,6 @@ class UnblindingRequest:
         """The sample_ids of the locked hold-out set."""
         return self.split.loc[self.split["role"] == _LOCKED, "sample_id"].astype(str)
 
-    @property
-    def is_own_store(self) -> bool:
-        """Whether the model was trained on this store."""
-        return bool(self.loaded.card.dataset_id == self.store.attributes["dataset_id"])
-
 
 @dataclass(frozen=True)
 class Unblinding:
@@ -86,7 +81,18 @@ def request_unblinding(model: Path, store_path: Path, purpose: str | None, spec:
             f"{store_path}: no window is locked in the split of {'the model' if own else 'this command'}. "
             f"{'Train it with' if own else 'Give'} --set split.sealed_fraction=0.2, or another fraction."
         )
-    _require_unseen(request)
+    if loaded.card.has_unknown_training:
+        raise DataError(
+            f"{loaded.path}: its training data are unknown, so locked windows may have been among them. "
+            "Evaluate a model that was trained here."
+        )
+    ids = request.locked_ids
+    seen = ids[ids.isin(loaded.trained_on)]
+    if not seen.empty:
+        raise DataError(
+            f"{loaded.path}: {len(seen)} of the {len(ids)} locked windows of {store.path} were in its "
+            f"training, for example {seen.iloc[0]}. Evaluate a model that was trained without them."
+        )
     check_preprocessing(loaded.card, store.attributes["preprocessing"])
     require_cross(store, loaded.model.config)
     return request
@@ -140,25 +146,11 @@ def write_unblinding(result: Unblinding, out: Path) -> None:
     write_metrics(result.metrics, out)
 
 
-def _require_unseen(request: UnblindingRequest) -> None:
-    ids, loaded = request.locked_ids, request.loaded
-    if loaded.card.has_unknown_training:
-        raise DataError(
-            f"{loaded.path}: its training data are unknown, so locked windows may have been among them. "
-            "Evaluate a model that was trained here."
-        )
-    seen = ids[ids.isin(loaded.trained_on)]
-    if not seen.empty:
-        raise DataError(
-            f"{loaded.path}: {len(seen)} of the {len(ids)} locked windows of {request.store.path} were in its "
-            f"training, for example {seen.iloc[0]}. Evaluate a model that was trained without them."
-        )
-
-
 def _record(request: UnblindingRequest) -> int:
     """Record the unblinding; returns its number, from 1."""
     card, store = request.loaded.card, request.store
     ids = sorted(request.locked_ids)
+    own = card.dataset_id == store.attributes["dataset_id"]
     entry = append_entry(
         store.path,
         {
@@ -168,7 +160,7 @@ def _record(request: UnblindingRequest) -> int:
             "model_sha256": file_sha256(request.loaded.path),
             "run_id": card.run_id,
             "dataset_id": store.attributes["dataset_id"],
-            "split_certificate_sha256": card.split_certificate_sha256 if request.is_own_store else None,
+            "split_certificate_sha256": card.split_certificate_sha256 if own else None,
             "n_sealed": len(ids),
             "sealed_ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
             "seismag_version": __version__,
