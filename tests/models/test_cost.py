@@ -48,7 +48,7 @@ def test_frozen_backbone_is_not_trainable() -> None:
     assert counted["trainable"] == heads < counted["total"]
 
 
-def test_every_model_is_timed_once_a_round_in_turn() -> None:
+def test_every_model_is_timed_once_a_round_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     now, order = [0.0], []
 
     def work(name: str, seconds: float) -> None:
@@ -56,7 +56,8 @@ def test_every_model_is_timed_once_a_round_in_turn() -> None:
         now[0] += seconds
 
     works = [lambda n=n, s=s: work(n, s) for n, s in (("a", 1.0), ("b", 2.0), ("c", 4.0))]
-    seconds = time_in_turn(works, 3, lambda: now[0])
+    monkeypatch.setattr("seismag.models.cost.time.perf_counter", lambda: now[0])
+    seconds = time_in_turn(works, 3)
     assert "".join(order) == "abcbcacab"
     np.testing.assert_array_equal(seconds, [[1, 2, 4]] * 3)
 

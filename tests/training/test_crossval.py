@@ -262,7 +262,7 @@ def test_a_dask_cluster_trains_the_folds_that_are_left_and_brings_reasons_back(
 
 
 def test_a_naive_run_says_so_wherever_it_is_judged_and_never_becomes_a_model_to_use(
-    store_path: Path, here: Path, tmp_path: Path
+    store_path: Path, here: Path
 ) -> None:
     naive = run_crossval(settings(method="naive", n_folds=2), store_path)
     assert naive.results == Path("naive_convnext_results")
@@ -277,7 +277,7 @@ def test_a_naive_run_says_so_wherever_it_is_judged_and_never_becomes_a_model_to_
     with pytest.raises(UsageError, match="naive: for comparison only"):
         evaluate_model(run / "best_model.pth", store_path, settings().evaluate)
     with pytest.raises(SeismagError, match="naive: for comparison only"):
-        promote_model(run, allow_simulated=True, target=tmp_path / "production.pth")
+        promote_model(run, allow_simulated=True)
 
 
 def test_sealed_windows_reach_no_training_and_no_prediction(store_path: Path, here: Path, tmp_path: Path) -> None:

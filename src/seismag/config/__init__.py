@@ -87,7 +87,7 @@ def load_config(path: str | Path | None = None, overrides: list[str] | None = No
     """Read a configuration file and the command line's overrides.
 
     Args:
-        path: YAML or JSON file; None gives the defaults.
+        path: YAML or JSON; None gives the defaults.
         overrides: entries ``section.key=value``, the value in YAML.
 
     Raises:

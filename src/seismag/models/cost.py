@@ -79,9 +79,7 @@ def measure_latency(
     return found
 
 
-def time_in_turn(
-    functions: Sequence[Callable[[], None]], rounds: int, clock: Callable[[], float] = time.perf_counter
-) -> FloatArray:
+def time_in_turn(functions: Sequence[Callable[[], None]], rounds: int) -> FloatArray:
     """Time each function once a round, (rounds, functions) in s, so that the load of the machine affects all alike.
 
     Each round begins with another one.
@@ -90,9 +88,9 @@ def time_in_turn(
     for number in range(rounds):
         for step in range(len(functions)):
             index = (number + step) % len(functions)
-            start = clock()
+            start = time.perf_counter()
             functions[index]()
-            seconds[number, index] = clock() - start
+            seconds[number, index] = time.perf_counter() - start
     return seconds
 
 

@@ -129,8 +129,7 @@ def predict_recording(
     """Predict every window of every UTC day in a recording, in time order.
 
     Args:
-        loaded: the model; its model card states how the windows are transformed.
-        recording: at 1 Hz.
+        loaded, recording: the model, and a recording at 1 Hz.
         stations: positions, for the plausibility check; where the code is missing, the recording's own position.
         name: of the file, for messages.
 

@@ -131,7 +131,7 @@ def require_verified(results: list[Verification]) -> None:
         raise SeismagError(f"{len(failed)} of {len(results)} models failed the check: {', '.join(failed)}.")
 
 
-def promote_model(source: Path, allow_simulated: bool = False, target: Path = PRODUCTION) -> Promotion:
+def promote_model(source: Path, allow_simulated: bool = False) -> Promotion:
     """Copy an evaluated model (run folder or checkpoint) and its model card to the production model.
 
     Raises:
@@ -139,7 +139,7 @@ def promote_model(source: Path, allow_simulated: bool = False, target: Path = PR
     """
     from seismag.training.checkpoint import copy_checkpoint, load_checkpoint
 
-    path = model_file(source)
+    path, target = model_file(source), PRODUCTION
     if path.resolve() == target.resolve():
         raise UsageError(f"{source}: is the production model already. Name a run or another model.")
     card = load_checkpoint(path).card

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import atomic_path, file_sha256, short_path, write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
+from seismag.scoring.estimates import FEW_CLUSTERS
+from seismag.scoring.predictions import TASK_CLASSES
 from seismag.scoring.study import draw_figures, make_output_folder
 from seismag.scoring.text import format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.training.checkpoint import copy_checkpoint
-from seismag.training.crossval_results import FoldResult, SplitFacts, describe_folds, final_document
 from seismag.training.fold_runs import FoldTask, find_run, fold_config, train_folds
 from seismag.training.run import SPLITS_DIR, UNKNOWN_TRAINING, evaluate_in_store, reach_h, require_samples
 from seismag.windows.store import Store, open_store
@@ -33,6 +34,44 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = Path("models/convnext_loeo_best.pth")
 BEST_MODEL = "best_model.pth"  # among the results
+_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")
+_SKILLS = ("balanced_accuracy", "log_score")
+_SKILL = "skill_above_best_baseline"
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """The split of a cross-validation: its report (path and checksum), method, size and counted overlaps."""
+
+    path: str
+    sha256: str
+    method: str
+    n_folds: int
+    n_groups: int
+    proof: dict[str, int] | None
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """A finished fold (from 1), its split and the metrics.json of its run."""
+
+    fold: int
+    split: SplitFacts
+    metrics: dict[str, Any]
+
+    def to_json(self) -> dict[str, object]:
+        """The content of ``fold_<k>.json``."""
+        metrics = self.metrics
+        return {
+            "fold": self.fold,
+            "n_folds": self.split.n_folds,
+            **{key: metrics[key] for key in ("role", "n", "n_events", "n_event_groups", "n_normal_groups")},
+            **{task: {score: _of_fold(metrics[task][score]) for score in _SCORES} for task in TASK_CLASSES},
+            _SKILL: {task: metrics[task][_SKILL] for task in TASK_CLASSES},
+            "split_certificate": asdict(self.split),
+            "run_ids": metrics["run_ids"],
+            "warnings": metrics["warnings"],
+        }
 
 
 @dataclass(frozen=True)
@@ -70,7 +109,7 @@ def run_crossval(
     interrupted one is resumed. Where all folds are finished, their test windows are evaluated together.
 
     Args:
-        config, store_path: the whole configuration, without ``split.fold``, and a finished store.
+        config, store_path: the whole configuration, and a finished store.
         folds: which, such as ``1,3-5``; None: all.
         out: folder of the results; None: ``<method>_convnext_results``.
         workers: folds at a time, each a process on this machine.
@@ -275,3 +314,66 @@ def _remove_other_studies(results: Path, documents: dict[int, FoldResult]) -> No
 
 def _names(folds: Sequence[int]) -> str:
     return ("fold " if len(folds) == 1 else "folds ") + ", ".join(map(str, folds))
+
+
+def final_document(folds: Sequence[FoldResult], pooled: dict[str, Any]) -> dict[str, object]:
+    """Return the content of ``<method>_convnext_final_results.json``.
+
+    ``mean`` and ``std`` (n - 1) are taken over the ``n_folds`` folds in which a score is defined; they describe how
+    much folds differ. ``pooled`` is the score of all test windows together, with its interval by event.
+    """
+    scores, skills = {}, {}
+    for task in TASK_CLASSES:
+        of_folds, of_pool = [fold.metrics[task] for fold in folds], pooled[task]
+        scores[task] = {score: _of_folds([own[score] for own in of_folds], of_pool[score]) for score in _SCORES}
+        skills[task] = {
+            score: _of_folds([own[_SKILL][score] for own in of_folds], of_pool[_SKILL][score]) for score in _SKILLS
+        }
+    keys = ("n", "n_events", "n_event_groups", "n_normal_groups", "confidence", "data_origin", "dataset_id")
+    return {
+        "n_folds": len(folds),
+        "folds": [fold.to_json() for fold in folds],
+        **scores,
+        _SKILL: skills,
+        "split_certificate": asdict(folds[0].split),
+        "run_ids": pooled["run_ids"],
+        **{key: pooled[key] for key in keys},
+        "warnings": pooled["warnings"],
+    }
+
+
+def describe_folds(folds: Sequence[FoldResult]) -> str:
+    """Write a table with the skill of each fold, and its interval where there are enough clusters for one."""
+    lines = [f"{'fold':<6}{'windows':>8}{'clusters':>9}  skill over the best non-magnetic baseline,"]
+    lines.append(f"{'':<23}  balanced accuracy of")
+    lines.append(f"{'':<23}  " + "".join(f"{task:<26}" for task in TASK_CLASSES).rstrip())
+    for fold in folds:
+        metrics = fold.metrics
+        few = min(metrics["n_event_groups"], metrics["n_normal_groups"]) < FEW_CLUSTERS
+        skills = [metrics[task][_SKILL]["balanced_accuracy"] for task in TASK_CLASSES]
+        text = "".join(f"{_with_interval(skill, few):<26}" for skill in skills).rstrip()
+        lines.append(f"{fold.fold:<6}{metrics['n']:>8}{metrics['n_event_groups']:>9}  {text}")
+    return "\n".join(lines)
+
+
+def _of_fold(estimate: dict[str, float | None]) -> dict[str, float | None]:
+    return {"mean": estimate["value"], "std": None} | {key: estimate[key] for key in ("low", "high", "n")}
+
+
+def _of_folds(estimates: Sequence[dict[str, float | None]], pooled: dict[str, float | None]) -> dict[str, object]:
+    known = [value for estimate in estimates if (value := estimate["value"]) is not None]
+    return {
+        "mean": float(np.mean(known)) if known else None,
+        "std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        "n_folds": len(known),
+        "pooled": pooled,
+    }
+
+
+def _with_interval(skill: dict[str, float | None], few: bool) -> str:
+    value, low, high = skill["value"], skill["low"], skill["high"]
+    if value is None:
+        return "undefined"
+    if few or low is None or high is None:
+        return f"{value:+.3f} (too few clusters)"
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"

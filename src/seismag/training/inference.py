@@ -68,15 +68,9 @@ def predict_power(
     return np.concatenate(magnitude), np.concatenate(azimuth), np.concatenate(features)
 
 
-def predict_store(
-    loaded: LoadedModel,
-    store: Store,
-    indices: IntArray,
-    role: str = "test",
-    progress: Progress = silent,
-) -> pd.DataFrame:
+def predict_store(loaded: LoadedModel, store: Store, indices: IntArray, progress: Progress = silent) -> pd.DataFrame:
     """Return the table alone of ``predict_with_embeddings``."""
-    return predict_with_embeddings(loaded, store, indices, role, progress=progress)[0]
+    return predict_with_embeddings(loaded, store, indices, progress=progress)[0]
 
 
 def predict_with_embeddings(

@@ -25,8 +25,7 @@ def balanced_class_weights(y_true: IntArray, n_classes: int) -> FloatArray:
     """Return class weights n / (k n_c), so that each of the k classes that occur has the same total weight.
 
     Args:
-        y_true: (n,) class indices of the training set, and of no other.
-        n_classes: number of classes of the task.
+        y_true, n_classes: (n,) class indices of the training set, and the number of classes of the task.
 
     Returns:
         (n_classes,) weights; their mean over the n samples is 1. A class that does not occur has weight 0 and does not
@@ -46,8 +45,7 @@ def logit_adjustment(y_true: IntArray, n_classes: int, tau: float) -> FloatArray
     frequencies: p(c | x) / pi_c, normalised. Inference reports this posterior.
 
     Args:
-        y_true: (n,) class indices of the training set.
-        n_classes: number of classes of the task.
+        y_true, n_classes: (n,) class indices of the training set, and the number of classes of the task.
         tau: 0 is no adjustment.
 
     Returns:
@@ -141,7 +139,6 @@ class MultiTaskLoss(nn.Module):
 
     Args:
         y_magnitude, y_azimuth: (n,) class indices of the training set.
-        config: form of the loss and its weights.
 
     Source: uncertainty weighting, Kendall, Gal & Cipolla (2018), arXiv:1705.07115, eq. 10.
     """

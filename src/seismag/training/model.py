@@ -29,9 +29,6 @@ class DirectionalFeatures(nn.Module):
     - Z minus the mean of H and D, the polarisation ratio, likewise;
     - with cross-spectra, the means of XY, ZX and ZY, real and imaginary part: the length of a mean phasor is a
       coherence over band and window, its direction the phase.
-
-    Args:
-        n_channels: 3 (power) or 9 (power and cross-spectra).
     """
 
     def __init__(self, n_channels: int) -> None:

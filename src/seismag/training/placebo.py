@@ -17,7 +17,6 @@ from seismag.arrays import BoolArray, FloatArray, IntArray
 from seismag.config import AuditConfig
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
-from seismag.parallel import Progress, silent
 from seismag.scoring.predictions import task_probabilities
 from seismag.scoring.station_auc import permute_labels, rank_windows
 from seismag.splits.exclusions import close_in_time, start_times
@@ -33,16 +32,8 @@ _TESTS = {  # by data.placebo: name and windows
 _SAMPLE_ID = re.compile(r"^(?P<station>.+)-(?P<start_utc>\d{4}-\d{2}-\d{2}T\d{2}.*)$")
 
 
-def evaluate_placebo(
-    models: Sequence[Path], placebo_store: Path, spec: AuditConfig, progress: Progress = silent
-) -> CheckResult:
+def evaluate_placebo(models: Sequence[Path], placebo_store: Path, spec: AuditConfig) -> CheckResult:
     """Test whether models rank placebo windows better than chance.
-
-    Args:
-        models: checkpoints; of a cross-validation those of all folds.
-        placebo_store: a store prepared with ``data.placebo``.
-        spec: number of permutations and placebos, seed.
-        progress: shows the models.
 
     Returns:
         ``after_event``, ``shifted_window`` or ``wrong_station``, informational. The statistic is the
@@ -63,7 +54,7 @@ def evaluate_placebo(
         )
     if not models:
         raise UsageError("placebo windows: no model is named. Name a run's best_model.pth, or those of all folds.")
-    score, n_models = placebo_scores([load_checkpoint(path) for path in models], store, progress)
+    score, n_models = placebo_scores([load_checkpoint(path) for path in models], store)
     kept = n_models > 0
     if not kept.any():
         raise DataError(
@@ -78,20 +69,16 @@ def evaluate_placebo(
     return dataclasses.replace(result, sentence=f"{left}: {result.sentence}", details=details)
 
 
-def placebo_scores(
-    models: Sequence[LoadedModel], store: Store, progress: Progress = silent
-) -> tuple[FloatArray, IntArray]:
+def placebo_scores(models: Sequence[LoadedModel], store: Store) -> tuple[FloatArray, IntArray]:
     """Return the mean P(Event) of each window over the models that were not trained near it, and their number, (n,)."""
     total, count = np.zeros(len(store.samples)), np.zeros(len(store.samples), dtype=np.int64)
-    for number, loaded in enumerate(models):
-        progress("models", number, len(models))
+    for loaded in models:
         indices = np.flatnonzero(apart_from_training(store, loaded.trained_on))
         if indices.size:
             table, _ = predict_with_embeddings(loaded, store, indices)
             rows = pd.Index(store.samples["sample_id"]).get_indexer(table["sample_id"])
             total[rows] += task_probabilities(table, "detection")[:, 1]
             count[rows] += 1
-    progress("models", len(models), len(models))
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0), count
 
 

@@ -45,10 +45,7 @@ log = logging.getLogger(__name__)
 def run_training(config: Config, store_path: Path, resume: Path | None = None, progress: Progress = silent) -> Run:
     """Split, train, predict and evaluate one fold; everything is written into the run folder.
 
-    Args:
-        config, store_path: the whole configuration, and a finished store.
-        resume: folder of an interrupted run to go on with.
-        progress: shows the batches.
+    ``resume`` is the folder of an interrupted run to go on with.
 
     Raises:
         SeismagError: data, split or settings make a training impossible; the message names it.
@@ -101,10 +98,8 @@ def evaluate_model(
     calibration; on another store all windows that were not in the training, without calibration.
 
     Args:
-        model, store_path: a checkpoint and a finished store.
-        config: section ``evaluate``.
+        model, store_path, config: a checkpoint, a finished store and section ``evaluate``.
         out: folder for metrics.json, predictions.parquet and figures; None: nothing is written.
-        progress: shows windows and scores.
 
     Returns:
         The content of metrics.json, and the predictions (of the test set, and of the validation set where it is known).

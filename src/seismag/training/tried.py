@@ -61,10 +61,7 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, object]:
 
 
 def setting_differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, object]]:
-    """List the differences of two configurations, apart from names, folds and paths.
-
-    Args:
-        reference, other: resolved configurations as plain values.
+    """List the differences of two configurations (plain values), apart from names, folds and paths.
 
     Returns:
         ``key`` (``train.epochs``), ``value`` of the other, ``reference``; in the order of the keys.

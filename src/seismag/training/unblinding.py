@@ -58,11 +58,7 @@ class Unblinding:
 def request_unblinding(model: Path, store_path: Path, purpose: str | None, spec: SplitConfig) -> UnblindingRequest:
     """Check that a model may be evaluated on the locked hold-out set of a store.
 
-    Args:
-        model: a checkpoint.
-        store_path: a finished store.
-        purpose: the reason.
-        spec: split of the store where it is not the store of the training; else the model's own split is used.
+    ``spec`` is the split of the store where it is not the store of the training; else the model's own split is used.
 
     Raises:
         UsageError: no purpose, or no window is locked.
@@ -104,11 +100,6 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
     The entry is on the disk before the first window is predicted, so an unblinding that breaks off counts as well.
     Intervals have the confidence 1 - (1 - confidence) / K and p-values are multiplied by K, the number of unblindings
     of this store so far; ``holdout_state`` repeats the earlier ones, adjusted again.
-
-    Args:
-        request: from ``request_unblinding``.
-        config: section ``evaluate``.
-        progress: shows the windows.
 
     Raises:
         DataError: the access log is damaged or cannot be written: then nothing is predicted.
