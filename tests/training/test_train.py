@@ -16,7 +16,7 @@ from fixtures.training_store import changed, latest, resume, same_weights
 from fixtures.training_store import train as train_new
 from seismag.config import Config
 from seismag.domain import SeismagError, UsageError
-from seismag.runs import Run, create_run
+from seismag.runs import Run
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.inference import predict_roles
 from seismag.training.model import ConvNeXtMultiTask
@@ -71,15 +71,14 @@ def test_same_seed_gives_the_same_numbers_and_another_does_not(
     assert not same_weights(one, other)
 
 
-@pytest.mark.parametrize(("killed_after", "workers"), [(1, 0), (2, 2)])
-def test_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
-    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path, killed_after: int, workers: int
+def test_interrupted_training_resumes_with_other_workers_to_the_weights_of_an_uninterrupted_one(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path
 ) -> None:
     whole, expected = train_new(store, split, config, tmp_path / "whole")
     handler = signal.getsignal(signal.SIGINT)
-    history = resume(store, split, config, run, killed_after, num_workers=workers)
+    history = resume(store, split, config, run, killed_after=2, num_workers=2)
     assert signal.getsignal(signal.SIGINT) == handler
-    assert run.provenance()["resumed_after_epochs"] == [killed_after]
+    assert run.provenance()["resumed_after_epochs"] == [2]
     assert same_weights(latest(run)["model"], latest(whole)["model"])
     best, expected_best = (load_checkpoint(entry.best_model).model.state_dict() for entry in (run, whole))
     assert same_weights(best, expected_best)
@@ -138,24 +137,6 @@ def test_too_little_memory_for_the_batch_is_named(
     monkeypatch.setattr(ConvNeXtMultiTask, "check_input", lambda *_: None)
     with pytest.raises(SeismagError, match=r"too little memory for a step with train\.batch_size 8 .*to 4"):
         train_model(store, split, config, run)
-
-
-def test_all_options_together_resume_to_the_same_weights_and_predict(
-    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path
-) -> None:
-    options = {"attention": "cbam", "directional_features": True, "detection_head": True}
-    heads = {"magnitude_head": "ordinal", "azimuth_head": "hierarchical"}
-    losses = {"loss": "focal", "label_smoothing": 0.05, "task_weighting": "uncertainty"}
-    config = changed(config, {"model": options | heads}, **losses)
-    whole, history = train_new(store, split, config, tmp_path / "whole")
-    assert list(history.columns[-3:]) == ["weight_magnitude", "weight_azimuth", "seconds"]
-    assert history["weight_azimuth"].iloc[-1] != pytest.approx(0.5, abs=1e-6)
-    run = create_run(tmp_path / "part", "trial", config, dataset_id="d0")
-    resumed = resume(store, split, config, run, killed_after=2)
-    assert same_weights(latest(run)["model"], latest(whole)["model"])
-    assert resumed["weight_azimuth"].tolist() == history["weight_azimuth"].tolist()
-    table = predict_roles(run, store, split)
-    np.testing.assert_allclose(table["p_magnitude_Normal"], table["p_azimuth_Normal"], rtol=1e-5)
 
 
 def test_checkpoint_of_another_architecture_in_the_run_is_refused(

@@ -97,11 +97,7 @@ def load_config(path: str | Path | None = None, overrides: list[str] | None = No
 
 
 def build_config(tree: Mapping[str, object]) -> Config:
-    """Validate nested dictionaries.
-
-    Raises:
-        UsageError: one sentence for each error, with key, value and remedy.
-    """
+    """Validate nested dictionaries; UsageError: one sentence for each error, with key, value and remedy."""
     try:
         return Config.model_validate(_with_floats(tree, Config))
     except ValidationError as error:

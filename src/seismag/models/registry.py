@@ -65,11 +65,7 @@ class Promotion:
 
 
 def list_models(folders: list[Path] | None = None) -> list[StoredModel]:
-    """List every ``.pth`` below some folders (None: those where seismag writes) with its model card, unverified.
-
-    Raises:
-        UsageError: a folder that was named does not exist.
-    """
+    """List every ``.pth`` below folders that exist (None: where seismag writes) with its model card, unverified."""
     for folder in folders or []:
         if not folder.exists():
             raise UsageError(f"{folder}: no such folder. {WHERE_MODELS_COME_FROM}")

@@ -129,11 +129,7 @@ def load_tensors(path: Path, refusal: str) -> Any:
 
 
 def card_within(path: Path) -> ModelCard | None:
-    """Return the model card inside a file of weights; None where the weights are no seismag checkpoint.
-
-    Raises:
-        SeismagError: the file contains no weights.
-    """
+    """Return the model card inside a file of weights (else SeismagError); None: no seismag checkpoint."""
     content = load_tensors(path, f"{path.name}: not a model: torch cannot read it as weights.")
     is_ours = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("card"), dict)
     return ModelCard.from_json(content["card"]) if is_ours else None

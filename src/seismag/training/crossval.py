@@ -165,11 +165,7 @@ def _finish(state: Crossval, metrics: dict[str, Any], runs: dict[int, Run]) -> C
 
 
 def parse_folds(text: str | None, n_folds: int) -> list[int]:
-    """Read a selection of folds such as ``1,3-5``, counted from 1; None: all.
-
-    Raises:
-        UsageError: not such a selection, or no such fold.
-    """
+    """Read a selection of folds such as ``1,3-5`` (None: all); UsageError: another text, or no such fold."""
     if text is None:
         return list(range(1, n_folds + 1))
     chosen: set[int] = set()

@@ -38,11 +38,7 @@ def final_results(path: Path) -> dict[str, Any] | None:
 
 
 def require_files(path: Path, names: Sequence[str], is_crossval: bool) -> None:
-    """Refuse a folder that lacks a file of a finished run.
-
-    Raises:
-        DataError: names the file and the remedy.
-    """
+    """Refuse a folder that lacks a file of a finished run (DataError)."""
     remedy = (
         f"The command that made it makes it again: seismag crossval ... --out {path}"
         if is_crossval
@@ -74,11 +70,7 @@ def runs_behind(path: Path, run_ids: Sequence[str] | None) -> tuple[Run, ...]:
 
 
 def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
-    """Open the store of a training: ``data``, else that of the configuration of the run.
-
-    Raises:
-        DataError: it is not there, or is another data set.
-    """
+    """Open the store of a training, ``data`` or that of its configuration; DataError: absent, or other data."""
     path = data or Path(run.config().data.store)
     if not path.exists():
         remedy = "Name it with --data STORE." if data is None else "--data names a store that does not exist."

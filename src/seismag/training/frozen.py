@@ -58,11 +58,7 @@ class CachedFeatures(TensorDataset):
 
 
 def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: TrainConfig) -> CachedFeatures:
-    """Compute the output of the frozen layers for each window of a set, on a GPU where there is one.
-
-    Raises:
-        SeismagError: the features are larger than ``PRELOAD_BYTES``.
-    """
+    """Compute the output of the frozen layers for a set; SeismagError: it is larger than ``PRELOAD_BYTES``."""
     device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
     part.model.to(device).eval()
     loader = DataLoader(windows, batch_size=config.batch_size, generator=torch.Generator())

@@ -120,11 +120,7 @@ def _require_same_heads(model: ConvNeXtMultiTask, stored: ModelConfig, initial: 
 
 
 def load_backbone(model: ConvNeXtMultiTask, path: Path) -> None:
-    """Load the backbone of a pretraining into a model; its heads stay as they are.
-
-    Raises:
-        SeismagError: the file is damaged, or contains another backbone.
-    """
+    """Load the backbone of a pretraining alone; SeismagError: damaged, or another backbone."""
     content, card = read_content(path)
     own, taken = model.state_dict(), _of_backbone(content["model"])
     if misfit(taken, _of_backbone(own)):

@@ -126,11 +126,7 @@ class ConvNeXtMultiTask(nn.Module):
         return torch.zeros(size, dtype=parameter.dtype, device=parameter.device)
 
     def check_input(self, n_frequencies: int, n_times: int) -> None:
-        """Try one blank spectrogram, so that a size that does not fit is refused before the training.
-
-        Raises:
-            SeismagError: the backbone cannot process it.
-        """
+        """Refuse, before the training, a size of spectrograms that the backbone cannot process (SeismagError)."""
         was_training = self.training
         self.eval()
         try:

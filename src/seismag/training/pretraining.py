@@ -62,11 +62,7 @@ def patch_size(n_bins: int, n_frames: int, spec: PretrainConfig) -> tuple[int, i
 
 
 def sample_patch_mask(n_bins: int, n_frames: int, spec: PretrainConfig, rng: np.random.Generator) -> BoolArray:
-    """Sample the masked bins (F, T): a fixed number of whole patches, at least one, and never all.
-
-    Raises:
-        UsageError: the spectrogram has room for one patch only.
-    """
+    """Sample the masked bins (F, T): some whole patches, never all; UsageError: there is room for one only."""
     height, width = patch_size(n_bins, n_frames, spec)
     shape = (-(-n_bins // height), -(-n_frames // width))  # rounded up
     n = shape[0] * shape[1]
@@ -118,11 +114,7 @@ class UnlabelledWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class MaskedAutoencoder(nn.Module):
-    """A ConvNeXt backbone that sees what is not masked, and a decoder of one block of the given width.
-
-    Raises:
-        UsageError: the backbone is no ConvNeXt.
-    """
+    """A ConvNeXt backbone (else UsageError) that sees what is not masked, and a decoder of one block."""
 
     def __init__(self, backbone: nn.Module, n_channels: int, width: int) -> None:
         super().__init__()
