@@ -35,9 +35,9 @@ from seismag.config import Config, build_config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.runs import create_run
 from seismag.training import loop
+from seismag.training.loop import parameter_groups
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.optimiser import parameter_groups
 from seismag.training.train import train_model
 
 Clocks = NDArray[np.float64]  # by wall clock, by processor time

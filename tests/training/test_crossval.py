@@ -63,6 +63,7 @@ def store_path(folder: Path) -> Path:
 def state(folder: Path, store_path: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(training_run, "draw_figures", lambda *_: None)  # those of each fold
         return run_crossval(settings(), store_path)
 
 

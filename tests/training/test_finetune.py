@@ -17,8 +17,8 @@ from seismag.runs import Run, create_run
 from seismag.training.backbones import create_backbone, cut_before_last_stage
 from seismag.training.checkpoint import build_card, load_checkpoint, save_checkpoint
 from seismag.training.frozen import FrozenPart
+from seismag.training.loop import parameter_groups
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.optimiser import parameter_groups
 from seismag.training.scaling import fit_scaling
 from seismag.training.train import train_model
 

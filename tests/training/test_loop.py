@@ -10,10 +10,9 @@ from torch import nn
 from seismag.config import ModelConfig, TrainConfig
 from seismag.domain import SeismagError
 from seismag.training.fit import plain_lightning, should_stop
-from seismag.training.loop import TrainingLoop, WeightAverage
+from seismag.training.loop import TrainingLoop, WeightAverage, learning_rate_factor, parameter_groups
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.optimiser import learning_rate_factor, parameter_groups
 
 
 def test_learning_rate_rises_linearly_and_falls_as_a_half_cosine() -> None:

@@ -12,8 +12,7 @@ import pytest
 from fixtures.training_store import changed
 from seismag.cards import ModelCard
 from seismag.config import Config
-from seismag.domain import DataError, SeismagError, UsageError
-from seismag.models.predict import require_recordings
+from seismag.domain import DataError, SeismagError
 from seismag.runs import Run
 from seismag.training.checkpoint import LoadedModel, build_card, load_checkpoint
 from seismag.training.inference import predict_roles, predict_store, predict_with_embeddings
@@ -143,8 +142,3 @@ def test_prediction_changes_with_the_past_and_not_with_the_future(store: Any, lo
     np.testing.assert_array_equal(predict(), before)
     store.power = np.where(np.arange(48)[:, None, None, None] < 20, np.float16(5), power)
     assert (predict() != before).any()
-
-
-def test_day_file_is_refused_by_a_model_that_needs_a_past(loaded: LoadedModel) -> None:
-    with pytest.raises(UsageError, match=r"at least 4 windows .* 4 days before.*seismag prepare.*predict that"):
-        require_recordings(loaded)

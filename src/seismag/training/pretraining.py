@@ -38,7 +38,7 @@ from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import FORMAT, build_card
 from seismag.training.dataset import EpochIndex, EpochSampler, iterate_power, read_power, role_indices
 from seismag.training.fit import make_trainer, plain_lightning, resolve_precision
-from seismag.training.optimiser import build_optimiser, parameter_groups
+from seismag.training.loop import build_optimiser, parameter_groups
 from seismag.training.scaling import Scaling, fit_scaling
 from seismag.windows.store import Store, open_store
 
