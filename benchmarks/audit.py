@@ -178,7 +178,7 @@ def table_row(seed: int, work: Path, changes: list[str]) -> dict[str, Any]:
     """Audit one clean table."""
     path = work / f"clean-{seed}.csv"
     clean_table(seed).to_csv(path, index=False)
-    spec = load_config(None, ["audit.placebos=20", *changes]).audit  # placebos decide nothing
+    spec = load_config(None, ["audit.placebos=20", *changes]).audit  # placebos do not change the outcome
     audit = audit_labels(path, "magnitude_class", ["station", "date"], spec)
     path.unlink()
     return {"seed": seed} | audit_row(audit)

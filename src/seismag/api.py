@@ -372,7 +372,7 @@ def audit(
             plain = [name for name in table if not isinstance(table[name].iloc[0], (list, np.ndarray))]
             write_table(table[plain], path)
         else:
-            path = Path(table)
+            path = path_of(table, "table")
         return audit_labels(path, label, groups, spec).to_json()
 
 

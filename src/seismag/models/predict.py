@@ -260,9 +260,9 @@ def _unusable_windows(
     loaded: LoadedModel, path: Path, stations: dict[str, Station], reason: str
 ) -> list[WindowPrediction]:
     # those that the input should contain by its name
-    claim = read_claim(path)
-    station = claim.station if claim.station in stations else None
-    starts, ends = daily_windows(claim.days, _spec_of(loaded).window_h)
+    code, days = read_claim(path)
+    station = code if code in stations else None
+    starts, ends = daily_windows(days, _spec_of(loaded).window_h)
     if station is None or not len(starts):
         return [WindowPrediction(station, None, None, reason=reason)]
     return [
