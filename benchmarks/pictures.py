@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from seismag.archive.figure import draw_day
 from seismag.archive.listing import choose_day
 from seismag.config import DataConfig
+from seismag.recordings.figure import draw_day
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 LARGEST_BYTES = 200_000

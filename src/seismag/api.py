@@ -18,13 +18,13 @@ from seismag.archive.catalogs import Catalog, read_catalogs
 from seismag.arguments import (
     WINDOW,
     PathLike,
+    checked_windows,
     path_of,
     read_table_file,
     recording_of,
     require_columns,
     stations_of,
     whole_config,
-    window_keys,
 )
 from seismag.config import Config, DataConfig, load_config
 from seismag.domain import DataError, Station, UsageError
@@ -72,7 +72,7 @@ def spectrogram(recording: Recording | PathLike, config: Config | None = None) -
         >>> spectrogram(read(day_file)).power.dims
         ('component', 'frequency', 'time')
     """
-    from seismag.spectrograms.decibels import recording_spectrogram
+    from seismag.recordings.spectrogram import recording_spectrogram
 
     return recording_spectrogram(recording_of(recording), whole_config(config).data)
 
@@ -271,7 +271,7 @@ def label(
     from seismag.windows.labels import label_windows
 
     known = stations_of(stations)
-    keys = window_keys(windows, known)
+    keys = checked_windows(windows, known)
     if not isinstance(catalog, Catalog):
         paths = [catalog] if isinstance(catalog, (str, Path)) else list(catalog)
         catalog = read_catalogs([path_of(path, "catalog") for path in paths])

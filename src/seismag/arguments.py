@@ -66,7 +66,7 @@ def require_columns(table: object, names: Sequence[str], what: str) -> None:
         raise DataError(f"{what}: no column {', '.join(missing)}. Columns: {', '.join(map(str, table.columns))}.")
 
 
-def window_keys(windows: pd.DataFrame, stations: Mapping[str, Station]) -> pd.DataFrame:
+def checked_windows(windows: pd.DataFrame, stations: Mapping[str, Station]) -> pd.DataFrame:
     """Station, start and end (naive UTC) of the windows of a caller, checked."""
     require_columns(windows, WINDOW, "windows")
     if windows.empty:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from fixtures.archive_files import ALR, FIRST, GTO, KEEP_ALL, day_bytes, day_name, quiet_day, write_days, write_iaga
-from seismag.archive.figure import draw_day
 from seismag.archive.listing import choose_day, inspect_archive
 from seismag.domain import DataError, UsageError
+from seismag.recordings.figure import draw_day
 from seismag.recordings.frg604rc import MARK_INJECTED
 from seismag.windows.inspect import is_store
 

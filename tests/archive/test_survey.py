@@ -22,10 +22,10 @@ from fixtures.archive_files import (
     write_days,
     write_iaga,
 )
-from seismag.archive.survey import list_files, load_day, resolve_days, survey_file, unusable_windows, window_reason
-from seismag.config import DataConfig
+from seismag.archive.survey import list_files, load_day, resolve_days, survey_file
 from seismag.domain import DataError
 from seismag.recordings.frg604rc import BLOCK_BYTES, TRAILER
+from seismag.windows.usable import unusable_windows
 
 HALF = DAY_S // 2
 STATIONS = {"GTO": GTO, "ALR": ALR}
@@ -165,13 +165,6 @@ def test_gaps_are_counted_in_the_window_where_they_lie(tmp_path, field):
     reasons = unusable_windows(row, KEEP_ALL)
     assert reasons[0] == reasons[2] == reasons[3] == ""
     assert "25.0% of its seconds missing, limit 20% (data.max_gap_fraction)" in reasons[1]
-
-
-def test_the_limits_are_inclusive():
-    spec = DataConfig(max_gap_fraction=0.2, max_masked_fraction=0.5)
-    assert window_reason(0.2, 0.5, spec) == ("", "")
-    assert window_reason(0.2001, 0.0, spec)[0] == "gaps"
-    assert window_reason(0.1, 0.51, spec)[0] == "masked"
 
 
 def test_missing_doubled_and_disordered_blocks_are_placed_by_their_time(tmp_path, payload, field):

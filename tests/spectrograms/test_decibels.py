@@ -14,8 +14,9 @@ from seismag.config import DataConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.models import predict
 from seismag.recordings import Recording, read_recording
+from seismag.recordings.spectrogram import recording_spectrogram
 from seismag.spectrograms.compute import to_decibel
-from seismag.spectrograms.decibels import recording_spectrogram, window_spectra
+from seismag.spectrograms.decibels import window_spectra
 from seismag.windows.store import PREPROCESSING_KEYS, open_store
 
 SPEC = KEEP_ALL.model_copy(update={"n_bins": 40, "step_s": 300, "cross_spectra": True})

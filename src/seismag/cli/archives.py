@@ -142,7 +142,7 @@ def inspect(
 
     spec = load_config(config, overrides).data
     if plot is not None:
-        from seismag.archive.figure import require_figure_ending
+        from seismag.recordings.figure import require_figure_ending
 
         require_figure_ending(plot)
     is_archive = path.is_dir() and not is_store(path)
@@ -234,7 +234,7 @@ def _inspect_archive(
 
     summary = inspect_archive(path)
     if plot is not None:
-        from seismag.archive.figure import draw_day
+        from seismag.recordings.figure import draw_day
 
         recording, injected = choose_day(path, station, day)
         draw_day(recording, spec, plot, injected)
@@ -260,8 +260,8 @@ def _inspect_recording(
 
     summary = inspect_recording(path, read_stations(stations), spec)
     if plot is not None:
-        from seismag.archive.figure import draw_day
         from seismag.recordings import read_recording
+        from seismag.recordings.figure import draw_day
 
         draw_day(read_recording(path), spec, plot)
     return summary.to_json(), summary.describe()

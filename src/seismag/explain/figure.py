@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from seismag.archive.figure import DAY_LIMITS
 from seismag.domain import COMPONENTS
 from seismag.explain.compute import ExplainedWindow, Explanation
+from seismag.recordings.figure import DAY_LIMITS
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, new_figure, save_figure
 from seismag.scoring.subset_figure import PAGE_IN
 from seismag.spectrograms.bands import BAND_LABELS

@@ -28,6 +28,7 @@ from seismag.training.inference import predict_power, predict_store
 from seismag.training.trailing import no_past_reason
 from seismag.windows.labels import daily_windows
 from seismag.windows.store import Store, open_store
+from seismag.windows.usable import unusable_windows
 
 _CLASSES = {"p_magnitude": MAGNITUDE_CLASSES, "p_azimuth": AZIMUTH_CLASSES}
 
@@ -242,7 +243,7 @@ def _predict_day(
 ) -> list[WindowPrediction]:
     of_day = archives.cut_day([recording], station, day)
     quality = archives.assess_stored_day(of_day, station, day, spec)
-    reasons = archives.unusable_windows(quality, spec)
+    reasons = unusable_windows(quality, spec)
     usable = np.array([reason == "" for reason in reasons])
     spectra = window_spectra(of_day.field_nt, spec, usable, cross=loaded.model.config.input == "power_cross")
     probs = iter(_by_class(loaded, spectra.power_db, spectra.phasors))

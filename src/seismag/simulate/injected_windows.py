@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.archive.survey import assess_stored_day, cut_day, load_day, unusable_windows
+from seismag.archive.survey import assess_stored_day, cut_day, load_day
 from seismag.arrays import FloatArray
 from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import MINIMUM_MAGNITUDE, DataError, Station, UsageError, magnitude_classes
@@ -29,6 +29,7 @@ from seismag.simulate.survey import band_power_nt2, reference_nt2
 from seismag.spectrograms.decibels import window_spectra
 from seismag.windows.inputs import Inputs, checksums
 from seismag.windows.store import DAYS_FILE, Store, read_table
+from seismag.windows.usable import unusable_windows
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from seismag.windows.inputs import Inputs, checksums, fingerprint_of
 from seismag.windows.inspect import inspect_store
 from seismag.windows.labels import daily_windows, label_windows
 from seismag.windows.placebo import label_placebo_windows
+from seismag.windows.usable import window_reason
 
 SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
@@ -268,7 +269,7 @@ def _usable_windows(days: pd.DataFrame, spec: DataConfig) -> tuple[pd.DataFrame,
         source_sha256=table["sha256"],
     )
     reasons = [
-        archives.window_reason(gaps, masked, spec)
+        window_reason(gaps, masked, spec)
         for gaps, masked in zip(windows["gap_fraction"], windows["masked_fraction"], strict=True)
     ]
     usable = np.array([word == "" for word, _ in reasons], dtype=bool)

@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from fixtures.archive_files import FIRST, GTO, KEEP_ALL, quiet_day
-from seismag.archive.figure import ENDINGS, draw_day, require_figure_ending
 from seismag.config import DataConfig
 from seismag.domain import DataError
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.days import days_of, field_of_day
+from seismag.recordings.figure import ENDINGS, draw_day, require_figure_ending
 from seismag.spectrograms.decibels import window_spectra
 from seismag.windows.export import IMAGE_DB_LIMITS, export_images
 from seismag.windows.store import create_arrays, finish_store, open_store, write_shard

@@ -19,8 +19,8 @@ from seismag.spectrograms.decibels import window_spectra
 # dB re 1 nT²/Hz. The frequency axis is logarithmic, so the strong low frequencies fill half of it.
 DAY_LIMITS = (-50.0, 40.0)
 ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".eps", ".tif", ".tiff", ".webp")  # of a figure
-_PLANTED_COLOR = "#E69F00"  # orange of Okabe and Ito, distinct from viridis in colour-blind vision, too
-_PLANTED_LINES = 5
+_INJECTED_COLOR = "#E69F00"  # orange of Okabe and Ito, distinct from viridis in colour-blind vision, too
+_INJECTED_LINES = 5
 
 
 def require_figure_ending(path: Path) -> Path:
@@ -114,11 +114,11 @@ def _mark_emissions(axes: Any, injected: pd.DataFrame, day: np.datetime64) -> No
         )
         first = rows.iloc[0]
         for trace in axes[::2]:
-            trace.axvspan(begin, end, color=_PLANTED_COLOR, alpha=0.25, linewidth=0)
+            trace.axvspan(begin, end, color=_INJECTED_COLOR, alpha=0.25, linewidth=0)
         for picture in axes[1::2]:
             frame = Rectangle(
                 (begin, first["low_mhz"]), end - begin, first["high_mhz"] - first["low_mhz"], fill=False,
-                edgecolor=_PLANTED_COLOR, linewidth=1.0, path_effects=[withStroke(linewidth=2.2, foreground="black")],
+                edgecolor=_INJECTED_COLOR, linewidth=1.0, path_effects=[withStroke(linewidth=2.2, foreground="black")],
             )  # fmt: skip
             picture.add_patch(frame)
             if len(emissions) > 1:
@@ -134,6 +134,6 @@ def _mark_emissions(axes: Any, injected: pd.DataFrame, day: np.datetime64) -> No
             f"{first['distance_km']:.0f} km away at azimuth {first['azimuth_deg']:.0f}°: "
             f"{first['low_mhz']:g}–{first['high_mhz']:g} mHz, SNR {snr}"
         )
-    if len(lines) > _PLANTED_LINES:
-        lines[_PLANTED_LINES - 1 :] = [f"and {len(lines) - _PLANTED_LINES + 1} more emissions"]
+    if len(lines) > _INJECTED_LINES:
+        lines[_INJECTED_LINES - 1 :] = [f"and {len(lines) - _INJECTED_LINES + 1} more emissions"]
     axes[0].set_title("\n".join(lines), fontsize=8, loc="left")
