@@ -12,7 +12,7 @@ MODULES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8"
 COMMAND_OF = "cli/"  # a command has the name of the function that it calls
 API = "api.py"  # so has a function of the public API
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60
-MOST_DICTIONARIES = 119
+MOST_DICTIONARIES = 116
 
 
 def public_names(source: str) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     stated = day_in_name(path.name)
     if stated is not None and (stated[0] != station or stated[1].tolist() != [date]):
         raise DataError(
-            f"{path}: the header says station {station}, {date}; the file name says otherwise. Rename the file.",
+            f"{path}: the header has station {station}, {date}; the file name differs. Rename the file.",
             "name_mismatch",
         )
     hours, minutes = headers["time"].astype(np.int64).T

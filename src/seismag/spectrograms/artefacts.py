@@ -33,7 +33,7 @@ class Artefacts:
 def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
     """Find spikes (the level returns) and steps (it does not) among jumps within one second, and stuck stretches.
 
-    The field is (3, n) at 1 Hz, NaN missing.
+    ``field_nt`` is (3, n) at 1 Hz, NaN missing.
     """
     found: dict[str, list[tuple[int, int]]] = {"spikes": [], "steps": []}
     changes = np.diff(field_nt)
