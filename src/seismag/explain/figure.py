@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from seismag.domain import COMPONENTS
 from seismag.explain.compute import ExplainedWindow, Explanation
 from seismag.recordings.figure import DAY_LIMITS
-from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, new_figure, save_figure
-from seismag.scoring.subset_figure import PAGE_IN
+from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PAGE_IN, PINK, STYLE, new_figure, save_figure
 from seismag.spectrograms.bands import BAND_LABELS
 from seismag.windows.export import IMAGE_DB_LIMITS
 

@@ -10,8 +10,7 @@ import matplotlib as mpl
 import numpy as np
 
 from seismag.domain import COMPONENTS, MAGNITUDE_CLASSES, DataError
-from seismag.scoring.figure import BLUE, ORANGE, STYLE, new_figure, save_figure, short_count
-from seismag.scoring.subset_figure import PAGE_IN
+from seismag.scoring.figure import BLUE, ORANGE, PAGE_IN, STYLE, new_figure, save_figure, short_count
 from seismag.training.checkpoint import is_image
 from seismag.windows.store import Store, read_samples
 

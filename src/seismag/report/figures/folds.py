@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from seismag.report.findings import TASKS
-from seismag.scoring.figure import BLUE, GREY, ORANGE, STYLE, new_figure, save_figure
-from seismag.scoring.subset_figure import PAGE_IN
+from seismag.scoring.figure import BLUE, GREY, ORANGE, PAGE_IN, STYLE, new_figure, save_figure
 
 
 def draw_folds(crossval: Mapping[str, Any], path: Path) -> None:

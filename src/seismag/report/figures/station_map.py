@@ -21,8 +21,7 @@ from matplotlib.transforms import Bbox
 
 from seismag.archive.stations import read_stations
 from seismag.domain import MAGNITUDE_CLASSES, DataError
-from seismag.scoring.figure import BLUE, GREEN, ORANGE, STYLE, new_figure, save_figure
-from seismag.scoring.subset_figure import PAGE_IN
+from seismag.scoring.figure import BLUE, GREEN, ORANGE, PAGE_IN, STYLE, new_figure, save_figure
 from seismag.windows.store import Store, store_catalog
 
 MARGIN_DEG = 1.5
