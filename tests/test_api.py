@@ -142,3 +142,14 @@ def test_a_recording_of_an_array_has_its_samples():
     np.testing.assert_array_equal(recording.to_pandas().to_numpy().T, array)
     with pytest.raises(ValueError, match="three rows"):
         Recording.from_array(array[:2], "2023-01-01")
+    kept = recording.field_nt[0, 0]
+    array[0, 0] = 1e9
+    assert recording.field_nt[0, 0] == kept
+    for changed, message in (
+        ({"rate_hz": -1.0}, "rate_hz is -1.0; give samples per second, above 0"),
+        ({"rate_hz": np.nan}, "rate_hz is nan"),
+        ({"start_utc": "8 March 2021"}, "start_utc is '8 March 2021'; write UTC as"),
+        ({"start_utc": "NaT"}, "write UTC as"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Recording.from_array(**{"field_nt": array, "start_utc": "2023-01-01", **changed})

@@ -365,7 +365,7 @@ def test_a_short_archive_cannot_be_cut_into_many_blocks(tmp_path: Path) -> None:
 
 
 def test_an_embargo_that_leaves_no_training_names_the_fold_and_the_way_out(tmp_path: Path) -> None:
-    message = r"fold 1: no window is left with role train \(11 of 18 windows excluded\).*embargo_d \(now 400 d\)"
+    message = r"fold 1: no window is left in the set train \(11 of 18 windows excluded\).*embargo_d \(now 400 d\)"
     with pytest.raises(UsageError, match=message):
         load(line_of_events(6), tmp_path, method="blocked", n_folds=3, embargo_d=400.0)
     with pytest.raises(UsageError, match=r"fold 1: training contains only Normal windows .*embargo_d \(now 45 d\)"):
@@ -381,7 +381,7 @@ def test_training_on_one_kind_of_window_alone_is_refused(tmp_path: Path) -> None
 
 
 def test_a_fold_without_validation_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"split loeo \(loeo\), fold 1: no window is left with role val"):
+    with pytest.raises(UsageError, match=r"split loeo \(loeo\), fold 1: no window is left in the set val"):
         load(line_of_events(3)[lambda t: t["magnitude_class"] != "Normal"].reset_index(drop=True), tmp_path, n_folds=2)
 
 

@@ -126,7 +126,7 @@ def test_the_exported_model_is_the_fold_with_the_lowest_validation_loss(state: A
 
 def test_pooled_skill_comes_first_and_the_places_last(state: Any) -> None:
     lines = describe_crossval(state).splitlines()
-    assert lines[0].startswith("3 runs, role test: 192 windows")
+    assert lines[0].startswith("3 runs, test set: 192 windows")
     first_score = next(i for i, line in enumerate(lines) if "balanced accuracy" in line)
     assert "Δ balanced accuracy" in lines[first_score]
     assert first_score < 10

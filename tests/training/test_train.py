@@ -118,7 +118,7 @@ def test_training_never_reads_the_test_role(store: Any, split: pd.DataFrame, con
 def test_empty_role_is_refused_before_training(
     store: Any, split: pd.DataFrame, config: Config, run: Run, role: str
 ) -> None:
-    with pytest.raises(SeismagError, match=f"fold 1 has no sample with role {role}"):
+    with pytest.raises(SeismagError, match=f"fold 1 has no sample in the set {role}"):
         train_model(store, split[split["role"] != role], config, run)
 
 

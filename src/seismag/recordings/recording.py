@@ -52,24 +52,33 @@ class Recording:
 
     @classmethod
     def from_array(
-        cls, field_nt: NDArray[np.float64], start_utc: str, station: str = "", rate_hz: float = 1.0
+        cls, field_nt: NDArray[np.float64], start_utc: str | np.datetime64, station: str = "", rate_hz: float = 1.0
     ) -> Recording:
-        """Make a recording of an array.
+        """Make a recording of a copy of an array.
 
         Args:
             field_nt: (3, n) H, D, Z in nT, NaN missing.
+            start_utc: time of the first sample, as 2023-01-01T00:00:00.
 
         Raises:
-            ValueError: the array has not three rows.
+            ValueError: the array has not three rows, the rate is not above zero, or the time is not understood.
 
         Example:
             >>> Recording.from_array(np.zeros((3, 3600)), "2023-01-01", station="LUT")
             Recording(LUT, 2023-01-01T00:00:00 to 2023-01-01T01:00:00 UTC, 1 Hz, array)
         """
-        values = np.asarray(field_nt, dtype=np.float64)
+        values = np.array(field_nt, dtype=np.float64)
         if values.ndim != 2 or len(values) != len(COMPONENTS):
             raise ValueError(f"a recording has three rows, H, D and Z; this array has the shape {values.shape}")
-        return cls(station, np.datetime64(start_utc).astype("M8[ms]"), rate_hz, values, "array", "")
+        if not (np.isfinite(rate_hz) and rate_hz > 0):
+            raise ValueError(f"rate_hz is {rate_hz}; give samples per second, above 0")
+        try:
+            start = np.datetime64(start_utc).astype("M8[ms]")
+        except ValueError:
+            start = np.datetime64("NaT", "ms")
+        if np.isnat(start):
+            raise ValueError(f"start_utc is {start_utc!r}; write UTC as 2023-01-01T00:00:00")
+        return cls(station, start, rate_hz, values, "array", "")
 
     def __repr__(self) -> str:
         start, end = (np.datetime_as_string(time, unit="s") for time in (self.start_utc, self.end_utc))

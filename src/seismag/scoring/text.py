@@ -17,6 +17,7 @@ _EVENTS = {
     "all": "windows before any event, and Normal windows",
 }
 _HEADER = ("value", "low", "high", "", "best baseline")
+_SETS = {"test": "test set", "val": "validation set"}
 _Entry = dict[str, float | None]  # value, low and high of a score in the JSON
 _Row = list[str | float | None]
 
@@ -24,9 +25,10 @@ _Row = list[str | float | None]
 def format_summary(metrics: dict[str, Any]) -> str:
     """Write metrics.json as lines of at most 80 columns: skill first, accuracy with that of the best baseline."""
     run = metrics["run_id"] or f"{len(metrics['run_ids'])} runs"
+    subset = _SETS.get(metrics["role"], metrics["role"])
     groups = f"{metrics['n_event_groups']} event clusters, {metrics['n_normal_groups']} control blocks"
     head = [
-        f"{run}, role {metrics['role']}: {metrics['n']} windows, {metrics['n_events']} events ({groups})",
+        f"{run}, {subset}: {metrics['n']} windows, {metrics['n_events']} events ({groups})",
         f"evaluated: {_EVENTS[metrics['events']]}",
         f"{100 * metrics['confidence']:g} % intervals by cluster bootstrap ({metrics['bootstrap']['replicates']} "
         f"replicates); baselines fitted {metrics['baselines_fitted']}",

@@ -69,7 +69,7 @@ def require_usable_folds(samples: pd.DataFrame, split: pd.DataFrame, spec: Split
         excluded = f"{int(counts.get('purged', 0))} of {rows['sample_id'].nunique()} windows excluded"
         for role in ("test", "train", "val"):
             if not counts.get(role, 0):
-                raise UsageError(f"{where}no window is left with role {role} ({excluded}). {remedy}.")
+                raise UsageError(f"{where}no window is left in the set {role} ({excluded}). {remedy}.")
         is_normal = normal.loc[rows.loc[rows["role"] == "train", "sample_id"]]
         if is_normal.nunique() < 2:
             only = "Normal windows" if is_normal.all() else "windows before earthquakes"

@@ -49,7 +49,7 @@ def role_indices(samples: pd.DataFrame, split: pd.DataFrame, fold: int, role: st
         raise DataError(f"fold {fold} names sample {twice.iloc[0]} more than once. Remove the split; it is made again.")
     chosen = of_fold.loc[of_fold["role"] == role, "sample_id"]
     if chosen.empty:
-        raise SeismagError(f"fold {fold} has no sample with role {role}. Use more data or fewer folds.")
+        raise SeismagError(f"fold {fold} has no sample in the set {role}. Use more data or fewer folds.")
     positions = pd.Series(np.arange(len(samples), dtype=np.int64), index=samples["sample_id"].to_numpy())
     unknown = chosen[~chosen.isin(positions.index)]
     if len(unknown):

@@ -96,7 +96,7 @@ def test_one_group_leaves_only_the_baseline_without_a_fit() -> None:
 def test_impossible_fits_are_refused() -> None:
     with pytest.raises(DataError, match=r"1 of 2 windows .* not in the samples, for example zz"):
         baseline_predictions(SAMPLES, SPLIT, pd.Series(["g", "zz"]))
-    with pytest.raises(DataError, match="no window with role train"):
+    with pytest.raises(DataError, match="no window in the training set"):
         baseline_predictions(SAMPLES, SPLIT[SPLIT["role"] == "test"], pd.Series(["g"]))
 
 

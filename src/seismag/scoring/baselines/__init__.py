@@ -70,7 +70,9 @@ def baseline_predictions(samples: pd.DataFrame, split: pd.DataFrame, test_ids: p
     """
     training = split[split["role"] == "train"]
     if training.empty:
-        raise DataError(f"split: fold {split['fold'].iloc[0]} has no window with role train to fit the baselines on.")
+        raise DataError(
+            f"split: fold {split['fold'].iloc[0]} has no window in the training set to fit the baselines on."
+        )
     ids = pd.Index(samples["sample_id"].astype(str), name="sample_id")
     rows = _labelled(samples, samples["magnitude_class"], samples["azimuth_class"]).set_index(ids)
     train = _rows(rows, training["sample_id"])

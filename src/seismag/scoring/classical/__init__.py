@@ -114,7 +114,7 @@ def _folds(
     for fold in np.unique(predictions["fold"]):
         training = split.loc[(split["fold"] == fold) & (split["role"] == "train"), "sample_id"]
         if training.empty:
-            raise DataError(f"split: fold {fold} has no window with role train. Use the split of the run.")
+            raise DataError(f"split: fold {fold} has no window in the training set. Use the split of the run.")
         by_fold.append((_positions(samples, training), evaluated[(predictions["fold"] == fold).to_numpy()]))
     return by_fold
 
