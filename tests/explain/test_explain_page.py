@@ -55,7 +55,7 @@ def test_the_page_opens_without_an_error_and_asks_nobody(page: Path) -> None:
     assert visit.errors == []
     assert visit.requests == []
     assert visit.answer == [True] * 6  # sanity, importance, embeddings, three windows
-    assert "cannot tell H, D and Z apart" in page.read_text(encoding="utf-8")
+    assert "does not separate H, D and Z" in page.read_text(encoding="utf-8")
 
 
 def test_a_second_explanation_leaves_no_picture_of_the_first(
