@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from seismag.text import words_of_key
+
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("src", "configs", "scripts", "training", "benchmarks", "docs")
 ENDINGS = {".py", ".md", ".j2", ".yaml", ".json", ".toml"}
@@ -142,3 +144,13 @@ def test_prose_lines_are_wrapped(path: Path) -> None:
     lines = enumerate(text.split("\n"), start=1)
     prose = [(number, line) for number, line in lines if not line.startswith(("|", "    "))]  # no table, no code
     assert [number for number, line in prose if len(line) > PAGE_COLUMNS and " " in line.strip()] == []
+
+
+def test_names_of_checks_and_baselines_are_shown_in_the_words_of_the_glossary() -> None:
+    keys = (
+        "skill_above_no_signal", "skill_above_no_signal_magnitude", "skill_above_no_signal_azimuth", "time_slide",
+        "class_by_era", "label_shuffle_refit", "skill_above_station", "station_season", "era", "era_balanced",
+        "all_no_signal", "all_no_signal_balanced", "catalogue_rate",
+    )  # fmt: skip
+    assert [hits(words_of_key(key)) for key in keys] == [[]] * len(keys)
+    assert words_of_key("catalogue_rate") == "catalogue rate"

@@ -13,6 +13,27 @@ _GAP = "  "
 _NUMBER = re.compile(r"([-+]?[\d.,]+([eE][-+]?\d+)?( ?%)?|-|undefined)?")  # an empty cell does not make a column text
 
 
+# Words of keys that files keep: docs/data-formats.md has the keys.
+_WORDS = {
+    "all_no_signal": "all non-magnetic data",
+    "all_no_signal_balanced": "all non-magnetic data balanced",
+    "era": "instrument epoch",
+    "era_balanced": "instrument epoch balanced",
+    "class_by_era": "class by instrument epoch",
+    "time_slide": "circular time shift",
+    "label_shuffle_refit": "refit to permuted labels",
+    "skill_above_no_signal": "skill over the best non-magnetic baseline",
+    "skill_above_no_signal_magnitude": "skill over the best non-magnetic baseline, magnitude",
+    "skill_above_no_signal_azimuth": "skill over the best non-magnetic baseline, azimuth",
+    "skill_above_station": "skill over the station",
+}
+
+
+def words_of_key(key: str) -> str:
+    """Write the name of a baseline, a check or a score in words."""
+    return _WORDS.get(key, key.replace("_", " "))
+
+
 def number(value: Any) -> str:
     """Write a number of the JSON with three significant digits; whole numbers as they are."""
     if value is None:

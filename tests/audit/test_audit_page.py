@@ -110,6 +110,13 @@ def test_the_page_requests_nothing_and_runs_nothing(tmp_path):
     assert not re.search(r"https?:|url\((?!#)|@import|//", page)
 
 
+def test_folders_of_the_machine_are_not_on_the_page():
+    audit = Audit({"path": "/home/me/study/predictions.csv"}, [], 0.01, notes=["as in /home/me/study/runs/a"])
+    page = render_audit_page(audit)
+    assert "/home/me" not in page
+    assert "predictions.csv" in page
+
+
 def test_text_of_a_third_party_table_is_escaped():
     hostile = CheckResult(HOSTILE, HOSTILE, 1.0, HOSTILE, NullInterval(0.5, 0.1, 0.9), p_value=0.5, blocking=True)
     audit = audit_of(hostile, metrics=metrics_of(), baselines={f"$x$ {HOSTILE}": ColumnScore(0.5, 0.5, True)})

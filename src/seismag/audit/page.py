@@ -7,6 +7,7 @@ is named, with the command that makes it. The template escapes all text, which m
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from seismag.audit.checks.skill import HEADLINE
 from seismag.audit.figure import Bar, draw_bars, draw_interval
 from seismag.audit.result import Audit
 from seismag.estimate import Estimate, Verdict
-from seismag.files import write_text_atomic
-from seismag.text import interval, number
+from seismag.files import without_folders, write_text_atomic
+from seismag.text import interval, number, words_of_key
 
 PAGE = "audit.html"
 _WORDS: dict[Verdict | None, str] = {  # in the order of the page
@@ -45,7 +46,8 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
         loader=PackageLoader("seismag.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.globals.update(number=number, interval=interval)
+    environment.globals.update(number=number, interval=interval, words_of_key=words_of_key)
+    audit = replace(audit, subject=without_folders(audit.subject), notes=without_folders(audit.notes))
     tests = sorted(audit.tests, key=lambda test: list(_WORDS).index(test.verdict))
     counts = Counter(test.verdict for test in tests)
     bars, skills = _bars(audit), [(task, _skill(audit, task)) for task in _TASKS]
@@ -101,13 +103,13 @@ def _bars(audit: Audit) -> list[Bar]:
     """The claim and the non-magnetic baselines of detection, the strongest first; else the blocking columns."""
     scores = _scores(audit, "detection")
     bars = [
-        Bar(_plain(name), False, entry.get("balanced_accuracy"), entry.get("accuracy"))
+        Bar(words_of_key(name), False, entry.get("balanced_accuracy"), entry.get("accuracy"))
         for name, entry in scores.get("baselines", {}).items()
         if not entry.get("uses_truth") and entry.get("group", "no_signal") in _NON_MAGNETIC
     ]
     if not bars:
         blocking = [(name, column) for name, column in audit.baselines.items() if column.blocking]
-        bars = [Bar(_plain(name), False, column.balanced_accuracy, column.accuracy) for name, column in blocking]
+        bars = [Bar(words_of_key(name), False, column.balanced_accuracy, column.accuracy) for name, column in blocking]
     bars.sort(key=lambda bar: -1.0 if bar.balanced_accuracy is None else bar.balanced_accuracy, reverse=True)
     if not scores:
         return bars
@@ -118,7 +120,3 @@ def _bars(audit: Audit) -> list[Bar]:
 def _skill(audit: Audit, task: str) -> Estimate | None:
     entry = _scores(audit, task).get("skill_above_best_baseline", {}).get("balanced_accuracy")
     return None if entry is None else Estimate(entry["value"], entry["low"], entry["high"], entry["n"])
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")

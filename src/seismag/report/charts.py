@@ -13,6 +13,7 @@ from seismag.report.figures.station_map import Places, coastlines, extent_of
 from seismag.report.findings import TASKS
 from seismag.report.quotation import escape
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE
+from seismag.text import words_of_key
 
 _GROUP_COLOURS = {"classical": GREEN, "quality": GREY, "oracle": GREY}
 _SCORE_NAMES = {"auc_within_station": "station-stratified ROC AUC", "balanced_accuracy": "balanced accuracy",
@@ -138,7 +139,7 @@ def baselines_chart(metrics: Mapping[str, Any]) -> Chart:
         colours = [BLUE]
         for name, rule in metrics[task]["baselines"].items():
             low, high = rule["intervals"]["balanced_accuracy"]
-            pointer, label = f"{source}/baselines/{escape(name)}", name.replace("_", " ")
+            pointer, label = f"{source}/baselines/{escape(name)}", words_of_key(name)
             limits = f"{pointer}/intervals/balanced_accuracy"
             sources = (f"{pointer}/balanced_accuracy", f"{limits}/0", f"{limits}/1")
             points.append(Point(label, label, rule["balanced_accuracy"], low, high, sources))

@@ -8,6 +8,7 @@ from seismag.domain import MAGNITUDE_CLASSES
 from seismag.report.findings import TASKS, Finding
 from seismag.report.quotation import Quoter, escape
 from seismag.report.tables import Cell, Quote, Row, Table
+from seismag.text import words_of_key
 
 _METRICS, _DATA, _SPLIT, _EXPLANATION = "metrics.json", "data.json", "split_report.json", "explanation.json"
 _COMPARISON, _CLAIMS, _TRIED = "comparison.json", "published_claims.json", "configurations.json"
@@ -50,7 +51,7 @@ def _skill(quoter: Quoter, findings: dict[str, Finding]) -> Table:
         base = f"/{task}/skill_above_best_baseline"
         auc: Cell = Quote(_METRICS, f"{base}/auc_within_station", "+.3f", interval=True) if task == "detection" else "-"
         scores = _quotes(_METRICS, base, _SKILL_COLUMNS, "+.3f", interval=True)
-        rows.append((task, _plain(findings[task].baseline), auc, *scores))
+        rows.append((task, words_of_key(findings[task].baseline), auc, *scores))
     caption = (
         "Skill: difference to the best non-magnetic baseline, with its interval by group of windows. In each column "
         "a positive value is better. The baseline named is the best one in the primary score."
@@ -70,7 +71,7 @@ def _rules(quoter: Quoter, task: str) -> Table:
     rows: list[Row] = [("**model**", _KINDS["classical"], *model)]
     for name, entry in quoter.value(_METRICS, f"/{task}/baselines").items():
         scores = _quotes(_METRICS, f"/{task}/baselines/{escape(name)}", _RULE_COLUMNS)
-        rows.append((_plain(name), _KINDS[entry["group"]], *scores))
+        rows.append((words_of_key(name), _KINDS[entry["group"]], *scores))
     caption = f"{task.capitalize()}: the model, non-magnetic baselines, classical methods and other references."
     return Table(f"rules_{task}", caption, ("forecast", "uses", *_RULE_COLUMNS.values()), rows, quoter)
 
@@ -112,7 +113,9 @@ def _rejected(quoter: Quoter) -> Table | None:
     reasons = quoter.value(_DATA, "/rejected_by_reason")
     if not reasons:
         return None
-    rows: list[Row] = [(_plain(name), *_quotes(_DATA, "/rejected_by_reason", [escape(name)], ",d")) for name in reasons]
+    rows: list[Row] = [
+        (words_of_key(name), *_quotes(_DATA, "/rejected_by_reason", [escape(name)], ",d")) for name in reasons
+    ]
     return Table("rejected", "Excluded windows, by reason.", ("reason", "windows"), rows, quoter)
 
 
@@ -122,7 +125,7 @@ def _alarms(quoter: Quoter) -> Table | None:
     for name in (name for name, entry in references.items() if "absent" not in entry):
         pointer = f"/alarms/references/{escape(name)}/area_skill"
         numbers = _quotes(_METRICS, pointer, ("value", "null/mean", "null/low", "null/high"))
-        rows.append((_plain(name), *numbers, Quote(_METRICS, f"{pointer}/p_moved", ".4f")))
+        rows.append((words_of_key(name), *numbers, Quote(_METRICS, f"{pointer}/p_moved", ".4f")))
     columns = ("reference", "area skill", "null mean", "null, low", "null, high", "p")
     caption = "Area skill score of the Molchan diagram against each reference; null: randomised events."
     return Table("alarms", caption, columns, rows, quoter) if rows else None
@@ -150,7 +153,7 @@ def _audit(quoter: Quoter) -> Table | None:
             "-" if test.get(key) is None else Quote("audit.json", f"/tests/{k}/{key}", ".3g")
             for key in ("statistic", "p_value")
         ]
-        rows.append((_plain(test["name"]), _plain(str(test["verdict"])), *numbers))
+        rows.append((words_of_key(test["name"]), words_of_key(str(test["verdict"])), *numbers))
     return Table("audit", "Tests of the audit.", ("test", "result", "statistic", "p"), rows, quoter)
 
 
@@ -194,7 +197,7 @@ def _band_importance(quoter: Quoter) -> Table | None:
     for k, part in enumerate(quoter.value(_EXPLANATION, "/band_importance/parts")):
         keys = [f"{task}/log_score" for task in TASKS]
         drops = _quotes(_EXPLANATION, f"/band_importance/parts/{k}", keys, "+.3f", interval=True)
-        rows.append((_plain(f"{part['band']}, {part['component']}"), *drops))
+        rows.append((words_of_key(f"{part['band']}, {part['component']}"), *drops))
     caption = (
         "Permutation importance: loss of log score (nat) after a band and component are replaced by those of another "
         "window of the same station. A positive value means that the model uses them."
@@ -227,7 +230,7 @@ def _compared(quoter: Quoter, name: str, caption: str, part: str, form: str) -> 
                 task, score = key.split("/")
                 known = score in (entry[part].get(task) or {})
                 cells.append(Quote(_COMPARISON, f"/{kind}/{k}/{part}/{key}", form, interval=True) if known else "-")
-            rows.append((f"`{entry[identifier]}`", _plain(str(entry.get("backbone") or entry["group"])), *cells))
+            rows.append((f"`{entry[identifier]}`", words_of_key(str(entry.get("backbone") or entry["group"])), *cells))
     return Table(name, caption, ("forecast", "kind", *_COMPARED_COLUMNS.values()), rows, quoter)
 
 
@@ -286,7 +289,3 @@ def _windows_by_station(quoter: Quoter) -> Table:
     ]
     columns = ("station", "windows", "before events")
     return Table("windows_by_station", "Windows of each station.", columns, rows, quoter)
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")

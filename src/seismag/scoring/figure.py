@@ -22,6 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from seismag.arrays import ratio
 from seismag.domain import DataError
 from seismag.scoring.predictions import TASK_CLASSES
+from seismag.text import words_of_key
 
 COLUMN_IN, PAGE_IN = 3.5, 7.1  # width of a column, and of a page
 STYLE: Any = {
@@ -198,7 +199,7 @@ def _label(name: str) -> str:
     if name in _NAMES:
         return _NAMES[name]
     plain = name.removesuffix("_balanced")
-    return plain.replace("_", " ") + (", balanced" if plain != name else "")
+    return words_of_key(plain) + (", balanced" if plain != name else "")
 
 
 def _draw_score_panel(axes: Axes, result: dict[str, Any], names: list[str]) -> None:

@@ -15,7 +15,7 @@ BANDS_MHZ: dict[str, tuple[float, float]] = {
     "above_pc3": (100.0, np.inf),
 }
 BAND_LABELS = {
-    "below_pc5": "below Pc5", "pc5": "Pc5", "pc4": "Pc4", "pc3": "Pc3", "above_pc3": "above Pc3", "all": "all rows",
+    "below_pc5": "below Pc5", "pc5": "Pc5", "pc4": "Pc4", "pc3": "Pc3", "above_pc3": "above Pc3", "all": "all bands",
 }  # fmt: skip
 
 
