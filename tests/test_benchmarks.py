@@ -10,7 +10,7 @@ import re
 import runpy
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from fixtures.archive_files import ALR, GTO, write_catalogue
+from fixtures.plain_pictures import plain_pictures
 from seismag.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,17 +142,12 @@ def run_here(command: list[str], **_: Any) -> CompletedProcess[str]:
     return CompletedProcess(command, 0, printed_by(Path(command[1]).stem, " ".join(command[2:])), "")
 
 
-def write_nothing(_: Figure, path: Path, **options: Any) -> None:  # noqa: ARG001
-    """In place of Figure.savefig: no table needs the figures of a trained model."""
-    Path(path).touch()
-
-
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Archive, store and runs of the learning benchmark at its smallest size, and its result."""
     folder = tmp_path_factory.mktemp("learning")
     options = SMALLEST["learning"].options.format(learned=folder, out=folder, device=DEVICE)
-    with patch.object(Figure, "savefig", write_nothing):
+    with plain_pictures():
         printed_by("learning", options)
     return folder
 
@@ -215,8 +210,7 @@ def test_smallest_size_prints_its_table(name: str, tmp_path: Path, request: pyte
     if "{model}" in smallest.options:
         words["model"] = min((words["learned"] / "experiments_convnext").iterdir()) / "best_model.pth"
         words["placebo"] = make_placebo_store(words["learned"], tmp_path / "placebo.zarr")
-    saved = Figure.savefig if name == "pictures" else write_nothing
-    with patch.object(Figure, "savefig", saved), patch("subprocess.run", run_here):
+    with nullcontext() if name == "pictures" else plain_pictures(), patch("subprocess.run", run_here):
         text = printed_by(name, smallest.options.format(**words))
     assert smallest.heading in text
     table = text[text.index(smallest.heading) :]
