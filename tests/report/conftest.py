@@ -29,7 +29,9 @@ def run(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def crossval(folder: Path) -> Evidence:
+def crossval(folder: Path, run: Path) -> Evidence:
+    """Its first fold is the run."""
+    assert run.is_relative_to(folder)
     results = make_crossval(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

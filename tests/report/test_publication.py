@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fixtures.finished_study import make_run, settings
+from fixtures.finished_study import make_run
 from seismag.cli import app
-from seismag.compare.compute import compare_runs
+from seismag.compare.compute import compare_runs, describe_cost
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.models.cost import LatencyPlan
 from seismag.report import publication as module
 from seismag.report.evidence import Evidence
 from seismag.report.publication import MARK, TEXTS, check_folder, write_publication
@@ -24,6 +26,7 @@ from seismag.report.quotation import MissingNumberError, without_sources
 from seismag.report.typeset import write_pdf
 
 pytestmark = pytest.mark.usefixtures("here")
+ONCE = LatencyPlan({1: 1, 32: 1}, warm_up=0)
 
 
 @pytest.fixture(scope="module")
@@ -35,27 +38,29 @@ def publication(folder: Path, run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def comparison(run: Path, folder: Path) -> dict[str, Any]:
-    return compare_runs([run], settings().evaluate, data=folder / "store", latency=None)
+def cost(run: Path) -> dict[str, Any]:
+    return describe_cost(run, ONCE)
 
 
-def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
+def leave_out_pictures_and_rounds(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(module, "draw_report_figures", lambda *_: {})
     for name in ("write_pdf", "write_page"):
         patch.setattr(module, name, lambda *_: None)
+    for name, measured in (("describe_cost", describe_cost), ("compare_runs", compare_runs)):
+        patch.setattr(module, name, partial(measured, latency=ONCE))
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave figures, PDF and page out, where a test reads nothing but texts."""
-    leave_out_pictures(monkeypatch)
+    """Leave figures, PDF and page out, and time a pass once, where a test reads nothing but texts."""
+    leave_out_pictures_and_rounds(monkeypatch)
 
 
 @pytest.fixture
-def texts_only(comparison: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same, with the comparison of the one run made once."""
-    leave_out_pictures(monkeypatch)
-    monkeypatch.setattr(module, "compare_runs", lambda *_, **__: comparison)
+def texts_only(cost: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, with the cost of the one run measured once."""
+    leave_out_pictures_and_rounds(monkeypatch)
+    monkeypatch.setattr(module, "describe_cost", lambda _: cost)
 
 
 def change_metrics(run: Path, change: Any) -> None:
