@@ -14,21 +14,24 @@ from typer.testing import CliRunner
 
 from fixtures.browser import open_page
 from seismag.cli import app
-from seismag.config import EvaluateConfig
 from seismag.domain import UsageError
 from seismag.explain import page as page_module
-from seismag.explain.compute import Explanation, explain_model
+from seismag.explain.compute import Explanation
 from seismag.explain.figure import _edges, draw_sanity
 from seismag.explain.page import conclude, prepare_folder, render_page, strongest_parts, write_explanation
-from seismag.explain.subject import ExplanationPlan, open_subject
 from seismag.runs import Run
-
-SPEC = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
 
 
 @pytest.fixture(scope="module")
-def study(untrained: Run, store_path: Path) -> Explanation:
-    return explain_model(open_subject(untrained.path, store_path), ExplanationPlan(3, study_least=12), SPEC)
+def study(untrained_study: Explanation) -> Explanation:
+    return untrained_study
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a word in place of each picture."""
+    for name in ("draw_importance", "draw_sanity", "draw_embedding_view", "draw_window"):
+        monkeypatch.setattr(page_module, name, lambda *arguments: arguments[-1].write_bytes(b"a picture"))
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +61,8 @@ def test_the_page_opens_without_an_error_and_asks_nobody(page: Path) -> None:
     assert "does not separate H, D and Z" in page.read_text(encoding="utf-8")
 
 
-def test_a_second_explanation_leaves_no_picture_of_the_first(
-    study: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("draw_importance", "draw_sanity", "draw_embedding_view"):
-        monkeypatch.setattr(page_module, name, lambda _, path: path.write_bytes(b"a picture"))
+@pytest.mark.usefixtures("undrawn")
+def test_a_second_explanation_leaves_no_picture_of_the_first(study: Explanation, tmp_path: Path) -> None:
     write_explanation(study, tmp_path)
     (tmp_path / "windows" / "mine.png").write_bytes(b"not ours")
     fewer = copy.copy(study.document) | {"windows": study.document["windows"][:1]}
@@ -111,6 +111,7 @@ def test_the_borders_of_cells_lie_half_way_between_their_middles() -> None:
     np.testing.assert_allclose(_edges(np.array([1.0, 4.0]), logarithmic=True), [0.5, 2.0, 8.0])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_writes_into_the_run_folder_and_prints_one_document(
     untrained: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.finished_study import training_in
 from seismag.config import EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
 from seismag.explain import subject as explained_windows
@@ -38,8 +39,7 @@ def run(store_path):
             "evaluate": {"bootstrap": 100},
         }
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(store_path.parent)
+    with training_in(store_path.parent):
         return run_training(config, store_path)
 
 
@@ -90,9 +90,8 @@ def test_the_document_says_where_it_comes_from_and_is_json(study, run):
     assert document["embeddings"]["probes"]["station"]["balanced_accuracy"] is None  # one station only
 
 
-def test_a_model_without_skill_is_said_to_explain_noise(untrained, store_path):
-    subject = open_subject(untrained.best_model, store_path)
-    document = explain_model(subject, ExplanationPlan(2, study_least=12), SPEC).document
+def test_a_model_without_skill_is_said_to_explain_noise(untrained_study):
+    document = untrained_study.document
     assert not document["skill"]["magnitude"]["shown"]
     assert any("explain noise" in warning for warning in document["warnings"])
     assert document["embeddings"]["source"] == "predicted now"
