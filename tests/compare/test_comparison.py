@@ -40,11 +40,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_figures() -> Iterator[None]:
-    """Figures are not looked at here."""
+def little_work() -> Iterator[None]:
+    """Neither figures, nor narrow intervals, nor logistic baselines are looked at here."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("crossval.draw_figures", "run.draw_figures", "run.draw_training_curves"):
             patch.setattr(f"seismag.training.{name}", lambda *_: None)
+        patch.setattr("seismag.compare.paired.LEAST_REPLICATES", 100)
+        patch.setattr("seismag.scoring.baselines.LOGISTIC_BASELINES", ())
         yield
 
 

@@ -24,6 +24,18 @@ pytestmark = pytest.mark.usefixtures("counting_rules_only")
 NOTHING = BaselineData()
 
 
+@pytest.fixture(autouse=True)
+def few_replicates(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few as the settings say, except where a p must be small in spite of Holm's procedure."""
+    if "all_replicates" not in request.fixturenames:
+        monkeypatch.setattr("seismag.compare.paired.LEAST_REPLICATES", 400)
+
+
+@pytest.fixture
+def all_replicates() -> None:
+    """Leave the least number of replicates as it is."""
+
+
 def another_model(table: pd.DataFrame, hit: float = 0.4, seed: int = 1) -> pd.DataFrame:
     """The same windows, other probabilities."""
     drawn = build_table(hit=hit, seed=seed)
@@ -45,6 +57,7 @@ def test_model_against_itself_differs_by_nothing() -> None:
     assert {astuple(entry)[:5] for entry in found} == {(0.0, 0.0, 0.0, 1.0, 1.0)}
 
 
+@pytest.mark.usefixtures("all_replicates")
 def test_better_model_is_found_and_the_reference_has_no_difference() -> None:
     table = build_table(hit=0.1)
     document = compare_tables({"a": table, "b": another_model(table, hit=0.7)}, NOTHING)
@@ -160,7 +173,7 @@ def test_p_value_by_hand() -> None:
 
 
 def test_models_of_equal_skill_are_seldom_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seismag.compare.paired.LEAST_REPLICATES", 400)
+    monkeypatch.setattr("seismag.compare.paired.COMPARED", {"detection": ("log_score",)})
     config, struck = EvaluateConfig(bootstrap=400), 0  # type: ignore[call-arg]
     for seed in range(15):
         table = build_table(n_events=20, n_blocks=20, rows_each=2, seed=seed)
