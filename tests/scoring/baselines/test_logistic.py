@@ -70,6 +70,17 @@ def predict(samples: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return baseline_predictions(samples, split, split.loc[split["role"] == "test", "sample_id"])
 
 
+def fit_only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Leave out the other logistic baselines."""
+    monkeypatch.setattr("seismag.scoring.baselines.LOGISTIC_BASELINES", names)
+
+
+@pytest.fixture
+def few_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three folds within a table, and not ten."""
+    monkeypatch.setattr("seismag.scoring.baselines.MAX_FOLDS", 3)
+
+
 @pytest.fixture(scope="module")
 def chance() -> dict[str, pd.DataFrame]:
     """Forecasts of samples without any skill."""
@@ -121,8 +132,13 @@ def test_no_column_derived_from_recordings_is_on_the_list_of_the_non_magnetic_ba
     ],
 )
 def test_a_baseline_finds_the_signal_of_its_column(
-    chance: dict[str, pd.DataFrame], rule: str, column: str, values: tuple[object, object]
+    chance: dict[str, pd.DataFrame],
+    rule: str,
+    column: str,
+    values: tuple[object, object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    fit_only(monkeypatch, rule)
     samples = make_samples()
     event = samples["magnitude_class"] != "Normal"
     planted = samples.assign(**{column: np.where(event, values[1], values[0])})
@@ -131,8 +147,9 @@ def test_a_baseline_finds_the_signal_of_its_column(
     assert balanced_of(samples, chance[f"{rule}_balanced"]) < 0.75
 
 
-def test_joint_baselines_find_a_signal_of_station_and_time_together() -> None:
+def test_joint_baselines_find_a_signal_of_station_and_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """A change of instrument at one station: neither the station nor the time alone tells it."""
+    fit_only(monkeypatch, "era", "all_no_signal")
     samples = make_samples(n_groups=100)
     late = samples["start_utc"] > samples["start_utc"].median()
     at_one = (samples["station"] == "GTO") == late
@@ -158,7 +175,10 @@ def test_without_a_signal_a_baseline_does_not_lose_to_the_frequencies() -> None:
         assert np.mean(differences) > -0.02, rule
 
 
-def test_the_balanced_baseline_is_the_plain_one_divided_by_the_training_frequencies() -> None:
+def test_the_balanced_baseline_is_the_plain_one_divided_by_the_training_frequencies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fit_only(monkeypatch, "space_weather")
     samples = make_samples()
     got = predict(samples.assign(kp_max=np.where(samples["magnitude_class"] == "Normal", 1.0, 3.0)))
     for task in ("magnitude", "azimuth"):
@@ -219,6 +239,7 @@ def test_a_station_and_values_unseen_in_training_are_predicted() -> None:
             assert table[probability_columns(task)].sum(axis=1).to_numpy() == pytest.approx(1), name
 
 
+@pytest.mark.usefixtures("few_folds")
 def test_a_table_with_its_store_uses_the_columns_of_the_store() -> None:
     samples = make_samples(n_groups=10)
     planted = samples.assign(kp_max=np.where(samples["magnitude_class"] == "Normal", 1.0, 5.0))
@@ -230,6 +251,7 @@ def test_a_table_with_its_store_uses_the_columns_of_the_store() -> None:
     assert balanced_of(planted, beside) > 0.95
 
 
+@pytest.mark.usefixtures("few_folds")
 def test_metrics_contain_every_baseline_with_its_group_and_skill_over_the_best_candidate() -> None:
     """Kp tells the class and the noise floor tells it better: space weather is the best candidate, quality is none."""
     samples = make_samples(n_groups=24)
