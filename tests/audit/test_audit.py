@@ -165,6 +165,7 @@ def predictions_of(store: Path, split: pd.DataFrame, knows: bool) -> pd.DataFram
     return table
 
 
+@pytest.mark.usefixtures("counting_rules_only")
 @pytest.mark.parametrize(("knows", "verdict"), [(True, "skill"), (False, "no_skill")])
 def test_skill_is_found_in_predictions_that_have_it_and_not_by_chance(
     store: Path, tmp_path: Path, knows: bool, verdict: str
