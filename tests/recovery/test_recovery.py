@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 def inputs(folder):
     quakes = {"per_station_year": 150.0, "min_magnitude": 5.0}
     simulate_archive(
-        SimulateConfig(days=12, stations=["GTO", "ALR"], artefacts=CLEAN, earthquakes=quakes), folder / "archive"
+        SimulateConfig(days=8, stations=["GTO", "ALR"], artefacts=CLEAN, earthquakes=quakes), folder / "archive"
     )
     return read_inputs(
         folder / "archive", folder / "archive/stations.csv", [folder / "archive/catalogue.csv"], None, None
@@ -64,7 +64,7 @@ def model(folder, store_path):
 
 def plan(**values):
     return RecoveryPlan(
-        **{"snr": (0.1, 30.0), "windows": 12, "false_alarm_fraction": 0.1, "emission": BAND, "seed": 5} | values
+        **{"snr": (0.1, 30.0), "windows": 8, "false_alarm_fraction": 0.1, "emission": BAND, "seed": 5} | values
     )
 
 
@@ -97,8 +97,8 @@ def power_detector(monkeypatch, store_path):
 def test_a_detector_of_power_finds_strong_emissions_and_weak_ones_as_often_as_nothing(model, store_path, inputs):
     found = recover([model], store_path, inputs, plan(snr=(0.01, 300.0)))
     table = found.injections
-    assert len(table) == 24
-    assert table["sample_id"].nunique() == 12
+    assert len(table) == 16
+    assert table["sample_id"].nunique() == 8
     strong, weak = table[table["snr_at_m5_100km"] == 300], table[table["snr_at_m5_100km"] == 0.01]
     assert strong["recovered"].all()
     np.testing.assert_array_equal(weak["recovered"], weak["p_event_without"] > weak["threshold"])
@@ -110,9 +110,9 @@ def test_a_detector_of_power_finds_strong_emissions_and_weak_ones_as_often_as_no
 
 @pytest.mark.usefixtures("power_detector")
 def test_a_study_is_the_same_each_time_and_injected_once_a_day_first(model, store_path, inputs):
-    first, second = (recover([model], store_path, inputs, plan(windows=6)).injections for _ in range(2))
+    first, second = (recover([model], store_path, inputs, plan(windows=3)).injections for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
-    assert first["start_utc"].dt.floor("D").nunique() == 6
+    assert first["start_utc"].dt.floor("D").nunique() == 3
 
 
 @pytest.mark.usefixtures("power_detector")

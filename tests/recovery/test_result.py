@@ -29,6 +29,13 @@ def study(seen=(0.1, 0.5, 1.0), hits=2, scale=1.0, windows=60):
     return pd.DataFrame(rows), normal, quakes
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_replicates():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seismag.recovery.result.REPLICATES", 60)
+        yield
+
+
 @pytest.fixture(scope="module")
 def report():
     return summary()
