@@ -327,9 +327,10 @@ def test_labels_of_test_windows_reach_no_classical_forecast(planted: stores.Stor
 
 
 def test_no_array_reaches_a_no_signal_rule_and_classical_methods_are_no_rivals(
-    planted: stores.Store, empty_of_signal: stores.Store
+    planted: stores.Store, empty_of_signal: stores.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same table of samples over two sets of arrays."""
+    """The same table of samples over two sets of arrays; of the logistic baselines that with all columns."""
+    monkeypatch.setattr("seismag.scoring.baselines.LOGISTIC_BASELINES", ("all_no_signal", "quality"))
     split, judged = split_of(planted), judged_of(planted)
     samples = planted.samples.set_index("sample_id").loc[judged["sample_id"]].reset_index()
     table = judged.assign(
