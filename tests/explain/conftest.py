@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fixtures.explained_study import write_untrained_run
+from fixtures.explained_study import few_draws, write_untrained_run
 from fixtures.study_store import make_store
 from fixtures.training_store import single_thread
 from seismag.config import EvaluateConfig
@@ -23,15 +22,6 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("explained") / "store")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def few_draws() -> Iterator[None]:
-    """Two draws where a study makes three."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seismag.explain.sanity.WEIGHT_DRAWS", 2)
-        patch.setattr("seismag.explain.sanity.LABEL_DRAWS", 2)
-        yield
-
-
 @pytest.fixture(scope="session")
 def untrained(store_path: Path) -> Run:
     return write_untrained_run(store_path, store_path.parent / "untrained")
@@ -40,4 +30,5 @@ def untrained(store_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def untrained_study(untrained: Run, store_path: Path) -> Explanation:
     spec = EvaluateConfig(bootstrap=100, confidence=0.95, seed=1)
-    return explain_model(open_subject(untrained.best_model, store_path), ExplanationPlan(3, study_least=12), spec)
+    with few_draws():
+        return explain_model(open_subject(untrained.best_model, store_path), ExplanationPlan(3, study_least=12), spec)

@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fixtures.browser import open_page
+from fixtures.explained_study import few_draws
 from seismag.cli import app
 from seismag.domain import UsageError
 from seismag.explain import page as page_module
@@ -117,7 +118,8 @@ def test_the_command_writes_into_the_run_folder_and_prints_one_document(
 ) -> None:
     monkeypatch.setenv("SEISMAG_SMALL", "1")
     arguments = ["explain", "--model", str(untrained.best_model), "--data", str(store_path), "--samples=2", "--json"]
-    done = CliRunner().invoke(app, [*arguments, "--set", "evaluate.bootstrap=100"])
+    with few_draws():
+        done = CliRunner().invoke(app, [*arguments, "--set", "evaluate.bootstrap=100"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["n_windows"] == 2
     assert (untrained.path / "explanation" / "gallery.html").is_file()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.explained_study import few_draws
 from fixtures.finished_study import training_in
 from seismag.config import EvaluateConfig, build_config
 from seismag.domain import DataError, UsageError
@@ -45,7 +46,8 @@ def run(store_path):
 
 @pytest.fixture(scope="module")
 def study(run, store_path):
-    return explain_model(open_subject(run.path, store_path), ExplanationPlan(4, study_least=32), SPEC)
+    with few_draws():
+        return explain_model(open_subject(run.path, store_path), ExplanationPlan(4, study_least=32), SPEC)
 
 
 def test_the_band_that_shines_before_events_is_found(study):
@@ -99,7 +101,8 @@ def test_a_model_without_skill_is_said_to_explain_noise(untrained_study):
 
 def test_a_run_of_shuffled_labels_can_be_the_control(untrained, run, store_path):
     plan = ExplanationPlan(2, "gradcam++", untrained.path, study_least=8)
-    document = explain_model(open_subject(run.path, store_path), plan, SPEC).document
+    with few_draws():
+        document = explain_model(open_subject(run.path, store_path), plan, SPEC).document
     (result,) = [entry for entry in document["sanity"] if entry["name"] == "random_labels_azimuth"]
     assert untrained.run_id in result["details"]["control"]
     assert document["method"] == "gradcam++"
