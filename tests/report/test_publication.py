@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -18,12 +19,14 @@ from fixtures.finished_study import make_run
 from seismag.cli import app
 from seismag.compare.compute import compare_runs, describe_cost
 from seismag.domain import DataError, SeismagError, UsageError
+from seismag.models.architecture import describe_model
 from seismag.models.cost import LatencyPlan
 from seismag.report import publication as module
 from seismag.report.evidence import Evidence
 from seismag.report.publication import MARK, TEXTS, check_folder, write_publication
 from seismag.report.quotation import MissingNumberError, without_sources
 from seismag.report.typeset import write_pdf
+from seismag.runs import Run, update_provenance
 
 pytestmark = pytest.mark.usefixtures("here")
 ONCE = LatencyPlan({1: 1, 32: 1}, warm_up=0)
@@ -38,8 +41,9 @@ def publication(folder: Path, run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cost(run: Path) -> dict[str, Any]:
-    return describe_cost(run, ONCE)
+def descriptions(run: Path) -> dict[str, Any]:
+    """By function, what it says about the model of the run."""
+    return {"describe_cost": describe_cost(run, ONCE), "describe_model": describe_model(run / "best_model.pth")}
 
 
 def leave_out_pictures_and_rounds(patch: pytest.MonkeyPatch) -> None:
@@ -57,10 +61,11 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def texts_only(cost: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same, with the cost of the one run measured once."""
+def texts_only(descriptions: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, with the one model described and its cost measured once."""
     leave_out_pictures_and_rounds(monkeypatch)
-    monkeypatch.setattr(module, "describe_cost", lambda _: cost)
+    for name, described in descriptions.items():
+        monkeypatch.setattr(module, name, lambda _, described=described: described)
 
 
 def change_metrics(run: Path, change: Any) -> None:
@@ -284,8 +289,15 @@ def test_crossval_is_reported_with_its_folds(crossval: Evidence, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_several_runs_are_compared_in_identical_folds(folder: Path, run: Path, tmp_path: Path) -> None:
-    other = make_run(folder, run_name="other", learning_rate=3e-3).path
+def test_several_runs_are_compared_in_identical_folds(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seismag.compare.paired.LEAST_REPLICATES", 100)
+    other = Path(shutil.copytree(run, run.parent / "other"))
+    update_provenance(Run(other), run_id="other", created_utc="2100-01-01T00:00:00Z")
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["train"]["learning_rate"] = 0.003
+    (other / "config.yaml").write_text(yaml.safe_dump(settings))
     write_publication([run, other], tmp_path / "out")
     text = text_of(tmp_path / "out", "COMPARISON_WITH_OTHER_MODELS.md")
     assert "Differences are paired" in text
