@@ -23,6 +23,7 @@ from seismag.models.architecture import describe_model
 from seismag.models.cost import LatencyPlan
 from seismag.report import publication as module
 from seismag.report.evidence import Evidence
+from seismag.report.page import write_page
 from seismag.report.publication import MARK, TEXTS, check_folder, write_publication
 from seismag.report.quotation import MissingNumberError, without_sources
 from seismag.report.typeset import write_pdf
@@ -101,7 +102,7 @@ def test_all_figures_are_drawn_twice_or_say_why_not(publication: Path) -> None:
         assert picture.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         with Image.open(picture) as image:
             assert image.width in (1050, 2130)  # one column or a page at 300 dpi
-            assert len(image.convert("RGB").getcolors(1 << 24) or []) > 10
+            assert image.convert("RGB").getcolors(10) is None  # it has more
 
 
 def test_every_number_has_its_source(publication: Path) -> None:
@@ -219,7 +220,8 @@ def test_interval_above_zero_that_the_audit_does_not_accept_is_no_limit(copy: Pa
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_naive_run_never_has_skill(folder: Path, tmp_path: Path) -> None:
+def test_naive_run_never_has_skill(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seismag.scoring.baselines.LOGISTIC_BASELINES", ())
     naive = make_run(folder, "naive", run_name="naive").path
     change_metrics(naive, lambda metrics: set_skill(metrics, 0.3, 0.4, 0.5))
     summary = write_publication([naive], tmp_path / "out")
@@ -349,10 +351,11 @@ def test_interrupted_report_leaves_nothing_behind(run: Path, tmp_path: Path, mon
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("texts_only")
 def test_tags_in_recorded_words_are_shown_and_not_obeyed(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "draw_report_figures", lambda *_: {})
+    monkeypatch.setattr(module, "write_page", write_page)
     words = '<script>document.title = "changed"</script> <img src=x onerror=alert()> where p < 0.05'
     change_metrics(copy, lambda metrics: metrics["warnings"].append(words))
     write_publication([copy], tmp_path / "out")
