@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fixtures.explained_study import few_draws
 from seismag.cli import app
 from seismag.domain import UsageError
 from seismag.explain import page as page_module
-from seismag.explain.compute import Explanation
+from seismag.explain.compute import NO_COMPONENTS, Explanation
 from seismag.explain.figure import _edges, draw_sanity
 from seismag.explain.page import conclude, prepare_folder, render_page, strongest_parts, write_explanation
 from seismag.runs import Run
@@ -59,7 +60,7 @@ def test_the_page_opens_without_an_error_and_asks_nobody(page: Path) -> None:
     assert visit.errors == []
     assert visit.requests == []
     assert visit.answer == [True] * 6  # sanity, importance, embeddings, three windows
-    assert "does not separate H, D and Z" in page.read_text(encoding="utf-8")
+    assert html.escape(NO_COMPONENTS) in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("undrawn")
