@@ -40,7 +40,8 @@ def run(store_path):
             "evaluate": {"bootstrap": 100},
         }
     )
-    with training_in(store_path.parent):
+    with training_in(store_path.parent), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seismag.scoring.baselines.LOGISTIC_BASELINES", ())
         return run_training(config, store_path)
 
 
