@@ -50,9 +50,14 @@ def test_map_is_readable_wherever_the_stations_are(
     assert any(text.endswith(("°E", "°W")) for text, _, _ in drawing.texts)
 
 
-def test_code_lies_nearest_to_its_own_station_and_covers_none(tmp_path: Path, rng: np.random.Generator) -> None:
-    places = make_places(BMKG, 200, rng)
-    drawing = draw(places, tmp_path)
+@pytest.fixture(scope="module")
+def indonesia(tmp_path_factory: pytest.TempPathFactory) -> tuple[Places, Drawing]:
+    places = make_places(BMKG, 200, np.random.default_rng(20260205))
+    return places, draw(places, tmp_path_factory.mktemp("indonesia"))
+
+
+def test_code_lies_nearest_to_its_own_station_and_covers_none(indonesia: tuple[Places, Drawing]) -> None:
+    places, drawing = indonesia
     axes = drawing.figure.axes[0]
     drawing.figure.set_dpi(300)  # as it was written
     xy = axes.transData.transform(places.stations[["longitude_deg", "latitude_deg"]])
@@ -63,8 +68,8 @@ def test_code_lies_nearest_to_its_own_station_and_covers_none(tmp_path: Path, rn
         assert not box.count_contains(xy), code
 
 
-def test_scale_bar_is_as_long_as_it_says(tmp_path: Path, rng: np.random.Generator) -> None:
-    drawing = draw(make_places(BMKG, 20, rng), tmp_path)
+def test_scale_bar_is_as_long_as_it_says(indonesia: tuple[Places, Drawing]) -> None:
+    _, drawing = indonesia
     stated = next(float(text.removesuffix(" km")) for text, _, _ in drawing.texts if text.endswith(" km"))
     bar = next(line for line in drawing.figure.axes[0].lines if line.get_linewidth() == 1.6)
     (x0, x1), (y0, _) = bar.get_data()
