@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from fixtures.study_store import make_store
+from fixtures.training_settings import fit_one_baseline
 from seismag.cards import read_card
 from seismag.config import build_config
 from seismag.domain import DataError
@@ -49,13 +50,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     config = build_config(
         {
             "split": {"n_folds": 2, "sealed_fraction": 0.2},
-            "model": {"backbone": "convnext_atto", "head_width": 16},
+            "model": {"backbone": "test_convnext", "head_width": 16},
             "train": {"epochs": 1, "batch_size": 32},
             "evaluate": {"bootstrap": 100},
         }
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(training_run, "draw_figures", lambda *_: None)
+        fit_one_baseline(patch)
         run = run_training(config, make_store(folder / "store"))
     return run.best_model, folder / "store", make_store(folder / "again", dataset_id="prepared_anew")
 
@@ -76,7 +79,10 @@ def test_predict_leaves_sealed_windows_out(study: tuple[Path, Path, Path], place
     assert {window.reason for window in windows if not window.usable} == {f"locked hold-out set: {REMEDY}"}
 
 
-def test_same_windows_under_another_name_stay_sealed(study: tuple[Path, Path, Path]) -> None:
+def test_same_windows_under_another_name_stay_sealed(
+    study: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit_one_baseline(monkeypatch)
     model, _, again = study
     samples = open_store(again).samples
     _, predictions = evaluate_model(model, again, build_config({"evaluate": {"bootstrap": 100}}).evaluate)

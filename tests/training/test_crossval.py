@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from fixtures.study_store import make_store
+from fixtures.training_settings import fit_one_baseline
 from seismag.cards import read_card
 from seismag.config import Config, build_config
 from seismag.domain import DataError, SeismagError, UsageError
@@ -51,6 +52,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     for module in (crossval, training_run):
         monkeypatch.setattr(module, "draw_figures", lambda *_: None)
+    fit_one_baseline(monkeypatch)
     return folder
 
 
@@ -64,6 +66,7 @@ def state(folder: Path, store_path: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(training_run, "draw_figures", lambda *_: None)  # those of each fold
+        fit_one_baseline(patch)
         return run_crossval(settings(), store_path)
 
 

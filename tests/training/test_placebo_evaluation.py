@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from fixtures.study_store import make_store
-from fixtures.training_settings import settings
+from fixtures.training_settings import fit_one_baseline, settings
 from seismag.config import AuditConfig
 from seismag.domain import DataError, UsageError
 from seismag.training.checkpoint import load_checkpoint
@@ -30,6 +30,7 @@ def model(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("seismag.training.run.draw_figures", lambda *_: None)
+        fit_one_baseline(patch)
         return run_training(settings(), make_store(folder / "store")).best_model
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
 from fixtures.study_store import make_store
-from fixtures.training_settings import settings
+from fixtures.training_settings import fit_one_baseline, settings
 from seismag.domain import DataError, UsageError
 from seismag.scoring.predictions import check_predictions, evaluated_rows
 from seismag.scoring.text import format_summary
@@ -36,6 +37,7 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("seismag.training.run.draw_figures", lambda *_: None)
+        fit_one_baseline(patch)
         run = run_training(settings(1), store)
     return run, store
 
@@ -44,8 +46,9 @@ def study(tmp_path_factory):
 def checked(study, tmp_path, monkeypatch):
     """A checked at a fresh copy of the store: no one has looked yet."""
     run, _ = study
+    fit_one_baseline(monkeypatch)
     monkeypatch.setattr(unblinding, "assign_split", assign_locked)
-    make_store(tmp_path / "store")
+    shutil.copytree(study[1], tmp_path / "store")
     return request_unblinding(run.best_model, tmp_path / "store", " final test ", SPLIT)
 
 
