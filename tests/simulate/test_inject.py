@@ -18,6 +18,7 @@ from fixtures.archive_files import (
     day_name,
     quiet_day,
     without_empty_blocks,
+    work_in_threads,
     write_catalogue,
     write_iaga,
 )
@@ -184,7 +185,8 @@ def test_the_tables_are_read_by_the_readers_of_the_package(injected, catalog):
     assert all(done == total for stage, done, total in calls[-1:])
 
 
-def test_any_number_of_workers_gives_the_same_bytes(archive, catalog, injected, tmp_path):
+def test_any_number_of_workers_gives_the_same_bytes(archive, catalog, injected, tmp_path, monkeypatch):
+    work_in_threads(monkeypatch)
     two = inject_archive(spec_of(catalog), archive, tmp_path / "two", workers=2)
     assert files_of(two) == files_of(injected[0])
 

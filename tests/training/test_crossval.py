@@ -52,6 +52,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     for module in (crossval, training_run):
         monkeypatch.setattr(module, "draw_figures", lambda *_: None)
+    monkeypatch.setattr(training_run, "draw_training_curves", lambda *_: None)
     fit_one_baseline(monkeypatch)
     return folder
 
@@ -65,7 +66,8 @@ def store_path(folder: Path) -> Path:
 def state(folder: Path, store_path: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(training_run, "draw_figures", lambda *_: None)  # those of each fold
+        for name in ("draw_figures", "draw_training_curves"):  # those of each fold
+            patch.setattr(training_run, name, lambda *_: None)
         fit_one_baseline(patch)
         return run_crossval(settings(), store_path)
 

@@ -21,6 +21,7 @@ from fixtures.archive_files import (
     prepare_days,
     small_simulation,
     window_counts,
+    work_in_threads,
     write_days,
 )
 from seismag.archive.survey import list_files
@@ -191,7 +192,8 @@ def test_the_result_can_be_written_as_json_and_read_by_people(reference):
 # ---- determinism and resumption ----
 
 
-def test_two_workers_make_the_same_store(inputs, reference, tmp_path):
+def test_two_workers_make_the_same_store(inputs, reference, tmp_path, monkeypatch):
+    work_in_threads(monkeypatch)
     prepare_store(inputs, tmp_path / "store", SPEC, workers=2)
     assert_same(tmp_path / "store", reference)
 
