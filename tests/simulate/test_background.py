@@ -1,5 +1,6 @@
 """The natural field, measured from written files: power by law, induction, coherence, hours, storms, midnights."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -80,6 +81,12 @@ def expected_power(site, kp, low, high, local_h):
     return seen_through_taper(density) @ band_width_hz(low, high)
 
 
+@functools.cache
+def days_of(archive, code):
+    """The field of a station, read once for all tests."""
+    return read_days(archive, code)
+
+
 # ---- the law ----
 
 
@@ -88,7 +95,7 @@ def expected_power(site, kp, low, high, local_h):
 @pytest.mark.parametrize("kp", [1, 5])
 def test_band_power_is_that_of_the_law(steady, kp, code, low, high):
     """Within 6 %, of which chance has 2 %."""
-    measured = band_power(read_days(steady[kp], code), low, high).mean(axis=1)
+    measured = band_power(days_of(steady[kp], code), low, high).mean(axis=1)
     model = expected_power(site_of(steady[kp], code), kp, low, high, np.arange(0, 24, 0.25))
     np.testing.assert_allclose(measured / model, 1, atol=0.06)
 
@@ -115,7 +122,7 @@ def test_quiet_band_power_is_the_density_at_kp_2_over_the_band():
 def test_hours_of_a_day_have_the_power_of_their_local_time(steady):
     """BOU, 10-45 mHz, three hours at a time: within 20 % of the law, which varies threefold and more."""
     site = site_of(steady[5], "BOU")
-    power = band_power(read_days(steady[5], "BOU"), 10, 45)[:2]
+    power = band_power(days_of(steady[5], "BOU"), 10, 45)[:2]
     local_h = ((np.arange(power.shape[1]) + 0.5) / 6 + site.station.longitude_deg / 15) % 24
     ratios, laws = [], []
     for begin in range(0, 24, 3):
@@ -133,7 +140,7 @@ def test_power_follows_kp_within_a_day_and_its_modulation(lively):
     plan = make_plan(configuration(days=4, stations=["LOW", "BOU"], station_file=places, earthquakes=NO_EVENTS))
     ratios = []
     for code, site in zip(("LOW", "BOU"), plan.sites, strict=True):
-        measured = band_power(read_days(archive, code), 10, 40)[:2].sum(axis=0)
+        measured = band_power(days_of(archive, code), 10, 40)[:2].sum(axis=0)
         days = [background_power(site, day, plan.activity, 7, (0.010, 0.040)) for day in range(4)]
         expected = np.concatenate(days) + 2 * ROUNDING_NT2_HZ * 0.030
         ratios.append(measured.reshape(-1, 36).mean(axis=1) / expected.reshape(-1, 360).mean(axis=1))
@@ -151,7 +158,7 @@ def test_power_follows_kp_within_a_day_and_its_modulation(lively):
 def test_z_follows_h_and_d_by_the_transfer_of_the_site(steady, kp, code):
     """Least squares over the spectra of 10-28 mHz, where the transfer does not fade: amplitude and phase."""
     site = site_of(steady[kp], code)
-    spectra = segment_spectra(read_days(steady[kp], code))[..., in_band(10, 28)].reshape(3, -1)
+    spectra = segment_spectra(days_of(steady[kp], code))[..., in_band(10, 28)].reshape(3, -1)
     inputs = np.conj(spectra[:2])
     measured = np.linalg.solve(inputs @ spectra[:2].T, inputs @ spectra[2])
     for value, asked in zip(measured, (site.z_from_h, site.z_from_d), strict=True):
@@ -160,7 +167,7 @@ def test_z_follows_h_and_d_by_the_transfer_of_the_site(steady, kp, code):
 
 def coherence(archive, a, b, low, high):
     """Squared coherence of H and D between two stations, mean over the lines of a band."""
-    first, second = (segment_spectra(read_days(archive, code)[:2])[..., in_band(low, high)] for code in (a, b))
+    first, second = (segment_spectra(days_of(archive, code)[:2])[..., in_band(low, high)] for code in (a, b))
     cross = np.abs((np.conj(first) * second).mean(axis=1)) ** 2
     return (cross / (np.abs(first) ** 2).mean(axis=1) / (np.abs(second) ** 2).mean(axis=1)).mean(axis=1)
 

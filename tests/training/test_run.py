@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fixtures.study_store import make_store
-from fixtures.training_settings import settings
+from fixtures.training_settings import fit_one_baseline, settings
 from seismag.cards import ModelCard
 from seismag.domain import DataError, UsageError
 from seismag.scoring.text import format_summary
@@ -58,7 +58,8 @@ def test_a_run_folder_holds_what_the_design_lists(run, store_path):
     assert card["data_origin"] == ["simulated"]
 
 
-def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, folder):
+def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, folder, monkeypatch):
+    fit_one_baseline(monkeypatch)
     copy_checkpoint(run.best_model, folder / "models" / "copy.pth")
     copy, out = folder / "models" / "copy.pth", folder / "out"
     metrics, predictions = evaluate_model(copy, store_path, settings().evaluate, out)
@@ -84,7 +85,8 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_is_predicted(run,
         evaluate_model(run.best_model, store_path, settings().evaluate, tmp_path / "file" / "out")
 
 
-def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path):
+def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path, monkeypatch):
+    fit_one_baseline(monkeypatch)
     trained = set(load_checkpoint(run.best_model).trained_on)
     other = make_store(tmp_path / "other", seed=1, dataset_id="two")
     metrics, predictions = evaluate_model(run.best_model, other, settings().evaluate)
@@ -122,6 +124,7 @@ def test_an_interrupted_run_goes_on_and_ends_complete(store_path, folder, monkey
     monkeypatch.undo()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(training_run, "draw_figures", lambda *_: None)
+    fit_one_baseline(monkeypatch)
     resumed = run_training(settings(1), store_path, resume=left)
     assert resumed.provenance()["status"] == "complete"
     assert (left / "metrics.json").is_file()

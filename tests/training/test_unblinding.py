@@ -105,7 +105,8 @@ def test_a_report_before_any_unblinding_counts_none(study) -> None:
     assert "sealed" not in format_summary(metrics)
 
 
-def test_the_written_table_is_no_test_table(checked, tmp_path) -> None:
+def test_the_written_table_is_no_test_table(checked, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("seismag.scoring.study.draw_figures", lambda *_: None)
     (tmp_path / "out").mkdir()
     write_unblinding(unblind(checked, EVALUATE), tmp_path / "out")
     table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")

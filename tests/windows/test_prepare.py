@@ -40,8 +40,9 @@ SPEC = KEEP_ALL.model_copy(update={"cross_spectra": True, "n_bins": 100})  # 100
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """7 days of GTO and ALR with one day missing, a few earthquakes: 13 files, 52 windows, four shards of 16."""
-    archive = small_simulation(tmp_path_factory.mktemp("archive") / "sim")
+    """5 days of GTO and ALR with one day missing, a few earthquakes: 9 files, 36 windows, four shards of 10."""
+    earthquakes = {"per_station_year": 365.0}
+    archive = small_simulation(tmp_path_factory.mktemp("archive") / "sim", days=5, earthquakes=earthquakes)
     (archive / "ALR" / "S210304.ALR.gz").unlink()
     return archive
 
@@ -64,8 +65,8 @@ def reference(inputs, tmp_path_factory):
 @pytest.fixture(autouse=True, scope="module")
 def _many_small_tasks():
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(stage, "SURVEY_FILES", 5)
-        patched.setattr(stores, "SHARD_SAMPLES", 16)
+        patched.setattr(stage, "SURVEY_FILES", 4)
+        patched.setattr(stores, "SHARD_SAMPLES", 10)
         yield
 
 
@@ -99,10 +100,10 @@ class Stop:
 
 def test_the_store_holds_the_spectrogram_of_each_window(reference, archive):
     store = open_store(reference.store)
-    assert len(store.samples) == reference.n_samples > 48
+    assert len(store.samples) == reference.n_samples > 30
     assert store.samples["sample_id"].is_unique
     np.testing.assert_array_equal(xr.open_zarr(store.path)["sample"].values, store.samples["sample_id"].to_numpy(str))
-    for row in (0, 30, reference.n_samples - 1):
+    for row in (0, 20, reference.n_samples - 1):
         sample = store.samples.iloc[row]
         day = np.datetime64(sample["start_utc"], "D").astype(object)
         recording = read_recording(archive / sample["station"] / f"S{day:%y%m%d}.{sample['station']}.gz")
@@ -210,7 +211,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_store(point, inputs, 
     assert_same(tmp_path / "store", reference)
     name, done = point
     files = len(list_files(inputs.archive))
-    whole = {"survey": -(-files // 5), "spectrograms": -(-reference.n_samples // 16)}
+    whole = {"survey": -(-files // 4), "spectrograms": -(-reference.n_samples // 10)}
     assert todo[name] == whole[name] - done  # finished parts were kept
 
 
