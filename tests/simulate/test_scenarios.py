@@ -24,7 +24,7 @@ NAMES = {
     "null", "injected_strong", "injected_weak", "fault_other_stations", "fault_quiet_days", "fault_instrument_change",
     "fault_clock", "fault_duplicates", "fault_azimuth_column", "fault_decoder", "bmkg_2018_2023",
 }  # fmt: skip
-TINY = ["simulate.days=24", "simulate.stations=[GTO, ALR]", "simulate.earthquakes.per_year=900"]
+TINY = ["simulate.days=24", "simulate.stations=[GTO, ALR]", "simulate.earthquakes.per_year=900", "data.n_bins=40"]
 
 
 def tiny(name: str, out: Path, *settings: str):
@@ -77,7 +77,8 @@ def test_the_large_null_has_the_size_of_the_published_data_set():
 
 def test_nothing_downstream_knows_the_scenario_its_truth_or_its_origin(tmp_path):
     """Stripped of every mark, and moved, an archive gives the same windows, labels and spectra."""
-    config = tiny("injected_strong", tmp_path / "injected_strong", "simulate.earthquakes.per_station_year=40")
+    short = ("simulate.days=12", "simulate.earthquakes.per_station_year=100")
+    config = tiny("injected_strong", tmp_path / "injected_strong", *short)
     marked = prepare(tmp_path / "injected_strong", config, tmp_path / "a")
     plain = tmp_path / "plain"
     (tmp_path / "injected_strong").rename(plain)

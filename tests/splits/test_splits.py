@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -126,10 +127,17 @@ def test_windows_of_a_station_54_h_apart_do_not_stand_on_two_sides(hours: int, p
 SPEC = SplitConfig(n_folds=3, name="mine")
 
 
+@pytest.fixture(scope="module")
+def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("splits")
+    load_or_assign_split(line_of_events(), SPEC, REACH_H, "data-1", folder)
+    return folder
+
+
 @pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    load_or_assign_split(line_of_events(), SPEC, REACH_H, "data-1", tmp_path)
-    return tmp_path
+def stored(drawn_once: Path, tmp_path: Path) -> Path:
+    """A copy of the stored split."""
+    return shutil.copytree(drawn_once, tmp_path, dirs_exist_ok=True)
 
 
 def load(directory: Path, spec: SplitConfig = SPEC, reach_h: float = REACH_H, dataset_id: str = "data-1"):

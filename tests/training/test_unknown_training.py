@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from fixtures.training_settings import fit_one_baseline
 from seismag.cards import UNKNOWN
 from seismag.config import EvaluateConfig, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
@@ -19,7 +21,10 @@ from seismag.windows import store as stores
 N = 24
 
 
-def test_scores_on_pictures_by_an_imported_model_carry_a_warning(tmp_path: Path) -> None:
+def test_scores_on_pictures_by_an_imported_model_carry_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit_one_baseline(monkeypatch)
     rng = np.random.default_rng(1)
     magnitude, day = np.arange(N) % 4, pd.Timestamp("2021-01-01") + pd.to_timedelta(np.arange(N), unit="D")
     samples = pd.DataFrame(
@@ -49,6 +54,6 @@ def test_scores_on_pictures_by_an_imported_model_carry_a_warning(tmp_path: Path)
     }  # fmt: skip
     scaling = Scaling(np.full((3, 32), 127.5, np.float32), np.full((3, 32), 60.0, np.float32))
     save_checkpoint(tmp_path / "m.pth", ConvNeXtMultiTask(config).eval(), scaling, card)
-    metrics, predictions = evaluate_model(tmp_path / "m.pth", tmp_path / "store", EvaluateConfig.model_validate({}))
+    metrics, predictions = evaluate_model(tmp_path / "m.pth", tmp_path / "store", EvaluateConfig(bootstrap=100))
     assert len(predictions) == N
     assert any("training data of the model are unknown" in sentence for sentence in metrics["warnings"])
