@@ -81,9 +81,9 @@ def expected_power(site, kp, low, high, local_h):
     return seen_through_taper(density) @ band_width_hz(low, high)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=2)
 def days_of(archive, code):
-    """The field of a station, read once for all tests."""
+    """The field of a station, read once for tests that follow one another."""
     return read_days(archive, code)
 
 
