@@ -26,6 +26,7 @@ from PIL import Image
 
 from fixtures.archive_files import ALR, GTO, write_catalogue
 from fixtures.plain_pictures import plain_pictures
+from fixtures.training_settings import fit_one_baseline
 from seismag.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,7 +148,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Archive, store and runs of the learning benchmark at its smallest size, and its result."""
     folder = tmp_path_factory.mktemp("learning")
     options = SMALLEST["learning"].options.format(learned=folder, out=folder, device=DEVICE)
-    with plain_pictures():
+    with plain_pictures(), pytest.MonkeyPatch.context() as one:
+        fit_one_baseline(one)
         printed_by("learning", options)
     return folder
 
@@ -195,7 +197,9 @@ def make_placebo_store(learned: Path, store: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES, key=lambda name: name != "learning"))  # others use what it leaves
-def test_smallest_size_prints_its_table(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_smallest_size_prints_its_table(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     smallest = SMALLEST[name]
     words: dict[str, Any] = {"device": DEVICE, "out": tmp_path / "out"}
     words["out"].mkdir()
@@ -210,7 +214,9 @@ def test_smallest_size_prints_its_table(name: str, tmp_path: Path, request: pyte
     if "{model}" in smallest.options:
         words["model"] = min((words["learned"] / "experiments_convnext").iterdir()) / "best_model.pth"
         words["placebo"] = make_placebo_store(words["learned"], tmp_path / "placebo.zarr")
-    with nullcontext() if name == "pictures" else plain_pictures(), patch("subprocess.run", run_here):
+    monkeypatch.setattr("subprocess.run", run_here)
+    fit_one_baseline(monkeypatch)
+    with nullcontext() if name == "pictures" else plain_pictures():
         text = printed_by(name, smallest.options.format(**words))
     assert smallest.heading in text
     table = text[text.index(smallest.heading) :]

@@ -87,14 +87,17 @@ def pages() -> list[Path]:
     return [*(ROOT / name for name in PAGES), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+PATTERNS = [(re.compile(pattern, re.IGNORECASE | re.MULTILINE), words) for pattern, words in REPLACED.items()]
+
+
 def hits(text: str) -> list[str]:
     kept = re.sub("|".join(STAY), "", text)
-    return [
-        f"{number}: {match.group(0)!r} (write {words})"
-        for number, line in enumerate(kept.split("\n"), start=1)
-        for pattern, words in REPLACED.items()
-        for match in re.finditer(pattern, line, re.IGNORECASE)
+    found = [
+        (kept.count("\n", 0, match.start()) + 1, match.group(0), words)
+        for pattern, words in PATTERNS
+        for match in pattern.finditer(kept)
     ]
+    return [f"{line}: {word!r} (write {words})" for line, word, words in sorted(found, key=lambda entry: entry[0])]
 
 
 PLAIN_USES = (  # one for each replaced word that a pattern can find

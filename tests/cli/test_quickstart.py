@@ -18,6 +18,7 @@ import pytest
 
 from fixtures.commands import Finished, run_script, run_seismag
 from fixtures.plain_pictures import plain_pictures
+from fixtures.training_settings import fit_one_baseline
 from seismag import api
 from seismag.recordings import read_recording
 from seismag.report.publication import check_folder
@@ -43,10 +44,11 @@ OF_THE_TUTORIAL = {  # the same size for what a command of the tutorial does not
 
 
 def run(command: str, folder: Path) -> Finished:
-    """Run a line of the README in this process; the demonstration alone draws its figures."""
+    """Run a line of the README in this process; the demonstration alone draws figures and fits every baseline."""
     if command.startswith("seismag demo"):
         return run_as_written(command, folder)
-    with plain_pictures():
+    with plain_pictures(), pytest.MonkeyPatch.context() as patch:
+        fit_one_baseline(patch)
         return run_as_written(command, folder)
 
 
