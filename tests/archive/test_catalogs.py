@@ -5,6 +5,7 @@ import gzip
 import io
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from seismag.archive.catalogs import CATALOG_COLUMNS, bounding_box, cluster_window, decluster, read_catalogs
+from seismag.archive import clusters
+from seismag.archive.catalogs import CATALOG_COLUMNS, bounding_box, read_catalogs
+from seismag.archive.clusters import cluster_window, decluster
 from seismag.domain import DataError
 
 OURS = "event_id,origin_utc,latitude_deg,longitude_deg,depth_km,magnitude,magnitude_type,place\n"
@@ -66,7 +69,7 @@ def test_bmkg_download_is_utc_and_its_ids_stay_text(tmp_path: Path) -> None:
     assert any("No event has a depth" in note for note in catalog.warnings)
 
 
-@pytest.mark.parametrize("stamp", ["2021-01-01 00:00:00", "2021-01-01", "2021-01-01T00:00"])
+@pytest.mark.parametrize("stamp", ["2021-01-01 00:00:00", "2021-01-01T00:00"])
 def test_times_without_a_zone_are_refused(tmp_path: Path, stamp: str) -> None:
     for text in (
         ours(GOOD, GOOD.replace("2021-01-01T00:00:00Z", stamp)),
@@ -105,26 +108,83 @@ def test_a_missing_id_is_a_hash_of_time_and_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("b,yesterday,-1.5,120,10,5.5,,", "no time"),
         ("b,,-1.5,120,10,5.5,,", "no time"),
         ("b,2021-01-02T00:00:00Z,,120,10,5.5,,", "no position"),
         ("b,2021-01-02T00:00:00Z,-1.5,120,10,,,", "no magnitude"),
-        ("b,2021-01-02T00:00:00Z,-1.5,120,10,strong,,", "no magnitude"),
         ("b,2021-01-02T00:00:00Z,91,120,10,5.5,,", "impossible latitude"),
         ("b,2021-01-02T00:00:00Z,-1.5,361,10,5.5,,", "impossible longitude"),
         ("b,2021-01-02T00:00:00Z,-1.5,120,10,10,,", "impossible magnitude"),
         ("b,2021-01-02T00:00:00Z,-1.5,120,10,-2,,", "impossible magnitude"),
-        ("b,2021-01-02T00:00:00Z,-1.5,120,801,5.5,,", "impossible depth"),
-        ("b,2021-01-02T00:00:00Z,-1.5,120,-11,5.5,,", "impossible depth"),
         ("b,2021-01-02T00:00:00Z,-1.5,120", "wrong number of cells"),
         ("b,2021-01-02T00:00:00Z,-1.5,120,10,5.5,Mw,Palu, Indonesia", "wrong number of cells"),
-        ("a1,2021-01-02T00:00:00Z,-1.5,120,10,5.5,,", "duplicate event_id"),
+        ("a1,2021-01-01T00:00:50Z,-1.5,120,10,5.4,,", "duplicate event_id"),
     ],
 )
 def test_an_unusable_row_is_dropped_and_counted(tmp_path: Path, row: str, reason: str) -> None:
     catalog = read_catalogs([write(tmp_path, ours(GOOD, row))])
     assert catalog.dropped == {reason: 1}
     assert catalog.events["event_id"].tolist() == ["a1"]
+    lost = [note for note in catalog.warnings if "1 rows of M >= 5 or of no known magnitude are left out" in note]
+    assert bool(lost) == (reason != "duplicate event_id")
+    assert not lost or f"line 3: {reason}" in lost[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("b,yesterday,-1.5,120,10,5.5,,", "line 3, column origin_utc: 'yesterday' is not understood as a time"),
+        ("b,2021-01-02,-1.5,120,10,5.5,,", "'2021-01-02' is not understood as a time"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,10,strong,,", "column magnitude: 'strong' is not understood as a magnitude"),
+        ("b,2021-01-02T00:00:00Z,1.5 X,120,10,5,,", "column latitude_deg: '1.5 X' is not understood as a latitude"),
+        ("b,2021-01-02T00:00:00Z,-1.5,12O,10,5,,", "column longitude_deg: '12O' is not understood as a longitude"),
+        ("b,2021-01-02T00:00:00Z,-1.5,120,shallow,5,,", "'shallow' is not understood as a depth. Write kilometres"),
+    ],
+)
+def test_a_filled_cell_that_is_not_understood_refuses_the_file(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_catalogs([write(tmp_path, ours(GOOD, row))])
+
+
+def test_a_small_row_is_lost_with_its_count_alone(tmp_path: Path) -> None:
+    catalog = read_catalogs([write(tmp_path, ours(GOOD, "b,2021-01-02T00:00:00Z,91,120,10,4.5,,"))])
+    assert catalog.dropped == {"impossible latitude": 1}
+    assert not any("left out" in note for note in catalog.warnings)
+
+
+def test_an_impossible_depth_is_unknown_and_its_earthquake_stays(tmp_path: Path) -> None:
+    rows = ["b,2021-01-02T00:00:00Z,-1.5,120,999,5.5,,", "c,2021-01-03T00:00:00Z,-1.5,120,-11,5.5,,"]
+    catalog = read_catalogs([write(tmp_path, ours(GOOD, *rows))])
+    assert catalog.events["depth_km"].isna().tolist() == [False, True, True]
+    assert any("2 depths outside -10..800 km count as unknown" in note for note in catalog.warnings)
+
+
+def test_numbers_with_words_and_signs_of_other_alphabets_are_read(tmp_path: Path) -> None:
+    row = "b,04 Mar 2021 19:00:00 WIB,8.40 LS,124.80 BT,60 km,Mw 6.1,,"
+    other = "c,2021-03-05T24:00:00Z,\u22128.4,124\u00b048'E,60,6.2 mb,,"
+    events = read_catalogs([write(tmp_path, ours(row, other))]).events
+    assert events["origin_utc"].tolist() == [pd.Timestamp("2021-03-04T12:00"), pd.Timestamp("2021-03-06")]
+    assert events["latitude_deg"].tolist() == [-8.4, -8.4]
+    assert events["longitude_deg"].tolist() == [124.8, 124.8]
+    assert events["magnitude_type"].tolist() == ["Mw", "mb"]
+    assert events["depth_km"].tolist() == [60.0, 60.0]
+
+
+@pytest.mark.parametrize(
+    "kind", ["not reported", "unknown", "ke", "se", "suspected", "other event", "Induced_or_triggered event"]
+)
+def test_a_type_that_excludes_nothing_counts_as_an_earthquake(tmp_path: Path, kind: str) -> None:
+    catalog = read_catalogs([write(tmp_path, USGS + f"2021-01-01T00:00:00Z,-1.5,120,10,5.5,Mw,a1,Palu,{kind}\n")])
+    assert len(catalog.events) == 1
+    assert any("exclude nothing" in note for note in catalog.warnings) == (kind not in ("ke", "se", "suspected"))
+
+
+@pytest.mark.parametrize("identifier", ["2.02103E+13", "-", "nan", "0", "n/a"])
+def test_what_is_no_id_does_not_make_earthquakes_one(tmp_path: Path, identifier: str) -> None:
+    rows = [f"{identifier},2021-01-0{day}T00:00:00Z,-1.5,120,10,5.5,," for day in range(1, 5)]
+    catalog = read_catalogs([write(tmp_path, ours(*rows))])
+    assert catalog.events["event_id"].str.fullmatch("t[0-9a-f]{12}").all()
+    assert len(catalog.events) == 4
+    assert any("spreadsheet" in note for note in catalog.warnings) == (identifier == "2.02103E+13")
 
 
 def test_explosions_and_eruptions_are_dropped_by_type(tmp_path: Path) -> None:
@@ -158,10 +218,33 @@ def test_files_are_merged_and_contradicting_ids_are_told(tmp_path: Path) -> None
         tmp_path, ours(GOOD, "a2,2021-02-03T00:00:00Z,1,120,10,5,,", "a3,2021-02-04T00:00:00Z,1,120,10,5,,"), "two.csv"
     )
     catalog = read_catalogs([first, second])
-    assert catalog.events["event_id"].tolist() == ["a1", "a2", "a3"]
-    assert catalog.dropped == {"duplicate event_id": 2}
+    assert len(catalog.events) == 4  # both earthquakes of the id a2
+    assert catalog.dropped == {"same earthquake in an earlier catalogue": 1}
     assert set(catalog.sources) == {"one.csv", "two.csv"}
-    assert any("1 event_ids name two different earthquakes" in note and "a2" in note for note in catalog.warnings)
+    assert any("1 event_ids name different earthquakes" in note and "a2" in note for note in catalog.warnings)
+
+
+def test_of_an_earthquake_in_two_catalogues_the_first_named_counts(tmp_path: Path) -> None:
+    first = write(
+        tmp_path, ours("a1,2021-01-01T00:00:10Z,-1.5,120,10,5.9,,", "a2,2021-01-01T00:00:20Z,-1.5,120,10,4.2,,")
+    )
+    second = write(
+        tmp_path,
+        ours(
+            "b1,2021-01-01T00:00:12Z,-1.9,120.3,10,6.1,,",  # 2 s and 55 km from a1
+            "b2,2021-01-01T00:00:25Z,-1.5,120,10,4.2,,",  # 5 s from a2
+            "b3,2021-01-01T00:00:26Z,-1.5,120.1,10,5.5,,",  # a1 and a2 are taken
+            "b4,2021-01-01T00:00:27.1Z,-1.5,120,10,5,,",  # too late for a1
+            "b5,2021-01-01T00:00:10Z,-1.5,121,10,5,,",  # 111 km away
+        ),
+        "second.csv",
+    )
+    catalog = read_catalogs([first, second])
+    assert catalog.events["event_id"].tolist() == ["a1", "b5", "a2", "b3", "b4"]
+    assert catalog.dropped == {"same earthquake in an earlier catalogue": 2}
+    assert "second.csv: 2 of its 5 earthquakes are in an earlier catalogue too" in catalog.warnings[0]
+    assert "50% have the same magnitude, 1 are of another class here" in catalog.warnings[0]
+    assert set(read_catalogs([second, first]).events["event_id"]) == {"b1", "b2", "b3", "b4", "b5"}
 
 
 def test_a_catalogue_from_magnitude_5_on_warns_about_moderate(tmp_path: Path) -> None:
@@ -228,6 +311,68 @@ def test_quakeml_gives_the_preferred_origin_in_km(tmp_path: Path) -> None:
     assert catalog.events["event_id"].tolist() == ["gfz2021abcd", "us7000abcd"]
     expected = [pd.Timestamp("2021-01-01T00:00:00.250"), -5.5, 130.0, 12.5, 5.5, "Mww", "Banda Sea"]
     assert catalog.events.iloc[0].tolist()[1:] == expected
+
+
+MAGNITUDE = """<magnitude publicID="smi:local/m{number}"><mag><value>{mag}</value></mag><type>{scale}</type>
+{status}</magnitude>"""
+
+
+def quakeml(tmp_path: Path, kind: str, magnitudes: list[tuple[str, float, str]], preferred: str = "") -> Path:
+    text = EVENT.format(id="smi:local/e1", type=kind, mag=5)
+    text = text[: text.index("<magnitude")]
+    for number, (scale, mag, status) in enumerate(magnitudes):
+        stated = f"<evaluationStatus>{status}</evaluationStatus>" if status else ""
+        text += MAGNITUDE.format(number=number, mag=mag, scale=scale, status=stated)
+    return write(tmp_path, QUAKEML.format(events=f"{text}{preferred}</event>"), "events.xml")
+
+
+@pytest.mark.parametrize(
+    ("magnitudes", "preferred", "expected"),
+    [
+        ([("mb", 5.4, ""), ("MS", 5.7, ""), ("Mw", 6.1, "")], "", 6.1),
+        ([("ML", 5.0, ""), ("mb", 5.4, "")], "", 5.4),
+        ([("mb", 5.4, ""), ("Mww", 6.2, "rejected")], "", 5.4),
+        ([("mb", 5.4, ""), ("Mw", 6.1, "")], "<preferredMagnitudeID>smi:local/m0</preferredMagnitudeID>", 5.4),
+        ([("mb", 5.4, "rejected"), ("Mw", 6.1, "")], "<preferredMagnitudeID>smi:local/m0</preferredMagnitudeID>", 6.1),
+    ],
+)
+def test_quakeml_magnitude_is_the_preferred_one_else_by_scale_never_a_rejected_one(
+    tmp_path: Path, magnitudes: list[tuple[str, float, str]], preferred: str, expected: float
+) -> None:
+    pytest.importorskip("obspy")
+    catalog = read_catalogs([quakeml(tmp_path, "earthquake", magnitudes, preferred)])
+    assert catalog.events["magnitude"].tolist() == [expected]
+    several = not preferred and sum(status != "rejected" for *_, status in magnitudes) > 1
+    assert any("have several magnitudes and prefer none" in note for note in catalog.warnings) == several
+
+
+@pytest.mark.parametrize("kind", ["unknown", "", "earthquake", "a type of tomorrow"])
+def test_quakeml_events_of_any_type_are_there(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("obspy")
+    assert len(read_catalogs([quakeml(tmp_path, kind, [("Mw", 6.1, "")])]).events) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"Infogempa": {}}', "JSON"),
+        ('<?xml version="1.0"?><seiscomp xmlns="x"></seiscomp>', "SeisComP XML"),
+        ('<?xml version="1.0"?><Infogempa></Infogempa>', "BMKG's XML feed"),
+        ("<?xml version='1.0'?><kml></kml>", "XML that is not QuakeML"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(tmp_path: Path, text: str, name: str) -> None:
+    with pytest.raises(DataError, match=f"this is {name}, not a catalogue"):
+        read_catalogs([write(tmp_path, text)])
+
+
+def test_text_of_an_fdsn_service_is_read(tmp_path: Path) -> None:
+    text = (
+        "#EventID|Time|Latitude|Longitude|Depth/km|Author|Catalog|Contributor|ContributorID|MagType|Magnitude|MagAuthor|"
+        "EventLocationName|EventType\ne2|2021-03-04T12:00:00|-8.4|124.8|60.0||XX|XX|e2|Mw|6.1||Alor|earthquake\n"
+    )
+    events = read_catalogs([write(tmp_path, text)]).events
+    assert events.iloc[0].tolist() == ["e2", pd.Timestamp("2021-03-04T12:00"), -8.4, 124.8, 60.0, 6.1, "Mw", "Alor"]
 
 
 def test_quakeml_without_events_is_refused(tmp_path: Path) -> None:
@@ -308,6 +453,43 @@ def test_clusters_agree_with_every_pair_compared(rows: list[tuple[float, ...]]) 
     clusters = decluster(events)
     assert clusters["cluster_id"].tolist() == slow_decluster(events)
     assert (clusters["is_mainshock"] == (clusters["cluster_id"] == events["event_id"])).all()
+
+
+class CountingGeod:
+    """Geodesics as the module computes them, and how many."""
+
+    def __init__(self, geod: Any) -> None:
+        self.geod, self.distances = geod, 0
+
+    def inv(self, *places: np.ndarray) -> Any:
+        self.distances += len(places[0])
+        return self.geod.inv(*places)
+
+
+@pytest.fixture
+def geod(monkeypatch: pytest.MonkeyPatch) -> CountingGeod:
+    counting = CountingGeod(clusters._WGS84)
+    monkeypatch.setattr(clusters, "_WGS84", counting)
+    return counting
+
+
+def test_declustering_measures_a_few_distances_an_event_and_not_every_pair(
+    rng: np.random.Generator, geod: CountingGeod
+) -> None:
+    n = 20_000
+    events = table(
+        list(
+            zip(
+                rng.uniform(0, 9000, n),
+                rng.uniform(-11, 6, n),
+                rng.uniform(95, 141, n),
+                4 + rng.exponential(0.4, n),
+                strict=True,
+            )
+        )
+    )
+    decluster(events)
+    assert n / 2 < geod.distances < 20 * n
 
 
 def test_bounding_box_holds_all_epicentres() -> None:
@@ -392,7 +574,22 @@ def test_complete_usgs_catalogues_have_no_holes_and_no_lost_days(real_data: Path
 
 
 @pytest.mark.real
-def test_bmkg_catalogue_has_its_known_number_of_mainshocks(real_data: Path) -> None:
+def test_bmkg_catalogue_has_its_known_number_of_mainshocks(real_data: Path, geod: CountingGeod) -> None:
     events = read_catalogs([real_data / "bmkg" / "catalog_2018_2025.csv"]).events
     clusters = decluster(events)
     assert int(clusters["is_mainshock"].sum()) == 4616
+    assert geod.distances < 20 * len(events)
+
+
+@pytest.mark.real
+def test_the_long_bmkg_catalogue_fills_the_holes_of_the_other(real_data: Path) -> None:
+    short, long = real_data / "bmkg" / "catalog_2018_2025.csv", real_data / "bmkg_catalogue"
+    long = long / "bmkg_inatews_20081101_20230126.csv"
+    alone = read_catalogs([long])
+    assert len(alone.events) == 90_153
+    assert (alone.events["magnitude"] >= 6).sum() == 256
+    both = read_catalogs([short, long])
+    assert both.dropped["same earthquake in an earlier catalogue"] == 10_260
+    assert len(both.events) == 15_781 + 90_153 - 10_260
+    inside = both.coverage.covers(np.array([utc("2022-01-10")]), np.array([utc("2022-12-20")]))
+    assert inside.all()

@@ -102,9 +102,12 @@ T0 = "2021-01-01T00:00:00Z"
         (series("kp", [(T0, -0.5)]), r"outside 0\.\.9"),
         (series("kp", [("2021-01-01 00:00:00", 1)]), r"line 2: 1 times have no zone .* write them with Z or \+00:00"),
         (series("kp", [("2021-01-01T01:30:00Z", 1)]), r"2021-01-01T01:30 is no start of a 3-hour interval"),
-        (series("kp", [("2021-13-01T00:00:00Z", 1)]), r"line 2: '2021-13-01T00:00:00Z' is not a time"),
+        (
+            series("kp", [("2021-13-01T00:00:00Z", 1)]),
+            r"column time_utc: '2021-13-01T00:00:00Z' is not understood as a time",
+        ),
         (series("kp", [("9021-01-01T00:00:00Z", 1)]), r"outside 1900\.\.2100"),
-        (series("kp", [(T0, "3+")]), r"line 2: '3\+' is not a number"),
+        (series("kp", [(T0, "three")]), r"line 2, column kp: 'three' is not understood as a kp"),
         (series("kp", [(T0, "")]), r"contains no value of kp"),
         (series("kp", []), r"contains no value of kp"),
         (series("dst_nt", [(T0, -20)]), r"this is the ring-current index Dst, not the planetary index Kp"),
@@ -248,3 +251,51 @@ def test_real_files_of_other_kinds_are_refused(real_data: Path, file: str, messa
     for name in ("kp", "dst"):
         with pytest.raises(DataError, match=message):
             read_index(real_data / file, name)  # type: ignore[arg-type]
+
+
+GFZ = {
+    "three hours a line": (
+        "# PURPOSE: the index\n#YYY MM DD hh.h hh._m        days      days_m     Kp   ap D\n"
+        "2021 01 01 00.0 01.50 32508.00000 32508.06250  0.000    0 1\n"
+        "2021 01 01 03.0 04.50 32508.12500 32508.18750  2.333    9 1\n"
+        "2021 01 01 06.0 07.50 32508.25000 32508.31250  4.667   39 1\n"
+        "2021 01 01 09.0 10.50 32508.37500 32508.43750 -1.000   -1 0\n"
+    ),
+    "a day a line": (
+        "#YYY MM DD  days  days_m  Bsr dB    Kp1    Kp2 ...\n"
+        "2021 01 01 32508 32508.5 2556  7  0.000  2.333  4.667 -1.000  0.333  0.667  1.000  1.333     0     9    39"
+        "    -1     2     3     4     5    10  25     79.9     77.3 2\n"
+    ),
+    "tab": "210101  0o 2+ 5- 3o  0+ 1- 1o 1+   14-    8 0.4\n",
+}
+
+
+@pytest.mark.parametrize("layout", ["three hours a line", "a day a line"])
+def test_kp_as_gfz_gives_it_out_is_read(tmp_path: Path, layout: str) -> None:
+    path = tmp_path / "Kp.txt"
+    path.write_text(GFZ[layout])
+    index = read_index(path, "kp")
+    assert index.start_utc == np.datetime64("2021-01-01")
+    np.testing.assert_allclose(index.values[:3], [0, 7 / 3, 14 / 3])
+    assert np.isnan(index.values[3:4]).all()
+
+
+def test_kp_of_gfz_as_thirds_with_signs_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "Kp.tab"
+    path.write_text(GFZ["tab"])
+    thirds = [0, 7, 14, 9, 1, 2, 3, 4]
+    np.testing.assert_allclose(read_index(path, "kp").values, np.array(thirds) / 3)
+
+
+def test_kp_of_gfz_in_tenths_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "Kp.wdc"
+    path.write_text("2101012556 7 0234730 3 71013133  0  9 39 15  2  3  4  5 100.41\n")
+    thirds = [0, 7, 14, 9, 1, 2, 3, 4]
+    np.testing.assert_allclose(read_index(path, "kp").values, np.array(thirds) / 3)
+
+
+def test_a_damaged_line_of_gfz_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "Kp.txt"
+    path.write_text(GFZ["three hours a line"] + "2021 01 01 12.0 13.50 32508\n")
+    with pytest.raises(DataError, match="line 7 is no line of Kp as GFZ writes it"):
+        read_index(path, "kp")

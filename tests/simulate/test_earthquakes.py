@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from seismag.archive.catalogs import bounding_box, cluster_window, read_catalogs
+from seismag.archive.catalogs import bounding_box, read_catalogs
+from seismag.archive.clusters import cluster_window
 from seismag.archive.stations import read_stations
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.domain import DataError, Station, UsageError, azimuth_classes

@@ -1,60 +1,65 @@
-"""Earthquake catalogues: four CSV layouts and QuakeML are read into one table; earthquake clusters.
+"""Earthquake catalogues: CSV layouts, FDSN text and QuakeML are read into one table; several files are merged.
 
-CSV layouts, recognised by their columns: BMKG's yearly download (``event_id, datetime, ...``) and its web
-export (``Event ID, Date time, ...``), both in UTC by the format; USGS (``time, ..., mag, magType, ..., id``);
-and seismag's own (``event_id, origin_utc, latitude_deg, ...``, written by the simulator and by users).
+CSV layouts, recognised by their columns: BMKG's yearly download (``event_id, datetime, ...``) and its web export
+(``Event ID, Date time, ...``), both in UTC by the format; text of FDSN services; USGS (``time, ..., mag, magType, ...,
+id``); and seismag's own (``event_id, origin_utc, latitude_deg, ...``, written by the simulator and by users).
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyproj import Geod
+from numpy.typing import NDArray
 
+from seismag.archive.cells import MISSING, Column, is_missing, magnitude_scale
 from seismag.archive.coverage import Coverage, coverage_of, lost_month_ends
-from seismag.archive.tables import ZONED_TIME, decode_text, read_payload, split_text
-from seismag.arrays import FloatArray
+from seismag.archive.quakeml import read_quakeml
+from seismag.archive.same_earthquakes import count_near_duplicates, name_contradictions, with_ids, without_same
+from seismag.archive.tables import TextTable, decode_text, read_payload, split_text
 from seismag.domain import DataError, UsageError
 
-# layout -> our column -> the file's column (lower case, spaces as underscores)
-LAYOUTS = {
-    "bmkg": {
-        "event_id": "event_id", "origin_utc": "datetime", "latitude_deg": "latitude", "longitude_deg": "longitude",
-        "depth_km": "depth", "magnitude": "magnitude",
-    },
-    "bmkg_web": {
-        "event_id": "event_id", "origin_utc": "date_time", "latitude_deg": "latitude", "longitude_deg": "longitude",
-        "depth_km": "depth_(km)", "magnitude": "magnitude", "magnitude_type": "mag_type", "place": "location",
-    },
-    "usgs": {
-        "event_id": "id", "origin_utc": "time", "latitude_deg": "latitude", "longitude_deg": "longitude",
-        "depth_km": "depth", "magnitude": "mag", "magnitude_type": "magtype", "place": "place", "type": "type",
-    },
-    "seismag": {
-        "event_id": "event_id", "origin_utc": "origin_utc", "latitude_deg": "latitude_deg",
-        "longitude_deg": "longitude_deg", "depth_km": "depth_km", "magnitude": "magnitude",
-        "magnitude_type": "magnitude_type", "place": "place", "type": "type",
-    },
-}  # fmt: skip
-_UTC_BY_FORMAT = ("bmkg", "bmkg_web")  # with the column event_id of BMKG
+# our column -> names in the header (lower case, spaces as underscores), of which the first that is there counts
+_NAMES = {
+    "event_id": ("event_id", "eventid", "id"),
+    "origin_utc": ("origin_utc", "time_utc", "datetime", "date_time", "time"),
+    "latitude_deg": ("latitude_deg", "latitude"),
+    "longitude_deg": ("longitude_deg", "longitude"),
+    "depth_km": ("depth_km", "depth", "depth_(km)", "depth/km"),
+    "magnitude": ("magnitude", "mag"),
+    "magnitude_type": ("magnitude_type", "magtype", "mag_type"),
+    "place": ("place", "location", "eventlocationname"),
+    "type": ("type", "eventtype"),
+}
 _NEEDED = ("origin_utc", "latitude_deg", "longitude_deg", "magnitude")
+_LAYOUTS = (
+    "datetime, latitude, longitude, magnitude (BMKG); date_time, latitude, longitude, magnitude (BMKG, web); "
+    "time, latitude, longitude, mag (USGS); origin_utc, latitude_deg, longitude_deg, magnitude"
+)
 CATALOG_COLUMNS = [
     "event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude", "magnitude_type", "place",
 ]  # fmt: skip
-_NUMBERS = ("latitude_deg", "longitude_deg", "depth_km", "magnitude")
+_NUMBERS = {"latitude_deg": "latitude", "longitude_deg": "longitude", "depth_km": "depth", "magnitude": "magnitude"}
 _MODERATE_TOP = 5.0
-_WGS84 = Geod(ellps="WGS84")
-_SHORTEST_DEGREE_KM = 110.5  # of latitude on WGS84, at the equator
+# Types of QuakeML, USGS and ISC that are no earthquakes. A type that is in neither list says nothing against one.
+_NO_EARTHQUAKE = {
+    "not existing", "duplicate", "false", "false trigger", "anthropogenic event", "explosion", "accidental explosion",
+    "chemical explosion", "controlled explosion", "experimental explosion", "industrial explosion", "mining explosion",
+    "nuclear explosion", "volcanic explosion", "volcanic eruption", "eruption", "quarry blast", "quarry", "blast",
+    "mine", "road cut", "blasting levee", "collapse", "cavity collapse", "mine collapse", "building collapse",
+    "rock burst", "crash", "plane crash", "train crash", "boat crash", "atmospheric event", "sonic boom",
+    "sonic blast", "acoustic noise", "thunder", "avalanche", "snow avalanche", "debris avalanche",
+    "hydroacoustic event", "ice quake", "slide", "landslide", "rock slide", "rockslide", "meteorite",
+    "km", "sm", "kh", "sh", "kx", "sx", "kn", "sn", "kr", "sr", "ls",
+}  # fmt: skip
+_EARTHQUAKE = {"", "earthquake", "eq", "ke", "se", "known earthquake", "suspected earthquake", "suspected"}
+_NO_ID = MISSING | {"0"}
+_ID_OF_A_SPREADSHEET = re.compile(r"[+-]?\d(?:[.,]\d+)?e[+-]?\d+", re.IGNORECASE)
 
 BoundingBox = tuple[float, float, float, float]  # south, north, west, east; degrees, longitudes in [-180, 180)
 
@@ -81,174 +86,172 @@ class Catalog:
 def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
     """Read one or several catalogue files and merge them.
 
-    Rows are dropped, and counted in ``dropped`` by reason, if they are not earthquakes (explosion, eruption), have no
-    time, position or magnitude, contain an impossible value, or repeat an event_id (the first is kept). Rows with
-    different ids that look like one earthquake are kept with a warning.
+    A filled cell that is not understood refuses the file. Rows are left out, and counted in ``dropped`` by reason, if
+    they are not earthquakes (explosion, eruption), state no time, position or magnitude, contain an impossible value,
+    or are in the table already: by event_id, or as the same earthquake in an earlier file (within 16 s and 100 km, one
+    to one; the row of the file that is named first is kept). A warning names rows of M >= 5, or of no known
+    magnitude, among them. Rows of one file with different ids that look like one earthquake are kept with a warning.
 
     Raises:
-        DataError: a file is missing, empty, not a catalogue, has times without a zone in a format that does not
-            define UTC, or contains no usable row.
+        DataError: a file is missing, empty, not a catalogue, has a cell that is not understood, times without a zone
+            in a format that does not define UTC, or contains no usable row.
     """
     if not paths:
         raise DataError("No catalogue file is named. Give at least one.")
     dropped: Counter[str] = Counter()
     sources: dict[str, str] = {}
     notes: list[str] = []
-    tables = []
+    merged = pd.DataFrame(columns=CATALOG_COLUMNS)
     for path in map(Path, paths):
         payload, sha256 = read_payload(path)
         sources[str(path) if path.name in sources else path.name] = sha256
-        is_xml = payload[:256].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and b"quakeml" in payload[:4096].lower()
-        rows = _read_quakeml(payload, path) if is_xml else _read_csv(payload, path)
-        tables.append(_keep_usable(rows, path, dropped))
-    merged = pd.concat(tables, ignore_index=True)
+        rows, remarks = _read_rows(payload, path)
+        table, more = _keep_usable(rows, path, dropped)
+        table, same = without_same(table, merged, path)
+        if same:
+            dropped["same earthquake in an earlier catalogue"] += table.attrs.pop("left_out")
+        notes += [*remarks, *more, *same]
+        merged = table if merged.empty else pd.concat([merged, table], ignore_index=True)
+    merged, more = name_contradictions(merged)
     repeated = merged["event_id"].duplicated()
     if repeated.any():
         dropped["duplicate event_id"] += int(repeated.sum())
-        shared = merged[merged["event_id"].duplicated(keep=False)]
-        spread = shared.groupby("event_id")[["origin_utc", "latitude_deg"]].agg(["min", "max"])
-        late = spread["origin_utc"]["max"] - spread["origin_utc"]["min"] > pd.Timedelta(minutes=1)
-        far = spread["latitude_deg"]["max"] - spread["latitude_deg"]["min"] > 1.0
-        names = list(spread.index[late | far])
-        if names:
-            notes.append(
-                f"{len(names)} event_ids name two different earthquakes (more than 1 min or 1 degree apart; {names[0]} "
-                f"is the first); only the first row of each is kept. Make the ids of the files differ."
-            )
     events: pd.DataFrame = merged[~repeated].sort_values(["origin_utc", "event_id"], ignore_index=True)[CATALOG_COLUMNS]
     coverage, coverage_notes = coverage_of(events["origin_utc"].to_numpy())
-    notes += coverage_notes + _warnings(events, coverage)
+    notes += more + coverage_notes + _warnings(events, coverage)
     return Catalog(events, coverage, dict(sorted(dropped.items())), sources, notes)
+
+
+def _read_rows(payload: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a file of any known format; rows of whatever type, and sentences for the user."""
+    start = payload[:4096].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if start.startswith(b"<") and b"quakeml" in start:
+        return read_quakeml(payload, path)
+    for mark, name, remedy in (
+        (b"<seiscomp", "SeisComP XML", "Convert it: sccnv -i trunk:FILE -o quakeml:OUT"),
+        (b"<infogempa", "BMKG's XML feed", "Save its earthquakes as CSV with datetime, latitude, longitude, magnitude"),
+        (b"<alert", "a CAP message", "Save its earthquakes as CSV"),
+        (b"{", "JSON", "Download CSV or QuakeML (format=csv, format=xml)"),
+        (b"[", "JSON", "Download CSV or QuakeML (format=csv, format=xml)"),
+        (b"<?xml", "XML that is not QuakeML", "Download QuakeML or CSV"),
+    ):
+        if start.startswith(mark) or (start.startswith(b"<?xml") and mark in start and mark != b"<?xml"):
+            if b"<html" in start:
+                break
+            raise DataError(f"{path}: this is {name}, not a catalogue that can be read. {remedy}.")
+    return _read_csv(payload, path), []
 
 
 def _read_csv(payload: bytes, path: Path) -> pd.DataFrame:
     table = split_text(decode_text(payload, path), path)
-    layout = next(
-        (name for name, fields in LAYOUTS.items() if all(fields[column] in table.columns for column in _NEEDED)), None
-    )
-    if layout is None:
-        needed = "; or ".join(", ".join(fields[column] for column in _NEEDED) for fields in LAYOUTS.values())
+    found = {ours: table.find(*names) for ours, names in _NAMES.items()}
+    if any(found[column] is None for column in _NEEDED):
         raise DataError(
-            f"{path}: not an earthquake catalogue. Columns found: {', '.join(table.columns[:30])}; needed: {needed}."
+            f"{path}: not an earthquake catalogue. Columns found: {', '.join(table.columns[:30])}; needed: {_LAYOUTS}."
         )
     if not table.rows:
         raise DataError(f"{path}: a header and no earthquake. Copy it again from its source.", "empty_file")
     width = len(table.columns)
-    cut = [len(row) < width or any(row[width:]) for row in table.rows]
-    cells = [row[:width] + [""] * (width - len(row)) for row in table.rows]
-    frame = pd.DataFrame(cells, columns=range(width), dtype=object)
-    fields = {ours: table.columns.index(theirs) for ours, theirs in LAYOUTS[layout].items() if theirs in table.columns}
-    rows = pd.DataFrame({ours: frame[place] for ours, place in fields.items()})
-    for column in _NUMBERS:
-        text = rows[column] if column in rows else pd.Series("", index=rows.index, dtype=object)
-        text = text.str.replace(",", ".") if table.decimal_comma else text
-        rows[column] = pd.to_numeric(text, errors="coerce").astype(float)
-    rows["origin_utc"] = _parse_times(
-        rows["origin_utc"], table.lines, path, layout in _UTC_BY_FORMAT and "event_id" in fields
-    )
-    for column in ("event_id", "magnitude_type", "place", "type"):
-        rows[column] = rows.get(column, "")
+    cut = np.array([len(row) < width or any(row[width:]) for row in table.rows])
+    # The cells of a row of another length stand in the wrong columns: it counts as a row of no known content.
+    cells = {
+        ours: ["" if place is None or wrong else row[place] for row, wrong in zip(table.rows, cut, strict=True)]
+        for ours, place in found.items()
+    }
+    rows = pd.DataFrame({ours: cells[ours] for ours in ("event_id", "magnitude_type", "place", "type")}, dtype=object)
+
+    def column(ours: str) -> Column:
+        place = found[ours]
+        return Column(ours if place is None else table.columns[place], path, table.lines, table.decimal_comma)
+
+    for ours, kind in _NUMBERS.items():
+        rows[ours] = column(ours).numbers(cells[ours], kind)
+    rows["origin_utc"], zoned = column("origin_utc").times(cells["origin_utc"])
+    _require_zones(cells["origin_utc"], zoned, table, path)
+    scales = [magnitude_scale(cell) for cell in cells["magnitude"]]
+    rows["magnitude_type"] = rows["magnitude_type"].where(rows["magnitude_type"] != "", pd.Series(scales, dtype=object))
+    rows["where"] = [f"line {line}" for line in table.lines]
     rows["cut"] = cut
     return rows
 
 
-def _parse_times(text: pd.Series[Any], lines: Sequence[int], path: Path, utc_by_format: bool) -> pd.Series[Any]:
-    text = text.str.replace(r"\s*(UTC|GMT)$", "Z", regex=True, case=False)
-    times = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
-    if not utc_by_format:
-        without = np.flatnonzero(times.notna() & ~text.str.contains(ZONED_TIME))
-        if without.size:
-            raise DataError(
-                f"{path}: line {lines[without[0]]}: {without.size} times have no zone ({text.iloc[without[0]]!r} is "
-                f"the first); write them with Z or +00:00."
-            )
-    return times.dt.tz_localize(None).astype("datetime64[ms]")
-
-
-def _read_quakeml(payload: bytes, path: Path) -> pd.DataFrame:
-    try:
-        from obspy import read_events
-    except ImportError as error:
-        raise DataError(f'{path}: reading QuakeML needs ObsPy. Run: pip install "seismag[obspy]"') from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd numbers; such rows are counted as dropped
-            found = read_events(io.BytesIO(payload), format="QUAKEML")
-    except Exception as error:  # ObsPy raises plain Exception for broken XML
-        raise DataError(f"{path}: broken QuakeML ({' '.join(str(error).split())}). Download it again.") from error
-    if not len(found):
+def _require_zones(cells: list[str], zoned: NDArray[np.bool_], table: TextTable, path: Path) -> None:
+    """Refuse times without a zone, unless the layout defines UTC: BMKG with its ids, FDSN text, a name with utc."""
+    names = set(table.columns)
+    bmkg = "event_id" in names and bool(names & {"datetime", "date_time"})
+    if bmkg or "time_utc" in names or {"eventid", "eventlocationname"} <= names:
+        return
+    without = [row for row, cell in enumerate(cells) if cell and not zoned[row] and not is_missing(cell)]
+    if without:
         raise DataError(
-            f"{path}: QuakeML without an event. Request a longer time or a smaller magnitude.", "empty_file"
+            f"{path}: line {table.lines[without[0]]}: {len(without)} times have no zone ({cells[without[0]]!r} is "
+            f"the first); write them with Z or +00:00."
         )
-    return pd.DataFrame([_quakeml_row(event) for event in found]).astype({"origin_utc": "datetime64[ms]"})
 
 
-def _quakeml_row(event: Any) -> dict[str, object]:
-    origin = event.preferred_origin() or next(iter(event.origins), None)
-    magnitude = event.preferred_magnitude() or next(iter(event.magnitudes), None)
-    identifier = str(event.resource_id.id) if event.resource_id else ""
-    stated = re.search(r"eventid=([^&]+)", identifier)  # USGS writes a query, others end with /ID
-    return {
-        "event_id": stated.group(1) if stated else identifier.rstrip("/").rsplit("/", 1)[-1],
-        "origin_utc": np.datetime64(origin.time.ns // 1_000_000, "ms")
-        if origin and origin.time
-        else np.datetime64("NaT"),
-        "latitude_deg": _float(origin and origin.latitude),
-        "longitude_deg": _float(origin and origin.longitude),
-        "depth_km": _float(origin and origin.depth) / 1000.0,
-        "magnitude": _float(magnitude and magnitude.mag),
-        "magnitude_type": (magnitude and magnitude.magnitude_type) or "",
-        "place": next((text.text or "" for text in event.event_descriptions), ""),
-        "type": event.event_type or "",
-        "cut": False,
-    }
-
-
-def _float(value: Any) -> float:
-    return np.nan if value is None else float(value)
-
-
-def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> pd.DataFrame:
-    kind = rows["type"].str.strip().str.lower()
-    latitude, longitude, depth, magnitude = (rows[column].to_numpy() for column in _NUMBERS)
-    reasons = np.where(kind.isin(["", "earthquake"]), "", "type: " + kind).astype(object)
+def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> tuple[pd.DataFrame, list[str]]:
+    kind = rows["type"].str.strip().str.lower().str.replace("_", " ")
+    latitude, longitude, _, magnitude = (rows[column].to_numpy() for column in _NUMBERS)
+    reasons = np.where(kind.isin(_NO_EARTHQUAKE), "type: " + kind, "").astype(object)
+    cut = rows["cut"].to_numpy() if "cut" in rows else np.zeros(len(rows), dtype=bool)
     for reason, bad in {
-        "wrong number of cells": rows["cut"].to_numpy(),
+        "wrong number of cells": cut,
         "no time": rows["origin_utc"].isna().to_numpy(),
         "no position": np.isnan(latitude) | np.isnan(longitude),
         "no magnitude": np.isnan(magnitude),
         "impossible latitude": np.abs(latitude) > 90,
         "impossible longitude": (longitude < -180) | (longitude > 360),
         "impossible magnitude": (magnitude <= -2) | (magnitude >= 10),
-        "impossible depth": (depth < -10) | (depth > 800),
     }.items():
         reasons[bad & (reasons == "")] = reason
-    counts = Counter(reasons[reasons != ""])
+    left_out = reasons != ""
+    counts = Counter(reasons[left_out])
     dropped.update(counts)
-    kept: pd.DataFrame = rows[reasons == ""].copy()
-    if kept.empty:
+    if left_out.all():
         causes = ", ".join(f"{reason}: {n}" for reason, n in sorted(counts.items()))
         raise DataError(f"{path}: none of its {len(rows)} rows is a usable earthquake ({causes}). Check the columns.")
+    notes = _warn_of_lost(rows[left_out & ~kind.isin(_NO_EARTHQUAKE)], reasons, path)
+    kept: pd.DataFrame = rows[~left_out].copy()
+    unstated = Counter(kind[~left_out & ~kind.isin(_EARTHQUAKE)])
+    if unstated:
+        listed = ", ".join(f"{name!r} ({n})" for name, n in unstated.most_common(5))
+        notes.append(
+            f"{path.name}: {unstated.total()} rows of types that exclude nothing count as earthquakes: {listed}."
+        )
+    impossible = (kept["depth_km"] < -10) | (kept["depth_km"] > 800)
+    if impossible.any():
+        notes.append(f"{path.name}: {impossible.sum()} depths outside -10..800 km count as unknown.")
+        kept["depth_km"] = kept["depth_km"].mask(impossible)
     kept["longitude_deg"] = kept["longitude_deg"].mask(kept["longitude_deg"] >= 180.0, kept["longitude_deg"] - 360.0)
-    nameless = kept["event_id"].str.strip() == ""
-    hashed = []
-    for origin_utc, latitude_deg, longitude_deg in kept.loc[nameless, CATALOG_COLUMNS[1:4]].itertuples(index=False):
-        text = f"{origin_utc.isoformat(timespec='milliseconds')} {latitude_deg:.4f} {longitude_deg:.4f}"
-        hashed.append("t" + hashlib.sha256(text.encode()).hexdigest()[:12])
-    kept.loc[nameless, "event_id"] = hashed
-    return kept
+    identifier = kept["event_id"].str.strip()
+    damaged = identifier.str.fullmatch(_ID_OF_A_SPREADSHEET)
+    if damaged.any():
+        notes.append(
+            f"{path.name}: a spreadsheet has made numbers of {damaged.sum()} ids ({identifier[damaged].iloc[0]} is the "
+            "first); they are replaced by ids of time and place."
+        )
+    kept["event_id"] = identifier.mask(identifier.str.lower().isin(_NO_ID) | damaged, "")
+    return with_ids(kept, kept["event_id"] == ""), notes
+
+
+def _warn_of_lost(lost: pd.DataFrame, reasons: NDArray[np.object_], path: Path) -> list[str]:
+    """Warn of rows that may be earthquakes of M >= 5 and are left out."""
+    large = lost[~((lost["magnitude"] > -2) & (lost["magnitude"] < _MODERATE_TOP))]
+    if large.empty:
+        return []
+    shown = "; ".join(
+        f"{row.where}: {reasons[row.Index]}, M {'unknown' if np.isnan(row.magnitude) else f'{row.magnitude:g}'}"
+        for row in large.head(5).itertuples()
+    )
+    return [
+        f"{path.name}: {len(large)} rows of M >= {_MODERATE_TOP:g} or of no known magnitude are left out ({shown}). "
+        "Windows before them may count as Normal; correct the rows."
+    ]
 
 
 def _warnings(events: pd.DataFrame, coverage: Coverage) -> list[str]:
     notes = []
-    time_ms = events["origin_utc"].to_numpy().astype("int64")
-    values = events[["latitude_deg", "longitude_deg", "magnitude"]].to_numpy()
-    pairs = 0
-    for shift in range(1, len(events)):
-        close = time_ms[shift:] - time_ms[:-shift] <= 1000
-        if not close.any():
-            break
-        pairs += int((close & (np.abs(values[shift:] - values[:-shift]) <= 0.05 + 1e-9).all(axis=1)).sum())
+    pairs = count_near_duplicates(events)
     if pairs:
         notes.append(
             f"{pairs} pairs of rows have different ids but agree within 1 s, 0.05 degrees and 0.05 of magnitude; "
@@ -290,56 +293,3 @@ def parse_box(text: str) -> BoundingBox:
     if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
         raise UsageError(f"--region {text}: south < north within ±90 and west < east within ±180 degrees.")
     return south, north, west, east
-
-
-def cluster_window(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the size of the cluster of an earthquake, in km and in days, by its magnitude.
-
-    Source: Gardner and Knopoff (1974), BSSA 64(5), 1363, in the form of van Stiphout et al. (2012),
-    doi:10.5078/corssa-52382934.
-    """
-    distance_km = 10.0 ** (0.1238 * magnitude + 0.983)
-    time_d = np.where(magnitude >= 6.5, 10.0 ** (0.032 * magnitude + 2.7389), 10.0 ** (0.5409 * magnitude - 0.547))
-    return distance_km, time_d
-
-
-def decluster(events: pd.DataFrame) -> pd.DataFrame:
-    """Group earthquakes into clusters by the windows of Gardner and Knopoff.
-
-    In the order of decreasing magnitude (ties: the earlier first), each event that is not yet in a cluster becomes a
-    mainshock. Its cluster consists of all events not yet in a cluster with an epicentre within ``distance_km``
-    (geodesic) and an origin within ``time_d`` before or after it.
-
-    Args:
-        events: with event_id, origin_utc, latitude_deg, longitude_deg, magnitude; in any order.
-
-    Returns:
-        cluster_id (event_id of the mainshock) and is_mainshock, with the index of ``events``.
-    """
-    by_time = np.argsort(events["origin_utc"].to_numpy(), kind="stable")
-    table = events.iloc[by_time]
-    time_d = table["origin_utc"].to_numpy().astype("datetime64[ms]").astype("int64") / 86_400_000
-    latitude, longitude, magnitude = (table[c].to_numpy() for c in ("latitude_deg", "longitude_deg", "magnitude"))
-    reach_km, reach_d = cluster_window(magnitude)
-    first = np.searchsorted(time_d, time_d - reach_d, side="left")
-    last = np.searchsorted(time_d, time_d + reach_d, side="right")
-    mainshock = np.full(len(table), -1)
-    for i in np.lexsort((time_d, -magnitude)):
-        if mainshock[i] >= 0:
-            continue
-        mainshock[i] = i
-        near = np.abs(latitude[first[i] : last[i]] - latitude[i]) * _SHORTEST_DEGREE_KM <= reach_km[i]
-        free = first[i] + np.flatnonzero(near & (mainshock[first[i] : last[i]] < 0))
-        if free.size:
-            start = np.full(free.size, longitude[i]), np.full(free.size, latitude[i])
-            distance_m = _WGS84.inv(*start, longitude[free], latitude[free])[2]
-            mainshock[free[distance_m <= reach_km[i] * 1000.0]] = i
-    in_file_order = np.empty(len(table), dtype=int)
-    in_file_order[by_time] = by_time[mainshock]
-    return pd.DataFrame(
-        {
-            "cluster_id": events["event_id"].to_numpy()[in_file_order],
-            "is_mainshock": in_file_order == np.arange(len(events)),
-        },
-        index=events.index,
-    )

@@ -1,7 +1,8 @@
 """Kp and Dst on their regular grids, from their published formats.
 
 Recognised by content: Kp as one value a row (``Date_Time_UTC, Kp_Index`` or ``time_utc, kp``), one day a row
-(``Date, K_00 .. K_21``) or CelesTrak's SW-All.csv; Dst as WDC format, IAGA-2002, or ``time_utc, dst_nt``.
+(``Date, K_00 .. K_21``), CelesTrak's SW-All.csv or the texts of GFZ; Dst as WDC format, IAGA-2002, or
+``time_utc, dst_nt``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from seismag.archive.cells import Column
 from seismag.archive.coverage import short_time
-from seismag.archive.tables import ZONED_TIME, TextTable, decode_text, read_payload, split_text
+from seismag.archive.gfz_kp import is_gfz, read_gfz
+from seismag.archive.tables import TextTable, decode_text, read_payload, split_text
 from seismag.arrays import FloatArray, TimeArray
 from seismag.domain import DataError
 
@@ -32,7 +35,6 @@ _KP_COLUMNS = ("kp", "kp_index")
 _DST_COLUMNS = ("dst_nt", "dst")
 _WDC_VERSIONS = {"0": "quick-look", "1": "provisional", "2": "final"}
 _FLUX_FLAGS_WITH_OBSERVED_KP = ("OBS", "INT")  # INT: only the solar flux F10.7 of the day is interpolated
-_MISSING = ("", "nan", "na", "null")
 _HOUR = np.timedelta64(1, "h")
 _YEARS = (np.datetime64("1900-01-01"), np.datetime64("2100-01-01"))
 _THIRD_TOLERANCE = 0.05  # files write thirds as 0.333, 0.33 or 0.3
@@ -124,6 +126,8 @@ def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[
         return "dst", *_read_wdc(text, path)
     if re.match(r"\s*Format\s+IAGA-?2002", first, re.IGNORECASE) or re.match(r"DATE\s+TIME\s+DOY\s", first):
         return "dst", *_read_iaga2002(text, path)
+    if is_gfz(text):
+        return "kp", *read_gfz(text, path), []
     table = split_text(text, path)
     if table.find("kp1") is not None:
         return "kp", *_read_days(table, [f"kp{i}" for i in range(1, 9)], 0.1, path)
@@ -152,31 +156,16 @@ def _cell_columns(table: TextTable, places: list[int], path: Path) -> list[list[
     return [[row[place] for row in table.rows] for place in places]
 
 
-def _numbers(cells: list[str], lines: list[int], path: Path) -> FloatArray:
-    numbers = np.full(len(cells), np.nan)
-    for place, (cell, line) in enumerate(zip(cells, lines, strict=True)):
-        if cell.lower() not in _MISSING:
-            try:
-                numbers[place] = float(cell)
-            except ValueError:
-                raise DataError(
-                    f"{path}: line {line}: {cell!r} is not a number. Correct it, or leave it empty."
-                ) from None
-    return numbers
-
-
 def _read_series(table: TextTable, time: int, place: int, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
     stamps, cells = _cell_columns(table, [time, place], path)
-    text = pd.Series(stamps, dtype=object)
-    without = np.flatnonzero(~text.str.contains(ZONED_TIME).to_numpy(bool))
-    if without.size:
+    times, zoned = Column(table.columns[time], path, table.lines).times(stamps)
+    without = [row for row in range(len(stamps)) if not zoned[row]]
+    if without:
         raise DataError(
-            f"{path}: line {table.lines[without[0]]}: {without.size} times have no zone ({text[without[0]]!r} is the "
+            f"{path}: line {table.lines[without[0]]}: {len(without)} times have no zone ({stamps[without[0]]!r} is the "
             f"first); write them with Z or +00:00."
         )
-    times = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
-    _check_times(times, table.lines, stamps, path)
-    return times.dt.tz_localize(None).to_numpy("datetime64[ms]"), _numbers(cells, table.lines, path), []
+    return times, Column(table.columns[place], path, table.lines, table.decimal_comma).numbers(cells, "kp"), []
 
 
 def _check_times(times: pd.Series, lines: list[int], stamps: list[str], path: Path) -> None:
@@ -196,7 +185,10 @@ def _read_days(
     stamps, *columns = _cell_columns(table, [place for place in places if place is not None], path)
     days = pd.to_datetime(pd.Series(stamps, dtype=object), format="%Y-%m-%d", errors="coerce")
     _check_times(days, table.lines, stamps, path)
-    values = np.stack([_numbers(column, table.lines, path) for column in columns], axis=1)  # (days, 8)
+    values = np.stack(
+        [Column(name, path, table.lines).numbers(cells, "kp") for name, cells in zip(names, columns, strict=True)],
+        axis=1,
+    )  # (days, 8)
     filled = np.isin(values, _FILLS["kp"])
     values = np.where(filled, np.nan, values * factor)
     times = days.to_numpy("datetime64[ms]")[:, None] + np.arange(0, 24, 3) * _HOUR
@@ -257,7 +249,7 @@ def _read_iaga2002(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[s
             )
     times = pd.to_datetime(pd.Series(stamps, dtype=object), format="%Y-%m-%d %H:%M:%S.%f", errors="coerce")
     _check_times(times, lines, stamps, path)
-    return times.to_numpy("datetime64[ms]"), _numbers(cells, lines, path), _unsettled(kinds)
+    return times.to_numpy("datetime64[ms]"), Column("DST", path, lines).numbers(cells), _unsettled(kinds)
 
 
 def _unsettled(hours: dict[str, int]) -> list[str]:

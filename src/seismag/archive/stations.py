@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from seismag.archive.cells import Column, is_missing
 from seismag.archive.tables import decode_text, read_payload, split_text
 from seismag.domain import DataError, Station
 
@@ -50,15 +51,16 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
         if any(row[width:]):
             raise DataError(f"{where}: {len(row)} cells, but the header has {width}. Quote cells that hold commas.")
         cells = [*row, *[""] * (width - len(row))]
+        elevations = Column("elevation", path, [line], table.decimal_comma)
         name, elevation = ("" if column is None else cells[column] for column in optional)
         station = Station(
             cells[code].upper(),
-            _coordinate(cells[latitude], "latitude", (-90.0, 90.0), where, table.decimal_comma),
-            _coordinate(cells[longitude], "longitude", (-180.0, 360.0), where, table.decimal_comma),
+            _coordinate(Column("latitude", path, [line], table.decimal_comma), cells[latitude], (-90.0, 90.0)),
+            _coordinate(Column("longitude", path, [line], table.decimal_comma), cells[longitude], (-180.0, 360.0)),
             name,
-            _number(elevation, where, "elevation", table.decimal_comma) if elevation else 0.0,
+            0.0 if is_missing(elevation) else float(elevations.numbers([elevation], "elevation")[0]),
         )
-        if not station.code:
+        if is_missing(station.code):
             raise DataError(f"{where}: the station has no code. Add it, or delete the row.")
         _add(stations, station, where)
     if not stations:
@@ -66,24 +68,14 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
     return stations
 
 
-def _number(text: str, where: str, name: str, decimal_comma: bool) -> float:
-    plain = text.replace("−", "-")
-    if decimal_comma:
-        plain = plain.replace(",", ".")
-    try:
-        return float(plain)
-    except ValueError:
-        raise DataError(f"{where}: {name} is {text!r}, not a number in degrees or metres.") from None
-
-
-def _coordinate(text: str, name: str, limits: tuple[float, float], where: str, decimal_comma: bool) -> float:
-    low, high = limits
-    if not text:
-        raise DataError(f"{where}: the {name} is missing. Write it in degrees, or delete the row.")
-    value = _number(text, where, name, decimal_comma)
+def _coordinate(column: Column, cell: str, limits: tuple[float, float]) -> float:
+    where, (low, high) = f"{column.path}: line {column.lines[0]}", limits
+    if is_missing(cell):
+        raise DataError(f"{where}: the {column.name} is missing. Write it in degrees, or delete the row.")
+    value = float(column.numbers([cell], column.name)[0])
     if not low <= value <= high:
         raise DataError(
-            f"{where}: {name} {text} is outside {low:g}..{high:g} degrees. Are latitude and longitude swapped, "
+            f"{where}: {column.name} {cell} is outside {low:g}..{high:g} degrees. Are latitude and longitude swapped, "
             f"or is the decimal sign lost?"
         )
     return value - 360.0 if value >= 180.0 else value

@@ -13,10 +13,6 @@ from pathlib import Path
 
 from seismag.domain import DataError
 
-ZONED_TIME = re.compile(
-    r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$", re.IGNORECASE
-)  # a clock time that ends with Z or an offset
-
 
 @dataclass(frozen=True)
 class TextTable:
@@ -84,13 +80,13 @@ def decode_text(payload: bytes, path: Path) -> str:
 
 
 def split_text(text: str, path: Path) -> TextTable:
-    """Split delimited text; the delimiter (comma, semicolon or tab) is the commonest in the header line.
+    """Split delimited text; the delimiter (comma, semicolon, tab or bar) is the commonest in the header line.
 
     Raises:
         DataError: no header, or an unclosed quotation mark.
     """
     header = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=header.count)
+    delimiter = max(",;\t|", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows, lines = [], []
     try:
@@ -103,5 +99,5 @@ def split_text(text: str, path: Path) -> TextTable:
         raise DataError(f"{path}: line {reader.line_num}: not readable as CSV ({error}).") from error
     if not rows:
         raise DataError(f"{path}: contains no row. Copy it again from its source.", "empty_file")
-    columns = [re.sub(r"\s+", "_", name.lower()) for name in rows[0]]
+    columns = [re.sub(r"\s+", "_", name.lower().lstrip("#")) for name in rows[0]]
     return TextTable(columns, rows[1:], lines[1:], delimiter != ",")

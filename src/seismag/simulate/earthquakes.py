@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.archive.catalogs import bounding_box, decluster, read_catalogs
+from seismag.archive.catalogs import bounding_box, read_catalogs
+from seismag.archive.clusters import decluster
 from seismag.arrays import FloatArray
 from seismag.config import EarthquakeConfig, SimulateConfig
 from seismag.domain import MINIMUM_MAGNITUDE, Station, UsageError

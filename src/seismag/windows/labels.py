@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.archive.catalogs import Catalog, bounding_box, decluster
+from seismag.archive.catalogs import Catalog, bounding_box
+from seismag.archive.clusters import decluster
 from seismag.archive.indices import SpaceWeatherIndex
 from seismag.config import DataConfig
 from seismag.domain import Station, azimuth_classes, magnitude_classes

@@ -1,0 +1,128 @@
+"""QuakeML: earthquakes of an event service, through ObsPy."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seismag.domain import DataError
+
+# Scales by their standing: where none is preferred the first of these counts. mb and ML saturate in large earthquakes.
+_SCALES = ("mw", "mww", "mwc", "mwb", "mwr", "mwp", "mw(mb)", "ms", "mb", "ml", "md", "mc")
+
+
+def read_quakeml(payload: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read the events of a QuakeML document, of whatever type.
+
+    Returns:
+        One row an event: event_id, origin_utc, latitude_deg, longitude_deg, depth_km, magnitude, magnitude_type,
+        place, type (as written), where (for messages); and sentences for the user.
+
+    Raises:
+        DataError: ObsPy is not installed, broken XML, no event, or an event that ObsPy cannot read.
+    """
+    try:
+        from obspy import read_events
+    except ImportError as error:
+        raise DataError(f'{path}: reading QuakeML needs ObsPy. Run: pip install "seismag[obspy]"') from error
+    try:
+        readable, types = _without_types(payload)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd numbers; such rows are counted as dropped
+            found = read_events(io.BytesIO(readable), format="QUAKEML")
+    except Exception as error:  # ObsPy raises plain Exception for broken XML
+        raise DataError(f"{path}: broken QuakeML ({' '.join(str(error).split())}). Download it again.") from error
+    if not types:
+        raise DataError(
+            f"{path}: QuakeML without an event. Request a longer time or a smaller magnitude.", "empty_file"
+        )
+    if len(found) != len(types):
+        read = {_public_id(event) for event in found}
+        lost = [name for name, _ in types if name not in read]
+        raise DataError(
+            f"{path}: {len(types) - len(found)} of {len(types)} events cannot be read ({', '.join(lost[:3])}). "
+            "Correct or remove them."
+        )
+    chosen: Counter[str] = Counter()
+    rows = [_row(event, kind, chosen) for event, (_, kind) in zip(found, types, strict=True)]
+    notes = []
+    if chosen:
+        taken = ", ".join(f"{scale} {count} times" for scale, count in chosen.most_common())
+        notes.append(
+            f"{path.name}: {chosen.total()} events have several magnitudes and prefer none; taken by scale, Mw first: "
+            f"{taken}."
+        )
+    return pd.DataFrame(rows).astype({"origin_utc": "datetime64[ms]"}), notes
+
+
+def _without_types(payload: bytes) -> tuple[bytes, list[tuple[str, str]]]:
+    """Take the types out of a document: ObsPy skips events whose type it does not know, without an error.
+
+    Returns:
+        The document, and publicID and type of each event in order.
+    """
+    from lxml import etree  # comes with ObsPy; keeps the prefixes of namespaces, which ObsPy needs
+
+    root = etree.fromstring(payload, etree.XMLParser(resolve_entities=False, huge_tree=True))
+    types = []
+    for event in root.iter("{*}event"):
+        kinds = event.findall("{*}type")
+        types.append((event.get("publicID", ""), (kinds[0].text or "").strip() if kinds else ""))
+        for kind in kinds:
+            event.remove(kind)
+    return etree.tostring(root), types
+
+
+def _public_id(event: Any) -> str:
+    return str(event.resource_id.id) if event.resource_id else ""
+
+
+def _row(event: Any, kind: str, chosen: Counter[str]) -> dict[str, object]:
+    origin = event.preferred_origin() or next(iter(event.origins), None)
+    magnitude = _magnitude(event, chosen)
+    identifier = _public_id(event)
+    stated = re.search(r"eventid=([^&]+)", identifier)  # USGS writes a query, others end with /ID
+    time = origin.time if origin else None
+    return {
+        "event_id": stated.group(1) if stated else identifier.rstrip("/").rsplit("/", 1)[-1],
+        "origin_utc": np.datetime64(time.ns // 1_000_000, "ms") if time else np.datetime64("NaT"),
+        "latitude_deg": _float(origin and origin.latitude),
+        "longitude_deg": _float(origin and origin.longitude),
+        "depth_km": _float(origin and origin.depth) / 1000.0,
+        "magnitude": _float(magnitude and magnitude.mag),
+        "magnitude_type": (magnitude and magnitude.magnitude_type) or "",
+        "place": next((text.text or "" for text in event.event_descriptions), ""),
+        "type": kind,
+        "where": identifier or "an event without publicID",
+    }
+
+
+def _magnitude(event: Any, chosen: Counter[str]) -> Any:
+    """Return the preferred magnitude, else the one of the best scale; never a rejected one."""
+    usable = [magnitude for magnitude in event.magnitudes if magnitude.evaluation_status != "rejected"]
+    preferred = event.preferred_magnitude()
+    if preferred is not None and preferred.evaluation_status != "rejected":
+        return preferred
+    if not usable:
+        return None
+    best = min(usable, key=lambda magnitude: _standing(magnitude.magnitude_type))
+    if len(usable) > 1:
+        chosen[best.magnitude_type or "no scale"] += 1
+    return best
+
+
+def _standing(scale: str | None) -> int:
+    name = (scale or "").lower()
+    known = [place for place, start in enumerate(_SCALES) if name.startswith(start)]
+    return known[-1] if known else len(_SCALES)
+
+
+def _float(value: Any) -> float:
+    return np.nan if value is None else float(value)
