@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.archive.catalog_checks import require_same_clock, require_seismic_places
 from seismag.archive.cells import MISSING, Column, is_missing, magnitude_scale
 from seismag.archive.coverage import Coverage, coverage_of, lost_month_ends
 from seismag.archive.quakeml import read_quakeml
@@ -107,6 +108,9 @@ def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
         sources[str(path) if path.name in sources else path.name] = sha256
         rows, remarks = _read_rows(payload, path)
         table, more = _keep_usable(rows, path, dropped)
+        require_seismic_places(table, path)
+        if not merged.empty:
+            require_same_clock(table, merged, path)
         table, same = without_same(table, merged, path)
         if same:
             dropped["same earthquake in an earlier catalogue"] += table.attrs.pop("left_out")
