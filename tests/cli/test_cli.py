@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -245,3 +246,15 @@ def test_an_interruption_is_one_message_that_names_the_way_on(tmp_path):
     assert process.returncode == 1
     assert "interrupted" in stderr
     assert "Traceback" not in stderr
+
+
+def test_a_terminal_that_lacks_a_sign_ends_no_command(tmp_path: Path, rng: np.random.Generator) -> None:
+    import datetime
+
+    path = tmp_path / "S250101.ALR"
+    field = np.array([30_000.0, 13.0, -23_166.0])[:, None] + rng.normal(0, 0.02, (3, 86_400))
+    path.write_bytes(encode_day("ALR", datetime.date(2025, 1, 1), -8.14, 124.59, field))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*SEISMAG, "inspect", path], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert r"limit \xb1" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -62,6 +63,9 @@ def main() -> None:
     as_json = "--json" in arguments
     arguments = arguments or ["--help"]
     catch_interrupts()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a sign that the terminal lacks ends no command
     try:
         status = app(arguments, prog_name="seismag", standalone_mode=False)
     except Interrupted as interruption:
