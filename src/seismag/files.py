@@ -137,3 +137,17 @@ def full_disk_explained(where: str) -> Iterator[None]:
 def utc_text(moment: datetime) -> str:
     """Write a time of UTC as ``2021-03-04T05:06:07Z``."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def text_of_path(relative: Path) -> str:
+    r"""Return a relative path as text that any file can hold; bytes that are no UTF-8 are written as ``\xe9``."""
+    return os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def path_of_text(folder: Path, text: str) -> Path:
+    """Return the path below ``folder`` that ``text_of_path`` wrote."""
+    plain = folder / text
+    if plain.exists() or "\\x" not in text:
+        return plain
+    escaped = re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), text.encode())
+    return folder / os.fsdecode(escaped)

@@ -1,7 +1,10 @@
 """Archives with every fault we know of: each file gives a row with its reason, never a traceback or other data."""
 
 import gzip
+import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,8 +25,11 @@ from fixtures.archive_files import (
     write_days,
     write_iaga,
 )
-from seismag.archive.survey import list_files, load_day, resolve_days, survey_file
+from seismag.archive import survey as survey_module
+from seismag.archive.survey import list_files, load_day, position_error, resolve_days, survey_file
 from seismag.domain import DataError
+from seismag.files import path_of_text
+from seismag.recordings import Recording
 from seismag.recordings.frg604rc import BLOCK_BYTES, TRAILER
 from seismag.windows.usable import unusable_windows
 
@@ -141,7 +147,80 @@ def test_an_all_missing_day_is_refused(tmp_path):
 def test_a_day_of_another_place_is_refused_as_implausible(tmp_path, payload):
     other = payload.replace(b"GTO", b"ALR")
     (row,) = survey(place(tmp_path, "S210301.ALR", other, folder="ALR"), tmp_path)
+    assert (row["verdict"], row["reason"]) == ("refused", "wrong_position")
+    assert "S210301.ALR: its own position (0.555972, 123.141) lies 8.8 degrees from that of ALR" in row["detail"]
+    of_gto = day_bytes(ALR, FIRST, quiet_day(GTO, FIRST))
+    (row,) = survey(place(tmp_path, "S210301.ALR", of_gto, folder="ALR"), tmp_path)
     assert (row["verdict"], row["reason"], row["plausible"]) == ("refused", "implausible", False)
+
+
+def test_two_stations_with_swapped_longitudes_are_refused(tmp_path):
+    swapped = {
+        "GTO": replace(GTO, longitude_deg=ALR.longitude_deg), "ALR": replace(ALR, longitude_deg=GTO.longitude_deg)
+    }  # fmt: skip
+    for station in (GTO, ALR):
+        day = day_bytes(station, FIRST, quiet_day(station, FIRST))
+        path = place(tmp_path, day_name(station, FIRST), day, folder=station.code)
+        (row,) = survey_file(path, tmp_path, swapped, KEEP_ALL)
+        assert (row["verdict"], row["reason"]) == ("refused", "wrong_position")
+
+
+def test_numbers_that_are_no_degrees_are_no_position():
+    recording = Recording(
+        "GTO", FIRST.astype("M8[ms]"), 1.0, np.zeros((3, 9)), "IAGA-2002", "", 0.0, -34_081.0, 310_264.0
+    )
+    assert np.isnan(position_error(recording, GTO))
+
+
+def test_an_error_of_a_reader_refuses_the_file_alone(tmp_path, payload, monkeypatch):
+    path = place(tmp_path, NAME, payload)
+
+    def fail(*_):
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(survey_module, "read_recording", fail)
+    (row,) = survey(path, tmp_path)
+    assert (row["verdict"], row["reason"]) == ("refused", "reader_error")
+    assert "IndexError: list index out of range. This is an error of its reader." in row["detail"]
+
+
+def test_linked_folders_are_followed_and_loops_cut(tmp_path, payload):
+    real, archive = tmp_path / "real", tmp_path / "archive"
+    place(real, NAME, payload)
+    archive.mkdir()
+    (archive / "GTO").symlink_to(real / "GTO")
+    (real / "GTO" / "again").symlink_to(real / "GTO")
+    (real / "GTO" / "above").symlink_to(archive)
+    assert [path.relative_to(archive).as_posix() for path in list_files(archive)] == [f"GTO/{NAME}"]
+
+
+def test_a_broken_link_and_a_folder_that_cannot_be_read_are_refused_by_name(tmp_path, payload, monkeypatch):
+    place(tmp_path, NAME, payload)
+    (tmp_path / "GTO" / "S210302.GTO").symlink_to(tmp_path / "gone")
+    (tmp_path / "GTO" / "locked").mkdir()
+    found = Path.iterdir
+
+    def iterdir(folder):
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return found(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    rows = [row for path in list_files(tmp_path) for row in survey(path, tmp_path)]
+    assert {str(row["path"]): (row["verdict"], row["reason"]) for row in rows} == {
+        f"GTO/{NAME}": ("good", ""),
+        "GTO/S210302.GTO": ("refused", "unreadable"),
+        "GTO/locked": ("refused", "unreadable"),
+    }
+
+
+def test_names_that_are_no_utf8_are_written_with_escapes_and_found_again(tmp_path, payload):
+    folder = os.fsdecode(b"caf\xe9")
+    path = place(tmp_path, NAME, payload, folder=f"GTO/{folder}")
+    (row,) = survey(path, tmp_path)
+    assert row["path"] == f"GTO/caf\\xe9/{NAME}"
+    assert row["verdict"] == "good"
+    assert path_of_text(tmp_path, str(row["path"])) == path
 
 
 def test_a_good_day_tells_its_quality(tmp_path, payload, field):

@@ -9,7 +9,7 @@ import numpy as np
 
 from seismag.archive.noise import describe_noise_band, noise_band_hz, noise_floor_of
 from seismag.archive.quality import assess_day, main_field
-from seismag.archive.survey import compare_position
+from seismag.archive.survey import describe_position, position_error
 from seismag.arrays import rounded
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, Station
@@ -100,7 +100,7 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
         place = Station(recording.station, recording.latitude_deg, recording.longitude_deg)
     expected = None if place is None else main_field(place, recording.start_utc, recording.h_axis_deg)
     quality = assess_day(recording.field_nt, spec, expected, where, recording.rate_hz)
-    error_deg, remark = (np.nan, "") if station is None else compare_position(recording, station, path)
+    far = "" if station is None else describe_position(recording, station, path)
     band = noise_band_hz(make_grid(spec).frequency_hz) if abs(recording.rate_hz - 1.0) <= 1e-9 else None
     main_field_nt = None
     if expected is not None:
@@ -126,14 +126,14 @@ def inspect_recording(path: Path, stations: dict[str, Station], spec: DataConfig
         origin=recording.origin,
         components=components,
         plausible=quality.plausible,
-        verdict="usable" if remark and quality.verdict == "good" else quality.verdict,
-        reasons=[*quality.reasons, *([remark] if remark else []), *recording.metadata.get("warnings", [])],
+        verdict="refused" if far else quality.verdict,
+        reasons=[*quality.reasons, *([far] if far else []), *recording.metadata.get("warnings", [])],
         spikes=quality.spikes,
         steps=quality.steps,
         h_axis_deg=rounded(recording.h_axis_deg),
         main_field_nt=main_field_nt,
         noise_floor_nt=None if band is None else rounded(noise_floor_of(recording, spec), 6),
         noise_band_hz=band,
-        position_error_deg=rounded(error_deg),
+        position_error_deg=None if station is None else rounded(position_error(recording, station)),
         sha256=recording.sha256,
     )

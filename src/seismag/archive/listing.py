@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, folder_of, list_files
 from seismag.domain import DataError, UsageError
+from seismag.files import path_of_text, text_of_path
 from seismag.recordings import Recording, read_claim, read_recording, reader_of
 from seismag.recordings.compression import read_head
 from seismag.recordings.days import field_of_day
@@ -54,8 +55,8 @@ def list_recordings(archive: Path) -> list[ListedFile]:
         reader, (code, days) = reader_of(head), read_claim(path)
         listed.append(
             ListedFile(
-                path=path.relative_to(archive).as_posix(),
-                size=path.stat().st_size,
+                path=text_of_path(path.relative_to(archive)),
+                size=path.lstat().st_size,
                 format="" if reader is None else reader.name,
                 station=code or folder_of(path, archive),
                 days=days,
@@ -208,7 +209,7 @@ def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Rec
     truth = read_truth(archive)
     injected = set() if truth is None else set(zip(truth["start_utc"].to_numpy("M8[D]"), truth["station"], strict=True))
     date, code = min([key for key in fitting if key in injected] or fitting)
-    recordings = [read_recording(archive / path) for path in holders[date, code]]
+    recordings = [read_recording(path_of_text(archive, path)) for path in holders[date, code]]
     merged = recordings[0]
     if abs(merged.rate_hz - 1.0) <= 1e-9:
         merged = replace(merged, start_utc=date.astype("M8[ms]"), field_nt=field_of_day(recordings, date))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from seismag.archive.quality import assess_day, main_field
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, Station
+from seismag.files import path_of_text, text_of_path
 from seismag.recordings import Recording, read_claim, read_recording
 from seismag.recordings.days import days_of, field_of_day, require_one_hertz
 from seismag.spectrograms.artefacts import blank_artefacts
@@ -50,6 +52,9 @@ class Day:
 def list_files(archive: Path) -> list[Path]:
     """List the files below an archive, sorted by relative path, without hidden ones and tables at its top.
 
+    Folders that are symbolic links are followed, but not back into a folder that they lie in. Broken links and folders
+    that cannot be read are listed too, so that they are refused by name.
+
     Raises:
         DataError: the folder does not exist or contains no file.
     """
@@ -57,14 +62,27 @@ def list_files(archive: Path) -> list[Path]:
         raise DataError(f"{archive}: no such folder. --archive names the folder with <STATION>/<day files>.")
     found = [
         path
-        for path in archive.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(archive).parts)
-        and not (path.parent == archive and path.suffix.lower() in _TABLES)
+        for path in _walk(archive, {archive.resolve()})
+        if not (path.parent == archive and path.suffix.lower() in _TABLES)
     ]
     if not found:
         raise DataError(f"{archive}: contains no file. --archive names the folder with <STATION>/<day files>.")
     return sorted(found, key=lambda p: p.relative_to(archive).as_posix())
+
+
+def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        yield folder
+        return
+    for path in entries:
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            yield path
+        elif (real := path.resolve()) not in above:
+            yield from _walk(path, above | {real})
 
 
 def is_simulated(archive: Path) -> bool:
@@ -93,7 +111,19 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
         Rows with path, station, day, sha256, origin (missing for a file that cannot be read), verdict, reason (short
         word, "" when usable), detail, medians, and for each window of the day its gap_fraction and masked_fraction.
     """
-    row: dict[str, object] = {"path": path.relative_to(archive).as_posix()}
+    row: dict[str, object] = {"path": text_of_path(path.relative_to(archive))}
+    try:
+        return _survey_recording(path, archive, stations, spec, row)
+    except MemoryError:
+        raise
+    except Exception as error:  # one odd file never ends a preparation
+        detail = f"{row['path']}: {type(error).__name__}: {error}. This is an error of its reader."
+        return [{**row, "verdict": "refused", "reason": "reader_error", "detail": detail}]
+
+
+def _survey_recording(
+    path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig, row: dict[str, object]
+) -> list[dict[str, object]]:
     recording = None
     try:
         recording = read_recording(path)
@@ -101,6 +131,8 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
         row |= {"sha256": recording.sha256, "format": recording.format, "origin": origin}
         station = station_of(recording, path, archive, stations)
         require_one_hertz(recording, path.name)
+        if far := describe_position(recording, station, path):
+            raise DataError(far, "wrong_position")
     except DataError as error:
         detail = str(error).replace(str(path), str(row["path"]))  # the store does not depend on the folder
         row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
@@ -109,22 +141,11 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
             return [row]  # a station that is not listed has no windows
         return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
     row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
-    error_deg, remark = compare_position(recording, station, path)
-    rows = [
-        {**row, "day": day, "position_error_deg": error_deg}
+    return [
+        {**row, "day": day, "position_error_deg": position_error(recording, station)}
         | assess_stored_day(cut_day([recording], station, day), station, day, spec)
         for day in days_of(recording)
     ]
-    if remark:
-        rows = [
-            {
-                **row,
-                "detail": f"{row['detail']} {remark}".strip(),
-                "verdict": "usable" if row["verdict"] == "good" else row["verdict"],
-            }
-            for row in rows
-        ]
-    return rows
 
 
 def assess_stored_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:
@@ -213,7 +234,7 @@ def _resolve(
     if len(unique) == 1:
         return [*unique.to_dict("records"), *rows]
     spans = unique.sort_values(["start_utc"], kind="stable")
-    fields = np.stack([load_day([archive / paths[0]], station, day).field_nt for paths in spans["paths"]])
+    fields = np.stack([load_day([path_of_text(archive, paths[0])], station, day).field_nt for paths in spans["paths"]])
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # seconds without any file
         differ = np.nanmax(fields, axis=0) - np.nanmin(fields, axis=0) > SAME_NT
@@ -224,7 +245,7 @@ def _resolve(
         refusal = {"verdict": "refused", "reason": "duplicate_day", "detail": detail}
         return [*rows, {**first, **refusal}, *({**row, **refusal, "day": pd.NaT} for row in others)]
     paths = [paths[0] for paths in spans["paths"]]
-    merged = load_day([archive / path for path in paths], station, day)
+    merged = load_day([path_of_text(archive, path) for path in paths], station, day)
     record = {
         **spans.iloc[0].to_dict(),
         "paths": paths,
@@ -265,10 +286,24 @@ def folder_of(path: Path, archive: Path) -> str:
     return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
 
 
-def compare_position(recording: Recording, station: Station, path: Path) -> tuple[float, str]:
-    """Return the distance of a position in a file from the listed one, degrees (NaN: none); a sentence if large."""
-    longitude = (recording.longitude_deg - station.longitude_deg + 180) % 360 - 180
-    error_deg = float(np.hypot(recording.latitude_deg - station.latitude_deg, longitude))
-    if error_deg > POSITION_TOLERANCE_DEG:
-        return error_deg, f"{path.name}: its own position lies {error_deg:.1f} degrees from the station file's."
-    return error_deg, ""
+def position_error(recording: Recording, station: Station) -> float:
+    """Return the distance of the position in a file from the listed one, degrees; NaN where the file has none.
+
+    Numbers that are no degrees (metres of a projection) are no position.
+    """
+    latitude, longitude = recording.latitude_deg, recording.longitude_deg
+    if not (abs(latitude) <= 90 and -180 <= longitude <= 360):
+        return np.nan
+    return float(np.hypot(latitude - station.latitude_deg, (longitude - station.longitude_deg + 180) % 360 - 180))
+
+
+def describe_position(recording: Recording, station: Station, path: Path) -> str:
+    """Return why the position in a file does not fit the listed one; "" where it does, or where it has none."""
+    error_deg = position_error(recording, station)
+    if not error_deg > POSITION_TOLERANCE_DEG:
+        return ""
+    return (
+        f"{path.name}: its own position ({recording.latitude_deg:g}, {recording.longitude_deg:g}) lies {error_deg:.1f} "
+        f"degrees from that of {station.code} in the station file ({station.latitude_deg:g}, "
+        f"{station.longitude_deg:g}), limit {POSITION_TOLERANCE_DEG:g}. Correct the one that is wrong."
+    )

@@ -19,6 +19,7 @@ from seismag.archive.survey import assess_stored_day, cut_day, load_day
 from seismag.arrays import FloatArray
 from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import MINIMUM_MAGNITUDE, DataError, Station, UsageError, magnitude_classes
+from seismag.files import path_of_text
 from seismag.parallel import Progress
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.additions import WRITABLE, add_to_file
@@ -110,7 +111,7 @@ def find_targets(store: Store, inputs: Inputs, sample_ids: pd.Series) -> tuple[l
         if file.format not in WRITABLE:
             skipped[f"format_{file.format}"] = skipped.get(f"format_{file.format}", 0) + 1
             continue
-        paths = tuple(inputs.archive / path for path in file.paths)
+        paths = tuple(path_of_text(inputs.archive, path) for path in file.paths)
         station = inputs.stations[row.station]
         targets.append(Target(row.sample_id, station, start, end, paths, row.source_sha256))
     return targets, skipped

@@ -12,6 +12,7 @@ from seismag.archive.indices import SpaceWeatherIndex, read_index
 from seismag.archive.stations import read_stations
 from seismag.config import DataConfig
 from seismag.domain import Station
+from seismag.files import text_of_path
 from seismag.windows.store import SCHEMA_VERSION
 
 
@@ -49,8 +50,10 @@ def fingerprint_of(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
     digest.update(json.dumps(checksums(inputs), sort_keys=True).encode())
     digest.update(str(SCHEMA_VERSION).encode())
     for path in files:
-        status = path.stat()
-        digest.update(f"{path.relative_to(inputs.archive).as_posix()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        status = path.stat() if path.exists() else path.lstat()  # a broken link
+        digest.update(
+            f"{text_of_path(path.relative_to(inputs.archive))}|{status.st_size}|{status.st_mtime_ns}\n".encode()
+        )
     return digest.hexdigest()
 
 

@@ -21,7 +21,7 @@ from seismag.archive import survey as archives
 from seismag.archive.noise import noise_floor_nt
 from seismag.config import DataConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
-from seismag.files import full_disk_explained, short_path, write_table
+from seismag.files import full_disk_explained, path_of_text, short_path, write_table
 from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.spectrograms.compute import make_grid
 from seismag.spectrograms.decibels import window_spectra
@@ -37,6 +37,7 @@ SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
 _OTHER_REMEDY = "Correct the files or add recordings; 'seismag inspect FILE' tells what is wrong with one."
 _LONGER_INDEX = "The index covers none of these windows: give a longer file, or leave it out."
+_NAMED_REFUSALS = ("wrong_position", "reader_error", "unreadable")  # errors of what is combined, or of a reader
 _REMEDIES = {
     "guard": (
         "These windows lie within data.guard_behind_d after or data.guard_ahead_d before an earthquake, but not within "
@@ -57,6 +58,7 @@ _REMEDIES = {
     "gaps": "Too many seconds are missing: add recordings, or raise data.max_gap_fraction.",
     "masked": "Too much of the windows is masked: add recordings, or raise data.max_masked_fraction.",
     "unknown_station": "Give the stations' coordinates with --stations.",
+    "wrong_position": "Correct the station file, or the positions in the files.",
     "missing_dependency": "Install what reads these files: pip install 'seismag[cdf,obspy]'.",
 }
 
@@ -73,6 +75,7 @@ class Prepared:
     rejected: dict[str, int]
     files: int
     refused_days: int
+    refused: dict[str, int]  # reason -> files or days
     catalog_dropped: dict[str, int]
     warnings: list[str]
 
@@ -90,7 +93,10 @@ class Prepared:
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items()) or "none"
         lines.append(f"rejected    {sum(self.rejected.values())}: {left_out}")
         lines.append(f"            each with its reason in {short_path(self.store) / stores.REJECTED_FILE}")
+        refused = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
         lines.append(f"files       {self.files} read, {self.refused_days} files or days refused")
+        if refused:
+            lines.append(f"            {refused}")
         dropped = ", ".join(f"{count} {reason}" for reason, count in self.catalog_dropped.items()) or "none"
         lines.append(f"catalogue   rows left out: {dropped}")
         lines += [f"warning     {sentence}" for sentence in self.warnings]
@@ -337,7 +343,7 @@ def _compute_shard(
     for (code, day), positions in rows.groupby(["station", "day"], sort=False).indices.items():
         date = np.datetime64(day).astype("datetime64[D]")
         paths, sha256 = (rows[column].iat[positions[0]] for column in ("paths", "source_sha256"))
-        day_data = archives.load_day([archive / path for path in paths], stations[str(code)], date)
+        day_data = archives.load_day([path_of_text(archive, path) for path in paths], stations[str(code)], date)
         if "+".join(day_data.sha256) != sha256:
             raise DataError(f"{code} {date}: the day file changed while the store was made. Run the command again.")
         starts = rows["start_utc"].to_numpy()[positions].astype("datetime64[h]")
@@ -372,6 +378,11 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
     if inputs.kp is None:
         warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
     days = stores.read_table(store.path, stores.DAYS_FILE)
+    refused = days[days["verdict"] == "refused"]
+    for reason in _NAMED_REFUSALS:
+        of_reason = refused.loc[refused["reason"] == reason, "detail"]
+        if len(of_reason):
+            warnings.append(f"{len(of_reason)} files or days refused ({reason}), the first: {of_reason.iloc[0]}")
     return Prepared(
         store=store.path,
         dataset_id=summary.dataset_id,
@@ -380,7 +391,8 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
         unmatched=summary.events_without_control,
         rejected=summary.rejected,
         files=len({path for paths in days["paths"] for path in paths}),
-        refused_days=int((days["verdict"] == "refused").sum()),
+        refused_days=len(refused),
+        refused={str(reason): int(count) for reason, count in refused["reason"].value_counts().items()},
         catalog_dropped=inputs.catalog.dropped,
         warnings=warnings,
     )
