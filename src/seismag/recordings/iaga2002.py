@@ -16,7 +16,7 @@ Source: format IAGA-2002, https://www.ngdc.noaa.gov/IAGA/vdat/IAGA2002/iaga2002f
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,15 @@ _FIRST_DATE = re.compile(rb"^(\d{4}-\d\d-\d\d)\s", re.MULTILINE)
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)?\s*-?\s*(sec|min|hour)", re.IGNORECASE)
 _UNIT_MS = {"sec": 1000, "min": 60_000, "hour": 3_600_000}
 _HOUR_MS = 3_600_000
-_DECBAS = re.compile(r"\bDECBAS\s+([-+]?\d{1,7})\b", re.IGNORECASE)
-_D_IN_DEGREES = re.compile(r"(?:\bD\b|declination)(?:(?!minutes).)*\bdegrees?\b", re.IGNORECASE)
+_HEADERS = re.compile(rb"^[ \t]*Format[ \t]+IAGA-?2002\b", re.MULTILINE | re.IGNORECASE)
+_DECBAS = re.compile(
+    r"\bDECBAS\b[\s:=]*([-+]?\d+(?:\.\d+)?)\s*(?:\(\s*)?(deg|°|min|')?", re.IGNORECASE
+)  # without a unit: tenths of minutes of arc, as the format says
+# A statement about the unit of D: "D in degrees", "Declination (degrees)"; not "oriented to D = 8.2 degrees".
+_D_IN_DEGREES = re.compile(
+    r"(?:\bD\b|\bdeclination\b)(?:(?!minutes|\d\s*(?:decimal\s+)?deg).)*(?<![\d.])\s*\bdegrees?\b", re.IGNORECASE
+)
+_OF_THE_SENSOR = re.compile(r"orient|align|rotat|install|sensor|variometer|DECBAS|baseline", re.IGNORECASE)
 _VALUE_BEGIN, _VALUE_END = 24, 69  # columns of a header line's value
 _UTF8_BOM = b"\xef\xbb\xbf"
 COMMENT_INJECTED = b"seismag: an emission was injected"  # in a header comment
@@ -84,7 +91,7 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     path = Path(path)
     where = str(path)
     warnings: list[str] = []
-    parts = parse_iaga2002(payload, where, warnings)
+    parts = _parse_joined(payload, where, warnings)
     header, table = parts.header, parts.table
     step_ms = _declared_step_ms(header.get("data interval type", ""))
     grid = place_on_grid(table.times_ms, table.values, step_ms, where, warnings)
@@ -117,8 +124,32 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     return recording
 
 
-def parse_iaga2002(payload: bytes, where: str, warnings: list[str]) -> Parts:
-    """Parse a file, before its samples are placed on a grid; raises as ``read``."""
+def _parse_joined(payload: bytes, where: str, warnings: list[str]) -> Parts:
+    """Parse a file that may be several ones, each with its header, one after the other."""
+    starts = [found.start() for found in _HEADERS.finditer(payload)][1:]
+    if not starts:
+        return parse_iaga2002(payload, where, warnings)
+    ends = [*starts, len(payload)]
+    parts = []
+    for begin, end in zip([0, *starts], ends, strict=True):
+        first_line = payload.count(b"\n", 0, begin)
+        parts.append(parse_iaga2002(payload[begin:end], where, warnings, first_line))
+    first = parts[0]
+    for number, other in enumerate(parts[1:], start=2):
+        if repr((other.station, other.letters, other.scale)) != repr((first.station, first.letters, first.scale)):
+            raise DataError(
+                f"{where}: {len(parts)} files in one, and header {number} is of another station, of other columns or "
+                "of another DECBAS. Split the file.",
+                "mixed_headers",
+            )
+    times_ms = np.concatenate([part.table.times_ms for part in parts])
+    values = np.concatenate([part.table.values for part in parts], axis=1)
+    warnings.append(f"{len(parts)} files in one, each with its header, were joined.")
+    return replace(first, table=SampleTable(times_ms, values, sum(part.table.wrong_days_of_year for part in parts)))
+
+
+def parse_iaga2002(payload: bytes, where: str, warnings: list[str], lines_before: int = 0) -> Parts:
+    """Parse a file with one header, before its samples are placed on a grid; raises as ``read``."""
     names = _COLUMN_NAMES.search(payload)
     if names is None:
         raise DataError(f"{where}: the line of column names (DATE TIME DOY ...) is missing.", "bad_header")
@@ -127,12 +158,14 @@ def parse_iaga2002(payload: bytes, where: str, warnings: list[str]) -> Parts:
     if step_ms is not None and step_ms >= _HOUR_MS:
         raise _wrong_kind(where)
     station, letters = _station_and_letters(names[1].decode("latin-1"), header, where, warnings)
-    first_line = payload.count(b"\n", 0, names.end()) + 1
+    first_line = lines_before + payload.count(b"\n", 0, names.end()) + 1
     table = parse_table(payload[names.end() :], len(letters), first_line, where)
+    if table.leap_seconds:
+        warnings.append(f"{table.leap_seconds} leap second (23:59:60) was left out.")
     if table.wrong_days_of_year:
         warnings.append(f"{table.wrong_days_of_year} lines have a day of year that contradicts their date.")
     blank_fill_values(table.values, where)
-    scale = _declination_scale(comments)
+    scale = _declination_scale(comments, warnings)
     return Parts(header, comments, station, letters, scale, table, names.start(), names.end())
 
 
@@ -193,14 +226,20 @@ def _station_and_letters(names: str, header: dict[str, str], where: str, warning
     return code or prefix, letters
 
 
-def _declination_scale(comments: list[str]) -> DeclinationScale:
-    text = "\n".join(comments)
-    decbas = _DECBAS.search(text)
-    in_degrees = any(_D_IN_DEGREES.search(comment[:_VALUE_END]) for comment in comments)
-    return DeclinationScale(
-        degrees_per_unit=DEGREE_DEG if in_degrees else ARCMIN_DEG,
-        baseline_deg=int(decbas[1]) / 600 if decbas else np.nan,  # tenths of minutes of arc
+def _declination_scale(comments: list[str], warnings: list[str]) -> DeclinationScale:
+    in_degrees = any(
+        _D_IN_DEGREES.search(comment[:_VALUE_END]) and not _OF_THE_SENSOR.search(comment) for comment in comments
     )
+    baseline_deg = np.nan
+    for comment in comments:
+        if "decbas" not in comment.lower():
+            continue
+        if found := _DECBAS.search(comment):
+            unit = (found[2] or "").lower()
+            baseline_deg = float(found[1]) / {"": 600, "min": 60, "'": 60}.get(unit, 1)
+            break
+        warnings.append(f"A DECBAS line could not be understood: {comment!r}; the axis of H is not known from it.")
+    return DeclinationScale(degrees_per_unit=DEGREE_DEG if in_degrees else ARCMIN_DEG, baseline_deg=baseline_deg)
 
 
 def _wrong_kind(where: str) -> DataError:

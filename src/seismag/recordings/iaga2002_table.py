@@ -35,6 +35,7 @@ class SampleTable:
     times_ms: NDArray[np.int64]
     values: NDArray[np.float64]
     wrong_days_of_year: int
+    leap_seconds: int = 0  # left out: POSIX time has none
 
 
 def parse_table(body: bytes, columns: int, first_line: int, where: str) -> SampleTable:
@@ -159,7 +160,7 @@ def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> Samp
     if len(lines) > 1 and not body.endswith((b"\n", b"\x1a", b"\0")) and len(last) < len(lines[-2].rstrip()):
         number = first_line + len(lines) - 1
         raise DataError(f"{where}: the file is cut within line {number} ({_show(last)}). Copy it again.", "truncated")
-    times_ms, rows, wrong_days = [], [], 0
+    times_ms, rows, wrong_days, leap_seconds = [], [], 0, 0
     for number, line in enumerate(lines, first_line):
         if not line.strip():
             continue
@@ -168,6 +169,9 @@ def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> Samp
         if match is None or len(fields) != columns:
             raise _bad_line(where, number, line, columns)
         year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+        if (hour, minute, second) == (23, 59, 60):
+            leap_seconds += 1
+            continue
         try:
             stamp = dt.datetime(year, month, day, hour, minute, second)
         except ValueError as error:
@@ -177,7 +181,7 @@ def _parse_lines(body: bytes, columns: int, first_line: int, where: str) -> Samp
         times_ms.append((stamp.toordinal() - _EPOCH_ORDINAL) * _DAY_MS + seconds * 1000 + milli)
         rows.append([float(field) for field in fields])
         wrong_days += int(match[8]) != stamp.timetuple().tm_yday
-    return SampleTable(np.array(times_ms, np.int64), np.array(rows, np.float64).T, wrong_days)
+    return SampleTable(np.array(times_ms, np.int64), np.array(rows, np.float64).T, wrong_days, leap_seconds)
 
 
 def _bad_line(where: str, number: int, line: bytes, columns: int) -> DataError:

@@ -36,6 +36,7 @@ _RECORD_HEAD = re.compile(rb"\d{6}[DRQM][ \0][A-Z0-9 ]{5}[A-Z0-9 ]{2}[A-Z0-9 ]{3
 _SEISMIC_INSTRUMENTS = "HLNG"
 _RATE_LIMIT_HZ = 1000.0
 _CLOCK_TOLERANCE = 0.05  # of a sample, between the starts of two pieces
+_DAY_S = 86_400
 # Known errors of ObsPy on damaged files; its own errors derive from these.
 _OBSPY_ERRORS = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error)
 
@@ -59,13 +60,15 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     where = str(path)
     warnings: list[str] = []
     traces = _read_traces(payload, where, warnings)
-    rates = {float(trace.stats.sampling_rate) for trace in traces}
+    chosen = _choose_traces(traces, where)
+    used = [trace for of_element in chosen.values() for trace in of_element]
+    rates = {_rate_hz(trace) for trace in used}
     if len(rates) > 1:
         raise DataError(f"{where}: channels of different rates {sorted(rates)} Hz. Split the file.", "mixed_rates")
     rate_hz = rates.pop()
     if not 0 < rate_hz <= _RATE_LIMIT_HZ:
         raise DataError(f"{where}: a rate of {rate_hz} Hz cannot be.", "irregular_sampling")
-    pieces = _pieces_by_element(traces, where)
+    pieces = {element: [_piece(trace, where) for trace in of_element] for element, of_element in chosen.items()}
     start_ms = min(start for piece in pieces.values() for start, _ in piece)
     end_ms = max(start + values.size * 1000 / rate_hz for piece in pieces.values() for start, values in piece)
     length = round((end_ms - start_ms) * rate_hz / 1000)
@@ -80,7 +83,7 @@ def _read(payload: bytes, path: str | Path, sha256: str) -> Recording:
     }
     horizontal = to_hdz(recorded, DeclinationScale(np.nan), where, warnings)
     return Recording(
-        station=str(traces[0].stats.station).strip().upper(),
+        station=str(used[0].stats.station).strip().upper(),
         start_utc=np.datetime64(round(start_ms), "ms"),
         rate_hz=rate_hz,
         field_nt=horizontal.field_nt,
@@ -113,32 +116,56 @@ def _read_traces(payload: bytes, where: str, warnings: list[str]) -> list[Any]:
     return traces
 
 
-def _pieces_by_element(traces: list[Any], where: str) -> dict[str, list[tuple[float, NDArray[np.float64]]]]:
-    """(start in ms since 1970, values) of the pieces of each vector element."""
-    stations = {(trace.stats.network, trace.stats.station, trace.stats.location) for trace in traces}
-    if len(stations) > 1:
-        raise DataError(f"{where}: {len(stations)} stations or locations in one file. Split it.", "mixed_headers")
-    channels: dict[str, set[str]] = defaultdict(set)
-    pieces: dict[str, list[tuple[float, NDArray[np.float64]]]] = defaultdict(list)
+def _choose_traces(traces: list[Any], where: str) -> dict[str, list[Any]]:
+    """The traces of each vector element; channels that are not needed (LOG, seismometers, others) are passed over."""
+    by_letter: dict[str, list[Any]] = defaultdict(list)
+    seismic = set()
     for trace in traces:
         channel = str(trace.stats.channel).upper()
+        if not np.issubdtype(np.asarray(trace.data).dtype, np.number):  # text, as of a channel LOG
+            continue
         if len(channel) == 3 and channel[1] in _SEISMIC_INSTRUMENTS:
-            raise DataError(f"{where}: channel {channel} is a seismometer's, not a magnetometer's.", "wrong_kind")
-        channels[channel[-1:]].add(channel)
-        values = np.ma.filled(np.ma.asarray(trace.data).astype(np.float64), np.nan)
-        blank_fill_values(values, where)
-        pieces[channel[-1:]].append((trace.stats.starttime.ns / 1e6, values))
-    doubled = [sorted(names) for names in channels.values() if len(names) > 1]
-    if doubled:
-        raise DataError(f"{where}: several channels of one component {doubled}. Split the file.", "mixed_headers")
+            seismic.add(channel)
+        else:
+            by_letter[channel[-1:]].append(trace)
     for letters, elements in (("XYZ", "XYZ"), ("NEZ", "XYZ"), ("HEZ", "HEZ"), ("UVW", "UVW")):
-        if all(letter in pieces for letter in letters):
-            return {element: pieces[letter] for element, letter in zip(elements, letters, strict=True)}
-    hint = " (a channel D may be an angle or nT)" if "D" in pieces else ""
-    raise DataError(
-        f"{where}: channels ending in X Y Z, N E Z, H E Z or U V W are needed, the file has {sorted(pieces)}{hint}.",
-        "components_missing",
-    )
+        if all(letter in by_letter for letter in letters):
+            chosen = {element: by_letter[letter] for element, letter in zip(elements, letters, strict=True)}
+            break
+    else:
+        if seismic:
+            raise DataError(f"{where}: channel {min(seismic)} is a seismometer's, not a magnetometer's.", "wrong_kind")
+        hint = " (a channel D may be an angle or nT)" if "D" in by_letter else ""
+        raise DataError(
+            f"{where}: channels ending in X Y Z, N E Z, H E Z or U V W are needed, the file has "
+            f"{sorted(by_letter)}{hint}.",
+            "components_missing",
+        )
+    used = [trace for of_element in chosen.values() for trace in of_element]
+    stations = {(trace.stats.network, trace.stats.station, trace.stats.location) for trace in used}
+    if len(stations) > 1:
+        raise DataError(f"{where}: {len(stations)} stations or locations in one file. Split it.", "mixed_headers")
+    names = [sorted({str(trace.stats.channel) for trace in of_element}) for of_element in chosen.values()]
+    if doubled := [of_element for of_element in names if len(of_element) > 1]:
+        raise DataError(f"{where}: several channels of one component {doubled}. Split the file.", "mixed_headers")
+    return chosen
+
+
+def _rate_hz(trace: Any) -> float:
+    """Rate of a trace: whole samples a second, or seconds a sample, where it differs by less than 0.05 samples a day.
+
+    Single precision makes 0.99999994 Hz of 1 Hz.
+    """
+    rate_hz = float(trace.stats.sampling_rate)
+    nominal = float(round(rate_hz)) if rate_hz >= 1 - 1e-3 else 1 / round(1 / rate_hz) if rate_hz > 0 else rate_hz
+    return nominal if abs(rate_hz - nominal) * _DAY_S <= _CLOCK_TOLERANCE else rate_hz
+
+
+def _piece(trace: Any, where: str) -> tuple[float, NDArray[np.float64]]:
+    """Start in ms since 1970, and values."""
+    values = np.ma.filled(np.ma.asarray(trace.data).astype(np.float64), np.nan)
+    blank_fill_values(values, where)
+    return trace.stats.starttime.ns / 1e6, values
 
 
 def _join(
