@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from seismag.archive.cells import Column
 from seismag.archive.tables import TextTable, decode_text, read_payload, split_text
+from seismag.arrays import FloatArray
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 
 # The first name is that of the published tables; of several in one table the first filled one counts.
@@ -54,7 +56,8 @@ def read_metadata(source: Path) -> tuple[pd.DataFrame, Path, dict[str, str]]:
     if not source.exists():
         raise DataError(f"{source}: no such folder. Name the one that holds the pictures and their metadata CSV.")
     folder = source if source.is_dir() else source.parent
-    files = sorted({*source.glob("*.csv"), *source.glob("*/*.csv")}) if source.is_dir() else [source]
+    tables = {*source.glob("*.csv"), *source.glob("*/*.csv")} if source.is_dir() else {source}
+    files = sorted(file for file in tables if file == source or not is_litter(file.relative_to(folder)))
     parts, sums, lacking = [], {}, []
     for file in files:
         payload, sha256 = read_payload(file)
@@ -65,7 +68,7 @@ def read_metadata(source: Path) -> tuple[pd.DataFrame, Path, dict[str, str]]:
             lacking.append(f"{file.relative_to(folder)} lacks {', '.join(missing)}")
             continue
         name = str(file.relative_to(folder))
-        parts.append(_rows(table, name))
+        parts.append(_rows(table, name, file))
         sums[name] = sha256
     if not parts:
         found = "; ".join(lacking[:3]) or "no CSV at its top or one level below"
@@ -98,7 +101,12 @@ def numbers(text: pd.Series) -> pd.Series:
     return pd.to_numeric(text, errors="coerce").astype(float)
 
 
-def _rows(table: TextTable, name: str) -> pd.DataFrame:
+def is_litter(relative: Path) -> bool:
+    """Return whether a file is one of the system: hidden (``._name`` of a Mac, copies of a notebook) or __MACOSX."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in relative.parts)
+
+
+def _rows(table: TextTable, name: str, file: Path) -> pd.DataFrame:
     width = len(table.columns)
     cells = pd.DataFrame([(row + [""] * width)[:width] for row in table.rows], columns=range(width), dtype=object)
 
@@ -110,17 +118,21 @@ def _rows(table: TextTable, name: str) -> pd.DataFrame:
             result = result.where(result.notna(), filled)
         return result
 
+    def values(entry: str, kind: str) -> FloatArray:
+        cells = column(*SYNONYMS[entry]).fillna("")
+        return Column(entry, file, table.lines, table.decimal_comma).numbers(cells.tolist(), kind)
+
     paths = [column(entry) for entry in PATHS if entry in table.columns]
     rows = pd.DataFrame(
         {
             "station": column(*SYNONYMS["station"]).str.upper(),
             "start_utc": _start(column(*SYNONYMS["date"]), column(*SYNONYMS["hour"])),
-            "seconds": numbers(column(*SYNONYMS["seconds"])),
+            "seconds": values("seconds", "number"),
             "azimuth_text": column(*SYNONYMS["azimuth"]),
             "magnitude_text": column(*SYNONYMS["magnitude"]),
             "azimuth_class": column(*SYNONYMS["azimuth_class"]),
             "magnitude_class": column(*SYNONYMS["magnitude_class"]),
-            "kp": numbers(column(*SYNONYMS["kp"])),
+            "kp": values("kp", "kp"),
             "paths": [
                 list(dict.fromkeys(path.replace("\\", "/") for path in row if path)) for row in zip(*paths, strict=True)
             ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from seismag.legacy.metadata import is_litter
 from seismag.parallel import Progress, silent
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # found; PNG alone is read
 _PICTURE_COLUMNS = ["path", "sha256", "height", "width", "reason", "detail"]
 
 
@@ -28,8 +31,8 @@ def survey_pictures(rows: pd.DataFrame, folder: Path, progress: Progress = silen
     """
     by_name: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() == ".png":
-            by_name.setdefault(path.name, []).append(path)
+        if path.suffix.lower() in _PICTURES and not is_litter(path.relative_to(folder)):
+            by_name.setdefault(_composed(path.name), []).append(path)
     found = []
     for number, paths in enumerate(rows["paths"], start=1):
         found.append(_survey_picture(paths, folder, by_name))
@@ -53,11 +56,16 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         return np.ascontiguousarray(np.asarray(image)[..., :3].transpose(2, 0, 1))
 
 
+def _composed(name: str) -> str:
+    """A name with composed letters: a Mac writes an accent as a sign of its own."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _survey_picture(paths: list[str], folder: Path, by_name: dict[str, list[Path]]) -> tuple[object, ...]:
     own = [folder / text for text in paths if not Path(text).is_absolute() and ".." not in Path(text).parts]
     path = next((place for place in own if place.is_file()), None)
     if path is None:
-        named = by_name.get(Path(paths[0]).name, [])
+        named = by_name.get(_composed(Path(paths[0]).name), [])
         if len(named) != 1:
             why = f"{paths[0]} does not exist, nor a picture of this name anywhere in the data set"
             if named:
