@@ -18,6 +18,7 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import file_sha256, write_json_atomic
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, read_run, shrink_for_trial, tracked
+from seismag.scoring.agreement import require_agreement
 from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_training_curves
@@ -141,10 +142,15 @@ def evaluate_in_store(
     Returns:
         The content of metrics.json; ``classical`` contains sentences on the classical methods, ``"sealed"`` the state
         of the locked hold-out set.
+
+    Raises:
+        DataError: the predictions differ from the store or the split (``require_agreement``).
     """
+    absent = require_agreement(predictions, store.samples, split)
     classical = classical_forecasts(store, evaluated_rows(predictions), split)
     metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables).to_json()
     alarms = alarm_summary(predictions, store.samples, config).to_json()
+    metrics["warnings"] = [*metrics["warnings"], *absent]
     return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path).to_json()}
 
 
