@@ -4,7 +4,8 @@
         --catalog ../shared/data/bmkg/catalog_2018_2025.csv --kp ../shared/data/indices/kp_2018_2026.csv.gz
 
 Upper bounds: an archive with gaps gives fewer. Prints counts by class, clusters, and the fraction of event windows with
-a control, for the default magnitude-distance criterion and for the two that differ most.
+a control, for the default magnitude-distance criterion and for the two that differ most. Give --catalog twice to merge
+two catalogues, and --period FIRST END to count the windows of some years.
 """
 
 from __future__ import annotations
@@ -28,26 +29,45 @@ from seismag.windows.labels import daily_windows, label_windows
 def all_windows(stations: dict[str, Station], catalog: Catalog, spec: DataConfig) -> pd.DataFrame:
     """Every window of every station over the catalogue's time."""
     first, last = catalog.events["origin_utc"].iloc[[0, -1]].to_numpy().astype("datetime64[D]")
-    starts, ends = daily_windows(np.arange(first, last + 1), spec.window_h)
+    return windows_between(stations, first, last + 1, spec)
+
+
+def windows_between(
+    stations: dict[str, Station], first: np.datetime64, end: np.datetime64, spec: DataConfig
+) -> pd.DataFrame:
+    """Every window of every station on the days from first to the one before end."""
+    starts, ends = daily_windows(np.arange(first, end), spec.window_h)
     table = pd.DataFrame({"start_utc": starts, "end_utc": ends})
     return pd.concat([table.assign(station=code) for code in sorted(stations)], ignore_index=True)
 
 
-def parse_tables(description: str | None) -> tuple[dict[str, Station], Catalog, SpaceWeatherIndex]:
-    """Read the stations, the catalogue and Kp that the command line names."""
+def table_parser(description: str | None) -> argparse.ArgumentParser:
+    """A command line that names stations, catalogues and Kp."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stations", type=Path, required=True)
     parser.add_argument("--catalog", type=Path, action="append", required=True)
     parser.add_argument("--kp", type=Path, required=True)
-    arguments = parser.parse_args()
+    return parser
+
+
+def read_tables(arguments: argparse.Namespace) -> tuple[dict[str, Station], Catalog, SpaceWeatherIndex]:
+    """Read the stations, the catalogues and Kp that the command line names."""
     return read_stations(arguments.stations), read_catalogs(arguments.catalog), read_index(arguments.kp, "kp")
 
 
 def main() -> None:
     """Print the table."""
-    stations, catalog, kp = parse_tables(__doc__)
+    parser = table_parser(__doc__)
+    parser.add_argument("--period", nargs=2, metavar=("FIRST", "END"), help="Days, the second not included.")
+    arguments = parser.parse_args()
+    stations, catalog, kp = read_tables(arguments)
     print(f"{len(stations)} stations, {len(catalog.events)} events, holes: {catalog.coverage.describe_holes()}")
-    windows = all_windows(stations, catalog, DataConfig())
+    print(f"rows left out: {catalog.dropped or 'none'}")
+    if arguments.period:
+        first, end = np.array(arguments.period, dtype="M8[D]")
+        windows = windows_between(stations, first, end, DataConfig())
+    else:
+        windows = all_windows(stations, catalog, DataConfig())
     horizon = windows["end_utc"].to_numpy() + np.timedelta64(DataConfig().horizon_h, "h")
     covered = int(catalog.coverage.covers(windows["start_utc"].to_numpy(), horizon).sum())
     print(f"{len(windows)} windows, {covered} of them covered by the catalogue with their horizon")

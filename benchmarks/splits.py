@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from labels import all_windows, parse_tables
+from labels import all_windows, read_tables, table_parser
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -101,7 +101,7 @@ def describe_split(name: str, samples: pd.DataFrame, changes: dict[str, Any]) ->
 
 def main() -> None:
     """Print the table."""
-    stations, catalog, kp = parse_tables(__doc__)
+    stations, catalog, kp = read_tables(table_parser(__doc__).parse_args())
     labels = label_windows(all_windows(stations, catalog, DataConfig()), catalog, stations, DataConfig(), kp)
     samples = choose_controls(labels, DataConfig(), kp).samples
     sizes = samples["split_group"].value_counts()
