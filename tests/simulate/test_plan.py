@@ -219,7 +219,7 @@ def test_the_first_and_the_last_day_of_the_format_can_be_simulated(tmp_path, cap
     [
         ("XYZ,91,10", DataError, r"line 2: latitude 91 is outside -90\.\.90 degrees"),
         ("XYZ,10,400", DataError, r"longitude 400 is outside"),
-        ("XYZ,nan,10", DataError, r"latitude nan is outside"),
+        ("XYZ,nan,10", DataError, r"line 2: the latitude is missing"),
         ("XYZ,90,10", UsageError, r"XYZ lies at latitude 90, beyond 89.5 degrees.*Leave it out"),
         ("WXYZ,10,10", UsageError, r"WXYZ has not three letters or digits.*Rename it"),
         ("XÄZ,10,10", UsageError, r"XÄZ has not three letters or digits"),

@@ -41,8 +41,9 @@ def require_one_hertz(recording: Recording, name: str) -> None:
         DataError: another rate, or samples between seconds.
     """
     if abs(recording.rate_hz - 1.0) > 1e-9:
+        digits = 10 if f"{recording.rate_hz:.6g}" == "1" else 6
         raise DataError(
-            f"{name}: {recording.rate_hz:.10g} samples/s, windows need 1 per second.", "wrong_sampling_rate"
+            f"{name}: {recording.rate_hz:.{digits}g} samples/s, windows need 1 per second.", "wrong_sampling_rate"
         )
     if recording.start_utc.astype("M8[s]") != recording.start_utc:
         raise DataError(f"{name}: samples lie between whole seconds ({recording.start_utc}Z).", "off_grid")
