@@ -186,6 +186,7 @@ def test_the_result_can_be_written_as_json_and_read_by_people(reference):
     facts = json.loads(json.dumps(reference.to_json()))
     assert facts["n_samples"] == reference.n_samples
     text = reference.describe()
+    assert "not tested  the clock of the catalogue: a second catalogue (--catalog) would show local times" in text
     assert f"samples     {reference.n_samples}" in text
     assert "rejected.csv" in text
 

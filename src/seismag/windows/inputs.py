@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from seismag.archive.catalogs import Catalog, read_catalogs
 from seismag.archive.indices import SpaceWeatherIndex, read_index
 from seismag.archive.stations import read_stations
@@ -66,3 +68,14 @@ def checksums(inputs: Inputs) -> dict[str, str | list[str] | None]:
         "kp": inputs.kp.sha256 if inputs.kp else None,
         "dst": inputs.dst.sha256 if inputs.dst else None,
     }
+
+
+def untested_inputs(inputs: Inputs, days: pd.DataFrame) -> list[str]:
+    """Name what nothing was at hand to test: the clock of one catalogue, positions that files do not state."""
+    sentences = []
+    if len(inputs.catalog.sources) == 1:
+        sentences.append("the clock of the catalogue: a second catalogue (--catalog) would show local times")
+    unplaced = days.loc[days["verdict"] != "refused", "position_error_deg"].isna()
+    if unplaced.any():
+        sentences.append(f"the stations' positions on {unplaced.sum()} of {len(unplaced)} days: their files state none")
+    return sentences

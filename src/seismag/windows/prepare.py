@@ -27,7 +27,7 @@ from seismag.spectrograms.compute import make_grid
 from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import store as stores
 from seismag.windows.controls import choose_controls
-from seismag.windows.inputs import Inputs, checksums, fingerprint_of
+from seismag.windows.inputs import Inputs, checksums, fingerprint_of, untested_inputs
 from seismag.windows.inspect import inspect_store
 from seismag.windows.labels import daily_windows, label_windows
 from seismag.windows.placebo import label_placebo_windows
@@ -78,6 +78,7 @@ class Prepared:
     refused: dict[str, int]  # reason -> files or days
     catalog_dropped: dict[str, int]
     warnings: list[str]
+    untested: list[str]  # what of the inputs nothing was at hand to test
 
     def to_json(self) -> dict[str, object]:
         """Return plain values for JSON."""
@@ -99,6 +100,7 @@ class Prepared:
             lines.append(f"            {refused}")
         dropped = ", ".join(f"{count} {reason}" for reason, count in self.catalog_dropped.items()) or "none"
         lines.append(f"catalogue   rows left out: {dropped}")
+        lines += [f"not tested  {sentence}" for sentence in self.untested]
         lines += [f"warning     {sentence}" for sentence in self.warnings]
         return "\n".join(lines)
 
@@ -379,10 +381,8 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
         warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
     days = stores.read_table(store.path, stores.DAYS_FILE)
     refused = days[days["verdict"] == "refused"]
-    for reason in _NAMED_REFUSALS:
-        of_reason = refused.loc[refused["reason"] == reason, "detail"]
-        if len(of_reason):
-            warnings.append(f"{len(of_reason)} files or days refused ({reason}), the first: {of_reason.iloc[0]}")
+    for reason, details in refused[refused["reason"].isin(_NAMED_REFUSALS)].groupby("reason")["detail"]:
+        warnings.append(f"{len(details)} files or days refused ({reason}), the first: {details.iloc[0]}")
     return Prepared(
         store=store.path,
         dataset_id=summary.dataset_id,
@@ -395,4 +395,5 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
         refused={str(reason): int(count) for reason, count in refused["reason"].value_counts().items()},
         catalog_dropped=inputs.catalog.dropped,
         warnings=warnings,
+        untested=untested_inputs(inputs, days),
     )
