@@ -162,7 +162,12 @@ def _read_csv(payload: bytes, path: Path) -> pd.DataFrame:
         ours: ["" if place is None or wrong else row[place] for row, wrong in zip(table.rows, cut, strict=True)]
         for ours, place in found.items()
     }
-    rows = pd.DataFrame({ours: cells[ours] for ours in ("event_id", "magnitude_type", "place", "type")}, dtype=object)
+    texts = ("event_id", "magnitude_type", "place", "type")
+    rows = pd.DataFrame({ours: cells[ours] for ours in texts if found[ours] is not None}, dtype=object)
+    rows = rows.reindex(range(len(table.rows)))
+    for ours in texts:
+        if found[ours] is None:
+            rows[ours] = ""
 
     def column(ours: str) -> Column:
         place = found[ours]
@@ -173,7 +178,9 @@ def _read_csv(payload: bytes, path: Path) -> pd.DataFrame:
     rows["origin_utc"], zoned = column("origin_utc").times(cells["origin_utc"])
     _require_zones(cells["origin_utc"], zoned, table, path)
     scales = [magnitude_scale(cell) for cell in cells["magnitude"]]
-    rows["magnitude_type"] = rows["magnitude_type"].where(rows["magnitude_type"] != "", pd.Series(scales, dtype=object))
+    if any(scales):
+        stated = rows["magnitude_type"].astype(object)
+        rows["magnitude_type"] = stated.where(stated != "", pd.Series(scales, dtype=object))
     rows["where"] = [f"line {line}" for line in table.lines]
     rows["cut"] = cut
     return rows
