@@ -48,8 +48,11 @@ def test_places_in_seismic_regions_pass_and_a_wrong_sign_is_named(rng: np.random
 
 
 def test_few_events_are_not_tested(rng: np.random.Generator) -> None:
-    events = sumatra(rng, catalog_checks.LEAST_EVENTS - 1)
-    require_seismic_places(events.assign(longitude_deg=-events["longitude_deg"]), PATH)
+    events = sumatra(rng, catalog_checks.LEAST_EVENTS)
+    flipped = events.assign(longitude_deg=-events["longitude_deg"])
+    with pytest.raises(DataError, match="the longitudes have the wrong sign"):
+        require_seismic_places(flipped, PATH)
+    assert require_seismic_places(flipped.iloc[1:], PATH) is None
 
 
 @pytest.mark.parametrize("hours", [7, -9, 24, -0.5, 8.25])
@@ -64,8 +67,15 @@ def test_a_shifted_clock_is_named_with_its_shift(rng: np.random.Generator, hours
 
 
 def test_catalogues_of_other_earthquakes_have_no_shift(rng: np.random.Generator) -> None:
-    require_same_clock(sumatra(rng), sumatra(rng), PATH)
-    require_same_clock(sumatra(rng), sumatra(rng).iloc[:0], PATH)
+    assert require_same_clock(sumatra(rng), sumatra(rng), PATH) is None
+    assert require_same_clock(sumatra(rng), sumatra(rng).iloc[:0], PATH) is None
+
+
+def test_two_parts_of_one_swarm_have_no_shift(rng: np.random.Generator) -> None:
+    swarm = sumatra(rng, 3000)  # of four days, at one place
+    minutes = (rng.uniform(0, 4 * 1440, 3000) * 60_000).astype("m8[ms]")
+    swarm = swarm.assign(origin_utc=np.datetime64("2020-01-01", "ms") + minutes, latitude_deg=1.0, longitude_deg=98.0)
+    assert require_same_clock(swarm.iloc[:1500], swarm.iloc[1500:], PATH) is None
 
 
 @pytest.mark.real

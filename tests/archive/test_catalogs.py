@@ -224,6 +224,13 @@ def test_files_are_merged_and_contradicting_ids_are_told(tmp_path: Path) -> None
     assert any("1 event_ids name different earthquakes" in note and "a2" in note for note in catalog.warnings)
 
 
+def test_a_row_that_a_second_catalogue_repeats_is_not_another_earthquake(tmp_path: Path) -> None:
+    twice = GOOD.replace("a1", "b1")
+    catalog = read_catalogs([write(tmp_path, ours(GOOD)), write(tmp_path, ours(twice, twice), "second.csv")])
+    assert catalog.events["event_id"].tolist() == ["a1"]
+    assert catalog.dropped == {"duplicate event_id": 1, "same earthquake in an earlier catalogue": 1}
+
+
 def test_of_an_earthquake_in_two_catalogues_the_first_named_counts(tmp_path: Path) -> None:
     first = write(
         tmp_path, ours("a1,2021-01-01T00:00:10Z,-1.5,120,10,5.9,,", "a2,2021-01-01T00:00:20Z,-1.5,120,10,4.2,,")

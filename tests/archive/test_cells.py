@@ -49,6 +49,7 @@ def test_the_usual_spellings_of_numbers_are_read(kind: str, cell: str, value: fl
         ("magnitude", "Mw 6.1 mb"), ("magnitude", "1,234.5"), ("depth", "shallow"), ("depth", "60 mi"),
         ("latitude", "8.4 E"), ("latitude", "-8.4 N"), ("latitude", "S 8.4 S"), ("latitude", "8 24"),
         ("latitude", "8\u00b061'S"), ("longitude", "124.8 S"), ("kp", "2*"), ("elevation", "1 ft"),
+        ("number", "21,600"), ("depth", "1,000"), ("elevation", "1,234 m"),
     ],
 )  # fmt: skip
 def test_other_cells_are_refused_with_line_column_and_cell(kind: str, cell: str) -> None:
@@ -88,7 +89,9 @@ def test_the_usual_spellings_of_times_are_read(cell: str, utc: str) -> None:
     "cell",
     ["2021-03-04", "04/03/2021 12:00", "2021-13-01 00:00", "2021-02-29 00:00", "2021-03-04 25:00",
      "2021-03-04 24:00:01",
-     "yesterday", "1614859200000", "2021-03-04T12:61", "2021-03-04T12:00:61", "4 Foo 2021 12:00"],
+     "2021063T12:00", "2021111T12:00", "2021-03-04T123", "2021-03-04 12.30", "2021-03-04 12:30.05",
+     "2021-03-04T12:00+99:00", "yesterday", "1614859200000",
+     "2021-03-04T12:61", "2021-03-04T12:00:61", "4 Foo 2021 12:00"],
 )  # fmt: skip
 def test_times_that_are_not_clear_are_refused(cell: str) -> None:
     assert read_time(cell) is None

@@ -120,3 +120,9 @@ def test_lines_are_counted_over_quoted_line_breaks(tmp_path: Path) -> None:
     table = split_text('a,b\n"1\n2",3\n\n4,5\n', tmp_path)
     assert table.rows == [["1\n2", "3"], ["4", "5"]]
     assert table.lines == [3, 5]
+
+
+def test_a_station_may_be_called_nil(tmp_path: Path) -> None:
+    path = tmp_path / "stations.csv"
+    path.write_text("code,latitude_deg,longitude_deg\nNIL,33.65,73.25\n")
+    assert list(read_stations(path)) == ["NIL"]

@@ -181,7 +181,7 @@ def test_an_error_of_a_reader_refuses_the_file_alone(tmp_path, payload, monkeypa
     monkeypatch.setattr(survey_module, "read_recording", fail)
     (row,) = survey(path, tmp_path)
     assert (row["verdict"], row["reason"]) == ("refused", "reader_error")
-    assert "IndexError: list index out of range. This is an error of its reader." in row["detail"]
+    assert "IndexError: list index out of range. This is an error of its reader; please report it." in row["detail"]
 
 
 def test_linked_folders_are_followed_and_loops_cut(tmp_path, payload):
@@ -212,6 +212,12 @@ def test_a_broken_link_and_a_folder_that_cannot_be_read_are_refused_by_name(tmp_
         "GTO/S210302.GTO": ("refused", "unreadable"),
         "GTO/locked": ("refused", "unreadable"),
     }
+
+
+def test_a_pipe_in_an_archive_is_not_opened(tmp_path, payload):
+    place(tmp_path, NAME, payload)
+    os.mkfifo(tmp_path / "GTO" / "pipe")
+    assert [path.name for path in list_files(tmp_path)] == [NAME]
 
 
 def test_names_that_are_no_utf8_are_written_with_escapes_and_found_again(tmp_path, payload):

@@ -121,8 +121,8 @@ def audit_of(metrics: Metrics) -> Metrics:
 
 
 def test_record_agrees_with_itself(metrics: Metrics) -> None:
-    require_consistent(metrics, "metrics.json")
-    require_same_skill(audit_of(metrics), metrics, Path("audit.json"))
+    assert require_consistent(metrics, "metrics.json") is None
+    assert require_same_skill(audit_of(metrics), metrics, Path("audit.json")) is None
 
 
 @pytest.mark.parametrize("score", ["accuracy", "mcc"])
@@ -141,7 +141,7 @@ def test_skill_that_is_not_the_difference_of_its_scores_is_refused(metrics: Metr
 
 def test_score_of_one_class_may_be_undefined(metrics: Metrics) -> None:
     metrics["magnitude"]["mcc"]["value"] = None
-    require_consistent(metrics, "metrics.json")
+    assert require_consistent(metrics, "metrics.json") is None
 
 
 @pytest.mark.parametrize("key", ["mcc", "baselines"])

@@ -68,7 +68,7 @@ def require_same_clock(events: pd.DataFrame, earlier: pd.DataFrame, path: Path) 
 
     Raises:
         DataError: more of the largest earthquakes agree with the earlier catalogue at one shift of the clock, of up to
-            50 h, than without (20 or more, and twice as many).
+            50 h, than without (20 or more, twice as many, and ten times as many as by chance).
     """
     shifts = _shifts_of_near_events(events, earlier)
     if not len(shifts):
@@ -79,7 +79,8 @@ def require_same_clock(events: pd.DataFrame, earlier: pd.DataFrame, path: Path) 
     first = int(np.argmax(last - np.arange(len(ordered))))
     agreeing = int(last[first] - first)
     shift_s = float(np.median(ordered[first : last[first]]))
-    if abs(shift_s) <= 2 * SAME_S or agreeing < max(LEAST_EVENTS, 2 * unshifted):
+    by_chance = len(shifts) * SAME_S / _SHIFT_S  # in a stretch of this length; swarms have many pairs
+    if abs(shift_s) <= 2 * SAME_S or agreeing < max(LEAST_EVENTS, 2 * unshifted, 10 * by_chance):
         return
     raise DataError(
         f"{path}: {agreeing} of its largest earthquakes are in an earlier catalogue {_hours(shift_s)} "

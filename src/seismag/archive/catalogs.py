@@ -108,22 +108,29 @@ def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
         sources[str(path) if path.name in sources else path.name] = sha256
         rows, remarks = _read_rows(payload, path)
         table, more = _keep_usable(rows, path, dropped)
+        table, shared = _with_unique_ids(table, dropped)  # before a copy of a row looks like another earthquake
         require_seismic_places(table, path)
         if not merged.empty:
             require_same_clock(table, merged, path)
-        table, same = without_same(table, merged, path)
-        if same:
-            dropped["same earthquake in an earlier catalogue"] += table.attrs.pop("left_out")
-        notes += [*remarks, *more, *same]
+        table, n_same, same = without_same(table, merged, path)
+        if n_same:
+            dropped["same earthquake in an earlier catalogue"] += n_same
+        notes += [*remarks, *more, *shared, *same]
         merged = table if merged.empty else pd.concat([merged, table], ignore_index=True)
-    merged, more = name_contradictions(merged)
-    repeated = merged["event_id"].duplicated()
-    if repeated.any():
-        dropped["duplicate event_id"] += int(repeated.sum())
-    events: pd.DataFrame = merged[~repeated].sort_values(["origin_utc", "event_id"], ignore_index=True)[CATALOG_COLUMNS]
+    merged, more = _with_unique_ids(merged, dropped)
+    events: pd.DataFrame = merged.sort_values(["origin_utc", "event_id"], ignore_index=True)[CATALOG_COLUMNS]
     coverage, coverage_notes = coverage_of(events["origin_utc"].to_numpy())
     notes += more + coverage_notes + _warnings(events, coverage)
     return Catalog(events, coverage, dict(sorted(dropped.items())), sources, notes)
+
+
+def _with_unique_ids(table: pd.DataFrame, dropped: Counter[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out repeated ids; an id of different earthquakes is replaced first."""
+    table, notes = name_contradictions(table)
+    repeated = table["event_id"].duplicated()
+    if repeated.any():
+        dropped["duplicate event_id"] += int(repeated.sum())
+    return table[~repeated].reset_index(drop=True), notes
 
 
 def _read_rows(payload: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]:

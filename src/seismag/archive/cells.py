@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ _ANGLE = (
     r"(?:\s*(?P<minutes>\d+(?:\.\d+)?)\s*['′’]\s*(?:(?P<seconds>\d+(?:\.\d+)?)\s*(?:\"|″|”|'')\s*)?)?"
 )
 _ZONES_H = {"z": 0, "utc": 0, "gmt": 0, "ut": 0, "wib": 7, "wita": 8, "wit": 9}
+_LARGEST_OFFSET_MIN = 14 * 60
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -52,11 +54,14 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _CLOCK = (
-    r"(?P<hour>\d{1,2})(?:[:.]?(?P<minute>\d{2})(?:[:.]?(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?)?"
+    r"(?P<hour>\d{1,2})(?:(?P<mark>[:.]?)(?P<minute>\d{2})"
+    r"(?:(?P<mark_2>[:.]?)(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?)?"
     r"\s*(?P<zone>z|utc|gmt|ut|wib|wita|wit|(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?)?"
 )
 _TIMES = (
-    re.compile(rf"(?P<year>\d{{4}})([-/.]?)(?P<month>\d{{1,2}})\2(?P<day>\d{{1,2}})(?:t|[\s,_]+){_CLOCK}", re.I),
+    re.compile(
+        rf"(?P<year>\d{{4}})(?P<dash>[-/.]?)(?P<month>\d{{1,2}})(?P=dash)(?P<day>\d{{1,2}})(?:t|[\s,_]+){_CLOCK}", re.I
+    ),
     re.compile(rf"(?P<day>\d{{1,2}})[\s-](?P<month>[a-z]+)[\s-](?P<year>\d{{4}})[t\s,_]+{_CLOCK}", re.I),
     re.compile(rf"(?P<month>[a-z]+)\s+(?P<day>\d{{1,2}}),?\s+(?P<year>\d{{4}})[t\s,_]+{_CLOCK}", re.I),
 )
@@ -116,7 +121,7 @@ class Column:
             if cell in fast:
                 values[row] = fast[cell]
             elif not is_missing(cell):
-                value = read(_with_point(plain_text(cell), self.decimal_comma), kind)
+                value = read(_with_point(plain_text(cell), self.decimal_comma, kind), kind)
                 if value is None or not np.isfinite(value):
                     raise self.refuse(row, cell, kind)
                 values[row] = value
@@ -179,7 +184,7 @@ def read_time(cell: str) -> Time | None:
     found = next((match for pattern in _TIMES if (match := pattern.fullmatch(text))), None)
     if found is None:
         return None
-    part = found.groupdict()
+    part: dict[str, Any] = found.groupdict()
     month = int(part["month"]) if part["month"].isdecimal() else _MONTHS.get(part["month"].lower(), 0)
     year, day = int(part["year"]), int(part["day"])
     hour, minute, second = int(part["hour"]), int(part["minute"] or 0), int(part["second"] or 0)
@@ -187,15 +192,30 @@ def read_time(cell: str) -> Time | None:
     whole_day = hour == 24 and not (minute or second or milliseconds)
     if not (1 <= month <= 12 and (hour <= 23 or whole_day) and minute <= 60 and second <= 60):
         return None
-    if minute == 60 and (second or milliseconds):
+    if (minute == 60 and (second or milliseconds)) or not _is_clear(part):
         return None
     start = np.datetime64(f"{year:04d}-{month:02d}", "D")
     if not 1 <= day <= int((start.astype("M8[M]") + 1).astype("M8[D]").astype(int) - start.astype(int)):
         return None
     offset_min = _offset_minutes(part["zone"])
+    if abs(offset_min) > _LARGEST_OFFSET_MIN:
+        return None
     elapsed_ms = ((hour * 60 + minute - offset_min) * 60 + second) * 1000 + milliseconds
     utc = (start + (day - 1)).astype("datetime64[ms]") + np.timedelta64(elapsed_ms, "ms")
     return Time(utc, part["zone"] is not None)
+
+
+def _is_clear(part: dict[str, Any]) -> bool:
+    """Whether digits without marks are of full length: 2021063T12 is a day of the year, T123 no time, 12.30 an hour."""
+    if part.get("dash") == "" and len(part["month"] + part["day"]) < 4:
+        return False
+    if part["mark"] is None:
+        return len(part["hour"]) == 2
+    if part["mark"] == "":
+        return len(part["hour"]) == 2 and not part["mark_2"]
+    if part["second"] is None:
+        return part["mark"] == ":"
+    return part["mark_2"] == part["mark"]
 
 
 def _offset_minutes(zone: str | None) -> int:
@@ -206,10 +226,14 @@ def _offset_minutes(zone: str | None) -> int:
     return -minutes if found[1] == "-" else minutes
 
 
-def _with_point(text: str, decimal_comma: bool) -> str:
-    """Write a decimal comma as a point: in files without comma as delimiter, and where only one comma stands."""
+def _with_point(text: str, decimal_comma: bool, kind: str) -> str:
+    """Write a decimal comma as a point: in files without comma as delimiter, and where one comma can be no other.
+
+    A comma before three digits may part thousands, but not of degrees or magnitudes; then the cell stays as it is.
+    """
     one_comma = text.count(",") == 1 and "." not in text
-    return text.replace(",", ".") if decimal_comma or one_comma else text
+    thousands = kind not in ("latitude", "longitude", "magnitude") and re.search(r",\d{3}(?!\d)", text)
+    return text.replace(",", ".") if decimal_comma or (one_comma and not thousands) else text
 
 
 def _plain(text: str, _kind: str) -> float | None:

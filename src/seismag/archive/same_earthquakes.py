@@ -21,9 +21,7 @@ SAME_KM = 100.0
 def with_ids(table: pd.DataFrame, rows: pd.Series[Any]) -> pd.DataFrame:
     """Name rows by time and place."""
     hashed = []
-    for origin_utc, latitude_deg, longitude_deg in table.loc[
-        rows, ["origin_utc", "latitude_deg", "longitude_deg"]
-    ].itertuples(index=False):
+    for origin_utc, latitude_deg, longitude_deg in table.loc[rows, _PLACE].itertuples(index=False):
         text = f"{origin_utc.isoformat(timespec='milliseconds')} {latitude_deg:.4f} {longitude_deg:.4f}"
         hashed.append("t" + hashlib.sha256(text.encode()).hexdigest()[:12])
     table.loc[rows, "event_id"] = hashed
@@ -46,10 +44,14 @@ def name_contradictions(merged: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return with_ids(merged.copy(), merged["event_id"].isin(names)), [note]
 
 
-def without_same(table: pd.DataFrame, earlier: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Leave out the rows that an earlier catalogue holds with another id: nearest first, one to one."""
+def without_same(table: pd.DataFrame, earlier: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, int, list[str]]:
+    """Leave out the rows that an earlier catalogue holds with another id: nearest first, one to one.
+
+    Returns:
+        The other rows, the number of those left out, and a sentence on them.
+    """
     if earlier.empty:
-        return table, []
+        return table, 0, []
     ordered = earlier.sort_values("origin_utc", ignore_index=True)
     known = ordered["origin_utc"].to_numpy("datetime64[ms]").astype("int64") / 1000
     own = table["origin_utc"].to_numpy("datetime64[ms]").astype("int64") / 1000
@@ -69,7 +71,7 @@ def without_same(table: pd.DataFrame, earlier: pd.DataFrame, path: Path) -> tupl
             same[row] = other
             taken.add(other)
     if not same:
-        return table, []
+        return table, 0, []
     ours_m = table["magnitude"].to_numpy()[list(same)]
     theirs_m = ordered["magnitude"].to_numpy()[list(same.values())]
     edges = np.array(MAGNITUDE_EDGES)
@@ -80,9 +82,7 @@ def without_same(table: pd.DataFrame, earlier: pd.DataFrame, path: Path) -> tupl
         f"{SAME_S:g} s and {SAME_KM:g} km), which counts; {equal:.0%} have the same magnitude, "
         f"{other_class.sum()} are of another class here."
     )
-    kept = table.drop(table.index[list(same)]).reset_index(drop=True)
-    kept.attrs["left_out"] = len(same)
-    return kept, [note]
+    return table.drop(table.index[list(same)]).reset_index(drop=True), len(same), [note]
 
 
 def count_near_duplicates(events: pd.DataFrame) -> int:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,10 +80,11 @@ def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
     for path in entries:
         if path.name.startswith("."):
             continue
-        if not path.is_dir():
+        if os.path.isdir(path):
+            if (real := path.resolve()) not in above:
+                yield from _walk(path, above | {real})
+        elif os.path.isfile(path) or not os.path.exists(path):  # no pipe, no device
             yield path
-        elif (real := path.resolve()) not in above:
-            yield from _walk(path, above | {real})
 
 
 def is_simulated(archive: Path) -> bool:
@@ -112,18 +114,6 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
         word, "" when usable), detail, medians, and for each window of the day its gap_fraction and masked_fraction.
     """
     row: dict[str, object] = {"path": text_of_path(path.relative_to(archive))}
-    try:
-        return _survey_recording(path, archive, stations, spec, row)
-    except MemoryError:
-        raise
-    except Exception as error:  # one odd file never ends a preparation
-        detail = f"{row['path']}: {type(error).__name__}: {error}. This is an error of its reader."
-        return [{**row, "verdict": "refused", "reason": "reader_error", "detail": detail}]
-
-
-def _survey_recording(
-    path: Path, archive: Path, stations: dict[str, Station], spec: DataConfig, row: dict[str, object]
-) -> list[dict[str, object]]:
     recording = None
     try:
         recording = read_recording(path)
@@ -133,19 +123,26 @@ def _survey_recording(
         require_one_hertz(recording, path.name)
         if far := describe_position(recording, station, path):
             raise DataError(far, "wrong_position")
-    except DataError as error:
-        detail = str(error).replace(str(path), str(row["path"]))  # the store does not depend on the folder
-        row |= {"verdict": "refused", "reason": error.reason, "detail": detail}
+        whole = {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
+        return [
+            {**row, **whole, "day": day, "position_error_deg": position_error(recording, station)}
+            | assess_stored_day(cut_day([recording], station, day), station, day, spec)
+            for day in days_of(recording)
+        ]
+    except MemoryError:
+        raise
+    except Exception as error:  # one odd file never ends a preparation
+        if isinstance(error, DataError):
+            reason, detail = error.reason, str(error)
+        else:
+            reason = "reader_error"
+            detail = f"{path}: {type(error).__name__}: {error}. This is an error of its reader; please report it."
+        detail = detail.replace(str(path), str(row["path"]))  # the store does not depend on the folder
+        row |= {"verdict": "refused", "reason": reason, "detail": detail}
         code, days = read_claim(path) if recording is None else (recording.station, days_of(recording))
         if (code := code or folder_of(path, archive)) not in stations:
             return [row]  # a station that is not listed has no windows
         return [{**row, "station": code, "day": day} for day in days] or [{**row, "station": code}]
-    row |= {"station": station.code, "start_utc": recording.start_utc, "end_utc": recording.end_utc}
-    return [
-        {**row, "day": day, "position_error_deg": position_error(recording, station)}
-        | assess_stored_day(cut_day([recording], station, day), station, day, spec)
-        for day in days_of(recording)
-    ]
 
 
 def assess_stored_day(day_data: Day, station: Station, day: np.datetime64, spec: DataConfig) -> dict[str, object]:

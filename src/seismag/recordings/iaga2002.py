@@ -37,14 +37,12 @@ _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)?\s*-?\s*(sec|min|hour)", re.IGNORECASE)
 _UNIT_MS = {"sec": 1000, "min": 60_000, "hour": 3_600_000}
 _HOUR_MS = 3_600_000
 _HEADERS = re.compile(rb"^[ \t]*Format[ \t]+IAGA-?2002\b", re.MULTILINE | re.IGNORECASE)
-_DECBAS = re.compile(
-    r"\bDECBAS\b[\s:=]*([-+]?\d+(?:\.\d+)?)\s*(?:\(\s*)?(deg|°|min|')?", re.IGNORECASE
-)  # without a unit: tenths of minutes of arc, as the format says
+_DECBAS = re.compile(r"\bDECBAS\b(?:\s*\([^)]*\))?[\s:=]*([-+]?\d+(?:\.\d+)?)(.*)", re.IGNORECASE)
 # A statement about the unit of D: "D in degrees", "Declination (degrees)"; not "oriented to D = 8.2 degrees".
 _D_IN_DEGREES = re.compile(
     r"(?:\bD\b|\bdeclination\b)(?:(?!minutes|\d\s*(?:decimal\s+)?deg).)*(?<![\d.])\s*\bdegrees?\b", re.IGNORECASE
 )
-_OF_THE_SENSOR = re.compile(r"orient|align|rotat|install|sensor|variometer|DECBAS|baseline", re.IGNORECASE)
+_OF_THE_SENSOR = re.compile(r"orient|align|rotat|install|DECBAS|baseline\s+decl", re.IGNORECASE)
 _VALUE_BEGIN, _VALUE_END = 24, 69  # columns of a header line's value
 _UTF8_BOM = b"\xef\xbb\xbf"
 COMMENT_INJECTED = b"seismag: an emission was injected"  # in a header comment
@@ -235,11 +233,19 @@ def _declination_scale(comments: list[str], warnings: list[str]) -> DeclinationS
         if "decbas" not in comment.lower():
             continue
         if found := _DECBAS.search(comment):
-            unit = (found[2] or "").lower()
-            baseline_deg = float(found[1]) / {"": 600, "min": 60, "'": 60}.get(unit, 1)
+            baseline_deg = float(found[1]) / _decbas_units_per_degree(comment, found[2])
             break
         warnings.append(f"A DECBAS line could not be understood: {comment!r}; the axis of H is not known from it.")
     return DeclinationScale(degrees_per_unit=DEGREE_DEG if in_degrees else ARCMIN_DEG, baseline_deg=baseline_deg)
+
+
+def _decbas_units_per_degree(comment: str, after: str) -> int:
+    """Tenths of minutes of arc, as the format says, unless the line states degrees or whole minutes."""
+    if re.search(r"tenth", comment, re.IGNORECASE):
+        return 600
+    if re.search(r"degree|°", comment, re.IGNORECASE) or re.match(r"\s*deg\b", after, re.IGNORECASE):
+        return 1
+    return 60 if re.match(r"\s*\(?\s*(?:min|')", after, re.IGNORECASE) else 600
 
 
 def _wrong_kind(where: str) -> DataError:

@@ -157,7 +157,9 @@ def _rate_hz(trace: Any) -> float:
     Single precision makes 0.99999994 Hz of 1 Hz.
     """
     rate_hz = float(trace.stats.sampling_rate)
-    nominal = float(round(rate_hz)) if rate_hz >= 1 - 1e-3 else 1 / round(1 / rate_hz) if rate_hz > 0 else rate_hz
+    if not 0 < rate_hz <= _RATE_LIMIT_HZ:
+        return rate_hz
+    nominal = float(round(rate_hz)) if rate_hz >= 1 - 1e-3 else 1 / round(1 / rate_hz)
     return nominal if abs(rate_hz - nominal) * _DAY_S <= _CLOCK_TOLERANCE else rate_hz
 
 
