@@ -83,7 +83,7 @@ def test_what_a_demonstration_left_is_replaced(config, monkeypatch):
 def test_the_audit_of_a_demonstration_is_a_headline_a_conclusion_and_the_path_of_the_report(config, monkeypatch):
     skill = CheckResult("skill_above_no_signal", "inconclusive (six event clusters).", verdict="inconclusive")
     tests = close_checks([skill, CheckResult("clock", "Fine.", p_value=0.4, blocking=True)], 0.01)
-    audit = Audit({"kind": "predictions", "path": "p", "rows": 9}, tests, 0.01, configurations_tried=1)
+    audit = Audit({"kind": "predictions", "path": "p", "rows": 9}, tests, 0.01)
     asked = []
     monkeypatch.setattr(demo, "audit_predictions", lambda *given: asked.append(given) or audit)
     monkeypatch.setattr(demo, "write_audit_page", lambda _audit, out: out / "audit.html")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seismag.domain import SeismagError
-from seismag.files import file_sha256, read_json, write_json_atomic
+from seismag.files import file_sha256, read_checked_json, write_checked_json
 
 UNKNOWN = "unknown"  # dataset_id and training_data of weights from an earlier system
 
@@ -104,7 +104,7 @@ def write_card(path: str | Path, document: Mapping[str, Any], content: Path | No
     content = content or path
     facts = {"file": path.name, "bytes": content.stat().st_size, "sha256": file_sha256(content)}
     replaced = file_sha256(path) if content != path and path.is_file() else None
-    write_json_atomic(card_path(path), {**document, **facts, "replaces_sha256": replaced})
+    write_checked_json(card_path(path), {**document, **facts, "replaces_sha256": replaced})
     return card_path(path)
 
 
@@ -112,7 +112,7 @@ def read_card(path: str | Path) -> ModelCard:
     """Read the model card of a file and verify the checksum of the file.
 
     Raises:
-        SeismagError: file or model card is missing, or the checksum differs.
+        SeismagError: file or model card is missing, a checksum differs, or the model card was changed.
     """
     path = Path(path)
     beside = card_path(path)
@@ -120,8 +120,8 @@ def read_card(path: str | Path) -> ModelCard:
         raise SeismagError(f"{path}: no such file.")
     if not beside.is_file():
         raise SeismagError(f"{path}: model card {beside.name} is missing, so it cannot be verified. Copy both.")
-    document = read_json(beside)
-    if not isinstance(document, dict) or "sha256" not in document:
+    document = read_checked_json(beside, "Copy both files again from where they were made.")
+    if "sha256" not in document:
         raise SeismagError(f"{beside}: not a model card (no sha256). Copy both files again from where they were made.")
     if file_sha256(path) not in (document["sha256"], document.get("replaces_sha256")):
         raise SeismagError(

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.domain import SeismagError
+from seismag.domain import DataError, SeismagError
 
 _HASH_BLOCK_BYTES = 1 << 20
+_OWN_CHECKSUM = "document_sha256"  # of a JSON document without this key
 _PATH_START = r"(?<![^\s\"'`(=])"  # of a path within a text
 
 
@@ -71,6 +72,35 @@ def write_text_atomic(path: str | Path, text: str) -> None:
 def write_json_atomic(path: str | Path, value: Any) -> None:
     """Write JSON; numpy numbers and paths are converted, NaN and infinity become null (JSON has neither)."""
     write_text_atomic(path, json.dumps(json_ready(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_checked_json(path: str | Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON document with a checksum of its own content in the key ``document_sha256``."""
+    document = json_ready({key: entry for key, entry in value.items() if key != _OWN_CHECKSUM})
+    write_json_atomic(path, {**document, _OWN_CHECKSUM: _checksum(document)})
+
+
+def read_checked_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a document of ``write_checked_json``.
+
+    Args:
+        path: of the document.
+        remedy: a sentence on how it is made again.
+
+    Raises:
+        SeismagError: the file cannot be read.
+        DataError: it is not such a document, or was changed after it was written.
+    """
+    document = read_json(path)
+    if not isinstance(document, dict) or _OWN_CHECKSUM not in document:
+        raise DataError(f"{path}: has no checksum of its own ({_OWN_CHECKSUM}), so it cannot be verified. {remedy}")
+    if _checksum({key: entry for key, entry in document.items() if key != _OWN_CHECKSUM}) != document[_OWN_CHECKSUM]:
+        raise DataError(f"{path}: was changed after it was written: its content is not that of its checksum. {remedy}")
+    return document
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
 def file_sha256(path: str | Path) -> str:

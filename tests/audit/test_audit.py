@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +13,20 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from fixtures.study_store import make_store
+from fixtures.finished_study import settings, training_in
+from fixtures.study_store import make_store, replace_samples
 from seismag.audit import compute as study
 from seismag.audit.checks.class_by import Labelled
 from seismag.audit.compute import audit_labels, audit_predictions, audit_store
 from seismag.audit.result import Audit
 from seismag.audit.table import prepare_table, read_audit_table
+from seismag.audit.text import format_audit
 from seismag.cli import app
 from seismag.config import SplitConfig, load_config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.estimate import CheckResult, NullInterval
 from seismag.splits import assign_split
+from seismag.training.run import run_training
 
 FEW = ["audit.permutations=999", "audit.placebos=20", "audit.partitions=4"]
 SPEC = load_config(None, FEW).audit.model_copy(update={"placebos": 2})
@@ -143,7 +147,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples = pd.read_parquet(path / "samples.parquet")
     number = samples["event_id"].str[1:].astype(float)
     samples["is_mainshock"], samples["is_aftershock"] = number.notna() & (number % 6 != 0), number % 6 == 0
-    samples.to_parquet(path / "samples.parquet")
+    replace_samples(path, samples)
     return path
 
 
@@ -208,7 +212,9 @@ def test_numbers_that_are_none_are_null_in_the_file_and_on_standard_output(
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code in (0, 3), result.exception
     printed = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert printed == json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
+    written = json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
+    assert written.pop("document_sha256")
+    assert printed == written
     clock = next(test for test in printed["tests"] if test["name"] == "clock")
     assert clock["verdict"] == "inconclusive"
     assert clock["p_value"] is clock["statistic"] is clock["placebo_rate"] is None
@@ -224,3 +230,47 @@ def test_a_leaking_split_fails(store: Path, tmp_path: Path) -> None:
     document = audit_store(store, tmp_path / "split.parquet", load_config(None, FEW))
     assert "shared_events" in names(document, "fail")
     assert document.failed
+
+
+@pytest.fixture(scope="module")
+def two_configurations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store in data/ and the runs of two configurations on it."""
+    folder = tmp_path_factory.mktemp("tried")
+    make_store(folder / "data" / "store")
+    with training_in(folder):
+        for name, rate in (("slow", 1e-3), ("fast", 2e-3)):
+            run_training(settings(run_name=name, learning_rate=rate), Path("data/store"))
+    return folder
+
+
+def tried_by_the_audit(predictions: Path, store: Path | None) -> tuple[int | None, str | None]:
+    audit = audit_predictions(predictions, store, None, load_config(None, FEW))
+    document = audit.to_json()
+    assert f"configurations tried on these recordings: {audit.tried.number or 'unknown'}" in format_audit(audit)
+    return document["configurations_tried"], document["configurations_unknown"]
+
+
+@pytest.mark.usefixtures("counting_rules_only")
+def test_what_was_tried_is_reset_by_nothing(
+    two_configurations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(two_configurations, tmp_path / "study"))
+    second, first = sorted((folder / "experiments_convnext").iterdir())
+    table = first / "predictions.parquet"
+    monkeypatch.chdir(folder)
+    assert tried_by_the_audit(table, None) == (2, None)  # found by the configuration of the run
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert tried_by_the_audit(table, folder / "data" / "store") == (2, None)
+    shutil.rmtree(second)
+    assert tried_by_the_audit(table, folder / "data" / "store") == (2, None)
+    shutil.rmtree(folder / "data" / "store")  # prepared anew, as another data set of the same recordings
+    store = make_store(folder / "data" / "anew", dataset_id="two")
+    number, unknown = tried_by_the_audit(table, store)
+    assert (number, unknown) == (2, None)
+    theirs = pd.read_parquet(table).assign(run_id="theirs")
+    theirs.to_parquet(tmp_path / "theirs.parquet", index=False)
+    number, unknown = tried_by_the_audit(tmp_path / "theirs.parquet", store)
+    assert number is None
+    assert "theirs is not in the access log" in str(unknown)
+    assert tried_by_the_audit(tmp_path / "theirs.parquet", None)[0] is None

@@ -13,14 +13,16 @@ from seismag.audit.page import audit_conclusion, render_audit_page, write_audit_
 from seismag.audit.result import Audit, ColumnScore, close_checks
 from seismag.estimate import CheckResult, Estimate, NullInterval
 from seismag.text import number
+from seismag.windows.tried import Tried
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=http://a.example/p.png>"
+TRIED = Tried({f"run_{k}": str(k) for k in range(14)}, "2026-01-01T00:00:00Z", None)
 CONSTANTS = {"95", "0.05", "0"}  # of the texts of the page: null interval, level of placebos, zero of the charts
 
 
 def audit_of(*results, metrics=None, **facts):
     baselines = {"station": ColumnScore(0.963, 0.714, True), "era": ColumnScore(None, None, True)}
-    return Audit({"kind": "table.csv"}, close_checks(results, 0.01), 0.01, configurations_tried=14, metrics=metrics,
+    return Audit({"kind": "table.csv"}, close_checks(results, 0.01), 0.01, tried=TRIED, metrics=metrics,
                  **({"baselines": baselines} | facts))  # fmt: skip
 
 
@@ -158,7 +160,8 @@ def test_missing_parts_are_named():
     for words in (
         "No check was made, so nothing can be concluded", "No claim was given",
         "No score was given", "no non-magnetic baseline", "no predictions were evaluated (seismag evaluate)",
-        "not computed (seismag alarms)", "the number is not known", "no access log of a locked hold-out set",
+        "not computed (seismag alarms)", "unknown (the store of the training is not known",
+        "no access log of a locked hold-out set",
     ):  # fmt: skip
         assert words in seen
 

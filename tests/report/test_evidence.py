@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from fixtures.study_store import make_store
+from seismag.audit.compute import audit_predictions, write_audit
+from seismag.audit.result import require_closed
+from seismag.config import EvaluateConfig, load_config
 from seismag.domain import DataError, UsageError
-from seismag.report.evidence import Evidence, read_evidence, require_consistent, require_same_skill
-from seismag.report.quotation import MissingNumberError
+from seismag.files import write_checked_json
+from seismag.report.evidence import Evidence, read_evidence
+from seismag.training.run import evaluate_table_in_store
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -78,11 +85,20 @@ def test_absent_store_is_named(run: Path, tmp_path: Path) -> None:
         read_evidence(run, data=tmp_path / "nowhere")
 
 
-def test_documents_of_other_folders_are_found(evidence: Evidence, tmp_path: Path) -> None:
-    audit = {"gate": "pass", "tests": [], "subject": {"run_ids": [evidence.subject]}}
-    (tmp_path / "audit.json").write_text(json.dumps(audit))
-    found = read_evidence(evidence.path, extras=[tmp_path])
-    assert found.documents["audit.json"]["gate"] == "pass"
+@pytest.fixture(scope="module")
+def audited(run: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with audit.json of the run."""
+    out = tmp_path_factory.mktemp("audited")
+    config = load_config(None, ["audit.permutations=999", "audit.partitions=2", "audit.placebos=20"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_audit(audit_predictions(run / "predictions.parquet", folder / "store", None, config), out)
+    return out
+
+
+def test_documents_of_other_folders_are_found(evidence: Evidence, audited: Path) -> None:
+    found = read_evidence(evidence.path, extras=[audited])
+    assert found.documents["audit.json"]["made_from"] == found.documents["metrics.json"]["made_from"]
     assert "audit.json" not in found.missing
 
 
@@ -96,7 +112,7 @@ def test_documents_of_other_folders_are_found(evidence: Evidence, tmp_path: Path
 def test_document_of_another_run_is_refused(
     evidence: Evidence, tmp_path: Path, document: dict[str, object], words: str
 ) -> None:
-    (tmp_path / "audit.json").write_text(json.dumps(document))
+    write_checked_json(tmp_path / "audit.json", document)
     with pytest.raises(DataError, match=words):
         read_evidence(evidence.path, extras=[tmp_path])
 
@@ -106,55 +122,129 @@ def test_named_folder_without_documents_is_refused(evidence: Evidence, tmp_path:
         read_evidence(evidence.path, extras=[tmp_path])
 
 
-Metrics = dict[str, Any]
+Change = Callable[[dict[str, Any]], None]
 
 
-@pytest.fixture
-def metrics(run: Path) -> Metrics:
-    found: Metrics = json.loads((run / "metrics.json").read_text())
-    return found
+def rewrite(path: Path, change: Change) -> None:
+    """Change a document, and its own checksum with it: what somebody can do who reads this code."""
+    document = json.loads(path.read_text())
+    change(document)
+    write_checked_json(path, document)
 
 
-def audit_of(metrics: Metrics) -> Metrics:
-    skill = metrics["detection"]["skill_above_best_baseline"]["auc_within_station"]["value"]
-    return {"tests": [{"name": "skill_above_no_signal", "statistic": skill}, {"name": "copies", "statistic": 7.0}]}
+def put(pointer: str, value: Any) -> Change:
+    """Return what sets the value at a pointer."""
+
+    def change(document: Any) -> None:
+        *parents, last = pointer.split("/")
+        for part in parents:
+            document = document[int(part) if part.isdigit() else part]
+        document[last] = value
+
+    return change
 
 
-def test_record_agrees_with_itself(metrics: Metrics) -> None:
-    assert require_consistent(metrics, "metrics.json") is None
-    assert require_same_skill(audit_of(metrics), metrics, Path("audit.json")) is None
+def test_a_changed_digit_is_found_by_the_checksum_of_the_document(copy: Path) -> None:
+    text = (copy / "metrics.json").read_text()
+    (copy / "metrics.json").write_text(text.replace('"n_events": 12', '"n_events": 13', 1))
+    with pytest.raises(DataError, match=r"metrics\.json: was changed after it was written"):
+        read_evidence(copy)
 
 
-@pytest.mark.parametrize("score", ["accuracy", "mcc"])
-def test_score_that_is_not_of_its_matrix_is_refused(metrics: Metrics, score: str) -> None:
-    metrics["magnitude"][score]["value"] += 0.01
-    with pytest.raises(DataError, match=rf"magnitude.{score} is .*, but its confusion matrix gives"):
-        require_consistent(metrics, "metrics.json")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put("magnitude/mcc/value", 0.99), r"magnitude/mcc/value is 0\.99, which lies outside its own interval, but"),
+        (put("detection/skill_above_best_baseline/brier/low", 0.01), r"detection/.*/brier/low is 0\.01 but"),
+        (put("azimuth/log_score/high", -0.1), r"azimuth/log_score/high is -0\.1 but"),
+        (put("detection/baselines/station/auc_within_station", 0.3), r"detection/baselines/station/.* is 0\.3 but"),
+        (put("n_event_groups", 120), r"n_event_groups is 120 but"),
+        (put("alarms/windows", 4), r"alarms/windows is 4 but"),
+        (put("settings/seed", 7), r"more values differ"),
+        (lambda document: document["detection"].pop("mcc"), r"detection/mcc/\w+ is None but|detection/mcc is None but"),
+        (lambda document: document.pop("made_from"), r"contains no checksum of the predictions"),
+    ],
+    ids=["outside", "skill", "interval", "baseline", "groups", "alarms", "seed", "removed", "sources"],
+)
+def test_a_record_that_its_predictions_do_not_give_is_refused(copy: Path, change: Change, words: str) -> None:
+    rewrite(copy / "metrics.json", change)
+    with pytest.raises(DataError, match=words):
+        read_evidence(copy)
 
 
-@pytest.mark.parametrize("score", ["brier", "auc_within_station"])
-def test_skill_that_is_not_the_difference_of_its_scores_is_refused(metrics: Metrics, score: str) -> None:
-    metrics["detection"]["skill_above_best_baseline"][score]["value"] += 0.1
-    with pytest.raises(DataError, match=rf"detection.skill_above_best_baseline.{score} is .*, but the score less that"):
-        require_consistent(metrics, "metrics.json")
+def test_changed_predictions_are_found(copy: Path) -> None:
+    table = pd.read_parquet(copy / "predictions.parquet")
+    names = [name for name in table if name.startswith("p_magnitude_")]
+    table.loc[0, names] = [1.0, 0.0, 0.0, 0.0]
+    table.to_parquet(copy / "predictions.parquet", index=False)
+    with pytest.raises(DataError, match=r"its checksum is not that of the predictions"):
+        read_evidence(copy)
 
 
-def test_score_of_one_class_may_be_undefined(metrics: Metrics) -> None:
-    metrics["magnitude"]["mcc"]["value"] = None
-    assert require_consistent(metrics, "metrics.json") is None
+def test_predictions_changed_and_evaluated_again_without_their_split_are_refused(copy: Path, folder: Path) -> None:
+    table = pd.read_parquet(copy / "predictions.parquet")
+    names = [name for name in table if name.startswith("p_magnitude_")]
+    event = (table["y_magnitude"] != "Normal").to_numpy()
+    table.loc[event, names] = [0.1, 0.3, 0.3, 0.3]
+    table.to_parquet(copy / "predictions.parquet", index=False)
+    spec = EvaluateConfig(bootstrap=100)
+    evaluate_table_in_store(copy / "predictions.parquet", folder / "store", spec, out=copy)
+    with pytest.raises(DataError, match="more values differ"):
+        read_evidence(copy)
 
 
-@pytest.mark.parametrize("key", ["mcc", "baselines"])
-def test_what_is_not_recorded_is_named(metrics: Metrics, key: str) -> None:
-    del metrics["azimuth"][key]
-    with pytest.raises(MissingNumberError, match=rf"metrics.json has no azimuth.{key}"):
-        require_consistent(metrics, "metrics.json")
+def test_another_model_in_the_run_is_found(copy: Path, crossval: Evidence) -> None:
+    other = crossval.runs[1].path
+    for name in ("best_model.pth", "best_model.json"):
+        shutil.copyfile(other / name, copy / name)
+    with pytest.raises(DataError, match="its checksum is not that of the model of"):
+        read_evidence(copy)
 
 
-def test_audit_of_other_predictions_is_refused(metrics: Metrics) -> None:
-    audit = audit_of(metrics)
-    audit["tests"][0]["statistic"] += 0.2
-    with pytest.raises(DataError, match=r"skill_above_no_signal tested a skill of .* Audit these again"):
-        require_same_skill(audit, metrics, Path("audit.json"))
-    audit["tests"][0]["statistic"] = None  # inconclusive: nothing to compare
-    require_same_skill(audit, metrics, Path("audit.json"))
+def test_scores_in_a_model_card_are_those_of_the_run(copy: Path) -> None:
+    rewrite(copy / "best_model.json", put("metrics/detection/accuracy/value", 0.975))
+    with pytest.raises(DataError, match=r"model card of .*: detection/accuracy/value is 0\.975, which lies outside"):
+        read_evidence(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put("tests/0/verdict", "inconclusive"), r"skill_above_no_signal: verdict is inconclusive but"),
+        (put("tests/0/p_value", 0.0001), r"skill_above_no_signal: p_value is 0\.0001 but"),
+        (put("tests/0/sentence", "This is skill."), r"skill_above_no_signal: sentence is This is skill\. but"),
+        (put("gate", "fail"), r"the audit is fail, but its checks make it pass"),
+        (put("made_from/predictions_sha256", "0" * 64), r"its checksum is not that of the predictions"),
+        (put("made_from/samples_sha256", None), r"contains no checksum of the labels"),
+    ],
+    ids=["verdict", "p", "sentence", "gate", "other predictions", "no store"],
+)
+def test_an_audit_that_the_predictions_do_not_give_is_refused(
+    run: Path, audited: Path, tmp_path: Path, change: Change, words: str
+) -> None:
+    shutil.copyfile(audited / "audit.json", tmp_path / "audit.json")
+    rewrite(tmp_path / "audit.json", change)
+    with pytest.raises(DataError, match=words):
+        read_evidence(run, extras=[tmp_path])
+
+
+def test_a_failed_check_cannot_be_made_to_pass(audited: Path, tmp_path: Path) -> None:
+    document = json.loads((audited / "audit.json").read_text())
+    test = next(test for test in document["tests"] if "adjusted_p" in test["details"])
+    test.update(p_value=1e-6, material=True, verdict="pass")
+    with pytest.raises(DataError, match=rf"{test['name']} is pass, but its p-value makes it fail"):
+        require_closed(tmp_path / "audit.json", document)
+
+
+def test_folds_are_compared_with_their_runs(crossval: Evidence, folder: Path, tmp_path: Path) -> None:
+    for name in ("experiments_convnext", crossval.path.name):
+        shutil.copytree(folder / name, tmp_path / name)
+    results = tmp_path / crossval.path.name
+    final = next(results.glob("*_final_results.json"))
+    rewrite(final, put("magnitude/mcc/mean", 0.9))
+    with pytest.raises(DataError, match=r"final results: magnitude/mcc/mean is 0\.9 but"):
+        read_evidence(results, data=folder / "store")
+    run = tmp_path / "experiments_convnext" / crossval.runs[0].run_id
+    rewrite(run / "metrics.json", put("magnitude/mcc/high", 0.999))
+    with pytest.raises(DataError, match=r"metrics\.json: magnitude/mcc/high is 0\.999 but"):
+        read_evidence(results, data=folder / "store")

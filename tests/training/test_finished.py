@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from seismag.domain import DataError, UsageError
+from seismag.files import write_checked_json
 from seismag.training.finished import final_results, require_files, runs_behind
 
 
 def make_results(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    (folder / "loeo_convnext_final_results.json").write_text(json.dumps({"run_ids": ["a_1"]}))
+    write_checked_json(folder / "loeo_convnext_final_results.json", {"run_ids": ["a_1"]})
     (folder / "predictions.parquet").touch()
     return folder
 
@@ -26,7 +26,9 @@ def make_run_folder(folder: Path) -> Path:
 
 
 def test_cross_validation_is_known_by_its_final_results(tmp_path: Path) -> None:
-    assert final_results(make_results(tmp_path / "loeo")) == {"run_ids": ["a_1"]}
+    found = final_results(make_results(tmp_path / "loeo"))
+    assert found is not None
+    assert found["run_ids"] == ["a_1"]
 
 
 def test_run_has_no_final_results(tmp_path: Path) -> None:

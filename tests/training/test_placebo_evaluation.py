@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import zarr
 
-from fixtures.study_store import make_store
+from fixtures.study_store import make_store, replace_samples
 from fixtures.training_settings import fit_one_baseline, settings
 from seismag.config import AuditConfig
 from seismag.domain import DataError, UsageError
@@ -44,7 +44,7 @@ def as_placebo(path, kind="after_event", exchange=True):
         partner = np.where(swapped, (cluster ^ 1) * 4 + np.arange(len(samples)) % 4, np.arange(len(samples)))
         for column in ("magnitude_class", "azimuth_class", "split_group", "event_id"):
             samples[column] = samples[column].to_numpy()[partner]
-        samples.to_parquet(path / SAMPLES_FILE, index=False)
+        replace_samples(path, samples)
     return path
 
 
@@ -86,7 +86,7 @@ def test_nothing_left_to_judge_is_said(model, folder):
     store = as_placebo(make_store(folder / "seen", seed=6, dataset_id="five"))
     samples = pd.read_parquet(store / SAMPLES_FILE)
     samples["start_utc"] = pd.Timestamp(load_checkpoint(model).trained_on[0][4:])
-    samples.to_parquet(store / SAMPLES_FILE, index=False)
+    replace_samples(store, samples)
     with pytest.raises(DataError, match="every window, or one near it, was in the training"):
         evaluate_placebo([model], store, FAST)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fixtures.study_store import make_store
+from fixtures.study_store import make_store, replace_samples
 from fixtures.training_settings import fit_one_baseline, settings
 from seismag.cards import ModelCard
 from seismag.domain import DataError, UsageError
@@ -139,6 +139,6 @@ def test_a_run_is_not_resumed_on_other_data(run, tmp_path, monkeypatch):
 
 def test_a_store_without_samples_says_where_the_reasons_are(tmp_path):
     path = make_store(tmp_path / "store")
-    pd.read_parquet(path / "samples.parquet").iloc[:0].to_parquet(path / "samples.parquet")
+    replace_samples(path, pd.read_parquet(path / "samples.parquet").iloc[:0])
     with pytest.raises(DataError, match=r"0 rows in samples\.parquet|no sample in it"):
         run_training(settings(), path)

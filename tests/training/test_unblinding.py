@@ -15,7 +15,7 @@ from seismag.domain import DataError, UsageError
 from seismag.scoring.predictions import check_predictions, evaluated_rows
 from seismag.scoring.text import format_summary
 from seismag.splits import assign_split
-from seismag.splits.access_log import LOG_FILE, read_access_log
+from seismag.splits.holdout import holdout_log
 from seismag.training import unblinding
 from seismag.training.run import evaluate_model, run_training
 from seismag.training.unblinding import request_unblinding, unblind, write_unblinding
@@ -54,7 +54,7 @@ def checked(study, tmp_path, monkeypatch):
 
 def test_an_unblinding_is_on_the_disk_before_a_window_is_predicted(checked, monkeypatch) -> None:
     def fail(*_arguments, **_options):
-        (entry,) = read_access_log(checked.store.path)
+        (entry,) = holdout_log(checked.store.path).read()
         assert entry["kind"] == "look"
         raise RuntimeError("the machine died")
 
@@ -69,7 +69,7 @@ def test_an_unblinding_is_on_the_disk_before_a_window_is_predicted(checked, monk
 
 def test_the_access_log_records_model_windows_and_purpose(checked) -> None:
     unblind(checked, EVALUATE)
-    entry, result = read_access_log(checked.store.path)
+    entry, result = holdout_log(checked.store.path).read()
     assert entry["purpose"] == "final test"
     assert entry["model_sha256"] == checked.loaded.card.sha256
     assert entry["run_id"] == checked.loaded.card.run_id
@@ -120,7 +120,7 @@ def test_an_unblinding_without_a_purpose_is_refused_and_not_recorded(checked, st
     for purpose in (None, "  "):
         with pytest.raises(UsageError, match="state the purpose with --purpose"):
             request_unblinding(study[0].best_model, checked.store.path, purpose, SPLIT)
-    assert not (checked.store.path / LOG_FILE).exists()
+    assert not (holdout_log(checked.store.path).path).exists()
 
 
 def test_without_locked_windows_the_remedy_is_named(study) -> None:
@@ -138,12 +138,12 @@ def test_a_model_trained_on_a_locked_window_is_refused(checked, study, monkeypat
     monkeypatch.setattr(unblinding, "load_checkpoint", lambda _path: unknown)
     with pytest.raises(DataError, match="training data are unknown"):
         request_unblinding(study[0].best_model, checked.store.path, "why", SPLIT)
-    assert not (checked.store.path / LOG_FILE).exists()
+    assert not (holdout_log(checked.store.path).path).exists()
 
 
 def test_a_damaged_access_log_stops_every_report_of_the_store(checked, study) -> None:
     unblind(checked, EVALUATE)
-    path = checked.store.path / LOG_FILE
+    path = holdout_log(checked.store.path).path
     path.write_text(path.read_text().replace("final test", "first trial"))
     with pytest.raises(DataError, match="entry 1 was changed"):
         unblind(checked, EVALUATE)

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 import zarr
 
+from fixtures.study_store import make_store, replace_samples
 from seismag.config import DataConfig
 from seismag.domain import DataError
 from seismag.files import write_table
@@ -88,7 +89,8 @@ def test_it_is_zarr_version_3(written):
 
 def test_tables_leave_no_partial_files(written):
     assert sorted(path.name for path in written[0].iterdir() if path.is_file()) == [
-        "days.parquet", "rejected.csv", "samples.parquet", "zarr.json",
+        ".tried_configurations.lock", "days.parquet", "rejected.csv", "samples.parquet",
+        "tried_configurations.head.json", "tried_configurations.jsonl", "zarr.json",
     ]  # fmt: skip
     assert "2021-03-01T00:00:00Z" in (written[0] / "rejected.csv").read_text()
 
@@ -141,7 +143,7 @@ def test_an_unfinished_store_tells_to_run_again(tmp_path):
 
 def test_a_table_of_another_length_is_refused(tmp_path):
     fill(tmp_path / "s", SPEC, 2)
-    write_table(pd.DataFrame({"sample_id": ids(1)}), tmp_path / "s" / SAMPLES_FILE)
+    replace_samples(tmp_path / "s", pd.DataFrame({"sample_id": ids(1)}))
     with pytest.raises(DataError, match=r"1 rows in samples\.parquet, 2 spectrograms"):
         open_store(tmp_path / "s")
 
@@ -226,5 +228,13 @@ def test_an_array_file_that_is_damaged_after_opening_is_named(tmp_path):
 def test_a_damaged_table_is_named(tmp_path):
     fill(tmp_path / "s", SPEC, 3)
     (tmp_path / "s" / "samples.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"samples\.parquet is missing or damaged"):
+    with pytest.raises(DataError, match=r"samples\.parquet: was changed after the preparation"):
         open_store(tmp_path / "s")
+
+
+def test_changed_labels_are_named(tmp_path):
+    path = make_store(tmp_path / "s")
+    samples = pd.read_parquet(path / SAMPLES_FILE)
+    samples.assign(magnitude_class="Large").to_parquet(path / SAMPLES_FILE, index=False)
+    with pytest.raises(DataError, match=r"samples\.parquet: was changed after the preparation"):
+        open_store(path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,19 +33,21 @@ from seismag.audit.table import (
     prepare_table,
     read_audit_table,
 )
-from seismag.config import AuditConfig, Config
+from seismag.config import AuditConfig, Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.estimate import CheckResult
-from seismag.files import write_json_atomic
-from seismag.runs import Run, read_run
+from seismag.files import file_sha256, write_checked_json
+from seismag.runs import Run
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import evaluated_rows, read_predictions
+from seismag.scoring.study import made_from
 from seismag.splits import assign_split
+from seismag.training.finished import find_runs, models_behind, store_of
 from seismag.training.placebo import evaluate_placebo
-from seismag.training.run import SPLITS_DIR, evaluate_in_store, reach_h
-from seismag.training.tried import count_configurations
+from seismag.training.run import evaluate_in_store, reach_h
 from seismag.windows.store import Store, open_store, store_catalog
+from seismag.windows.tried import UNKNOWN_TRIED, Tried, read_tried
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class _Sources:
     runs: tuple[Run, ...]  # the runs behind it
     model_input: str | None  # input of their models, power or power_cross
     dataset_id: str | None  # of their store
-    split: Path | None  # table of their split
+    store: Store | None  # that their configuration names, where it is still the same data set
+    split: SplitConfig | None  # how their windows were split
     embeddings: NDArray[np.float32] | None  # (n, C) float32, rows as in the table
 
 
@@ -66,7 +70,9 @@ class _Findings:
     baselines: dict[str, ColumnScore] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    configurations_tried: int | None = None
+    tried: Tried = UNKNOWN_TRIED
+    settings: Mapping[str, object] = field(default_factory=dict)
+    made_from: Mapping[str, object] = field(default_factory=dict)
 
     def add(self, results: Iterable[CheckResult | None]) -> None:
         """Add results; None stands for a check that does not apply."""
@@ -86,9 +92,19 @@ class _Findings:
 
     def close(self, metrics: dict[str, Any] | None = None) -> Audit:
         error = self.spec.family_wise_error
-        tests = close_checks(self.results, error)
+        if error != AuditConfig().family_wise_error:
+            self.notes.append(f"audit.family_wise_error is {error:g}, not {AuditConfig().family_wise_error:g}.")
         return Audit(
-            self.subject, tests, error, self.baselines, self.configurations_tried, self.columns, self.notes, metrics
+            self.subject,
+            close_checks(self.results, error),
+            error,
+            self.baselines,
+            self.tried,
+            self.columns,
+            self.notes,
+            {"audit": self.spec.model_dump(mode="json"), **self.settings},
+            self.made_from,
+            metrics,
         )
 
 
@@ -115,7 +131,7 @@ def audit_labels(path: Path, label: str, groups: Sequence[str] | None, spec: Aud
         "group_columns": list(table.group_columns),
         "classes": {name: int(n) for name, n in zip(table.classes, np.bincount(table.y), strict=True)},
     }
-    found = _Findings(subject, spec, columns=table.columns)
+    found = _Findings(subject, spec, columns=table.columns, made_from={"table_sha256": file_sha256(path)})
     found.notes += [f"{n} rows left out: {reason}." for reason, n in table.dropped.items()]
     if not table.group_columns:
         found.notes.append("Each row is a group of its own; --groups names columns that keep rows together.")
@@ -146,9 +162,8 @@ def audit_store(path: Path, split_path: Path | None, config: Config) -> Audit:
         "groups": int(store.samples["split_group"].nunique()),
         "classes": {str(name): int(n) for name, n in store.samples["magnitude_class"].value_counts().items()},
     }
-    found = _Findings(subject, config.audit)
-    found.configurations_tried, n_runs = count_configurations(Path(config.train.runs_dir), subject["dataset_id"])
-    found.notes.append(f"{n_runs} runs on this data set in {config.train.runs_dir}.")
+    found = _Findings(subject, config.audit, made_from={"samples_sha256": store.samples_sha256()})
+    found.tried = read_tried(store.path, str(subject["dataset_id"]))
     if split_path is not None:
         split: pd.DataFrame | None = _read_split(split_path, store)
     else:
@@ -162,13 +177,45 @@ def audit_store(path: Path, split_path: Path | None, config: Config) -> Audit:
     return found.close()
 
 
+@dataclass(frozen=True)
+class SkillTests:
+    """Skill of predictions: the rows of the main scores, the content of metrics.json, and the test of each task."""
+
+    rows: pd.DataFrame
+    metrics: dict[str, Any]
+    tests: list[CheckResult]
+
+
+def evaluate_and_test(
+    predictions: pd.DataFrame,
+    store: Store | None,
+    split: pd.DataFrame | None,
+    evaluation: EvaluateConfig,
+    spec: AuditConfig,
+    configurations: int | None,
+) -> SkillTests:
+    """Evaluate predictions and test their skill in each task.
+
+    Args:
+        predictions, store, split: as in ``evaluate_in_store``; no store: evaluated within the table.
+        evaluation, spec: sections ``evaluate`` and ``audit``.
+        configurations: how many were tried; None: unknown.
+    """
+    if store is None:
+        metrics = evaluate_predictions(predictions, config=evaluation).to_json()
+    else:
+        metrics = evaluate_in_store(store, predictions, split, evaluation)
+    rows = _evaluated(predictions, store, evaluation)
+    return SkillTests(rows, metrics, [check_skill(task, rows, metrics, configurations, spec) for task in TASK_SCORES])
+
+
 def audit_predictions(path: Path, store_path: Path | None, split_path: Path | None, config: Config) -> Audit:
     """Audit predictions, and the store that they were made on where it is given.
 
     Args:
         path: a table of predictions, our own or third-party.
         store_path: the store; None: only the evaluated rows are audited.
-        split_path: table of the split; None: that of the runs behind the table.
+        split_path: table of the split; None: the one that the configuration of the runs behind the table assigns.
         config: sections audit (``placebo`` names stores that are evaluated with the models of the runs), evaluate and
             train (for its runs).
 
@@ -178,22 +225,26 @@ def audit_predictions(path: Path, store_path: Path | None, split_path: Path | No
     predictions = read_predictions(path)
     store = None if store_path is None else open_store(store_path)
     sources = _find_sources(path, predictions, config)
-    split_path = split_path or sources.split
-    split = None if store is None or split_path is None else _read_split(split_path, store)
-    rows = _evaluated(predictions, store, config)
+    split = None
+    if store is not None and split_path is not None:
+        split = _read_split(split_path, store)
+    elif store is not None and sources.split is not None and sources.dataset_id == store.attributes["dataset_id"]:
+        split = assign_split(store.samples, sources.split, reach_h(store))
     # as many replicates as the audit has permutations, so that small p-values are resolved
     replicates = max(config.evaluate.bootstrap, config.audit.permutations)
     of_scores = config.evaluate.model_copy(update={"bootstrap": replicates})
-    if store is None:
-        metrics = evaluate_predictions(predictions, config=of_scores).to_json()
-    else:
-        metrics = evaluate_in_store(store, predictions, split, of_scores)
+    run_ids = sorted(predictions["run_id"].astype(str).unique())
+    tried = UNKNOWN_TRIED
+    if (trained_on := store or sources.store) is not None:
+        tried = read_tried(trained_on.path, str(trained_on.attributes["dataset_id"]), run_ids)
     spec = config.audit
+    tested = evaluate_and_test(predictions, store, split, of_scores, spec, tried.number)
+    rows, metrics = tested.rows, tested.metrics
     subject = {"kind": "predictions", "path": str(path), "windows": len(rows), "run_ids": metrics["run_ids"]}
-    found = _Findings(subject, spec)
+    found = _Findings(subject, spec, tried=tried, settings={"evaluate": of_scores.model_dump(mode="json")})
+    found.made_from = made_from(path, store, models_behind(path, metrics["run_ids"], Path(config.train.runs_dir)))
     found.notes += metrics["warnings"]
-    _count_configurations(found, sources.dataset_id if store is None else store.attributes["dataset_id"], config)
-    found.add(check_skill(task, rows, metrics, found.configurations_tried, spec) for task in TASK_SCORES)
+    found.add(tested.tests)
     found.add(_prediction_results(predictions, sources, spec))
     models = [run.best_model for run in sources.runs]
     found.add(evaluate_placebo(models, Path(placebo), spec) for placebo in spec.placebo)
@@ -219,13 +270,13 @@ def write_audit(audit: Audit, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{out}: cannot be made ({error.strerror}). Choose another --out.") from error
-    write_json_atomic(out / "audit.json", audit.to_json())
+    write_checked_json(out / "audit.json", audit.to_json())
 
 
-def _evaluated(predictions: pd.DataFrame, store: Store | None, config: Config) -> pd.DataFrame:
+def _evaluated(predictions: pd.DataFrame, store: Store | None, config: EvaluateConfig) -> pd.DataFrame:
     """Rows of the headline: mainshocks and control windows where known and ``evaluate.events`` is mainshocks."""
     rows = add_label_columns(evaluated_rows(predictions), None if store is None else store.samples)
-    if config.evaluate.events == "mainshocks" and knows_mainshocks(rows):
+    if config.events == "mainshocks" and knows_mainshocks(rows):
         rows = rows[mainshocks_and_normal(rows)].reset_index(drop=True)
     return rows
 
@@ -238,18 +289,6 @@ def _prediction_results(predictions: pd.DataFrame, sources: _Sources, spec: Audi
     yield check_azimuth_collapse(predictions, spec)
     if sources.model_input is not None:
         yield check_symmetry_ceiling(predictions, sources.model_input, spec)
-
-
-def _count_configurations(found: _Findings, dataset_id: str | None, config: Config) -> None:
-    if dataset_id is None:
-        found.notes.append("The number of configurations tried is not known; p-values hold for a single one.")
-        return
-    tried, n_runs = count_configurations(Path(config.train.runs_dir), dataset_id)
-    found.notes.append(
-        f"{tried} configurations in {n_runs} runs on this data set in {config.train.runs_dir}; runs made elsewhere, or "
-        "deleted, are not counted."
-    )
-    found.configurations_tried = max(1, tried)
 
 
 def _audit_windows(found: _Findings, store: Store, split: pd.DataFrame | None) -> None:
@@ -266,24 +305,23 @@ def _audit_windows(found: _Findings, store: Store, split: pd.DataFrame | None) -
 
 def _find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> _Sources:
     ids = predictions["run_id"].astype(str).unique()
-    folders = [path.parent] if path.parent.name in ids else [Path(config.train.runs_dir) / run for run in ids]
-    runs = []
-    for folder in folders:
-        try:
-            runs.append(read_run(folder))
-        except SeismagError:
-            continue  # third-party predictions
+    runs = list(find_runs(path.parent, ids, Path(config.train.runs_dir)).values())  # none: third-party predictions
     inputs = {run.config().model.input for run in runs}
-    datasets = {run.provenance().get("dataset_id") for run in runs}
-    splits = {SPLITS_DIR / f"{run.config().split.name}.parquet" for run in runs}
-    split = splits.pop() if len(splits) == 1 else None
+    datasets = {str(run.provenance().get("dataset_id")) for run in runs}
+    dataset_id = datasets.pop() if len(datasets) == 1 else None
+    store = None
+    if dataset_id is not None:
+        with suppress(SeismagError):
+            store = store_of(runs[0], dataset_id, None)
+    rules = {run.config().split.model_copy(update={"fold": 1, "name": "any"}) for run in runs}
     embeddings_path = path.parent / "embeddings.npy"
     embeddings = np.load(embeddings_path) if embeddings_path.is_file() else None
     return _Sources(
         tuple(runs),
         inputs.pop() if len(inputs) == 1 else None,
-        datasets.pop() if len(datasets) == 1 else None,
-        split if split is not None and split.is_file() else None,
+        dataset_id,
+        store,
+        rules.pop() if len(rules) == 1 else None,
         embeddings if embeddings is not None and len(embeddings) == len(predictions) else None,
     )
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from seismag.audit.checks.skill import HEADLINE
 from seismag.audit.figure import Bar, draw_bars, draw_interval
 from seismag.audit.result import Audit
+from seismag.audit.text import describe_tried
 from seismag.estimate import Estimate, Verdict
 from seismag.files import without_folders, write_text_atomic
 from seismag.text import interval, number, words_of_key
@@ -64,6 +65,7 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
         words=_WORDS,
         skills=[(task, skill, draw_interval(skill.value, estimate=skill)) for task, skill in skills if skill],
         audit=audit,
+        tried=describe_tried(audit.tried),
         metrics=audit.metrics or {},
     )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from seismag.domain import DataError
 from seismag.estimate import CheckResult, Verdict
 from seismag.files import without_folders
 from seismag.scoring.metrics import holm
+from seismag.windows.tried import UNKNOWN_TRIED, Tried
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,11 @@ class Audit:
     tests: Sequence[CheckResult]  # closed checks
     family_wise_error: float  # probability that a blocking check fails where all null hypotheses are true
     baselines: Mapping[str, ColumnScore] = field(default_factory=dict)  # by column, what it alone predicts
-    configurations_tried: int | None = None  # on the data set; None: not known
+    tried: Tried = UNKNOWN_TRIED  # configurations tried on the recordings
     columns: Mapping[str, str] = field(default_factory=dict)  # of a table or store, what each column was used for
     notes: Sequence[str] = ()  # further sentences
+    settings: Mapping[str, Any] = field(default_factory=dict)  # sections audit and evaluate
+    made_from: Mapping[str, Any] = field(default_factory=dict)  # checksums, as in metrics.json
     metrics: dict[str, Any] | None = None  # content of metrics.json of the predictions, which is no part of audit.json
 
     @property
@@ -55,11 +60,34 @@ class Audit:
             "tests": [test.to_json() for test in self.tests],
             "baselines": {name: score.to_json() for name, score in self.baselines.items()},
             "family_wise_error": self.family_wise_error,
-            "configurations_tried": self.configurations_tried,
+            "configurations_tried": self.tried.number,
+            "configurations_unknown": self.tried.unknown,
+            "configurations_since_utc": self.tried.since_utc,
             "columns": dict(self.columns),
             "notes": list(self.notes),
+            "settings": dict(self.settings),
+            "made_from": dict(self.made_from),
         })  # fmt: skip
         return document
+
+
+def require_closed(file: Path, document: Mapping[str, Any]) -> None:
+    """Refuse an audit.json that does not follow from its p-values.
+
+    Raises:
+        DataError: names the check, or the outcome of all.
+    """
+    tests, error = document["tests"], document["family_wise_error"]
+    corrected = [test for test in tests if "adjusted_p" in test["details"]]
+    for test, p_value in zip(corrected, holm([test["p_value"] for test in corrected]), strict=True):
+        expected = "fail" if p_value <= error and test["material"] else "pass"
+        if test["verdict"] != expected:
+            raise DataError(
+                f"{file}: {test['name']} is {test['verdict']}, but its p-value makes it {expected}. Audit again."
+            )
+    expected = "fail" if any(test["gates"] and test["verdict"] == "fail" for test in tests) else "pass"
+    if document["gate"] != expected:
+        raise DataError(f"{file}: the audit is {document['gate']}, but its checks make it {expected}. Audit again.")
 
 
 def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> list[CheckResult]:

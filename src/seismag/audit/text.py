@@ -5,6 +5,7 @@ from __future__ import annotations
 from seismag.audit.result import Audit
 from seismag.estimate import Verdict
 from seismag.text import format_table, wrap_text
+from seismag.windows.tried import Tried
 
 _WITH_SENTENCE: tuple[Verdict, ...] = ("fail", "skill", "no_skill", "inconclusive", "informational")
 
@@ -32,9 +33,19 @@ def format_audit(audit: Audit) -> str:
     left_out = [f"{name} ({why})" for name, why in audit.columns.items() if "feature" not in why]
     if left_out:
         lines += ["", wrap_text(f"no features: {'; '.join(left_out)}", indent=2)]
-    if audit.configurations_tried is not None:
-        lines += ["", f"configurations tried on this data set: {audit.configurations_tried}"]
+    if audit.subject.get("kind") != "table":
+        lines += ["", wrap_text(f"configurations tried on these recordings: {describe_tried(audit.tried)}", indent=2)]
     return "\n".join([*lines, *(wrap_text(f"note: {sentence}", indent=2) for sentence in audit.notes)])
+
+
+def describe_tried(tried: Tried) -> str:
+    """The number of configurations tried, and where it comes from."""
+    if tried.unknown is not None:
+        return f"unknown ({tried.unknown})"
+    return (
+        f"{tried.number} (trainings: {len(tried.configurations)}), recorded in the store and beside it since "
+        f"{tried.since_utc}; data sets of the same recordings in other folders are not counted"
+    )
 
 
 def format_headline(audit: Audit) -> str:

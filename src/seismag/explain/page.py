@@ -15,7 +15,7 @@ from seismag.domain import UsageError
 from seismag.explain.compute import Explanation
 from seismag.explain.embedding import draw_embedding_view
 from seismag.explain.figure import METHOD_NAMES, draw_importance, draw_sanity, draw_window
-from seismag.files import write_json_atomic, write_text_atomic
+from seismag.files import write_checked_json, write_text_atomic
 from seismag.parallel import Progress, silent
 from seismag.spectrograms.bands import BAND_LABELS
 from seismag.text import interval, number
@@ -54,7 +54,7 @@ def write_explanation(explanation: Explanation, out: Path, progress: Progress = 
     if explanation.view is not None:
         explanation.view.table.to_csv(out / VIEW_TABLE, index=False)
         draw_embedding_view(explanation.view, out / VIEW)
-    write_json_atomic(out / DOCUMENT, document)
+    write_checked_json(out / DOCUMENT, document)
     write_text_atomic(out / PAGE, render_page(document, out))
     return out / PAGE
 

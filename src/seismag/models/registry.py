@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from seismag.cards import ModelCard, card_path
 from seismag.domain import SeismagError, UsageError
-from seismag.files import file_sha256, short_path, shown_path, utc_text
+from seismag.files import file_sha256, read_checked_json, short_path, shown_path, utc_text
 
 PRODUCTION = Path("convnext_production_model/best_convnext_model.pth")
 _FOLDERS = (PRODUCTION.parent, Path("models"), Path("experiments_convnext"))
@@ -195,10 +194,10 @@ def _card_or_reason(path: Path) -> tuple[dict[str, Any], str]:
     if not beside.is_file():
         return {}, f"no model card ({beside.name})"
     try:
-        document = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}, f"damaged model card ({beside.name})"
-    if not isinstance(document, dict) or "sha256" not in document:
+        document = read_checked_json(beside, "")
+    except SeismagError:
+        return {}, f"damaged or changed model card ({beside.name})"
+    if "sha256" not in document:
         return {}, f"not a model card ({beside.name})"
     size = path.stat().st_size
     if document.get("replaces_sha256") is None and document.get("bytes") != size:

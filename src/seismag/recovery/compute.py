@@ -13,7 +13,7 @@ import pandas as pd
 
 from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import DataError, UsageError, magnitude_classes
-from seismag.files import atomic_path, shown_path, write_json_atomic
+from seismag.files import atomic_path, shown_path, write_checked_json
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
 from seismag.recovery.efficiency import false_alarm_threshold
@@ -205,7 +205,7 @@ def write_recovery(document: dict[str, object], injections: pd.DataFrame, out: P
     with atomic_path(out / "recovery.csv") as temporary:
         injections.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
     draw_recovery(document, out / "recovery.png")
-    write_json_atomic(out / "recovery.json", document)
+    write_checked_json(out / "recovery.json", document)
 
 
 def _warnings(plan: RecoveryPlan, skipped: dict[str, int]) -> list[str]:

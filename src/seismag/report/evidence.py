@@ -13,28 +13,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from seismag.audit.checks.skill import TASK_SCORES, skill_test
 from seismag.cards import read_card
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, SeismagError, UsageError
-from seismag.files import file_sha256
-from seismag.report.quotation import MissingNumberError, Quoter
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, UsageError
+from seismag.files import file_sha256, read_checked_json, read_json
+from seismag.report.quotation import Quoter
+from seismag.report.recompute import (
+    evaluate_again,
+    require_equal,
+    require_same_audit,
+    require_same_card,
+    require_same_crossval,
+    require_same_sources,
+    split_again,
+)
 from seismag.runs import Run
-from seismag.scoring.estimates import CONFUSION_SCORES, SMALLER_IS_BETTER
-from seismag.scoring.metrics import mcc
 from seismag.scoring.predictions import TASK_CLASSES, read_predictions
 from seismag.training.checkpoint import is_image
 from seismag.training.finished import final_results, require_files, runs_behind, store_of
 from seismag.windows.store import REJECTED_FILE, Store
 
+_AGAIN = "Make it again with the command that wrote it."
 EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json
 _REMEDY = {
     "audit.json": "seismag audit --predictions {path}/predictions.parquet --data {store} --out {path}/audit",
@@ -45,8 +50,6 @@ _REMEDY = {
     "crossval.json": "seismag crossval --config CONFIG --data {store}",
     "split_report.json": "the folder splits/ of the run, moved beside its runs folder",
 }
-TOLERANCE = 1e-9  # of a score and its confusion matrix
-_AUDIT_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,15 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
 
     Raises:
         UsageError: neither a run nor a cross-validation.
-        DataError: unfinished, without predictions or metrics, or its store is not the one that was predicted.
+        DataError: unfinished, without predictions or metrics, or its store is not the one that was predicted; or a
+            record was changed, or differs from what the predictions give when they are evaluated again.
     """
     path = Path(path)
     crossval = final_results(path)
     require_files(path, ["metrics.json"], crossval is not None)
     subject = path.resolve().name
-    read_predictions(path / "predictions.parquet")  # checks that it is complete
-    metrics = _read(path / "metrics.json")
+    table = path / "predictions.parquet"
+    predictions, metrics = read_predictions(table), read_checked_json(path / "metrics.json", _AGAIN)
     runs = runs_behind(path, None if crossval is None else metrics["run_ids"])
     store = store_of(runs[0], metrics["dataset_id"], data)
     if is_image(store.attributes["preprocessing"]):
@@ -93,6 +97,9 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
             f"{store.path}: contains pictures of an earlier system, without physical axes and label rules. "
             "Report a run on a store that was prepared from recordings."
         )
+    split = split_again(store, runs[0].config())
+    require_same_sources(path / "metrics.json", metrics, table, store, runs)
+    require_equal(f"{path / 'metrics.json'}", metrics, evaluate_again(metrics, predictions, store, split))
     documents: dict[str, Any] = {
         "metrics.json": metrics,
         "runs.json": {"runs": [_run_document(run) for run in runs]},
@@ -100,7 +107,11 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     }
     if crossval is not None:
         documents["crossval.json"] = crossval
-    folds = {} if crossval is None else {run.run_id: _read(run.path / "metrics.json") for run in runs}
+    folds: Mapping[str, Mapping[str, Any]] = {}
+    if crossval is not None:
+        folds = require_same_crossval(path, crossval, metrics, runs, store, split)
+    for run in runs:
+        require_same_card(run, folds.get(run.run_id, metrics))
     documents["mcc.json"] = mcc_document(metrics, folds)
     split_report = _split_report(path, runs[0])
     if split_report is not None:
@@ -110,7 +121,9 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
             raise UsageError(f"--with {folder}: contains none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
     others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
     if "audit.json" in others:
-        require_same_skill(others["audit.json"], metrics, folders["audit.json"] / "audit.json")
+        file = folders["audit.json"] / "audit.json"
+        require_same_sources(file, others["audit.json"], table, store, runs)
+        require_same_audit(file, others["audit.json"], predictions, store, split)
     documents |= others
     missing = {name: way.format(path=path, store=store.path) for name, way in _REMEDY.items() if name not in documents}
     kind = "run" if crossval is None else "crossval"
@@ -161,10 +174,7 @@ def data_document(store: Store) -> dict[str, object]:
 
 
 def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
-    """Compute the Matthews correlation from the confusion matrices, also by fold; the content of MCC_ANALYSIS.json.
-
-    Raises:
-        DataError: a recorded value differs from that of its confusion matrix.
+    """Collect the Matthews correlation and its confusion matrices, also by fold; the content of MCC_ANALYSIS.json.
 
     Source: Gorodkin (2004), doi:10.1016/j.compbiolchem.2004.09.006, for more than two classes.
     """
@@ -174,19 +184,13 @@ def mcc_document(metrics: Mapping[str, Any], folds: Mapping[str, Mapping[str, An
         "role": metrics["role"],
         "events": metrics["events"],
         "confidence": metrics["confidence"],
-        **_mcc_of_tasks(metrics, "metrics.json"),
-        "folds": {run_id: _mcc_of_tasks(fold, f"metrics.json of {run_id}") for run_id, fold in folds.items()},
+        **_mcc_of_tasks(metrics),
+        "folds": {run_id: _mcc_of_tasks(fold) for run_id, fold in folds.items()},
     }
 
 
-def _mcc_of_tasks(metrics: Mapping[str, Any], name: str) -> dict[str, object]:
-    require_consistent(metrics, name)
-    found: dict[str, object] = {}
-    for task in TASK_CLASSES:
-        recorded, confusion = metrics[task]["mcc"], metrics[task]["confusion"]
-        value = None if recorded["value"] is None else float(mcc(np.asarray(confusion, dtype=np.float64)))
-        found[task] = {"classes": metrics[task]["classes"], "confusion": confusion, "mcc": {**recorded, "value": value}}
-    return found
+def _mcc_of_tasks(metrics: Mapping[str, Any]) -> dict[str, object]:
+    return {task: {key: metrics[task][key] for key in ("classes", "confusion", "mcc")} for task in TASK_CLASSES}
 
 
 def _run_document(run: Run) -> dict[str, object]:
@@ -226,7 +230,7 @@ def _split_report(path: Path, run: Run) -> dict[str, Any] | None:
     roots = (run.path.parent.parent, path.resolve().parent, Path.cwd())
     files = [root / "splits" / name for root in roots]
     found = next((file for file in files if file.is_file() and file_sha256(file) == wanted), None)
-    return None if found is None else _read(found)
+    return None if found is None else read_json(found)
 
 
 def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any], dict[str, Path]]:
@@ -235,7 +239,7 @@ def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any],
         for name in EXTRAS:
             file = folder / f"{name}.json"
             if file.is_file():
-                found[file.name] = _read(file)
+                found[file.name] = read_checked_json(file, _AGAIN)
                 _require_of_runs(file, found[file.name], run_ids)
                 origins[file.name] = folder
     return found, origins
@@ -252,67 +256,3 @@ def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str])
     if strange := sorted(set(stated) - run_ids):
         ours = ", ".join(sorted(run_ids))
         raise DataError(f"{file}: is of {strange[0]}, not of {ours}. Name the folder of this run.")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SeismagError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON ({error}). Make it again.") from error
-    if not isinstance(document, dict):
-        raise DataError(f"{path}: not a document of seismag. Make it again.")
-    return document
-
-
-def require_consistent(metrics: Mapping[str, Any], name: str) -> None:
-    """Compare scores with the confusion matrices, and each skill with the difference of its scores.
-
-    Raises:
-        MissingNumberError: one of these is not recorded. DataError: two of them disagree.
-    """
-    for task in TASK_CLASSES:
-        confusion = np.asarray(_recorded(metrics, name, task, "confusion"), dtype=np.float64)
-        for score, function in CONFUSION_SCORES.items():
-            recorded = _recorded(metrics, name, task, score)["value"]
-            if recorded is not None:
-                _agree(f"{name}: {task}.{score}", recorded, float(function(confusion)), "its confusion matrix")
-        for score, skill in _recorded(metrics, name, task, "skill_above_best_baseline").items():
-            if skill["value"] is None or skill.get("baseline") is None:
-                continue
-            rule = _recorded(metrics, name, task, "baselines")[skill["baseline"]]
-            sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
-            difference = sign * (_recorded(metrics, name, task, score)["value"] - rule[score])
-            what = f"{name}: {task}.skill_above_best_baseline.{score}"
-            _agree(what, skill["value"], difference, f"the score less that of {skill['baseline']}")
-
-
-def require_same_skill(audit: Mapping[str, Any], metrics: Mapping[str, Any], file: Path) -> None:
-    """Refuse an audit of other numbers than those of metrics.json.
-
-    Raises:
-        DataError: names the test and both numbers.
-    """
-    for task, score in TASK_SCORES.items():
-        name = skill_test(task)
-        found = next((test.get("statistic") for test in audit["tests"] if test["name"] == name), None)
-        recorded = metrics[task]["skill_above_best_baseline"][score]["value"]
-        if found is not None and (recorded is None or abs(found - recorded) > _AUDIT_TOLERANCE):
-            raise DataError(
-                f"{file}: {name} tested a skill of {found:.6f}, metrics.json has {recorded}. The audit is of other "
-                "predictions or of other windows (--data). Audit these again."
-            )
-
-
-def _recorded(metrics: Mapping[str, Any], name: str, task: str, key: str) -> Any:
-    if key not in metrics.get(task, {}):
-        raise MissingNumberError(f"{name} has no {task}.{key}, which the report quotes. Evaluate the run again.")
-    return metrics[task][key]
-
-
-def _agree(what: str, recorded: float, computed: float, of: str) -> None:
-    if not abs(recorded - computed) <= TOLERANCE:
-        raise DataError(
-            f"{what} is {recorded}, but {of} gives {computed:.6f}. One of them was changed; evaluate the run again."
-        )

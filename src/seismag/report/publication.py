@@ -103,7 +103,7 @@ def _write(
         "comparison.json": (
             compare_runs(runs, first.config().evaluate, data=data) if len(runs) > 1 else describe_cost(runs[0])
         ),
-        "configurations.json": list_configurations(first.path.parent, evidence.documents["metrics.json"]["dataset_id"]),
+        "configurations.json": list_configurations(first.path.parent, evidence.store),
         "published_claims.json": json.loads(_shipped("published_claims.json")),
     }
     missing, evidence = evidence.missing, _recorded(evidence, more, out)

@@ -185,6 +185,7 @@ def _describe(rows: pd.DataFrame, data: BaselineData, config: EvaluateConfig, ev
         "data_origin": sorted(rows["origin"].dropna().astype(str).unique()) if "origin" in rows else None,
         "role": str(rows["role"].iloc[0]),
         "folds": sorted(rows["fold"].unique().tolist()),
+        "settings": config.model_dump(mode="json"),
         "confidence": config.confidence,
         "bootstrap": {
             "replicates": config.bootstrap, "seed": config.seed, "unit": "split_group",

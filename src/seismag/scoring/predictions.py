@@ -154,8 +154,12 @@ def rows_by_fold(frame: pd.DataFrame) -> list[IndexArray]:
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
-        # repeated text as categories in order of appearance, the order in which the bootstrap indexes groups
-        return pq.read_table(path, read_dictionary=list(_REPEATING)).to_pandas()
+        # repeated text as categories, in the order of plain text: the bootstrap indexes groups in it
+        table = pq.read_table(path, read_dictionary=list(_REPEATING)).to_pandas()
+        coded = [name for name in _REPEATING if name in table and isinstance(table[name].dtype, pd.CategoricalDtype)]
+        return table.assign(
+            **{name: table[name].cat.reorder_categories(sorted(table[name].cat.categories)) for name in coded}
+        )
     # "NA" may be a station and "N" is a class: only an empty field is missing, and identifiers stay text
     text = {name: str for name in (*KEY_COLUMNS, "y_magnitude", "y_azimuth") if name != "fold"}
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])

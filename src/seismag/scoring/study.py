@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
-from seismag.files import write_json_atomic
+from seismag.files import file_sha256, write_checked_json
 from seismag.parallel import Progress, silent
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets
 from seismag.scoring.predictions import read_predictions
+
+if TYPE_CHECKING:
+    from seismag.windows.store import Store
+
+METRICS_FILE = "metrics.json"
 
 
 def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
@@ -25,11 +31,33 @@ def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress:
         make_output_folder(out)  # before the work, not after it
     table = read_predictions(path)
     progress("scores", 0, 1)
-    metrics = evaluate_predictions(table, config=spec).to_json()
+    metrics = {**evaluate_predictions(table, config=spec).to_json(), "made_from": made_from(path)}
     progress("scores", 1, 1)
     if out is not None:
         write_metrics(metrics, out)
     return metrics
+
+
+def made_from(
+    predictions: Path | None, store: Store | None = None, models: Mapping[str, Path | None] | None = None
+) -> Mapping[str, Any]:
+    """Return the checksums of what an evaluation was made from: the key ``made_from`` of metrics.json and audit.json.
+
+    Args:
+        predictions: their table; None: it was not written.
+        store: of their windows; its labels and groups count (samples.parquet).
+        models: checkpoint by run_id; None: not found.
+
+    Returns:
+        predictions_sha256, samples_sha256 (None: no store), models_sha256 (by run_id; None: not known).
+    """
+    return {
+        "predictions_sha256": None if predictions is None else file_sha256(predictions),
+        "samples_sha256": None if store is None else store.samples_sha256(),
+        "models_sha256": {
+            run_id: None if path is None else file_sha256(path) for run_id, path in sorted((models or {}).items())
+        },
+    }
 
 
 def make_output_folder(out: Path) -> None:
@@ -49,7 +77,7 @@ def make_output_folder(out: Path) -> None:
 def write_metrics(metrics: dict[str, Any], out: Path) -> None:
     """Write metrics.json and its figures into a folder, which is made where it is not there."""
     make_output_folder(out)
-    write_json_atomic(out / "metrics.json", metrics)
+    write_checked_json(out / METRICS_FILE, metrics)
     draw_figures(metrics, out)
 
 

@@ -1,14 +1,22 @@
-"""The days of the locked hold-out set of a study; every model of the study records them."""
+"""The locked hold-out set of a store: its days, which every model of a study records, and its access log.
+
+The log (``sealed_ledger.jsonl`` in the store) contains unblindings (kind ``look``), written before anything is
+computed, and their p-values (kind ``result``). Every report contains its last checksum.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from seismag.access_log import AccessLog
 from seismag.arrays import BoolArray
 
+_RULE = "Bonferroni: each p-value is multiplied by the number of all unblindings so far, at most 1"
 REMEDY = "'seismag evaluate' can unblind it, and records each unblinding in the access log"
 
 
@@ -34,3 +42,55 @@ def on_locked_days(days: Sequence[str] | None, samples: pd.DataFrame) -> BoolArr
         return np.zeros(len(samples), dtype=bool)
     day = samples["start_utc"].to_numpy().astype("datetime64[D]")
     return np.asarray((day >= np.datetime64(days[0])) & (day <= np.datetime64(days[1])))
+
+
+@dataclass(frozen=True)
+class HoldoutState:
+    """How often the locked hold-out set of a store was unblinded; part of every report.
+
+    Attributes:
+        ledger_sha256: checksum of the last entry; None where there is none.
+        history: of each unblinding its number (look), utc, purpose, run_id, model_sha256 and p_values (of each p and
+            adjusted; None: it broke off, and counts).
+    """
+
+    looks: int
+    rule: str
+    ledger_sha256: str | None
+    history: list[dict[str, object]]
+
+    def to_json(self) -> dict[str, object]:
+        """The key ``sealed`` of metrics.json."""
+        return asdict(self)
+
+
+def holdout_log(store: Path) -> AccessLog:
+    """Return the access log of the locked hold-out set of a store."""
+    return AccessLog(
+        store,
+        "sealed_ledger",
+        "The hold-out set stays locked. Restore both files of the log from the copy that was made with the data, and "
+        "make the store's folder writable.",
+    )
+
+
+def holdout_state(store: Path) -> HoldoutState:
+    """Summarise the access log of a store.
+
+    Raises:
+        DataError: the log is damaged.
+    """
+    entries = holdout_log(store).read()
+    looks = [entry for entry in entries if entry["kind"] == "look"]
+    results = {entry["look"]: entry["p_values"] for entry in entries if entry["kind"] == "result"}
+    history: list[dict[str, object]] = []
+    for number, entry in enumerate(looks, start=1):
+        facts = {key: entry.get(key) for key in ("utc", "purpose", "run_id", "model_sha256")}
+        p_values = None
+        if number in results:
+            p_values = {
+                name: {"p": p, "adjusted": None if p is None else min(1.0, p * len(looks))}
+                for name, p in sorted(results[number].items())
+            }
+        history.append({"look": number, **facts, "p_values": p_values})
+    return HoldoutState(len(looks), _RULE, entries[-1]["hash"] if entries else None, history)

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from seismag import __version__
-from seismag.cards import ModelCard, Normalisation, read_card, write_card
+from seismag.cards import ModelCard, Normalisation, card_path, read_card, write_card
 from seismag.config import Config, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path, json_ready
@@ -30,6 +30,7 @@ FORMAT_VERSION = 1
 _QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 HEAD_CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
+_MAY_CHANGE = ("metrics",)  # added to the JSON file by an evaluation
 _CARD_KEYS = ("format_version", "run_id", "model", "magnitude_classes", "azimuth_classes", "preprocessing")
 NOT_ARCHITECTURE = ("pretrained", "head_dropout", "head_dropout_inner")  # the other fields decide the weights
 _DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, pickle.UnpicklingError)
@@ -153,6 +154,12 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], ModelCard]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise SeismagError(foreign)
     _require_parts(content, path)
+    changed = [key for key, value in content["card"].items() if key not in _MAY_CHANGE and _differs(beside, key, value)]
+    if changed:
+        raise SeismagError(
+            f"{card_path(path)}: was changed: {', '.join(changed)} is not what the file of the weights contains. Copy "
+            "both files again from where they were made."
+        )
     version = content["card"]["format_version"]
     if version > FORMAT_VERSION:
         raise SeismagError(
@@ -160,6 +167,10 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], ModelCard]:
             "Update seismag."
         )
     return content, beside
+
+
+def _differs(card: ModelCard, key: str, value: object) -> bool:
+    return bool(json_ready(card.document.get(key)) != json_ready(value))
 
 
 def _require_parts(content: Mapping[str, Any], path: Path) -> None:

@@ -17,12 +17,12 @@ import pandas as pd
 from seismag.cards import card_path, read_card
 from seismag.config import Config
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import atomic_path, file_sha256, short_path, write_json_atomic
+from seismag.files import atomic_path, file_sha256, read_checked_json, short_path, write_checked_json
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
 from seismag.scoring.estimates import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES
-from seismag.scoring.study import draw_figures, make_output_folder
+from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder
 from seismag.scoring.text import format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.training.checkpoint import copy_checkpoint
@@ -141,7 +141,7 @@ def run_crossval(
     documents = {fold: FoldResult(fold, facts, _metrics(run, store, split, config)) for fold, run in runs.items()}
     _remove_other_studies(results, documents)
     for fold, document in documents.items():
-        write_json_atomic(results / f"fold_{fold}.json", document.to_json())
+        write_checked_json(results / f"fold_{fold}.json", document.to_json())
     missing = tuple(fold for fold in numbers if fold not in runs and fold not in failed)
     state = Crossval(results, config.split.method, len(numbers), tuple(documents.values()), missing, failed)
     if len(runs) < len(numbers):
@@ -152,7 +152,7 @@ def run_crossval(
 def _finish(state: Crossval, metrics: dict[str, Any], runs: dict[int, Run]) -> Crossval:
     """Write the document of all folds and export the model with the lowest validation loss."""
     final = final_document(state.folds, metrics)
-    write_json_atomic(state.results / f"{state.method}_convnext_final_results.json", final)
+    write_checked_json(state.results / f"{state.method}_convnext_final_results.json", final)
     state = replace(state, final=final, metrics=metrics)
     if state.method == "naive":
         return state  # its models stay in their runs
@@ -255,7 +255,7 @@ def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dic
     """Return the metrics of a fold; those of its run are used where they come from the same section evaluate."""
     if run.config().evaluate != config.evaluate:
         return evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
-    return dict(json.loads((run.path / "metrics.json").read_text(encoding="utf-8")))
+    return read_checked_json(run.path / METRICS_FILE, "Delete the run: the same command trains its fold again.")
 
 
 def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path) -> dict[str, Any]:
@@ -268,7 +268,9 @@ def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, re
         np.save(temporary, np.concatenate([np.load(run.path / "embeddings.npy") for run in runs]))
     with atomic_path(results / "predictions.parquet") as temporary:
         table.to_parquet(temporary, index=False)
-    write_json_atomic(results / "metrics.json", metrics)
+    models = {run.run_id: run.best_model for run in runs}
+    metrics["made_from"] = made_from(results / "predictions.parquet", store, models)
+    write_checked_json(results / METRICS_FILE, metrics)
     draw_figures(metrics, results)
     return metrics
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seismag.domain import DataError, UsageError
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.files import read_checked_json
 from seismag.runs import Run, read_run
 from seismag.windows.store import Store, open_store
 
@@ -29,12 +30,7 @@ def final_results(path: Path) -> dict[str, Any] | None:
     require_files(path, ["predictions.parquet"], bool(finals))
     if not finals:
         return None
-    try:
-        return dict(json.loads(finals[0].read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{finals[0]}: cannot be read ({error}). Cross-validate again: finished folds are kept."
-        ) from error
+    return read_checked_json(finals[0], "Cross-validate again: finished folds are kept.")
 
 
 def require_files(path: Path, names: Sequence[str], is_crossval: bool) -> None:
@@ -56,22 +52,41 @@ def runs_behind(path: Path, run_ids: Sequence[str] | None) -> tuple[Run, ...]:
     """
     if run_ids is None:
         return (read_run(path),)
-    runs = []
+    runs = find_runs(path, run_ids)
+    if gone := [run_id for run_id in run_ids if run_id not in runs]:
+        raise DataError(
+            f"{path}: its fold {gone[0]} is in no runs folder next to it. Move the run folders there, or run from "
+            "the folder where they were trained."
+        )
+    return tuple(runs.values())
+
+
+def find_runs(folder: Path, run_ids: Iterable[str], runs_dir: Path | None = None) -> dict[str, Run]:
+    """Find runs by their identifier, in the order of ``run_ids``; those that are not found are left out.
+
+    Args:
+        folder: of the results; the run itself, or a folder with folders of runs beside it.
+        run_ids: the runs.
+        runs_dir: another folder with runs; folders of the present folder are looked at in any case.
+    """
+    here = folder.resolve()
+    runs = {}
     for run_id in run_ids:
-        roots = (path.resolve().parent, Path.cwd())
-        found = [entry for root in roots for entry in sorted(root.glob(f"*/{run_id}/provenance.json"))]
-        if not found:
-            raise DataError(
-                f"{path}: its fold {run_id} is in no runs folder next to it. Move the run folders there, or run from "
-                "the folder where they were trained."
-            )
-        runs.append(read_run(found[0].parent))
-    return tuple(runs)
+        candidates = [here] if here.name == run_id else []
+        candidates += [] if runs_dir is None else [runs_dir / run_id]
+        candidates += [entry for root in (here.parent, Path.cwd()) for entry in sorted(root.glob(f"*/{run_id}"))]
+        for candidate in candidates:
+            with suppress(SeismagError):
+                runs[run_id] = read_run(candidate)
+                break
+    return runs
 
 
 def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
     """Open the store of a training, ``data`` or that of its configuration; DataError: absent, or other data."""
     path = data or Path(run.config().data.store)
+    if data is None and not path.exists():  # relative to the folder of the training
+        path = run.path.parent.parent / path
     if not path.exists():
         remedy = "Name it with --data STORE." if data is None else "--data names a store that does not exist."
         raise DataError(f"{run.run_id}: its store {path} does not exist. {remedy}")
@@ -82,3 +97,11 @@ def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
             f"{dataset_id}. Name their store with --data STORE."
         )
     return store
+
+
+def models_behind(table: Path, run_ids: Iterable[str], runs_dir: Path | None = None) -> dict[str, Path | None]:
+    """Find the checkpoint of each run behind a table of predictions; None: it is not found."""
+    ids = list(run_ids)
+    runs = find_runs(table.parent, ids, runs_dir)
+    found = {run_id: runs[run_id].best_model if run_id in runs else None for run_id in ids}
+    return {run_id: path if path is not None and path.is_file() else None for run_id, path in found.items()}

@@ -15,7 +15,7 @@ from seismag.arrays import BoolArray, IntArray
 from seismag.cards import read_card, write_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import file_sha256, write_json_atomic
+from seismag.files import file_sha256, write_checked_json
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, read_run, shrink_for_trial, tracked
 from seismag.scoring.agreement import require_agreement
@@ -23,18 +23,20 @@ from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_training_curves
 from seismag.scoring.predictions import evaluated_rows, read_predictions
-from seismag.scoring.study import draw_figures, make_output_folder, write_metrics
+from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder, write_metrics
 from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split
-from seismag.splits.access_log import holdout_state
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
-from seismag.splits.holdout import REMEDY, on_locked_days
+from seismag.splits.holdout import REMEDY, holdout_state, on_locked_days
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
 from seismag.training.dataset import role_indices
+from seismag.training.finished import models_behind
 from seismag.training.inference import predict_roles, predict_with_embeddings
 from seismag.training.placebo import apart_from_training
 from seismag.training.pretraining import pretrain_model
 from seismag.training.train import refuse_placebo, train_model
+from seismag.training.tried import configuration_checksum
 from seismag.windows.store import Store, open_store
+from seismag.windows.tried import record_tried
 
 SPLITS_DIR = Path("splits")
 UNKNOWN_TRAINING = (
@@ -70,12 +72,15 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         )  # fmt: skip
     else:
         run = read_run(resume)
-        made_from = run.provenance().get("dataset_id")
-        if made_from != store.attributes["dataset_id"]:
+        began_on = run.provenance().get("dataset_id")
+        if began_on != store.attributes["dataset_id"]:
             raise UsageError(
-                f"{resume}: began on data set {made_from}, not on {store.attributes['dataset_id']} ({store.path})."
+                f"{resume}: began on data set {began_on}, not on {store.attributes['dataset_id']} ({store.path})."
             )
     with tracked(run):
+        prepared_with = store.attributes.get("config")
+        configuration = configuration_checksum(run.config().model_dump(mode="json"), prepared_with)
+        record_tried(store.path, store.attributes["dataset_id"], run.run_id, configuration)
         if config.pretrain.epochs:
             pretrain_model(store, split, config, run, resume=resume is not None)
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
@@ -83,7 +88,8 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         metrics = evaluate_in_store(store, predictions, split, config.evaluate)
         if read_card(run.best_model).has_unknown_training:  # from the checkpoint that it started from
             metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
-        write_json_atomic(run.path / "metrics.json", metrics)
+        metrics["made_from"] = made_from(run.predictions, store, {run.run_id: run.best_model})
+        write_checked_json(run.path / METRICS_FILE, metrics)
         write_card(run.best_model, read_card(run.best_model).document | {"metrics": headline(metrics)})
         draw_figures(metrics, run.path)
         draw_training_curves(run.path / "history.csv", run.path / "training_curves.png")
@@ -127,9 +133,12 @@ def evaluate_model(
     if loaded.card.has_unknown_training:
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         log.warning(UNKNOWN_TRAINING)
+    table = None if out is None else out / "predictions.parquet"
     if out is not None:
-        predictions.to_parquet(out / "predictions.parquet", index=False)
+        predictions.to_parquet(table, index=False)
         np.save(out / "embeddings.npy", embeddings)
+    metrics["made_from"] = made_from(table, store, {loaded.card.run_id: loaded.path})
+    if out is not None:
         write_metrics(metrics, out)
     return metrics, predictions
 
@@ -166,10 +175,11 @@ def evaluate_table_in_store(
     """
     if out is not None:
         make_output_folder(out)
-    predictions = read_predictions(path)
+    predictions, store = read_predictions(path), open_store(store_path)
     progress("scores", 0, 1)
-    metrics = evaluate_in_store(open_store(store_path), predictions, None, config)
+    metrics = evaluate_in_store(store, predictions, None, config)
     progress("scores", 1, 1)
+    metrics["made_from"] = made_from(path, store, models_behind(path, metrics["run_ids"]))
     if out is not None:
         write_metrics(metrics, out)
     return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,31 +12,43 @@ import pandas as pd
 import yaml
 
 from seismag.files import short_path
+from seismag.windows.store import Store
+from seismag.windows.tried import read_tried
 
 _SECTIONS = ("data", "split", "model", "train", "augment", "pretrain")
 _NOT_SETTINGS = {"data.store", "split.fold", "split.name", "train.run_name", "train.runs_dir", "train.num_workers"}
 
 
-def count_configurations(runs_dir: Path, dataset_id: str) -> tuple[int, int]:
-    """Count the different configurations of the runs on a data set (all folds of one count once), and the runs."""
-    tried = [configuration for _, _, configuration in _runs(runs_dir, dataset_id)]
-    return len(set(tried)), len(tried)
+def configuration_checksum(settings: Mapping[str, Any], prepared_with: object) -> str:
+    """Return what identifies a configuration; the same for all its folds, names and folders.
+
+    Args:
+        settings: the configuration as plain values.
+        prepared_with: section ``data`` of the store, which decides; None: not known.
+    """
+    sections = {key: settings.get(key) or {} for key in _SECTIONS if key != "data"}
+    flat = {key: value for key, value in _flat(sections).items() if key not in _NOT_SETTINGS}
+    data = {key: value for key, value in _flat({"data": prepared_with or {}}).items() if key not in _NOT_SETTINGS}
+    return hashlib.sha256(json.dumps([data, flat], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, object]:
-    """List every run on a data set, oldest first; the content of configurations.json.
+def list_configurations(runs_dir: Path, store: Store) -> dict[str, object]:
+    """List every run on the data set of a store, oldest first; the content of configurations.json.
 
     Returns:
-        configurations (number), runs: of each run_id, configuration (its number), status, created_utc, error, fold,
-        backbone, differs_from_first (``section.key=value`` that differs from the first run), val_loss (the best;
-        None: it has no history), detection (scores of metrics.json; None: not evaluated).
+        configurations (number that the access log of the store contains; None: unknown, ``unknown`` gives the reason),
+        since_utc, recorded_runs (in the access log, on any data set of the same recordings), runs: of each run_id,
+        configuration (its number), status, created_utc, error, fold, backbone, differs_from_first
+        (``section.key=value`` that differs from the first run), val_loss (the best; None: it has no history),
+        detection (scores of metrics.json; None: not evaluated).
     """
+    dataset_id = str(store.attributes["dataset_id"])
+    tried = read_tried(store.path, dataset_id)
     numbers: dict[str, int] = {}
     rows = []
     first: Mapping[str, Any] = {}
-    for provenance, settings, configuration in sorted(
-        _runs(runs_dir, dataset_id), key=lambda run: str(run[0].get("created_utc"))
-    ):
+    for provenance, settings in sorted(_runs(runs_dir, dataset_id), key=lambda run: str(run[0].get("created_utc"))):
+        configuration = configuration_checksum(settings, store.attributes.get("config"))
         first = first or settings
         folder = runs_dir / str(provenance.get("run_id"))
         rows.append(
@@ -55,7 +68,10 @@ def list_configurations(runs_dir: Path, dataset_id: str) -> dict[str, object]:
     return {
         "runs_dir": str(short_path(runs_dir)),
         "dataset_id": dataset_id,
-        "configurations": len(numbers),
+        "configurations": tried.number,
+        "unknown": tried.unknown,
+        "since_utc": tried.since_utc,
+        "recorded_runs": len(tried.configurations),
         "runs": rows,
     }
 
@@ -83,8 +99,8 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
-    """Yield provenance, settings, and the text that identifies the configuration, of each run on the data set."""
+def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield provenance and settings of each run on the data set."""
     for path in sorted(runs_dir.glob("*/provenance.json")):
         try:
             provenance = json.loads(path.read_text(encoding="utf-8"))
@@ -93,10 +109,7 @@ def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dic
         except (OSError, ValueError, yaml.YAMLError, AttributeError):
             continue  # not a run
         if made_from == dataset_id and isinstance(settings, dict):
-            kept = {key: settings.get(key) for key in _SECTIONS}
-            for section, key in (("split", "fold"), ("train", "run_name")):
-                kept[section] = {name: value for name, value in (kept[section] or {}).items() if name != key}
-            yield provenance, settings, json.dumps(kept, sort_keys=True, default=str)
+            yield provenance, settings
 
 
 def _best_loss(path: Path) -> float | None:

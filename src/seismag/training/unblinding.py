@@ -19,9 +19,9 @@ from seismag.files import file_sha256
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
 from seismag.scoring.compute import evaluate_predictions
-from seismag.scoring.study import write_metrics
+from seismag.scoring.study import made_from, write_metrics
 from seismag.splits import assign_split
-from seismag.splits.access_log import append_entry, holdout_state, read_access_log
+from seismag.splits.holdout import holdout_log, holdout_state
 from seismag.training.channels import require_cross
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_with_embeddings
@@ -114,13 +114,14 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
     strict = config.model_copy(update={"confidence": 1 - (1 - config.confidence) / looks})
     metrics = evaluate_predictions(predictions, store.samples, split, strict).to_json()
     metrics["role"] = _LOCKED
+    metrics["made_from"] = made_from(None, store, {request.loaded.card.run_id: request.loaded.path})
     metrics["alarms"] = alarm_summary(predictions, store.samples, config).to_json()
     reference = metrics["alarms"]["references"].get("station", {})
     p_values: dict[str, float | None] = {"area_skill": None, "hits": None}
     if "area_skill" in reference:  # the primary one; hits at evaluate.alarm_fraction
         (row,) = [row for row in reference["at"] if row["tau_asked"] == config.alarm_fraction]
         p_values = {"area_skill": reference["area_skill"]["p_moved"], "hits": row["p_moved"]}
-    append_entry(store.path, {"kind": "result", "look": number, "p_values": p_values})
+    holdout_log(store.path).append({"kind": "result", "look": number, "p_values": p_values})
     metrics[_LOCKED] = {**holdout_state(store.path).to_json(), "this_look": number, "purpose": request.purpose}
     if looks > 1:
         sentence = (
@@ -132,9 +133,11 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
 
 def write_unblinding(result: Unblinding, out: Path) -> None:
     """Write metrics.json, predictions.parquet, embeddings.npy and figures into an existing folder."""
-    result.predictions.to_parquet(out / "predictions.parquet", index=False)
+    table = out / "predictions.parquet"
+    result.predictions.to_parquet(table, index=False)
     np.save(out / "embeddings.npy", result.embeddings)
-    write_metrics(result.metrics, out)
+    sources = {**result.metrics["made_from"], "predictions_sha256": file_sha256(table)}
+    write_metrics({**result.metrics, "made_from": sources}, out)
 
 
 def _record(request: UnblindingRequest) -> int:
@@ -142,8 +145,7 @@ def _record(request: UnblindingRequest) -> int:
     card, store = request.loaded.card, request.store
     ids = sorted(request.locked_ids)
     own = card.dataset_id == store.attributes["dataset_id"]
-    entry = append_entry(
-        store.path,
+    (entry,) = holdout_log(store.path).append(
         {
             "kind": "look",
             "purpose": request.purpose,
@@ -158,4 +160,4 @@ def _record(request: UnblindingRequest) -> int:
             "git": git_state(Path(__file__)),
         },
     )
-    return sum(earlier["kind"] == "look" for earlier in read_access_log(store.path)[: entry["entry"]])
+    return sum(earlier["kind"] == "look" for earlier in holdout_log(store.path).read()[: entry["entry"]])

@@ -23,8 +23,9 @@ from zarr.errors import ZarrUserWarning
 
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError
-from seismag.files import write_table
+from seismag.files import file_sha256, write_table
 from seismag.spectrograms.compute import PAIRS, make_grid
+from seismag.windows.tried import begin_tried
 
 SCHEMA_VERSION = 1
 LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of pictures of an earlier system
@@ -57,6 +58,10 @@ class Store:
     time_s: NDArray[np.float64]
     attributes: dict[str, Any]
 
+    def samples_sha256(self) -> str:
+        """Return the checksum of samples.parquet: of the labels, groups and times of the windows."""
+        return file_sha256(self.path / SAMPLES_FILE)
+
 
 def open_store(path: str | Path) -> Store:
     """Open a finished store.
@@ -86,6 +91,11 @@ def open_store(path: str | Path) -> Store:
         )
     if not (path / SAMPLES_FILE).is_file():
         raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
+    if attributes.get("samples_sha256", actual := file_sha256(path / SAMPLES_FILE)) != actual:
+        raise DataError(
+            f"{path / SAMPLES_FILE}: was changed after the preparation: its checksum is not that of the store. "
+            "Restore it, or prepare the store again."
+        )
     samples = read_table(path, SAMPLES_FILE)
     samples.attrs["dataset_id"] = attributes["dataset_id"]
     config = attributes.get("config")
@@ -277,13 +287,17 @@ def finish_store(
     path: Path, samples: pd.DataFrame, rejected: pd.DataFrame, days: pd.DataFrame, attributes: dict[str, Any]
 ) -> None:
     """Write the tables and attributes of a filled store; ``samples.parquet`` comes last."""
-    zarr.open_group(path, mode="r+").attrs.update({"schema_version": SCHEMA_VERSION, **attributes})
+    partial = path / f"{SAMPLES_FILE}.partial"
+    samples.to_parquet(partial, index=False)
+    facts = {"schema_version": SCHEMA_VERSION, **attributes, "samples_sha256": file_sha256(partial)}
+    zarr.open_group(path, mode="r+").attrs.update(facts)
     with warnings.catch_warnings():  # not yet specified in Zarr v3; xarray opens faster with it
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(path)
     write_table(days, path / DAYS_FILE)
     write_rejected(rejected, path)
-    write_table(samples, path / SAMPLES_FILE)
+    begin_tried(path, attributes["dataset_id"], samples)
+    partial.replace(path / SAMPLES_FILE)
 
 
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:

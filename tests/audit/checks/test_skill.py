@@ -59,6 +59,21 @@ def test_configurations_tried_multiply_the_p_value() -> None:
     assert "20 configurations tried" in result.sentence
 
 
+def test_the_level_of_skill_is_no_setting() -> None:
+    lenient = SPEC.model_copy(update={"family_wise_error": 0.4})
+    result = check_skill("detection", rows(2.0), metrics(0.4, 0.05), 1, lenient)
+    assert (result.verdict, result.p_value) == ("no_skill", pytest.approx(0.05))
+    assert "This is skill" not in result.sentence
+    strict = SPEC.model_copy(update={"family_wise_error": 1e-9})
+    assert check_skill("detection", rows(2.0), metrics(0.4, 0.001), 1, strict).verdict == "skill"
+
+
+def test_an_unknown_number_of_configurations_is_stated() -> None:
+    result = check_skill("detection", rows(2.0), metrics(0.4, 0.001), None, SPEC)
+    assert "The number of configurations tried is unknown, so p holds for a single one." in result.sentence
+    assert result.details["configurations_tried"] is None
+
+
 def test_few_groups_decide_nothing() -> None:
     result = check_skill("detection", rows(2.0), metrics(0.4, 0.001, groups=9), 1, SPEC)
     assert result.verdict == "inconclusive"

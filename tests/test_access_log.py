@@ -7,17 +7,22 @@ import json
 import os
 
 import pytest
+from filelock import FileLock
 
+from seismag.access_log import FIRST
 from seismag.domain import DataError
-from seismag.splits.access_log import (
-    FIRST,
-    HEAD_FILE,
-    LOCK_FILE,
-    LOG_FILE,
-    append_entry,
-    holdout_state,
-    read_access_log,
-)
+from seismag.splits.holdout import holdout_log, holdout_state
+
+LOG_FILE, HEAD_FILE = "sealed_ledger.jsonl", "sealed_ledger.head.json"
+
+
+def read_access_log(store) -> list[dict]:
+    return holdout_log(store).read()
+
+
+def append_entry(store, facts) -> dict:
+    (entry,) = holdout_log(store).append(facts)
+    return entry
 
 
 def look(store, purpose: str = "final test") -> dict:
@@ -37,7 +42,6 @@ def test_each_entry_names_the_one_before(store) -> None:
     assert [entry["entry"] for entry in entries] == [1, 2, 3, 4, 5, 6]
     assert entries[0]["previous"] == FIRST
     assert all(later["previous"] == before["hash"] for before, later in itertools.pairwise(entries))
-    assert not (store / LOCK_FILE).exists()
 
 
 def test_a_store_that_no_one_looked_at_has_no_looks(tmp_path) -> None:
@@ -127,7 +131,7 @@ def test_a_disk_that_takes_no_entry_refuses_the_look_and_keeps_the_ledger(store,
 
     before = (store / LOG_FILE).read_bytes()
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"cannot be recorded \(No space left on device\), so .* stays locked"):
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)\. .* stays locked"):
         look(store)
     monkeypatch.undo()
     assert (store / LOG_FILE).read_bytes() == before
@@ -141,11 +145,18 @@ def test_a_ledger_that_cannot_be_read_is_named(tmp_path) -> None:
 
 
 def test_a_store_that_is_not_there_takes_no_look(tmp_path) -> None:
-    with pytest.raises(DataError, match="Make the store's folder writable"):
+    with pytest.raises(DataError, match="make the store's folder writable"):
         look(tmp_path / "absent")
 
 
-def test_two_looks_at_once_do_not_write_over_each_other(store) -> None:
-    (store / LOCK_FILE).write_text("")
-    with pytest.raises(DataError, match="another unblinding is being recorded"):
+def test_a_log_that_another_process_writes_is_waited_for(store, monkeypatch) -> None:
+    monkeypatch.setattr("seismag.access_log._LOCK_TIMEOUT_S", 0.0)
+    with FileLock(store / ".sealed_ledger.lock"), pytest.raises(DataError, match="another process is writing into it"):
         look(store)
+    assert look(store)["entry"] == 7
+
+
+def test_several_entries_are_written_at_once(store) -> None:
+    added = holdout_log(store).append({"kind": "look"}, {"kind": "result", "look": 4, "p_values": {}})
+    assert [entry["entry"] for entry in added] == [7, 8]
+    assert read_access_log(store)[-2:] == added

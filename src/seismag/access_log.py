@@ -1,0 +1,180 @@
+"""Access logs: files of JSON lines in which each entry contains the checksum of the entry before.
+
+``NAME.jsonl`` contains one JSON object a line, ``NAME.head.json`` the number of entries and the last checksum, so that
+a log whose end was cut off is detected too. Neither file stops anybody who deletes both or uses another copy of the
+data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from seismag.domain import DataError
+from seismag.files import utc_text, write_json_atomic
+
+FIRST = "0" * 64  # stands for the checksum before the first entry
+_LOCK_TIMEOUT_S = 60.0
+Entry = dict[str, Any]  # one line of the file
+
+
+@dataclass(frozen=True)
+class AccessLog:
+    """An access log in a folder.
+
+    Attributes:
+        folder: exists.
+        name: of its files, without an ending.
+        remedy: sentences at the end of each error: what the damage means, and what to do.
+    """
+
+    folder: Path
+    name: str
+    remedy: str
+
+    @property
+    def path(self) -> Path:
+        """The file of the entries."""
+        return self.folder / f"{self.name}.jsonl"
+
+    @property
+    def head_path(self) -> Path:
+        """The file with the number of entries and the last checksum."""
+        return self.folder / f"{self.name}.head.json"
+
+    def exists(self) -> bool:
+        """Whether one of its files exists."""
+        return self.path.exists() or self.head_path.exists()
+
+    def read(self) -> list[Entry]:
+        """Read the entries and verify that none was changed, dropped or cut off.
+
+        Returns:
+            The entries in order; none where the log was never written.
+
+        Raises:
+            DataError: a file is damaged, cut, or does not fit the other; the message names the entry.
+        """
+        try:
+            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+            head = json.loads(self.head_path.read_text(encoding="utf-8")) if self.head_path.exists() else {"entries": 0}
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"the access log cannot be read ({error})") from error
+        if text and not text.endswith("\n"):
+            raise self._damaged("its last entry is cut off in the middle")
+        entries = []
+        before = FIRST
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if not isinstance(entry, dict) or entry.get("hash") != _entry_hash(entry):
+                raise self._damaged(f"entry {number} was changed: its checksum does not fit")
+            if entry.get("previous") != before or entry.get("entry") != number:
+                raise self._damaged(f"entry {number} does not follow the one before it: some are missing")
+            before = entry["hash"]
+            entries.append(entry)
+        self._check_head([entry["hash"] for entry in entries], head)
+        return entries
+
+    def append(self, *facts: dict[str, object]) -> list[Entry]:
+        """Append entries; they are on the disk, whole, when this returns.
+
+        Args:
+            facts: of each entry ``kind`` and what belongs to it, ready for JSON.
+
+        Returns:
+            The entries with number, time (UTC), the checksum of the entry before, and their own.
+
+        Raises:
+            DataError: the log is damaged, or cannot be written.
+        """
+        with self._locked():
+            entries = self.read()
+            added: list[Entry] = []
+            for content in facts:
+                last = (entries + added)[-1:]
+                entry = {
+                    "entry": len(entries) + len(added) + 1,
+                    "utc": utc_text(datetime.now(UTC)),
+                    **content,
+                    "previous": last[0]["hash"] if last else FIRST,
+                }
+                entry["hash"] = _entry_hash(entry)
+                added.append(entry)
+            lines = [json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in added]
+            try:
+                _append_text(self.path, "".join(lines))
+                write_json_atomic(self.head_path, {"entries": added[-1]["entry"], "hash": added[-1]["hash"]})
+                _sync_folder(self.folder)
+            except OSError as error:
+                raise self._unwritable(error) from error
+        return added
+
+    def _check_head(self, hashes: list[str], head: Any) -> None:
+        stated = head.get("entries") if isinstance(head, dict) else None
+        name = self.head_path.name
+        if not isinstance(stated, int) or stated < 0:
+            raise self._damaged(f"no number of entries in {name}")
+        if len(hashes) < stated:
+            raise self._damaged(f"{len(hashes)} entries, but {name} counts {stated}: cut off")
+        if len(hashes) > stated + 1:  # more than one: the power did not fail between the two files
+            counted = f"counts {stated}" if stated else "is missing"
+            raise self._damaged(f"{len(hashes)} entries, but {name} {counted}")
+        if stated and hashes[stated - 1] != head.get("hash"):
+            raise self._damaged(f"entry {stated} is not the one that {name} names: rewritten")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self.folder.is_dir():  # the lock would create it
+            raise self._damaged("cannot be written (no such folder)")
+        try:
+            with FileLock(self.folder / f".{self.name}.lock", timeout=_LOCK_TIMEOUT_S):
+                yield
+        except Timeout:
+            raise self._damaged("another process is writing into it; try again") from None
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _damaged(self, what: str) -> DataError:
+        return DataError(f"{self.path}: {what}. {self.remedy}")
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return self._damaged(f"cannot be written ({error.strerror})")
+
+
+def _entry_hash(entry: dict[str, object]) -> str:
+    content = {key: value for key, value in entry.items() if key != "hash"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _append_text(path: Path, text: str) -> None:
+    """Write text to the end of a file and wait for the disk; a failed write leaves the file as it was."""
+    with open(path, "ab") as file:
+        length = file.tell()
+        try:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            os.truncate(path, length)
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,159 @@
+"""Recorded results against what the predictions, the store and the models give when they are evaluated again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seismag.audit.compute import evaluate_and_test
+from seismag.audit.result import require_closed
+from seismag.cards import read_card
+from seismag.config import AuditConfig, Config, EvaluateConfig
+from seismag.domain import DataError
+from seismag.files import json_ready, read_checked_json
+from seismag.runs import Run
+from seismag.scoring.study import METRICS_FILE, made_from
+from seismag.splits import assign_split
+from seismag.training.crossval import FoldResult, SplitFacts, final_document
+from seismag.training.run import evaluate_in_store, headline, reach_h
+from seismag.windows.store import Store
+
+TOLERANCE = 1e-6  # of a number, and of it relative to its size
+# the hold-out set is unblinded again and again; some warnings are of the training
+_NOT_COMPARED = ("sealed", "warnings", "made_from", "document_sha256")
+_REMEDY = "The record, the predictions or the store was changed; evaluate the run again."
+
+
+def require_same_sources(
+    file: Path, recorded: Mapping[str, Any], table: Path, store: Store, runs: Sequence[Run]
+) -> None:
+    """Compare the checksums in a record with those of predictions, labels and models.
+
+    Raises:
+        DataError: names what differs.
+    """
+    stated = recorded.get("made_from") or {}
+    found = made_from(table, store, {run.run_id: run.best_model for run in runs})
+    sources = {"predictions_sha256": f"the predictions {table}", "samples_sha256": f"the labels of {store.path}"}
+    for key, source in sources.items():
+        if stated.get(key) is None:
+            raise DataError(f"{file}: contains no checksum of {source}: it was made without them. {_REMEDY}")
+        if stated[key] != found[key]:
+            raise DataError(f"{file}: its checksum is not that of {source}: it was made from others. {_REMEDY}")
+    for run_id, checksum in found["models_sha256"].items():
+        if stated["models_sha256"].get(run_id) != checksum:
+            raise DataError(f"{file}: its checksum is not that of the model of {run_id}. {_REMEDY}")
+
+
+def split_again(store: Store, config: Config) -> pd.DataFrame:
+    """Assign the split of a run again."""
+    return assign_split(store.samples, config.split, reach_h(store))
+
+
+def evaluate_again(metrics: Mapping[str, Any], predictions: pd.DataFrame, store: Store, split: pd.DataFrame) -> Any:
+    """Evaluate predictions with the settings that metrics.json names."""
+    return json_ready(evaluate_in_store(store, predictions, split, EvaluateConfig(**metrics["settings"])))
+
+
+def require_equal(name: str, recorded: Any, computed: Any) -> None:
+    """Refuse a record that differs from what was computed again, first where a value lies outside its interval.
+
+    Raises:
+        DataError: names the place, both values, and how many more differ.
+    """
+    differences = list(_differences(recorded, computed, ""))
+    outside = [entry for entry in differences if entry[0].endswith("/value") and _is_outside(recorded, entry[0])]
+    if not differences:
+        return
+    pointer, stated, found = (outside or differences)[0]
+    which = ", which lies outside its own interval," if outside else ""
+    more = f" {len(differences) - 1} more values differ." if len(differences) > 1 else ""
+    raise DataError(f"{name}: {pointer[1:]} is {stated}{which} but the predictions give {found}.{more} {_REMEDY}")
+
+
+def require_same_crossval(
+    path: Path,
+    final: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    runs: Sequence[Run],
+    store: Store,
+    split: pd.DataFrame,
+) -> Mapping[str, Mapping[str, Any]]:
+    """Compare predictions and scores of the folds with those of their runs, and evaluate them again.
+
+    Returns:
+        metrics.json of each fold, by run_id.
+
+    Raises:
+        DataError: predictions of a fold are not those of its run; or a score of a fold differs.
+    """
+    tables = [pd.read_parquet(run.predictions) for run in runs]
+    if not pd.concat(tables, ignore_index=True).equals(pd.read_parquet(path / "predictions.parquet")):
+        raise DataError(f"{path / 'predictions.parquet'}: not the predictions of its runs, fold by fold. {_REMEDY}")
+    facts = SplitFacts(**final["split_certificate"])
+    folds, recorded = [], {}
+    for run, table in zip(runs, tables, strict=True):
+        file = run.path / METRICS_FILE
+        own = read_checked_json(file, _REMEDY)
+        require_same_sources(file, own, run.predictions, store, [run])
+        again = evaluate_again(metrics, table, store, split)
+        same_settings = own["settings"] == metrics["settings"]
+        require_equal(str(file), own, again if same_settings else evaluate_again(own, table, store, split))
+        folds.append(FoldResult(run.config().split.fold, facts, again))
+        recorded[run.run_id] = own
+    require_equal("final results", final, json_ready(final_document(folds, dict(metrics))))
+    return recorded
+
+
+def require_same_card(run: Run, metrics: Mapping[str, Any]) -> None:
+    """Compare the scores in the model card of a run with metrics.json of the run (else DataError)."""
+    card = read_card(run.best_model)
+    require_equal(f"model card of {run.run_id}", card.metrics, json_ready(headline(dict(metrics))))
+
+
+def require_same_audit(
+    file: Path, audit: Mapping[str, Any], predictions: pd.DataFrame, store: Store, split: pd.DataFrame
+) -> None:
+    """Test skill again, and decide the checks again, as audit.json records them.
+
+    Raises:
+        DataError: names the test, and both results.
+    """
+    require_closed(file, audit)
+    settings = audit.get("settings") or {}
+    spec, evaluation = AuditConfig(**settings["audit"]), EvaluateConfig(**settings["evaluate"])
+    again = evaluate_and_test(predictions, store, split, evaluation, spec, audit["configurations_tried"])
+    recorded = {test["name"]: test for test in audit["tests"]}
+    for test in again.tests:
+        require_equal(f"{file}: {test.name}", recorded.get(test.name), json_ready(test.to_json()))
+
+
+def _differences(recorded: Any, computed: Any, pointer: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(recorded, Mapping) and isinstance(computed, Mapping):
+        for key in [*computed, *(key for key in recorded if key not in computed)]:
+            if key not in _NOT_COMPARED:
+                yield from _differences(recorded.get(key), computed.get(key), f"{pointer}/{key}")
+    elif isinstance(recorded, list) and isinstance(computed, list) and len(recorded) == len(computed):
+        for k, (stated, found) in enumerate(zip(recorded, computed, strict=True)):
+            yield from _differences(stated, found, f"{pointer}/{k}")
+    elif not _same(recorded, computed):
+        yield pointer, recorded, computed
+
+
+def _same(recorded: Any, computed: Any) -> bool:
+    numbers = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (recorded, computed)]
+    if all(numbers):
+        return math.isclose(recorded, computed, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return bool(recorded == computed)
+
+
+def _is_outside(document: Any, pointer: str) -> bool:
+    """Whether the value at a pointer lies outside the interval beside it."""
+    for part in pointer.split("/")[1:-1]:
+        document = document[int(part)] if isinstance(document, list) else document[part]
+    value, low, high = (document.get(key) for key in ("value", "low", "high"))
+    return None not in (value, low, high) and not low <= value <= high

@@ -1,0 +1,129 @@
+"""What was tried on recordings: the access log in a store, and the one that all stores of a folder share.
+
+The log in the store moves with it. The one beside it remains where the store is deleted and prepared again, or where
+other settings make another data set of the same recordings. Runs may be deleted, and the working folder does not count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from seismag.access_log import AccessLog, Entry
+from seismag.domain import DataError
+
+NAME = "tried_configurations"
+_REMEDY = "As long as its two files are not restored, the number of configurations tried is unknown."
+Spans = dict[str, list[str]]  # first and last start of a window by station, ISO text
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Configurations tried on the recordings of a store.
+
+    Attributes:
+        configurations: checksum of the configuration of each recorded training, by run_id.
+        since_utc: when the first log begins; None: there is none.
+        unknown: why the number cannot be known; None: it is known.
+    """
+
+    configurations: dict[str, str]
+    since_utc: str | None
+    unknown: str | None
+
+    @property
+    def number(self) -> int | None:
+        """How many different configurations were tried; None: it cannot be known."""
+        return None if self.unknown is not None else len(set(self.configurations.values()))
+
+
+UNKNOWN_TRIED = Tried({}, None, "the store of the training is not known; --data names it")
+
+
+def begin_tried(store: Path, dataset_id: str, samples: pd.DataFrame) -> None:
+    """Begin the logs of a store that was just prepared, with what was tried on the same recordings beside it.
+
+    Args:
+        store: its folder. dataset_id: of the store. samples: station and start_utc of its windows.
+    """
+    inside, beside = _logs(store)
+    dated = samples.reindex(columns=["station", "start_utc"]).dropna()  # pictures of an earlier system have no times
+    spans: Spans = {
+        str(station): [str(times.min()), str(times.max())] for station, times in dated.groupby("station")["start_utc"]
+    }
+    entry: dict[str, object] = {"kind": "prepared", "dataset_id": dataset_id, "spans": spans}
+    earlier: list[Entry] = []
+    try:
+        earlier = [old for old in _of_same_recordings(beside.read(), dataset_id, spans) if old["kind"] == "tried"]
+        beside.append(entry)
+    except DataError as error:
+        log.warning("%s", error)
+    inherited = ("kind", "run_id", "configuration")
+    inside.append(entry, *({"dataset_id": dataset_id, **{key: old[key] for key in inherited}} for old in earlier))
+
+
+def record_tried(store: Path, dataset_id: str, run_id: str, configuration: str) -> None:
+    """Record a training in the logs of a store, before it begins; a log that cannot be written is a warning.
+
+    Args:
+        store: its folder. dataset_id: of the store. run_id: of the training.
+        configuration: checksum of its settings, the same for all folds.
+    """
+    entry: dict[str, object] = {
+        "kind": "tried", "dataset_id": dataset_id, "run_id": run_id, "configuration": configuration,
+    }  # fmt: skip
+    for book in _logs(store):
+        try:
+            if all(old.get("run_id") != run_id for old in book.read()):
+                book.append(entry)
+        except DataError as error:
+            log.warning("the training is not recorded: %s", error)
+
+
+def read_tried(store: Path, dataset_id: str, run_ids: Iterable[str] = ()) -> Tried:
+    """Read what was tried on the recordings of a store, also as other data sets beside it.
+
+    Args:
+        store: its folder. dataset_id: of the store.
+        run_ids: runs that must be among the recorded ones, those behind the predictions in question.
+    """
+    entries: list[Entry] = []
+    damage: str | None = None
+    for book in _logs(store):
+        try:
+            entries += book.read()
+        except DataError as error:
+            damage = str(error)
+    mine = [entry for entry in entries if entry["kind"] == "prepared" and entry["dataset_id"] == dataset_id]
+    same = _of_same_recordings(entries, dataset_id, mine[0]["spans"] if mine else {})
+    configurations = {entry["run_id"]: entry["configuration"] for entry in same if entry["kind"] == "tried"}
+    unknown = damage
+    if unknown is None and not mine:
+        unknown = f"{store}: neither in it nor beside it an access log ({NAME}.jsonl) begins with its preparation"
+    elsewhere = sorted(set(run_ids) - set(configurations))
+    if unknown is None and elsewhere:
+        unknown = f"{elsewhere[0]} is not in the access log of {store}: it was not trained on this store"
+    since = min((entry["utc"] for entry in same if entry["kind"] == "prepared"), default=None)
+    return Tried(configurations, since, unknown)
+
+
+def _logs(store: Path) -> tuple[AccessLog, AccessLog]:
+    """Return the log in the store, and the one beside it."""
+    return AccessLog(store, NAME, _REMEDY), AccessLog(store.resolve().parent, NAME, _REMEDY)
+
+
+def _of_same_recordings(entries: list[Entry], dataset_id: str, spans: Spans) -> list[Entry]:
+    """Select the entries of data sets with a station and a time in common."""
+    prepared = [entry for entry in entries if entry["kind"] == "prepared"]
+    same = {entry["dataset_id"] for entry in prepared if _overlap(entry["spans"], spans)} | {dataset_id}
+    return [entry for entry in entries if entry["dataset_id"] in same]
+
+
+def _overlap(first: Spans, second: Spans) -> bool:
+    common = set(first) & set(second)
+    return any(first[code][0] <= second[code][1] and second[code][0] <= first[code][1] for code in common)
