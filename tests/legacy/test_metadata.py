@@ -74,6 +74,24 @@ def test_a_name_that_only_begins_like_one_is_no_augmented_copy(name, tmp_path):
     assert read_metadata(tmp_path)[0]["augmented"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("hour", "date"),
+    [("4", "2021-02-03"), ("04:00", "20210203"), ("H04", "2021/02/03"), ("4 UTC", "3 Feb 2021"), ("04:00:00", "2021-2-3"),
+     ("", "2021-02-03T04:00:00Z")],
+)  # fmt: skip
+def test_the_usual_spellings_of_a_time_are_read(hour, date, tmp_path):
+    write_table(tmp_path / "t.csv", [event("SCN", "2021-02-03", 4, 47.0, 5.3) | {"hour": hour, "date": date}])
+    assert read_metadata(tmp_path)[0]["start_utc"].tolist() == [pd.Timestamp("2021-02-03T04:00")]
+
+
+def test_a_magnitude_that_is_not_understood_is_refused_with_its_line(tmp_path):
+    write_table(tmp_path / "t.csv", [event("SCN", "2021-02-03", 4, 47.0, 5.3) | {"magnitude": "Mw 5.3"}])
+    assert read_metadata(tmp_path)[0]["magnitude"].tolist() == [5.3]
+    write_table(tmp_path / "t.csv", [event("SCN", "2021-02-03", 4, 47.0, 5.3) | {"magnitude": "about 5"}])
+    with pytest.raises(DataError, match=r"line 2, column magnitude: 'about 5' is not understood as a magnitude"):
+        read_metadata(tmp_path)
+
+
 @pytest.mark.parametrize(("hour", "date"), [("24", "2021-02-03"), ("x", "2021-02-03"), ("4", "2021-02-30"), ("4", "")])
 def test_a_time_that_cannot_be_read_is_missing(hour, date, tmp_path):
     write_table(tmp_path / "t.csv", [event("SCN", "2021-02-03", 4, 47.0, 5.3) | {"hour": hour, "date": date}])

@@ -41,7 +41,7 @@ def row_defects(rows: pd.DataFrame) -> pd.DataFrame:
     mark(normal != (rows["azimuth_class"] == "Normal").to_numpy(), "contradicting_classes",
          [f"magnitude class {m}, azimuth class {a}" for m, a in zip(rows["magnitude_class"], rows["azimuth_class"],
                                                                     strict=True)])  # fmt: skip
-    magnitude = numbers(rows["magnitude_text"]).to_numpy()
+    magnitude = rows["magnitude"].to_numpy()
     classes = np.full(len(rows), "below 4", dtype=object)
     binned = magnitude >= MINIMUM_MAGNITUDE
     classes[binned] = magnitude_classes(magnitude[binned])
@@ -86,7 +86,7 @@ def azimuth_defects(rows: pd.DataFrame) -> pd.Series:
         f"azimuth {value} degrees is {right}, not {stated}"
         for value, right, stated in zip(text, classes, rows["azimuth_class"], strict=True)
     ])  # fmt: skip
-    events = rows.assign(degrees=degrees, magnitude=numbers(rows["magnitude_text"]))[~normal & degrees.notna()]
+    events = rows.assign(degrees=degrees)[~normal & degrees.notna()]
     for where, sentence in (_constant(events), *_following(events)):
         mark(rows.index.isin(where), detail=sentence)
     return defects["detail"]

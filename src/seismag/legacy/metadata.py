@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from seismag.archive.cells import Column
+from seismag.archive.cells import Column, read_time
 from seismag.archive.tables import TextTable, decode_text, read_payload, split_text
 from seismag.arrays import FloatArray
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
@@ -36,6 +37,7 @@ _REQUIRED = ("station", "date", "azimuth_class", "magnitude_class")
 _MISSING = ("", "nan", "none", "null", "nat")
 _NOT_AUGMENTED = ("0", "0.0", "false", "no", "original", "normal")
 _AUGMENTED_NAME = re.compile(r"(?:^|[_\-./])aug(?:ment(?:ed|ation)?)?(?!_\d{8})[_\-]?\d*(?=[_\-./]|$)", re.IGNORECASE)
+_HOUR = r"(?i)^h?(\d{1,2})(?:\.0+|:00(?::00)?)?\s*(?:utc|z|h)?$"  # 4, 04, 4.0, H04, 04:00, 4 UTC
 _NAME = re.compile(r"^([A-Za-z0-9]{2,5})_(\d{8})(?:_H(\d{2}))?(?=[_.]|$)")
 
 
@@ -47,11 +49,13 @@ def read_metadata(source: Path) -> tuple[pd.DataFrame, Path, dict[str, str]]:
 
     Returns:
         The rows, one for each picture, in the order of the tables: station, start_utc, seconds (NaT, NaN where not
-        readable), azimuth_text, magnitude_text, azimuth_class, magnitude_class (text, None where empty), kp, paths
-        (list), name, augmented (the entry that marks a copy, else None), table; the folder; the checksum of each table.
+        readable), azimuth_text, magnitude_text (as written), magnitude, azimuth_class, magnitude_class (text, None
+        where empty), kp, paths (list), name, augmented (the entry that marks a copy, else None), table; the folder;
+        the checksum of each table.
 
     Raises:
-        DataError: no table with the columns needed, a damaged table, or an unknown class.
+        DataError: no table with the columns needed, a damaged table, an unknown class, or a filled cell of magnitude,
+            samples or Kp that is not understood.
     """
     if not source.exists():
         raise DataError(f"{source}: no such folder. Name the one that holds the pictures and their metadata CSV.")
@@ -119,7 +123,7 @@ def _rows(table: TextTable, name: str, file: Path) -> pd.DataFrame:
         return result
 
     def values(entry: str, kind: str) -> FloatArray:
-        cells = column(*SYNONYMS[entry]).fillna("")
+        cells = column(*SYNONYMS[entry]).fillna("").replace(dict.fromkeys(MAGNITUDE_CLASSES, ""))  # Normal has none
         return Column(entry, file, table.lines, table.decimal_comma).numbers(cells.tolist(), kind)
 
     paths = [column(entry) for entry in PATHS if entry in table.columns]
@@ -130,6 +134,7 @@ def _rows(table: TextTable, name: str, file: Path) -> pd.DataFrame:
             "seconds": values("seconds", "number"),
             "azimuth_text": column(*SYNONYMS["azimuth"]),
             "magnitude_text": column(*SYNONYMS["magnitude"]),
+            "magnitude": values("magnitude", "magnitude"),
             "azimuth_class": column(*SYNONYMS["azimuth_class"]),
             "magnitude_class": column(*SYNONYMS["magnitude_class"]),
             "kp": values("kp", "kp"),
@@ -149,10 +154,11 @@ def _rows(table: TextTable, name: str, file: Path) -> pd.DataFrame:
 
 def _start(date: pd.Series, hour: pd.Series) -> pd.Series:
     """Start of the window; NaT where date or hour cannot be read. Without an hour, that of the date, or 0."""
-    text = date.str.replace(r"^(\d{4})(\d{2})(\d{2})$", r"\1-\2-\3", regex=True)
-    day = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
-    hours = numbers(hour)
-    bad = hour.notna() & ~(hours.between(0, 23) & (hours % 1 == 0))
+    times = {text: read_time(text) or read_time(f"{text} 00:00") for text in date.dropna().unique()}
+    stamps = [None if text is None or (time := times[text]) is None else time.utc for text in date]
+    day = pd.Series(pd.to_datetime(np.array(stamps, dtype="datetime64[ms]")), index=date.index)
+    hours = numbers(hour.str.extract(_HOUR, expand=False))
+    bad = hour.notna() & ~hours.between(0, 23)
     moment = day.where(hour.isna(), day.dt.floor("D") + pd.to_timedelta(hours.where(~bad, 0.0).fillna(0.0), unit="h"))
     return moment.where(~bad, pd.NaT).astype("datetime64[ms]")
 

@@ -212,7 +212,7 @@ def _samples(rows: pd.DataFrame) -> pd.DataFrame:
             "event_ids": [[] if quiet else [name] for name, quiet in zip(day, normal, strict=True)],
             "cluster_ids": [[] if quiet else [name] for name, quiet in zip(cluster, normal, strict=True)],
             "origin_utc": pd.Series(pd.NaT, index=rows.index, dtype="datetime64[ms]"),
-            "magnitude": numbers(rows["magnitude_text"]),
+            "magnitude": rows["magnitude"],
             "azimuth_deg": numbers(rows["azimuth_text"]),
             "magnitude_class": rows["magnitude_class"].astype(str),
             "azimuth_class": rows["azimuth_class"].astype(str),

@@ -20,6 +20,9 @@ TASK_CLASSES: dict[str, tuple[str, ...]] = {
 }
 KEY_COLUMNS = ("run_id", "fold", "role", "sample_id", "split_group", "station", "start_utc", "event_id")
 _REPEATING = ("run_id", "role", "split_group", "station", "event_id", "y_magnitude", "y_azimuth", "origin")
+_LABEL_FLAGS = ("is_mainshock", "is_aftershock", "in_dobrovolsky", "in_hattori")  # optional columns
+_LABEL_NUMBERS = ("magnitude", "distance_km", "azimuth_deg")
+_FLAGS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
 _ROLES = ("train", "val", "test", "sealed")
 SUM_TOLERANCE = 1e-3
 TRAINED_ON_REMEDY = "Use the store that the model was trained on."
@@ -55,7 +58,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
         raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {' '.join(str(error).split())}") from error
     check_predictions(frame, str(path))
-    return _with_naive_utc(frame, str(path))
+    return _with_typed_labels(_with_naive_utc(frame, str(path)), str(path))
 
 
 def check_predictions(frame: pd.DataFrame, source: str = "predictions") -> None:
@@ -173,7 +176,36 @@ def _with_naive_utc(frame: pd.DataFrame, source: str) -> pd.DataFrame:
         raise DataError(
             f"{source}: a start_utc is no ISO 8601 time ({reason}) Write for example 2021-03-01T06:00:00Z."
         ) from error
+    if start.isna().any():
+        row = int(np.flatnonzero(start.isna())[0])
+        raise DataError(
+            f"{source}: start_utc in row {row} is {frame['start_utc'].iloc[row]!r}, which is no time. Write for example "
+            "2021-03-01T06:00:00Z."
+        )
     return frame.assign(start_utc=start.dt.tz_localize(None))
+
+
+def _with_typed_labels(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Read the optional columns as numbers and as true or false; a filled cell that is neither is refused."""
+    typed: dict[str, pd.Series] = {}
+    for column in (*_LABEL_NUMBERS, *_LABEL_FLAGS):
+        if column not in frame:
+            continue
+        given, kind = frame[column], "a number"
+        if column in _LABEL_NUMBERS:
+            read = pd.to_numeric(given, errors="coerce").replace([np.inf, -np.inf], np.nan)
+        elif pd.api.types.is_numeric_dtype(given.dtype):  # bool is one
+            continue
+        else:
+            read, kind = given.astype(str).str.strip().str.lower().map(_FLAGS), "true or false"
+        wrong = np.flatnonzero(given.notna().to_numpy() & read.isna().to_numpy())
+        if wrong.size:
+            raise DataError(
+                f"{source}: {column} in row {wrong[0]} is {given.iloc[wrong[0]]!r}, not {kind} ({wrong.size} such "
+                "rows). Leave the cell empty where it is not known."
+            )
+        typed[column] = read
+    return frame.assign(**typed)
 
 
 def _check_columns(frame: pd.DataFrame, source: str) -> None:
