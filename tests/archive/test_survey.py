@@ -26,11 +26,12 @@ from fixtures.archive_files import (
     write_iaga,
 )
 from seismag.archive import survey as survey_module
+from seismag.archive.stations import read_stations
 from seismag.archive.survey import list_files, load_day, position_error, resolve_days, survey_file
 from seismag.domain import DataError
 from seismag.files import path_of_text
 from seismag.recordings import Recording
-from seismag.recordings.frg604rc import BLOCK_BYTES, TRAILER
+from seismag.recordings.frg604rc import BLOCK_BYTES, FRG604RC, TRAILER
 from seismag.windows.usable import unusable_windows
 
 HALF = DAY_S // 2
@@ -165,6 +166,20 @@ def test_two_stations_with_swapped_longitudes_are_refused(tmp_path):
         assert (row["verdict"], row["reason"]) == ("refused", "wrong_position")
 
 
+@pytest.mark.real
+def test_swapped_longitudes_in_the_list_of_bmkg_are_found_by_a_real_file(tmp_path, real_data):
+    stations = read_stations(real_data / "bmkg" / "stations.csv")
+    path = place(tmp_path, "S250101.ALR", (real_data / "bmkg" / "S250101.ALR").read_bytes(), folder="ALR")
+    (row,) = survey_file(path, tmp_path, stations, KEEP_ALL)
+    assert row["verdict"] != "refused"
+    alr, trt = stations["ALR"], stations["TRT"]
+    swapped = stations | {
+        "ALR": replace(alr, longitude_deg=trt.longitude_deg), "TRT": replace(trt, longitude_deg=alr.longitude_deg)
+    }  # fmt: skip
+    (row,) = survey_file(path, tmp_path, swapped, KEEP_ALL)
+    assert (row["verdict"], row["reason"]) == ("refused", "wrong_position")
+
+
 def test_numbers_that_are_no_degrees_are_no_position():
     recording = Recording(
         "GTO", FIRST.astype("M8[ms]"), 1.0, np.zeros((3, 9)), "IAGA-2002", "", 0.0, -34_081.0, 310_264.0
@@ -172,16 +187,20 @@ def test_numbers_that_are_no_degrees_are_no_position():
     assert np.isnan(position_error(recording, GTO))
 
 
-def test_an_error_of_a_reader_refuses_the_file_alone(tmp_path, payload, monkeypatch):
+@pytest.mark.parametrize(("step", "whose"), [("read", "the reader of FRG-604RC"), ("assess", "seismag")])
+def test_an_error_of_a_reader_refuses_the_file_alone(tmp_path, payload, monkeypatch, step, whose):
     path = place(tmp_path, NAME, payload)
 
     def fail(*_):
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr(survey_module, "read_recording", fail)
+    if step == "read":
+        monkeypatch.setattr("seismag.recordings.FORMATS", (replace(FRG604RC, read=fail),))
+    else:
+        monkeypatch.setattr(survey_module, "assess_stored_day", fail)
     (row,) = survey(path, tmp_path)
-    assert (row["verdict"], row["reason"]) == ("refused", "reader_error")
-    assert "IndexError: list index out of range. This is an error of its reader; please report it." in row["detail"]
+    assert (row["verdict"], row["reason"], row["day"]) == ("refused", "reader_error", FIRST)
+    assert f"IndexError: list index out of range. This is an error of {whose}; please report it." in row["detail"]
 
 
 def test_linked_folders_are_followed_and_loops_cut(tmp_path, payload):

@@ -76,7 +76,8 @@ def test_a_name_that_only_begins_like_one_is_no_augmented_copy(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("hour", "date"),
-    [("4", "2021-02-03"), ("04:00", "20210203"), ("H04", "2021/02/03"), ("4 UTC", "3 Feb 2021"), ("04:00:00", "2021-2-3"),
+    [("4", "2021-02-03"), ("04:00", "20210203"), ("H04", "2021/02/03"), ("4 UTC", "3 Feb 2021"),
+     ("04:00:00", "2021-2-3"),
      ("", "2021-02-03T04:00:00Z")],
 )  # fmt: skip
 def test_the_usual_spellings_of_a_time_are_read(hour, date, tmp_path):

@@ -227,6 +227,17 @@ def test_relative_d_in_minutes_with_decbas_is_turned_to_nt():
     assert recording.field_nt[0, 0] == pytest.approx(20_886.5556, abs=0.0001)
 
 
+@pytest.mark.parametrize(
+    "stated",
+    ["DECBAS               5527    (Baseline declination value in tenths of minutes East (0-216,000)).",
+     "DECBAS: 552.7 min", "DECBAS 9.21167 (degrees East)", "decbas = 9.21167 deg"],
+)  # fmt: skip
+def test_decbas_is_read_in_the_unit_that_its_line_states(stated):
+    lines = [line(f"00:00:0{s}.000", 20_886.60, -7.09, 47_539.03, 52_460.14) for s in range(3)]
+    recording = parse(lines, "ABCH ABCD ABCZ ABCF", (stated,), Reported="HDZF")
+    assert recording.h_axis_deg == pytest.approx(9.2117, abs=1e-4)
+
+
 def test_absolute_d_without_decbas_takes_the_whole_degree_as_axis():
     """mmb 2011: D -522.41' is -8.707 degrees; the axis is -9, the rest 0.293 degrees."""
     lines = [line(f"00:0{m}:00.000", -522.41, 26_179.70, 42_208.80, 49_668.70) for m in range(3)]

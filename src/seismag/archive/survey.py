@@ -136,7 +136,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
             reason, detail = error.reason, str(error)
         else:
             reason = "reader_error"
-            detail = f"{path}: {type(error).__name__}: {error}. This is an error of its reader; please report it."
+            detail = f"{path}: {type(error).__name__}: {error}. This is an error of seismag; please report it."
         detail = detail.replace(str(path), str(row["path"]))  # the store does not depend on the folder
         row |= {"verdict": "refused", "reason": reason, "detail": detail}
         code, days = read_claim(path) if recording is None else (recording.station, days_of(recording))

@@ -28,7 +28,7 @@ def read_recording(path: str | Path) -> Recording:
 
     Raises:
         DataError: the file is missing, empty, corrupt, of an unknown format, or contradicts
-            itself; ``reason`` is a short word for it.
+            itself, or its reader fails; ``reason`` is a short word for it.
     """
     path = Path(path)
     try:
@@ -56,7 +56,16 @@ def decode_recording(raw: bytes, path: Path) -> Recording:
                 f"{payload[:16]!r}."
             )
         raise DataError(f"{path}: {what}", "unknown_format")
-    return reader.read(payload, path, sha256)
+    try:
+        return reader.read(payload, path, sha256)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # one odd file ends neither a preparation nor a prediction
+        raise DataError(
+            f"{path}: {type(error).__name__}: {error}. This is an error of the reader of {reader.name}; please report "
+            "it.",
+            "reader_error",
+        ) from error
 
 
 def reader_of(head: bytes) -> Reader | None:

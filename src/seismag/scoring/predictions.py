@@ -179,7 +179,7 @@ def _with_naive_utc(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     if start.isna().any():
         row = int(np.flatnonzero(start.isna())[0])
         raise DataError(
-            f"{source}: start_utc in row {row} is {frame['start_utc'].iloc[row]!r}, which is no time. Write for example "
+            f"{source}: start_utc in row {row} is {frame['start_utc'].iloc[row]!r}, no time. Write for example "
             "2021-03-01T06:00:00Z."
         )
     return frame.assign(start_utc=start.dt.tz_localize(None))
