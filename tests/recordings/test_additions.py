@@ -39,9 +39,16 @@ def day() -> bytes:
     return bytes(payload)
 
 
-def iaga(columns: str, rows: list[str], *comments: str, newline: str = "\n", step: str = "1 second") -> bytes:
-    head = {"Format": "IAGA-2002", "IAGA CODE": "ABC", "Geodetic Latitude": "40.1", "Geodetic Longitude": "254.8",
-            "Data Interval Type": step}  # fmt: skip
+def iaga(
+    columns: str,
+    rows: list[str],
+    *comments: str,
+    newline: str = "\n",
+    step: str = "1 second",
+    source: str = "An institute",
+) -> bytes:
+    head = {"Format": "IAGA-2002", "Source of Data": source, "IAGA CODE": "ABC", "Geodetic Latitude": "40.1",
+            "Geodetic Longitude": "254.8", "Data Interval Type": step}  # fmt: skip
     lines = [f" {key:<23}{value:<45}|" for key, value in head.items()] + [f" # {text:<66}|" for text in comments]
     lines.append("DATE       TIME         DOY     " + "".join(f"ABC{letter:<7}" for letter in columns)[:-3] + "|")
     return newline.join([*lines, *rows, ""]).encode()
@@ -135,6 +142,9 @@ CASES = {
     "H, E, Z": (iaga("HEZF", rows_of(H, Z / 999, Z, F), "DECBAS 5527"), 5527 / 600, (0.005, 0.005)),
     # D in minutes, relative to DECBAS: 0.005' of 20,886 nT are 0.03 nT
     "relative D": (iaga("HDZF", rows_of(H, -7 + Z / 1e5, Z, F), "DECBAS 5527"), 5527 / 600, (0.006, 0.031)),
+    "H of the sensor": (
+        iaga("HDZF", rows_of(H, -35 + Z / 1e5, Z, F), "DECBAS 5527", source="USGS"), 5527 / 600, (0.006, 0.031)
+    ),
     "absolute D": (iaga("HDZF", rows_of(H, 545 + Z / 1e5, Z, F)), 9.0, (0.006, 0.031)),
     "D across a full turn": (iaga("HDZF", rows_of(H, np.full(N, 21_595.0), Z, F)), 0.0, (0.006, 0.031)),
     "D in degrees": (

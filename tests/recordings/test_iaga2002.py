@@ -228,6 +228,25 @@ def test_relative_d_in_minutes_with_decbas_is_turned_to_nt():
 
 
 @pytest.mark.parametrize(
+    ("header", "of_sensor"),
+    [
+        ({"Source_of_Data": "United States Geological Survey (USGS)", "Data_Type": "variation"}, True),
+        ({"Source_of_Data": "U.S. Geological Survey", "Data_Type": "provisional"}, True),
+        ({"Source_of_Data": "USGS", "Data_Type": "definitive"}, False),
+        ({"Source_of_Data": "INPE", "Data_Type": "variation"}, False),
+    ],
+)
+def test_h_beside_relative_d_is_the_sensors_in_variations_of_usgs_alone(header, of_sensor):
+    lines = [line(f"00:00:0{s}.000", 20_886.60, -35.5, 47_539.03, 52_460.14) for s in range(3)]
+    recording = parse(lines, "ABCH ABCD ABCZ ABCF", ("DECBAS 5527",), Reported="HDZF", **header)
+    angle = np.radians(-35.5 / 60)
+    expected = (
+        (20_886.60, 20_886.60 * np.tan(angle)) if of_sensor else 20_886.60 * np.array([np.cos(angle), np.sin(angle)])
+    )
+    np.testing.assert_allclose(recording.field_nt[:2, 0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
     "stated",
     ["DECBAS               5527    (Baseline declination value in tenths of minutes East (0-216,000)).",
      "DECBAS: 552.7 min", "DECBAS 9.21167 (degrees East)", "decbas = 9.21167 deg"],

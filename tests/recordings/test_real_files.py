@@ -80,9 +80,53 @@ def test_a_day_of_seconds_agrees_with_a_line_by_line_reading(real_data):
     recording = read_recording(path)
     np.testing.assert_array_equal(times, recording.start_utc + np.arange(86_400) * np.timedelta64(1000, "ms"))
     np.testing.assert_array_equal(recording.field_nt[2], z)
-    np.testing.assert_allclose(recording.field_nt[0], h * np.cos(d / 60 * np.pi / 180), rtol=1e-14)
-    np.testing.assert_allclose(recording.field_nt[1], h * np.sin(d / 60 * np.pi / 180), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(recording.field_nt[0], h)
+    np.testing.assert_allclose(recording.field_nt[1], h * np.tan(d / 60 * np.pi / 180), rtol=1e-12, atol=1e-12)
     assert np.isnan(z).sum() == 2
+
+
+def varying(values: np.ndarray) -> np.ndarray:
+    """Means of 10 s, less their running mean over two hours."""
+    means = np.nanmean(values.reshape(-1, 10), axis=1)
+    return (means - np.convolve(means, np.full(720, 1 / 720), "same"))[720:-720]
+
+
+def test_h_beside_d_is_the_sensors_own_in_variations_of_usgs(real_data):
+    """The measured total field: the east variation enters it by H sin(d) / F if H is the sensor's, else not at all."""
+    expected, fitted = [], []
+    for name in USGS:
+        _, _, (h, d, z, f) = slow_iaga(gunzipped(real_data / "usgs_1s_201404" / name))
+        total, offset = np.nanmean(f), np.radians(d / 60)
+        known = np.isfinite(h + d + z + f)
+        h, d, z, f, east = (
+            np.interp(np.arange(len(h)), np.flatnonzero(known), x[known]) for x in (h, d, z, f, h * np.sin(offset))
+        )
+        design = np.column_stack([varying(h) * h.mean(), varying(z) * z.mean(), varying(east) * h.mean()]) / total
+        kept = np.ones(len(design), dtype=bool)
+        for _ in range(4):
+            weights = np.linalg.lstsq(design[kept], varying(f)[kept], rcond=None)[0]
+            residual = np.abs(varying(f) - design @ weights)
+            kept = residual < 6 * np.median(residual)
+        expected.append(np.sin(np.radians(d.mean() / 60)))
+        fitted.append(weights[2])
+    slope = np.polyfit(expected, fitted, 1)[0]
+    assert abs(slope - 1) < 0.5  # 0.8 +- 0.3: 1 if H is the sensor's, 0 if it is the horizontal intensity
+
+
+def test_two_sensors_of_one_site_agree_better_with_h_as_the_sensors_own(real_data):
+    """BOU and BDT: d is -0.07 and -0.59 degrees from the axis, so that 0.9 % of the east variation is in the latter."""
+    folder = real_data / "usgs_1s_201404"
+    (h, d, z, _), (other_h, other_d, _, _) = (
+        slow_iaga(gunzipped(folder / f"{code}20140408vsec.sec.gz"))[2] for code in ("bou", "bdt")
+    )
+    design = np.column_stack([varying(x) for x in (h, z, h * np.sin(np.radians(d / 60)))])
+    leak = {}
+    for name, of_bou, of_bdt in (
+        ("intensity", h, other_h),
+        ("sensor", h / np.cos(np.radians(d / 60)), other_h / np.cos(np.radians(other_d / 60))),
+    ):
+        leak[name] = np.linalg.lstsq(design, varying(of_bdt) - varying(of_bou), rcond=None)[0][2]
+    assert abs(leak["sensor"]) < 0.5 * abs(leak["intensity"])
 
 
 def test_a_neighbouring_sensor_sees_the_same_eastward_field(real_data):

@@ -6,7 +6,8 @@
 * H, D, Z with D an angle. D is *relative* to the baseline declination D0 when the file gives D0 and
   the median of D lies nearer to zero than to D0; then the axis is D0. Otherwise D is *absolute*, and
   the axis is the median of D rounded to whole degrees, so that consecutive days share an axis. With
-  d the angle from the axis: H' = H cos d, D' = H sin d.
+  d the angle from the axis: H' = H cos d, D' = H sin d, because H is the horizontal intensity (IAGA). In variations
+  of USGS, H is the component along the axis of the sensor already: H' = H, D' = H tan d (docs/decisions/0026).
 * H, D, Z with D in nT: as H, E, Z.
 * U, V, W and unknown orientations: the frame of the sensor, axis NaN, and a warning.
 """
@@ -34,10 +35,14 @@ _BASELINE_FREE_NT = 1000.0  # the total field is nowhere on Earth below 22,000 n
 
 @dataclass(frozen=True)
 class DeclinationScale:
-    """The unit of D, degrees (NaN: D is in nT), and the baseline declination."""
+    """The unit of D, degrees (NaN: D is in nT), the baseline declination, and what H is beside a relative D.
+
+    ``h_of_sensor``: H is the component along the sensor's axis; False: the horizontal intensity.
+    """
 
     degrees_per_unit: float = ARCMIN_DEG
     baseline_deg: float = np.nan
+    h_of_sensor: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +88,18 @@ def _from_declination(
     if np.isnan(scale.degrees_per_unit):
         return HorizontalField(np.stack([h, d, z]), baseline_deg)
     axis_deg, offset = _angle_from_axis(d, scale)
+    along, across = h * np.cos(offset), h * np.sin(offset)
+    if _is_of_sensor(scale, axis_deg):
+        along, across = h, h * np.tan(offset)
     if abs(_median(h)) < _BASELINE_FREE_NT and abs(_median(z)) < _BASELINE_FREE_NT:
         warnings.append("H and Z have no baseline and D is an angle: D in nT is unknown and was set to NaN.")
         return HorizontalField(np.stack([h, np.full_like(h, np.nan), z]), axis_deg)
-    return HorizontalField(np.stack([h * np.cos(offset), h * np.sin(offset), z]), axis_deg)
+    return HorizontalField(np.stack([along, across, z]), axis_deg)
+
+
+def _is_of_sensor(scale: DeclinationScale, axis_deg: float) -> bool:
+    """Whether H is the component along the axis: only where D is relative to the baseline declination."""
+    return scale.h_of_sensor and axis_deg == wrap_deg(scale.baseline_deg)
 
 
 def _angle_from_axis(d: NDArray[np.float64], scale: DeclinationScale) -> tuple[float, NDArray[np.float64]]:
@@ -115,12 +128,16 @@ def add_to_recorded(
     for letters in (*_CARTESIAN, *(("HDZ",) if np.isnan(scale.degrees_per_unit) else ())):
         if all(letter in recorded for letter in letters):
             return {letter: recorded[letter] + row for letter, row in zip(letters, added_nt, strict=True)}
-    before = recorded["H"] * np.exp(1j * _angle_from_axis(recorded["D"], scale)[1])
+    axis_deg, offset = _angle_from_axis(recorded["D"], scale)
+    of_sensor = _is_of_sensor(scale, axis_deg)
+    before = recorded["H"] * (1 + 1j * np.tan(offset) if of_sensor else np.exp(1j * offset))
     after = before + added_nt[0] + 1j * added_nt[1]
     turned_deg = np.degrees(np.angle(after * np.conj(before)))
     return {
-        "H": np.abs(after), "D": recorded["D"] + turned_deg / scale.degrees_per_unit, "Z": recorded["Z"] + added_nt[2]
-    }  # fmt: skip
+        "H": after.real if of_sensor else np.abs(after),
+        "D": recorded["D"] + turned_deg / scale.degrees_per_unit,
+        "Z": recorded["Z"] + added_nt[2],
+    }
 
 
 def blank_fill_values(values: NDArray[np.float64], where: str) -> None:

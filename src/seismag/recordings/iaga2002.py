@@ -42,6 +42,7 @@ _DECBAS = re.compile(r"\bDECBAS\b(?:\s*\([^)]*\))?[\s:=]*([-+]?\d+(?:\.\d+)?)(.*
 _D_IN_DEGREES = re.compile(
     r"(?:\bD\b|\bdeclination\b)(?:(?!minutes|\d\s*(?:decimal\s+)?deg).)*(?<![\d.])\s*\bdegrees?\b", re.IGNORECASE
 )
+_USGS = re.compile(r"\bUSGS\b|U\.?\s?S\.? Geological Survey|United States Geological Survey", re.IGNORECASE)
 _OF_THE_SENSOR = re.compile(r"orient|align|rotat|install|DECBAS|baseline\s+decl", re.IGNORECASE)
 _VALUE_BEGIN, _VALUE_END = 24, 69  # columns of a header line's value
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -163,7 +164,7 @@ def parse_iaga2002(payload: bytes, where: str, warnings: list[str], lines_before
     if table.wrong_days_of_year:
         warnings.append(f"{table.wrong_days_of_year} lines have a day of year that contradicts their date.")
     blank_fill_values(table.values, where)
-    scale = _declination_scale(comments, warnings)
+    scale = replace(_declination_scale(comments, warnings), h_of_sensor=_has_h_of_sensor(header))
     return Parts(header, comments, station, letters, scale, table, names.start(), names.end())
 
 
@@ -237,6 +238,13 @@ def _declination_scale(comments: list[str], warnings: list[str]) -> DeclinationS
             break
         warnings.append(f"A DECBAS line could not be understood: {comment!r}; the axis of H is not known from it.")
     return DeclinationScale(degrees_per_unit=DEGREE_DEG if in_degrees else ARCMIN_DEG, baseline_deg=baseline_deg)
+
+
+def _has_h_of_sensor(header: dict[str, str]) -> bool:
+    """Whether H is the sensor's own: in variations of USGS, not in what it gives out as definitive."""
+    return (
+        bool(_USGS.search(header.get("source of data", ""))) and "definitive" not in header.get("data type", "").lower()
+    )
 
 
 def _decbas_units_per_degree(comment: str, after: str) -> int:
