@@ -110,7 +110,8 @@ SMALLEST = {
         ("bare loop", "seismag train", "32-true", "bf16-mixed"),
     ),
 }
-NAMES = [path.stem for path in FILES if path.stem != "simulated_archive"]  # which several import
+PARTS = ("simulated_archive", "coverage_")  # which others import
+NAMES = [path.stem for path in FILES if not path.stem.startswith(PARTS)]
 
 
 @contextmanager
