@@ -280,12 +280,17 @@ def naive_lines(row: dict[str, Any]) -> list[str]:
     lines = [f"{'':12}{'naive (earlier systems)':40}ours"]
     for task in ("magnitude", "azimuth", "detection"):
         for score in ("accuracy", "balanced_accuracy", "skill"):
-            cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*row[name][task][score]) for name in ("naive", "ours")]
+            cells = [with_interval(*row[name][task][score]) for name in ("naive", "ours")]
             lines.append(f"{task} {score.replace('_', ' ')}: {cells[0]}   |   {cells[1]}")
     for name in ("naive", "ours"):
         failed = ", ".join(row[name]["failed"]) or "none"
         lines.append(f"audit of {name}: integrity checks {row[name]['gate']}, failed: {failed}; {row[name]['skill']}")
     return lines
+
+
+def with_interval(value: float, low: float | None, high: float | None) -> str:
+    """Write a score with its interval, where it has one."""
+    return f"{value:.3f} (no interval)" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def run_rows(

@@ -45,7 +45,6 @@ def little_work() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("crossval.draw_figures", "run.draw_figures", "run.draw_training_curves"):
             patch.setattr(f"seismag.training.{name}", lambda *_: None)
-        patch.setattr("seismag.compare.paired.LEAST_REPLICATES", 100)
         patch.setattr("seismag.scoring.baselines.LOGISTIC_BASELINES", ())
         yield
 

@@ -299,10 +299,7 @@ def test_crossval_is_reported_with_its_folds(crossval: Evidence, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_several_runs_are_compared_in_identical_folds(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("seismag.compare.paired.LEAST_REPLICATES", 100)
+def test_several_runs_are_compared_in_identical_folds(run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, run.parent / "other"))
     update_provenance(Run(other), run_id="other", created_utc="2100-01-01T00:00:00Z")
     settings = yaml.safe_load((run / "config.yaml").read_text())

@@ -108,7 +108,7 @@ def test_mean_and_deviation_are_those_of_the_folds_and_the_interval_that_of_all_
         assert entry["std"] == pytest.approx(pd.Series(values).std())
         assert entry["pooled"] == state.metrics[task][score]
         assert [fold[task][score]["mean"] for fold in state.final["folds"]] == values
-    skill = state.final["skill_above_best_baseline"][task]["balanced_accuracy"]
+    skill = state.final["skill_above_best_baseline"][task]["log_score"]
     assert skill["pooled"]["low"] <= skill["pooled"]["value"] <= skill["pooled"]["high"]
 
 

@@ -230,18 +230,15 @@ def audit_predictions(path: Path, store_path: Path | None, split_path: Path | No
         split = _read_split(split_path, store)
     elif store is not None and sources.split is not None and sources.dataset_id == store.attributes["dataset_id"]:
         split = assign_split(store.samples, sources.split, reach_h(store))
-    # as many replicates as the audit has permutations, so that small p-values are resolved
-    replicates = max(config.evaluate.bootstrap, config.audit.permutations)
-    of_scores = config.evaluate.model_copy(update={"bootstrap": replicates})
     run_ids = sorted(predictions["run_id"].astype(str).unique())
     tried = UNKNOWN_TRIED
     if (trained_on := store or sources.store) is not None:
         tried = read_tried(trained_on.path, str(trained_on.attributes["dataset_id"]), run_ids)
     spec = config.audit
-    tested = evaluate_and_test(predictions, store, split, of_scores, spec, tried.number)
+    tested = evaluate_and_test(predictions, store, split, config.evaluate, spec, tried.number)
     rows, metrics = tested.rows, tested.metrics
     subject = {"kind": "predictions", "path": str(path), "windows": len(rows), "run_ids": metrics["run_ids"]}
-    found = _Findings(subject, spec, tried=tried, settings={"evaluate": of_scores.model_dump(mode="json")})
+    found = _Findings(subject, spec, tried=tried, settings={"evaluate": config.evaluate.model_dump(mode="json")})
     found.made_from = made_from(path, store, models_behind(path, metrics["run_ids"], Path(config.train.runs_dir)))
     found.notes += metrics["warnings"]
     found.add(tested.tests)

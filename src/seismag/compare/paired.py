@@ -1,6 +1,6 @@
 """Scores of several forecasts of the same windows, and paired differences with intervals by event cluster.
 
-The bootstrap resamples the same groups for all forecasts, so variations common to all cancel in the differences.
+The same groups are left out of all forecasts, so variations common to all cancel in the differences.
 McNemar's test is not used, because it assumes independent windows, and up to eight windows belong to one event.
 """
 
@@ -12,16 +12,14 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
-from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
-from seismag.scoring.clusters import find_truth, replicate_all
-from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_baseline
+from seismag.scoring.clusters import find_truth
+from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_baseline, finite
 from seismag.scoring.forecasts import EXTRA_GROUP, MODEL, BaselineData, Forecasts, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
-from seismag.scoring.null import difference_p_value
 from seismag.scoring.predictions import TASK_CLASSES, forecast_table, task_probabilities
 
 COMPARED = {
@@ -31,11 +29,10 @@ COMPARED = {
 }
 BEST_BASELINE = "best_no_signal"
 TEST = (
-    "two-sided p from the paired bootstrap by group, adjusted by Holm over all scores and models (and separately over "
-    "classical methods and baselines); McNemar's test is not valid here, because windows of one group are not "
-    "independent"
+    "two-sided p from the paired jackknife by group, adjusted by Holm over all scores and models (and separately over "
+    "classical methods and baselines); balanced accuracy is compared over classes in 10 groups or more; McNemar's test "
+    "is not valid here, because windows of one group are not independent"
 )
-LEAST_REPLICATES = 10_000  # with 1,000 the smallest p is 0.002, too large for Holm's procedure
 _OF_MATRIX = ("balanced_accuracy", "mcc")
 
 
@@ -77,7 +74,7 @@ class PairedComparison:
     """Models on the same windows.
 
     Attributes:
-        facts: windows, bootstrap and test, for comparison.json.
+        facts: windows, intervals and test, for comparison.json.
         n_comparisons: number of adjusted p-values, of ``models`` and of ``rules``.
         forecasts: by name: models, classical methods, and the best non-magnetic baseline.
         warnings: sentences.
@@ -101,7 +98,7 @@ def compare_tables(
     Args:
         tables: by name, rows of ``evaluated_rows``, of the same windows in the same folds.
         training: samples and split of the store, and the classical forecasts.
-        config: confidence, seed, replicates (at least ``LEAST_REPLICATES``), and which events.
+        config: confidence, and which events.
 
     Raises:
         DataError: windows, folds or labels differ between tables.
@@ -117,8 +114,6 @@ def compare_tables(
     extra = {f"{MODEL} {name}": _forecast(aligned[name]) for name in names[1:]} | dict(training.extra or {})
     truth = find_truth(rows)
     forecasts = score_forecasts(rows, truth, BaselineData(training.samples, training.split, extra))
-    replicates = max(config.bootstrap, LEAST_REPLICATES)
-    settings = config.model_copy(update={"bootstrap": replicates})
     warnings = [] if chosen or config.events == "all" else [MAINSHOCKS_UNKNOWN]
     if truth.clusters.smallest < FEW_CLUSTERS:
         warnings.append(
@@ -133,12 +128,12 @@ def compare_tables(
         "n_event_groups": truth.clusters.n_event,
         "n_normal_groups": truth.clusters.n - truth.clusters.n_event,
         "confidence": config.confidence,
-        "bootstrap": {"replicates": replicates, "seed": config.seed, "unit": "split_group", "paired": True},
+        "intervals": {"method": "delete-one-group jackknife with Student's t", "unit": "split_group", "paired": True},
         "test": TEST,
         "baselines_fitted": training.described,
         "reference": names[0],
     }
-    compared = _compare(forecasts, names, settings)
+    compared = _compare(forecasts, names, config)
     n_comparisons = {
         "models": _adjust([entry for entry in compared.values() if entry.group == MODEL]),
         "rules": _adjust([entry for entry in compared.values() if entry.group != MODEL]),
@@ -178,11 +173,6 @@ def align_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return aligned
 
 
-def paired_p_value(differences: FloatArray) -> float:
-    """Two-sided p-value of a paired difference, from its bootstrap replicates (replicates,)."""
-    return min(1.0, 2 * min(difference_p_value(differences), difference_p_value(-differences)))
-
-
 def _compare(forecasts: Forecasts, names: list[str], config: EvaluateConfig) -> dict[str, ComparedForecast]:
     """Scores and differences of all forecasts, by name."""
     result = {name: ComparedForecast(MODEL, {}, None if name == names[0] else {}) for name in names}
@@ -209,26 +199,24 @@ def _compare_task(
     task: str, forecasts: Forecasts, names: list[str], config: EvaluateConfig
 ) -> Iterator[tuple[str, str, str, ComparedScore, PairedDifference]]:
     """Name, group and score of each compared forecast, with its value and its difference to the first model."""
-    totals = {name: forecasts.sums(task, name).total() for name in forecasts.names(task)}
-    point = {name: Scored.of(total, None, _OF_MATRIX) for name, total in totals.items()}
+    point = {name: Scored.of(forecasts.sums(task, name), None, _OF_MATRIX) for name in forecasts.names(task)}
     best = {score: best_baseline(score, point, forecasts.candidates(task)) for score in COMPARED[task]}
     models = {MODEL: names[0]} | {f"{MODEL} {name}": name for name in names[1:]}
-    classical = [name for name in totals if forecasts.groups[name] == EXTRA_GROUP and name not in models]
+    classical = [name for name in point if forecasts.groups[name] == EXTRA_GROUP and name not in models]
     compared: list[tuple[str, str, str, str, str | None]]
     compared = [(name, shown, MODEL, score, None) for name, shown in models.items() for score in COMPARED[task]]
     compared += [(name, name, EXTRA_GROUP, score, None) for name in classical for score in COMPARED[task]]
     compared += [(name, BEST_BASELINE, "no_signal", score, name) for score, name in best.items() if name]
     needed = sorted({name for name, *_ in compared})
     clusters, n = forecasts.truth.clusters, len(forecasts.truth.stratum)
-    parts = {(task, name): forecasts.sums(task, name) for name in needed}
-    replicates = replicate_all(parts, clusters, config.bootstrap, config.seed)
-    scored = {name: Scored.of(totals[name], replicates[task, name], _OF_MATRIX) for name in needed}
-    known = clusters.smallest > 1
+    scored = {name: Scored.of(forecasts.sums(task, name), clusters.has_event, _OF_MATRIX) for name in needed}
     for name, shown, group, score, baseline in compared:
-        estimate = scored[name].estimate(score, known, config.confidence)
-        value, differences = scored[name].minus(scored[MODEL], score)
-        difference = IntervalEstimate.of(value, differences, known and not np.isnan(value), config.confidence)
-        p_value = None if difference.low is None or differences is None else paired_p_value(differences)
+        estimate = scored[name].estimate(score, config.confidence)
+        value, left_out = scored[name].minus(scored[MODEL], score)
+        difference, p_value = IntervalEstimate(finite(value), None, None), None
+        if left_out is not None and not scored[name].rests_on_rare(score):
+            difference = IntervalEstimate.jackknifed(value, left_out, config.confidence)
+            p_value = finite(left_out.two_sided_p_value(float(value)))
         yield (
             shown, group, score, ComparedScore(**vars(estimate), n=n, baseline=baseline),
             PairedDifference(**vars(difference), p_value=p_value, p_adjusted=None, n=n, baseline=baseline),

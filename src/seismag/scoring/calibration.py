@@ -21,6 +21,7 @@ from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, Sums, Truth
 from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate
+from seismag.scoring.jackknife import LeftOut
 from seismag.scoring.predictions import TASK_CLASSES, rows_by_fold, task_probabilities, truth_index
 
 CALIBRATION_METHODS = ("temperature", "temperature_and_prior")
@@ -169,12 +170,12 @@ def calibrate(
     rows: pd.DataFrame,
     validation: pd.DataFrame,
     truth: Truth,
-    baselines: dict[str, tuple[Sums, Sums]],
+    baselines: dict[str, Sums],
     config: EvaluateConfig,
 ) -> Calibrated | NotCalibrated:
     """Calibrate the evaluated rows on the validation rows of each fold, where all folds have some.
 
-    ``baselines`` are, by name, sums over the table and over the replicates of ``config.seed``.
+    ``baselines`` are, by name, sums by group.
     """
     lacking = sorted(set(rows["fold"]) - set(validation["fold"]))
     if lacking:
@@ -255,25 +256,21 @@ def calibrate_folds(
 
 
 def _score_calibration(
-    log: dict[str, FloatArray], clusters: Clusters, baselines: dict[str, tuple[Sums, Sums]], config: EvaluateConfig
+    log: dict[str, FloatArray], clusters: Clusters, baselines: dict[str, Sums], config: EvaluateConfig
 ) -> tuple[dict[str, IntervalEstimate], dict[str, IntervalEstimate], dict[str, CalibrationSkill]]:
     """Log score, gain over ``before``, and skill over the best baseline, by name; ``log`` is summed by cluster."""
     rows = clusters.sum(np.ones(len(clusters.index)))
-    drawn = clusters.bootstrap(np.column_stack([rows, *log.values()]), config.bootstrap, config.seed)
-    point = {name: np.array(values.sum() / rows.sum()) for name, values in log.items()}
-    replicate = {name: ratio(drawn[:, 1 + i], drawn[:, 0]) for i, name in enumerate(log)}
-    known = clusters.smallest > 1
 
-    def over(name: str, value: FloatArray | float, replicates: FloatArray | float) -> IntervalEstimate:
-        return IntervalEstimate.of(point[name] - value, replicate[name] - replicates, known, config.confidence)
+    def mean_log_score(sums: FloatArray) -> IntervalEstimate:
+        """Log score, or difference of two, from sums by group."""
+        left_out = LeftOut(ratio(sums.sum() - sums, rows.sum() - rows), clusters.has_event, int(rows.sum()))
+        return IntervalEstimate.jackknifed(sums.sum() / rows.sum(), left_out, config.confidence)
 
-    best = max(baselines, key=lambda name: float(baselines[name][0].sums["log"]))
-    best_point = baselines[best][0].sums["log"] / rows.sum()
-    best_replicates = ratio(baselines[best][1].sums["log"], drawn[:, 0])
-    skill = {name: over(name, best_point, best_replicates) for name in log}
+    best = max(baselines, key=lambda name: float(baselines[name].sums["log"].sum()))
+    skill = {name: mean_log_score(sums - baselines[best].sums["log"]) for name, sums in log.items()}
     return (
-        {name: over(name, 0.0, 0.0) for name in log},
-        {name: over(name, point["before"], replicate["before"]) for name in CALIBRATION_METHODS},
+        {name: mean_log_score(sums) for name, sums in log.items()},
+        {name: mean_log_score(log[name] - log["before"]) for name in CALIBRATION_METHODS},
         {name: CalibrationSkill(entry.value, entry.low, entry.high, best) for name, entry in skill.items()},
     )
 

@@ -95,6 +95,10 @@ class Sums:
         """Sum over the clusters."""
         return Sums(self.cm.sum(axis=0), {name: np.array(values.sum()) for name, values in self.sums.items()})
 
+    def without_each(self) -> Sums:
+        """Sum over all clusters but one, for each of them."""
+        return Sums(self.cm.sum(axis=0) - self.cm, {name: values.sum() - values for name, values in self.sums.items()})
+
 
 def find_clusters(rows: pd.DataFrame) -> Clusters:
     """Index the groups of the rows; a group has an event where one of its rows has one."""
@@ -133,25 +137,6 @@ def sum_scores(task: str, probs: FloatArray, truth: Truth) -> dict[str, FloatArr
     if task == "azimuth" and truth.azimuth_deg is not None:
         sums |= {name: clusters.sum(values) for name, values in _direction_rows(probs, truth.azimuth_deg).items()}
     return sums
-
-
-def replicate_all(
-    parts: dict[tuple[str, str], Sums], clusters: Clusters, replicates: int, seed: int
-) -> dict[tuple[str, str], Sums]:
-    """Bootstrap all tasks and forecasts on the same replicates, so that every difference is paired."""
-    columns = []
-    for part in parts.values():
-        columns += [part.cm, np.column_stack(list(part.sums.values()))]
-    drawn = clusters.bootstrap(columns, replicates, seed)
-    result: dict[tuple[str, str], Sums] = {}
-    start = 0
-    for key, part in parts.items():
-        k = part.cm.shape[-1]
-        end = start + k * k + len(part.sums)
-        sums = dict(zip(part.sums, drawn[:, start + k * k : end].T, strict=True))
-        result[key] = Sums(drawn[:, start : start + k * k].reshape(-1, k, k), sums)
-        start = end
-    return result
 
 
 def _direction_rows(probs: FloatArray, azimuth_deg: FloatArray) -> dict[str, FloatArray]:

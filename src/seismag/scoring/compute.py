@@ -14,7 +14,7 @@ from seismag.scoring.baselines import absent_baselines
 from seismag.scoring.calibration import Calibrated, NotCalibrated, Reliability, calibrate, read_out, score_reliability
 from seismag.scoring.clusters import Clusters, find_truth
 from seismag.scoring.conformal import ConformalScores, score_sets
-from seismag.scoring.estimates import CONFUSION_SCORES, FEW_CLUSTERS, ClassScores, TaskEstimates, score_task
+from seismag.scoring.estimates import CONFUSION_SCORES, FEW_CLUSTERS, TaskEstimates, score_task
 from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, check_predictions, evaluated_rows
@@ -42,6 +42,7 @@ class TaskScores:
         document |= {key: parts[key] for key in ("per_class", "confusion", "prevalence")}
         document["baselines"] = {name: entry.to_json() for name, entry in self.estimates.baselines.items()}
         document["skill_above_best_baseline"] = parts["skill"]
+        parts["skill"]["balanced_accuracy"]["classes"] = parts["compared_classes"]
         if self.reliability is None or self.calibration is None:
             return {key: document[key] for key in _SHORT}
         return {
@@ -102,10 +103,10 @@ def evaluate_predictions(
     """Evaluate a table of predictions against the truth and against non-magnetic baselines.
 
     Test rows are evaluated (validation rows only where there is no test row); of these, where it is known, the windows
-    before mainshocks and the Normal ones (``config.events``). Intervals are percentile intervals of a bootstrap of
-    whole ``split_group``s, event clusters and control blocks apart; one cluster or block alone leaves no interval.
-    Skill is the difference to the best baseline on these rows (the oracle excluded), on the same replicates.
-    Validation rows calibrate, fold by fold.
+    before mainshocks and the Normal ones (``config.events``). Intervals are those of the jackknife over whole
+    ``split_group``s, event clusters and control blocks apart; one cluster or block alone leaves no interval. Skill is
+    the paired difference to the best baseline on these rows (the oracle excluded). Validation rows calibrate, fold by
+    fold.
 
     Args:
         predictions: a table as ``read_predictions`` returns it.
@@ -148,16 +149,14 @@ def _evaluate(
     tasks = {}
     for task, classes in TASK_CLASSES.items():
         baseline_scores = ("balanced_accuracy",) if short else tuple(CONFUSION_SCORES)
-        estimates, replicates = score_task(task, forecasts, clusters, config, baseline_scores)
-        warnings += _task_warnings(task, estimates.per_class)
+        estimates = score_task(task, forecasts, clusters, config, baseline_scores)
+        warnings += _task_warnings(task, estimates)
         if short:
             tasks[task] = TaskScores(classes, estimates)
             continue
         _, p, happened = read_out(task, rows, truth)
         reliability = score_reliability(task, p, happened, clusters, config)
-        candidates = {
-            name: (forecasts.sums(task, name).total(), replicates[name]) for name in forecasts.candidates(task)
-        }
+        candidates = {name: forecasts.sums(task, name) for name in forecasts.candidates(task)}
         calibration = calibrate(task, rows, validation, truth, candidates, config)
         conformal = None
         if isinstance(calibration, Calibrated):
@@ -187,9 +186,9 @@ def _describe(rows: pd.DataFrame, data: BaselineData, config: EvaluateConfig, ev
         "folds": sorted(rows["fold"].unique().tolist()),
         "settings": config.model_dump(mode="json"),
         "confidence": config.confidence,
-        "bootstrap": {
-            "replicates": config.bootstrap, "seed": config.seed, "unit": "split_group",
-            "strata": ["event clusters", "control blocks"], "interval": "percentile",
+        "intervals": {
+            "method": "delete-one-group jackknife with Student's t", "unit": "split_group",
+            "strata": ["event clusters", "control blocks"],
         },
         "events": events,
         "baselines_fitted": data.described,
@@ -212,8 +211,8 @@ def _table_warnings(rows: pd.DataFrame, clusters: Clusters) -> list[str]:
     return warnings
 
 
-def _task_warnings(task: str, per_class: dict[str, ClassScores]) -> list[str]:
-    warnings = []
+def _task_warnings(task: str, estimates: TaskEstimates) -> list[str]:
+    warnings, per_class = [], estimates.per_class
     present = [name for name, entry in per_class.items() if entry.n]
     absent = [name for name in TASK_CLASSES[task] if name not in present]
     if len(present) == 1:
@@ -227,7 +226,12 @@ def _task_warnings(task: str, per_class: dict[str, ClassScores]) -> list[str]:
         )
     thin = [f"{name} ({entry.n_clusters})" for name, entry in per_class.items() if 0 < entry.n_clusters < FEW_CLUSTERS]
     if thin:
+        compared = estimates.compared_classes
+        rest = f"skill in balanced accuracy is over {', '.join(compared)}"
+        if len(present) - len(thin) < 2:
+            rest = "skill in balanced accuracy is not tested"
         warnings.append(
-            f"{task}: classes in fewer than {FEW_CLUSTERS} groups, their recall is unreliable: {', '.join(thin)}."
+            f"{task}: classes in fewer than {FEW_CLUSTERS} groups: {', '.join(thin)}. Their recall, balanced accuracy "
+            f"and macro-F1 have no interval, and {rest}."
         )
     return warnings

@@ -1,20 +1,24 @@
-"""Scores with intervals, and the skill over the best non-magnetic baseline."""
+"""Scores with intervals, and the skill over the best non-magnetic baseline.
+
+Intervals and p-values are those of ``seismag.scoring.jackknife``.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from seismag.arrays import FloatArray, ratio
+from seismag.arrays import BoolArray, FloatArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines.frequencies import ORACLE
-from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums, replicate_all
+from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums
 from seismag.scoring.forecasts import MODEL, Forecasts
-from seismag.scoring.null import difference_p_value
+from seismag.scoring.jackknife import LeftOut, Range
 from seismag.scoring.predictions import TASK_CLASSES
 
 FEW_CLUSTERS = 10
@@ -25,16 +29,29 @@ COMPARED_SCORES = {  # their difference to the best baseline is the skill
     "azimuth": ("balanced_accuracy", "log_score", "brier"),
     "detection": ("balanced_accuracy", "log_score", "brier", "auc_within_station"),
 }
+OVER_FREQUENT = "balanced_accuracy_of_frequent_classes"  # what differences of the balanced accuracy are taken of
+LIMITS: dict[str, Range] = {
+    "accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0), "mcc": (-1.0, 1.0),
+    "auc_within_station": (0.0, 1.0), "error_resultant": (0.0, 1.0), "mean_error_deg": (0.0, 180.0),
+}  # fmt: skip
 Values = dict[str, FloatArray]
 
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """A number with its percentile interval; None where it is undefined or rests on single groups."""
+    """A number with its interval; None where it is undefined or rests on single groups."""
 
     value: float | None
     low: float | None
     high: float | None
+
+    @staticmethod
+    def jackknifed(
+        value: FloatArray | float, left_out: LeftOut, confidence: float, limits: Range | None = None
+    ) -> IntervalEstimate:
+        """Take the interval from the score without each group in turn."""
+        low, high = left_out.interval(float(value), confidence, limits)
+        return IntervalEstimate(finite(value), finite(low), finite(high))
 
     @staticmethod
     def of(
@@ -58,7 +75,7 @@ class Score(Estimate):
 class Difference(IntervalEstimate):
     """Score minus that of the best baseline, signed so that positive is better.
 
-    ``p_value`` is the fraction of replicates in which it is not positive, the table itself counted as one more.
+    ``p_value`` is one-sided.
     """
 
     p_value: float | None
@@ -127,36 +144,80 @@ class TaskEstimates:
     baselines: dict[str, BaselineScores]
     skill: dict[str, Skill]
     skill_scores: dict[str, SkillScore]
+    compared_classes: list[str]  # that the skill in balanced accuracy is taken over
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one forecast: of the table, and of each replicate."""
+    """The scores of one forecast: of the table, and without each group in turn.
+
+    Attributes:
+        point: by score.
+        left_out: by score; empty: without intervals.
+        rare: true classes in fewer than ``FEW_CLUSTERS`` groups; with one of them, scores that are averaged over the
+            classes have no interval.
+        compared: the classes that differences of the balanced accuracy are taken over: those that are not rare, if
+            there are two, else all.
+    """
 
     point: Values
-    replicates: Values
+    left_out: dict[str, LeftOut]
+    rare: tuple[int, ...] = ()
+    compared: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, total: Sums, replicates: Sums | None, scores: Iterable[str] = CONFUSION_SCORES) -> Scored:
-        """Scores from sums over a table and its replicates; without replicates there is no interval.
+    def of(cls, sums: Sums, strata: BoolArray | None, scores: Iterable[str] = CONFUSION_SCORES) -> Scored:
+        """Scores from sums by group; ``strata`` (n_groups,) has_event, None: without intervals.
 
         ``scores`` are those of the confusion matrix; the others follow from all sums present.
         """
-        point = _score_values(total, total, scores)
-        if np.count_nonzero(total.cm.sum(axis=-1)) < 2:
-            point |= dict.fromkeys(("balanced_accuracy", "macro_f1", "mcc"), np.array(np.nan))
-        return cls(point, {} if replicates is None else _replicated(replicates, total, scores))
+        total, names = sums.total(), tuple(scores)
+        n_groups = np.count_nonzero(sums.cm.sum(axis=-1), axis=0)
+        present = total.cm.sum(axis=-1) > 0
+        rare = tuple(np.flatnonzero(present & (n_groups < FEW_CLUSTERS)).tolist())
+        frequent = present & (n_groups >= FEW_CLUSTERS)
+        if not rare or np.count_nonzero(frequent) < 2:
+            frequent = present
+        compared = tuple(np.flatnonzero(frequent).tolist())
+        point = _score_values(total, total, names, frequent)
+        if np.count_nonzero(present) < 2:
+            point |= dict.fromkeys(("balanced_accuracy", "macro_f1", "mcc", OVER_FREQUENT), np.array(np.nan))
+        if strata is None:
+            return cls(point, {}, rare, compared)
+        without = _score_values(sums.without_each(), total, names, frequent)
+        rows = int(total.cm.sum())
+        return cls(point, {name: LeftOut(values, strata, rows) for name, values in without.items()}, rare, compared)
 
-    def estimate(self, score: str, known: bool, confidence: float) -> IntervalEstimate:
-        """Value with its percentile interval; None where the score is undefined or rests on single groups."""
+    @property
+    def shown(self) -> list[str]:
+        """The scores that are for people."""
+        return [score for score in self.point if score != OVER_FREQUENT]
+
+    def estimate(self, score: str, confidence: float) -> IntervalEstimate:
+        """Value with its interval; None where the score is undefined, or rests on single groups or rare classes."""
         value = self.point[score]
-        return IntervalEstimate.of(value, self.replicates.get(score), known and not np.isnan(value), confidence)
+        if score not in self.left_out or (self.rare and score in ("balanced_accuracy", "macro_f1")):
+            return IntervalEstimate(finite(value), None, None)
+        return IntervalEstimate.jackknifed(value, self.left_out[score], confidence, LIMITS.get(score))
 
-    def minus(self, other: Scored, score: str) -> tuple[FloatArray, FloatArray | None]:
-        """Difference of a score, positive where this forecast is better: of the table, and of each replicate."""
+    def rests_on_rare(self, score: str) -> bool:
+        """Whether differences of a score are taken over a rare class too, because fewer than two are not rare."""
+        return score == "balanced_accuracy" and bool(set(self.rare) & set(self.compared))
+
+    def minus(self, other: Scored, score: str) -> tuple[FloatArray, LeftOut | None]:
+        """Difference of a score, positive where this forecast is better: of the table, and without each group."""
         sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
-        value = sign * (self.point[score] - other.point[score])
-        return value, sign * (self.replicates[score] - other.replicates[score]) if self.replicates else None
+        key = compared_key(score)
+        value = sign * (self.point[key] - other.point[key])
+        if key not in self.left_out or key not in other.left_out:
+            return value, None
+        difference = self.left_out[key].minus(other.left_out[key])
+        return value, dataclasses.replace(difference, values=sign * difference.values)
+
+
+def compared_key(score: str) -> str:
+    """Name the score that differences are taken of: balanced accuracy over the classes that are frequent enough."""
+    return OVER_FREQUENT if score == "balanced_accuracy" else score
 
 
 def score_task(
@@ -165,34 +226,30 @@ def score_task(
     clusters: Clusters,
     config: EvaluateConfig,
     baseline_scores: Iterable[str] = CONFUSION_SCORES,
-) -> tuple[TaskEstimates, dict[str, Sums]]:
-    """Score the forecasts of a task, and give the bootstrap replicates of each.
+) -> TaskEstimates:
+    """Score the forecasts of a task.
 
     ``baseline_scores`` are scores of the confusion matrix for the baselines; skill needs ``balanced_accuracy``.
     """
-    parts = {(task, name): forecasts.sums(task, name) for name in forecasts.names(task)}
-    drawn = replicate_all(parts, clusters, config.bootstrap, config.seed)
-    replicates = {name: drawn[task, name] for _, name in parts}
-    totals = {name: part.total() for (_, name), part in parts.items()}
+    chosen = {name: CONFUSION_SCORES if name == MODEL else baseline_scores for name in forecasts.names(task)}
     scored = {
-        name: Scored.of(totals[name], replicates[name], CONFUSION_SCORES if name == MODEL else baseline_scores)
-        for name in totals
+        name: Scored.of(forecasts.sums(task, name), clusters.has_event, scores) for name, scores in chosen.items()
     }
-    known = clusters.smallest > 1  # one group alone does not vary
     n, n_clusters = len(clusters.index), clusters.n
-    cm = totals[MODEL].cm
+    sums = forecasts.sums(task, MODEL)
+    cm = sums.total().cm
     prevalence = cm.sum(axis=1) / cm.sum()
-    own = {score: scored[MODEL].estimate(score, known, config.confidence) for score in scored[MODEL].point}
+    own = {score: scored[MODEL].estimate(score, config.confidence) for score in scored[MODEL].shown}
     candidates = forecasts.candidates(task)
-    skill = {score: best_difference(score, scored, candidates, known, config) for score in COMPARED_SCORES[task]}
-    estimates = TaskEstimates(
+    skill = {score: best_difference(score, scored, candidates, config) for score in COMPARED_SCORES[task]}
+    return TaskEstimates(
         scores={score: Score(**vars(entry), n=n, n_clusters=n_clusters) for score, entry in own.items()},
-        per_class=_per_class(task, parts[task, MODEL], replicates[MODEL].cm, config),
+        per_class=_per_class(task, sums, config),
         confusion=cm.astype(int).tolist(),
         prevalence={name: finite(value) for name, value in zip(TASK_CLASSES[task], prevalence, strict=True)},
         baselines={
             name: BaselineScores(
-                {score: forecast.estimate(score, known, config.confidence) for score in forecast.point},
+                {score: forecast.estimate(score, config.confidence) for score in forecast.shown},
                 forecasts.groups[name],
                 uses_truth=name == ORACLE,
             )
@@ -200,9 +257,10 @@ def score_task(
             if name != MODEL
         },
         skill={score: Skill(**vars(entry), n=n, n_clusters=n_clusters) for score, entry in skill.items()},
+        compared_classes=[TASK_CLASSES[task][k] for k in scored[MODEL].compared],
         skill_scores={
             f"{score}_skill": SkillScore(
-                **vars(_skill_score(score, scored, skill[score].baseline, known, config)),
+                **vars(_skill_score(score, scored, skill[score].baseline, config)),
                 baseline=skill[score].baseline,
                 n=n,
                 n_clusters=n_clusters,
@@ -211,27 +269,26 @@ def score_task(
             if score in skill
         },
     )
-    return estimates, replicates
 
 
-def best_difference(
-    score: str, scored: dict[str, Scored], candidates: list[str], known: bool, config: EvaluateConfig
-) -> Difference:
+def best_difference(score: str, scored: dict[str, Scored], candidates: list[str], config: EvaluateConfig) -> Difference:
     """Difference of the model's score to that of the best of the candidate baselines."""
     best = best_baseline(score, scored, candidates)
-    if best is None or np.isnan(scored[MODEL].point[score]):
+    if best is None or np.isnan(scored[MODEL].point[compared_key(score)]):
         return Difference(None, None, None, None, None)
-    value, replicates = scored[MODEL].minus(scored[best], score)
-    estimate = IntervalEstimate.of(value, replicates, known, config.confidence)
-    p_value = difference_p_value(replicates) if known and replicates is not None else None
-    return Difference(**vars(estimate), p_value=p_value, baseline=best)
+    value, left_out = scored[MODEL].minus(scored[best], score)
+    if left_out is None or scored[MODEL].rests_on_rare(score):
+        return Difference(finite(value), None, None, None, best)
+    estimate = IntervalEstimate.jackknifed(value, left_out, config.confidence)
+    return Difference(**vars(estimate), p_value=finite(left_out.p_value(float(value))), baseline=best)
 
 
 def best_baseline(score: str, scored: dict[str, Scored], candidates: list[str]) -> str | None:
     """Name of the candidate with the best score; None where none has one."""
-    able = [name for name in candidates if not np.isnan(scored[name].point.get(score, np.nan))]
+    key = compared_key(score)
+    able = [name for name in candidates if not np.isnan(scored[name].point.get(key, np.nan))]
     sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
-    return max(able, key=lambda name: sign * float(scored[name].point[score])) if able else None
+    return max(able, key=lambda name: sign * float(scored[name].point[key])) if able else None
 
 
 def finite(value: FloatArray | float) -> float | None:
@@ -239,10 +296,21 @@ def finite(value: FloatArray | float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _score_values(sums: Sums, whole: Sums, scores: Iterable[str]) -> Values:
-    """All scores, over the leading axes; ``whole`` are those of the table."""
+def _score_values(sums: Sums, whole: Sums, scores: Iterable[str], frequent: BoolArray) -> Values:
+    """All scores, over the leading axes; ``whole`` are those of the table, ``frequent`` the classes to compare.
+
+    A class that is absent without one of the groups keeps its recall of the table, because a mean over the other
+    classes would be another score. The correlation is undefined where the truth has one class.
+    """
     n = sums.cm.sum(axis=(-2, -1))
     values = {name: CONFUSION_SCORES[name](sums.cm) for name in scores}
+    recall, of_table = m.per_class(sums.cm)["recall"], m.per_class(whole.cm)["recall"]
+    recall = np.where(np.isnan(recall), of_table, recall)
+    values["balanced_accuracy"] = recall[..., whole.cm.sum(axis=-1) > 0].mean(axis=-1)
+    values[OVER_FREQUENT] = recall[..., frequent].mean(axis=-1)
+    if "mcc" in values:
+        one_class = np.count_nonzero(sums.cm.sum(axis=-1), axis=-1) < 2
+        values["mcc"] = np.where(one_class, np.nan, values["mcc"])
     for name, score in (("log", "log_score"), ("brier", "brier"), ("rps", "rps")):
         if name in sums.sums:
             values[score] = ratio(sums.sums[name], n)
@@ -256,43 +324,28 @@ def _score_values(sums: Sums, whole: Sums, scores: Iterable[str]) -> Values:
     return values
 
 
-def _replicated(replicates: Sums, whole: Sums, scores: Iterable[str]) -> Values:
-    """Scores of the replicates of a table whose sums are ``whole``.
-
-    A class that is absent from a replicate keeps its recall of the table: a mean over the other classes would be
-    another score and give even a constant forecast a wide interval. The correlation is undefined in a replicate whose
-    truth has one class.
-    """
-    values = _score_values(replicates, whole, scores)
-    recall = m.per_class(replicates.cm)["recall"]
-    recall = np.where(np.isnan(recall), m.per_class(whole.cm)["recall"], recall)
-    values["balanced_accuracy"] = recall[:, whole.cm.sum(axis=-1) > 0].mean(axis=-1)
-    if "mcc" in values:
-        one_class = np.count_nonzero(replicates.cm.sum(axis=-1), axis=-1) < 2
-        values["mcc"] = np.where(one_class, np.nan, values["mcc"])
-    return values
-
-
-def _skill_score(
-    score: str, scored: dict[str, Scored], best: str | None, known: bool, config: EvaluateConfig
-) -> IntervalEstimate:
+def _skill_score(score: str, scored: dict[str, Scored], best: str | None, config: EvaluateConfig) -> IntervalEstimate:
     """1 - score / score of the best baseline, for scores of which 0 is perfect."""
     if best is None or not scored[best].point[score] > 0:
         return IntervalEstimate(None, None, None)
-    replicates = 1 - ratio(scored[MODEL].replicates[score], scored[best].replicates[score])
     value = 1 - scored[MODEL].point[score] / scored[best].point[score]
-    return IntervalEstimate.of(value, replicates, known, config.confidence)
+    own, reference = scored[MODEL].left_out[score], scored[best].left_out[score]
+    left_out = dataclasses.replace(own, values=1 - ratio(own.values, reference.values))
+    return IntervalEstimate.jackknifed(value, left_out, config.confidence)
 
 
-def _per_class(task: str, sums: Sums, replicate_cm: FloatArray, config: EvaluateConfig) -> dict[str, ClassScores]:
+def _per_class(task: str, sums: Sums, config: EvaluateConfig) -> dict[str, ClassScores]:
     values = m.per_class(sums.total().cm)
-    replicate_recall = m.per_class(replicate_cm)["recall"]  # (replicates, k); NaN where the class is absent
+    recall_without = m.per_class(sums.without_each().cm)["recall"]  # (n_groups, k); NaN where the class is absent
     n_clusters = (sums.cm.sum(axis=-1) > 0).sum(axis=0)  # that contain each true class
     result = {}
     for i, name in enumerate(TASK_CLASSES[task]):
         n, n_predicted = int(values["n"][i]), int(values["n_predicted"][i])
-        replicates = replicate_recall[~np.isnan(replicate_recall[:, i]), i]
-        recall = IntervalEstimate.of(values["recall"][i], replicates, n_clusters[i] > 1, config.confidence)
+        recall = IntervalEstimate(finite(values["recall"][i]), None, None)
+        if n_clusters[i] >= FEW_CLUSTERS:
+            contains = sums.cm[:, i].sum(axis=-1) > 0
+            left_out = LeftOut(recall_without[contains, i], np.zeros(int(contains.sum()), dtype=bool), n)
+            recall = IntervalEstimate.jackknifed(values["recall"][i], left_out, config.confidence, (0.0, 1.0))
         result[name] = ClassScores(
             n,
             int(n_clusters[i]),

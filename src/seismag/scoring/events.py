@@ -12,7 +12,7 @@ from seismag.arrays import BoolArray, FloatArray
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import metrics as m
-from seismag.scoring.clusters import Clusters, Sums, Truth, replicate_all, sum_scores
+from seismag.scoring.clusters import Clusters, Sums, Truth, sum_scores
 from seismag.scoring.estimates import FEW_CLUSTERS, Score, Scored
 
 _KEY = ("detection", "model")
@@ -41,13 +41,13 @@ class EventScores:
 
 
 def evaluate_events(table: pd.DataFrame, config: EvaluateConfig | None = None) -> EventScores:
-    """Score event probabilities against the truth, with bootstrap intervals.
+    """Score event probabilities against the truth, with intervals by group.
 
     Args:
         table: ``y`` (bool, 0 or 1, or class names of which "Normal" is no event) and ``p_event`` (0 to 1). Optional:
-            ``split_group``, groups of dependent rows, which the bootstrap resamples as a whole (without it each row is
+            ``split_group``, groups of dependent rows, which are left out as a whole (without it each row is
             a group), and ``station``.
-        config: replicates, confidence and seed of the bootstrap.
+        config: confidence of the intervals.
 
     Raises:
         DataError: a column or value is missing, ``p_event`` lies outside [0, 1], or ``y`` is not as above.
@@ -82,13 +82,10 @@ def evaluate_events(table: pd.DataFrame, config: EvaluateConfig | None = None) -
         truth = Truth({"detection": index}, None, stratum, clusters)
         cm = m.cluster_confusion(index, probs.argmax(axis=1), clusters.index, 2)
         sums = Sums(cm, sum_scores("detection", probs, truth))
-        scored[name] = Scored.of(
-            sums.total(), replicate_all({_KEY: sums}, clusters, config.bootstrap, config.seed)[_KEY]
-        )
-    known = clusters.smallest > 1  # one group alone does not vary
-    names = [name for name in scored["roc_auc"].point if name != "auc_within_station"]
-    entries = {name: scored["roc_auc"].estimate(name, known, config.confidence) for name in names}
-    entries |= {name: part.estimate("auc_within_station", known, config.confidence) for name, part in scored.items()}
+        scored[name] = Scored.of(sums, clusters.has_event)
+    names = [name for name in scored["roc_auc"].shown if name != "auc_within_station"]
+    entries = {name: scored["roc_auc"].estimate(name, config.confidence) for name in names}
+    entries |= {name: part.estimate("auc_within_station", config.confidence) for name, part in scored.items()}
     scores = {name: Score(**vars(entry), n=len(table), n_clusters=clusters.n) for name, entry in entries.items()}
     return EventScores(len(table), int(is_event.sum()), clusters.n, scores, notes)
 

@@ -87,7 +87,7 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
             _draw_score_panel(axes, metrics[task], names)
             axes.set_title(task, loc="left", fontweight="bold")
         panels[-1].set_xlabel(f"balanced accuracy, {100 * metrics['confidence']:g} % interval")
-        notes = f"{metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; cluster bootstrap"
+        notes = f"{metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; intervals by group"
         if any("oracle_detection_constant" in names for names in forecasts):
             notes += "\n* uses the truth"
         groups = {entry.get("group") for task in tasks for entry in metrics[task]["baselines"].values()}

@@ -52,14 +52,6 @@ class Null:
         return placebo_rate([self.p_value(statistic) for statistic in placebos])
 
 
-def difference_p_value(differences: FloatArray) -> float:
-    """One-sided p-value of a difference above 0, from its bootstrap replicates; an undefined one counts against it.
-
-    Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, section 15.4, by the percentile method.
-    """
-    return Null(np.where(np.isnan(differences), np.inf, -differences)).p_value(0.0)
-
-
 def placebo_rate(p_values: Sequence[float] | FloatArray) -> float:
     """Fraction of placebo p-values that are <= 0.05."""
     return float((np.asarray(p_values) <= PLACEBO_ALPHA).mean())

@@ -157,7 +157,7 @@ def rows_by_fold(frame: pd.DataFrame) -> list[IndexArray]:
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
-        # repeated text as categories, in the order of plain text: the bootstrap indexes groups in it
+        # repeated text as categories, in the order of plain text: groups are indexed in it
         table = pq.read_table(path, read_dictionary=list(_REPEATING)).to_pandas()
         coded = [name for name in _REPEATING if name in table and isinstance(table[name].dtype, pd.CategoricalDtype)]
         return table.assign(

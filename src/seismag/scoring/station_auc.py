@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
-from seismag.scoring.null import Null, placebo_rate
+from seismag.scoring.null import MAX_PLACEBO_RATE, PLACEBO_ALPHA, Null, placebo_rate
 from seismag.scoring.predictions import task_probabilities
 
 MIN_SHIFT = 0.05  # of the archive: smaller shifts leave labels on their own windows
@@ -175,19 +175,22 @@ def unit_labels(rows: Ranked, stratum: IndexArray) -> tuple[IndexArray, BoolArra
 
 def compare_with_null(name: str, auc: float, null: Null, placebo_p: list[float], how: str) -> CheckResult:
     """Informational result of a station-stratified AUC and its null distribution."""
-    chance, p_value = null.interval(), null.p_value(auc)
+    chance, p_value, rate = null.interval(), null.p_value(auc), placebo_rate(placebo_p)
+    remark = ""
+    if rate > MAX_PLACEBO_RATE:
+        remark = f", where {100 * rate:.0f} % of {len(placebo_p)} placebos have p <= {PLACEBO_ALPHA:g}"
     by_chance = f"{100 * chance.mean:.1f} % ({100 * chance.low:.1f} to {100 * chance.high:.1f} %)"
     return CheckResult(
         name=name,
         sentence=(
             f"within a station an event window ranks above a control window in {100 * auc:.1f} % of pairs; "
-            f"where {how}, in {by_chance}, p {p_value:.2g}."
+            f"where {how}, in {by_chance}, p {p_value:.2g}{remark}."
         ),
         statistic=auc,
         statistic_name="station-stratified ROC AUC of P(Event)",
         null=chance,
         p_value=p_value,
-        placebo_rate=placebo_rate(placebo_p),
+        placebo_rate=rate,
         above_minimum=auc - chance.mean >= MINIMUM_AUC_EFFECT,
         details={"draws": len(null.values)},
     )

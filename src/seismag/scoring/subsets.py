@@ -12,7 +12,7 @@ import pandas as pd
 from seismag.arrays import BoolArray, IndexArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
-from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums, Truth, replicate_all
+from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums, Truth
 from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_difference
 from seismag.scoring.forecasts import MODEL, Forecasts, Key
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities
@@ -53,13 +53,12 @@ def score_subsets(
 ) -> SubsetTables:
     """Score each station, and events by magnitude and by magnitude-distance criterion with all Normal windows.
 
-    ``best`` is, by task and score, the baseline that skill is measured against. Subset i uses the seed ``seed + i``.
+    ``best`` is, by task and score, the baseline that skill is measured against.
     """
     tables: dict[str, list[SubsetScores]] = {"by_station": [], "by_magnitude": [], "by_distance": []}
-    for number, (table, name, mask) in enumerate(_subsets(rows, truth, config)):
+    for table, name, mask in _subsets(rows, truth, config):
         if mask.any():
-            own = config.model_copy(update={"seed": config.seed + number})
-            tables[table].append(_score_subset(name, np.flatnonzero(mask), rows, truth, forecasts, best, own))
+            tables[table].append(_score_subset(name, np.flatnonzero(mask), rows, truth, forecasts, best, config))
     absent = {
         table: columns
         for table, columns in _NEEDED.items()
@@ -109,7 +108,7 @@ def _score_subset(
     best: Best,
     config: EvaluateConfig,
 ) -> SubsetScores:
-    """Scores of one subset; the bootstrap resamples its own clusters."""
+    """Scores of one subset, with intervals over its own groups."""
     present, index = np.unique(truth.clusters.index[positions], return_inverse=True)
     event = truth.index["detection"][positions] == 1
     clusters = Clusters(index, np.bincount(index, weights=event, minlength=len(present)) > 0)
@@ -125,19 +124,18 @@ def _score_subset(
     p_event = task_probabilities(rows, "detection", positions)[:, 1]
     ranked = m.cluster_concordance(p_event, event, truth.stratum[positions], index, clusters.n)
     sums["detection", MODEL].sums.update(zip(CONCORDANCE, ranked.T, strict=True))
-    replicates = replicate_all(sums, clusters, config.bootstrap, config.seed) if known else {}
+    strata = clusters.has_event if known else None
     scored: dict[str, dict[str, Scored]] = {task: {} for task in TASK_CLASSES}
     for (task, forecast), part in sums.items():
-        scored[task][forecast] = Scored.of(part.total(), replicates.get((task, forecast)), ("balanced_accuracy",))
+        scored[task][forecast] = Scored.of(part, strata, ("balanced_accuracy",))
     found: dict[str, dict[str, IntervalEstimate]] = {}
     for task, of_task in scored.items():
-        found[task] = {"balanced_accuracy": of_task[MODEL].estimate("balanced_accuracy", known, config.confidence)}
+        found[task] = {"balanced_accuracy": of_task[MODEL].estimate("balanced_accuracy", config.confidence)}
         if task == "detection":
-            area = of_task[MODEL].estimate("auc_within_station", known, config.confidence)
-            found[task]["auc_within_station"] = area
+            found[task]["auc_within_station"] = of_task[MODEL].estimate("auc_within_station", config.confidence)
         for score in _SKILLS:
             candidates = [name for name in (best[task][score],) if name]
-            found[task][f"skill_{score}"] = best_difference(score, of_task, candidates, known, config)
+            found[task][f"skill_{score}"] = best_difference(score, of_task, candidates, config)
     return SubsetScores(
         name,
         n=len(positions),

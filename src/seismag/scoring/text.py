@@ -30,8 +30,8 @@ def format_summary(metrics: dict[str, Any]) -> str:
     head = [
         f"{run}, {subset}: {metrics['n']} windows, {metrics['n_events']} events ({groups})",
         f"evaluated: {_EVENTS[metrics['events']]}",
-        f"{100 * metrics['confidence']:g} % intervals by cluster bootstrap ({metrics['bootstrap']['replicates']} "
-        f"replicates); baselines fitted {metrics['baselines_fitted']}",
+        f"{100 * metrics['confidence']:g} % intervals by group (jackknife); baselines fitted "
+        f"{metrics['baselines_fitted']}",
     ]
     if origins := metrics.get("data_origin"):
         head.append(f"data: {' and '.join(origins)}{SIMULATED_REMARK if 'simulated' in origins else ''}")

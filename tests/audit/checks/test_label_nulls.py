@@ -87,6 +87,7 @@ def test_a_ranking_that_knows_the_events_beats_every_null(samples, rng, test):
     assert not result.blocking
     assert result.statistic > 0.9
     assert result.placebo_rate <= 0.25
+    assert ("of 20 placebos have p <= 0.05" in result.sentence) == (result.placebo_rate > 0.08)
 
 
 @pytest.mark.parametrize("test", [shift_labels, permute_within_station_season])

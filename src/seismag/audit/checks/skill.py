@@ -36,9 +36,9 @@ def check_skill(
 ) -> CheckResult:
     """Test whether predictions have skill over the best non-magnetic baseline.
 
-    Both p-values must be small: that of the bootstrap by event cluster (fraction of replicates that do not beat the
-    best baseline), and that of the score among classes permuted between groups within stations. The larger one, times
-    the number of configurations tried (Bonferroni), must be at most 1 %, whatever is configured.
+    Both p-values must be small: that of the jackknife by event cluster, and that of the score among classes permuted
+    between groups within stations. The larger one, times the number of configurations tried (Bonferroni), must be at
+    most 1 %, whatever is configured.
 
     Args:
         task: detection, magnitude or azimuth.
