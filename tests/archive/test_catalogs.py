@@ -224,6 +224,18 @@ def test_files_are_merged_and_contradicting_ids_are_told(tmp_path: Path) -> None
     assert any("1 event_ids name different earthquakes" in note and "a2" in note for note in catalog.warnings)
 
 
+def test_a_large_magnitude_under_a_repeated_id_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    small, large = "a1,2021-01-01T00:00:00Z,-1.5,120,10,3.1,,", "a1,2021-01-01T00:00:30Z,-1.5,120,10,6.1,,"
+    catalog = read_catalogs([write(tmp_path, ours(small, large, large))])
+    assert catalog.dropped == {"duplicate event_id": 2}
+    assert any("2 rows of M >= 5 repeat the event_id" in note and "line 3: a1 is M 6.1" in note
+               for note in catalog.warnings)  # fmt: skip
+    far = read_catalogs([write(tmp_path, ours(small, large.replace("120", "126")))])
+    assert sorted(far.events["magnitude"]) == [3.1, 6.1]  # six degrees of longitude apart: two earthquakes
+    across = [row.replace("120", place) for row, place in ((small, "179.9"), (small, "-179.9"))]
+    assert len(read_catalogs([write(tmp_path, ours(*across))]).events) == 1
+
+
 def test_a_row_that_a_second_catalogue_repeats_is_not_another_earthquake(tmp_path: Path) -> None:
     twice = GOOD.replace("a1", "b1")
     catalog = read_catalogs([write(tmp_path, ours(GOOD)), write(tmp_path, ours(twice, twice), "second.csv")])

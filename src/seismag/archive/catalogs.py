@@ -125,11 +125,20 @@ def read_catalogs(paths: Sequence[str | Path]) -> Catalog:
 
 
 def _with_unique_ids(table: pd.DataFrame, dropped: Counter[str]) -> tuple[pd.DataFrame, list[str]]:
-    """Leave out repeated ids; an id of different earthquakes is replaced first."""
+    """Leave out repeated ids; an id of different earthquakes is replaced first, another magnitude is a warning."""
     table, notes = name_contradictions(table)
     repeated = table["event_id"].duplicated()
     if repeated.any():
         dropped["duplicate event_id"] += int(repeated.sum())
+    kept_m = table.groupby("event_id")["magnitude"].transform("first")
+    other = table[repeated & (table["magnitude"] >= _MODERATE_TOP) & ((table["magnitude"] - kept_m).abs() >= 0.05)]
+    if len(other):
+        row = other.iloc[0]
+        notes.append(
+            f"{len(other)} rows of M >= {_MODERATE_TOP:g} repeat the event_id of an earlier row with another magnitude "
+            f"and are left out ({row['where']}: {row['event_id']} is M {row['magnitude']:g}, M "
+            f"{kept_m[row.name]:g} is kept). Keep the row that is right."
+        )
     return table[~repeated].reset_index(drop=True), notes
 
 

@@ -31,10 +31,11 @@ def with_ids(table: pd.DataFrame, rows: pd.Series[Any]) -> pd.DataFrame:
 def name_contradictions(merged: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Give rows ids of time and place whose id names different earthquakes; none of them is lost."""
     shared = merged[merged["event_id"].duplicated(keep=False)]
-    spread = shared.groupby("event_id")[["origin_utc", "latitude_deg"]].agg(["min", "max"])
-    late = spread["origin_utc"]["max"] - spread["origin_utc"]["min"] > pd.Timedelta(minutes=1)
-    far = spread["latitude_deg"]["max"] - spread["latitude_deg"]["min"] > 1.0
-    names = list(spread.index[late | far])
+    first = shared.groupby("event_id")[_PLACE].transform("first")
+    late = (shared["origin_utc"] - first["origin_utc"]).abs() > pd.Timedelta(minutes=1)
+    far = (shared["latitude_deg"] - first["latitude_deg"]).abs() > 1.0
+    far |= ((shared["longitude_deg"] - first["longitude_deg"] + 180.0) % 360.0 - 180.0).abs() > 1.0
+    names = list(shared.loc[late | far, "event_id"].unique())
     if not names:
         return merged, []
     note = (
