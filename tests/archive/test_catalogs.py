@@ -394,6 +394,43 @@ def test_text_of_an_fdsn_service_is_read(tmp_path: Path) -> None:
     assert events.iloc[0].tolist() == ["e2", pd.Timestamp("2021-03-04T12:00"), -8.4, 124.8, 60.0, 6.1, "Mw", "Alor"]
 
 
+@pytest.mark.parametrize(
+    ("written", "spelled", "column", "value"),
+    [
+        ("2021-01-01T00:00:00.25Z", "2021-03-04T11:59:60.00Z", "origin_utc", pd.Timestamp("2021-03-04T12:00:00")),
+        ("2021-01-01T00:00:00.25Z", "2021-03-03t24:00:00z", "origin_utc", pd.Timestamp("2021-03-04T00:00:00")),
+        ("<value>-5.5", "<value>\u22125.5", "latitude_deg", -5.5),
+        ("<value>-5.5", "<value>5.5 S", "latitude_deg", -5.5),
+        ("<value>6.1", "<value>6,1", "magnitude", 6.1),
+        ("<value>6.1", "<value>NaN", "magnitude", 5.5),  # of mb, the only one that is stated
+        ("<value>6.1</value>", "", "magnitude", 5.5),
+    ],
+)
+def test_values_in_quakeml_are_read_as_cells_of_tables_are(
+    tmp_path: Path, written: str, spelled: str, column: str, value: object
+) -> None:
+    text = quakeml(tmp_path, "earthquake", [("mb", 5.5, ""), ("Mw", 6.1, "")]).read_text()
+    assert written in text
+    path = write(tmp_path, text.replace(written, spelled), "spelled.xml")
+    assert read_catalogs([path]).events[column].tolist() == [value]
+
+
+def test_values_in_quakeml_that_are_not_understood_are_refused_with_their_line(tmp_path: Path) -> None:
+    text = quakeml(tmp_path, "earthquake", [("Mw", 6.1, "")]).read_text()
+    for written, spelled, kind in (("6.1", "six", "magnitude"), ("-5.5", "south", "latitude")):
+        path = write(tmp_path, text.replace(f"<value>{written}", f"<value>{spelled}"), "spelled.xml")
+        with pytest.raises(DataError, match=rf"line \d+, column {kind}: '{spelled}' is not understood"):
+            read_catalogs([path])
+
+
+def test_a_rejected_origin_in_quakeml_does_not_count_where_there_is_another(tmp_path: Path) -> None:
+    text = quakeml(tmp_path, "<!-- probably -->earthquake", [("Mw", 6.1, "")]).read_text()
+    text = text.replace("<preferredOriginID>smi:local/o2</preferredOriginID>", "")
+    assert read_catalogs([write(tmp_path, text, "first.xml")]).events["latitude_deg"].tolist() == [0.0]
+    text = text.replace("</origin>", "<evaluationStatus>rejected</evaluationStatus></origin>", 1)
+    assert read_catalogs([write(tmp_path, text, "second.xml")]).events["latitude_deg"].tolist() == [-5.5]
+
+
 def test_quakeml_without_events_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("obspy")
     with pytest.raises(DataError, match="QuakeML without an event"):

@@ -12,9 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seismag.archive.cells import Column, is_missing
 from seismag.domain import DataError
 
 # Scales by their standing: where none is preferred the first of these counts. mb and ML saturate in large earthquakes.
+_VALUES = (
+    ("{*}origin/{*}time/{*}value", "time"),
+    ("{*}origin/{*}latitude/{*}value", "latitude"),
+    ("{*}origin/{*}longitude/{*}value", "longitude"),
+    ("{*}origin/{*}depth/{*}value", "number"),  # m
+    ("{*}magnitude/{*}mag/{*}value", "magnitude"),
+)  # of an event: element, kind of cell
 _SCALES = ("mw", "mww", "mwc", "mwb", "mwr", "mwp", "mw(mb)", "ms", "mb", "ml", "md", "mc")
 
 
@@ -26,17 +34,20 @@ def read_quakeml(payload: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]:
         place, type (as written), where (for messages); and sentences for the user.
 
     Raises:
-        DataError: ObsPy is not installed, broken XML, no event, or an event that ObsPy cannot read.
+        DataError: ObsPy is not installed, broken XML, no event, an event that ObsPy cannot read, or a filled time,
+            coordinate, depth or magnitude that is not understood.
     """
     try:
         from obspy import read_events
     except ImportError as error:
         raise DataError(f'{path}: reading QuakeML needs ObsPy. Run: pip install "seismag[obspy]"') from error
     try:
-        readable, types = _without_types(payload)
+        readable, types = _readable(payload, path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd numbers; such rows are counted as dropped
             found = read_events(io.BytesIO(readable), format="QUAKEML")
+    except DataError:
+        raise
     except Exception as error:  # ObsPy raises plain Exception for broken XML
         raise DataError(f"{path}: broken QuakeML ({' '.join(str(error).split())}). Download it again.") from error
     if not types:
@@ -62,22 +73,40 @@ def read_quakeml(payload: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(rows).astype({"origin_utc": "datetime64[ms]"}), notes
 
 
-def _without_types(payload: bytes) -> tuple[bytes, list[tuple[str, str]]]:
-    """Take the types out of a document: ObsPy skips events whose type it does not know, without an error.
+def _readable(payload: bytes, path: Path) -> tuple[bytes, list[tuple[str, str]]]:
+    """Write a document so that ObsPy drops nothing of it in silence.
+
+    Types are taken out, because events whose type ObsPy does not know are skipped; times, coordinates and magnitudes
+    that ObsPy would not understand are written plainly, and those that nobody understands refused.
 
     Returns:
         The document, and publicID and type of each event in order.
     """
     from lxml import etree  # comes with ObsPy; keeps the prefixes of namespaces, which ObsPy needs
 
-    root = etree.fromstring(payload, etree.XMLParser(resolve_entities=False, huge_tree=True))
+    root = etree.fromstring(payload, etree.XMLParser(resolve_entities=False, huge_tree=True, remove_comments=True))
     types = []
     for event in root.iter("{*}event"):
         kinds = event.findall("{*}type")
         types.append((event.get("publicID", ""), (kinds[0].text or "").strip() if kinds else ""))
         for kind in kinds:
             event.remove(kind)
+        for place, kind in _VALUES:
+            for value in event.iterfind(place):
+                _write_plainly(value, kind, path)
     return etree.tostring(root), types
+
+
+def _write_plainly(value: Any, kind: str, path: Path) -> None:
+    """Replace the text of an element by what it says; an element that says nothing is taken out."""
+    text = (value.text or "").strip()
+    column = Column(kind, path, [value.sourceline])
+    if is_missing(text):
+        value.getparent().remove(value)
+    elif kind == "time":
+        value.text = f"{column.times([text])[0][0]}Z"
+    else:
+        value.text = repr(float(column.numbers([text], kind)[0]))
 
 
 def _public_id(event: Any) -> str:
@@ -85,7 +114,8 @@ def _public_id(event: Any) -> str:
 
 
 def _row(event: Any, kind: str, chosen: Counter[str]) -> dict[str, object]:
-    origin = event.preferred_origin() or next(iter(event.origins), None)
+    sound = [origin for origin in event.origins if origin.evaluation_status != "rejected"]
+    origin = event.preferred_origin() or next(iter([*sound, *event.origins]), None)
     magnitude = _magnitude(event, chosen)
     identifier = _public_id(event)
     stated = re.search(r"eventid=([^&]+)", identifier)  # USGS writes a query, others end with /ID
@@ -106,9 +136,10 @@ def _row(event: Any, kind: str, chosen: Counter[str]) -> dict[str, object]:
 
 def _magnitude(event: Any, chosen: Counter[str]) -> Any:
     """Return the preferred magnitude, else the one of the best scale; never a rejected one."""
-    usable = [magnitude for magnitude in event.magnitudes if magnitude.evaluation_status != "rejected"]
+    stated = [magnitude for magnitude in event.magnitudes if magnitude.mag is not None]
+    usable = [magnitude for magnitude in stated if magnitude.evaluation_status != "rejected"]
     preferred = event.preferred_magnitude()
-    if preferred is not None and preferred.evaluation_status != "rejected":
+    if preferred is not None and any(magnitude is preferred for magnitude in usable):
         return preferred
     if not usable:
         return None
