@@ -248,6 +248,13 @@ def test_names_that_are_no_utf8_are_written_with_escapes_and_found_again(tmp_pat
     assert path_of_text(tmp_path, str(row["path"])) == path
 
 
+def test_a_refusal_that_names_such_a_file_can_be_written(tmp_path, payload):
+    path = place(tmp_path, os.fsdecode(b"caf\xe9"), payload, folder="ALR")  # the header says GTO
+    (row,) = survey(path, tmp_path)
+    assert row["reason"] in ("name_mismatch", "unknown_station")
+    assert "caf\\xe9" in str(row["detail"]).encode("utf-8").decode()
+
+
 def test_a_good_day_tells_its_quality(tmp_path, payload, field):
     (row,) = survey(place(tmp_path, NAME, payload), tmp_path)
     assert (row["verdict"], row["reason"], row["day"], row["plausible"]) == ("good", "", FIRST, True)

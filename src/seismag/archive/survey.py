@@ -138,6 +138,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
             reason = "reader_error"
             detail = f"{path}: {type(error).__name__}: {error}. This is an error of seismag; please report it."
         detail = detail.replace(str(path), str(row["path"]))  # the store does not depend on the folder
+        detail = os.fsencode(detail).decode("utf-8", "backslashreplace")  # names of files may be no UTF-8
         row |= {"verdict": "refused", "reason": reason, "detail": detail}
         code, days = read_claim(path) if recording is None else (recording.station, days_of(recording))
         if (code := code or folder_of(path, archive)) not in stations:
