@@ -120,6 +120,9 @@ T0 = "2021-01-01T00:00:00Z"
         ("1818;01;01;1818.001;  -1; -1.0;   0;1\n", r"sunspot numbers"),
         ("   AAA\n K-index values for 2010  (K9-limit = 300 nT)\n", r"Local K is not the planetary Kp"),
         ("\ufeff\n", r"the file is empty"),
+        (series("kp", [("2021-01-01T00:00:00Z", "2,333")]), "line 2 has 3 cells, the header 2"),
+        ('{"datetime": ["2021-01-01T00:00:00Z"], "Kp": [2.333]}', "this is JSON"),
+        ('[["time_tag", "Kp"], ["2021-01-01 00:00:00", "2.33"]]', "this is JSON"),
     ],
 )
 def test_a_bad_kp_file_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
@@ -135,6 +138,7 @@ def test_a_bad_kp_file_is_refused_with_the_reason(tmp_path: Path, text: str, mes
         (WDC_DAY + "\n" + WDC_DAY[:60], r"line 2 is not a day of Dst in WDC format"),
         ("DATE       TIME         DOY     BOUH BOUD   |\n", r"an IAGA-2002 file of BOUH BOUD, not of Dst"),
         ("DATE       TIME         DOY     DST   |\n2018-01-01 00:0", r"line 2 is not an hour of Dst"),
+        (series("dst_nt", [("2021-01-01T00:00:00Z", "3-")]), "column dst_nt: '3-' is not understood as a number"),
     ],
 )
 def test_a_bad_dst_file_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:

@@ -136,9 +136,9 @@ def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[
     time = table.find(*_TIME_COLUMNS)
     kp, dst = table.find(*_KP_COLUMNS), table.find(*_DST_COLUMNS)
     if time is not None and kp is not None and dst is None:
-        return "kp", *_read_series(table, time, kp, path)
+        return "kp", *_read_series(table, time, kp, "kp", path)
     if time is not None and dst is not None and kp is None:
-        return "dst", *_read_series(table, time, dst, path)
+        return "dst", *_read_series(table, time, dst, "number", path)
     raise DataError(
         f"{path}: neither Kp nor Dst. It begins with {first[:60]!r}; needed: columns time_utc and kp, or time_utc "
         f"and dst_nt, or a file of GFZ, CelesTrak (SW-All.csv) or WDC Kyoto."
@@ -146,8 +146,13 @@ def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[
 
 
 def _cell_columns(table: TextTable, places: list[int], path: Path) -> list[list[str]]:
-    """Return the cells of some columns; a row that is too short means a truncated file."""
+    """Return the cells of some columns; a row that is too short means a truncated file, one too long a stray comma."""
     for row, line in zip(table.rows, table.lines, strict=True):
+        if any(row[len(table.columns) :]):
+            raise DataError(
+                f"{path}: line {line} has {len(row)} cells, the header {len(table.columns)}. Write a decimal point, or "
+                "quote cells that hold commas."
+            )
         if len(row) < len(table.columns):
             raise DataError(
                 f"{path}: line {line} has {len(row)} cells, the header {len(table.columns)}: the file is truncated. "
@@ -156,7 +161,9 @@ def _cell_columns(table: TextTable, places: list[int], path: Path) -> list[list[
     return [[row[place] for row in table.rows] for place in places]
 
 
-def _read_series(table: TextTable, time: int, place: int, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
+def _read_series(
+    table: TextTable, time: int, place: int, kind: str, path: Path
+) -> tuple[TimeArray, FloatArray, list[str]]:
     stamps, cells = _cell_columns(table, [time, place], path)
     times, zoned = Column(table.columns[time], path, table.lines).times(stamps)
     without = [row for row in range(len(stamps)) if not zoned[row]]
@@ -165,7 +172,7 @@ def _read_series(table: TextTable, time: int, place: int, path: Path) -> tuple[T
             f"{path}: line {table.lines[without[0]]}: {len(without)} times have no zone ({stamps[without[0]]!r} is the "
             f"first); write them with Z or +00:00."
         )
-    return times, Column(table.columns[place], path, table.lines, table.decimal_comma).numbers(cells, "kp"), []
+    return times, Column(table.columns[place], path, table.lines, table.decimal_comma).numbers(cells, kind), []
 
 
 def _check_times(times: pd.Series, lines: list[int], stamps: list[str], path: Path) -> None:

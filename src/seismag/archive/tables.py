@@ -63,7 +63,7 @@ def decode_text(payload: bytes, path: Path) -> str:
     """Decode UTF-8 (with or without BOM).
 
     Raises:
-        DataError: binary data, another encoding, or a web page.
+        DataError: binary data, another encoding, JSON, or a web page.
     """
     try:
         text = payload.decode("utf-8-sig")
@@ -74,6 +74,8 @@ def decode_text(payload: bytes, path: Path) -> str:
         ) from error
     if "\0" in text:
         raise DataError(f"{path}: contains NUL bytes, so this is not a text table. Save it as CSV in UTF-8.")
+    if text[:512].lstrip().startswith(("{", "[")):
+        raise DataError(f"{path}: this is JSON, not a table that can be read. Save it as CSV.")
     if text[:512].lstrip().lower().startswith(("<html", "<!doctype html")):
         raise DataError(f"{path}: this is a web page (HTML), not data. Download the file again.")
     return text
