@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,22 @@ from seismag.recordings.recording import Recording
 __all__ = ["Recording", "decode_recording", "read_claim", "read_recording", "reader_of"]
 
 FORMATS = (FRG604RC, IAGA2002, CDF, MINISEED)
+# formats that are met and not read: how a file begins (lower case), name, remedy
+_OTHER_FORMATS = (
+    (rb"ms\x03", "miniSEED 3", "Convert it to miniSEED 2 or IAGA-2002."),
+    (rb"[{\[]", "JSON", "Download IAGA-2002, ImagCDF or miniSEED."),
+    (rb"(<\?xml[^>]*>\s*)?<seiscomp", "SeisComP XML, which describes stations or events", "Name files of samples."),
+    (rb"(<\?xml[^>]*>\s*)?<fdsnstationxml", "StationXML, which describes stations", "Name files of samples."),
+    (rb"<\?xml", "XML", "Download IAGA-2002, ImagCDF or miniSEED."),
+    (rb"timeseries ", "FDSN text", "Download miniSEED, or write IAGA-2002."),
+    (rb"#\s*eventid|#\s*network", "FDSN text, which lists events or stations", "Name files of samples."),
+    (rb"[a-z]{3} [a-z]{3}\d{4} \d{3} \d\d [a-z]{4}", "INTERMAGNET IMFV1.22", "Write IAGA-2002."),
+    (rb"\x89hdf|cdf[\x01\x02\x05]", "NetCDF or HDF5", "Write IAGA-2002, ImagCDF or miniSEED."),
+    (rb"<html|<!doctype html", "a web page (HTML)", "Download the file again."),
+    (rb"%pdf", "PDF", "Name files of samples."),
+    (rb"\x89png|\xff\xd8\xff", "a picture", "Pictures of an earlier system: seismag legacy pictures."),
+    (rb"\xff\xfe|\xfe\xff", "text in UTF-16", "Save it in UTF-8."),
+)
 
 
 def read_recording(path: str | Path) -> Recording:
@@ -48,14 +65,12 @@ def decode_recording(raw: bytes, path: Path) -> Recording:
     sha256 = hashlib.sha256(raw).hexdigest()
     reader = reader_of(payload)
     if reader is None:
-        if payload[:512].lstrip().lower().startswith((b"<html", b"<!doctype")):
-            what = "this is a web page (HTML), not magnetometer data. Download the file again."
-        else:
-            what = (
-                "not a format that seismag reads (FRG-604RC, IAGA-2002, ImagCDF, miniSEED); it begins with "
-                f"{payload[:16]!r}."
-            )
-        raise DataError(f"{path}: {what}", "unknown_format")
+        what = "not a format that seismag reads (FRG-604RC, IAGA-2002, ImagCDF, miniSEED 2)"
+        head = payload[:512].lstrip().lower()
+        for start, name, remedy in _OTHER_FORMATS:
+            if re.match(start, head):
+                raise DataError(f"{path}: this is {name}, {what}. {remedy}", "unknown_format")
+        raise DataError(f"{path}: {what}; it begins with {payload[:16]!r}.", "unknown_format")
     try:
         return reader.read(payload, path, sha256)
     except (DataError, MemoryError):
