@@ -212,6 +212,8 @@ def test_fill_values_are_nan_component_by_component():
 
 def test_a_value_that_no_field_has_is_refused():
     assert refused(text([LINES[0].replace("47000.00", "4700000."), *LINES[1:]])).reason == "impossible_value"
+    recording = parse([LINES[0].replace("52000.00", "5200000."), *LINES[1:]])  # F, which is not needed
+    assert np.isfinite(recording.field_nt).all()
 
 
 def test_relative_d_in_minutes_with_decbas_is_turned_to_nt():
@@ -249,12 +251,29 @@ def test_h_beside_relative_d_is_the_sensors_in_variations_of_usgs_alone(header, 
 @pytest.mark.parametrize(
     "stated",
     ["DECBAS               5527    (Baseline declination value in tenths of minutes East (0-216,000)).",
-     "DECBAS: 552.7 min", "DECBAS 9.21167 (degrees East)", "decbas = 9.21167 deg"],
+     "DECBAS: 552.7 min", "DECBAS 9.21167 (degrees East)", "decbas = 9.21167 deg", "DECBAS 552.7 arcmin",
+     "DECBAS 33162 arcsec", "DECBAS 9,21167 deg", "DECBAS(5527)", "DECBAS in tenths of minutes: 5527",
+     "DECBAS 552.7'", "DECBAS 5527 E"],
 )  # fmt: skip
 def test_decbas_is_read_in_the_unit_that_its_line_states(stated):
     lines = [line(f"00:00:0{s}.000", 20_886.60, -7.09, 47_539.03, 52_460.14) for s in range(3)]
     recording = parse(lines, "ABCH ABCD ABCZ ABCF", (stated,), Reported="HDZF")
     assert recording.h_axis_deg == pytest.approx(9.2117, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "stated", ["DECBAS 9 12.7", "DECBAS 9\u00b012.7'", "DECBAS 0.16077 rad", "DECBAS unknown 2014"]
+)
+def test_a_decbas_line_of_another_form_is_said_and_not_used(stated):
+    lines = [line(f"00:00:0{s}.000", 20_886.60, -7.09, 47_539.03, 52_460.14) for s in range(3)]
+    recording = parse(lines, "ABCH ABCD ABCZ ABCF", (stated,), Reported="HDZF")
+    assert recording.h_axis_deg == 0.0
+    assert "A DECBAS line could not be understood" in recording.metadata["warnings"][0]
+
+
+def test_a_minus_sign_of_a_text_program_is_one_in_a_header():
+    recording = parse(LINES, "ABCH ABCE ABCZ ABCF", ("DECBAS \u2212600",), Geodetic_Latitude="\u22128.14")
+    assert (recording.h_axis_deg, recording.latitude_deg) == (-1.0, -8.14)
 
 
 def test_absolute_d_without_decbas_takes_the_whole_degree_as_axis():
@@ -269,7 +288,10 @@ def test_a_comment_can_say_that_d_is_in_degrees():
     lines = [line(f"00:00:0{s}.000", 20_000, 9.30, 47_000, 52_000) for s in range(3)]
     assert parse(lines, "ABCH ABCD ABCZ ABCF", ("D in degrees",)).h_axis_deg == 9.0
     assert parse(lines, "ABCH ABCD ABCZ ABCF", ("Declination (D) is given in decimal degrees",)).h_axis_deg == 9.0
-    assert parse(lines, "ABCH ABCD ABCZ ABCF", ("D in minutes, not degrees",)).h_axis_deg == 0.0
+    for comment in ("D (deg)", "D: [deg]", "D [\u00b0]", "Angles (D) are in deg."):
+        assert parse(lines, "ABCH ABCD ABCZ ABCF", (comment,)).h_axis_deg == 9.0
+    for comment in ("D in minutes, not degrees", "Sensor D = 8.2 deg", "Sensor D = 8.2 \u00b0", "D = 8.2\u00b0"):
+        assert parse(lines, "ABCH ABCD ABCZ ABCF", (comment,)).h_axis_deg == 0.0
     assert parse(lines, "ABCH ABCD ABCZ ABCF").h_axis_deg == 0.0
 
 
@@ -309,10 +331,25 @@ def test_positions_in_metres_are_not_used():
     assert np.isnan(parse(Geodetic_Latitude="", Geodetic_Longitude="").latitude_deg)
 
 
+def test_positions_with_a_hemisphere_or_a_comma_are_read_and_others_are_said():
+    recording = parse(Geodetic_Latitude="8.143 S", Geodetic_Longitude="124,59")
+    assert (recording.latitude_deg, recording.longitude_deg) == (-8.143, 124.59)
+    recording = parse(Geodetic_Latitude="-08 08.6'", Geodetic_Longitude="124.59")
+    assert np.isnan([recording.latitude_deg, recording.longitude_deg]).all()
+    assert "is not understood; it was not used" in recording.metadata["warnings"][0]
+
+
 def test_the_file_name_must_not_contradict():
     assert parse(name="abc20140407vsec.sec").station == "ABC"
     assert refused(text(), "abc20140408vsec.sec").reason == "name_mismatch"
     assert refused(text(), "gua20140407vsec.sec").reason == "name_mismatch"
+
+
+def test_files_joined_without_a_line_end_between_them_are_read_unless_their_positions_differ():
+    later = [line(f"00:00:{s:02d}.000", 20_000.5 + s, -86.25, 47_000 - s, 52_000) for s in range(10, 20)]
+    assert IAGA2002.read(text(end=False) + text(later), "day.sec", "").samples == 20
+    moved = text(end=False) + text(later, Geodetic_Latitude="12.0")
+    assert refused(moved).reason == "mixed_headers"
 
 
 def test_a_file_without_data_is_refused():
@@ -320,6 +357,26 @@ def test_a_file_without_data_is_refused():
     assert refused(text([], end=False)).reason == "no_data"
     assert refused(text()[:400]).reason == "bad_header"
     assert refused(text().replace(b"DATE ", b"WHEN ")).reason == "bad_header"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"MS\x03\x04" + bytes(60), "this is miniSEED 3"),
+        (b'{"type": "Timeseries"}', "this is JSON"),
+        (b"<?xml version='1.0'?>\n<seiscomp xmlns='x'>", "this is SeisComP XML"),
+        (b"<?xml version='1.0'?><FDSNStationXML>", "this is StationXML"),
+        (b"TIMESERIES XX_ABC__BFX_Q, 10 samples, 1 sps, 2021-03-04T00:00:00, SLIST, INTEGER\n1 2", "this is FDSN text"),
+        (b"#EventID | Time | Latitude\n", "this is FDSN text"),
+        (b"ABC MAR0421 063 00 HDZF R EDI 01231240 000000 RRRRRRRRRRRRRRRR\r\n", "this is INTERMAGNET IMFV1.22"),
+        ("Format".encode("utf-16"), "this is text in UTF-16"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_by_its_name(tmp_path, content, words):
+    (tmp_path / "x.dat").write_bytes(content)
+    with pytest.raises(DataError, match=words) as caught:
+        read_recording(tmp_path / "x.dat")
+    assert caught.value.reason == "unknown_format"
 
 
 def test_an_error_page_under_a_data_name_is_called_by_its_name(tmp_path):

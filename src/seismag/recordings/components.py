@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,11 @@ class HorizontalField:
     h_axis_deg: float
 
 
+def needed_letters(letters: Sequence[str]) -> str:
+    """Return the three elements of a file that ``to_hdz`` uses; "" where it has no such three."""
+    return next((three for three in (*_CARTESIAN, "HDZ") if set(three) <= set(letters)), "")
+
+
 def to_hdz(
     recorded: Mapping[str, NDArray[np.float64]], scale: DeclinationScale, where: str, warnings: list[str]
 ) -> HorizontalField:
@@ -64,13 +69,13 @@ def to_hdz(
     Raises:
         DataError: ``components_missing``, no set of three vector components.
     """
-    for letters in _CARTESIAN:
-        if all(letter in recorded for letter in letters):
-            field = np.stack([recorded[letter] for letter in letters])
-            if letters == "UVW":
-                warnings.append("U, V, W are the axes of the sensor: the direction of H is unknown.")
-            axis = {"XYZ": 0.0, "HEZ": wrap_deg(scale.baseline_deg), "UVW": np.nan}[letters]
-            return HorizontalField(field, axis)
+    letters = needed_letters([*recorded])
+    if letters in _CARTESIAN:
+        field = np.stack([recorded[letter] for letter in letters])
+        if letters == "UVW":
+            warnings.append("U, V, W are the axes of the sensor: the direction of H is unknown.")
+        axis = {"XYZ": 0.0, "HEZ": wrap_deg(scale.baseline_deg), "UVW": np.nan}[letters]
+        return HorizontalField(field, axis)
     if all(letter in recorded for letter in "HDZ"):
         return _from_declination(recorded, scale, warnings)
     names = ", ".join(sorted(recorded)) or "none"

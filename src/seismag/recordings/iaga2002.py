@@ -23,7 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.domain import DataError
-from seismag.recordings.components import ARCMIN_DEG, DEGREE_DEG, DeclinationScale, blank_fill_values, to_hdz
+from seismag.recordings.components import (
+    ARCMIN_DEG,
+    DEGREE_DEG,
+    DeclinationScale,
+    blank_fill_values,
+    needed_letters,
+    to_hdz,
+)
 from seismag.recordings.iaga2002_table import SampleTable, parse_table
 from seismag.recordings.identity import check_file_name, read_position
 from seismag.recordings.reader import NO_DAYS, Reader
@@ -36,11 +43,17 @@ _FIRST_DATE = re.compile(rb"^(\d{4}-\d\d-\d\d)\s", re.MULTILINE)
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)?\s*-?\s*(sec|min|hour)", re.IGNORECASE)
 _UNIT_MS = {"sec": 1000, "min": 60_000, "hour": 3_600_000}
 _HOUR_MS = 3_600_000
-_HEADERS = re.compile(rb"^[ \t]*Format[ \t]+IAGA-?2002\b", re.MULTILINE | re.IGNORECASE)
-_DECBAS = re.compile(r"\bDECBAS\b(?:\s*\([^)]*\))?[\s:=]*([-+]?\d+(?:\.\d+)?)(.*)", re.IGNORECASE)
+_HEADERS = re.compile(rb"(?:^|(?<=\d))[ \t]*Format[ \t]+IAGA-?2002\b", re.MULTILINE | re.IGNORECASE)
+_DECBAS = re.compile(
+    r"\bDECBAS\b(?:\s*\((?![\s+-]*\d)[^)]*\))?(?:[\s:=(]|\b(?:is|of|in|value|tenths?|minutes|degrees)\b)*"
+    r"([-+]?\d+(?:[.,]\d+)?)(.*)",
+    re.IGNORECASE,
+)
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 # A statement about the unit of D: "D in degrees", "Declination (degrees)"; not "oriented to D = 8.2 degrees".
 _D_IN_DEGREES = re.compile(
-    r"(?:\bD\b|\bdeclination\b)(?:(?!minutes|\d\s*(?:decimal\s+)?deg).)*(?<![\d.])\s*\bdegrees?\b", re.IGNORECASE
+    r"(?:\bD\b|\bdeclination\b)(?:(?!minutes|tenth|\d\s*(?:decimal\s+)?(?:deg|°)).)*(?<![\d.])\s*(?:\bdeg(?:rees?)?\b|°)",
+    re.IGNORECASE,
 )
 _USGS = re.compile(r"\bUSGS\b|U\.?\s?S\.? Geological Survey|United States Geological Survey", re.IGNORECASE)
 _OF_THE_SENSOR = re.compile(r"orient|align|rotat|install|DECBAS|baseline\s+decl", re.IGNORECASE)
@@ -135,16 +148,22 @@ def _parse_joined(payload: bytes, where: str, warnings: list[str]) -> Parts:
         parts.append(parse_iaga2002(payload[begin:end], where, warnings, first_line))
     first = parts[0]
     for number, other in enumerate(parts[1:], start=2):
-        if repr((other.station, other.letters, other.scale)) != repr((first.station, first.letters, first.scale)):
+        if _identity(other) != _identity(first):
             raise DataError(
-                f"{where}: {len(parts)} files in one, and header {number} is of another station, of other columns or "
-                "of another DECBAS. Split the file.",
+                f"{where}: {len(parts)} files in one, and header {number} is of another station or position, of other "
+                "columns or of another DECBAS. Split the file.",
                 "mixed_headers",
             )
     times_ms = np.concatenate([part.table.times_ms for part in parts])
     values = np.concatenate([part.table.values for part in parts], axis=1)
     warnings.append(f"{len(parts)} files in one, each with its header, were joined.")
     return replace(first, table=SampleTable(times_ms, values, sum(part.table.wrong_days_of_year for part in parts)))
+
+
+def _identity(parts: Parts) -> str:
+    """What headers of joined files must have in common; as text, in which NaN equals NaN."""
+    place = [parts.header.get(name) for name in ("geodetic latitude", "geodetic longitude")]
+    return repr((parts.station, place, parts.letters, parts.scale))
 
 
 def parse_iaga2002(payload: bytes, where: str, warnings: list[str], lines_before: int = 0) -> Parts:
@@ -163,7 +182,10 @@ def parse_iaga2002(payload: bytes, where: str, warnings: list[str], lines_before
         warnings.append(f"{table.leap_seconds} leap second (23:59:60) was left out.")
     if table.wrong_days_of_year:
         warnings.append(f"{table.wrong_days_of_year} lines have a day of year that contradicts their date.")
-    blank_fill_values(table.values, where)
+    needed = needed_letters(letters)
+    for letter, values in zip(letters, table.values, strict=True):
+        if letter in needed:
+            blank_fill_values(values, where)
     scale = replace(_declination_scale(comments, warnings), h_of_sensor=_has_h_of_sensor(header))
     return Parts(header, comments, station, letters, scale, table, names.start(), names.end())
 
@@ -186,7 +208,7 @@ def _read_claim(head: bytes) -> tuple[str, NDArray[np.datetime64]]:
 def _parse_header(text: bytes) -> tuple[dict[str, str], list[str]]:
     entries: dict[str, str] = {}
     comments: list[str] = []
-    for line in text.decode("latin-1").splitlines():
+    for line in _decode(text).splitlines():
         if line.lstrip().startswith("#"):
             comments.append(line.strip().removesuffix("|").lstrip("# ").rstrip())
         elif line.strip():
@@ -194,6 +216,14 @@ def _parse_header(text: bytes) -> tuple[dict[str, str], list[str]]:
                 line[_VALUE_BEGIN:_VALUE_END].strip().removesuffix("|").strip()
             )
     return entries, comments
+
+
+def _decode(text: bytes) -> str:
+    """Read a header, which may be UTF-8 in place of ASCII."""
+    try:
+        return text.decode("utf-8").translate(_DASHES)
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _declared_step_ms(interval: str) -> int | None:
@@ -233,8 +263,8 @@ def _declination_scale(comments: list[str], warnings: list[str]) -> DeclinationS
     for comment in comments:
         if "decbas" not in comment.lower():
             continue
-        if found := _DECBAS.search(comment):
-            baseline_deg = float(found[1]) / _decbas_units_per_degree(comment, found[2])
+        if (found := _DECBAS.search(comment)) and (per_degree := _decbas_units_per_degree(comment, found[2])):
+            baseline_deg = float(found[1].replace(",", ".")) / per_degree
             break
         warnings.append(f"A DECBAS line could not be understood: {comment!r}; the axis of H is not known from it.")
     return DeclinationScale(degrees_per_unit=DEGREE_DEG if in_degrees else ARCMIN_DEG, baseline_deg=baseline_deg)
@@ -247,13 +277,17 @@ def _has_h_of_sensor(header: dict[str, str]) -> bool:
     )
 
 
-def _decbas_units_per_degree(comment: str, after: str) -> int:
-    """Tenths of minutes of arc, as the format says, unless the line states degrees or whole minutes."""
+def _decbas_units_per_degree(comment: str, after: str) -> int | None:
+    """Tenths of minutes of arc, as the format says, unless the line states another unit; None: an unknown one."""
     if re.search(r"tenth", comment, re.IGNORECASE):
         return 600
-    if re.search(r"degree|°", comment, re.IGNORECASE) or re.match(r"\s*deg\b", after, re.IGNORECASE):
-        return 1
-    return 60 if re.match(r"\s*\(?\s*(?:min|')", after, re.IGNORECASE) else 600
+    if re.search(r"degree|°", comment, re.IGNORECASE) or re.match(r"\s*[\[(]?\s*deg\b", after, re.IGNORECASE):
+        return None if re.search(r"\d\s*['′]", after) else 1
+    unit = re.match(r"\s*[\[(]?\s*(?:arc[\s-]*)?(min|sec|'|\")", after, re.IGNORECASE)
+    if unit is not None:
+        return 60 if unit[1].lower() in ("min", "'") else 3600
+    # nothing, a remark in brackets, or a direction; not a second number or another word
+    return 600 if re.fullmatch(r"[\s.;,)]*(?:e|east|of arc)?[\s.;,)]*(?:[(|\[#;-].*)?", after, re.IGNORECASE) else None
 
 
 def _wrong_kind(where: str) -> DataError:

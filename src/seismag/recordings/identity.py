@@ -19,6 +19,10 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 
+_DEGREES = re.compile(
+    r"(?P<number>[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)\s*°?\s*(?P<hemisphere>[NSEW])?", re.IGNORECASE
+)
+
 
 def read_position(latitude_deg: str | None, longitude_deg: str | None, warnings: list[str]) -> tuple[float, float]:
     """Return latitude and longitude in degrees, longitude in [-180, 180); NaN, NaN where unusable.
@@ -28,14 +32,32 @@ def read_position(latitude_deg: str | None, longitude_deg: str | None, warnings:
         longitude_deg: likewise; 0 to 360 is accepted.
         warnings: gets a sentence for values that are not degrees (projected metres, for instance).
     """
+    if not all(re.search(r"\d|nan", text or "", re.IGNORECASE) for text in (latitude_deg, longitude_deg)):
+        return np.nan, np.nan  # silent, or "unknown"
     try:
-        latitude, longitude = float(latitude_deg or ""), float(longitude_deg or "")
+        latitude, longitude = _degrees(latitude_deg or ""), _degrees(longitude_deg or "")
     except ValueError:
+        warnings.append(
+            f"The file's position ({latitude_deg!r}, {longitude_deg!r}) is not understood; it was not used."
+        )
         return np.nan, np.nan
     if abs(latitude) <= 90 and -180 <= longitude <= 360:
         return latitude, round(wrap_deg(longitude), 9)  # 254.764 - 360 leaves digits of rounding
     warnings.append(f"The file's position ({latitude:g}, {longitude:g}) is not in degrees; it was not used.")
     return np.nan, np.nan
+
+
+def _degrees(text: str) -> float:
+    """Read degrees with a decimal point or comma, perhaps with a hemisphere after them (ValueError: neither)."""
+    found = _DEGREES.fullmatch(text.strip())
+    if text.strip().lower() == "nan":
+        return np.nan
+    if found is None:
+        raise ValueError(text)
+    sign = -1.0 if (found["hemisphere"] or "").upper() in ("S", "W") else 1.0
+    if sign < 0 and found["number"].startswith("-"):
+        raise ValueError(text)
+    return sign * float(found["number"].replace(",", "."))
 
 
 def check_file_name(path: Path, recording: Recording) -> None:
