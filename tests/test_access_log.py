@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from filelock import FileLock
@@ -48,6 +49,27 @@ def test_a_store_that_no_one_looked_at_has_no_looks(tmp_path) -> None:
     state = holdout_state(tmp_path)
     assert (state.looks, state.ledger_sha256, state.history) == (0, None, [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_waits_for_the_process_that_writes(store) -> None:
+    log = store / LOG_FILE
+    text = log.read_text()
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(store / ".sealed_ledger.lock"):
+            log.write_text(text[:-20])  # half an entry
+            reader = pool.submit(read_access_log, store)
+            with pytest.raises(TimeoutError):
+                reader.result(timeout=0.3)
+            log.write_text(text)
+        assert len(reader.result()) == 6
+
+
+def test_a_log_in_a_folder_without_permission_to_write_is_read(store, monkeypatch) -> None:
+    def refuse(_self) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("seismag.access_log.FileLock.acquire", refuse)
+    assert len(read_access_log(store)) == 6
 
 
 def test_every_look_adjusts_the_p_values_of_all_looks(tmp_path) -> None:

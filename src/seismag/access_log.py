@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +51,10 @@ class AccessLog:
         """The file with the number of entries and the last checksum."""
         return self.folder / f"{self.name}.head.json"
 
+    @property
+    def _lock_path(self) -> Path:
+        return self.folder / f".{self.name}.lock"
+
     def exists(self) -> bool:
         """Whether one of its files exists."""
         return self.path.exists() or self.head_path.exists()
@@ -64,6 +68,17 @@ class AccessLog:
         Raises:
             DataError: a file is damaged, cut, or does not fit the other; the message names the entry.
         """
+        if not self.exists():
+            return []
+        lock = FileLock(self._lock_path, timeout=_LOCK_TIMEOUT_S)
+        with suppress(OSError, Timeout):  # in a folder that cannot be written nobody else writes
+            lock.acquire()
+        try:
+            return self._read_both()
+        finally:
+            lock.release()
+
+    def _read_both(self) -> list[Entry]:
         try:
             text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
             head = json.loads(self.head_path.read_text(encoding="utf-8")) if self.head_path.exists() else {"entries": 0}
@@ -100,7 +115,7 @@ class AccessLog:
             DataError: the log is damaged, or cannot be written.
         """
         with self._locked():
-            entries = self.read()
+            entries = self._read_both()
             added: list[Entry] = []
             for content in facts:
                 last = (entries + added)[-1:]
@@ -139,7 +154,7 @@ class AccessLog:
         if not self.folder.is_dir():  # the lock would create it
             raise self._damaged("cannot be written (no such folder)")
         try:
-            with FileLock(self.folder / f".{self.name}.lock", timeout=_LOCK_TIMEOUT_S):
+            with FileLock(self._lock_path, timeout=_LOCK_TIMEOUT_S):
                 yield
         except Timeout:
             raise self._damaged("another process is writing into it; try again") from None
