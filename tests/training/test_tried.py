@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fixtures.study_store import make_store
+from seismag.access_log import AccessLog
 from seismag.config import build_config
 from seismag.runs import config_yaml
 from seismag.training.tried import configuration_checksum, list_configurations
@@ -97,8 +98,15 @@ def test_every_training_counts_wherever_its_run_lies(tmp_path: Path) -> None:
     for run_id, configuration in (("r1", "a"), ("r2", "b"), ("r3", "a"), ("r1", "a")):
         record_tried(store, "one", run_id, configuration)
     tried = read_tried(store, "one", ["r1", "r3"])
-    assert (tried.number, tried.configurations) == (2, {"r1": "a", "r2": "b", "r3": "a"})
+    assert (tried.number, tried.trainings) == (2, {("r1", "a"), ("r2", "b"), ("r3", "a")})
     assert tried.since_utc is not None
+
+
+def test_runs_of_other_working_folders_that_began_in_the_same_second_count_both(tmp_path: Path) -> None:
+    store = prepare(tmp_path / "store", "one")
+    record_tried(store, "one", "run_20260101_000000", "a")
+    record_tried(store, "one", "run_20260101_000000", "b")
+    assert read_tried(store, "one", ["run_20260101_000000"]).number == 2
 
 
 def test_the_same_recordings_prepared_anew_are_the_same_data(tmp_path: Path) -> None:
@@ -158,3 +166,21 @@ def test_a_training_that_cannot_be_recorded_says_so_and_is_not_counted_as_known(
     record_tried(store, "one", "r1", "a")
     assert caplog.text.count("the training is not recorded") == 2
     assert read_tried(store, "one", ["r1"]).number is None
+
+
+def test_a_folder_that_cannot_be_written_leaves_the_log_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = prepare(tmp_path / "store", "one")
+    append = AccessLog.append
+
+    def refuse(log: AccessLog, *facts: dict[str, object]) -> list[dict[str, Any]]:
+        if log.folder != store:
+            raise log._unwritable(PermissionError(13, "Permission denied"))
+        return append(log, *facts)
+
+    monkeypatch.setattr(AccessLog, "append", refuse)
+    record_tried(store, "one", "r1", "a")
+    assert "the training is recorded in" in caplog.text
+    assert "unknown" not in caplog.text
+    assert read_tried(store, "one", ["r1"]).number == 1

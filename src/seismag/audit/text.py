@@ -43,7 +43,7 @@ def describe_tried(tried: Tried) -> str:
     if tried.unknown is not None:
         return f"unknown ({tried.unknown})"
     return (
-        f"{tried.number} (trainings: {len(tried.configurations)}), recorded in the store and beside it since "
+        f"{tried.number} (trainings: {len(tried.trainings)}), recorded in the store and beside it since "
         f"{tried.since_utc}; data sets of the same recordings in other folders are not counted"
     )
 

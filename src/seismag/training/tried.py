@@ -71,7 +71,7 @@ def list_configurations(runs_dir: Path, store: Store) -> dict[str, object]:
         "configurations": tried.number,
         "unknown": tried.unknown,
         "since_utc": tried.since_utc,
-        "recorded_runs": len(tried.configurations),
+        "recorded_runs": len(tried.trainings),
         "runs": rows,
     }
 

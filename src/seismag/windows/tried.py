@@ -27,22 +27,23 @@ class Tried:
     """Configurations tried on the recordings of a store.
 
     Attributes:
-        configurations: checksum of the configuration of each recorded training, by run_id.
+        trainings: run_id and checksum of the configuration of each recorded training; runs of other working folders
+            may have one run_id.
         since_utc: when the first log begins; None: there is none.
         unknown: why the number cannot be known; None: it is known.
     """
 
-    configurations: dict[str, str]
+    trainings: frozenset[tuple[str, str]]
     since_utc: str | None
     unknown: str | None
 
     @property
     def number(self) -> int | None:
         """How many different configurations were tried; None: it cannot be known."""
-        return None if self.unknown is not None else len(set(self.configurations.values()))
+        return None if self.unknown is not None else len({configuration for _, configuration in self.trainings})
 
 
-UNKNOWN_TRIED = Tried({}, None, "the store of the training is not known; --data names it")
+UNKNOWN_TRIED = Tried(frozenset(), None, "the store of the training is not known; --data names it")
 
 
 def begin_tried(store: Path, dataset_id: str, samples: pd.DataFrame) -> None:
@@ -77,12 +78,21 @@ def record_tried(store: Path, dataset_id: str, run_id: str, configuration: str) 
     entry: dict[str, object] = {
         "kind": "tried", "dataset_id": dataset_id, "run_id": run_id, "configuration": configuration,
     }  # fmt: skip
+    written, refusals = [], []
     for book in _logs(store):
         try:
-            if all(old.get("run_id") != run_id for old in book.read()):
+            if all((old.get("run_id"), old.get("configuration")) != (run_id, configuration) for old in book.read()):
                 book.append(entry)
+            written.append(str(book.path))
         except DataError as error:
-            log.warning("the training is not recorded: %s", error)
+            refusals.append(error)
+    for refusal in refusals:
+        if written:  # a folder that belongs to others
+            log.warning(
+                "the training is recorded in %s alone: %s", *written, str(refusal).removesuffix(_REMEDY).strip()
+            )
+        else:
+            log.warning("the training is not recorded: %s", refusal)
 
 
 def read_tried(store: Path, dataset_id: str, run_ids: Iterable[str] = ()) -> Tried:
@@ -101,15 +111,15 @@ def read_tried(store: Path, dataset_id: str, run_ids: Iterable[str] = ()) -> Tri
             damage = str(error)
     mine = [entry for entry in entries if entry["kind"] == "prepared" and entry["dataset_id"] == dataset_id]
     same = _of_same_recordings(entries, dataset_id, mine[0]["spans"] if mine else {})
-    configurations = {entry["run_id"]: entry["configuration"] for entry in same if entry["kind"] == "tried"}
+    trainings = frozenset((entry["run_id"], entry["configuration"]) for entry in same if entry["kind"] == "tried")
     unknown = damage
     if unknown is None and not mine:
         unknown = f"{store}: neither in it nor beside it an access log ({NAME}.jsonl) begins with its preparation"
-    elsewhere = sorted(set(run_ids) - set(configurations))
+    elsewhere = sorted(set(run_ids) - {run_id for run_id, _ in trainings})
     if unknown is None and elsewhere:
         unknown = f"{elsewhere[0]} is not in the access log of {store}: it was not trained on this store"
     since = min((entry["utc"] for entry in same if entry["kind"] == "prepared"), default=None)
-    return Tried(configurations, since, unknown)
+    return Tried(trainings, since, unknown)
 
 
 def _logs(store: Path) -> tuple[AccessLog, AccessLog]:
