@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.prediction_table import as_validation
 from seismag.cli import main
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 
@@ -126,7 +127,7 @@ def test_one_group_is_judged_without_interval(evaluate: Run) -> None:
 def test_a_fold_without_validation_rows_is_named_and_the_rest_is_judged(evaluate: Run) -> None:
     table = build_table()
     second = table.assign(fold=2, sample_id="t" + table["sample_id"])
-    validation = table.assign(role="val", sample_id="v" + table["sample_id"])
+    validation = as_validation(table)
     status, out, _ = evaluate(pd.concat([table, second, validation]), "--json")
     metrics = json.loads(out)
     assert status == 0

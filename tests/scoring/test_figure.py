@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fixtures.prediction_table import build_table
+from fixtures.prediction_table import as_validation, build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import figure as figures
@@ -25,7 +25,7 @@ def test_figures_have_the_width_of_a_column_or_page_whatever_the_table(
 ) -> None:
     table = build_table(n_events=n_events, n_blocks=n_blocks)
     if is_calibrated:
-        table = pd.concat([table, table.assign(role="val", sample_id="v" + table["sample_id"])])
+        table = pd.concat([table, as_validation(table)])
     metrics = evaluate_predictions(table, config=CONFIG).to_json()
     draw_figures(metrics, tmp_path / "figures")
     widths = {path.stem: Image.open(path).width for path in (tmp_path / "figures").iterdir()}

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fixtures.prediction_table import build_table
+from fixtures.prediction_table import as_validation, build_table
 from seismag.domain import DataError
+from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import (
     PREDICTION_COLUMNS,
     check_predictions,
+    check_validation,
     evaluated_rows,
     read_predictions,
     task_probabilities,
@@ -149,3 +151,59 @@ def test_test_rows_are_evaluated_and_validation_rows_only_without_them() -> None
         evaluated_rows(table.assign(role="train"))
     with pytest.raises(DataError, match=r"s0000 occurs 2 times in role test \(run run_a fold 1, run run_b fold 1\)"):
         evaluated_rows(pd.concat([table, table.assign(run_id="run_b")]))
+
+
+def dependent_validation(case: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Validation rows of which the first depends on a test row, and the test rows."""
+    table = build_table()
+    validation = as_validation(table)
+    first, last = validation.index[0], validation.index[-1]  # an event row and a Normal one
+    match case:
+        case "sample":
+            validation.loc[first, "sample_id"] = table["sample_id"].iloc[5]
+        case "window":
+            validation.loc[first, ["station", "start_utc"]] = table[["station", "start_utc"]].iloc[5].tolist()
+        case "earthquake":
+            validation.loc[first, "event_id"] = table["event_id"].iloc[5]
+        case "cluster":
+            validation.loc[first, "split_group"] = table["split_group"].iloc[5]
+        case "block":
+            validation.loc[last, ["split_group", "station"]] = table[["split_group", "station"]].iloc[-1].tolist()
+    return validation, table
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("sample", "validation row s0005 of fold 1 is a test row of it too"),
+        ("window", r"vs0000 of fold 1 has station and start \(\w+, 2021-03-02 06:00:00\) in common with a test row"),
+        ("earthquake", "vs0000 of fold 1 precedes the earthquake of a test row, event_1"),
+        ("cluster", "vs0000 of fold 1 is of the cluster of a test row, cluster_1"),
+        ("block", r"vs0095 of fold 1 is of the Normal block of a test row, block_23 at \w+ \(1 such rows\)"),
+    ],
+)
+def test_a_validation_row_that_depends_on_a_test_row_is_refused_by_name(case: str, message: str) -> None:
+    validation, table = dependent_validation(case)
+    with pytest.raises(DataError, match=message):
+        check_validation(validation, table)
+    with pytest.raises(DataError, match="leave each window, earthquake and cluster in one set"):
+        evaluate_predictions(pd.concat([table, validation]))
+
+
+@pytest.mark.parametrize("case", ["sample", "window", "earthquake", "cluster", "block"])
+def test_dependent_rows_of_other_folds_and_of_a_naive_split_are_allowed(case: str) -> None:
+    validation, table = dependent_validation(case)
+    check_validation(validation.assign(fold=2), table)
+    check_validation(validation, table.assign(split_method="naive"))
+    with pytest.raises(DataError, match="of fold 1"):
+        check_validation(validation.assign(split_method="naive"), table)  # the test rows declare it
+
+
+def test_independent_validation_rows_and_other_stations_of_a_block_are_allowed() -> None:
+    table = build_table()
+    validation = as_validation(table)
+    check_validation(validation, table)
+    check_validation(validation.iloc[:0], table)
+    normal = validation["y_magnitude"] == "Normal"
+    other = validation[normal].assign(split_group=table.loc[normal, "split_group"], station="KPG")
+    check_validation(other, table)

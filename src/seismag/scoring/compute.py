@@ -17,7 +17,7 @@ from seismag.scoring.conformal import ConformalScores, score_sets
 from seismag.scoring.estimates import CONFUSION_SCORES, FEW_CLUSTERS, TaskEstimates, score_task
 from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
-from seismag.scoring.predictions import TASK_CLASSES, check_predictions, evaluated_rows
+from seismag.scoring.predictions import TASK_CLASSES, check_predictions, check_validation, evaluated_rows
 from seismag.scoring.subsets import SubsetTables, score_subsets
 from seismag.splits import NAIVE_WARNING
 
@@ -106,7 +106,7 @@ def evaluate_predictions(
     before mainshocks and the Normal ones (``config.events``). Intervals are those of the jackknife over whole
     ``split_group``s, event clusters and control blocks apart; one cluster or block alone leaves no interval. Skill is
     the paired difference to the best baseline on these rows (the oracle excluded). Validation rows calibrate, fold by
-    fold.
+    fold; those that depend on test rows are refused.
 
     Args:
         predictions: a table as ``read_predictions`` returns it.
@@ -117,12 +117,14 @@ def evaluate_predictions(
         extra: further forecasts by name, see ``BaselineData``.
 
     Raises:
-        DataError: the table is not valid, a sample occurs twice, or samples and split lack some of its rows.
+        DataError: the table is not valid, a sample occurs twice, a validation row depends on a test row, or samples and
+            split lack some of its rows.
     """
     config = config or EvaluateConfig.model_validate({})
     check_predictions(predictions)
     rows = add_label_columns(evaluated_rows(predictions), samples)
     validation = predictions[predictions["role"] == "val"] if rows["role"].iloc[0] == "test" else predictions.iloc[:0]
+    check_validation(validation, rows)
     validation = add_label_columns(validation, samples)
     data = BaselineData(samples, split, extra)
     mainshocks = config.events == "mainshocks" and knows_mainshocks(rows)

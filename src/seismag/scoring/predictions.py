@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 
 TASK_CLASSES: dict[str, tuple[str, ...]] = {
@@ -105,6 +105,55 @@ def evaluated_rows(predictions: pd.DataFrame) -> pd.DataFrame:
             f"({runs}). Evaluate one run, or the folds of one cross-validation, at a time."
         )
     return rows
+
+
+def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Refuse validation rows that depend on the evaluated rows of their fold.
+
+    Dependent are rows of the same sample, of one station and start, of one earthquake or of its cluster, and of one
+    Normal block at one station (splits by station and by region have other stations of a block in two sets). Rows that
+    ``split_method`` declares naive may depend on each other, and metrics.json warns of it.
+
+    Raises:
+        DataError: one depends; the message names it.
+    """
+    if "split_method" in rows:
+        rows = rows[rows["split_method"] != "naive"]
+    tested = rows.groupby("fold").indices
+    for fold, positions in validation.groupby("fold").indices.items():
+        if fold not in tested:
+            continue
+        ours, theirs = validation.iloc[positions], rows.iloc[tested[fold]]
+        for what, dependent in _dependent(ours, theirs).items():
+            if dependent.any():
+                row = ours[dependent].iloc[0]
+                raise DataError(
+                    f"predictions: validation row {row['sample_id']} of fold {fold} {what.format(**row)} "
+                    f"({int(dependent.sum())} such rows). Validation rows calibrate the test rows of their fold and "
+                    "have to be independent of them: leave each window, earthquake and cluster in one set. (A naive "
+                    "split is declared by a column split_method with the value naive.)"
+                )
+
+
+def _dependent(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, BoolArray]:
+    """Which of our rows depend on theirs, (n,) by reason, of one fold."""
+    events = set(ours.loc[ours["y_magnitude"] != "Normal", "split_group"])
+    events |= set(theirs.loc[theirs["y_magnitude"] != "Normal", "split_group"])
+    shared = ours["split_group"].isin(theirs["split_group"])
+    found = {
+        "is a test row of it too": ours["sample_id"].isin(theirs["sample_id"]),
+        "has station and start ({station}, {start_utc}) in common with a test row": _both(ours, theirs, "start_utc"),
+        "precedes the earthquake of a test row, {event_id}": ours["event_id"].isin(theirs["event_id"].dropna()),
+        "is of the cluster of a test row, {split_group}": shared & ours["split_group"].isin(events),
+        "is of the Normal block of a test row, {split_group} at {station}": shared & _both(ours, theirs, "split_group"),
+    }
+    return {what: dependent.to_numpy(dtype=bool) for what, dependent in found.items()}
+
+
+def _both(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> pd.Series:
+    keys = ["station", column]
+    known = pd.MultiIndex.from_frame(theirs[keys].astype({"station": str}))
+    return pd.Series(pd.MultiIndex.from_frame(ours[keys].astype({"station": str})).isin(known), ours.index)
 
 
 def positions_of(known: pd.Series | pd.Index, wanted: pd.Series, whose: str, where: str, remedy: str) -> IndexArray:
