@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from fixtures.prediction_table import build_table
+from fixtures.prediction_table import as_validation, build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import MAGNITUDE_CLASSES
 from seismag.scoring import metrics as m
@@ -78,16 +78,16 @@ def test_a_model_for_equal_classes_pays_in_log_score_until_it_is_calibrated() ->
     """Probabilities of the truth times class weights, as training with balanced weights gives them."""
     weights = np.array([1.0, 6.0, 6.0, 6.0])
 
-    def weighted(seed: int, role: str) -> pd.DataFrame:
-        table = build_table(n_events=15, n_blocks=90, hit=0.0, seed=seed).assign(role=role)
+    def weighted(seed: int) -> pd.DataFrame:
+        table = build_table(n_events=15, n_blocks=90, hit=0.0, seed=seed)
         rng = np.random.default_rng(seed)
         truth = (table["y_magnitude"] != "Normal").to_numpy()
         p_event = 1 / (1 + np.exp(-rng.normal(2 * (2 * truth - 1) * 0.5 - 1.8, 1)))
         probs = np.column_stack([1 - p_event, *[p_event / 3] * 3]) * weights
         table[probability_columns("magnitude")] = probs / probs.sum(axis=1, keepdims=True)
-        return table.assign(sample_id=role + table["sample_id"])
+        return table
 
-    both = pd.concat([weighted(1, "test"), weighted(2, "val")])
+    both = pd.concat([weighted(1), as_validation(weighted(2))])
     result = evaluate_predictions(both, config=EvaluateConfig(bootstrap=200)).to_json()
     calibration = result["detection"]["calibration"]
     assert calibration["reason"] is None

@@ -18,7 +18,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from fixtures.prediction_table import build_table
+from fixtures.prediction_table import as_validation, build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.baselines import ORACLE
@@ -385,11 +385,11 @@ def test_proper_scores_ranking_and_direction_agree_with_scikit_learn_and_by_hand
     assert detection["brier"]["value"] == pytest.approx(brier_score_loss(event, p_event))
     assert detection["auc_within_station"]["value"] == pytest.approx(roc_auc_score(event, p_event))
     assert detection["log_score"]["value"] == pytest.approx(-log_loss(event, p_event))
-    parts = {name: entry["value"] for name, entry in detection["reliability"]["brier_parts"].items()}
+    parts = detection["reliability"]["brier_parts"]
     total = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within_bin"]
     assert total == pytest.approx(detection["brier"]["value"])
     observed, said = calibration_curve(event, p_event, n_bins=10, strategy="quantile")
-    assert [entry["observed"]["value"] for entry in detection["reliability"]["bins"]] == pytest.approx(observed)
+    assert [entry["observed"] for entry in detection["reliability"]["bins"]] == pytest.approx(observed)
     assert [entry["mean_probability"] for entry in detection["reliability"]["bins"]] == pytest.approx(said)
     probs = table[[f"p_magnitude_{name}" for name in MAGNITUDE_CLASSES]].to_numpy()
     truth = pd.Index(MAGNITUDE_CLASSES).get_indexer(table["y_magnitude"])
@@ -418,8 +418,8 @@ def test_skill_is_positive_where_the_model_is_better_whichever_way_a_score_runs(
 
 def test_a_full_summary_has_at_most_50_lines_of_80_columns() -> None:
     table = with_labels(build_table(n_events=40, n_blocks=40))
-    validation = with_labels(build_table(n_events=20, n_blocks=20, seed=4)).assign(role="val", origin="simulated")
-    both = pd.concat([table.assign(origin="simulated"), validation.assign(sample_id="v" + validation["sample_id"])])
+    validation = with_labels(build_table(n_events=20, n_blocks=20, seed=4)).assign(origin="simulated")
+    both = pd.concat([table.assign(origin="simulated"), as_validation(validation)])
     lines = format_summary(evaluate(both)).splitlines()
     assert len(lines) <= 50
     assert max(map(len, lines)) <= 80
@@ -428,8 +428,10 @@ def test_a_full_summary_has_at_most_50_lines_of_80_columns() -> None:
         "RPS skill score",
         "chance 90",
         "station-stratified ROC",
-        "calibr. 0.",
-        "90 % conformal prediction sets: coverage 0.",
+        "calibration error (ECE) 0.",
+        "by chance, ",
+        "calibrated 0.",
+        "90 % conformal prediction sets: coverage Normal 0.",
         "all events, 320",
     ):
         assert words in text

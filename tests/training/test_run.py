@@ -69,7 +69,7 @@ def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, fo
         ours, then = metrics[task]["calibration"], recorded[task]["calibration"]
         assert ours["folds"][0]["n"] == then["folds"][0]["n"] > 0
         assert ours["log_score"]["temperature"]["value"] == pytest.approx(then["log_score"]["temperature"]["value"])
-        assert metrics[task]["conformal"]["coverage"] == recorded[task]["conformal"]["coverage"]
+        assert metrics[task]["conformal"]["by_class"] == recorded[task]["conformal"]["by_class"]
     test = predictions[predictions["role"] == "test"]
     assert not set(test["sample_id"]) & set(load_checkpoint(run.best_model).trained_on)
     ours = pd.read_parquet(run.predictions)

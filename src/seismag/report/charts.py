@@ -193,17 +193,41 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
     ):
         if not entry:
             continue
-        points = []
+        bars: dict[str, list[float | None]] = {"x": [], "y": []}  # a gap after each bar
+        rows = []
         for k, b in enumerate(entry["bins"]):
-            source = f"metrics.json#/detection/{pointer}/bins/{k}/observed"
-            hover = f"{name}<br>{b['n']} windows, {b['n_groups']} groups"
-            points.append(point(b["mean_probability"], b["observed"], source, hover, f"{name}, bin {k + 1}"))
-        traces.append(points_trace(points, name, colour, symbol=symbol) | {"cliponaxis": False})
-        tables.append(points_table(f"{name}: observed frequency", points))
+            source = f"metrics.json#/detection/{pointer}/bins/{k}"
+            sources = (f"{source}/observed", f"{source}/consistency/low", f"{source}/consistency/high")
+            rows.append((f"{name}, bin {k + 1}", tuple(f"{value} .3f" for value in sources)))
+            bars["x"] += [b["mean_probability"], b["mean_probability"], None]
+            bars["y"] += [b["consistency"]["low"], b["consistency"]["high"], None]
+        traces.append(
+            _frequencies_trace(entry["bins"], name, pointer) | {"marker": {"color": colour, "symbol": symbol}}
+        )
+        traces.append(
+            {**bars, "mode": "lines", "name": f"{name}: if calibrated", "line": {"color": colour, "width": 1.5},
+             "hoverinfo": "skip", "showlegend": False}
+        )  # fmt: skip
+        columns = ("observed frequency", "low if calibrated", "high if calibrated")
+        tables.append(ValueTable(f"{name}: observed frequency", columns, tuple(rows)))
     layout = {"xaxis": title_of("forecast probability") | {"range": [0, 1]},
               "yaxis": title_of("observed frequency") | {"range": [0, 1]}}  # fmt: skip
-    note = "On the dotted line the observed frequency equals the forecast probability."
+    note = (
+        "On the dotted line the observed frequency equals the forecast probability; the bars are the ranges in which "
+        "the observed frequencies of a calibrated forecast lie by chance."
+    )
     return Chart("reliability", "Reliability of the event probability", note, traces, layout, tables)
+
+
+def _frequencies_trace(bins: Sequence[Mapping[str, Any]], name: str, pointer: str) -> dict[str, object]:
+    """Draw the observed frequency of each bin."""
+    sources = [f"metrics.json#/detection/{pointer}/bins/{k}/observed" for k in range(len(bins))]
+    return {
+        "x": [b["mean_probability"] for b in bins], "y": [b["observed"] for b in bins], "mode": "markers",
+        "name": name, "text": [f"{name}<br>{b['n']} windows, {b['n_groups']} groups" for b in bins],
+        "customdata": sources, "cliponaxis": False,
+        "hovertemplate": "%{text}<br><b>%{y:.3f}</b><br>%{customdata}<extra></extra>",
+    }  # fmt: skip
 
 
 def folds_chart(crossval: Mapping[str, Any]) -> Chart:

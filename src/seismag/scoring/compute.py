@@ -11,13 +11,14 @@ import pandas as pd
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines import absent_baselines
-from seismag.scoring.calibration import Calibrated, NotCalibrated, Reliability, calibrate, read_out, score_reliability
+from seismag.scoring.calibration import Calibrated, NotCalibrated, calibrate, read_out
 from seismag.scoring.clusters import Clusters, find_truth
 from seismag.scoring.conformal import ConformalScores, score_sets
 from seismag.scoring.estimates import CONFUSION_SCORES, FEW_CLUSTERS, TaskEstimates, score_task
 from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, check_predictions, check_validation, evaluated_rows
+from seismag.scoring.reliability import Reliability, score_reliability
 from seismag.scoring.subsets import SubsetTables, score_subsets
 from seismag.splits import NAIVE_WARNING
 

@@ -1,9 +1,10 @@
-"""Conformal prediction sets, calibrated at the window's own station, and their measured coverage.
+"""Conformal prediction sets, calibrated by class on groups of validation windows, and their measured coverage.
 
-A set contains every class whose p-value among the station's validation windows is at least ``1 - coverage`` (Vovk,
-Gammerman & Shafer, 2005, Algorithmic Learning in a Random World, chapter 4; Mondrian categories: the stations). The
-nominal coverage is guaranteed only for validation and test windows in random order. Windows of one earthquake are
-alike and time moves on, so the coverage is measured.
+A set contains every class that the window's nonconformity does not exclude among the validation windows of this class
+(Vovk, Gammerman & Shafer, 2005, Algorithmic Learning in a Random World, chapter 4; Mondrian categories: the true
+classes), so that windows of a rare class are covered as often as those of a frequent one. Windows of a group are
+alike, so groups are calibrated, not windows (Lee, Barber & Willett, 2023, arXiv:2306.06342). The nominal coverage is
+guaranteed only for validation and test groups in random order. Time moves on, so the coverage is measured.
 """
 
 from __future__ import annotations
@@ -14,42 +15,52 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
+from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.config import EvaluateConfig
 from seismag.scoring.clusters import Clusters
 from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
+from seismag.scoring.proportions import proportion_interval
 
 MIN_TIME_OVERLAP = 0.5  # of the test windows, inside the period of the validation windows
 
 
 @dataclass(frozen=True)
-class StationSets:
-    """Coverage and size of the sets at one station; ``note`` is a reason to doubt the coverage."""
+class ClassCoverage:
+    """Coverage and size of the sets of the windows of one true class, in the folds in which it is calibrated.
 
-    station: str
+    Attributes:
+        n, n_groups: windows of these folds, and their groups.
+        coverage: fraction of them whose set contains the class; None where there are none.
+        mean_set_size: of their sets.
+        n_calibration_groups: validation groups of the class in the fold with the fewest.
+        note: why no set excludes the class, or why the coverage has no interval.
+    """
+
     n: int
     n_groups: int
     coverage: IntervalEstimate
-    mean_set_size: float
-    n_calibration: int
+    mean_set_size: float | None
     n_calibration_groups: int
     note: str | None
 
 
 @dataclass(frozen=True)
 class ConformalScores:
-    """Coverage and size of the conformal prediction sets of one task."""
+    """Coverage by true class, and size, of the conformal prediction sets of one task.
+
+    ``always_contained`` are the classes that no set of some fold excludes, for want of calibration groups.
+    """
 
     coverage_aimed: float
     n: int
     n_classes: int
-    coverage: IntervalEstimate
     mean_set_size: float
     share_empty: float
     share_whole: float
-    by_station: list[StationSets]
-    n_calibration_groups: int
+    least_calibration_groups: int
+    always_contained: list[str]
+    by_class: dict[str, ClassCoverage]
 
 
 @dataclass(frozen=True)
@@ -57,151 +68,139 @@ class ConformalSets:
     """The conformal prediction set of each evaluated row."""
 
     contains: BoolArray  # (n, k) whether the class belongs to the set
-    covered: BoolArray  # (n,) whether the true class does
-    n_calibration: IndexArray  # (n,) calibration windows of the row's fold and station
+    n_groups: IndexArray  # (n, k) calibration groups of the class in the row's fold
 
 
-def conformal_threshold(scores: FloatArray, coverage: float) -> float:
-    """Largest nonconformity score that belongs to the set: a quantile of the sorted calibration scores.
+def least_groups(coverage: float) -> int:
+    """Groups of a class without which nothing can exclude it: coverage / (1 - coverage), rounded up."""
+    return int(np.ceil(coverage / (1 - coverage) - 1e-9))
 
-    The p-value of a score is (number of calibration scores at least as large + 1) / (n + 1). It falls with the score,
-    so that the classes with a p-value of at least 1 - coverage are those up to a threshold.
+
+def conformal_threshold(scores: FloatArray, groups: IndexArray, coverage: float) -> float:
+    """Largest nonconformity score that belongs to the set.
+
+    K groups and the new one are interchangeable and weigh 1 / (K + 1) each, divided among their windows. The threshold
+    is the smallest calibration score up to which the weights sum to the coverage.
 
     Args:
-        scores: (n,) nonconformity of the calibration windows, 1 - probability of the true class.
+        scores: (n,) nonconformity of the calibration windows of a class, 1 - probability of the class.
+        groups: (n,) group of each.
         coverage: nominal coverage.
 
     Returns:
-        The threshold; infinity where ``n`` is at most ``coverage / (1 - coverage)``, which excludes no class.
+        The threshold; infinity, which excludes no window, for fewer than ``least_groups(coverage)`` groups.
+
+    Source: Lee, Barber & Willett (2023), arXiv:2306.06342, hierarchical conformal prediction.
 
     Example:
-        >>> conformal_threshold(np.array([0.1, 0.4, 0.2, 0.9]), 0.5)
+        >>> conformal_threshold(np.array([0.1, 0.4, 0.2, 0.9]), np.array([0, 0, 1, 2]), 0.5)
         0.4
     """
-    n_above = int(np.ceil((1 - coverage - 1e-12) * (len(scores) + 1))) - 1  # scores at or above the threshold
-    return float(np.sort(scores)[len(scores) - n_above]) if n_above > 0 else float("inf")
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(scores)
+    weight_up_to = np.cumsum(1 / counts[index[order]]) / (len(counts) + 1)
+    position = int(np.searchsorted(weight_up_to, coverage - 1e-9))
+    return float(scores[order[position]]) if position < len(scores) else float("inf")
 
 
 def conformal_sets(task: str, rows: pd.DataFrame, validation: pd.DataFrame, coverage: float) -> ConformalSets:
-    """Find the classes of the set of each evaluated row, fold by fold and station by station."""
-    contains = np.ones((len(rows), len(TASK_CLASSES[task])), dtype=bool)
-    n_calibration = np.zeros(len(rows), dtype=np.intp)
+    """Find the classes of the set of each evaluated row, fold by fold and class by class."""
+    n_classes = len(TASK_CLASSES[task])
+    contains, n_groups = np.ones((len(rows), n_classes), dtype=bool), np.zeros((len(rows), n_classes), dtype=np.intp)
     truth = truth_index(validation["y_magnitude"], validation["y_azimuth"], task)
-    scores = 1 - task_probabilities(validation, task)[np.arange(len(validation)), truth]
-    keys = ["fold", "station"]
-    calibration = validation.groupby(keys, observed=True).indices
-    for key, positions in rows.groupby(keys, observed=True).indices.items():
-        own = scores[calibration.get(key, np.empty(0, dtype=np.intp))]
-        contains[positions] = 1 - task_probabilities(rows, task, positions) <= conformal_threshold(own, coverage)
-        n_calibration[positions] = len(own)
-    truth = truth_index(rows["y_magnitude"], rows["y_azimuth"], task)
-    return ConformalSets(contains, contains[np.arange(len(rows)), truth], n_calibration)
+    scores, groups = 1 - task_probabilities(validation, task), pd.factorize(validation["split_group"])[0]
+    calibration = validation.groupby("fold").indices
+    for fold, positions in rows.groupby("fold").indices.items():
+        nonconformity = 1 - task_probabilities(rows, task, positions)
+        of_fold = calibration.get(fold, np.empty(0, dtype=np.intp))
+        for k in range(n_classes):
+            own = of_fold[truth[of_fold] == k]
+            contains[positions, k] = nonconformity[:, k] <= conformal_threshold(scores[own, k], groups[own], coverage)
+            n_groups[positions, k] = len(np.unique(groups[own]))
+    return ConformalSets(contains, n_groups)
 
 
 def score_sets(
     task: str, rows: pd.DataFrame, validation: pd.DataFrame, clusters: Clusters, config: EvaluateConfig
 ) -> tuple[ConformalScores, list[str]]:
-    """Measure coverage and size of the sets, over all rows and by station; with sentences on doubtful coverage."""
+    """Measure coverage and size of the sets by true class; with sentences on doubtful coverages."""
     sets = conformal_sets(task, rows, validation, config.coverage)
-    stations = _by_station(rows, validation, sets, clusters, config)
-    n_classes, size = sets.contains.shape[1], sets.contains.sum(axis=1)
+    truth = truth_index(rows["y_magnitude"], rows["y_azimuth"], task)
+    by_class = {
+        name: _class_coverage(k, truth == k, sets, clusters, config) for k, name in enumerate(TASK_CLASSES[task])
+    }
+    n_classes, size, least = sets.contains.shape[1], sets.contains.sum(axis=1), least_groups(config.coverage)
     result = ConformalScores(
         coverage_aimed=config.coverage,
         n=len(rows),
         n_classes=n_classes,
-        coverage=_coverage(sets.covered, clusters, config),
         mean_set_size=float(size.mean()),
         share_empty=float((size == 0).mean()),
         share_whole=float((size == n_classes).mean()),
-        by_station=stations,
-        n_calibration_groups=int(validation.groupby("station", observed=True)["split_group"].nunique().sum()),
+        least_calibration_groups=least,
+        always_contained=[name for name, entry in by_class.items() if entry.n_calibration_groups < least],
+        by_class=by_class,
     )
-    return result, [*_missed(task, result, config), *_doubts(result, rows, validation)]
+    return result, [*_missed(task, result, config), *_outside(rows, validation)]
 
 
-def _coverage(covered: BoolArray, clusters: Clusters, config: EvaluateConfig) -> IntervalEstimate:
-    sums = np.column_stack([clusters.sum(np.ones(len(covered))), clusters.sum(covered)])
-    drawn = clusters.bootstrap(sums, config.bootstrap, config.seed)
-    known = clusters.smallest >= FEW_CLUSTERS
-    return IntervalEstimate.of(float(covered.mean()), ratio(drawn[:, 1], drawn[:, 0]), known, config.confidence)
-
-
-def _by_station(
-    rows: pd.DataFrame, validation: pd.DataFrame, sets: ConformalSets, clusters: Clusters, config: EvaluateConfig
-) -> list[StationSets]:
-    """Coverage and size at each station, all on the same bootstrap replicates of groups."""
-    stations = sorted(rows.groupby("station", observed=True).indices.items())
-    n_rows, n_covered = np.zeros((2, clusters.n, len(stations)))
-    for i, (_, positions) in enumerate(stations):
-        of_station = clusters.index[positions]
-        n_rows[:, i] = np.bincount(of_station, minlength=clusters.n)
-        n_covered[:, i] = np.bincount(of_station, weights=sets.covered[positions], minlength=clusters.n)
-    n_groups = (n_rows > 0).sum(axis=0)
-    drawn = clusters.bootstrap([n_rows, n_covered], config.bootstrap, config.seed)
-    replicates = ratio(drawn[:, len(stations) :], drawn[:, : len(stations)])
-    calibration_windows = validation["station"].value_counts()
-    calibration_groups = validation.groupby("station", observed=True)["split_group"].nunique()
-    result = []
-    for i, (station, positions) in enumerate(stations):
-        known = clusters.smallest > 1 and n_groups[i] >= FEW_CLUSTERS
-        value = float(sets.covered[positions].mean())
-        n_calibration_groups = int(calibration_groups.get(station, 0))
-        entry = StationSets(
-            station=str(station),
-            n=len(positions),
-            n_groups=int(n_groups[i]),
-            coverage=IntervalEstimate.of(value, replicates[:, i], known, config.confidence),
-            mean_set_size=float(sets.contains[positions].sum(axis=1).mean()),
-            n_calibration=int(calibration_windows.get(station, 0)),
-            n_calibration_groups=n_calibration_groups,
-            note=_note(int(sets.n_calibration[positions].min()), n_calibration_groups, config.coverage),
-        )
-        result.append(entry)
-    return result
-
-
-def _note(fewest_windows: int, n_groups: int, coverage: float) -> str | None:
-    least = coverage / (1 - coverage)
-    if fewest_windows <= least + 1e-9:
-        return f"{fewest_windows} calibration windows (in a fold) exclude no class; more than {least:.0f} are needed."
-    if n_groups < FEW_CLUSTERS:
-        return f"Coverage is inconclusive ({n_groups} calibration groups; at least {FEW_CLUSTERS} are needed)."
-    return None
+def _class_coverage(
+    k: int, is_class: BoolArray, sets: ConformalSets, clusters: Clusters, config: EvaluateConfig
+) -> ClassCoverage:
+    fewest, least = int(sets.n_groups[:, k].min()), least_groups(config.coverage)
+    calibrated = is_class & (sets.n_groups[:, k] >= least)
+    n, covered = (clusters.sum(values) for values in (calibrated, calibrated & sets.contains[:, k]))
+    present, n_rows = n > 0, int(calibrated.sum())
+    n_groups = int(present.sum())
+    note = None
+    if fewest < least:
+        note = f"{fewest} calibration groups (in a fold) exclude the class from no set; at least {least} are needed."
+    elif 0 < n_groups < FEW_CLUSTERS:
+        note = f"Coverage has no interval ({n_groups} groups; at least {FEW_CLUSTERS} are needed)."
+    low = high = None
+    if n_groups >= FEW_CLUSTERS:
+        low, high = proportion_interval(covered[present], n[present], config.confidence)
+    return ClassCoverage(
+        n=n_rows,
+        n_groups=n_groups,
+        coverage=IntervalEstimate(float(covered.sum() / n_rows) if n_rows else None, low, high),
+        mean_set_size=float(sets.contains[calibrated].sum(axis=1).mean()) if n_rows else None,
+        n_calibration_groups=fewest,
+        note=note,
+    )
 
 
 def _missed(task: str, result: ConformalScores, config: EvaluateConfig) -> list[str]:
-    """A sentence where the coverage differs from the nominal one by more than the numbers of groups explain.
+    """A sentence for each class whose coverage is below the nominal one by more than the numbers of groups explain.
 
     Given the calibration windows the coverage varies around its nominal value like a fraction of as many samples (Vovk,
-    2012, arXiv:1209.2673); groups are counted here, since windows of a group are alike.
+    2012, arXiv:1209.2673); groups are counted here, since windows of a group are alike. The confidence holds for all
+    classes together (Bonferroni).
     """
-    coverage, nominal = result.coverage, result.coverage_aimed
-    if coverage.value is None or coverage.low is None or coverage.high is None:
-        return []
-    quantile = norm.ppf(0.5 + config.confidence / 2)
-    of_calibration = quantile * np.sqrt(nominal * (1 - nominal) / max(1, result.n_calibration_groups))
-    if abs(coverage.value - nominal) <= np.hypot((coverage.high - coverage.low) / 2, of_calibration):
-        return []
-    return [
-        f"{task}: {100 * nominal:g} % conformal prediction sets: coverage {coverage.value:.2f}, which the number of "
-        "groups does not explain: validation and test windows differ in distribution."
-    ]
+    nominal, quantile = result.coverage_aimed, norm.ppf(0.5 + config.confidence / 2)
+    of_all = norm.ppf(1 - (1 - config.confidence) / (2 * result.n_classes))
+    sentences = []
+    for name, entry in result.by_class.items():
+        value, high = entry.coverage.value, entry.coverage.high
+        if value is None or high is None:
+            continue
+        of_calibration = np.sqrt(nominal * (1 - nominal) / max(1, entry.n_calibration_groups))
+        if nominal - value > of_all * np.hypot((high - value) / quantile, of_calibration):
+            sentences.append(
+                f"{task}: {100 * nominal:g} % conformal prediction sets: coverage of {name} {value:.2f}, which the "
+                "number of groups does not explain: validation and test windows differ in distribution."
+            )
+    return sentences
 
 
-def _doubts(result: ConformalScores, rows: pd.DataFrame, validation: pd.DataFrame) -> list[str]:
-    warnings, inside = [], 0
+def _outside(rows: pd.DataFrame, validation: pd.DataFrame) -> list[str]:
+    inside = 0
     for fold, positions in rows.groupby("fold").indices.items():
         start = validation.loc[validation["fold"] == fold, "start_utc"]
         inside += int(rows["start_utc"].iloc[positions].between(start.min(), start.max()).sum())
-    if (overlap := inside / len(rows)) < MIN_TIME_OVERLAP:
-        warnings.append(
-            f"{100 * (1 - overlap):.0f} % of the evaluated windows lie outside the period of their validation "
-            "windows, so the coverage of conformal prediction sets is not guaranteed."
-        )
-    thin = [entry.station for entry in result.by_station if entry.note]
-    if thin:
-        warnings.append(
-            f"Too few validation windows or groups for conformal prediction sets at {len(thin)} of "
-            f"{len(result.by_station)} stations: {', '.join(thin[:6])}{' ...' if len(thin) > 6 else ''}."
-        )
-    return warnings
+    if (overlap := inside / len(rows)) >= MIN_TIME_OVERLAP:
+        return []
+    return [
+        f"{100 * (1 - overlap):.0f} % of the evaluated windows lie outside the period of their validation windows: the "
+        "coverage of conformal sets is not guaranteed."
+    ]

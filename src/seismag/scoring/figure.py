@@ -111,8 +111,8 @@ def draw_reliability(metrics: dict[str, Any], path: str | Path) -> None:
         panels[1, 0].set_ylabel("windows")
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
         figure.supxlabel(
-            f"bins of equal mass, {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bars: "
-            f"{100 * metrics['confidence']:g} % intervals by cluster",
+            f"bins of equal mass, {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bars: where "
+            f"{100 * metrics['confidence']:g} % of the frequencies of a calibrated forecast lie",
             fontsize=8,
         )
         save_figure(figure, path)
@@ -252,10 +252,10 @@ def _draw_reliability_panel(upper: Axes, lower: Axes, result: dict[str, Any]) ->
     for label, reliability, colour, marker, style in series:
         bins = reliability["bins"]
         forecast = np.array([entry["mean_probability"] for entry in bins])
-        observed = np.array([entry["observed"]["value"] for entry in bins])
+        observed = np.array([entry["observed"] for entry in bins])
         for x, entry in zip(forecast, bins, strict=True):
-            if entry["observed"]["low"] is not None:
-                limits = [entry["observed"]["low"], entry["observed"]["high"]]
+            if entry["consistency"]["low"] is not None:
+                limits = [entry["consistency"]["low"], entry["consistency"]["high"]]
                 upper.plot([x, x], limits, color=colour, linewidth=0.9)
         upper.plot(
             forecast, observed, marker=marker, linestyle=style, color=colour, markersize=3, linewidth=0.8, label=label

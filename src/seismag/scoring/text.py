@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from seismag.scoring.baselines import CANDIDATE_GROUPS
@@ -41,10 +42,10 @@ def format_summary(metrics: dict[str, Any]) -> str:
     is_few = any(0 < metrics[key] < FEW_CLUSTERS for key in ("n_event_groups", "n_normal_groups"))
     for task in TASK_CLASSES:
         lines += ["", format_table([task, *_HEADER], _task_rows(task, metrics[task], is_few))]
-    if (sets := metrics["detection"]["conformal"]) is not None:
-        coverage = f"{100 * sets['coverage_aimed']:g} % conformal prediction sets: coverage"
-        coverage += f" {_with_interval(sets['coverage'], '.2f')}, mean size {sets['mean_set_size']:.2f}"
-        lines.append(wrap_text(coverage))
+    lines.append(wrap_text(_error_line(metrics["detection"]), 2))
+    for task in ("detection", "magnitude"):
+        if (sets := metrics[task]["conformal"]) is not None:
+            lines.append(wrap_text(_sets_line(task, sets), 2))
     lines += ["", *_part_lines(metrics)]
     if (reason := metrics["detection"]["calibration"]["reason"]) is not None:
         lines.append(wrap_text(f"not calibrated, no conformal prediction sets: {reason}", 2))
@@ -89,13 +90,40 @@ def _task_rows(task: str, result: dict[str, Any], is_few: bool) -> list[_Row]:
         rows.append(_row("direction error, deg", result["mean_error_deg"], "chance 90", style=".0f"))
     if task == "detection":
         rows.append(_row("station-stratified ROC AUC", result["auc_within_station"], "chance 0.5"))
-        after = result["calibration"].get("reliability")
-        remark = f"calibr. {after['ece']['value']:.3f}" if after else "uncalibrated"
-        rows.append(["calibration error (ECE)", f"{result['reliability']['ece']['value']:.3f}", "", "", remark, ""])
     baselines = result["baselines"].items()
     accuracy = {name: entry["accuracy"] for name, entry in baselines if entry["group"] in CANDIDATE_GROUPS}
     best = max(accuracy, key=lambda name: accuracy[name])
     return [*rows, _row("accuracy", result["accuracy"], baseline=f"{best} {accuracy[best]:.3f}")]
+
+
+def _error_line(result: Mapping[str, Any]) -> str:
+    """Calibration error, as predicted and calibrated, with what is chance."""
+    parts = []
+    for label, part in (("calibration error (ECE)", result), ("calibrated", result["calibration"])):
+        if (reliability := part.get("reliability")) is not None:
+            ece = reliability["ece"]
+            by_chance, corrected = f"{ece['by_chance']:.3f} by chance", f"{ece['corrected']:.3f} corrected"
+            p_value = "no p-value" if ece["p_value"] is None else f"p {ece['p_value']:.3f}"
+            parts.append(f"{label} {ece['value']:.3f} ({by_chance}, {corrected}, {p_value})")
+    return "; ".join(parts)
+
+
+def _sets_line(task: str, sets: Mapping[str, Any]) -> str:
+    """Coverage of the conformal prediction sets by true class; of the magnitude without Normal."""
+    label = (
+        f"{100 * sets['coverage_aimed']:g} % conformal prediction sets: coverage" if task == "detection" else f"{task}:"
+    )
+    always = sets["always_contained"]
+    parts = [
+        f"{name} {_with_interval(entry['coverage'], '.2f')}"
+        for name, entry in sets["by_class"].items()
+        if entry["n"] and name not in always and (task, name) != ("magnitude", "Normal")
+    ]
+    if always:
+        parts.append(
+            f"{', '.join(always)} in every set (fewer than {sets['least_calibration_groups']} validation groups)"
+        )
+    return f"{label} {', '.join(parts)}; mean size {sets['mean_set_size']:.2f} of {sets['n_classes']}"
 
 
 def _part_lines(metrics: dict[str, Any]) -> list[str]:
