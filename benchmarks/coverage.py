@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+import coverage_calibration
 import coverage_scores
 from coverage_row import Row, format_rows
 
-PARTS = {"scores": coverage_scores.rows}
+PARTS = {"scores": coverage_scores.rows, "calibration": coverage_calibration.rows}
 AIMS = {"size": (0.03, 0.07), "coverage": (0.93, 0.97)}
 
 

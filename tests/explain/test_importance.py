@@ -10,7 +10,7 @@ from seismag.config import EvaluateConfig
 from seismag.explain.importance import measure_importance, skill_of_study
 
 SPEC = EvaluateConfig(bootstrap=300, confidence=0.95, seed=1)
-N = 24
+N = 96
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def _provenance(subject: Subject, method: Method, spec: EvaluateConfig) -> dict[
         "backbone": card.backbone, "fold": card.fold, "split_name": card.split_name,
         "dataset_id": attributes["dataset_id"], "store": shown_path(subject.store.path),
         "data_origin": sorted({str(origin) for origin in subject.store.samples.get("origin", [])}),
-        "method": method, "seed": spec.seed, "bootstrap": spec.bootstrap, "confidence": spec.confidence,
+        "method": method, "seed": spec.seed, "confidence": spec.confidence,
         "seismag_version": __version__, "created_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }  # fmt: skip
 

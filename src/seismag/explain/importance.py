@@ -10,7 +10,8 @@ import pandas as pd
 from seismag.arrays import FloatArray, IntArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
-from seismag.scoring.clusters import Clusters, find_clusters
+from seismag.scoring.clusters import Clusters, Sums, find_clusters
+from seismag.scoring.estimates import IntervalEstimate, Scored, finite
 from seismag.scoring.predictions import truth_index
 
 LossInterval = dict[str, float | None]  # value, low and high; None where there is no interval
@@ -56,10 +57,8 @@ def skill_of_study(
     result = {}
     for task, probs in _add_detection(plain).items():
         y_true = truth_index(rows["y_magnitude"], rows["y_azimuth"], task)
-        confusion = m.cluster_confusion(y_true, probs.argmax(axis=-1), clusters.index, probs.shape[-1])
-        replicates = m.balanced_accuracy(clusters.bootstrap(confusion, spec.bootstrap, spec.seed))
         chance = 1.0 / len(np.unique(y_true))
-        entry = _with_interval(float(m.balanced_accuracy(confusion.sum(axis=0))), replicates, spec)
+        entry = _entry(_scored(probs, y_true, clusters).estimate("balanced_accuracy", spec.confidence))
         low = entry["low"]
         result[task] = {**entry, "chance": chance, "shown": None if low is None else low > chance}
     return result
@@ -73,29 +72,29 @@ def _add_detection(probs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 def _drops_of_log_score(
     forecasts: list[FloatArray], y_true: IntArray, clusters: Clusters, spec: EvaluateConfig
 ) -> list[LossInterval]:
-    before, *after = (m.row_log_scores(probs, y_true) for probs in forecasts)
-    sums = [np.ones(len(y_true)), *(before - scores for scores in after)]
-    by_cluster = np.stack([clusters.sum(column) for column in sums], axis=1)  # (n_clusters, 1 + K)
-    replicates = clusters.bootstrap(by_cluster, spec.bootstrap, spec.seed)
-    values = by_cluster.sum(axis=0)
-    means = replicates[:, 1:] / replicates[:, :1]
-    return [_with_interval(float(values[1 + k] / values[0]), means[:, k], spec) for k in range(len(after))]
+    before, *after = (clusters.sum(m.row_log_scores(probs, y_true)) for probs in forecasts)
+    rows = clusters.sum(np.ones(len(y_true)))
+    return [_entry(IntervalEstimate.of_mean(before - sums, rows, clusters, spec.confidence)) for sums in after]
 
 
 def _drops_of_balanced_accuracy(
     forecasts: list[FloatArray], y_true: IntArray, clusters: Clusters, spec: EvaluateConfig
 ) -> list[LossInterval]:
-    n_classes = forecasts[0].shape[1]
-    each = [m.cluster_confusion(y_true, probs.argmax(axis=1), clusters.index, n_classes) for probs in forecasts]
-    confusion = np.stack(each, axis=1)
-    values = m.balanced_accuracy(confusion.sum(axis=0))
-    replicates = m.balanced_accuracy(clusters.bootstrap(confusion, spec.bootstrap, spec.seed))  # (replicates, 1 + K)
-    return [
-        _with_interval(float(values[0] - values[k]), replicates[:, 0] - replicates[:, k], spec)
-        for k in range(1, len(forecasts))
-    ]
+    before, *after = (_scored(probs, y_true, clusters) for probs in forecasts)
+    result = []
+    for scored in after:
+        value, left_out = before.minus(scored, "balanced_accuracy")
+        drop = IntervalEstimate(finite(value), None, None)
+        if left_out is not None and not scored.rests_on_rare("balanced_accuracy"):
+            drop = IntervalEstimate.jackknifed(value, left_out, spec.confidence)
+        result.append(_entry(drop))
+    return result
 
 
-def _with_interval(value: float, replicates: FloatArray, spec: EvaluateConfig) -> LossInterval:
-    low, high = m.percentile_interval(replicates, spec.confidence)
-    return {"value": value, "low": None if np.isnan(low) else low, "high": None if np.isnan(high) else high}
+def _scored(probs: FloatArray, y_true: IntArray, clusters: Clusters) -> Scored:
+    confusion = m.cluster_confusion(y_true, probs.argmax(axis=1), clusters.index, probs.shape[1])
+    return Scored.of(Sums(confusion, {}), clusters.has_event, ("balanced_accuracy",))
+
+
+def _entry(estimate: IntervalEstimate) -> LossInterval:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

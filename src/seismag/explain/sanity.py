@@ -32,7 +32,7 @@ from seismag.explain.replacement import CLASSES, choose_replacements, read_windo
 from seismag.explain.subject import StudyWindows, Subject, checkpoint_of, require_explainable
 from seismag.parallel import Progress
 from seismag.scoring.clusters import find_clusters
-from seismag.scoring.metrics import percentile_interval
+from seismag.scoring.estimates import IntervalEstimate
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.dataset import class_indices
 from seismag.training.inference import scaling_of
@@ -348,7 +348,7 @@ def _interval_by_cluster(
 ) -> tuple[float | None, float | None]:
     """Interval of the mean; None for a single cluster."""
     clusters = find_clusters(rows)
-    sums = np.stack([clusters.sum(values), clusters.sum(np.ones(len(values)))], axis=1)
-    replicates = clusters.bootstrap(sums, spec.bootstrap, spec.seed)
-    low, high = percentile_interval(replicates[:, 0] / replicates[:, 1], spec.confidence)
-    return (None, None) if np.isnan(low) or clusters.n < 2 else (low, high)
+    estimate = IntervalEstimate.of_mean(
+        clusters.sum(values), clusters.sum(np.ones(len(values))), clusters, spec.confidence
+    )
+    return estimate.low, estimate.high

@@ -16,12 +16,11 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
+from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, Sums, Truth
 from seismag.scoring.estimates import IntervalEstimate
-from seismag.scoring.jackknife import LeftOut
 from seismag.scoring.predictions import TASK_CLASSES, rows_by_fold, task_probabilities, truth_index
 from seismag.scoring.reliability import Reliability, evaluated_probability, score_reliability
 
@@ -182,8 +181,7 @@ def _score_calibration(
 
     def mean_log_score(sums: FloatArray) -> IntervalEstimate:
         """Log score, or difference of two, from sums by group."""
-        left_out = LeftOut(ratio(sums.sum() - sums, rows.sum() - rows), clusters.has_event, int(rows.sum()))
-        return IntervalEstimate.jackknifed(sums.sum() / rows.sum(), left_out, config.confidence)
+        return IntervalEstimate.of_mean(sums, rows, clusters, config.confidence)
 
     best = max(baselines, key=lambda name: float(baselines[name].sums["log"].sum()))
     skill = {name: mean_log_score(sums - baselines[best].sums["log"]) for name, sums in log.items()}

@@ -1,4 +1,4 @@
-"""Sums of scores by group of windows, from which scores and their bootstrap replicates are computed."""
+"""Sums of scores by group of windows, from which scores and their intervals are computed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONCORDANCE = ("event_concordant", "event_pairs", "normal_concordant", "normal_p
 
 @dataclass(frozen=True)
 class Clusters:
-    """Groups of rows that the bootstrap resamples as a whole, those with an event and those without apart.
+    """Groups of rows that vary as a whole, those with an event and those without apart.
 
     Attributes:
         index: (n,) group of each row.
@@ -52,10 +52,6 @@ class Clusters:
     def sum(self, values: ArrayLike) -> FloatArray:
         """Sum the rows' values by cluster: (n_clusters,)."""
         return np.bincount(self.index, weights=values, minlength=self.n).astype(float)
-
-    def bootstrap(self, values: FloatArray | list[FloatArray], replicates: int, seed: int) -> FloatArray:
-        """Sum the values of resampled clusters; the same seed gives the same clusters, whatever the values are."""
-        return m.bootstrap_sums(values, self.has_event.astype(int), replicates, np.random.default_rng(seed))
 
 
 @dataclass(frozen=True)

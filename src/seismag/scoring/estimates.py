@@ -53,15 +53,13 @@ class IntervalEstimate:
         low, high = left_out.interval(float(value), confidence, limits)
         return IntervalEstimate(finite(value), finite(low), finite(high))
 
-    @staticmethod
-    def of(
-        value: FloatArray | float, replicates: FloatArray | None, known: bool, confidence: float
+    @classmethod
+    def of_mean(
+        cls, sums: FloatArray, rows: FloatArray, clusters: Clusters, confidence: float, limits: Range | None = None
     ) -> IntervalEstimate:
-        """Take the interval from bootstrap replicates, where ``known`` says that enough groups vary."""
-        if not known or replicates is None:
-            return IntervalEstimate(finite(value), None, None)
-        low, high = m.percentile_interval(replicates, confidence)
-        return IntervalEstimate(finite(value), finite(low), finite(high))
+        """Mean over rows of what is summed by group, (n_groups,), as are the rows."""
+        left_out = LeftOut(ratio(sums.sum() - sums, rows.sum() - rows), clusters.has_event, int(rows.sum()))
+        return cls.jackknifed(sums.sum() / rows.sum(), left_out, confidence, limits)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Scores as functions of arrays, and the bootstrap by cluster for their intervals.
+"""Scores as functions of arrays.
 
-Every score is a function of sums over rows: rows are summed by cluster once, and a bootstrap replicate is a weighted
-sum of clusters. Scores of confusion matrices (true class in rows, predicted class in columns) take ``(..., k, k)`` and
-work over the leading axes, so a bootstrap costs one matrix product.
+Every score is a function of sums over rows: rows are summed by cluster once, and the sums without one of the clusters
+are a difference. Scores of confusion matrices (true class in rows, predicted class in columns) take ``(..., k, k)`` and
+work over the leading axes, so that all clusters are left out in one call.
 """
 
 from __future__ import annotations
@@ -197,8 +197,8 @@ def cluster_concordance(
 def auc_of_sums(replicates: FloatArray, whole: FloatArray) -> FloatArray:
     """Area under the ROC curve within strata, from sums of ``cluster_concordance``; NaN without a pair.
 
-    Strata are weighted by their pairs. Sums of a bootstrap replicate are a first-order approximation in the counts of
-    event and Normal clusters (the terms left out are smaller by the number of clusters).
+    Strata are weighted by their pairs. Without one cluster the sums are exact; with several changed they are a
+    first-order approximation (the terms left out are smaller by the number of clusters).
 
     Args:
         replicates: (..., 4) sums over the resampled clusters, or ``whole`` itself.
