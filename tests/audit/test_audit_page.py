@@ -16,7 +16,7 @@ from seismag.text import number
 from seismag.windows.tried import Tried
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=http://a.example/p.png>"
-TRIED = Tried(frozenset((f"run_{k}", str(k)) for k in range(14)), "2026-01-01T00:00:00Z", None)
+TRIED = Tried({(f"run_{k}", str(k)): "2026-01-01T00:00:00Z" for k in range(14)}, "2026-01-01T00:00:00Z", None)
 CONSTANTS = {"95", "0.05", "0"}  # of the texts of the page: null interval, level of placebos, zero of the charts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from fixtures.study_store import make_store
 from seismag.audit.compute import audit_predictions, write_audit
 from seismag.audit.result import require_closed
 from seismag.config import EvaluateConfig, load_config
-from seismag.domain import DataError, UsageError
+from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import write_checked_json
 from seismag.report.evidence import Evidence, read_evidence
 from seismag.training.run import evaluate_table_in_store
+from seismag.windows.tried import read_tried
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -208,8 +210,54 @@ def test_scores_in_a_model_card_are_those_of_the_run(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value"), [("val_loss", 0.001), ("split", {"method": "naive"}), ("dataset_id", "other")]
+)
+def test_a_model_card_is_that_of_its_weights(copy: Path, key: str, value: object) -> None:
+    rewrite(copy / "best_model.json", put(key, value))
+    with pytest.raises(
+        SeismagError, match=rf"best_model\.json: was changed: {key} is not what the file of the weights"
+    ):
+        read_evidence(copy)
+
+
+def test_a_model_that_is_gone_is_named(copy: Path) -> None:
+    (copy / "best_model.pth").unlink()
+    with pytest.raises(DataError, match=r"best_model\.pth: the model of the run is not there"):
+        read_evidence(copy)
+
+
+def test_a_run_is_reported_under_another_name_of_its_folder(copy: Path) -> None:
+    assert read_evidence(copy.rename(copy.with_name("best run"))).subject == "best run"
+
+
+def test_a_configuration_that_was_changed_after_the_training_is_refused(copy: Path) -> None:
+    text = (copy / "config.yaml").read_text()
+    assert "learning_rate: 0.001" in text
+    (copy / "config.yaml").write_text(text.replace("learning_rate: 0.001", "learning_rate: 0.002"))
+    with pytest.raises(DataError, match=r"config\.yaml: not the configuration that the access log of .* records"):
+        read_evidence(copy)
+
+
+def test_an_audit_cannot_count_fewer_configurations_than_the_log_had(
+    run: Path, audited: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = read_tried(folder / "store", "one")
+    earlier = {("deleted", "another configuration"): "2026-01-01T00:00:00Z", **tried.trainings}
+    monkeypatch.setattr("seismag.report.recompute.read_tried", lambda *_: replace(tried, trainings=earlier))
+    with pytest.raises(DataError, match=r"counts 1 configurations as tried; the access logs of .* had 2 when the run"):
+        read_evidence(run, extras=[audited])
+    later = {**tried.trainings, ("later", "another configuration"): "2126-01-01T00:00:00Z"}
+    monkeypatch.setattr("seismag.report.recompute.read_tried", lambda *_: replace(tried, trainings=later))
+    assert "audit.json" in read_evidence(run, extras=[audited]).documents
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
+        (
+            lambda document: put(f"made_from/models_sha256/{document['subject']['run_ids'][0]}", None)(document),
+            r"contains no checksum of the model of small_fold1_.*: it was made where the folder",
+        ),
         (put("tests/0/verdict", "inconclusive"), r"skill_above_no_signal: verdict is inconclusive but"),
         (put("tests/0/p_value", 0.0001), r"skill_above_no_signal: p_value is 0\.0001 but"),
         (put("tests/0/sentence", "This is skill."), r"skill_above_no_signal: sentence is This is skill\. but"),
@@ -217,7 +265,7 @@ def test_scores_in_a_model_card_are_those_of_the_run(copy: Path) -> None:
         (put("made_from/predictions_sha256", "0" * 64), r"its checksum is not that of the predictions"),
         (put("made_from/samples_sha256", None), r"contains no checksum of the labels"),
     ],
-    ids=["verdict", "p", "sentence", "gate", "other predictions", "no store"],
+    ids=["no model", "verdict", "p", "sentence", "gate", "other predictions", "no store"],
 )
 def test_an_audit_that_the_predictions_do_not_give_is_refused(
     run: Path, audited: Path, tmp_path: Path, change: Change, words: str

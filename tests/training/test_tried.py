@@ -98,7 +98,7 @@ def test_every_training_counts_wherever_its_run_lies(tmp_path: Path) -> None:
     for run_id, configuration in (("r1", "a"), ("r2", "b"), ("r3", "a"), ("r1", "a")):
         record_tried(store, "one", run_id, configuration)
     tried = read_tried(store, "one", ["r1", "r3"])
-    assert (tried.number, tried.trainings) == (2, {("r1", "a"), ("r2", "b"), ("r3", "a")})
+    assert (tried.number, list(tried.trainings)) == (2, [("r1", "a"), ("r2", "b"), ("r3", "a")])
     assert tried.since_utc is not None
 
 

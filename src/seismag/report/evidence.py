@@ -29,6 +29,7 @@ from seismag.report.recompute import (
     require_equal,
     require_same_audit,
     require_same_card,
+    require_same_configuration,
     require_same_crossval,
     require_same_sources,
     split_again,
@@ -98,7 +99,10 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
             "Report a run on a store that was prepared from recordings."
         )
     split = split_again(store, runs[0].config())
-    require_same_sources(path / "metrics.json", metrics, table, store, runs)
+    if len(metrics["run_ids"]) != len(runs):
+        raise DataError(f"{path / 'metrics.json'}: is of {', '.join(metrics['run_ids'])}, not of this run. {_AGAIN}")
+    models = {run_id: run.best_model for run_id, run in zip(metrics["run_ids"], runs, strict=True)}
+    require_same_sources(path / "metrics.json", metrics, table, store, models)
     require_equal(f"{path / 'metrics.json'}", metrics, evaluate_again(metrics, predictions, store, split))
     documents: dict[str, Any] = {
         "metrics.json": metrics,
@@ -110,8 +114,9 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     folds: Mapping[str, Mapping[str, Any]] = {}
     if crossval is not None:
         folds = require_same_crossval(path, crossval, metrics, runs, store, split)
-    for run in runs:
-        require_same_card(run, folds.get(run.run_id, metrics))
+    for run_id, run in zip(models, runs, strict=True):  # a folder may have another name than its run
+        require_same_card(run, folds.get(run_id, metrics))
+        require_same_configuration(run, store, run_id)
     documents["mcc.json"] = mcc_document(metrics, folds)
     split_report = _split_report(path, runs[0])
     if split_report is not None:
@@ -122,7 +127,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
     if "audit.json" in others:
         file = folders["audit.json"] / "audit.json"
-        require_same_sources(file, others["audit.json"], table, store, runs)
+        require_same_sources(file, others["audit.json"], table, store, models)
         require_same_audit(file, others["audit.json"], predictions, store, split)
     documents |= others
     missing = {name: way.format(path=path, store=store.path) for name, way in _REMEDY.items() if name not in documents}

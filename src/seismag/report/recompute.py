@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from seismag.audit.compute import evaluate_and_test
 from seismag.audit.result import require_closed
-from seismag.cards import read_card
 from seismag.config import AuditConfig, Config, EvaluateConfig
 from seismag.domain import DataError
 from seismag.files import json_ready, read_checked_json
 from seismag.runs import Run
 from seismag.scoring.study import METRICS_FILE, made_from
 from seismag.splits import assign_split
+from seismag.training.checkpoint import read_content
 from seismag.training.crossval import FoldResult, SplitFacts, final_document
 from seismag.training.run import evaluate_in_store, headline, reach_h
+from seismag.training.tried import configuration_checksum
 from seismag.windows.store import Store
+from seismag.windows.tried import read_tried
 
 TOLERANCE = 1e-6  # of a number, and of it relative to its size
 # the hold-out set is unblinded again and again; some warnings are of the training
@@ -29,15 +32,17 @@ _REMEDY = "The record, the predictions or the store was changed; evaluate the ru
 
 
 def require_same_sources(
-    file: Path, recorded: Mapping[str, Any], table: Path, store: Store, runs: Sequence[Run]
+    file: Path, recorded: Mapping[str, Any], table: Path, store: Store, models: Mapping[str, Path]
 ) -> None:
-    """Compare the checksums in a record with those of predictions, labels and models.
+    """Compare the checksums in a record with those of predictions, labels and models (by run_id).
 
     Raises:
-        DataError: names what differs.
+        DataError: names what differs, or a model that is not there.
     """
     stated = recorded.get("made_from") or {}
-    found = made_from(table, store, {run.run_id: run.best_model for run in runs})
+    if gone := [path for path in models.values() if not path.is_file()]:
+        raise DataError(f"{gone[0]}: the model of the run is not there. Copy it back, with its model card.")
+    found = made_from(table, store, models)
     sources = {"predictions_sha256": f"the predictions {table}", "samples_sha256": f"the labels of {store.path}"}
     for key, source in sources.items():
         if stated.get(key) is None:
@@ -45,7 +50,12 @@ def require_same_sources(
         if stated[key] != found[key]:
             raise DataError(f"{file}: its checksum is not that of {source}: it was made from others. {_REMEDY}")
     for run_id, checksum in found["models_sha256"].items():
-        if stated["models_sha256"].get(run_id) != checksum:
+        if stated["models_sha256"].get(run_id) is None:
+            raise DataError(
+                f"{file}: contains no checksum of the model of {run_id}: it was made where the folder of this run was "
+                "not found. Make it again beside the runs, or from the folder where they were trained."
+            )
+        if stated["models_sha256"][run_id] != checksum:
             raise DataError(f"{file}: its checksum is not that of the model of {run_id}. {_REMEDY}")
 
 
@@ -99,7 +109,7 @@ def require_same_crossval(
     for run, table in zip(runs, tables, strict=True):
         file = run.path / METRICS_FILE
         own = read_checked_json(file, _REMEDY)
-        require_same_sources(file, own, run.predictions, store, [run])
+        require_same_sources(file, own, run.predictions, store, {run.run_id: run.best_model})
         again = evaluate_again(metrics, table, store, split)
         same_settings = own["settings"] == metrics["settings"]
         require_equal(str(file), own, again if same_settings else evaluate_again(own, table, store, split))
@@ -110,9 +120,25 @@ def require_same_crossval(
 
 
 def require_same_card(run: Run, metrics: Mapping[str, Any]) -> None:
-    """Compare the scores in the model card of a run with metrics.json of the run (else DataError)."""
-    card = read_card(run.best_model)
+    """Compare the model card of a run with the file of its weights and with metrics.json of the run.
+
+    Raises:
+        SeismagError: names the keys that differ.
+    """
+    _, card = read_content(run.best_model)
     require_equal(f"model card of {run.run_id}", card.metrics, json_ready(headline(dict(metrics))))
+
+
+def require_same_configuration(run: Run, store: Store, run_id: str) -> None:
+    """Compare config.yaml of a run with the access log of its store, where the log has the run (else DataError)."""
+    tried = read_tried(store.path, str(store.attributes["dataset_id"]))
+    recorded = {configuration for name, configuration in tried.trainings if name == run_id}
+    settings = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
+    if recorded and configuration_checksum(settings, store.attributes.get("config")) not in recorded:
+        raise DataError(
+            f"{run.path / 'config.yaml'}: not the configuration that the access log of {store.path} records of this "
+            "training. Restore it."
+        )
 
 
 def require_same_audit(
@@ -121,9 +147,17 @@ def require_same_audit(
     """Test skill again, and decide the checks again, as audit.json records them.
 
     Raises:
-        DataError: names the test, and both results.
+        DataError: names the test, and both results; or fewer configurations than the access log has count as tried.
     """
     require_closed(file, audit)
+    run_ids = audit["subject"]["run_ids"]
+    tried = read_tried(store.path, str(store.attributes["dataset_id"]), run_ids)
+    known, counted = tried.number_when_begun(run_ids), audit["configurations_tried"]
+    if tried.unknown is None and counted is not None and counted < known:
+        raise DataError(
+            f"{file}: counts {counted} configurations as tried; the access logs of {store.path} had {known} when the "
+            "run began. Audit again."
+        )
     settings = audit.get("settings") or {}
     spec, evaluation = AuditConfig(**settings["audit"]), EvaluateConfig(**settings["evaluate"])
     again = evaluate_and_test(predictions, store, split, evaluation, spec, audit["configurations_tried"])

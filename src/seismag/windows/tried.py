@@ -7,7 +7,7 @@ other settings make another data set of the same recordings. Runs may be deleted
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +27,13 @@ class Tried:
     """Configurations tried on the recordings of a store.
 
     Attributes:
-        trainings: run_id and checksum of the configuration of each recorded training; runs of other working folders
-            may have one run_id.
+        trainings: of each recorded training run_id and checksum of its configuration, and when it began; runs of
+            other working folders may have one run_id.
         since_utc: when the first log begins; None: there is none.
         unknown: why the number cannot be known; None: it is known.
     """
 
-    trainings: frozenset[tuple[str, str]]
+    trainings: Mapping[tuple[str, str], str]
     since_utc: str | None
     unknown: str | None
 
@@ -42,8 +42,14 @@ class Tried:
         """How many different configurations were tried; None: it cannot be known."""
         return None if self.unknown is not None else len({configuration for _, configuration in self.trainings})
 
+    def number_when_begun(self, run_ids: Iterable[str]) -> int:
+        """How many different configurations were recorded when the last of some runs began; 0: none of them is."""
+        wanted = set(run_ids)
+        last_utc = max((utc for (run_id, _), utc in self.trainings.items() if run_id in wanted), default="")
+        return len({configuration for (_, configuration), utc in self.trainings.items() if utc <= last_utc})
 
-UNKNOWN_TRIED = Tried(frozenset(), None, "the store of the training is not known; --data names it")
+
+UNKNOWN_TRIED = Tried({}, None, "the store of the training is not known; --data names it")
 
 
 def begin_tried(store: Path, dataset_id: str, samples: pd.DataFrame) -> None:
@@ -111,7 +117,10 @@ def read_tried(store: Path, dataset_id: str, run_ids: Iterable[str] = ()) -> Tri
             damage = str(error)
     mine = [entry for entry in entries if entry["kind"] == "prepared" and entry["dataset_id"] == dataset_id]
     same = _of_same_recordings(entries, dataset_id, mine[0]["spans"] if mine else {})
-    trainings = frozenset((entry["run_id"], entry["configuration"]) for entry in same if entry["kind"] == "tried")
+    trainings: dict[tuple[str, str], str] = {}
+    for entry in sorted(same, key=lambda entry: str(entry["utc"])):  # a store that is prepared anew takes entries over
+        if entry["kind"] == "tried":
+            trainings.setdefault((entry["run_id"], entry["configuration"]), entry["utc"])
     unknown = damage
     if unknown is None and not mine:
         unknown = f"{store}: neither in it nor beside it an access log ({NAME}.jsonl) begins with its preparation"
