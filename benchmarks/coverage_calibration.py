@@ -4,8 +4,8 @@
 
 Simulated are clusters of 8 windows; a design names their number, the prevalence, and how outcomes of a cluster go
 together. c: correlation of a Gaussian copula (1: one probability and one outcome a cluster). truth: one outcome a
-cluster, of which the windows' forecasts are signs with correlation 0.5. flat: one probability for all, one outcome a
-cluster. Power at c 0.5: the normal quantile of the forecast is shifted by 0.5 or doubled. Set coverage: the interval of
+cluster, of which the windows' forecasts are signs with correlation 0.5 (free signs: 0; fixed: the number of event
+clusters is not random). flat: one probability for all, one outcome a cluster. Power at c 0.5: the normal quantile of the forecast is shifted by 0.5 or doubled. Set coverage: the interval of
 the coverage of a class, with the true coverage and c, and clusters of 4 to 12 windows. Conformal sets: validation and
 test clusters in random order; 15 % of the clusters are events, whose forecasts are worse.
 """
@@ -54,8 +54,13 @@ def copula(n: int, prevalence: float, correlation: float, rng: np.random.Generat
 
 def one_truth(n: int, prevalence: float, rng: np.random.Generator) -> Table:
     """One outcome a cluster, of which each window has a sign; the probabilities are those given the window's sign."""
-    happened = np.repeat(rng.random(n) < prevalence, EACH)
-    sign = correlated(n, 0.5, rng) + 1.2 * happened
+    return signs_of(rng.random(n) < prevalence, prevalence, 0.5, rng)
+
+
+def signs_of(outcome: NDArray[np.bool_], prevalence: float, correlation: float, rng: np.random.Generator) -> Table:
+    """Probabilities given normal signs, correlated within clusters, of the outcomes (n,) of clusters."""
+    happened = np.repeat(outcome, EACH)
+    sign = correlated(len(outcome), correlation, rng) + 1.2 * happened
     return with_clusters(expit(logit(prevalence) + 1.2 * sign - 0.72), happened)
 
 
@@ -82,6 +87,11 @@ DESIGNS: dict[str, Callable[[int, float, np.random.Generator], Table]] = {
     "truth": one_truth,
     "flat": flat,
 }
+# where the simulated outcomes are known not to be those of the design
+LIMITS: dict[str, Callable[[int, float, np.random.Generator], Table]] = {
+    "free signs": lambda n, prevalence, rng: signs_of(rng.random(n) < prevalence, prevalence, 0.0, rng),
+    "fixed": lambda n, prevalence, rng: signs_of(np.arange(n) < round(prevalence * n), prevalence, 0.5, rng),
+}
 
 
 def size_rows(studies: int, rng: np.random.Generator) -> list[Row]:
@@ -89,7 +99,7 @@ def size_rows(studies: int, rng: np.random.Generator) -> list[Row]:
     rows, ranges = [], []
     for n in CLUSTERS:
         for prevalence in PREVALENCES:
-            for name, draw in DESIGNS.items():
+            for name, draw in (DESIGNS | LIMITS).items():
                 found = [reliability_of(draw(n, prevalence, rng)) for _ in range(studies)]
                 hits = sum((one.ece.p_value or 0.0) <= 0.05 for one in found)
                 rows.append(Row("reliability p", f"{n}, {prevalence:g}, {name}", "size", hits, studies))

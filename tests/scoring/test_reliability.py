@@ -80,14 +80,15 @@ def test_a_forecast_that_is_wrong_is_found_and_its_error_sized() -> None:
 
 def test_the_corrected_error_is_the_true_one_on_average() -> None:
     rng = np.random.default_rng(5)
-    true, spread, weight = np.full(10, 0.1), np.full(10, 0.1), np.full(10, 0.1)
-    gaps = np.abs(true + rng.normal(0, spread, (2000, 10)))
-    assert gaps.mean() > 0.115  # the plain estimate
-    assert np.mean([corrected_error(gap, spread, weight) for gap in gaps]) == pytest.approx(0.1, abs=0.02)
-    none = np.abs(rng.normal(0, spread, (2000, 10)))
-    assert np.mean([corrected_error(gap, spread, weight) for gap in none]) == pytest.approx(0, abs=0.012)
-    assert corrected_error(np.zeros(10), spread, weight) == 0
-    assert corrected_error(np.full(10, 0.3), np.zeros(10), weight) == pytest.approx(0.3)
+    spread, weight = np.full(10, 0.1), np.full(10, 0.1)
+    by_chance = 0.1 * np.sqrt(2 / np.pi)
+    for true, plain in ((0.1, 0.117), (0.0, by_chance)):
+        gaps = np.abs(true + rng.normal(0, spread, (2000, 10)))
+        assert gaps.mean() == pytest.approx(plain, abs=0.002)
+        corrected = [corrected_error(gap, spread, weight, by_chance) for gap in gaps]
+        assert np.mean(corrected) == pytest.approx(true, abs=0.02)
+    assert corrected_error(np.zeros(10), spread, weight, by_chance) == 0
+    assert corrected_error(np.full(10, 0.3), np.zeros(10), weight, 0.0) == pytest.approx(0.3)
 
 
 def test_few_groups_have_no_test_and_no_range() -> None:

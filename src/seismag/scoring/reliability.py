@@ -122,7 +122,7 @@ def score_reliability(
     ece = CalibrationError(
         value=error,
         by_chance=float(errors.mean()),
-        corrected=corrected_error(gap, spread, n / n.sum()),
+        corrected=corrected_error(gap, spread, n / n.sum(), float(errors.mean())),
         p_value=_mid_p_value(errors, error) if known else None,
     )
     tail = (1 - config.confidence) / 2
@@ -197,7 +197,7 @@ def simulate_frequencies(
     return np.concatenate(found).astype(float) / np.bincount(bins)
 
 
-def corrected_error(gap: FloatArray, spread: FloatArray, weight: FloatArray) -> float:
+def corrected_error(gap: FloatArray, spread: FloatArray, weight: FloatArray, by_chance: float) -> float:
     """Find the true calibration error whose expected estimate is the estimated one.
 
     The true gaps of the bins are in proportion to the estimated ones; estimates scatter around them like those of a
@@ -207,6 +207,7 @@ def corrected_error(gap: FloatArray, spread: FloatArray, weight: FloatArray) -> 
         gap: (n_bins,) |observed frequency - mean probability|.
         spread: (n_bins,) standard deviation of the observed frequency of a calibrated forecast.
         weight: (n_bins,) fraction of the rows in each bin.
+        by_chance: expected estimate of a calibrated forecast.
 
     Returns:
         The error. Where the estimate is below that expected by chance it is as negative as one as far above would be
@@ -221,13 +222,13 @@ def corrected_error(gap: FloatArray, spread: FloatArray, weight: FloatArray) -> 
         folded = spread * np.sqrt(2 / np.pi) * np.exp(-(shift**2) / 2) + mean * (1 - 2 * ndtr(-shift))
         return float(np.where(spread > 0, folded, mean) @ weight)
 
-    estimated, by_chance = float(gap @ weight), expected(0.0)
+    estimated = float(gap @ weight)
     above = abs(estimated - by_chance)
     if min(above, estimated) <= _TIE:
         return 0.0
-    most = (by_chance + above) / estimated  # as expected(fraction) >= fraction * estimated
-    fraction = brentq(lambda tried: expected(tried) - by_chance - above, 0.0, most)
-    return float(np.copysign(fraction * estimated, estimated - by_chance))
+    wanted = expected(0.0) + above
+    fraction = brentq(lambda tried: expected(tried) - wanted, 0.0, wanted / estimated)  # expected(f) >= f * estimated
+    return min(float(np.copysign(fraction * estimated, estimated - by_chance)), estimated)
 
 
 def _mid_p_value(simulated: FloatArray, value: float) -> float:
