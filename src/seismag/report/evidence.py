@@ -92,12 +92,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     table = path / "predictions.parquet"
     predictions, metrics = read_predictions(table), read_checked_json(path / "metrics.json", _AGAIN)
     runs = runs_behind(path, None if crossval is None else metrics["run_ids"])
-    store = store_of(runs[0], metrics["dataset_id"], data)
-    if is_image(store.attributes["preprocessing"]):
-        raise UsageError(
-            f"{store.path}: contains pictures of an earlier system, without physical axes and label rules. "
-            "Report a run on a store that was prepared from recordings."
-        )
+    store = _require_recordings(store_of(runs[0], metrics["dataset_id"], data))
     split = split_again(store, runs[0].config())
     if len(metrics["run_ids"]) != len(runs):
         raise DataError(f"{path / 'metrics.json'}: is of {', '.join(metrics['run_ids'])}, not of this run. {_AGAIN}")
@@ -133,6 +128,15 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     missing = {name: way.format(path=path, store=store.path) for name, way in _REMEDY.items() if name not in documents}
     kind = "run" if crossval is None else "crossval"
     return Evidence(subject, kind, path, documents, runs, store, missing, folders)
+
+
+def _require_recordings(store: Store) -> Store:
+    if is_image(store.attributes["preprocessing"]):
+        raise UsageError(
+            f"{store.path}: contains pictures of an earlier system, without physical axes and label rules. "
+            "Report a run on a store that was prepared from recordings."
+        )
+    return store
 
 
 def data_document(store: Store) -> dict[str, object]:

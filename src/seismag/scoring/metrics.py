@@ -1,7 +1,7 @@
 """Scores as functions of arrays.
 
-Every score is a function of sums over rows: rows are summed by cluster once, and the sums without one of the clusters
-are a difference. Scores of confusion matrices (true class in rows, predicted class in columns) take ``(..., k, k)`` and
+Every score is a function of sums over rows: rows are summed by cluster once, and leaving a cluster out is a
+subtraction. Scores of confusion matrices (true class in rows, predicted class in columns) take ``(..., k, k)`` and
 work over the leading axes, so that all clusters are left out in one call.
 """
 
@@ -197,7 +197,7 @@ def cluster_concordance(
 def auc_of_sums(replicates: FloatArray, whole: FloatArray) -> FloatArray:
     """Area under the ROC curve within strata, from sums of ``cluster_concordance``; NaN without a pair.
 
-    Strata are weighted by their pairs. Without one cluster the sums are exact; with several changed they are a
+    Strata are weighted by their pairs. Without one cluster this is exact; with several changed it is a
     first-order approximation (the terms left out are smaller by the number of clusters).
 
     Args:
