@@ -1,11 +1,10 @@
-"""Speed and memory of the evaluation: 10,000 bootstrap replicates, and a table of a million windows.
+"""Speed and memory of the evaluation of predictions: ten thousand windows, and a million.
 
     taskset -c 0 python benchmarks/evaluate.py
 
-Prints processor seconds (which other work on the machine moves less than the clock's) for 10,000 replicates of a table
-of 10,000 windows: of sums alone, and of all scores, skills, bins and parts of an evaluation together (limit 10 s on one
-core). Then seconds and the largest memory of the evaluation of a table of a million rows, reading included (limit
-1 GB). Each evaluation runs in a process of its own.
+Prints processor seconds (which other work on the machine moves less than the clock's) and the largest memory of an
+evaluation, reading included: of 10,000 windows in groups of 8 and of 1, and of a million windows (limit 1 GB). Each
+runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-REPLICATES_LIMIT_S, MEMORY_LIMIT_MB = 10.0, 1000.0
+MEMORY_LIMIT_MB = 1000.0
 STATIONS = [f"S{i:02d}" for i in range(24)]
 
 
@@ -63,15 +62,14 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
     return table
 
 
-def evaluate_once(path: Path, replicates: int) -> None:
+def evaluate_once(path: Path) -> None:
     """Evaluate a table as the command line does; prints seconds and the largest memory in MB."""
     from seismag.config import EvaluateConfig
     from seismag.scoring.study import evaluate_table
 
     clock = time.process_time()
-    metrics = evaluate_table(path, EvaluateConfig(bootstrap=replicates), None)
-    seconds = time.process_time() - clock
-    print(f"{seconds} {largest_memory_mb()} {metrics['n']}")
+    evaluate_table(path, EvaluateConfig.model_validate({}), None)
+    print(f"{time.process_time() - clock} {largest_memory_mb()}")
 
 
 def largest_memory_mb() -> float:
@@ -80,57 +78,32 @@ def largest_memory_mb() -> float:
     return int(status["VmHWM"].split()[0]) / 1024
 
 
-def measure(table: pd.DataFrame, replicates: int) -> tuple[float, float]:
+def measure(table: pd.DataFrame) -> tuple[float, float]:
     """Evaluate in a new process, so that neither this one's memory nor its imports count."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "predictions.parquet"
         table.to_parquet(path, index=False)
-        command = [sys.executable, __file__, "--table", str(path), "--replicates", str(replicates)]
+        command = [sys.executable, __file__, "--table", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, memory_mb, _ = done.stdout.split()[-3:]
+    seconds, memory_mb = done.stdout.split()[-2:]
     return float(seconds), float(memory_mb)
 
 
-def time_sums(n_groups: int, replicates: int, columns: int = 200) -> float:
-    """Seconds for the replicates of sums alone."""
-    from seismag.scoring.metrics import bootstrap_sums
-
-    rng = np.random.default_rng(0)
-    values = rng.random((n_groups, columns))
-    clock = time.process_time()
-    bootstrap_sums(values, np.arange(n_groups) % 2, replicates, rng)
-    return time.process_time() - clock
-
-
 def main() -> None:
-    """Print both tables, or evaluate one table for them."""
+    """Print the table, or evaluate one table of predictions for it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--table", type=Path, help="Evaluate one table and print time and memory.")
-    parser.add_argument("--replicates", type=int, default=1000, help="Of --table and of the large table.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="Windows of the large table.")
-    parser.add_argument("--timed-rows", type=int, default=10_000, help="Windows of the tables of the first part.")
-    parser.add_argument("--timed-replicates", type=int, default=10_000, help="Replicates of the first part.")
-    parser.add_argument("--group-rows", type=int, nargs="+", default=[8, 1], help="Windows of a group, likewise.")
+    parser.add_argument("--timed-rows", type=int, default=10_000, help="Windows of the small tables.")
     arguments = parser.parse_args()
     if arguments.table is not None:
-        evaluate_once(arguments.table, arguments.replicates)
+        evaluate_once(arguments.table)
         return
-    n, many = arguments.timed_rows, arguments.timed_replicates
-    print(f"{f'{many:,} replicates, one core':<56}seconds   limit")
-    for n_groups in (n // group_rows for group_rows in arguments.group_rows):
-        seconds = time_sums(n_groups, many)
-        print(
-            f"  sums of 200 columns, {n_groups:>6} groups                    {seconds:>8.2f}   {REPLICATES_LIMIT_S:g}"
-        )
-    for group_rows in arguments.group_rows:
-        table = build_table(n, group_rows)
-        with_few, with_many = (measure(table, replicates)[0] for replicates in (100, many))
-        name = f"all of an evaluation, {n:,} rows in groups of {group_rows}"
-        print(f"  {name:<52} {with_many - with_few:>8.2f}   {REPLICATES_LIMIT_S:g}")
-        print(f"    and {with_few:.1f} s for the rest, mostly the fits of the baselines")
-    seconds, memory_mb = measure(build_table(arguments.rows, 8), arguments.replicates)
-    print(f"\n{arguments.rows} rows, {arguments.replicates} replicates: {seconds:.0f} s")
-    print(f"  largest memory {memory_mb:.0f} MB, limit {MEMORY_LIMIT_MB:g} MB")
+    print(f"{'windows':>9}  {'of a group':>10}  {'seconds':>8}  {'memory, MB':>10}")
+    for n, group_rows in ((arguments.timed_rows, 8), (arguments.timed_rows, 1), (arguments.rows, 8)):
+        seconds, memory_mb = measure(build_table(n, group_rows))
+        print(f"{n:>9}  {group_rows:>10}  {seconds:>8.1f}  {memory_mb:>10.0f}")
+    print(f"limit of the memory: {MEMORY_LIMIT_MB:g} MB")
 
 
 if __name__ == "__main__":

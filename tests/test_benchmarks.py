@@ -73,9 +73,7 @@ SMALLEST = {
         ("convnext_tiny", "transfer_function"),
     ),
     "evaluate": Smallest(
-        "--rows 48 --replicates 100 --timed-rows 96 --timed-replicates 200 --group-rows 16",
-        "200 replicates",
-        ("sums of 200 columns", "all of an evaluation", "largest memory"),
+        "--rows 192 --timed-rows 96", "memory, MB", ("96           8", "96           1", "192           8")
     ),
     "gradcam": Smallest(
         "--model convnext_atto --size 32 --samples 2 --batch 2 --rounds 1",
