@@ -162,8 +162,8 @@ def alarm_summary(
         return summary
     draws = min(int(np.clip(_MOST_ROWS // len(rows.score), _FEWEST_DRAWS, config.bootstrap)), config.bootstrap)
     references = {
-        name: {"absent": measure} if isinstance(measure, str) else _evaluate(rows, measure, config, draws)
-        for name, measure in _measures(rows, past_rate).items()
+        name: {"absent": measure} if isinstance(measure, str) else evaluate_reference(rows, measure, config, draws)
+        for name, measure in reference_measures(rows, past_rate).items()
     }
     power = study_power(rows, config)
     return dataclasses.replace(summary, power=power, references=references, draws=draws, seed=config.seed)
@@ -244,25 +244,25 @@ def _warnings(rows: mo.AlarmRows, n_left_out: int, covers_all_time: bool) -> lis
     return warnings
 
 
-def _measures(rows: mo.AlarmRows, past_rate: FloatArray | str) -> dict[str, FloatArray | str]:
-    """Weight of each background row, by reference; a sentence where it cannot be computed."""
-    uniform = rows.background.astype(float)
-    events, background = (np.bincount(rows.stratum, weights=weight) for weight in (rows.event_weight(), uniform))
+def reference_measures(rows: mo.AlarmRows, past_rate: FloatArray | str) -> dict[str, FloatArray | str]:
+    """Weight of each row, by reference; a sentence where it cannot be computed."""
+    uniform = np.ones(len(rows.score))
+    events, background = (np.bincount(rows.stratum, weights=w) for w in (rows.event_weight(), rows.background))
     rate = np.nan_to_num(ratio(events, background))[rows.stratum]
-    clustering = past_rate
     if not isinstance(past_rate, str):
-        expected = clustering = uniform * past_rate
+        expected = rows.background * past_rate
         with_events = np.unique(rows.fold[rows.event >= 0])
         if any(expected[rows.fold == fold].sum() <= 0 for fold in with_events):
-            clustering = "past_rate is 0 in all background windows of a fold: no earthquake is expected anywhere."
-    return {"uniform": uniform, "station": uniform * rate, "clustering": clustering}
+            past_rate = "past_rate is 0 in all background windows of a fold: no earthquake is expected anywhere."
+    return {"uniform": uniform, "station": rate, "clustering": past_rate}
 
 
-def _evaluate(rows: mo.AlarmRows, measure: FloatArray, config: EvaluateConfig, draws: int) -> Reference:
+def evaluate_reference(rows: mo.AlarmRows, measure: FloatArray, config: EvaluateConfig, draws: int) -> Reference:
     """Area skill, scores at fixed alarm fractions, and the curve, against one reference measure."""
     events = np.flatnonzero(rows.event >= 0)
     weight = rows.event_weight()[events]
-    fractions = mo.alarm_fractions(rows.score, measure, rows.fold)
+    background = measure * rows.background
+    fractions = mo.alarm_fractions(rows.score, background, rows.fold)
     of_events = mo.AlarmFractions(fractions.low[events], fractions.high[events])
     fixed = sorted({*ALARM_FRACTIONS, config.alarm_fraction})
     tau = np.union1d(_CURVE_TAU, fixed)
@@ -276,7 +276,7 @@ def _evaluate(rows: mo.AlarmRows, measure: FloatArray, config: EvaluateConfig, d
     }
     return Reference(
         AreaSkill(area, chance.interval(), chance.p_value(area), mo.area_p_value(area, rows.n_events)),
-        at=[_evaluate_at(rows, fractions, measure, nu_null[:, np.searchsorted(tau, t)], float(t)) for t in fixed],
+        at=[_evaluate_at(rows, fractions, background, nu_null[:, np.searchsorted(tau, t)], float(t)) for t in fixed],
         tied_share=float(weight @ (of_events.high - of_events.low)),
         curve={name: [finite(value) for value in values] for name, values in curve.items()},
     )

@@ -14,9 +14,11 @@ import numpy as np
 from scipy.stats import binom, irwinhall
 
 from seismag.arrays import BoolArray, FloatArray, IndexArray
-from seismag.scoring.metrics import resampled_counts
 
 TAU_TOLERANCE = 1e-9  # alarm fractions are sums of weights; closer ones are the same threshold
+BLOCK_DAYS = 54.0  # two rotations of the Sun
+_SMOOTHING_DAYS = 27.0
+_PHASES = 6  # positions of the edges of blocks
 
 
 @dataclass(frozen=True)
@@ -149,62 +151,46 @@ def information_gain_nat(tau: float, nu: float) -> float | None:
 def randomise_events(
     rows: AlarmRows, measure: FloatArray, tau: FloatArray, draws: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Evaluate the alarms on earthquake clusters at random times at the same stations (Monte Carlo null).
+    """Evaluate the alarms on earthquake clusters at random times near their own (Monte Carlo null).
 
-    Each cluster is moved as a whole to the time of a random background window of the station and fold of its first
-    window; each of its windows takes the score of the background window of its station nearest to its new time. This
-    keeps the stations, the numbers of windows and their correlation in time and space. Where background time is only a
-    sample, its blocks are resampled as well, because tau is estimated on them. Windows beside a gap are nearest more
-    often than others; the draws are shifted to the mean under equal chances of the background windows of a station.
+    Time is divided into blocks of 54 days. All clusters whose last window lies in a block are moved by one common
+    circular time shift within it. The axis of the shift is the running sum of the reference measure over the windows of
+    the station, so that a cluster ends anywhere in the block in proportion to the measure, and events of a swarm stay
+    together. The measure is multiplied by the smoothed rate of the clusters, so that a season or a trend within a block
+    is kept as well. All windows of a cluster move with its last one, and each takes the score of the window of its
+    station nearest to its new time. The draws take six positions of the blocks' edges in turn, at random.
+
+    Scores and earthquakes with a common season, trend or slow variation, and swarms, are thereby kept; skill is
+    what depends on the time within 54 days.
 
     Args:
-        rows: the windows; each station and fold with an event window has a background window.
-        measure: (n,) weight of the background rows, 0 elsewhere; as for ``alarm_fractions``.
+        rows: the windows.
+        measure: (n,) reference measure of all windows, those outside the background as well.
         tau: alarm fractions at which the miss rate is wanted.
         draws: number of randomised sets of events.
         rng: random numbers.
 
     Returns:
         Area skill (draws,), and miss rate at ``tau`` (draws, len(tau)).
+
+    Source: pattern jitter, Amarasingham et al. (2012), doi:10.1152/jn.00633.2011.
     """
-    times = _EventTimes(rows)
+    times = _EventTimes(rows, measure)
     weight = rows.event_weight()[times.event_rows]
-    ranking = _Ranking(rows.score, rows.fold)
-    is_sample = not rows.background.all()
-    background = np.flatnonzero(rows.background)
-    blocks = np.unique(rows.block[background], return_inverse=True)[1]
-    n_blocks = blocks.max() + 1
+    fractions = _Ranking(rows.score, rows.fold).fractions(measure * rows.background, np.arange(len(rows.score)))
     area, nu = np.empty(draws), np.empty((draws, len(tau)))
     for draw in range(draws):
         replacements = times.random_rows(rng)
-        resampled = measure
-        if is_sample:
-            resampled = measure.copy()
-            resampled[background] *= resampled_counts(1, n_blocks, rng)[0, blocks]
-        fractions = ranking.fractions(resampled, replacements)
-        known = np.isfinite(fractions.high)  # NaN in a fold of which no block was sampled
+        low, high = fractions.low[replacements], fractions.high[replacements]
+        known = np.isfinite(high)  # NaN in a fold of which the measure is 0
         total = weight[known].sum()
         if total <= 0:
             area[draw], nu[draw] = 0.5, 1.0 - tau
             continue
-        kept = AlarmFractions(fractions.low[known], fractions.high[known])
-        area[draw] = area_skill(kept, weight[known] / total)
-        nu[draw] = miss_rate(kept, weight[known] / total, tau)
-    expected_area, expected_nu = _expected(times, ranking.fractions(measure, times.rows), weight, tau)
-    return area + (expected_area - area.mean()), np.clip(nu + (expected_nu - nu.mean(axis=0)), 0.0, 1.0)
-
-
-def _expected(
-    times: _EventTimes, fractions: AlarmFractions, weight: FloatArray, tau: FloatArray
-) -> tuple[float, FloatArray]:
-    """Mean area skill and miss rate where all background windows of a station and fold are equally likely."""
-    n_strata = len(times.first) - 1
-    counts = np.diff(times.first)
-    weights = np.bincount(times.stratum, weights=weight, minlength=n_strata)
-    row_weight = np.repeat(weights / np.maximum(counts, 1), counts)
-    used = np.flatnonzero(row_weight > 0)
-    kept = AlarmFractions(fractions.low[used], fractions.high[used])
-    return area_skill(kept, row_weight[used]), miss_rate(kept, row_weight[used], tau)
+        moved = AlarmFractions(low[known], high[known])
+        area[draw] = area_skill(moved, weight[known] / total)
+        nu[draw] = miss_rate(moved, weight[known] / total, tau)
+    return area, nu
 
 
 class _Ranking:
@@ -238,35 +224,77 @@ def _run_limits(changes: IndexArray, position: IndexArray, n: int) -> tuple[Inde
     return edges[run], edges[run + 1]
 
 
-class _EventTimes:
-    """Event windows, and the background windows of each station and fold (stratum) in order of time."""
+class _Blocks:
+    """One division of time into blocks: the cell (station and block) of each cluster's last window."""
 
-    def __init__(self, rows: AlarmRows) -> None:
-        stratum, background = rows.stratum, np.flatnonzero(rows.background)
-        self.rows = background[np.lexsort((rows.start_h[background], stratum[background]))]  # (k,)
-        self.start_h = rows.start_h[self.rows]
-        counts = np.bincount(stratum[self.rows], minlength=int(stratum.max()) + 1)
-        self.first = np.concatenate([[0], np.cumsum(counts)])  # (n_strata + 1,) where each stratum begins in ``rows``
+    def __init__(self, cell: IndexArray, cell_of_last: IndexArray, block_of_last: IndexArray) -> None:
+        self.first = np.searchsorted(cell, cell_of_last, side="left")  # (n_clusters,) in the rows ordered by time
+        self.end = np.searchsorted(cell, cell_of_last, side="right")
+        self.block = np.unique(block_of_last, return_inverse=True)[1]
+
+
+class _EventTimes:
+    """Windows of each station in order of time, and the event windows as times after the last one of their cluster."""
+
+    def __init__(self, rows: AlarmRows, measure: FloatArray) -> None:
+        station, start_h = rows.station, rows.start_h
+        self.rows = np.lexsort((start_h, station))  # (n,)
+        self.start_h = start_h[self.rows]
         events = np.flatnonzero(rows.event >= 0)
-        self.event_rows = events[np.lexsort((rows.station[events], rows.start_h[events], rows.event[events]))]  # (m,)
-        self.stratum = stratum[self.event_rows]
+        self.event_rows = events[np.lexsort((station[events], -start_h[events], rows.event[events]))]  # (m,)
         self.cluster = np.unique(rows.event[self.event_rows], return_inverse=True)[1]
-        begin = np.flatnonzero(np.diff(self.cluster, prepend=-1))
-        self.anchor = self.stratum[begin]  # (n_clusters,) station and fold of the cluster's first window
-        time_h = rows.start_h[self.event_rows]
-        self.after_first_h = time_h - time_h[begin][self.cluster]
+        last = self.event_rows[np.flatnonzero(np.diff(self.cluster, prepend=-1))]  # (n_clusters,)
+        self.last_h = start_h[last]
+        self.after_last_h = start_h[self.event_rows] - self.last_h[self.cluster]
+
+        origin = float(start_h.min())
+        span = float(start_h.max()) - origin
+        rate = _smoothed_rate(self.last_h, origin, span)
+        self.measure = measure[self.rows] * np.interp(self.start_h, *rate)
+        self.running = np.concatenate([[0.0], np.cumsum(self.measure)])
+        position = np.empty(len(self.rows), dtype=np.intp)
+        position[self.rows] = np.arange(len(self.rows))
+        self.last = position[last]
+        self.blocks = []
+        for phase in np.arange(_PHASES) / _PHASES:
+            block = ((start_h - origin) / (24.0 * BLOCK_DAYS) + phase).astype(np.intp)
+            cell = station * (block.max() + 1) + block
+            self.blocks.append(_Blocks(cell[self.rows], cell[last], block[last]))
+
+        # one sorted axis for all stations: each lies two spans behind the one before
+        self.origin_h = station[self.event_rows] * 2 * (span + 1.0) - origin
+        self.axis_h = station[self.rows] * 2 * (span + 1.0) + (self.start_h - origin)
+        self.within = origin - (span + 1.0) / 2, origin + span + (span + 1.0) / 2
+        edges = np.searchsorted(station[self.rows], np.arange(int(station.max()) + 2))
+        self.low, self.high = edges[station[self.event_rows]], edges[station[self.event_rows] + 1]
 
     def random_rows(self, rng: np.random.Generator) -> IndexArray:
         """Rows whose scores the event windows take, (m,)."""
-        low, high = self.first[self.anchor], self.first[self.anchor + 1]
-        time_h = self.start_h[rng.integers(low, high)][self.cluster] + self.after_first_h
-        low, high = self.first[self.stratum], self.first[self.stratum + 1]
-        # one sorted axis for all strata: each lies a span behind the one before
-        span = float(self.start_h.max() - self.start_h.min()) + float(self.after_first_h.max()) + 1.0
-        origin = self.start_h.min()
-        row_stratum = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
-        axis = row_stratum * 2 * span + (self.start_h - origin)
-        wanted = self.stratum * 2 * span + (time_h - origin)
-        right = np.clip(np.searchsorted(axis, wanted), low, high - 1)
-        left = np.maximum(right - 1, low)
-        return self.rows[np.where(np.abs(axis[right] - wanted) < np.abs(axis[left] - wanted), right, left)]
+        blocks = self.blocks[rng.integers(_PHASES)]
+        before = self.running[blocks.first]
+        total = self.running[blocks.end] - before
+        within = rng.random(len(self.last)) * self.measure[self.last]  # anywhere in the step of the own window
+        own = (self.running[self.last] - before + within) / np.where(total > 0, total, 1.0)
+        wanted = (own + rng.random(blocks.block.max() + 1)[blocks.block]) % 1.0
+        ends = np.searchsorted(self.running, before + wanted * total, side="right") - 1
+        ends = np.where(total > 0, np.clip(ends, blocks.first, blocks.end - 1), self.last)
+        return self._nearest(self.start_h[ends][self.cluster] + self.after_last_h)
+
+    def _nearest(self, time_h: FloatArray) -> IndexArray:
+        """Row of the event windows' stations nearest to a time, (m,)."""
+        wanted = np.clip(time_h, *self.within) + self.origin_h
+        right = np.clip(np.searchsorted(self.axis_h, wanted), self.low, self.high - 1)
+        left = np.maximum(right - 1, self.low)
+        nearer = np.abs(self.axis_h[right] - wanted) < np.abs(self.axis_h[left] - wanted)
+        return self.rows[np.where(nearer, right, left)]
+
+
+def _smoothed_rate(last_h: FloatArray, origin: float, span: float) -> tuple[FloatArray, FloatArray]:
+    """Rate of clusters by a Gaussian kernel of 27 days, corrected at both ends; times in hours, and the rate there."""
+    grid = origin + np.linspace(0.0, span, 400)
+
+    def kernel(centres: FloatArray) -> FloatArray:
+        density: FloatArray = np.exp(-0.5 * ((grid[:, None] - centres) / (24.0 * _SMOOTHING_DAYS)) ** 2).sum(axis=1)
+        return density
+
+    return grid, kernel(last_h) / kernel(grid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,14 @@ from scipy import stats
 from seismag.arrays import FloatArray, IntArray
 from seismag.domain import MAGNITUDE_CLASSES
 from seismag.recovery.efficiency import (
+    ALARMS_ERROR,
     LIMIT_CONFIDENCE,
+    ChanceTest,
     Counts,
     Curve,
     Limit,
+    alarms_test,
+    false_alarm_interval,
     fit_curve,
     independent_counts,
     upper_limit,
@@ -30,7 +34,6 @@ EFFICIENCIES = (0.5, 0.9)
 SINGLE_SNR_HALF_STEP = 0.25  # decades, where only one SNR is injected
 REFERENCE_SNR = "snr_at_m5_100km"
 NO_LIMIT = 0.995  # an upper limit from here on excludes nothing
-CHANCE_P = 0.05  # below, the alarms before earthquakes exceed the false alarms
 EfficiencyRow = dict[str, str | float]  # keys of a table of efficiencies, snr_median, and the values of ``Fraction``
 
 
@@ -79,7 +82,7 @@ class UpperLimit:
 
 @dataclass(frozen=True)
 class Alarms:
-    """Earthquakes with an alarm before them; ``p_value``: of at least as many false alarms (binomial)."""
+    """Earthquakes with an alarm before them; ``p_value`` is that of ``alarms_test``."""
 
     hits: int
     n: int
@@ -92,8 +95,9 @@ class RecoveryResult:
     """Results of an injection-recovery test.
 
     ``false_alarms`` are those of the control windows, ``false_alarms_of_twins`` those of the windows that get
-    emissions, before the injection. Tables of efficiency have rows by SNR, or by the SNR at M 5 and 100 km and more
-    keys. ``rejected_with_emission`` counts injections that the preparation of windows rejects.
+    emissions, before the injection. ``p_value_size`` is the probability of a p-value <= 0.05 under chance. Tables of
+    efficiency have rows by SNR, or by the SNR at M 5 and 100 km and more keys. ``rejected_with_emission`` counts
+    injections that the preparation of windows rejects.
     """
 
     false_alarms: Fraction
@@ -106,6 +110,7 @@ class RecoveryResult:
     curve: Curve
     snr_at: dict[str, SnrAt]
     earthquakes: Alarms
+    p_value_size: float | None
     upper_limits: list[UpperLimit]
 
     @property
@@ -118,7 +123,7 @@ class RecoveryResult:
             parts.append(
                 f"{quakes.hits} of {quakes.n} earthquakes have an alarm before them, {quakes.n * false_alarms:.1f} "
                 f"expected from false alarms (p = {quakes.p_value:.2g}): "
-                f"{'more than chance, not a null result' if quakes.p_value <= CHANCE_P else 'no more than chance'}."
+                f"{'more than chance, not a null result' if quakes.p_value <= ALARMS_ERROR else 'no more than chance'}."
             )
         if not self.upper_limits:
             return " ".join([*parts, "No limit: no emission has an SNR near the injected ones."])
@@ -154,12 +159,12 @@ def summarise_recovery(
     twins = injections.drop_duplicates("sample_id")
     twins = twins.assign(alarm=twins["p_event_without"] > twins["threshold"])
     observed = Counts(float(earthquakes["alarm"].sum()), float(len(earthquakes)))
+    fraction, test = count_alarms(normal, earthquakes)
     alarms = Alarms(0, 0, None, None)
-    if observed.n:
-        p_value = float(stats.binom.sf(observed.hits - 1, observed.n, false_alarms.fraction))
-        alarms = Alarms(int(observed.hits), int(observed.n), observed.fraction, p_value)
+    if test is not None:
+        alarms = Alarms(int(observed.hits), int(observed.n), observed.fraction, test.p_value)
     return RecoveryResult(
-        _fraction(normal, "alarm"),
+        fraction,
         _fraction(twins, "alarm"),
         _rows_by(injections, ["nearest_snr"]),
         _rows_by(injections, [REFERENCE_SNR, "magnitude_class"]),
@@ -169,6 +174,7 @@ def summarise_recovery(
         curve,
         _snr_of_curve(injections, curve, seed),
         alarms,
+        None if test is None else test.size,
         _limits(injections, observed, false_alarms),
     )
 
@@ -200,6 +206,26 @@ def _fraction(table: pd.DataFrame, column: str) -> Fraction:
     days_low, days_high = _counts(table, column).interval(CONFIDENCE)
     n_days = int(np.unique(_days(table)).size)
     return Fraction(counts.fraction, low, high, int(counts.n), int(counts.hits), n_days, days_low, days_high)
+
+
+def count_alarms(normal: pd.DataFrame, earthquakes: pd.DataFrame) -> tuple[Fraction, ChanceTest | None]:
+    """Count alarms of the windows that set the threshold, and test those before earthquakes; None without earthquakes.
+
+    Args:
+        normal: start_utc, alarm, and run_id of several models.
+        earthquakes: a row an earthquake, the same columns.
+    """
+    counted = _fraction(normal, "alarm")
+    low, high = false_alarm_interval(Counts(counted.hits, counted.n), CONFIDENCE)
+    days_low, days_high = false_alarm_interval(_counts(normal, "alarm"), CONFIDENCE)
+    counted = replace(counted, low=low, high=high, days_low=days_low, days_high=days_high)
+    if not len(earthquakes):
+        return counted, None
+    models = [(_counts(normal, "alarm"), len(earthquakes))]
+    if "run_id" in earthquakes:
+        of_run = dict(list(normal.groupby("run_id")))
+        models = [(_counts(of_run[run], "alarm"), len(rows)) for run, rows in earthquakes.groupby("run_id")]
+    return counted, alarms_test(int(earthquakes["alarm"].sum()), models)
 
 
 def _rows_by(injections: pd.DataFrame, by: list[str]) -> list[EfficiencyRow]:
