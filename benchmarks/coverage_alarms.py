@@ -35,7 +35,7 @@ DRAWS = 199
 
 @dataclass(frozen=True)
 class Design:
-    """One kind of table, named by its number of clusters: number and times of clusters, memory and season of the scores, stored windows."""
+    """One kind of table, named by its number of clusters: their times, the scores, and the stored windows."""
 
     name: str
     n_clusters: int = 50

@@ -210,6 +210,59 @@ def test_alarms_before_earthquakes_are_beyond_every_randomised_set(rng: np.rando
     assert Null(drawn).p_value(area) == 0.01
 
 
+def p_of_area(rows: AlarmRows, measure, rng: np.random.Generator) -> float:
+    area = area_skill(alarm_fractions(rows.score, measure * rows.background, rows.fold), rows.event_weight())
+    return Null(randomise_events(rows, measure, np.array([0.2]), 59, rng)[0]).p_value(area)
+
+
+def seasonal_table(rng: np.random.Generator, skill: float = 0.0) -> AlarmRows:
+    """Two years at two stations; scores and five swarms of six clusters have a season in common."""
+    steps, stations = 2920, 2
+    wave = np.sin(2 * np.pi * np.arange(steps) / 1461 + rng.uniform(0, 6.28))
+    noise = rng.standard_normal((stations, steps + 7))
+    score = np.stack([np.convolve(row, np.ones(8), "valid") for row in noise]) / np.sqrt(8) + 1.4 * wave
+    weight = np.exp(2 * wave)
+    weight[:100] = weight[-100:] = 0
+    centres = rng.choice(steps, 5, p=weight / weight.sum())
+    event = np.full((stations, steps), -1)
+    for cluster in range(30):
+        start = centres[cluster // 6] + round(12 * rng.standard_normal())
+        event[:, start : start + 8] = cluster
+    station, step = np.indices(event.shape).reshape(2, -1)
+    event = event.ravel()
+    return make_rows(
+        score.ravel() + skill * (event >= 0), event, np.ones(len(event), dtype=bool),
+        station=station, start_h=6.0 * step,
+    )  # fmt: skip
+
+
+def test_swarms_and_a_common_season_are_no_skill_and_skill_in_them_is_found() -> None:
+    found = []
+    for skill, seeds in ((0.0, 60), (1.0, 20)):
+        tables = [(seasonal_table(rng, skill), rng) for rng in map(np.random.default_rng, range(seeds))]
+        found.append(sum(p_of_area(rows, np.ones(len(rows.score)), rng) <= 0.05 for rows, rng in tables))
+    assert found[0] <= 7  # of 60; more with probability 0.01
+    assert found[1] >= 15  # of 20
+
+
+def test_alarms_that_follow_past_earthquakes_have_skill_in_uniform_time_and_none_beyond_the_past() -> None:
+    found = np.zeros(2)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        steps = 1200
+        past_rate = np.full(steps, 0.02)
+        for start in rng.integers(0, steps, 12):
+            past_rate[start + 1 :] += (0.3 + 0.25 * np.arange(steps - start - 1)) ** -1.08
+        event = np.full(steps, -1)
+        last = rng.choice(np.arange(4, steps), 30, replace=False, p=past_rate[4:] / past_rate[4:].sum())
+        for cluster, step in enumerate(last):
+            event[step - 3 : step + 1] = cluster
+        rows = make_rows(past_rate, event, np.ones(steps, dtype=bool))
+        found += [p_of_area(rows, measure, rng) <= 0.05 for measure in (np.ones(steps), past_rate)]
+    assert found[0] > 40
+    assert found[1] <= 7
+
+
 def test_the_molchan_curve_and_its_area_are_those_of_pycsep(rng: np.random.Generator) -> None:
     """Cells in place of windows, all background time; an event cell is one event. Its area is floored at 1/2.
 

@@ -5,7 +5,16 @@ import pytest
 from scipy import stats
 
 from seismag.domain import DataError
-from seismag.recovery.efficiency import Counts, Curve, false_alarm_threshold, fit_curve, independent_counts, upper_limit
+from seismag.recovery.efficiency import (
+    Counts,
+    Curve,
+    alarms_test,
+    false_alarm_interval,
+    false_alarm_threshold,
+    fit_curve,
+    independent_counts,
+    upper_limit,
+)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 7), (3, 7), (7, 7), (41, 200)])
@@ -49,6 +58,40 @@ def test_the_threshold_of_a_constant_score_lets_nothing_through():
 def test_too_few_windows_for_a_threshold_are_refused_with_the_number_needed():
     with pytest.raises(DataError, match=r"19 Normal windows .* 0.05: at least 20"):
         false_alarm_threshold(np.zeros(19), 0.05)
+
+
+def test_the_alarms_before_earthquakes_are_exceedances_of_an_order_statistic(rng):
+    control, quakes = rng.random((200_000, 20)), rng.random((200_000, 6))
+    hits = (quakes > np.sort(control, axis=1)[:, [-2]]).sum(axis=1)  # the threshold that one of 20 exceeds
+    test = alarms_test(3, [(Counts(1, 20), 6)])
+    tail, step = (hits >= 3).mean(), (hits == 3).mean()
+    assert min(abs(test.p_value - tail), abs(test.p_value - tail + step / 2)) < 0.002
+
+
+@pytest.mark.parametrize(("n", "n_quakes", "models"), [(20, 40, 1), (24, 100, 1), (60, 40, 1), (24, 10, 5)])
+def test_chance_is_called_more_than_chance_in_3_to_7_percent_of_studies(n, n_quakes, models, rng):
+    struck, studies = 0, 2000
+    for _ in range(studies):
+        hits, counts = 0, []
+        for _ in range(models):
+            scores = rng.random(n)
+            threshold = false_alarm_threshold(scores, 0.05)
+            hits += int((rng.random(n_quakes) > threshold).sum())
+            counts.append((Counts((scores > threshold).sum(), n), n_quakes))
+        test = alarms_test(hits, counts)
+        struck += test.p_value <= 0.05
+    assert 0.03 <= test.size <= 0.07
+    assert struck / studies == pytest.approx(test.size, abs=0.016)
+
+
+def test_the_interval_of_the_false_alarms_contains_the_probability_in_95_percent(rng):
+    covered = 0
+    for _ in range(2000):
+        scores = rng.random(40)
+        threshold = false_alarm_threshold(scores, 0.05)
+        low, high = false_alarm_interval(Counts((scores > threshold).sum(), 40), 0.95)
+        covered += low <= 1 - threshold <= high
+    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
 
 
 def test_the_curve_that_made_the_data_is_found_again(rng):

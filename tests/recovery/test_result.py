@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from scipy import stats
 
 from seismag.recovery.figure import draw_recovery
-from seismag.recovery.result import format_recovery, summarise_recovery
+from seismag.recovery.result import count_alarms, format_recovery, summarise_recovery
 
 GRID = (1.0, 10.0, 100.0)
 
@@ -94,6 +95,20 @@ def test_a_lucky_lack_of_alarms_shows_beside_the_expected_limit(report):
 def test_more_alarms_than_chance_are_no_null_result():
     report = summary(hits=30)
     assert "more than chance, not a null result" in report["sentence"]
+
+
+def test_thresholds_of_few_windows_make_more_alarms_likely_by_chance():
+    normal, quakes = study()[1:]
+    p_values = [count_alarms(normal.iloc[:n], quakes.iloc[:40].assign(alarm=np.arange(40) < 5))[1].p_value
+                for n in (20, 60)]  # fmt: skip
+    assert p_values[0] > p_values[1] > stats.binom.sf(4, 40, 0.05)
+
+
+def test_several_models_have_thresholds_of_their_own():
+    _, normal, quakes = study(hits=6)
+    one = count_alarms(normal, quakes)[1]
+    runs = [table.assign(run_id=np.arange(len(table)) % 2) for table in (normal, quakes)]
+    assert count_alarms(*runs)[1].p_value != one.p_value
 
 
 def test_a_model_that_detects_nothing_gives_no_limit():

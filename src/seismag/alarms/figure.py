@@ -21,8 +21,7 @@ _REFERENCES = {
 def draw_molchan(summary: dict[str, Any], path: str | Path) -> None:
     """Draw the Molchan diagram: miss rate over alarm fraction, one line a reference, with the chance distribution.
 
-    The band contains 95 % of the draws of randomised events (first reference); the dotted lines are the exact binomial
-    bounds at 5 % and 1 %, below which independent events lie by chance that rarely. ``summary`` is the content of
+    The band contains 95 % of the draws of randomised events (first reference). ``summary`` is the content of
     alarms.json, with at least one reference that is present.
     """
     present = {name: entry for name, entry in summary["references"].items() if "curve" in entry}
@@ -48,6 +47,3 @@ def _draw_chance(axes: Axes, curve: dict[str, list[float | None]]) -> None:
     low, high = (np.array(curve[name], dtype=float) for name in ("chance_low", "chance_high"))
     axes.fill_between(tau, low, high, color="#DDDDDD", linewidth=0, label="randomised events, 95 %")
     axes.plot([0, 1], [1, 0], color=GREY, linewidth=0.6)
-    for alpha, width in (("5", 0.7), ("1", 1.2)):
-        bound = np.array(curve[f"binomial_{alpha}"], dtype=float)  # None becomes NaN
-        axes.plot(tau, bound, color=GREY, linestyle=":", linewidth=width, label=f"independent events, {alpha} % bound")

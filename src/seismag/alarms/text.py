@@ -55,18 +55,18 @@ def _reference_lines(name: str, reference: dict[str, Any]) -> list[str]:
         return [wrap_text(f"against {name}: absent. {sentence}", 2)]
     area = reference["area_skill"]
     null = area["null"]
-    header = ["tau", "nu", "hits", "gain", "D", "nat/event", "p randomised", "p binomial"]
+    header = ["tau", "nu", "hits", "gain", "D", "nat/event", "p"]
     rows = []
     for row in reference["at"]:
         gain = None if row["gain"] is None else f"{row['gain']:.2f}"
         information = None if row["information_gain_nat"] is None else f"{row['information_gain_nat']:.3f}"
         rows.append([
             f"{row['tau']:.3f}", f"{row['nu']:.3f}", f"{row['hits']:.1f}", gain, f"{row['d']:.3f}", information,
-            f"{row['p_moved']:.4f}", f"{row['p_independent']:.2g}",
+            f"{row['p_moved']:.4f}",
         ])  # fmt: skip
     return [
         f"against {name}",
         f"  area skill {area['value']:.3f}, by chance {null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]",
-        f"  p {area['p_moved']:.4f} (randomised events), {area['p_independent']:.2g} (independent events)",
+        f"  p {area['p_moved']:.4f} (events randomised within 54 days)",
         format_table(header, rows, indent=2),
     ]

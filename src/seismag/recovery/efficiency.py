@@ -13,7 +13,7 @@ from seismag.domain import DataError
 
 LIMIT_CONFIDENCE = 0.9
 ALARMS_ERROR = 0.05  # p from here on down: more alarms before earthquakes than false alarms
-_SIZES = (0.03, 0.07)  # smallest and largest size of a test at 5 %
+SIZES = (0.03, 0.07)  # smallest and largest size of a test at 5 %
 _SLOPE = (0.5, 40.0)  # of the curve, per decade of SNR
 _BEYOND = 3.0  # decades that the middle of the curve may lie outside the tested SNR
 
@@ -104,7 +104,7 @@ def alarms_test(hits: int, models: Sequence[tuple[Counts, int]]) -> ChanceTest:
     tail = np.minimum(np.cumsum(chance[::-1])[::-1], 1.0)
     tests = tail, tail - chance / 2
     sizes = [float(chance[p <= ALARMS_ERROR].sum()) for p in tests]
-    chosen = int(sizes[0] < _SIZES[0] and sizes[1] <= _SIZES[1])
+    chosen = int(sizes[0] < SIZES[0] and sizes[1] <= SIZES[1])
     return ChanceTest(float(tests[chosen][hits]), sizes[chosen])
 
 

@@ -14,6 +14,7 @@ from seismag.domain import MAGNITUDE_CLASSES
 from seismag.recovery.efficiency import (
     ALARMS_ERROR,
     LIMIT_CONFIDENCE,
+    SIZES,
     ChanceTest,
     Counts,
     Curve,
@@ -122,7 +123,7 @@ class RecoveryResult:
         if quakes.p_value is not None:
             parts.append(
                 f"{quakes.hits} of {quakes.n} earthquakes have an alarm before them, {quakes.n * false_alarms:.1f} "
-                f"expected from false alarms (p = {quakes.p_value:.2g}): "
+                f"expected from false alarms (p = {quakes.p_value:.2g}{_size_words(self.p_value_size)}): "
                 f"{'more than chance, not a null result' if quakes.p_value <= ALARMS_ERROR else 'no more than chance'}."
             )
         if not self.upper_limits:
@@ -206,6 +207,13 @@ def _fraction(table: pd.DataFrame, column: str) -> Fraction:
     days_low, days_high = _counts(table, column).interval(CONFIDENCE)
     n_days = int(np.unique(_days(table)).size)
     return Fraction(counts.fraction, low, high, int(counts.n), int(counts.hits), n_days, days_low, days_high)
+
+
+def _size_words(size: float | None) -> str:
+    """The size of the test where the numbers allow none near 5 %."""
+    if size is None or SIZES[0] <= size <= SIZES[1]:
+        return ""
+    return f"; with these numbers chance gives p <= 0.05 in {100 * size:.1f} % of studies"
 
 
 def count_alarms(normal: pd.DataFrame, earthquakes: pd.DataFrame) -> tuple[Fraction, ChanceTest | None]:
