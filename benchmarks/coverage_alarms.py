@@ -91,7 +91,7 @@ def draw_table(design: Design, rng: np.random.Generator) -> tuple[AlarmRows, np.
     station, step = np.nonzero(kept)
     background = event[kept] < 0 if design.controls == "matched" else np.ones(len(step), dtype=bool)
     fold = np.zeros(len(step), dtype=int)
-    rows = AlarmRows(score[kept], fold, station, 6.0 * step, event[kept], background, step // (27 * 4))
+    rows = AlarmRows(score[kept], fold, station, 6.0 * step.astype(float), event[kept], background, step // (27 * 4))
     usable = np.isin(rows.stratum, rows.stratum[background])
     rows = AlarmRows(*(getattr(rows, name)[usable] for name in AlarmRows.__dataclass_fields__))
     return rows, rate[kept][usable]
@@ -120,7 +120,7 @@ def _earthquakes(design: Design, wave: np.ndarray, rng: np.random.Generator) -> 
         weight = rate.copy()
         weight[:, :WINDOWS] = 0
         places = rng.choice(weight.size, n, p=weight.ravel() / weight.sum())
-        stations, last = [[place // STEPS] for place in places], places % STEPS
+        stations, last = [np.array([place // STEPS]) for place in places], places % STEPS
     else:
         last = _times(design, wave, rng)
         stations = [rng.choice(STATIONS, rng.integers(1, 6), replace=False) for _ in last]

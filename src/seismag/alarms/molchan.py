@@ -291,7 +291,7 @@ class _EventTimes:
 
 def _smoothed_rate(last_h: FloatArray, origin: float, span: float) -> tuple[FloatArray, FloatArray]:
     """Rate of clusters by a Gaussian kernel of 27 days, corrected at both ends; times in hours, and the rate there."""
-    grid = origin + np.linspace(0.0, span, 400)
+    grid = origin + np.linspace(0.0, span, int(3 * span / (24.0 * _SMOOTHING_DAYS)) + 2)
 
     def kernel(centres: FloatArray) -> FloatArray:
         density: FloatArray = np.exp(-0.5 * ((grid[:, None] - centres) / (24.0 * _SMOOTHING_DAYS)) ** 2).sum(axis=1)
