@@ -110,6 +110,7 @@ def test_a_missing_id_is_a_hash_of_time_and_place(tmp_path: Path) -> None:
     [
         ("b,,-1.5,120,10,5.5,,", "no time"),
         ("b,2021-01-02T00:00:00Z,,120,10,5.5,,", "no position"),
+        ("b,9999-12-31T00:00:00Z,-1.5,120,10,5.5,,", "impossible time"),
         ("b,2021-01-02T00:00:00Z,-1.5,120,10,,,", "no magnitude"),
         ("b,2021-01-02T00:00:00Z,91,120,10,5.5,,", "impossible latitude"),
         ("b,2021-01-02T00:00:00Z,-1.5,361,10,5.5,,", "impossible longitude"),

@@ -21,6 +21,7 @@ def read(cell: str, kind: str, *, decimal_comma: bool = False) -> float:
 @pytest.mark.parametrize(
     ("kind", "cell", "value"),
     [
+        ("magnitude", "mb_Lg 4.5", 4.5), ("magnitude", "6.1 Ms_20", 6.1),
         ("magnitude", "Mw 6.1", 6.1), ("magnitude", "6.1 Mw", 6.1), ("magnitude", "M6.1", 6.1),
         ("magnitude", "mb=5.2", 5.2), ("magnitude", "ML: 4.3", 4.3), ("magnitude", "6,1", 6.1),
         ("magnitude", "6.1 (Mww)", 6.1), ("magnitude", "Mw(mB) 6.0", 6.0), ("magnitude", "5.6 SR", 5.6),

@@ -87,6 +87,8 @@ def test_empty_months_of_a_sparse_catalogue_stay_covered_with_a_warning() -> Non
     coverage, notes = coverage_of(times)
     assert coverage.holes == []
     assert "2 months have no event (2021-06, 2021-07)" in notes[0]
+    historical = np.concatenate([daily("1900-05-01", "1900-05-01", 6), daily("2021-08-02", "2021-08-02", 6)])
+    assert "and 1430 more)" in coverage_of(historical)[1][0]
 
 
 def test_seven_events_in_a_usual_month_make_an_empty_one_a_hole() -> None:

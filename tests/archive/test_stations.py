@@ -91,6 +91,7 @@ def test_a_row_repeated_at_the_same_place_is_kept_once(tmp_path: Path) -> None:
         ("code,lat,lon\nABC,1\n", r"line 2: the longitude is missing"),
         ("code,lat,lon\nABC,one,2\n", r"line 2, column latitude: 'one' is not understood as a latitude"),
         ("code,lat,lon\n,1,2\n", r"line 2: the station has no code"),
+        ("code,lat,lon\n-,1,2\n", r"line 2: the station has no code"),
         ("code,lat,lon\nABC,1,2,3\n", r"line 2: 4 cells, but the header has 3"),
         ("code,lat,lon\n", r"a header and no station"),
         ("\n \n", r"the file is empty"),

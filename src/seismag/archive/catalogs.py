@@ -47,6 +47,7 @@ CATALOG_COLUMNS = [
 ]  # fmt: skip
 _NUMBERS = {"latitude_deg": "latitude", "longitude_deg": "longitude", "depth_km": "depth", "magnitude": "magnitude"}
 _MODERATE_TOP = 5.0
+_AFTER_ALL = pd.Timestamp("2100-01-01")  # 9999-12-31 stands for no date
 # Types of QuakeML, USGS and ISC that are no earthquakes. A type that is in neither list says nothing against one.
 _NO_EARTHQUAKE = {
     "not existing", "duplicate", "false", "false trigger", "anthropogenic event", "explosion", "accidental explosion",
@@ -224,6 +225,7 @@ def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> tuple
     for reason, bad in {
         "wrong number of cells": cut,
         "no time": rows["origin_utc"].isna().to_numpy(),
+        "impossible time": (rows["origin_utc"] >= _AFTER_ALL).to_numpy(),
         "no position": np.isnan(latitude) | np.isnan(longitude),
         "no magnitude": np.isnan(magnitude),
         "impossible latitude": np.abs(latitude) > 90,

@@ -23,7 +23,7 @@ MISSING = {"", "-", "--", "?", "na", "n/a", "nan", "nil", "none", "null", "nat",
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe58\ufe63\uff0d", "-"))
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 _PLAIN = re.compile(rf"({_NUMBER})(?:\s*(?:±|\+/-|\+-)\s*[\d.]+)?", re.IGNORECASE)
-_SCALE = r"m[a-z]{0,3}(?:\([a-z]+\))?|sr"  # mb, Mw, MLv, Mw(mB), mww; SR: skala Richter
+_SCALE = r"m(?:[a-z]{0,3}|[a-z]{0,2}_[a-z0-9]{1,3})(?:\([a-z]+\))?|sr"  # mb, Mw, Mw(mB), mb_Lg; SR: skala Richter
 _MAGNITUDE = re.compile(
     rf"(?:(?P<before>{_SCALE})\s*[:=]?\s*)?(?P<number>{_NUMBER})(?:\s*(?:±|\+/-|\+-)\s*[\d.]+)?"
     rf"(?:\s*\(?(?P<after>{_SCALE})\)?)?",

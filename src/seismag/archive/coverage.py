@@ -18,6 +18,7 @@ Interval = tuple[np.datetime64, np.datetime64]
 
 IMPROBABLE_MONTH = 1e-3  # an empty month less probable than this is a hole, not chance
 IMPROBABLE_EDGE = 1e-6  # stricter: both edges of every hole are tried, and events cluster
+_SHOWN_MONTHS = 24
 _MONTH_D = 30.44
 _DAY = np.timedelta64(1, "D")
 _MIN_EXPECTED_AT_MONTH_ENDS = 10.0
@@ -83,7 +84,8 @@ def coverage_of(origin_utc: TimeArray) -> tuple[Coverage, list[str]]:
         return span, []
     rate = float(np.median(counts[counts > 0]))
     if np.exp(-rate) >= IMPROBABLE_MONTH:
-        names = ", ".join(str(months[0] + offset) for offset in empty)
+        names = ", ".join(str(months[0] + offset) for offset in empty[:_SHOWN_MONTHS])
+        names += f" and {empty.size - _SHOWN_MONTHS} more" if empty.size > _SHOWN_MONTHS else ""
         return span, [
             f"{empty.size} months have no event ({names}). With {rate:g} events in a usual month that may be "
             f"chance, so they count as covered; check that the catalogue is complete there."

@@ -60,7 +60,7 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
             name,
             0.0 if is_missing(elevation) else float(elevations.numbers([elevation], "elevation")[0]),
         )
-        if not station.code:  # NIL and NAN are codes
+        if not any(sign.isalnum() for sign in station.code):  # "-"; NIL and NAN are codes
             raise DataError(f"{where}: the station has no code. Add it, or delete the row.")
         _add(stations, station, where)
     if not stations:

@@ -30,7 +30,7 @@ POSITION_TOLERANCE_DEG = 0.5  # between the file's own position and the station 
 SAME_NT = 0.02  # files of one day that differ by more have different content; formats round to 0.01 nT
 SIMULATION_FILE = "simulation.json"  # marks an archive that seismag simulated
 TRUTH_FILE = "truth.parquet"  # its injected emissions
-_TABLES = (".csv", ".json", ".parquet", ".md", ".yaml")  # not recordings, at the top of an archive
+_TABLES = (".csv", ".json", ".jsonl", ".parquet", ".md", ".yaml")  # not recordings, at the top of an archive
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,9 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
         "runs.json": {"runs": [_run_document(run) for run in runs]},
         "data.json": data_document(store),
     }
-    if crossval is not None:
-        documents["crossval.json"] = crossval
     folds: Mapping[str, Mapping[str, Any]] = {}
     if crossval is not None:
+        documents["crossval.json"] = crossval
         folds = require_same_crossval(path, crossval, metrics, runs, store, split)
     for run_id, run in zip(models, runs, strict=True):  # a folder may have another name than its run
         require_same_card(run, folds.get(run_id, metrics))
