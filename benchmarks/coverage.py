@@ -12,11 +12,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+import coverage_alarms
 import coverage_calibration
 import coverage_scores
 from coverage_row import Row, format_rows
 
-PARTS = {"scores": coverage_scores.rows, "calibration": coverage_calibration.rows}
+PARTS = {
+    "scores": coverage_scores.rows, "calibration": coverage_calibration.rows, "alarms": coverage_alarms.rows,
+}  # fmt: skip
 AIMS = {"size": (0.03, 0.07), "coverage": (0.93, 0.97)}
 
 

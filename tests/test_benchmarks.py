@@ -51,7 +51,7 @@ class Smallest:
 
 SMALLEST = {
     "coverage": Smallest(
-        "--studies 2",
+        "--parts scores --studies 2",
         "fraction",
         ("magnitude MCC", "detection AUC", "Δ magnitude log", "outside the aim beyond chance"),
     ),
