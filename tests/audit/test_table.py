@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seismag.audit.table import check_copies, check_label_in_name, prepare_table, read_audit_table
+from seismag.audit.checks.copies import check_copies
+from seismag.audit.table import check_label_in_name, prepare_table, read_audit_table
 from seismag.domain import DataError, SeismagError, UsageError
 
 ROWS = """station,date,hour,class,file,h_mean
@@ -55,17 +56,17 @@ def test_normal_is_the_first_class_and_rows_without_one_are_counted(frame: pd.Da
 
 
 def test_rows_of_one_file_or_of_the_same_numbers_are_copies(frame: pd.DataFrame) -> None:
-    clean = check_copies(prepare_table(frame, "class", None))
+    clean = check_copies(prepare_table(frame, "class", None).frame)
     assert clean.statistic == 0
     twice = pd.concat([frame, frame.iloc[[0]]], ignore_index=True)
-    found = check_copies(prepare_table(twice, "class", None))
+    found = check_copies(prepare_table(twice, "class", None).frame)
     assert found.statistic == 2
     assert "2 rows share a file name" in found.sentence
 
 
 def test_rows_marked_as_augmented_are_copies(frame: pd.DataFrame) -> None:
     marked = frame.assign(augmentation_type=["noise", None, "original", None, None])
-    found = check_copies(prepare_table(marked, "class", None))
+    found = check_copies(prepare_table(marked, "class", None).frame)
     assert found.statistic == 1
     assert "1 of 4 rows are augmented copies" in found.sentence
 

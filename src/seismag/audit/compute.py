@@ -13,22 +13,29 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.audit.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
-from seismag.audit.checks.class_by import Feature, Labelled, category_codes, check_metadata
+from seismag.audit.checks.class_by import Feature, Labelled, category_codes
 from seismag.audit.checks.clock import check_clock
+from seismag.audit.checks.copies import check_copies
 from seismag.audit.checks.duplicates import check_duplicates
 from seismag.audit.checks.label_nulls import permute_within_station_season, refit_permuted, shift_labels
 from seismag.audit.checks.labels import check_labels
 from seismag.audit.checks.leakage import check_overlapping_seconds, check_same_utc_day, check_shared_events
+from seismag.audit.checks.metadata import check_metadata
 from seismag.audit.checks.positions import check_positions
 from seismag.audit.checks.skill import TASK_SCORES, check_skill
 from seismag.audit.checks.station_probe import probe_station
-from seismag.audit.checks.windows import check_classes_by_station, labelled_windows, metadata_features, window_labels
+from seismag.audit.checks.windows import (
+    check_classes_by_station,
+    derived_window_features,
+    labelled_windows,
+    metadata_features,
+    window_labels,
+)
+from seismag.audit.columns import describe_feature
 from seismag.audit.result import Audit, ColumnScore, close_checks
 from seismag.audit.table import (
-    check_copies,
     check_label_copies,
     check_label_in_name,
-    describe_feature,
     label_table,
     prepare_table,
     read_audit_table,
@@ -87,6 +94,7 @@ class _Findings:
         """Check each family of metadata of windows, and score each column alone."""
         data, features = labelled_windows(samples, self.spec), metadata_features(samples)
         self.score_alone(features, data)
+        features += derived_window_features(samples)
         self.add(check_metadata(features, data))
         self.columns |= {feature.name: describe_feature(feature) for feature in features}
 
@@ -131,14 +139,15 @@ def audit_labels(path: Path, label: str, groups: Sequence[str] | None, spec: Aud
         "group_columns": list(table.group_columns),
         "classes": {name: int(n) for name, n in zip(table.classes, np.bincount(table.y), strict=True)},
     }
-    found = _Findings(subject, spec, columns=table.columns, made_from={"table_sha256": file_sha256(path)})
+    found = _Findings(subject, spec, columns=dict(table.columns), made_from={"table_sha256": file_sha256(path)})
     found.notes += [f"{n} rows left out: {reason}." for reason, n in table.dropped.items()]
     if not table.group_columns:
         found.notes.append("Each row is a group of its own; --groups names columns that keep rows together.")
-    found.add([check_copies(table), check_label_in_name(table), check_label_copies(table)])
+    found.add([check_copies(table.frame), check_label_in_name(table), check_label_copies(table)])
     found.add(check_labels(label_table(table), spec))
     found.score_alone(table.features, data)
-    found.add(check_metadata(table.features, data))
+    found.add(check_metadata([*table.features, *table.derived], data))
+    found.columns |= {feature.name: describe_feature(feature) for feature in table.derived}
     for column in table.group_columns:  # a date by its values, not by epochs
         code, levels = category_codes(table.frame[column])
         found.score_alone([Feature(column, column, code, levels)], data)

@@ -1,50 +1,27 @@
-"""Third-party tables of labels and metadata: kind of each column, class, groups, features, and copies of rows."""
+"""Third-party tables of labels and metadata: class, groups, features, and columns that state the class."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from seismag.archive.tables import decode_text, read_payload
-from seismag.arrays import FloatArray
-from seismag.audit.checks.class_by import Feature, category_codes, epoch_codes, is_constant, quantile_codes
+from seismag.audit.checks.class_by import Feature, category_codes
 from seismag.audit.checks.labels import NORMAL, LabelTable, count_check
 from seismag.audit.checks.permutation import Index, cross_codes
+from seismag.audit.columns import choose_features, derive_features, kind_of, to_numbers, to_times
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
 
 MAX_CLASSES = 20
-MAX_LEVELS = 60  # of a category that is no group column
 _MISSING = ("", "nan", "none", "null", "nat")
-_NUMERIC_FRACTION = 0.9
 _NAME_YOUDEN = 0.5  # fraction of a class's names that contain its word, minus that among the other classes
-
-# The kind of a column by its name in lower case; the first match decides.
-_KINDS: tuple[tuple[str, str], ...] = (
-    ("station", r"station|station_?code|kode_stasiun|stasiun|sta|site|observatory|iaga(_code)?"),
-    ("name", r".*(file|path|url|image_?name|sample_id|sha256|uuid).*|id|name"),
-    ("era", r"date|day|tanggal|time|datetime|timestamp|start|start_utc|start_time|window_start|utc"),
-    ("end", r"end|end_utc|end_time|window_end"),
-    ("position", r".*(lat|lon|latitude|longitude|elevation)(_deg)?|(lat|lon).*"),
-    ("hour", r"hour|hour_utc|utc_hour|local_hour|slot|jam"),
-    ("space_weather", r"(kp|dst|ap|ae|sym_?h|f10_?7|solar|imf|bz)(_.*|index)?|.*_(kp|dst)"),
-    ("label", r"(mag|azi|magnitude|azimuth)(_.*)?|magnitude.*|azimuth.*|.*_class|class|label|y_.*"
-              r"|p_(magnitude|azimuth)_.*|depth.*|distance.*|lead.*|event.*|eq_.*|origin_(utc|time)|es|in_(dobrovolsky|hattori)"
-              r"|is_(main|after)shock|epicent.*|split_group|group|fold|role|control_of|matched|cluster.*"),
-    ("source", r".*(source|instrument|sensor|format|dataset|network|operator|image_(type|size)|augment|generated).*"
-               r"|origin|h_axis.*"),
-    ("quality", r".*(quality|gap|missing|masked|battery|completeness|coverage).*|samples|n_samples"),
-    ("field", r"[hdzxyf]_.*|.*(pc[1345]|_std|_mean|power|rms|snr|noise|polari[sz]).*"),
-)  # fmt: skip
-METADATA = ("station", "era", "hour", "space_weather", "source", "quality")  # kinds without geomagnetic data
 
 
 @dataclass(frozen=True)
@@ -58,6 +35,7 @@ class AuditTable:
     group: Index  # (n,) group of each row
     group_columns: tuple[str, ...]  # the columns that define it
     features: tuple[Feature, ...]  # columns that are tested for the class
+    derived: tuple[Feature, ...]  # what times, order and names contain besides, tested likewise
     columns: dict[str, str]  # kind of every column, and why it is no feature
     dropped: dict[str, int]  # numbers of rows left out, by reason
 
@@ -144,9 +122,12 @@ def prepare_table(
             "Name columns that differ, for example --groups station,date."
         )
     y = pd.Index(names).get_indexer(pd.Index(rows[label])).astype(np.intp)
-    chosen, columns = _choose_features(rows, label, y, groups, features)
+    chosen, columns = choose_features(rows, label, y, groups, features)
+    derived = derive_features(rows, columns)
     dropped = {} if has_class.all() else {f"no class in {label}": int((~has_class).sum())}
-    return AuditTable(rows, label, y, tuple(names), group, tuple(groups), tuple(chosen), columns, dropped)
+    return AuditTable(
+        rows, label, y, tuple(names), group, tuple(groups), tuple(chosen), tuple(derived), columns, dropped
+    )
 
 
 def label_table(table: AuditTable) -> LabelTable:
@@ -160,7 +141,7 @@ def label_table(table: AuditTable) -> LabelTable:
                 return frame[lower[name]]
         return pd.Series([None] * len(frame), dtype=object)
 
-    time = _times(named("start_utc", "date", "datetime", "time", "start_time", "timestamp"))
+    time = to_times(named("start_utc", "date", "datetime", "time", "start_time", "timestamp"))
     magnitude, azimuth = named("magnitude", "mag"), named("azimuth_deg", "azimuth")
     event = named("event_id")
     if event.isna().all():
@@ -172,46 +153,15 @@ def label_table(table: AuditTable) -> LabelTable:
         named("event_longitude_deg", "event_longitude", "eq_lon", "epicenter_lon", "epicentre_longitude_deg"),
     ]
     return LabelTable(
-        magnitude=_numbers(magnitude),
-        azimuth_deg=_numbers(azimuth),
+        magnitude=to_numbers(magnitude),
+        azimuth_deg=to_numbers(azimuth),
         magnitude_class=named("magnitude_class", "mag_class").to_numpy(dtype=object),
         azimuth_class=named("azimuth_class", "azi_class").to_numpy(dtype=object),
         time=time.to_numpy(),
-        hour=_numbers(named("hour", "hour_utc")),
+        hour=to_numbers(named("hour", "hour_utc")),
         event=event.to_numpy(dtype=object),
-        positions=np.column_stack([_numbers(column) for column in positions]),
+        positions=np.column_stack([to_numbers(column) for column in positions]),
     )
-
-
-def check_copies(table: AuditTable) -> CheckResult:
-    """``copies``: rows that are marked as augmented, share a file, or share all measured numbers with another row."""
-    frame = table.frame
-    marked, same_name = np.zeros(len(frame), dtype=bool), np.zeros(len(frame), dtype=bool)
-    for column in frame.columns:
-        kind, text = _kind(column), frame[column].fillna("").str.lower()
-        if "augment" in column.lower():
-            marked |= ~text.isin(["", "original", "false", "0", "0.0", "no"]).to_numpy()
-        elif kind in ("source", "name"):
-            marked |= text.str.contains(r"(?:^|[^a-z])aug(?:mented|mentation|\d+)(?:$|[^a-z])", regex=True).to_numpy()
-        if kind == "name" and re.search("file|path|url", column.lower()):
-            same_name |= (frame[column].notna() & frame[column].duplicated(keep=False)).to_numpy()
-    same_numbers, n_measured = _same_numbers(frame)
-    same_window, window = _same_window(frame)
-    found = marked | same_name | same_numbers
-    parts = [
-        (marked, f"of {len(frame)} rows are augmented copies by their own columns or names"),
-        (same_name, "rows share a file name with another"),
-        (same_numbers, f"rows equal another in all {n_measured} measured numbers"),
-    ]
-    said = [f"{int(rows.sum())} {text}" for rows, text in parts if rows.any()]
-    sentence = f"Copies: {'; '.join(said)}." if said else "No row is a copy of another by marks, names or numbers."
-    if same_window.any():
-        sentence += f" {int(same_window.sum())} rows share ({', '.join(window)}) with another."
-    details = {
-        "augmented": int(marked.sum()), "same_file_name": int(same_name.sum()),
-        "same_numbers": int(same_numbers.sum()), "same_window": int(same_window.sum()),
-    }  # fmt: skip
-    return count_check("copies", sentence, int(found.sum()), "rows that are copies", details)
 
 
 def check_label_in_name(table: AuditTable) -> CheckResult | None:
@@ -242,119 +192,12 @@ def check_label_copies(table: AuditTable) -> CheckResult:
 
 
 def _default_groups(rows: pd.DataFrame) -> list[str]:
-    first_of_kind = {_kind(column): column for column in reversed(rows.columns)}
+    first_of_kind = {kind_of(column, rows[column]): column for column in reversed(rows.columns)}
     groups = [first_of_kind[kind] for kind in ("station", "era") if kind in first_of_kind]
     return groups if len(groups) == 2 else []
 
 
 def _label_hint(frame: pd.DataFrame, label: str) -> str:
     likely = [c for c in frame.columns if c != label and 2 <= frame[c].nunique() <= MAX_CLASSES
-              and (_kind(c) == "label" or "class" in c.lower())]  # fmt: skip
+              and (kind_of(c, frame[c]) == "label" or "class" in c.lower())]  # fmt: skip
     return f"Name another with --label{', for example ' + ' or '.join(likely[:3]) if likely else ''}."
-
-
-def _kind(column: str) -> str:
-    name = column.lower().replace(" ", "_")
-    return next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, name)), "other")
-
-
-def _choose_features(
-    rows: pd.DataFrame, label: str, y: Index, groups: Sequence[str], wanted: Sequence[str] | None
-) -> tuple[list[Feature], dict[str, str]]:
-    """Features, and of every column its kind and why it is no feature."""
-    features: list[Feature] = []
-    columns: dict[str, str] = {}
-    for column in rows.columns:
-        kind = _kind(column)
-        is_wanted = wanted is not None and column in wanted
-        if column == label:
-            columns[column] = "the class"
-        elif wanted is not None and not is_wanted and column not in groups:
-            columns[column] = f"{kind}: left out, not among audit.features"
-        elif rows[column].isna().all():
-            columns[column] = f"{kind}: left out, empty"
-        elif not is_wanted and column not in groups and (reason := _reason_against(rows[column], kind, y)):
-            columns[column] = reason
-        else:
-            feature = _as_feature(rows[column], column, kind if kind != "label" else "other", is_wanted)
-            if is_constant(feature.code):
-                columns[column] = f"{kind}: left out, one value"
-            else:
-                features.append(feature)
-                columns[column] = describe_feature(feature)
-    return features, columns
-
-
-def describe_feature(feature: Feature) -> str:
-    """Text of a feature in ``columns`` of audit.json."""
-    return f"{feature.family}: feature{'' if feature.blocking else ', informational'}"
-
-
-def _reason_against(values: pd.Series, kind: str, y: Index) -> str | None:
-    if kind in ("name", "end", "position"):
-        return f"{kind}: left out, identifies the row"
-    if kind == "label" or (kind in ("other", "field") and _is_label_copy(values, y)):
-        return "label: states the class or its earthquake"
-    if not _is_numeric(values) and kind not in ("era", "station") and values.nunique() > MAX_LEVELS:
-        return f"{kind}: left out, {values.nunique()} different texts"
-    return None
-
-
-def _is_label_copy(values: pd.Series, y: Index) -> bool:
-    """Whether values and classes correspond one to one; missing counts as a value."""
-    code, _ = category_codes(values)
-    pairs = len(np.unique(np.column_stack([code, y]), axis=0))
-    return pairs == len(np.unique(code)) == len(np.unique(y))
-
-
-def _as_feature(values: pd.Series, column: str, kind: str, is_wanted: bool) -> Feature:
-    family = kind if kind in METADATA else column
-    blocking = is_wanted or kind in METADATA
-    if kind == "era":
-        times = _times(values)
-        if times.notna().sum() >= _NUMERIC_FRACTION * values.notna().sum():
-            return Feature(column, "era", epoch_codes(times.to_numpy()), blocking=blocking)
-    if kind != "station" and _is_numeric(values):
-        n_bins = 8 if kind == "hour" else 6
-        return Feature(column, family, quantile_codes(_numbers(values), n_bins), blocking=blocking)
-    code, levels = category_codes(values)
-    return Feature(column, family, code, levels, blocking)
-
-
-def _numbers(values: pd.Series) -> FloatArray:
-    return pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
-
-
-def _is_numeric(values: pd.Series) -> bool:
-    text = values[values.notna() & (values != NORMAL)]
-    return len(text) > 0 and bool(np.isfinite(_numbers(text)).mean() >= _NUMERIC_FRACTION)
-
-
-def _times(values: pd.Series) -> pd.Series:
-    times = pd.to_datetime(values, errors="coerce", utc=True, format="mixed")
-    return times.dt.tz_localize(None).astype("datetime64[s]")
-
-
-def _same_numbers(frame: pd.DataFrame) -> tuple[NDArray[np.bool_], int]:
-    """Rows that equal another in all measured columns, where three have numbers that hardly repeat by chance."""
-    measured = {}
-    for column in frame.columns:
-        if _kind(column) in ("field", "other") and _is_numeric(frame[column]):
-            numbers = _numbers(frame[column])
-            known = numbers[np.isfinite(numbers)]
-            if len(known) and len(np.unique(known)) > 0.2 * len(known):
-                measured[column] = numbers
-    if len(measured) < 3:
-        return np.zeros(len(frame), dtype=bool), len(measured)
-    values = pd.DataFrame(measured)
-    return (values.notna().all(axis=1) & values.duplicated(keep=False)).to_numpy(), len(measured)
-
-
-def _same_window(frame: pd.DataFrame) -> tuple[NDArray[np.bool_], list[str]]:
-    """Rows that share station and time with another, and the columns compared."""
-    kinds = {_kind(column): column for column in reversed(frame.columns)}
-    key = [kinds[kind] for kind in ("station", "era", "hour") if kind in kinds]
-    has_clock = "hour" in kinds or ("era" in kinds and _times(frame[kinds["era"]]).dt.hour.gt(0).any())
-    if "station" not in kinds or "era" not in kinds or not has_clock:
-        return np.zeros(len(frame), dtype=bool), key
-    return (frame[key].notna().all(axis=1) & frame.duplicated(key, keep=False)).to_numpy(), key

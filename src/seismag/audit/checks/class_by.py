@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ from seismag.scoring.null import MAX_PLACEBO_RATE
 MINIMUM_GAIN = 0.03  # of accuracy or balanced accuracy over their means under permutation
 MAX_EPOCHS, MIN_EPOCH_DAYS = 8, 54.0  # an epoch contains at least two of the 27-day blocks of control windows
 _MIN_ROWS = 10
+_INFORMATIONAL_DRAWS = 1999  # permutations of a check whose p-value is not corrected for the others
 _FEW_SITES = 2  # a class from at most this many stations or sources, of twice as many, is named
 
 
@@ -40,7 +41,7 @@ class Feature:
     """A binned column."""
 
     name: str  # of the column
-    family: str  # station, "era" (instrument epoch), hour, space_weather, source, quality, or the column's own name
+    family: str  # as in docs/method.md, "era" for instrument epochs, or the column's own name
     code: Index  # (n,) bin of each row, from 0
     levels: tuple[str, ...] = ()  # names of the bins where they are categories
     blocking: bool = True  # the column contains no geomagnetic data, so that it must not predict the class
@@ -62,10 +63,16 @@ class Labelled:
         rng = np.random.default_rng(spec.seed)
         return cls(labels, tuple(classes), assign_folds(labels.n_groups, spec.folds, spec.partitions, rng), spec)
 
-    def compare(self, test: str, codes: dict[str, Index], labels: GroupedLabels) -> ColumnTest:
-        """``compare_codes`` with a generator that depends on the seed and the name of the test only."""
+    def compare(
+        self, test: str, codes: dict[str, Index], labels: GroupedLabels, draws: int | None = None
+    ) -> ColumnTest:
+        """``compare_codes`` with a generator that depends on the seed and the name of the test only.
+
+        ``draws`` is the largest number of permutations; None: as configured.
+        """
         rng = np.random.default_rng([self.spec.seed, zlib.crc32(test.encode())])
-        return compare_codes(codes, labels, self.folds, self.spec, rng)
+        n_draws = min(draws or self.spec.permutations, self.spec.permutations)
+        return compare_codes(codes, labels, self.folds, self.spec.model_copy(update={"permutations": n_draws}), rng)
 
     def scores(self, code: Index) -> Scores:
         """Out-of-fold scores of one column alone."""
@@ -97,11 +104,15 @@ def quantile_codes(values: FloatArray, n_bins: int = 6) -> Index:
 
 def epoch_codes(times: NDArray[np.datetime64]) -> Index:
     """Epoch (n,): at most eight of equal numbers of rows, 54 days long on average, so that no month is an epoch."""
-    days = times.astype("datetime64[s]").astype(float) / 86400.0
-    days[np.isnat(times)] = np.nan
+    n_epochs = count_epochs(times)
+    return quantile_codes(_days(times), n_epochs) if n_epochs > 1 else np.zeros(len(times), dtype=np.intp)
+
+
+def count_epochs(times: NDArray[np.datetime64]) -> int:
+    """Number of instrument epochs of times (n,), 1 to 8."""
+    days = _days(times)
     span = np.nanmax(days) - np.nanmin(days) if np.isfinite(days).any() else 0.0
-    n_epochs = int(np.clip(span // MIN_EPOCH_DAYS, 1, MAX_EPOCHS))
-    return quantile_codes(days, n_epochs) if n_epochs > 1 else np.zeros(len(days), dtype=np.intp)
+    return int(np.clip(span // MIN_EPOCH_DAYS, 1, MAX_EPOCHS))
 
 
 def is_constant(code: Index) -> bool:
@@ -109,24 +120,13 @@ def is_constant(code: Index) -> bool:
     return bool((code == code[0]).all())
 
 
-def check_metadata(features: Sequence[Feature], data: Labelled) -> Iterator[CheckResult]:
-    """``class_by_<family>`` for each family, and ``skill_above_station`` where there is a station."""
-    families: dict[str, list[Feature]] = {}
-    for feature in features:
-        families.setdefault(feature.family, []).append(feature)
-    for family, members in families.items():
-        yield check_class_by(f"class_by_{family}", members, data)
-    others = [feature for feature in features if feature.blocking and feature.family != "station"]
-    if others and "station" in families:
-        yield check_skill_above_station(families["station"][0], others, data)
-
-
-def check_class_by(name: str, features: Sequence[Feature], data: Labelled) -> CheckResult:
-    """Test whether the columns of one family predict the class, each alone or (two or three) combined."""
+def check_class_by(name: str, features: Sequence[Feature], data: Labelled, combined: bool = True) -> CheckResult:
+    """Test whether the columns of one family predict the class, each alone or, where ``combined``, two or three."""
     codes = {feature.name: feature.code for feature in features}
-    if 2 <= len(codes) <= 3:
+    if combined and 2 <= len(codes) <= 3:
         codes[" and ".join(codes)] = cross_codes(*codes.values())
-    found = data.compare(name, codes, data.labels)
+    is_blocking = all(feature.blocking for feature in features)
+    found = data.compare(name, codes, data.labels, None if is_blocking else _INFORMATIONAL_DRAWS)
     sentence = f"{found.strongest} alone predicts the class out of fold with {_against_null(found, 'between groups')}."
     for feature in features:
         sentence += _sites_text(feature, data)
@@ -149,8 +149,14 @@ def check_skill_above_station(station: Feature, others: Sequence[Feature], data:
     return _result(name, sentence, found, others, stations_where_the_class_varies=varied)
 
 
+def _days(times: NDArray[np.datetime64]) -> FloatArray:
+    days = times.astype("datetime64[s]").astype(float) / 86400.0
+    days[np.isnat(times)] = np.nan
+    return days
+
+
 def _result(name: str, sentence: str, found: ColumnTest, features: Sequence[Feature], **details: float) -> CheckResult:
-    if found.placebo_rate > MAX_PLACEBO_RATE:
+    if found.placebo_rate is not None and found.placebo_rate > MAX_PLACEBO_RATE:
         sentence += (
             f" On tables without association p <= 0.05 occurs in {100 * found.placebo_rate:.0f} % of cases instead of "
             "5 %: this p-value is too small."

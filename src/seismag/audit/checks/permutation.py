@@ -25,10 +25,13 @@ Index = NDArray[np.intp]
 
 FIRST_DRAWS = 999  # permutations after which a test stops where p cannot be small any more
 ENOUGH_EXCEEDANCES = 50  # of the first permutations: p is above 0.05 and no blocking check can fail
-_TIE = 1e-6  # of single precision
+_FEW_DRAWS = 199  # permutations after which p is above 0.25 where as many reach the statistic
+_ROUNDING, _TIE = 1e-4, 0.01  # of gains in single precision, nat per row; and of standardised ones
 _SCORED_DRAWS = 100  # permutations over which accuracies are averaged
+_TESTED_PARTITIONS = 8  # that a gain is averaged over; more change p by less than its own error
 _PLACEBO_PERMUTATIONS, _PLACEBO_PARTITIONS = 99, 4
-_CHUNK_NUMBERS, _CHUNK_DRAWS = 8_000_000, 128  # at once: float32 numbers, and permutations
+_CHUNK_NUMBERS, _CHUNK_DRAWS = 400_000, 128  # at once: float32 numbers (a processor's cache), and permutations
+_MIN_CHUNK_DRAWS = 16
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,10 @@ class ColumnTest:
     statistic: float  # its gain, nat per row
     null: Null  # of its gain
     p_value: float  # of the maximum over all columns
-    placebo_rate: float
+    placebo_rate: float | None  # None where p is above 0.05
     scores: Scores  # of the strongest column
     null_scores: Scores  # means over permutations
+    null_spread: Scores  # standard deviations over permutations
 
     @property
     def accuracy_gain(self) -> float:
@@ -107,33 +111,41 @@ def compare_codes(
 ) -> ColumnTest:
     """Test whether any of several columns (n,) of bins predicts the class better than it predicts permuted classes.
 
-    The information gain is the mean of ln(p_bc / q_c) of the true class: what the bin adds to the class frequencies. It
-    is negative where the bins are noise. The same permutations serve all columns; each gain is standardised by its
-    null, and the statistic of the test is the largest (Westfall & Young). Sampling stops after 999 permutations where
-    at least 50 of them reach the statistic: p is then above 0.05, so only tests that pass are shortened.
+    The information gain is the mean of ln(p_bc / q_c) of the true class over the first eight partitions: what the bin
+    adds to the class frequencies. It is negative where the bins are noise. The same permutations serve all columns;
+    each gain is standardised by its null, and the statistic of the test is the largest (Westfall & Young). Sampling
+    stops after 199 or 999 permutations where at least 50 of them reach the statistic: p is then above 0.05, so only
+    tests that pass are shortened, and these have no placebo rate.
 
-    Source: Westfall & Young (1993), Resampling-Based Multiple Testing, section 2.6.
+    Source: Westfall & Young (1993), Resampling-Based Multiple Testing, section 2.6; sequential stopping: Besag &
+    Clifford (1991), doi:10.1093/biomet/78.2.301.
     """
     permuter = _Permuter.build(labels)
-    counters = [_Counter.build(code, labels, folds) for code in codes.values()]
+    counters = [_Counter.build(code, labels, folds[:_TESTED_PARTITIONS]) for code in codes.values()]
     observed = _observed_gains(counters)
-    gains = _permuted_gains(counters, permuter, min(FIRST_DRAWS, spec.permutations), rng)
-    is_open = _maximum_null(gains).count_extreme(_largest(observed, gains)) < ENOUGH_EXCEEDANCES
-    if is_open and spec.permutations > len(gains):
-        rest = _permuted_gains(counters, permuter, spec.permutations - len(gains), rng)
-        gains = np.concatenate([gains, rest])
+    gains, is_open = np.empty((0, len(counters))), True
+    for stage in (_FEW_DRAWS, FIRST_DRAWS, spec.permutations):
+        n_more = min(stage, spec.permutations) - len(gains)
+        if is_open and n_more > 0:
+            gains = np.concatenate([gains, _permuted_gains(counters, permuter, n_more, rng)])
+            is_open = _maximum_null(gains).count_extreme(_largest(observed, gains)) < ENOUGH_EXCEEDANCES
     strongest = int(np.argmax(_standardise(observed, gains)))
-    counter = counters[strongest]
+    counter = _Counter.build(list(codes.values())[strongest], labels, folds)
     permuted = permuter.labels_of(permuter.permute(_SCORED_DRAWS, rng))
-    few = [_Counter.build(code, labels, folds[:_PLACEBO_PARTITIONS]) for code in codes.values()]
+    placebo = None
+    if is_open:
+        few = [_Counter.build(code, labels, folds[:_PLACEBO_PARTITIONS]) for code in codes.values()]
+        placebo = _placebo_rate(few, permuter, spec.placebos, rng)
+    null_scores = _scores(counter, permuted)
     return ColumnTest(
         strongest=list(codes)[strongest],
         statistic=float(observed[strongest]),
         null=Null(gains[:, strongest]),
         p_value=_maximum_null(gains).p_value(_largest(observed, gains)),
-        placebo_rate=_placebo_rate(few, permuter, spec.placebos, rng),
+        placebo_rate=placebo,
         scores=_mean_scores(counter, counter.own[None]),
-        null_scores=_mean_scores(counter, permuted),
+        null_scores=Scores(*np.mean(null_scores, axis=1).tolist()),
+        null_spread=Scores(*np.std(null_scores, axis=1, ddof=1).tolist()),
     )
 
 
@@ -153,7 +165,7 @@ def cross_codes(*codes: Index) -> Index:
 
 def _standardise(values: FloatArray, gains: FloatArray) -> FloatArray:
     # a null without spread may be equalled but, whatever the rounding, not exceeded
-    return np.asarray((values - gains.mean(axis=0)) / np.maximum(gains.std(axis=0), 1e-5))
+    return np.asarray((values - gains.mean(axis=0)) / np.maximum(gains.std(axis=0), _ROUNDING))
 
 
 def _largest(observed: FloatArray, gains: FloatArray) -> float:
@@ -240,6 +252,8 @@ class _Permuter:
 
     def labels_of(self, source: Index) -> Index:
         """Classes of the cells (draws, cells); a larger unit repeats the classes that it receives."""
+        if len(self.unit) == len(self.size):  # every cell is a whole unit of one class
+            return np.asarray(self.sorted_y[self.first][source[:, self.unit]])
         received = source[:, self.unit]
         return np.asarray(self.sorted_y[self.first[received] + self.position % self.size[received]])
 
@@ -270,7 +284,8 @@ class _Counter:
 
     @property
     def draws_at_once(self) -> int:
-        return int(np.clip(_CHUNK_NUMBERS // (sum(self.matrix.shape) * self.n_classes), 1, _CHUNK_DRAWS))
+        least = 1 if sum(self.matrix.shape) > _CHUNK_NUMBERS else _MIN_CHUNK_DRAWS
+        return int(np.clip(_CHUNK_NUMBERS // (sum(self.matrix.shape) * self.n_classes), least, _CHUNK_DRAWS))
 
     def counts(self, y: Index) -> list[Float32Array]:
         """By class, its rows (P, F, B, D), for classes (D, cells).
@@ -279,51 +294,63 @@ class _Counter:
         that permuted tables have the prevalence of the table.
         """
         shape = (*self.shape, len(y))
-        is_class = [np.equal(y, c).astype(np.float32) for c in range(self.n_classes)]
-        by_class = [(self.matrix @ part.T).reshape(shape) for part in is_class[:-1]]
+        cells = np.ascontiguousarray(y.T)
+        is_class = [np.equal(cells, c).astype(np.float32) for c in range(self.n_classes)]
+        by_class = [(self.matrix @ part).reshape(shape) for part in is_class[:-1]]
         last = np.broadcast_to(self.total.reshape(*self.shape, 1), shape).copy()
         for counted in by_class:
             last -= counted
         by_class.append(last)
         n_observed = np.bincount(self.own, weights=self.rows, minlength=self.n_classes)
+        rows = self.rows.astype(np.float32)
         for counted, part, wanted in zip(by_class, is_class, n_observed, strict=True):
-            counted *= (wanted / np.maximum(part @ self.rows, 1)).astype(np.float32)
+            weight = (wanted / np.maximum(rows @ part, 1)).astype(np.float32)
+            if (weight != 1).any():
+                counted *= weight
         return by_class
 
 
 def _train(counts: list[Float32Array]) -> tuple[list[Float32Array], list[Float32Array]]:
     """Of each class, from the other folds: probability in the bin over frequency (P, F, B, D), and this frequency."""
-    in_bin = [part.sum(axis=1, keepdims=True) - part for part in counts]
-    overall = [part.sum(axis=2, keepdims=True) + np.float32(1) for part in in_bin]
-    everything = np.sum(overall, axis=0)
+    k, everything, size = np.float32(len(counts)), np.float32(0), np.float32(0)
+    in_bin, overall = [], []
+    for part in counts:
+        in_bin.append(np.einsum("pfbd->pbd", part)[:, None] - part)
+        overall.append(np.einsum("pfbd->pfd", in_bin[-1])[:, :, None] + np.float32(1))
+        everything, size = everything + overall[-1], size + in_bin[-1]
+    size = 1 / (size + k)
     frequency = [part / everything for part in overall]
-    k = np.float32(len(in_bin))
-    size = np.sum(in_bin, axis=0) + k
-    return [(n / q + k) / size for n, q in zip(in_bin, frequency, strict=True)], frequency
+    for n, q in zip(in_bin, frequency, strict=True):
+        n *= 1 / q
+        n += k
+        n *= size
+    return in_bin, frequency
 
 
 def _gain(counts: list[Float32Array]) -> FloatArray:
     """Information gain (D,), nat per row."""
-    total = np.float32(0)
+    total = np.zeros((len(counts[0]), counts[0].shape[-1]))
     for part, lift in zip(counts, _train(counts)[0], strict=True):
-        total = total + (part * np.log(lift)).sum(axis=(1, 2), dtype=float)
+        total += np.einsum("pfbd,pfbd->pd", part, np.log(lift, out=lift))
     rows = sum(part[0, :, :, 0].sum(dtype=float) for part in counts)
     return np.asarray(total.mean(axis=0) / rows)
 
 
 def _mean_scores(counter: _Counter, y: Index) -> Scores:
     """Scores, averaged over the sets of classes (D, cells)."""
+    return Scores(*np.mean(_scores(counter, y), axis=1).tolist())
+
+
+def _scores(counter: _Counter, y: Index) -> FloatArray:
+    """Accuracy and balanced accuracy (2, D) of each set of classes (D, cells)."""
     counts = counter.counts(y)
     lift, frequency = _train(counts)
     probability = [ratio * q for ratio, q in zip(lift, frequency, strict=True)]
     rows = [part.sum(axis=(1, 2), dtype=float) for part in counts]
     recall = [hits / np.maximum(n, 1) for hits, n in zip(_hits(counts, lift), rows, strict=True)]
     present = np.sum([part.sum(axis=(1, 2))[0] > 0 for part in counts], axis=0)
-    hits = np.sum(_hits(counts, probability), axis=0)
-    return Scores(
-        accuracy=float((hits / np.sum(rows, axis=0)).mean()),
-        balanced_accuracy=float((np.sum(recall, axis=0) / present).mean()),
-    )
+    accuracy = np.sum(_hits(counts, probability), axis=0) / np.sum(rows, axis=0)
+    return np.stack([accuracy.mean(axis=0), (np.sum(recall, axis=0) / present).mean(axis=0)])
 
 
 def _hits(counts: list[Float32Array], preference: list[Float32Array]) -> list[FloatArray]:

@@ -16,6 +16,7 @@ from seismag.audit.checks.class_by import (
     is_constant,
     quantile_codes,
 )
+from seismag.audit.checks.derived_columns import calendar_features, order_features
 from seismag.audit.checks.labels import NORMAL, LabelTable
 from seismag.config import AuditConfig
 from seismag.domain import DataError
@@ -66,6 +67,12 @@ def metadata_features(samples: pd.DataFrame) -> list[Feature]:
             code = quantile_codes(samples[column].to_numpy(dtype=float))
             features.append(Feature(column, family, code, blocking=column not in _FROM_RECORDINGS))
     return [feature for feature in features if not is_constant(feature.code)]
+
+
+def derived_window_features(samples: pd.DataFrame) -> list[Feature]:
+    """Calendar of the windows' starts, and the order of the rows, which is that of stations and time."""
+    times = samples["start_utc"].to_numpy()
+    return calendar_features("start_utc", times) + order_features(times, len(samples), blocking=True)
 
 
 def check_classes_by_station(samples: pd.DataFrame, spec: AuditConfig) -> Iterator[CheckResult]:

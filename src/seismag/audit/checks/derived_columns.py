@@ -1,0 +1,113 @@
+"""Columns that are derived from others and contain no geomagnetic data: calendar, order, file names, and pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag.arrays import FloatArray
+from seismag.audit.checks.class_by import Feature, count_epochs, epoch_codes, is_constant, quantile_codes
+from seismag.audit.checks.permutation import Index, cross_codes
+
+MIN_YEARS = 3  # in fewer a month is an instrument epoch too short to test (a quiet month is no error)
+PAIRED_FAMILIES = ("station", "hour", "space_weather", "era", "calendar", "quality", "source")
+_PAIR_BINS, _PAIR_LEVELS = 4, 20  # bins of a number in a pair, and categories (the rarer ones are one)
+_FILE_DAYS = 27.0  # files written within so many days have no date of their own
+_MIN_NAMES = 0.9  # fraction of the names with so many numbers
+
+
+def calendar_features(column: str, times: NDArray[np.datetime64]) -> list[Feature]:
+    """Weekday, day of the month, minute and second of times (n,), and over three years or more month and season."""
+    time = pd.DatetimeIndex(times.astype("datetime64[s]"))
+    parts = {
+        "weekday": time.day_of_week, "day of the month": time.day, "minute": time.minute, "second": time.second,
+    }  # fmt: skip
+    if time.year.nunique() > MIN_YEARS or (time.max() - time.min()).days >= MIN_YEARS * 365:
+        parts |= {"month": time.month, "season": time.month % 12 // 3}
+    found = []
+    for name, values in parts.items():
+        code = quantile_codes(np.asarray(values, dtype=float), 12 if name == "month" else 7)
+        found.append(Feature(f"{name} of {column}", "calendar", code))
+    return [feature for feature in found if not is_constant(feature.code)]
+
+
+def order_features(times: NDArray[np.datetime64] | None, n_rows: int, blocking: bool) -> list[Feature]:
+    """Position of the row (n,), in as many bins as there are instrument epochs; none where there is one epoch only.
+
+    A table may be sorted by its class, so there the order is informational.
+    """
+    n_bins = 6 if times is None else count_epochs(times)
+    if n_bins < 2:
+        return []
+    code = quantile_codes(np.arange(n_rows, dtype=float), n_bins)
+    return [Feature("order of the rows", "order", code, blocking=blocking)]
+
+
+def name_features(column: str, names: pd.Series) -> list[Feature]:
+    """Length of names, and the numbers that nearly all of them contain; eight digits of a date are a date."""
+    text = names.astype(object).where(names.notna(), "").astype(str)
+    numbers = text.str.findall(r"\d+")
+    counts = numbers.str.len()
+    values = [(f"length of {column}", quantile_codes(text.str.len().to_numpy(dtype=float)))]
+    n_numbers = int(counts.mode().iloc[0])
+    if (counts == n_numbers).mean() >= _MIN_NAMES:
+        for position in range(n_numbers):
+            values.append((f"number {position + 1} of {column}", number_codes(numbers.str.get(position))))
+    else:
+        values.append((f"numbers in {column}", quantile_codes(counts.to_numpy(dtype=float))))
+    return _distinct([Feature(name, "file", code) for name, code in values])
+
+
+def number_codes(texts: pd.Series) -> Index:
+    """Bins (n,) of numbers given as text: of a date by instrument epochs, of others between quantiles."""
+    if (texts.str.len() == 8).mean() >= _MIN_NAMES:
+        dates = pd.to_datetime(texts, format="%Y%m%d", errors="coerce")
+        if dates.between("1900-01-01", "2100-01-01").mean() >= _MIN_NAMES:
+            return epoch_codes(dates.to_numpy())
+    return quantile_codes(pd.to_numeric(texts, errors="coerce").to_numpy(dtype=float))
+
+
+def file_time_codes(times: NDArray[np.datetime64]) -> Index:
+    """Bins (n,) of the times at which files were written; of files as old as their recordings by epochs."""
+    seconds = times.astype("datetime64[s]").astype(float)
+    seconds[np.isnat(times)] = np.nan
+    is_short = np.isfinite(seconds).any() and np.nanmax(seconds) - np.nanmin(seconds) < _FILE_DAYS * 86400
+    return quantile_codes(seconds) if is_short else epoch_codes(times)
+
+
+def pair_features(features: Sequence[Feature]) -> list[Feature]:
+    """Pairs of blocking columns of different families, the first of each family, in coarse bins."""
+    first: dict[str, Feature] = {}
+    for feature in features:
+        if feature.blocking and feature.family in PAIRED_FAMILIES and not is_constant(feature.code):
+            first.setdefault(feature.family, feature)
+    pairs = []
+    for one, other in combinations(first.values(), 2):
+        code = cross_codes(coarse_codes(one), coarse_codes(other))
+        pairs.append(Feature(f"{one.name} x {other.name}", "pairs", code))
+    return pairs
+
+
+def coarse_codes(feature: Feature) -> Index:
+    """Bins (n,) of a feature for a pair: neighbouring bins of a number together, rare categories together."""
+    n_bins = int(feature.code.max()) + 1
+    if not feature.levels:
+        return feature.code if n_bins <= _PAIR_BINS else feature.code * _PAIR_BINS // n_bins
+    counts: FloatArray = np.bincount(feature.code, minlength=n_bins).astype(float)
+    rank = np.argsort(np.argsort(-counts, kind="stable"))
+    return np.minimum(rank[feature.code], _PAIR_LEVELS).astype(np.intp)
+
+
+def _distinct(features: Sequence[Feature]) -> list[Feature]:
+    """Features that vary, without those that repeat the bins of an earlier one."""
+    seen: set[bytes] = set()
+    kept = []
+    for feature in features:
+        if not is_constant(feature.code) and feature.code.tobytes() not in seen:
+            seen.add(feature.code.tobytes())
+            kept.append(feature)
+    return kept
