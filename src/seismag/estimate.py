@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Verdict = Literal["pass", "fail", "informational", "inconclusive", "skill", "no_skill"]
+Verdict = Literal["pass", "fail", "concern", "informational", "inconclusive", "skill", "no_skill"]
 CONCERN_P = 0.01  # a blocking check at most this likely by chance is shown even where the correction lets it pass
 _KEYS = {"above_minimum": "material", "blocking": "gates"}  # of JSON, where they differ from the attributes
 

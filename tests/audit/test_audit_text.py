@@ -27,5 +27,5 @@ def test_failed_checks_come_with_their_sentence_and_all_checks_stand_in_the_tabl
     assert sum(line.startswith("FAILED  class_by_station: ") for line in lines) == 1
     assert not any(line.startswith("pass  clock") for line in lines)
     assert [line.split() for line in lines if line.startswith("clock ")] == [
-        ["clock", "pass", "0.5", "0.4400", "0.4400", "-"]
+        ["clock", "pass", "0.5", "0.4400", "0.4400", "-", "-"]
     ]

@@ -1,9 +1,13 @@
 """The integrity checks of an audit together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from seismag.audit.page import render_audit_page
 from seismag.audit.result import Audit, close_checks
+from seismag.audit.text import format_audit
 from seismag.estimate import CheckResult
 
 
@@ -23,6 +27,28 @@ def test_a_small_p_below_the_minimum_effect_passes():
     closed = close_checks([_test("a", 1e-9, above_minimum=False)], 0.01)
     assert closed[0].verdict == "pass"
     assert not Audit({}, closed, 0.01).failed
+
+
+def test_a_small_p_that_only_the_correction_lets_pass_is_a_concern():
+    # smallest of three: 0.008 x 3 = 0.024 > 0.01; without effect it passes
+    checks = [_test("a", 0.008), _test("b", 0.9), _test("c", 0.8), _test("d", 0.002, blocking=False)]
+    audit = Audit({}, close_checks(checks, 0.01), 0.01)
+    assert [r.verdict for r in audit.tests] == ["concern", "pass", "pass", "informational"]
+    assert not audit.failed
+    assert audit.to_json()["gate"] == "pass"
+    assert "CONCERN" in format_audit(replace(audit, subject={"kind": "table", "path": "t.csv", "rows": 3}))
+    assert "Concerns: a." in render_audit_page(audit)
+    assert close_checks([replace(checks[0], above_minimum=False), *checks[1:]], 0.01)[0].verdict == "pass"
+
+
+def test_the_detectable_gain_is_that_of_a_normal_test_with_the_spread_of_the_null():
+    # one-sided 0.01 / 2: z = 2.5758; power 0.8: 0.8416; 3.4174 x 0.05 = 0.1709
+    checks = [_test("a", 0.5, details={"balanced_accuracy_spread": 0.05}), _test("b", 0.5)]
+    audit = Audit({}, close_checks(checks, 0.01), 0.01)
+    assert audit.tests[0].details["detectable_gain"] == pytest.approx(0.1709, abs=1e-4)
+    assert audit.detectable_gain == pytest.approx((0.1709, 0.1709), abs=1e-4)
+    small = close_checks([_test("a", 0.5, details={"balanced_accuracy_spread": 1e-4})], 0.01)
+    assert small[0].details["detectable_gain"] == 0.03  # the minimum effect size
 
 
 def test_an_informational_check_uses_none_of_the_error():

@@ -16,15 +16,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from seismag.audit.checks.skill import HEADLINE
 from seismag.audit.figure import Bar, draw_bars, draw_interval
 from seismag.audit.result import Audit
-from seismag.audit.text import describe_tried
+from seismag.audit.text import describe_detectable, describe_tried
 from seismag.estimate import Estimate, Verdict
 from seismag.files import without_folders, write_text_atomic
 from seismag.text import interval, number, words_of_key
 
 PAGE = "audit.html"
 _WORDS: dict[Verdict | None, str] = {  # in the order of the page
-    "fail": "failed", "informational": "informational", "inconclusive": "inconclusive", "no_skill": "no skill",
-    "skill": "skill", "pass": "passed",
+    "fail": "failed", "concern": "concern", "informational": "informational", "inconclusive": "inconclusive",
+    "no_skill": "no skill", "skill": "skill", "pass": "passed",
 }  # fmt: skip
 _TASKS = ("detection", "magnitude", "azimuth")
 _NON_MAGNETIC = ("constant", "no_signal")
@@ -66,6 +66,8 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
         skills=[(task, skill, draw_interval(skill.value, estimate=skill)) for task, skill in skills if skill],
         audit=audit,
         tried=describe_tried(audit.tried),
+        detectable=describe_detectable(audit),
+        concerns=", ".join(words_of_key(test.name) for test in audit.concerns),
         metrics=audit.metrics or {},
     )
 

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import norm
+
+from seismag.audit.checks.class_by import MINIMUM_GAIN
 from seismag.domain import DataError
-from seismag.estimate import CheckResult, Verdict
+from seismag.estimate import CONCERN_P, CheckResult, Verdict
 from seismag.files import without_folders
 from seismag.scoring.metrics import holm
 from seismag.windows.tried import UNKNOWN_TRIED, Tried
+
+DETECTED_WITH = 0.8  # probability with which the smallest detectable gain is found
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,17 @@ class Audit:
         """Blocking checks that failed; the audit fails where there is one."""
         return [test for test in self.tests if test.blocking and test.verdict == "fail"]
 
+    @property
+    def concerns(self) -> list[CheckResult]:
+        """Blocking checks that pass by the correction for all checks only."""
+        return [test for test in self.tests if test.verdict == "concern"]
+
+    @property
+    def detectable_gain(self) -> tuple[float, float] | None:
+        """The smallest detectable gain of balanced accuracy of the most and the least sensitive blocking check."""
+        gains = [test.details["detectable_gain"] for test in self.tests if "detectable_gain" in test.details]
+        return (min(gains), max(gains)) if gains else None
+
     def test(self, name: str) -> CheckResult | None:
         """The check of a name; None where it was not made."""
         return next((test for test in self.tests if test.name == name), None)
@@ -80,7 +96,7 @@ def require_closed(file: Path, document: Mapping[str, Any]) -> None:
     tests, error = document["tests"], document["family_wise_error"]
     corrected = [test for test in tests if "adjusted_p" in test["details"]]
     for test, p_value in zip(corrected, holm([test["p_value"] for test in corrected]), strict=True):
-        expected = "fail" if p_value <= error and test["material"] else "pass"
+        expected = _verdict(p_value, test["p_value"], test["material"], error)
         if test["verdict"] != expected:
             raise DataError(
                 f"{file}: {test['name']} is {test['verdict']}, but its p-value makes it {expected}. Audit again."
@@ -94,8 +110,11 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
     """Decide open checks: fail where Holm's procedure rejects and the effect exceeds its minimum, else pass.
 
     The more checks are made, the more often one fails by chance; so the blocking checks are corrected together, and
-    the adjusted p-value goes into ``details["adjusted_p"]``. Other checks keep their own p-value and become
-    ``informational`` in place of ``fail``. A check without p-value, or with NaN, is inconclusive.
+    the adjusted p-value goes into ``details["adjusted_p"]``. A check that passes by this correction only, with p of at
+    most 0.01 and an effect above its minimum, is a ``concern``. Other checks keep their own p-value and become
+    ``informational`` in place of ``fail``. A check without p-value, or with NaN, is inconclusive. Where the details
+    contain the spread of a balanced accuracy under the null, they get the gain that would be found with probability
+    0.8 (normal approximation, at the first step of Holm's procedure).
 
     Args:
         results: all checks of one audit.
@@ -109,17 +128,32 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
         closed.append(replace(result, p_value=None) if is_nan else result)
     p_values = [result.p_value for result in closed if result.verdict is None and result.blocking]
     adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
+    n_corrected = max(sum(p_value is not None for p_value in p_values), 1)
     for i, result in enumerate(closed):
         if result.verdict is not None:
             continue
         p_value, details = result.p_value, result.details
-        if p_value is not None and result.blocking:
-            p_value = next(adjusted)
-            details = {**details, "adjusted_p": p_value}
-        verdict: Verdict = "fail" if result.blocking else "informational"
+        verdict: Verdict
         if p_value is None:
             verdict = "inconclusive"
-        elif p_value > family_wise_error or not result.above_minimum:
-            verdict = "pass"
+        elif result.blocking:
+            details = {**details, "adjusted_p": next(adjusted)}
+            verdict = _verdict(details["adjusted_p"], p_value, result.above_minimum, family_wise_error)
+            if (spread := details.get("balanced_accuracy_spread")) is not None:
+                details["detectable_gain"] = _detectable_gain(spread, family_wise_error / n_corrected)
+        else:
+            verdict = "informational" if p_value <= family_wise_error and result.above_minimum else "pass"
         closed[i] = replace(result, verdict=verdict, details=details)
     return closed
+
+
+def _verdict(adjusted_p: float, p_value: float, above_minimum: bool, family_wise_error: float) -> Verdict:
+    """Verdict of a blocking check by its adjusted and its own p-value."""
+    if not above_minimum or min(adjusted_p / family_wise_error, p_value / CONCERN_P) > 1:
+        return "pass"
+    return "fail" if adjusted_p <= family_wise_error else "concern"
+
+
+def _detectable_gain(spread: float, alpha: float) -> float:
+    """Gain that exceeds the critical value of a one-sided test at ``alpha`` with probability 0.8; at least 0.03."""
+    return float(max(MINIMUM_GAIN, (norm.isf(alpha) + norm.ppf(DETECTED_WITH)) * spread))

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from seismag.audit.result import Audit
-from seismag.estimate import Verdict
+from seismag.audit.result import DETECTED_WITH, Audit
+from seismag.estimate import CONCERN_P, Verdict
 from seismag.text import format_table, wrap_text
 from seismag.windows.tried import Tried
 
-_WITH_SENTENCE: tuple[Verdict, ...] = ("fail", "skill", "no_skill", "inconclusive", "informational")
+_WITH_SENTENCE: tuple[Verdict, ...] = ("fail", "concern", "skill", "no_skill", "inconclusive", "informational")
 
 
 def format_audit(audit: Audit) -> str:
     """Text of an audit, in lines of at most 80 columns."""
-    lines = [wrap_text(format_headline(audit)), wrap_text(_subject(audit), indent=2), ""]
+    lines = [wrap_text(format_headline(audit)), wrap_text(_subject(audit), indent=2)]
+    lines += [*(wrap_text(sentence, indent=2) for sentence in (describe_detectable(audit),) if sentence), ""]
     for verdict in _WITH_SENTENCE:
-        word = "FAILED" if verdict == "fail" else verdict.replace("_", " ")
+        word = {"fail": "FAILED", "concern": "CONCERN"}.get(verdict, verdict.replace("_", " "))
         for test in audit.tests:
             if test.verdict == verdict:
                 lines.append(wrap_text(f"{word}  {test.name}: {test.sentence}", indent=2))
     rows = [
         (test.name, test.verdict, _fixed(test.statistic, "4g"), _fixed(test.p_value, "4f"),
-         _fixed(test.details.get("adjusted_p"), "4f"), _fixed(test.placebo_rate, "3f"))
+         _fixed(test.details.get("adjusted_p"), "4f"), _fixed(test.placebo_rate, "3f"),
+         _fixed(test.details.get("detectable_gain"), "3f"))
         for test in audit.tests
     ]  # fmt: skip
-    lines += ["", format_table(["check", "verdict", "statistic", "p", "adjusted", "placebo"], rows)]
+    lines += ["", format_table(["check", "verdict", "statistic", "p", "adjusted", "placebo", "detects"], rows)]
     if audit.baselines:
         scores = [
             (name, _fixed(column.accuracy, "3f"), _fixed(column.balanced_accuracy, "3f"))
@@ -54,9 +56,30 @@ def format_headline(audit: Audit) -> str:
     if audit.failed:
         names = ", ".join(test.name for test in audit.failed)
         return f"INTEGRITY CHECKS FAILED: {len(audit.failed)} of {n_blocking} blocking checks: {names}."
+    concerns = ""
+    if audit.concerns:
+        names = ", ".join(test.name for test in audit.concerns)
+        concerns = (
+            f" CONCERNS: {names} (p at most {CONCERN_P:g} with an effect above the minimum; passed only because "
+            f"{n_blocking} checks are corrected together)."
+        )
     return (
         f"Integrity checks passed: none of {n_blocking} blocking checks failed (without any error in the data one "
-        f"fails in {100 * audit.family_wise_error:g} % of studies)."
+        f"fails in {100 * audit.family_wise_error:g} % of studies).{concerns}"
+    )
+
+
+def describe_detectable(audit: Audit) -> str:
+    """The smallest gain of balanced accuracy that the checks would have found; empty where none of them has one."""
+    if audit.detectable_gain is None:
+        return ""
+    least, most = audit.detectable_gain
+    subject = audit.subject
+    n_groups = f"With {subject['groups']} groups a" if "groups" in subject else "A"
+    return (
+        f"{n_groups} column that predicts the class is found with probability {DETECTED_WITH:g} where it raises the "
+        f"balanced accuracy by {least:.2f} (the most sensitive check) to {most:.2f} (the least sensitive); a pass "
+        "excludes nothing smaller."
     )
 
 

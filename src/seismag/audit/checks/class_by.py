@@ -174,6 +174,7 @@ def _result(name: str, sentence: str, found: ColumnTest, features: Sequence[Feat
         details={
             "column": found.strongest, "accuracy": found.scores.accuracy,
             "balanced_accuracy": found.scores.balanced_accuracy, "accuracy_gain": found.accuracy_gain,
+            "balanced_accuracy_spread": found.null_spread.balanced_accuracy,
             "draws": len(found.null.values), **details,
         },
     )  # fmt: skip
