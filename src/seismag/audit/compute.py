@@ -17,6 +17,7 @@ from seismag.audit.checks.class_by import Feature, Labelled, category_codes
 from seismag.audit.checks.clock import check_clock
 from seismag.audit.checks.copies import check_copies
 from seismag.audit.checks.duplicates import check_duplicates
+from seismag.audit.checks.instrument import check_instrument
 from seismag.audit.checks.label_nulls import permute_within_station_season, refit_permuted, shift_labels
 from seismag.audit.checks.labels import check_labels
 from seismag.audit.checks.leakage import check_overlapping_seconds, check_same_utc_day, check_shared_events
@@ -53,7 +54,7 @@ from seismag.splits import assign_split
 from seismag.training.finished import find_runs, models_behind, store_of
 from seismag.training.placebo import evaluate_placebo
 from seismag.training.run import evaluate_in_store, reach_h
-from seismag.windows.store import Store, open_store, store_catalog
+from seismag.windows.store import DAYS_FILE, Store, open_store, read_table, store_catalog
 from seismag.windows.tried import UNKNOWN_TRIED, Tried, read_tried
 
 
@@ -90,11 +91,11 @@ class _Findings:
             scores = data.scores(feature.code)
             self.baselines[feature.name] = ColumnScore(scores.accuracy, scores.balanced_accuracy, feature.blocking)
 
-    def add_windows(self, samples: pd.DataFrame) -> None:
+    def add_windows(self, samples: pd.DataFrame, days: pd.DataFrame | None = None) -> None:
         """Check each family of metadata of windows, and score each column alone."""
         data, features = labelled_windows(samples, self.spec), metadata_features(samples)
         self.score_alone(features, data)
-        features += derived_window_features(samples)
+        features += derived_window_features(samples, days)
         self.add(check_metadata(features, data))
         self.columns |= {feature.name: describe_feature(feature) for feature in features}
 
@@ -299,12 +300,13 @@ def _prediction_results(predictions: pd.DataFrame, sources: _Sources, spec: Audi
 
 def _audit_windows(found: _Findings, store: Store, split: pd.DataFrame | None) -> None:
     samples, spec = store.samples, found.spec
-    found.add_windows(samples)
+    found.add_windows(samples, read_table(store.path, DAYS_FILE))
     found.add(check_labels(window_labels(samples), spec))
     found.add(check_classes_by_station(samples, spec))
     if split is not None:
         found.add([check_shared_events(samples, split), check_overlapping_seconds(samples, split)])
         found.add([check_same_utc_day(samples, split, spec)])
+    found.add(check_instrument(store, spec))
     found.add([check_duplicates(store, split, spec), check_clock(store, spec)])
     found.add([check_positions(samples, spec, store_catalog(store)), refit_permuted(store, split, spec)])
 

@@ -127,10 +127,10 @@ def check_class_by(name: str, features: Sequence[Feature], data: Labelled, combi
         codes[" and ".join(codes)] = cross_codes(*codes.values())
     is_blocking = all(feature.blocking for feature in features)
     found = data.compare(name, codes, data.labels, None if is_blocking else _INFORMATIONAL_DRAWS)
-    sentence = f"{found.strongest} alone predicts the class out of fold with {_against_null(found, 'between groups')}."
+    sentence = f"{found.strongest} alone predicts the class out of fold with {against_null(found, 'between groups')}."
     for feature in features:
         sentence += _sites_text(feature, data)
-    return _result(name, sentence, found, features)
+    return result_of(name, sentence, found, features)
 
 
 def check_skill_above_station(station: Feature, others: Sequence[Feature], data: Labelled) -> CheckResult:
@@ -143,10 +143,10 @@ def check_skill_above_station(station: Feature, others: Sequence[Feature], data:
     varied = int(((table > 0).sum(axis=1) > 1).sum())
     sentence = (
         f"With {found.strongest}, the station predicts the class out of fold with "
-        f"{_against_null(found, 'within stations')}. The class varies at {varied} of {len(table)} stations; "
+        f"{against_null(found, 'within stations')}. The class varies at {varied} of {len(table)} stations; "
         f"the station alone reaches accuracy {data.scores(station.code).accuracy:.3f}."
     )
-    return _result(name, sentence, found, others, stations_where_the_class_varies=varied)
+    return result_of(name, sentence, found, others, stations_where_the_class_varies=varied)
 
 
 def _days(times: NDArray[np.datetime64]) -> FloatArray:
@@ -155,7 +155,10 @@ def _days(times: NDArray[np.datetime64]) -> FloatArray:
     return days
 
 
-def _result(name: str, sentence: str, found: ColumnTest, features: Sequence[Feature], **details: float) -> CheckResult:
+def result_of(
+    name: str, sentence: str, found: ColumnTest, features: Sequence[Feature], **details: object
+) -> CheckResult:
+    """Open check of the strongest of several columns; ``details`` are added to its own."""
     if found.placebo_rate is not None and found.placebo_rate > MAX_PLACEBO_RATE:
         sentence += (
             f" On tables without association p <= 0.05 occurs in {100 * found.placebo_rate:.0f} % of cases instead of "
@@ -180,7 +183,8 @@ def _result(name: str, sentence: str, found: ColumnTest, features: Sequence[Feat
     )  # fmt: skip
 
 
-def _against_null(found: ColumnTest, where: str) -> str:
+def against_null(found: ColumnTest, where: str) -> str:
+    """Scores of the strongest column, and their means under permutation."""
     scores, null = found.scores, found.null_scores
     return (
         f"accuracy {scores.accuracy:.3f} and balanced accuracy {scores.balanced_accuracy:.3f}; classes permuted "

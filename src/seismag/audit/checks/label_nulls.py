@@ -25,11 +25,12 @@ from sklearn.model_selection import GroupKFold
 from seismag.arrays import FloatArray, IndexArray
 from seismag.config import AuditConfig
 from seismag.domain import COMPONENTS, DataError
-from seismag.estimate import CheckResult
+from seismag.estimate import CONCERN_P, CheckResult
 from seismag.scoring.linear_probe import TrainTestRows, out_of_fold_scores
 from seismag.scoring.null import Null
 from seismag.scoring.predictions import evaluated_rows
 from seismag.scoring.station_auc import (
+    Ranked,
     compare_with_null,
     labelled_auc,
     permute_labels,
@@ -43,6 +44,8 @@ from seismag.spectrograms.compute import PAIRS
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 MAX_REFITS = 999
+BAND_REFITS = 199
+EQUAL_SKILL = 0.6  # skill of the weakest band over that of the strongest, from which on it counts as equal
 PULSATION_BANDS_HZ = {"pc5": (0.0016, 0.007), "pc4": (0.007, 0.022), "pc3": (0.022, 0.1), "high": (0.1, 0.5)}
 _MIN_WINDOWS = 2  # of a station, for its mean and deviation
 _CHUNK_NUMBERS = 4_000_000
@@ -88,12 +91,40 @@ def refit_permuted(store: Store, split: pd.DataFrame | None, spec: AuditConfig) 
     random = (rng.random((spec.placebos, len(label))) < fraction[station])[:, part]
     placebo_p = [null.p_value(value) for value in refit_auc(features, random, rows.station, folds)]
     result = compare_with_null(name, float(auc[0]), null, placebo_p, "the model is refitted to permuted labels")
+    by_band, sentence = _skill_by_band(names, features, rows, folds, permuted) if _is_small(result) else ({}, "")
     details = result.details | {
+        "auc_by_band": by_band,
         "features": len(names), "folds": len(folds), "windows": len(samples),
         "windows_left_out": int((~known).sum()),
         "left_out_because": "a band is masked throughout, or the only window of its station",
     }  # fmt: skip
-    return dataclasses.replace(result, details=details, sentence=f"Reference model: {result.sentence}")
+    return dataclasses.replace(result, details=details, sentence=f"Reference model: {result.sentence}{sentence}")
+
+
+def _is_small(result: CheckResult) -> bool:
+    return result.p_value is not None and result.p_value <= CONCERN_P and result.above_minimum
+
+
+def _skill_by_band(
+    names: list[str], features: FloatArray, rows: Ranked, folds: TrainTestRows, permuted: NDArray[np.bool_]
+) -> tuple[dict[str, float], str]:
+    """AUC above the mean of its null, plus 0.5, of models of a single band each, and what follows from it."""
+    by_band: dict[str, float] = {}
+    labels = np.concatenate([rows.is_event[None], permuted[:BAND_REFITS]])
+    for band in PULSATION_BANDS_HZ:
+        columns = [k for k, name in enumerate(names) if name.startswith(f"{band}_")]
+        if columns:
+            auc = refit_auc(features[:, columns], labels, rows.station, folds)
+            by_band[band] = float(0.5 + auc[0] - auc[1:].mean())
+    listed = ", ".join(f"{band} {value:.2f}" for band, value in by_band.items())
+    least, most = min(by_band.values()) - 0.5, max(by_band.values()) - 0.5
+    text = f" By band alone (AUC less its null's excess over 0.5): {listed}."
+    if len(by_band) > 1 and least >= EQUAL_SKILL * most:
+        text += (
+            " The skill lives about equally in all bands, as that of no emission would: look for an offset, another "
+            "scaling, a mask or another sensor."
+        )
+    return by_band, text
 
 
 def refit_auc(features: FloatArray, labels: NDArray[np.bool_], station: IndexArray, folds: TrainTestRows) -> FloatArray:

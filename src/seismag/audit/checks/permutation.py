@@ -67,6 +67,7 @@ class ColumnTest:
     statistic: float  # its gain, nat per row
     null: Null  # of its gain
     p_value: float  # of the maximum over all columns
+    p_by_column: Mapping[str, float]  # of each column, adjusted for all
     placebo_rate: float | None  # None where p is above 0.05
     scores: Scores  # of the strongest column
     null_scores: Scores  # means over permutations
@@ -129,7 +130,8 @@ def compare_codes(
         if is_open and n_more > 0:
             gains = np.concatenate([gains, _permuted_gains(counters, permuter, n_more, rng)])
             is_open = _maximum_null(gains).count_extreme(_largest(observed, gains)) < ENOUGH_EXCEEDANCES
-    strongest = int(np.argmax(_standardise(observed, gains)))
+    null, excess = _maximum_null(gains), _standardise(observed, gains)
+    strongest = int(np.argmax(excess))
     counter = _Counter.build(list(codes.values())[strongest], labels, folds)
     permuted = permuter.labels_of(permuter.permute(_SCORED_DRAWS, rng))
     placebo = None
@@ -141,7 +143,8 @@ def compare_codes(
         strongest=list(codes)[strongest],
         statistic=float(observed[strongest]),
         null=Null(gains[:, strongest]),
-        p_value=_maximum_null(gains).p_value(_largest(observed, gains)),
+        p_value=null.p_value(float(excess.max())),
+        p_by_column={name: null.p_value(float(value)) for name, value in zip(codes, excess, strict=True)},
         placebo_rate=placebo,
         scores=_mean_scores(counter, counter.own[None]),
         null_scores=Scores(*np.mean(null_scores, axis=1).tolist()),

@@ -69,10 +69,40 @@ def metadata_features(samples: pd.DataFrame) -> list[Feature]:
     return [feature for feature in features if not is_constant(feature.code)]
 
 
-def derived_window_features(samples: pd.DataFrame) -> list[Feature]:
-    """Calendar of the windows' starts, and the order of the rows, which is that of stations and time."""
+def derived_window_features(samples: pd.DataFrame, days: pd.DataFrame | None = None) -> list[Feature]:
+    """Calendar of the windows' starts, the order of the rows (stations and time), and the edges of their files.
+
+    ``days`` is the table of the days of a store (station, day, verdict, start_utc, end_utc); None: not known.
+    """
     times = samples["start_utc"].to_numpy()
-    return calendar_features("start_utc", times) + order_features(times, len(samples), blocking=True)
+    found = calendar_features("start_utc", times) + order_features(times, len(samples), blocking=True)
+    if days is not None and {"station", "day", "verdict", "start_utc", "end_utc"} <= set(days):
+        found += _day_features(samples, days[days["verdict"] != "refused"])
+    return [feature for feature in found if not is_constant(feature.code)]
+
+
+def _day_features(samples: pd.DataFrame, days: pd.DataFrame) -> list[Feature]:
+    """First and last windows of files, days beside a gap, and the format, spikes and steps of the day's file."""
+    key = ["station", "day"]
+    windows = samples[["station", "start_utc", "end_utc"]].assign(day=samples["start_utc"].dt.floor("D"))
+    one_file = days.drop_duplicates(key).rename(columns={"start_utc": "file_start", "end_utc": "file_end"})
+    table = windows.merge(one_file, on=key, how="left", validate="many_to_one")
+    usable = pd.MultiIndex.from_frame(one_file[key])
+    edges = {
+        "first window of the file": table["start_utc"] <= table["file_start"],
+        "last window of the file": table["end_utc"] >= table["file_end"],
+    }
+    for name, step in (("day after a gap", -1), ("day before a gap", 1)):
+        neighbour = windows.assign(day=windows["day"] + pd.Timedelta(days=step))[key]
+        edges[name] = pd.Series(~pd.MultiIndex.from_frame(neighbour).isin(usable))
+    found = [Feature(name, "edges", values.to_numpy().astype(np.intp)) for name, values in edges.items()]
+    if "format" in table:
+        found.append(Feature("format of the file", "source", *category_codes(table["format"])))
+    for column in ("spikes", "steps"):
+        if column in table:
+            name = f"{column} of the day"
+            found.append(Feature(name, "quality", quantile_codes(table[column].to_numpy(dtype=float))))
+    return found
 
 
 def check_classes_by_station(samples: pd.DataFrame, spec: AuditConfig) -> Iterator[CheckResult]:

@@ -1,0 +1,223 @@
+"""Errors that are put into a clean table or store, each with the check that should name it; used by audit.py."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seismag.config import DataConfig
+from seismag.windows.store import (
+    DAYS_FILE,
+    REJECTED_FILE,
+    SHARD_SAMPLES,
+    create_arrays,
+    finish_store,
+    open_store,
+    read_table,
+    write_shard,
+)
+
+Array = NDArray[np.float32]
+SEED = 11
+AGREES = 0.75  # fraction of rows whose class follows the property of the error
+
+
+def table_errors(table: pd.DataFrame, rng: np.random.Generator) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Tables with one error, by name, and the check that should name it.
+
+    The table has station, date, hour, kp_max, numbers h_..., and magnitude_class.
+    """
+    n = len(table)
+    date = pd.to_datetime(table["date"])
+    late, disturbed = (table["hour"] >= table["hour"].median()).to_numpy(), (table["kp_max"] > 2).to_numpy()
+    western = table["station"].isin(sorted(table["station"].unique())[::2]).to_numpy()
+    number = rng.permutation(n)
+    named = [f"w{i:05d}.png" for i in number]
+    written_h = rng.uniform(0, 8, n)
+    written = (pd.Timestamp("2024-05-01") + pd.to_timedelta(written_h, unit="h")).astype(str)
+    measured = [column for column in table if column.startswith("h_")]
+    copies = table.sample(n // 10, random_state=1)
+    jitter = copies.copy()
+    jitter[measured] *= rng.normal(1, 0.01, (len(copies), len(measured)))
+    scaled = copies.copy()
+    scaled[measured] = scaled[measured].mul(rng.uniform(0.5, 2, len(copies)), axis=0)
+    moved = {"date": (pd.to_datetime(copies["date"]) + pd.Timedelta(days=2000)).dt.strftime("%Y-%m-%d")}
+    return {
+        "weekday": (_by(table, (date.dt.day_of_week >= 4).to_numpy(), rng), "class_by_calendar"),
+        "month": (_by(table, date.dt.month.isin([2, 5, 8, 11]).to_numpy(), rng), "class_by_calendar"),
+        "season": (_by(table, (date.dt.month % 12 // 3 >= 2).to_numpy(), rng), "class_by_calendar"),
+        "order of the rows": (table.sort_values("magnitude_class", kind="stable"), "class_by_order"),
+        "file number": (
+            _by(table.assign(file=named), number > n / 2, rng),
+            "class_by_file",
+        ),
+        "file time": (_by(table.assign(file_time=written), written_h > 4, rng), "class_by_file"),
+        "Kp x hour": (_by(table, disturbed ^ late, rng), "class_by_pairs"),
+        "station x hour": (_by(table, western ^ late, rng), "class_by_pairs"),
+        "copied rows, jitter": (pd.concat([table, jitter.assign(**moved)], ignore_index=True), "copies"),
+        "copied rows, factor": (pd.concat([table, scaled.assign(**moved)], ignore_index=True), "copies"),
+    }
+
+
+def _by(table: pd.DataFrame, is_event: NDArray[np.bool_], rng: np.random.Generator) -> pd.DataFrame:
+    agrees = rng.random(len(table)) < AGREES
+    return table.assign(magnitude_class=np.where(is_event == agrees, "Medium", "Normal"))
+
+
+StoreError = Callable[[Array, pd.DataFrame], Array]  # power in dB (n, 3, F, T), table of windows: changed power
+
+
+def store_errors() -> dict[str, tuple[StoreError, str]]:
+    """Errors of the arrays of a store, by name, and the check that should name it."""
+    return {
+        "sensor noise": (_sensor_noise, "class_by_instrument"),
+        "rounding of values": (_rounding, "class_by_instrument"),
+        "masked in the arrays": (_masked, "class_by_instrument"),
+        "H and D swapped": (_components, "class_by_instrument"),
+        "offset in dB": (_offset, "class_by_instrument"),
+        "other detrending": (_detrending, "class_by_instrument"),
+        "equal shaking": (_shaking, "class_by_instrument"),
+        "arrays slipped": (_slipped, "arrays_of_rows"),
+        "two stations swapped": (_stations, "class_by_instrument"),
+        "day edges": (_edges, "class_by_instrument"),
+        "another instrument": (_instrument, "class_by_instrument"),
+        "copy reversed in time": (_reversed_copy, "duplicates"),
+        "copy shifted by a frame": (_shifted_copy, "duplicates"),
+        "copy, components swapped": (_turned_copy, "duplicates"),
+        "copy of another station": (_noisy_copy, "duplicates"),
+    }  # fmt: skip
+
+
+def spoil_store(source: Path, out: Path, error: StoreError) -> Path:
+    """A store like the source with an error in its arrays; an existing one is replaced."""
+    store = open_store(source)
+    shutil.rmtree(out, ignore_errors=True)
+    power = error(np.asarray(store.power[:]).astype(np.float32), store.samples).astype(np.float16)
+    spec = DataConfig.model_validate({**store.attributes["config"], "cross_spectra": False})
+    out.mkdir()
+    create_arrays(out, store.samples["sample_id"].tolist(), spec)
+    for first in range(0, len(power), SHARD_SAMPLES):
+        write_shard(out, first, power[first : first + SHARD_SAMPLES], None)
+    tables = (read_table(source, REJECTED_FILE), read_table(source, DAYS_FILE))
+    kept = {key: value for key, value in store.attributes.items() if key != "schema_version"}
+    kept |= {"config": spec.model_dump(mode="json"), "dataset_id": out.stem}
+    finish_store(out, store.samples, *tables, kept)
+    return out
+
+
+def _is_event(samples: pd.DataFrame) -> NDArray[np.bool_]:
+    return (samples["magnitude_class"] != "Normal").to_numpy()
+
+
+def _of_events(power: Array, samples: pd.DataFrame, changed: Array) -> Array:
+    return np.where(_is_event(samples)[:, None, None, None], changed, power)
+
+
+def _upper(power: Array) -> slice:
+    """The frequency bins above 100 mHz, of 48 or so in the logarithm up to 373 mHz."""
+    return slice(int(power.shape[2] * 0.78), None)
+
+
+def _sensor_noise(power: Array, samples: pd.DataFrame) -> Array:
+    quiet = np.nanpercentile(power[:, :, -6:], 10)
+    noisier = power.copy()
+    noisier[:, :, _upper(power)] = 10 * np.log10(10 ** (power[:, :, _upper(power)] / 10) + 10 ** (quiet / 10))
+    return _of_events(power, samples, noisier)
+
+
+def _rounding(power: Array, samples: pd.DataFrame) -> Array:
+    return _of_events(power, samples, (np.round(power * 4) / 4).astype(np.float32))
+
+
+def _masked(power: Array, samples: pd.DataFrame) -> Array:
+    rng = np.random.default_rng(SEED)
+    gap = rng.random((len(power), 1, 1, power.shape[3])) < 0.1
+    return _of_events(power, samples, np.where(gap, np.nan, power))
+
+
+def _components(power: Array, samples: pd.DataFrame) -> Array:
+    return _of_events(power, samples, power[:, [1, 0, 2]])
+
+
+def _offset(power: Array, samples: pd.DataFrame) -> Array:
+    return _of_events(power, samples, power + 1.5)
+
+
+def _slipped(power: Array, _: pd.DataFrame) -> Array:
+    return np.roll(power, 3, axis=0)
+
+
+def _reversed_copy(power: Array, samples: pd.DataFrame) -> Array:
+    return _copy(power, samples, power[..., ::-1])
+
+
+def _shifted_copy(power: Array, samples: pd.DataFrame) -> Array:
+    return _copy(power, samples, np.roll(power, 1, axis=-1))
+
+
+def _turned_copy(power: Array, samples: pd.DataFrame) -> Array:
+    return _copy(power, samples, power[:, [2, 0, 1]])
+
+
+def _detrending(power: Array, samples: pd.DataFrame) -> Array:
+    changed = power.copy()
+    changed[:, :, 0] -= 3
+    return _of_events(power, samples, changed)
+
+
+def _shaking(power: Array, samples: pd.DataFrame) -> Array:
+    rng, frames = np.random.default_rng(SEED), (len(power), 1, 1, power.shape[3])
+    shaken = rng.random(frames) < 0.2
+    level = np.nanpercentile(power, 60)
+    added = 10 * np.log10(10 ** (power / 10) + 10 ** (level / 10) * rng.exponential(size=frames))
+    return _of_events(power, samples, np.where(shaken, added, power).astype(np.float32))
+
+
+def _stations(power: Array, samples: pd.DataFrame) -> Array:
+    """Event windows of two stations have each other's arrays."""
+    one, other = samples.loc[_is_event(samples), "station"].value_counts().index[:2]
+    result = power.copy()
+    first, second = (
+        np.flatnonzero(_is_event(samples) & (samples["station"] == code).to_numpy()) for code in (one, other)
+    )
+    n = min(len(first), len(second))
+    result[first[:n]], result[second[:n]] = power[second[:n]], power[first[:n]]
+    return result
+
+
+def _edges(power: Array, samples: pd.DataFrame) -> Array:
+    changed = power.copy()
+    changed[..., 0] += 10
+    return _of_events(power, samples, changed)
+
+
+def _instrument(power: Array, samples: pd.DataFrame) -> Array:
+    tilt = np.linspace(0, 2, power.shape[2], dtype=np.float32)[:, None]
+    return _of_events(power, samples, power + tilt * np.array([1, -1, 1], np.float32)[:, None, None])
+
+
+def _copy(power: Array, samples: pd.DataFrame, changed: Array) -> Array:
+    """A tenth of the windows are changed copies of others of their station."""
+    result = power.copy()
+    for rows in samples.groupby("station").indices.values():
+        n = len(rows) // 10
+        result[rows[:n]] = changed[rows[-n:]]
+    return result
+
+
+def _noisy_copy(power: Array, samples: pd.DataFrame) -> Array:
+    """Windows of one station are those of another a day later, with sensor noise of their own."""
+    codes = list(samples.groupby("station").indices.values())
+    result = power.copy()
+    rows, source = codes[0], codes[1]
+    n = min(len(rows), len(source)) // 3
+    noise = np.nanpercentile(power, 10, axis=(0, 3), keepdims=True) + 10 * np.log10(
+        np.random.default_rng(SEED).exponential(size=(n, *power.shape[1:]))
+    )
+    result[rows[:n]] = 10 * np.log10(10 ** (power[source[-n:]] / 10) + 10 ** (noise / 10))
+    return result
