@@ -90,7 +90,7 @@ def test_fingerprints_estimate_the_correlation_of_the_scatter(samples, rng):
     power = make_field(samples, rng)[:40]
     mixed = np.sqrt(0.5) * (power[0] + power[1])
     power = np.concatenate([power, mixed[None]])
-    prints, _ = fingerprints(make_store(samples.iloc[:41], power), rng)
+    prints, _, _ = fingerprints(make_store(samples.iloc[:41], power), rng)
     exact = np.array([scatter_correlation(*spectral_scatter(power[[k, 40]][..., ::3])) for k in range(40)])
     assert np.abs(prints[:40] @ prints[40] - exact).max() < 4 / np.sqrt(512)
     assert np.argsort(exact)[-2:].tolist() in ([0, 1], [1, 0])
@@ -128,3 +128,35 @@ def test_two_instruments_side_by_side_are_no_copies(real_data: Path):
     together = [scatter_correlation(a, b) for a, b in zip(*scatter, strict=True)]
     assert 0.05 < max(together) < 0.25
     assert max(scatter_correlation(a[:, 149:], b[:, 149:]) for a, b in zip(*scatter, strict=True)) < 0.05
+
+
+def swapped(power: np.ndarray) -> np.ndarray:
+    return power[[1, 2, 0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda power: power[..., ::-1], "reversed in time"),
+        (lambda power: np.roll(power, 1, axis=-1), "shifted by 1 time frame"),
+        (lambda power: np.roll(power, -5, axis=-1), "shifted by 5 time frames"),
+        (swapped, "components"),
+        (lambda power: swapped(power[..., ::-1]) + 3, "reversed in time, components"),
+    ],
+)
+def test_a_disguised_copy_is_found_and_named(samples, rng, change, name: str):
+    power = make_field(samples, rng)
+    power[150] = change(power[20])
+    result = check_duplicates(make_store(samples, power), None, FAST)
+    assert result.details["pairs"] == 1
+    assert next(iter(result.details["changes"])).startswith(name)
+    assert name in result.sentence
+
+
+def test_another_stations_copy_with_its_own_sensor_noise_is_found(samples, rng):
+    power = make_field(samples, rng)
+    noise = make_field(samples, rng)[:1] - 25  # below the field at low frequencies, and in all of its bins 25 dB lower
+    noise[:, :, 40:] += 30
+    power[180] = 10 * np.log10(10 ** (power[30] / 10) + 10 ** (noise[0] / 10))  # at another time
+    result = check_duplicates(make_store(samples, power), None, FAST)
+    assert result.details["windows_with_copy"] == 2

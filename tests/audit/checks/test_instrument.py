@@ -13,9 +13,9 @@ from seismag.archive.noise import noise_floor_nt
 from seismag.audit.checks.instrument import check_arrays_of_rows, check_class_by_instrument, property_features
 from seismag.audit.checks.label_nulls import refit_permuted
 from seismag.audit.checks.window_properties import (
-    swapped_components,
     foreign_fingerprint,
     rounding_step,
+    swapped_components,
     window_properties,
 )
 from seismag.config import DataConfig

@@ -1,4 +1,4 @@
-"""Search for copies among the windows of a store: a file under two dates, a day under two stations.
+"""Search for copies among the windows of a store: a file under two dates, a day under two stations, also disguised.
 
 Each bin of a periodogram scatters by 5.6 dB about the spectrum, and that scatter is new in every window, so it is what
 is compared (docs/method.md). Stations share scatter below about 0.1 Hz at one time; windows of one time are copies only
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from seismag.arrays import Float32Array, IndexArray
+from seismag.audit.checks.disguised_copies import MAX_MODES, best_alignment, invariant_scatter
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult, NullInterval
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
@@ -41,12 +43,13 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
     The statistic is the largest correlation of two windows; the null interval is that of as many independent pairs.
     With a split (sample_id, fold, role), copies on both sides of a fold are counted.
     """
-    prints, digests = fingerprints(store, np.random.default_rng([spec.seed, 1]))
+    prints, invariant, digests = fingerprints(store, np.random.default_rng([spec.seed, 1]))
     images = store.attributes.get("origin") == LEGACY_IMAGE  # frames and axes are alike in all pictures
     copies = _exact(digests)
     pairs, similarity = similar_pairs(prints, CANDIDATE_CORRELATION)
     if not images:
-        near = _near(store, pairs)
+        disguised = similar_pairs(invariant, CANDIDATE_CORRELATION)[0]
+        near = _near(store, np.unique(np.concatenate([pairs, disguised]), axis=0))
         copies = pd.concat([copies, near] if len(near) else [copies]).drop_duplicates(["one", "other"])
     spread = _chance_spread(prints, np.random.default_rng([spec.seed, 2]))
     n, n_involved, n_exact = len(store.samples), len(np.unique(copies[["one", "other"]])), int(copies["exact"].sum())
@@ -57,9 +60,10 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
     if n_involved:
         one, other = examples[0]["windows"]
         sides = ", ".join(f"{count} between {name}" for name, count in subset_pairs.items())
+        changes = "".join(f"; {count} {name}" for name, count in _changes(copies).items())
         sentence = (
             f"{n_involved} of {n} windows contain {how} as another one ({len(copies)} pairs, "
-            f"{n_exact} of them exact; for example {one} and {other}); independent windows correlate "
+            f"{n_exact} of them exact{changes}; for example {one} and {other}); independent windows correlate "
             f"within {3 * spread:.2f}{f'. Pairs on both sides of a fold: {sides}' if sides else ''}. "
             "Find the files behind them and keep one of each."
         )
@@ -78,7 +82,7 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
         verdict="fail" if n_involved else "pass",
         details={
             "windows": n, "windows_with_copy": n_involved, "pairs": len(copies),
-            "exact_pairs": n_exact, "examples": examples, "role_pairs": subset_pairs,
+            "exact_pairs": n_exact, "changes": _changes(copies), "examples": examples, "role_pairs": subset_pairs,
             "searched": "exact" if images else "exact and near",
         },
     )  # fmt: skip
@@ -99,34 +103,60 @@ def spectral_scatter(power_db: NDArray[Any]) -> Float32Array:
     return np.divide(scatter, deviation, out=np.zeros_like(scatter), where=deviation > 1e-3)
 
 
-def fingerprints(store: Store, rng: np.random.Generator) -> tuple[Float32Array, list[str]]:
+def fingerprints(store: Store, rng: np.random.Generator) -> tuple[Float32Array, Float32Array, list[str]]:
     """Summarise each window by 512 signed sums of its scatter, and by the digest of its bytes.
 
     The product of two fingerprints (of unit length) estimates the correlation of the windows with an error of
     1 / sqrt(512).
 
     Returns:
-        (n, 512), and n digests ("" for a window without any value).
+        (n, 512); the same of what no reversal, shift or order of the components changes; and n digests ("" for a
+        window without any value).
 
     Source: Charikar, Chen and Farach-Colton (2004), doi:10.1016/S0304-3975(03)00400-6 (count sketch).
     """
     n, (n_bins, n_frames) = len(store.samples), store.power.shape[2:]
-    size = 3 * n_bins * len(range(0, n_frames, _FRAME_STEP))
-    width = -(-size // FINGERPRINT_SUMS)
-    order = rng.permutation(width * FINGERPRINT_SUMS)
-    sign = rng.choice(np.array([-1, 1], np.float32), order.size)
-    prints = np.zeros((n, FINGERPRINT_SUMS), np.float32)
+    sums = _SignedSums.build(3 * n_bins * len(range(0, n_frames, _FRAME_STEP)), rng)
+    step = _FRAME_STEP if n_frames > 2 * MAX_MODES else 1
+    n_modes = min(len(range(0, n_frames, step)) // 2, MAX_MODES)
+    of_moduli = _SignedSums.build(n_bins * n_modes, rng)
+    prints, invariant = (np.zeros((n, FINGERPRINT_SUMS), np.float32) for _ in range(2))
     digests = []
     for first in range(0, n, SHARD_SAMPLES):
         power = read_samples(store.power, first, min(first + SHARD_SAMPLES, n))
         for window in power:
             digest = hashlib.blake2b(window.tobytes(), digest_size=16).hexdigest()
             digests.append(digest if np.isfinite(window).any() else "")
-        scatter = spectral_scatter(power[..., ::_FRAME_STEP]).reshape(len(power), -1)
-        padded = np.pad(scatter, ((0, 0), (0, order.size - size)))
-        prints[first : first + len(power)] = (padded * sign)[:, order].reshape(len(power), width, -1).sum(axis=1)
+        rows = slice(first, first + len(power))
+        prints[rows] = sums.of(spectral_scatter(power[..., ::_FRAME_STEP]))
+        invariant[rows] = of_moduli.of(invariant_scatter(spectral_scatter(power[..., ::step])))
+    has_value = np.array([bool(digest) for digest in digests])[:, None]
+    invariant = np.where(has_value, invariant - invariant[has_value[:, 0]].mean(axis=0), 0).astype(np.float32)
+    return _unit_length(prints), _unit_length(invariant), digests
+
+
+@dataclass(frozen=True)
+class _SignedSums:
+    """Sums of random subsets of numbers with random signs."""
+
+    size: int
+    order: IndexArray
+    sign: Float32Array
+
+    @classmethod
+    def build(cls, size: int, rng: np.random.Generator) -> _SignedSums:
+        order = rng.permutation(-(-size // FINGERPRINT_SUMS) * FINGERPRINT_SUMS)
+        return cls(size, order, rng.choice(np.array([-1, 1], np.float32), order.size))
+
+    def of(self, values: Float32Array) -> Float32Array:
+        """Sums (n, 512) of (n, ...)."""
+        padded = np.pad(values.reshape(len(values), -1), ((0, 0), (0, self.order.size - self.size)))
+        return np.asarray((padded * self.sign)[:, self.order].reshape(len(values), -1, FINGERPRINT_SUMS).sum(axis=1))
+
+
+def _unit_length(prints: Float32Array) -> Float32Array:
     length = np.linalg.norm(prints, axis=1, keepdims=True)
-    return np.divide(prints, length, out=np.zeros_like(prints), where=length > 0), digests
+    return np.divide(prints, length, out=np.zeros_like(prints), where=length > 0)
 
 
 def similar_pairs(prints: Float32Array, limit: float) -> tuple[IndexArray, float]:
@@ -164,11 +194,11 @@ def _exact(digests: list[str]) -> pd.DataFrame:
     for digest, rows in pd.Series(range(len(digests))).groupby(np.array(digests, dtype=object)).indices.items():
         if digest and len(rows) > 1:
             pairs += list(combinations(sorted(rows), 2))[: MAX_PARTNERS * len(rows)]
-    return pd.DataFrame(pairs, columns=["one", "other"]).astype(int).assign(correlation=1.0, exact=True)
+    return pd.DataFrame(pairs, columns=["one", "other"]).astype(int).assign(correlation=1.0, exact=True, change="")
 
 
 def _near(store: Store, pairs: IndexArray) -> pd.DataFrame:
-    """Candidates (p, 2) whose whole spectrograms agree: one, other, correlation, exact."""
+    """Candidates (p, 2) whose whole spectrograms agree: one, other, correlation, exact, change of the copy."""
     start = store.samples["start_utc"].to_numpy()
     upper = slice(2 * store.power.shape[2] // 3, None)
     found = []
@@ -177,13 +207,21 @@ def _near(store: Store, pairs: IndexArray) -> pd.DataFrame:
         if one != last:  # pairs are sorted by the first window
             last, of_last = one, spectral_scatter(read_samples(store.power, one, one + 1))[0]
         of_other = spectral_scatter(read_samples(store.power, other, other + 1))[0]
-        is_same_time = start[one] == start[other]
+        value, change = scatter_correlation(of_last, of_other), ""
+        if value < COPY_CORRELATION:
+            value, change = best_alignment(of_last, of_other)
+        is_same_time = start[one] == start[other] and not change
         if is_same_time and scatter_correlation(of_last[:, upper], of_other[:, upper]) < SAME_TIME_CORRELATION:
             continue
-        value = scatter_correlation(of_last, of_other)
         if value >= COPY_CORRELATION:
-            found.append((one, other, value, False))
-    return pd.DataFrame(found, columns=["one", "other", "correlation", "exact"])
+            found.append((one, other, value, False, change))
+    return pd.DataFrame(found, columns=["one", "other", "correlation", "exact", "change"])
+
+
+def _changes(copies: pd.DataFrame) -> dict[str, int]:
+    """Number of pairs by the change of the copy, the most frequent first."""
+    changed = copies.loc[copies["change"] != "", "change"]
+    return {str(name): int(count) for name, count in changed.value_counts().head(_EXAMPLES).items()}
 
 
 def _chance_spread(prints: Float32Array, rng: np.random.Generator) -> float:
