@@ -6,9 +6,9 @@ Simulated are clusters of 8 windows; a design names their number, the prevalence
 together. c: correlation of a Gaussian copula (1: one probability and one outcome a cluster). truth: one outcome a
 cluster, of which the windows' forecasts are signs with correlation 0.5 (free signs: 0; fixed: the number of event
 clusters is not random). flat: one probability for all, one outcome a cluster. Power at c 0.5: the normal quantile of
-the forecast is shifted by 0.5 or doubled. Set coverage: the interval of the coverage of a class, with the true
-coverage and c, and clusters of 4 to 12 windows. Conformal sets: validation and test clusters in random order; 15 % of
-the clusters are events, whose forecasts are worse.
+the forecast is shifted by 0.5 or doubled. Set coverage: the interval of the coverage of a class, with the true coverage
+and c, and clusters of 4 to 12 windows. Conformal sets: validation and test clusters in random order; 15 % of the
+clusters are events, whose forecasts are worse.
 """
 
 from __future__ import annotations

@@ -89,6 +89,7 @@ def test_the_corrected_error_is_the_true_one_on_average() -> None:
         assert np.mean(corrected) == pytest.approx(true, abs=0.02)
     assert corrected_error(np.zeros(10), spread, weight, by_chance) == 0
     assert corrected_error(np.full(10, 0.3), np.zeros(10), weight, 0.0) == pytest.approx(0.3)
+    assert corrected_error(np.full(10, 0.3), np.full(10, 0.001), weight, 0.0008) == pytest.approx(0.3, rel=1e-4)
 
 
 def test_few_groups_have_no_test_and_no_range() -> None:

@@ -119,41 +119,32 @@ def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
     """
     if "split_method" in rows:
         rows = rows[rows["split_method"] != "naive"]
-    tested = rows.groupby("fold").indices
-    for fold, positions in validation.groupby("fold").indices.items():
-        if fold not in tested:
-            continue
-        ours, theirs = validation.iloc[positions], rows.iloc[tested[fold]]
-        for what, dependent in _dependent(ours, theirs).items():
-            if dependent.any():
-                row = ours[dependent].iloc[0]
-                raise DataError(
-                    f"predictions: validation row {row['sample_id']} of fold {fold} {what.format(**row)} "
-                    f"({int(dependent.sum())} such rows). Validation rows calibrate the test rows of their fold and "
-                    "have to be independent of them: leave each window, earthquake and cluster in one set. (A naive "
-                    "split is declared by a column split_method with the value naive.)"
-                )
+    columns = ["fold", "sample_id", "station", "start_utc", "event_id", "split_group", "y_magnitude"]
+    both = pd.concat([validation[columns], rows[columns]], ignore_index=True)
+    is_event, n = (both["y_magnitude"] != "Normal").to_numpy(), len(validation)
 
+    def shared(*keys: str) -> tuple[IndexArray, BoolArray]:
+        """Index of equal keys in a fold, and which validation rows have them in common with a test row."""
+        index = both.groupby(["fold", *keys], observed=True, sort=False).ngroup().to_numpy()  # -1: a key is missing
+        return index, np.isin(index[:n], index[n:]) & (index[:n] >= 0)
 
-def _dependent(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, BoolArray]:
-    """Which of our rows depend on theirs, (n,) by reason, of one fold."""
-    events = set(ours.loc[ours["y_magnitude"] != "Normal", "split_group"])
-    events |= set(theirs.loc[theirs["y_magnitude"] != "Normal", "split_group"])
-    shared = ours["split_group"].isin(theirs["split_group"])
+    group, of_group = shared("split_group")
     found = {
-        "is a test row of it too": ours["sample_id"].isin(theirs["sample_id"]),
-        "has station and start ({station}, {start_utc}) in common with a test row": _both(ours, theirs, "start_utc"),
-        "precedes the earthquake of a test row, {event_id}": ours["event_id"].isin(theirs["event_id"].dropna()),
-        "is of the cluster of a test row, {split_group}": shared & ours["split_group"].isin(events),
-        "is of the Normal block of a test row, {split_group} at {station}": shared & _both(ours, theirs, "split_group"),
+        "is a test row of it too": shared("sample_id")[1],
+        "has station and start ({station}, {start_utc}) in common with a test row": shared("station", "start_utc")[1],
+        "precedes the earthquake of a test row, {event_id}": shared("event_id")[1],
+        "is of the cluster of a test row, {split_group}": of_group & np.isin(group[:n], group[is_event]),
+        "is of the Normal block of a test row, {split_group} at {station}": shared("station", "split_group")[1],
     }
-    return {what: dependent.to_numpy(dtype=bool) for what, dependent in found.items()}
-
-
-def _both(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> pd.Series:
-    keys = ["station", column]
-    known = pd.MultiIndex.from_frame(theirs[keys].astype({"station": str}))
-    return pd.Series(pd.MultiIndex.from_frame(ours[keys].astype({"station": str})).isin(known), ours.index)
+    for what, dependent in found.items():
+        if dependent.any():
+            row = validation[dependent].iloc[0]
+            raise DataError(
+                f"predictions: validation row {row['sample_id']} of fold {row['fold']} {what.format(**row)} "
+                f"({int(dependent.sum())} such rows). Validation rows calibrate the test rows of their fold and have "
+                "to be independent of them: leave each window, earthquake and cluster in one set. (A naive split is "
+                "declared by a column split_method with the value naive.)"
+            )
 
 
 def positions_of(known: pd.Series | pd.Index, wanted: pd.Series, whose: str, where: str, remedy: str) -> IndexArray:

@@ -227,7 +227,8 @@ def corrected_error(gap: FloatArray, spread: FloatArray, weight: FloatArray, by_
     if min(above, estimated) <= _TIE:
         return 0.0
     wanted = expected(0.0) + above
-    fraction = brentq(lambda tried: expected(tried) - wanted, 0.0, wanted / estimated)  # expected(f) >= f * estimated
+    most = 1.001 * wanted / estimated  # expected(f) is at least f * estimated
+    fraction = brentq(lambda tried: expected(tried) - wanted, 0.0, most)
     return min(float(np.copysign(fraction * estimated, estimated - by_chance)), estimated)
 
 
