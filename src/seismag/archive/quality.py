@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, Station
-from seismag.spectrograms.artefacts import FLAT_S, JUMP_NT, Artefacts, find_artefacts, finite_median, usual_change
+from seismag.spectrograms.artefacts import (
+    FLAT_S,
+    JUMP_NT,
+    SMALL_SPIKE_NT,
+    Artefacts,
+    find_artefacts,
+    finite_median,
+    usual_change,
+)
 from seismag.spectrograms.compute import bridge_short_gaps
 
 NO_BASELINE = 0.05  # a total field below this fraction of the main field: variations without a baseline
@@ -129,7 +137,10 @@ def assess_day(
         artefacts = find_artefacts(bridge_short_gaps(field_nt, spec.max_interpolated_gap_s))
         np.maximum.at(flat, artefacts.stuck[:, 0], artefacts.stuck[:, 2] - artefacts.stuck[:, 1])
     if len(artefacts.spikes) or len(artefacts.steps):
-        reasons.append(f"{where}: {len(artefacts.spikes)} spikes and {len(artefacts.steps)} steps above {JUMP_NT} nT.")
+        reasons.append(
+            f"{where}: {len(artefacts.spikes)} spikes (above {SMALL_SPIKE_NT:g} nT and the day's noise) and "
+            f"{len(artefacts.steps)} steps above {JUMP_NT} nT."
+        )
     for name, seconds in zip(COMPONENTS, flat, strict=True):
         if seconds:
             reasons.append(f"{where}: {name} does not change for {seconds} s (limit {FLAT_S} s).")
