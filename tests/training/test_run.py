@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from seismag.domain import DataError, UsageError
 from seismag.scoring.text import format_summary
 from seismag.training import run as training_run
 from seismag.training.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
-from seismag.training.run import evaluate_model, run_training, unseen_windows
+from seismag.training.run import evaluate_model, evaluate_table_in_store, run_training, unseen_windows
 from seismag.windows.store import open_store
 
 
@@ -142,3 +143,40 @@ def test_a_store_without_samples_says_where_the_reasons_are(tmp_path):
     replace_samples(path, pd.read_parquet(path / "samples.parquet").iloc[:0])
     with pytest.raises(DataError, match=r"0 rows in samples\.parquet|no sample in it"):
         run_training(settings(), path)
+
+
+def evaluated(table, store_path, tmp_path):
+    table.to_parquet(tmp_path / "table.parquet", index=False)
+    return evaluate_table_in_store(tmp_path / "table.parquet", store_path, settings().evaluate)
+
+
+@pytest.mark.parametrize("change", [{"role": "test"}, {"fold": 7}])
+def test_sets_and_folds_of_a_table_are_those_of_the_split_of_its_run(
+    run, folder, store_path, tmp_path, monkeypatch, change
+):
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match="rows are in another set than in the split"):
+        evaluated(pd.read_parquet(run.predictions).assign(**change), store_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.iloc[:-1], "1 of .* test windows of the split are not among the predictions"),
+        (lambda table: table.assign(run_id="theirs"), "the split of these predictions is not known"),
+    ],
+    ids=["a window less", "other runs"],
+)
+def test_what_of_the_split_cannot_be_compared_is_stated(run, folder, store_path, tmp_path, monkeypatch, change, words):
+    monkeypatch.chdir(folder)
+    metrics = evaluated(change(pd.read_parquet(run.predictions)), store_path, tmp_path)
+    assert any(re.search(words, sentence) for sentence in metrics["warnings"])
+
+
+def test_a_table_of_a_run_has_the_scores_of_the_run(run, folder, store_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    recorded = json.loads((run.path / "metrics.json").read_text())
+    again = evaluate_table_in_store(run.predictions, store_path, settings().evaluate)
+    assert again["made_from"] == recorded["made_from"]
+    for task in ("magnitude", "azimuth", "detection"):
+        assert json.loads(json.dumps(again[task])) == recorded[task]

@@ -41,7 +41,7 @@ from seismag.audit.table import (
     prepare_table,
     read_audit_table,
 )
-from seismag.config import AuditConfig, Config, EvaluateConfig, SplitConfig
+from seismag.config import AuditConfig, Config, EvaluateConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.estimate import CheckResult
 from seismag.files import file_sha256, write_checked_json
@@ -53,7 +53,7 @@ from seismag.scoring.study import made_from
 from seismag.splits import assign_split
 from seismag.training.finished import find_runs, models_behind, store_of
 from seismag.training.placebo import evaluate_placebo
-from seismag.training.run import evaluate_in_store, reach_h
+from seismag.training.run import evaluate_in_store, reach_h, split_of_runs
 from seismag.windows.store import DAYS_FILE, Store, open_store, read_table, store_catalog
 from seismag.windows.tried import UNKNOWN_TRIED, Tried, read_tried
 
@@ -64,9 +64,7 @@ class _Sources:
 
     runs: tuple[Run, ...]  # the runs behind it
     model_input: str | None  # input of their models, power or power_cross
-    dataset_id: str | None  # of their store
     store: Store | None  # that their configuration names, where it is still the same data set
-    split: SplitConfig | None  # how their windows were split
     embeddings: NDArray[np.float32] | None  # (n, C) float32, rows as in the table
 
 
@@ -238,8 +236,8 @@ def audit_predictions(path: Path, store_path: Path | None, split_path: Path | No
     split = None
     if store is not None and split_path is not None:
         split = _read_split(split_path, store)
-    elif store is not None and sources.split is not None and sources.dataset_id == store.attributes["dataset_id"]:
-        split = assign_split(store.samples, sources.split, reach_h(store))
+    elif store is not None:
+        split = split_of_runs(sources.runs, store)
     run_ids = sorted(predictions["run_id"].astype(str).unique())
     tried = UNKNOWN_TRIED
     if (trained_on := store or sources.store) is not None:
@@ -321,15 +319,12 @@ def _find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> _Sou
     if dataset_id is not None:
         with suppress(SeismagError):
             store = store_of(runs[0], dataset_id, None)
-    rules = {run.config().split.model_copy(update={"fold": 1, "name": "any"}) for run in runs}
     embeddings_path = path.parent / "embeddings.npy"
     embeddings = np.load(embeddings_path) if embeddings_path.is_file() else None
     return _Sources(
         tuple(runs),
         inputs.pop() if len(inputs) == 1 else None,
-        dataset_id,
         store,
-        rules.pop() if len(rules) == 1 else None,
         embeddings if embeddings is not None and len(embeddings) == len(predictions) else None,
     )
 

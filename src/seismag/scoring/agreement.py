@@ -35,7 +35,9 @@ def require_agreement(predictions: pd.DataFrame, samples: pd.DataFrame, split: p
     for ours, theirs in _SAME.items():
         if theirs not in samples:  # a store of an older version
             continue
-        stated, stored = predictions[ours].astype(object), samples[theirs].iloc[where].astype(object)
+        stated, stored = (
+            column.astype(object).replace("", None) for column in (predictions[ours], samples[theirs].iloc[where])
+        )
         if ours == "start_utc":
             stated, stored = pd.to_datetime(stated), pd.to_datetime(stored)
         both_missing = stated.isna().to_numpy() & stored.isna().to_numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from seismag.splits.exclusions import close_in_time, windows_of_clusters
 from seismag.splits.holdout import REMEDY, holdout_state, on_locked_days
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
 from seismag.training.dataset import role_indices
-from seismag.training.finished import models_behind
+from seismag.training.finished import find_runs, models_behind
 from seismag.training.inference import predict_roles, predict_with_embeddings
 from seismag.training.placebo import apart_from_training
 from seismag.training.pretraining import pretrain_model
@@ -41,6 +42,10 @@ from seismag.windows.tried import record_tried
 SPLITS_DIR = Path("splits")
 UNKNOWN_TRAINING = (
     "the training data of the model are unknown: windows evaluated here may have been among them, so no score is a test"
+)
+UNKNOWN_SPLIT = (
+    "the split of these predictions is not known: their sets and folds were not compared with it, and non-magnetic "
+    "baselines were fitted within the table"
 )
 log = logging.getLogger(__name__)
 
@@ -168,7 +173,9 @@ def evaluate_table_in_store(
 ) -> dict[str, Any]:
     """Evaluate a table of predictions with the store of its windows; returns the content of metrics.json.
 
-    The store adds magnitudes, distances and mainshocks, and recordings for the classical methods.
+    The store adds magnitudes, distances and mainshocks, and recordings for the classical methods. Where the runs behind
+    the table are found beside it, their split is assigned again: sets and folds must be those of the split, and the
+    baselines are fitted on its training set.
 
     Raises:
         DataError: the table cannot be evaluated, or has windows that are not in the store; ``out`` cannot be made.
@@ -176,13 +183,26 @@ def evaluate_table_in_store(
     if out is not None:
         make_output_folder(out)
     predictions, store = read_predictions(path), open_store(store_path)
+    runs = find_runs(path.parent, predictions["run_id"].astype(str).unique())
     progress("scores", 0, 1)
-    metrics = evaluate_in_store(store, predictions, None, config)
+    split = split_of_runs(list(runs.values()), store)
+    metrics = evaluate_in_store(store, predictions, split, config)
     progress("scores", 1, 1)
+    if split is None:
+        metrics["warnings"] = [*metrics["warnings"], UNKNOWN_SPLIT]
     metrics["made_from"] = made_from(path, store, models_behind(path, metrics["run_ids"]))
     if out is not None:
         write_metrics(metrics, out)
     return metrics
+
+
+def split_of_runs(runs: Sequence[Run], store: Store) -> pd.DataFrame | None:
+    """Assign the split of some runs on a store again; None where there is no run, or not one split on this store."""
+    datasets = {run.provenance().get("dataset_id") for run in runs}
+    rules = {run.config().split.model_copy(update={"fold": 1, "name": "any"}) for run in runs}
+    if datasets != {store.attributes["dataset_id"]} or len(rules) != 1:
+        return None
+    return assign_split(store.samples, rules.pop(), reach_h(store))
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:

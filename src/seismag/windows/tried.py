@@ -71,7 +71,8 @@ def begin_tried(store: Path, dataset_id: str, samples: pd.DataFrame) -> None:
     except DataError as error:
         log.warning("%s", error)
     inherited = ("kind", "run_id", "configuration")
-    inside.append(entry, *({"dataset_id": dataset_id, **{key: old[key] for key in inherited}} for old in earlier))
+    for facts in (entry, *({"dataset_id": dataset_id, **{key: old[key] for key in inherited}} for old in earlier)):
+        inside.append(facts)  # one at a time: a power failure leaves one entry at most beyond the head
 
 
 def record_tried(store: Path, dataset_id: str, run_id: str, configuration: str) -> None:
