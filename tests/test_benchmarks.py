@@ -85,6 +85,7 @@ SMALLEST = {
         "trained on strong, tried on strong, power_cross",
         ("snr     0.1", "snr   1e+03"),
     ),
+    "spikes": Smallest("{data}/bmkg/S250101.ALR", "found of injected", ("S250101.ALR", "small spikes in 1 days")),
     "labels": Smallest(LABEL_TABLES, "dobrovolsky", ("classes", "clusters", "Normal, worst station", "within 2 years")),
     "learning": Smallest(
         "--smoke --archives strong --models standard --inputs power_cross --workers 1 --device {device} "
@@ -113,7 +114,7 @@ SMALLEST = {
         ("bare loop", "seismag train", "32-true", "bf16-mixed"),
     ),
 }
-PARTS = ("simulated_archive", "coverage_")  # which others import
+PARTS = ("simulated_archive", "coverage_", "audit_")  # which others import
 NAMES = [path.stem for path in FILES if not path.stem.startswith(PARTS)]
 
 

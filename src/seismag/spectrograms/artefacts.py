@@ -13,6 +13,7 @@ from seismag.spectrograms.compute import bridge_short_gaps
 JUMP_NT = 10.0  # natural variations change by less in one second at middle and low latitude
 JUMP_DEVIATIONS = 40.0  # on disturbed auroral days a jump must also exceed this many median differences
 FLAT_S = 600  # identical values for one whole segment: a dead or stuck component
+MOST_SMALL_SPIKES = 0.01  # fraction of the seconds of a day
 SMALL_SPIKE_NT = 0.3  # below it a spike raises the spectrum of a quiet segment by less than 11 dB
 SMALL_SPIKE_DEVIATIONS = 40.0  # of the second difference, on the day and in the minute around it
 LEVEL_S = 30  # seconds on either side that decide whether a jump is a step or a spike
@@ -68,15 +69,17 @@ def find_artefacts(field_nt: NDArray[np.float64]) -> Artefacts:
 def small_spikes(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Find single seconds that stand out of a component (n,) of 1 Hz in nT; NaN missing.
 
-    A sample is a spike where it differs from the mean of its neighbours by more than 0.3 nT, 40 usual differences of
-    the component, and 40 of the minute around it, and the level before and after it is the same.
+    A sample is a spike where it lies above or below both neighbours, differs from their mean by more than 0.3 nT, 40
+    usual differences of the component, and 40 of the minute around it, and the level before and after it is the same.
+    Where more than one second in 100 is such a sample, they are the noise of the day, and none is a spike.
     """
     if values.size < 2 * LEVEL_S:
         return np.empty(0, dtype=np.int64)
     height = np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2)
     usual = 1.4826 * finite_median(height[:: max(1, height.size // 4096)])
-    found = np.flatnonzero(height > max(SMALL_SPIKE_NT, SMALL_SPIKE_DEVIATIONS * usual))
-    if not found.size:
+    is_extreme = np.diff(values[:-1]) * np.diff(values[1:]) < 0
+    found = np.flatnonzero(is_extreme & (height > max(SMALL_SPIKE_NT, SMALL_SPIKE_DEVIATIONS * usual)))
+    if not found.size or found.size > MOST_SMALL_SPIKES * values.size:
         return np.empty(0, dtype=np.int64)
     offsets = np.concatenate([np.arange(-LEVEL_S, -_BESIDE_S), np.arange(_BESIDE_S + 1, LEVEL_S + 1)])
     around = np.clip(found[:, None] + offsets, 0, height.size - 1)

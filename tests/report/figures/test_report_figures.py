@@ -122,12 +122,10 @@ def test_molchan_names_all_its_lines_within_the_page(tmp_path: Path) -> None:
     tau = [k / 20 for k in range(21)]
     curve = {
         "tau": tau, "nu": [1 - t for t in tau], "chance_low": [max(0, 0.9 - t) for t in tau],
-        "chance_high": [min(1, 1.1 - t) for t in tau], "binomial_5": [None, *(max(0, 0.8 - t) for t in tau[1:])],
-        "binomial_1": [None, *(max(0, 0.7 - t) for t in tau[1:])],
+        "chance_high": [min(1, 1.1 - t) for t in tau],
     }  # fmt: skip
     entry = {"curve": curve, "area_skill": {"value": 0.5}}
     alarms = {"n_events": 42, "references": dict.fromkeys(("uniform", "station", "clustering"), entry)}
     drawing = draw_and_note(lambda path: draw_molchan(alarms, path), tmp_path / "molchan.png")
     assert_readable(drawing)
     assert sum("area skill" in text for text, _, _ in drawing.texts) == 3
-    assert sum("bound" in text for text, _, _ in drawing.texts) == 2
