@@ -33,16 +33,18 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     group = np.arange(n) // group_rows
     event = group % 2 == 0
+    validation = group >= group[-1] - group[-1] // 6
+    hours = 6 * (np.arange(n) % 12_000) + 3 * validation  # no window is in both sets
     magnitude, azimuth = np.where(event, 1 + group // 2 % 3, 0), np.where(event, 1 + group // 2 % 8, 0)
     table = pd.DataFrame(
         {
             "run_id": pd.Categorical.from_codes(np.zeros(n, int), ["run"]),
             "fold": 1 + group % 10,
-            "role": pd.Categorical.from_codes((group >= group[-1] - group[-1] // 6).astype(int), ["test", "val"]),
+            "role": pd.Categorical.from_codes(validation.astype(int), ["test", "val"]),
             "sample_id": [f"{STATIONS[i % 24]}-{i:09d}" for i in range(n)],
             "split_group": [f"{'event' if e else 'normal'}:{g}" for g, e in zip(group, event, strict=True)],
             "station": pd.Categorical.from_codes(rng.integers(0, 24, n), STATIONS),
-            "start_utc": np.datetime64("2018-01-01", "ms") + np.arange(n) * np.timedelta64(6, "m"),
+            "start_utc": np.datetime64("2018-01-01", "ms") + hours * np.timedelta64(1, "h"),
             "event_id": [f"e{g}" if e else None for g, e in zip(group, event, strict=True)],
             "y_magnitude": pd.Categorical.from_codes(magnitude, MAGNITUDE_CLASSES),
             "y_azimuth": pd.Categorical.from_codes(azimuth, AZIMUTH_CLASSES),
