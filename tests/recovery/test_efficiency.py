@@ -89,7 +89,7 @@ def test_the_interval_of_the_false_alarms_contains_the_probability_in_95_percent
     for _ in range(2000):
         scores = rng.random(40)
         threshold = false_alarm_threshold(scores, 0.05)
-        low, high = false_alarm_interval(Counts((scores > threshold).sum(), 40), 0.95)
+        low, high = false_alarm_interval([Counts((scores > threshold).sum(), 40)], 0.95)
         covered += low <= 1 - threshold <= high
     assert covered / 2000 == pytest.approx(0.95, abs=0.015)
 

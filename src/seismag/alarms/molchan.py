@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom, irwinhall
 
-from seismag.arrays import BoolArray, FloatArray, IndexArray
+from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 
 TAU_TOLERANCE = 1e-9  # alarm fractions are sums of weights; closer ones are the same threshold
 BLOCK_DAYS = 54.0  # two rotations of the Sun
@@ -156,9 +156,9 @@ def randomise_events(
     Time is divided into blocks of 54 days. All clusters whose last window lies in a block are moved by one common
     circular time shift within it. The axis of the shift is the running sum of the reference measure over the windows of
     the station, so that a cluster ends anywhere in the block in proportion to the measure, and events of a swarm stay
-    together. The measure is multiplied by the smoothed rate of the clusters, so that a season or a trend within a block
-    is kept as well. All windows of a cluster move with its last one, and each takes the score of the window of its
-    station nearest to its new time. The draws take six positions of the blocks' edges in turn, at random.
+    together. The measure is multiplied by the smoothed rate of clusters relative to it, so that a season or a trend
+    within a block is kept as well. All windows of a cluster move with its last one, and each takes the score of the
+    window of its station nearest to its new time. Each draw takes one of six positions of the blocks' edges.
 
     Scores and earthquakes with a common season, trend or slow variation, and swarms, are thereby kept; skill is
     what depends on the time within 54 days.
@@ -249,8 +249,7 @@ class _EventTimes:
 
         origin = float(start_h.min())
         span = float(start_h.max()) - origin
-        rate = _smoothed_rate(self.last_h, origin, span)
-        self.measure = measure[self.rows] * np.interp(self.start_h, *rate)
+        self.measure = measure[self.rows] * _smoothed_rate(self.last_h, self.start_h, measure[self.rows])
         self.running = np.concatenate([[0.0], np.cumsum(self.measure)])
         position = np.empty(len(self.rows), dtype=np.intp)
         position[self.rows] = np.arange(len(self.rows))
@@ -289,12 +288,16 @@ class _EventTimes:
         return self.rows[np.where(nearer, right, left)]
 
 
-def _smoothed_rate(last_h: FloatArray, origin: float, span: float) -> tuple[FloatArray, FloatArray]:
-    """Rate of clusters by a Gaussian kernel of 27 days, corrected at both ends; times in hours, and the rate there."""
-    grid = origin + np.linspace(0.0, span, int(3 * span / (24.0 * _SMOOTHING_DAYS)) + 2)
+def _smoothed_rate(last_h: FloatArray, time_h: FloatArray, measure: FloatArray) -> FloatArray:
+    """Rate of clusters by the measure at times in hours, both smoothed by a Gaussian kernel of 27 days, (n,)."""
+    width_h = 24.0 * _SMOOTHING_DAYS
+    origin = float(time_h.min())
+    grid = np.arange(origin, float(time_h.max()) + width_h, width_h / 3)
+    of_grid = np.bincount(np.rint((time_h - origin) / (width_h / 3)).astype(np.intp), measure, len(grid))
 
     def kernel(centres: FloatArray) -> FloatArray:
-        density: FloatArray = np.exp(-0.5 * ((grid[:, None] - centres) / (24.0 * _SMOOTHING_DAYS)) ** 2).sum(axis=1)
+        density: FloatArray = np.exp(-0.5 * ((grid[:, None] - centres) / width_h) ** 2)
         return density
 
-    return grid, kernel(last_h) / kernel(grid)
+    rate = np.nan_to_num(ratio(kernel(last_h).sum(axis=1), kernel(grid) @ of_grid))
+    return np.interp(time_h, grid, rate)

@@ -99,8 +99,7 @@ def alarms_test(hits: int, models: Sequence[tuple[Counts, int]]) -> ChanceTest:
     """
     chance = np.ones(1)
     for controls, n in models:
-        above, below = controls.hits + 1, max(controls.n - controls.hits, 0.5)
-        chance = np.convolve(chance, stats.betabinom.pmf(np.arange(n + 1), n, above, below))
+        chance = np.convolve(chance, stats.betabinom.pmf(np.arange(n + 1), n, *_exceedance(controls)))
     tail = np.minimum(np.cumsum(chance[::-1])[::-1], 1.0)
     tests = tail, tail - chance / 2
     sizes = [float(chance[p <= ALARMS_ERROR].sum()) for p in tests]
@@ -108,14 +107,22 @@ def alarms_test(hits: int, models: Sequence[tuple[Counts, int]]) -> ChanceTest:
     return ChanceTest(float(tests[chosen][hits]), sizes[chosen])
 
 
-def false_alarm_interval(controls: Counts, confidence: float) -> tuple[float, float]:
+def false_alarm_interval(models: Sequence[Counts], confidence: float) -> tuple[float, float]:
     """Interval of the probability of exceeding a threshold that k of the same n windows exceed: Beta(k + 1, n - k).
+
+    The mean of several models has nearly the distribution of their parameters' sums.
 
     Source: Wilks (1942), doi:10.1214/aoms/1177731537.
     """
     tail = (1 - confidence) / 2
-    low, high = stats.beta.ppf([tail, 1 - tail], controls.hits + 1, max(controls.n - controls.hits, 0.5))
+    above, below = (sum(numbers) for numbers in zip(*(_exceedance(controls) for controls in models), strict=True))
+    low, high = stats.beta.ppf([tail, 1 - tail], above, below)
     return float(low), float(high)
+
+
+def _exceedance(controls: Counts) -> tuple[float, float]:
+    """Parameters of the beta distribution of the probability to exceed a threshold, which the same windows set."""
+    return controls.hits + 1, max(controls.n - controls.hits, 0.5)
 
 
 def false_alarm_threshold(p_event: FloatArray, fraction: float) -> float:

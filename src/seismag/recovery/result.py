@@ -220,19 +220,20 @@ def count_alarms(normal: pd.DataFrame, earthquakes: pd.DataFrame) -> tuple[Fract
     """Count alarms of the windows that set the threshold, and test those before earthquakes; None without earthquakes.
 
     Args:
-        normal: start_utc, alarm, and run_id of several models.
+        normal: start_utc, alarm, and run_id (needed for several models).
         earthquakes: a row an earthquake, the same columns.
     """
     counted = _fraction(normal, "alarm")
-    low, high = false_alarm_interval(Counts(counted.hits, counted.n), CONFIDENCE)
-    days_low, days_high = false_alarm_interval(_counts(normal, "alarm"), CONFIDENCE)
+    of_run = dict(list(normal.groupby("run_id"))) if "run_id" in normal else {"": normal}
+    windows = {run: Counts(float(rows["alarm"].sum()), float(len(rows))) for run, rows in of_run.items()}
+    independent = {run: _counts(rows, "alarm") for run, rows in of_run.items()}
+    low, high = false_alarm_interval(list(windows.values()), CONFIDENCE)
+    days_low, days_high = false_alarm_interval(list(independent.values()), CONFIDENCE)
     counted = replace(counted, low=low, high=high, days_low=days_low, days_high=days_high)
     if not len(earthquakes):
         return counted, None
-    models = [(_counts(normal, "alarm"), len(earthquakes))]
-    if "run_id" in earthquakes:
-        of_run = dict(list(normal.groupby("run_id")))
-        models = [(_counts(of_run[run], "alarm"), len(rows)) for run, rows in earthquakes.groupby("run_id")]
+    runs = earthquakes["run_id"] if len(of_run) > 1 else pd.Series(next(iter(of_run)), index=earthquakes.index)
+    models = [(independent[run], n) for run, n in runs.value_counts().items()]
     return counted, alarms_test(int(earthquakes["alarm"].sum()), models)
 
 
