@@ -1,6 +1,7 @@
 """Does the audit find each injected fault scenario, pass clean data, and find an injected signal?
 
-    python benchmarks/audit.py [--parts scenarios nulls tables naive] [--work build/audit] [--out audit.json]
+    python benchmarks/audit.py [--parts scenarios nulls archives tables errors power naive] [--work build/audit]
+        [--out audit.json]
         [--set train.epochs=1 ...]
 
 - ``scenarios``: each file of configs/scenarios at its small size is simulated, prepared and audited; the tests of the
@@ -8,7 +9,12 @@
   (ConvNeXt-atto, two folds) and their predictions audited too.
 - ``nulls``: archives without a signal, other seeds, from day files to the audit of cross-validated predictions. Failed
   integrity checks, and skill that is claimed, are false alarms.
-- ``tables``: clean tables of labels and metadata, audited in table mode; failed integrity checks are false alarms.
+- ``archives``: stores of archives of other seeds, without a signal and with a weak one, audited without predictions.
+- ``tables``: clean tables of labels and metadata, audited in table mode; failed integrity checks are false alarms, and
+  the rate of p <= 0.05 of each check is printed.
+- ``errors``: errors put into a clean table and into the arrays of a null store (audit_errors.py), each with the check
+  that should name it: it fails, is a concern, or is informational.
+- ``power``: tables of 100 to 1,000 rows in which Kp predicts the class with some accuracy: how often it is found.
 - ``naive``: the earlier procedure (Normal windows from two stations, each window and four slightly changed copies of it
   assigned to folds at random, the test fold chooses the epoch, classes not weighted) and ours on the same files of the
   null archive.
@@ -27,6 +33,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import argparse  # noqa: E402
 import json  # noqa: E402
 import logging  # noqa: E402
+import shutil  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Iterable  # noqa: E402
 from concurrent.futures import ProcessPoolExecutor  # noqa: E402
@@ -36,10 +43,11 @@ from multiprocessing import get_context  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+import audit_errors  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import simulated_archive  # noqa: E402
-from scipy.stats import binomtest  # noqa: E402
+from audit_lines import ERROR, check_lines, error_lines, naive_lines, rate_line, scenario_lines  # noqa: E402
 
 from seismag.audit.compute import audit_labels, audit_predictions, audit_store  # noqa: E402
 from seismag.audit.result import Audit  # noqa: E402
@@ -74,7 +82,7 @@ NAIVE = [
     "split.method=naive", "split.name=naive", "train.run_name=naive", "train.class_weights=none", "train.epochs=24",
 ]  # fmt: skip
 COPIES, COPY_NOISE_DB = 4, 0.5  # of earlier systems' augmentation: a window's copies went to both sides
-ERROR = AuditConfig.model_validate({}).family_wise_error
+POWER_TABLES = 20
 
 
 def make_store(
@@ -110,6 +118,8 @@ def audit_row(audit: Audit) -> dict[str, Any]:
         "noted": [test.name for test in with_p if test.verdict == "informational"],
         "skill": None if skill is None else skill.verdict,
         "skill_p": None if skill is None else skill.p_value,
+        "concerns": [test.name for test in audit.concerns],
+        "p_values": {test.name: test.p_value for test in with_p},
         "smallest_p": min((test.p_value, test.name) for test in with_p if test.blocking),
     }
 
@@ -174,14 +184,57 @@ def clean_table(seed: int) -> pd.DataFrame:
     return rows.assign(hour=hour, h_pc3_std=rng.lognormal(0, 0.3, len(rows)))
 
 
+def archive_row(key: str, work: Path, changes: list[str]) -> dict[str, Any]:
+    """Audit the store of one archive of a scenario and seed, ``null-101``."""
+    logging.getLogger("seismag").setLevel(logging.ERROR)
+    scenario, seed = key.rsplit("-", 1)
+    config = load_config(CONFIGS / "scenarios" / f"{scenario}.yaml", changes)
+    _, store = make_store(scenario, work, changes, int(seed))
+    return {"archive": key} | audit_row(audit_store(store, None, config))
+
+
 def table_row(seed: int, work: Path, changes: list[str]) -> dict[str, Any]:
     """Audit one clean table."""
-    path = work / f"clean-{seed}.csv"
-    clean_table(seed).to_csv(path, index=False)
     spec = load_config(None, ["audit.placebos=20", *changes]).audit  # placebos do not change the outcome
+    return {"seed": seed} | audit_row(audit_frame(clean_table(seed), work / f"clean-{seed}.csv", spec))
+
+
+def error_row(name: str, work: Path, changes: list[str]) -> dict[str, Any]:
+    """Audit a table or store with one error."""
+    logging.getLogger("seismag").setLevel(logging.ERROR)
+    config = load_config(CONFIGS / "scenarios" / "null.yaml", ["audit.placebos=20", *changes])
+    if name in audit_errors.store_errors():
+        error, expected = audit_errors.store_errors()[name]
+        _, clean = make_store("null", work, changes)
+        store = audit_errors.spoil_store(clean, work / f"error_{name.replace(' ', '_')}.zarr", error)
+        row = audit_row(audit_store(store, None, config))
+        shutil.rmtree(store)
+    else:
+        table, expected = audit_errors.error_tables()[name]
+        row = audit_row(audit_frame(table, work / f"error_{name.replace(' ', '_')}.csv", config.audit))
+    return {"error": name, "expected": expected} | row
+
+
+def audit_frame(table: pd.DataFrame, path: Path, spec: AuditConfig) -> Audit:
+    """Audit a table by station and date, through a file."""
+    table.to_csv(path, index=False)
     audit = audit_labels(path, "magnitude_class", ["station", "date"], spec)
     path.unlink()
-    return {"seed": seed} | audit_row(audit)
+    return audit
+
+
+def power_row(key: tuple[int, float], work: Path, changes: list[str]) -> dict[str, Any]:
+    """Audit tables of so many rows in which Kp predicts the class with this gain of accuracy over 0.5."""
+    n_rows, gain = key
+    spec = load_config(None, ["audit.placebos=20", *changes]).audit
+    results, detectable = [], []
+    for seed in range(POWER_TABLES):
+        table = audit_errors.leaking_table(n_rows, gain, np.random.default_rng([n_rows, int(1000 * gain), seed]))
+        test = audit_frame(table, work / f"power-{n_rows}-{gain}.csv", spec).test("class_by_space_weather")
+        results.append(test.verdict if test else None)
+        detectable.append(test.details["detectable_gain"] if test else np.nan)
+    counts = {verdict: results.count(verdict) for verdict in ("fail", "concern")}
+    return {"rows": n_rows, "gain": gain, "detectable": float(np.mean(detectable)), "n": POWER_TABLES} | counts
 
 
 def add_copies(store_path: Path) -> Path:
@@ -238,61 +291,6 @@ def headline(metrics: dict[str, Any], task: str = "detection") -> dict[str, Any]
     return {**scores, "skill": [skill[key] for key in ends], "baseline": skill["baseline"]}
 
 
-def rate_line(name: str, n_failed: int, n: int) -> str:
-    """A rate of false alarms with its exact interval, and the nominal rate."""
-    interval = binomtest(n_failed, n).proportion_ci(0.95, "exact")
-    low, high = 100 * interval.low, 100 * interval.high
-    p_value = binomtest(n_failed, n, ERROR, alternative="greater").pvalue
-    return (
-        f"{name:42}{n_failed:4d} of {n:4d}   {100 * n_failed / n:5.1f} % [{low:.1f}, {high:.1f}]"
-        f"   nominal {100 * ERROR:g} %, p of at least so many {p_value:.2f}"
-    )
-
-
-def scenario_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """The table of scenarios."""
-    lines = [f"{'scenario':26}{'windows':>8}  {'checks':8}{'failed tests':48}{'expected':26}met"]
-    for row in rows:
-        met, expected = meets_expectation(row)
-        failed = ", ".join(row["failed"]) or ("-" if row["gate"] else f"all rejected: {row.get('rejected')}")
-        if row.get("skill"):
-            failed += f"; {row['skill']} (p {row['skill_p']:.2g})"
-        lines.append(f"{row['scenario']:26}{row['windows']:8d}  {row['gate'] or '-':8}{failed:48}{expected:26}{met}")
-    return lines
-
-
-def meets_expectation(row: dict[str, Any]) -> tuple[str, str]:
-    """Whether the scenario's expected result occurred, and that result."""
-    wanted = [value for entry in row["expected"] for value in entry.values()]
-    if not wanted:
-        return ("yes" if row["gate"] == "pass" and row.get("skill") != "skill" else "NO"), "pass, no skill"
-    if "skill_above_no_signal" in wanted:
-        return ("yes" if row["gate"] == "pass" and row.get("skill") == "skill" else "NO"), "pass, skill"
-    if wanted == ["implausible"]:
-        return (
-            "yes" if row["windows"] == 0 and set(row["rejected"]) <= {"implausible", "no_file"} else "NO"
-        ), "implausible"
-    return ("yes" if set(wanted) <= set(row["failed"]) else "NO"), ", ".join(wanted)
-
-
-def naive_lines(row: dict[str, Any]) -> list[str]:
-    """The two procedures side by side."""
-    lines = [f"{'':12}{'naive (earlier systems)':40}ours"]
-    for task in ("magnitude", "azimuth", "detection"):
-        for score in ("accuracy", "balanced_accuracy", "skill"):
-            cells = [with_interval(*row[name][task][score]) for name in ("naive", "ours")]
-            lines.append(f"{task} {score.replace('_', ' ')}: {cells[0]}   |   {cells[1]}")
-    for name in ("naive", "ours"):
-        failed = ", ".join(row[name]["failed"]) or "none"
-        lines.append(f"audit of {name}: integrity checks {row[name]['gate']}, failed: {failed}; {row[name]['skill']}")
-    return lines
-
-
-def with_interval(value: float, low: float | None, high: float | None) -> str:
-    """Write a score with its interval, where it has one."""
-    return f"{value:.3f} (no interval)" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def run_rows(
     make: Callable[..., dict[str, Any]], keys: Iterable[Any], work: Path, changes: list[str], workers: int
 ) -> list[dict[str, Any]]:
@@ -313,7 +311,7 @@ def _kept_row(make: Callable[..., dict[str, Any]], work: Path, changes: list[str
 def main() -> None:
     """Parse the command line, run the parts, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parts = ("scenarios", "nulls", "tables", "naive")
+    parts = ("scenarios", "nulls", "archives", "tables", "errors", "power", "naive")
     parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
     scenarios = [*TRAINED, *FAULT_SCENARIOS]
     parser.add_argument("--scenarios", nargs="+", choices=scenarios, default=scenarios)
@@ -340,6 +338,24 @@ def main() -> None:
     if "tables" in arguments.parts:
         rows = result["tables"] = run_rows(table_row, range(arguments.tables), work, changes, workers)
         lines.append(rate_line("clean tables, checks failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
+        lines.append(rate_line("clean tables with a concern", sum(bool(r["concerns"]) for r in rows), len(rows)))
+        lines += check_lines(rows, "clean tables")
+    if "archives" in arguments.parts:
+        seeds = range(FIRST_NULL_SEED, FIRST_NULL_SEED + arguments.archives)
+        keys = [f"{name}-{seed}" for seed in seeds for name in ("null", "injected_weak")]
+        rows = result["archives"] = run_rows(archive_row, keys, work, changes, workers)
+        lines.append(rate_line("archives, checks failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
+        lines += check_lines(rows, "archives without an error")
+    if "errors" in arguments.parts:
+        names = [*audit_errors.error_tables(), *audit_errors.store_errors()]
+        result["errors"] = run_rows(error_row, names, work, changes, workers)
+        lines += error_lines(result["errors"])
+    if "power" in arguments.parts:
+        designs = [(n, gain) for n in (100, 300, 1000) for gain in (0.1, 0.2, 0.3)]
+        result["power"] = run_rows(power_row, designs, work, changes, workers)
+        for row in result["power"]:
+            lines.append("{rows:5d} rows, gain of accuracy {gain:g}: fail {fail}, concern {concern} of {n}; "
+                         "detectable {detectable:.2f}".format(**row))  # fmt: skip
     if "naive" in arguments.parts:
         result["naive"] = kept(work / "row-naive.json", lambda: naive_row(work, changes))
         lines += naive_lines(result["naive"])

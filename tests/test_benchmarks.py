@@ -85,7 +85,7 @@ SMALLEST = {
         "trained on strong, tried on strong, power_cross",
         ("snr     0.1", "snr   1e+03"),
     ),
-    "spikes": Smallest("{data}/bmkg/S250101.ALR", "found of injected", ("S250101.ALR", "small spikes in 1 days")),
+    "spikes": Smallest("{data}/bmkg/S250101.ALR", "usual nT", ("S250101.ALR",)),
     "labels": Smallest(LABEL_TABLES, "dobrovolsky", ("classes", "clusters", "Normal, worst station", "within 2 years")),
     "learning": Smallest(
         "--smoke --archives strong --models standard --inputs power_cross --workers 1 --device {device} "

@@ -127,10 +127,11 @@ def test_pairs_are_of_different_families_and_coarse() -> None:
     rng = np.random.default_rng(0)
     features = [
         Feature("station", "station", rng.integers(0, 40, 4000), tuple(f"S{i}" for i in range(40))),
+        Feature("hour", "hour", rng.integers(0, 8, 4000)),
         Feature("kp_max", "space_weather", rng.integers(0, 6, 4000)),
         Feature("dst_min_nt", "space_weather", rng.integers(0, 6, 4000)),
         Feature("noise", "noise", rng.integers(0, 6, 4000), blocking=False),
     ]
     pairs = pair_features(features)
-    assert [pair.name for pair in pairs] == ["station x kp_max"]
-    assert pairs[0].code.max() + 1 == 21 * 4
+    assert [pair.name for pair in pairs] == ["station x hour", "hour x kp_max"]
+    assert [int(pair.code.max()) + 1 for pair in pairs] == [21 * 4, 4 * 4]

@@ -24,7 +24,7 @@ def _table(rng: np.random.Generator, n_groups: int = 40, n_classes: int = 3, pur
 
 
 def _compare(codes, labels, folds, rng, permutations=199, placebos=100) -> ColumnTest:
-    few = AuditConfig.model_construct(permutations=permutations, placebos=placebos)
+    few = AuditConfig.model_construct(permutations=permutations, placebos=placebos, family_wise_error=0.01)
     return compare_codes(codes, labels, folds, few, rng)
 
 

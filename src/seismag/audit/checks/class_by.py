@@ -32,6 +32,7 @@ from seismag.scoring.null import MAX_PLACEBO_RATE
 MINIMUM_GAIN = 0.03  # of accuracy or balanced accuracy over their means under permutation
 MAX_EPOCHS, MIN_EPOCH_DAYS = 8, 54.0  # an epoch contains at least two of the 27-day blocks of control windows
 _MIN_ROWS = 10
+_PAIR_DRAWS = 2999  # of pairs, of which there are many: the smallest p is rejected among up to 30 checks
 _INFORMATIONAL_DRAWS = 1999  # permutations of a check whose p-value is not corrected for the others
 _FEW_SITES = 2  # a class from at most this many stations or sources, of twice as many, is named
 
@@ -125,8 +126,8 @@ def check_class_by(name: str, features: Sequence[Feature], data: Labelled, combi
     codes = {feature.name: feature.code for feature in features}
     if combined and 2 <= len(codes) <= 3:
         codes[" and ".join(codes)] = cross_codes(*codes.values())
-    is_blocking = all(feature.blocking for feature in features)
-    found = data.compare(name, codes, data.labels, None if is_blocking else _INFORMATIONAL_DRAWS)
+    draws = None if all(feature.blocking for feature in features) else _INFORMATIONAL_DRAWS
+    found = data.compare(name, codes, data.labels, draws if combined else _PAIR_DRAWS)
     sentence = f"{found.strongest} alone predicts the class out of fold with {against_null(found, 'between groups')}."
     for feature in features:
         sentence += _sites_text(feature, data)

@@ -80,13 +80,19 @@ def file_time_codes(times: NDArray[np.datetime64]) -> Index:
 
 
 def pair_features(features: Sequence[Feature]) -> list[Feature]:
-    """Pairs of blocking columns of different families, the first of each family, in coarse bins."""
+    """Pairs of blocking columns of different families, the first of each family, in coarse bins.
+
+    The station is paired with the hour only: ``skill_above_station`` combines it with the others.
+    """
     first: dict[str, Feature] = {}
     for feature in features:
         if feature.blocking and feature.family in PAIRED_FAMILIES and not is_constant(feature.code):
             first.setdefault(feature.family, feature)
     pairs = []
     for one, other in combinations(first.values(), 2):
+        families = {one.family, other.family}
+        if "station" in families and families != {"station", "hour"}:
+            continue
         code = cross_codes(coarse_codes(one), coarse_codes(other))
         pairs.append(Feature(f"{one.name} x {other.name}", "pairs", code))
     return pairs
