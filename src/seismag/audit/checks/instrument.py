@@ -55,9 +55,9 @@ def property_features(store: Store, properties: Properties) -> list[Feature]:
             code = quantile_codes(relative)
             if name.startswith("noise"):  # two stations that are swapped differ in opposite directions
                 by_station = cross_codes(_station_codes(store), quantile_codes(relative, _STATION_BINS))
-                features.append(Feature(f"{name}, by station", "instrument", by_station))
+                features.append(Feature(f"{name}, by station", "instrument", by_station, blocking=False))
         if not is_constant(code):
-            features.append(Feature(name, "instrument", code))
+            features.append(Feature(name, "instrument", code, blocking=False))
     return features
 
 
