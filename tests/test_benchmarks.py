@@ -55,9 +55,6 @@ SMALLEST = {
         "fraction",
         ("magnitude MCC", "detection AUC", "Δ magnitude log", "outside the aim beyond chance"),
     ),
-    "alarms": Smallest(
-        "--tables 2 --draws 9", "randomised    independent", ("all windows stored", "few blocks, 250 events")
-    ),
     "audit": Smallest(
         "--parts scenarios tables --scenarios fault_duplicates --tables 1 --workers 1 --work {out} "
         "--set simulate.days=100 simulate.stations=[GTO,ALR] simulate.collected=study "
