@@ -102,39 +102,34 @@ class AccessLog:
         self._check_head([entry["hash"] for entry in entries], head)
         return entries
 
-    def append(self, *facts: dict[str, object]) -> list[Entry]:
-        """Append entries; they are on the disk, whole, when this returns.
+    def append(self, facts: Entry) -> Entry:
+        """Append an entry; it is on the disk, whole, when this returns.
 
         Args:
-            facts: of each entry ``kind`` and what belongs to it, ready for JSON.
+            facts: ``kind`` and what belongs to it, ready for JSON.
 
         Returns:
-            The entries with number, time (UTC), the checksum of the entry before, and their own.
+            The entry with its number, time (UTC), the checksum of the entry before, and its own.
 
         Raises:
             DataError: the log is damaged, or cannot be written.
         """
         with self._locked():
             entries = self._read_both()
-            added: list[Entry] = []
-            for content in facts:
-                last = (entries + added)[-1:]
-                entry = {
-                    "entry": len(entries) + len(added) + 1,
-                    "utc": utc_text(datetime.now(UTC)),
-                    **content,
-                    "previous": last[0]["hash"] if last else FIRST,
-                }
-                entry["hash"] = _entry_hash(entry)
-                added.append(entry)
-            lines = [json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in added]
+            entry: Entry = {
+                "entry": len(entries) + 1,
+                "utc": utc_text(datetime.now(UTC)),
+                **facts,
+                "previous": entries[-1]["hash"] if entries else FIRST,
+            }
+            entry["hash"] = _entry_hash(entry)
             try:
-                _append_text(self.path, "".join(lines))
-                write_json_atomic(self.head_path, {"entries": added[-1]["entry"], "hash": added[-1]["hash"]})
+                _append_text(self.path, json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+                write_json_atomic(self.head_path, {"entries": entry["entry"], "hash": entry["hash"]})
                 _sync_folder(self.folder)
             except OSError as error:
                 raise self._unwritable(error) from error
-        return added
+        return entry
 
     def _check_head(self, hashes: list[str], head: Any) -> None:
         stated = head.get("entries") if isinstance(head, dict) else None

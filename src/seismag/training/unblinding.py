@@ -145,7 +145,7 @@ def _record(request: UnblindingRequest) -> int:
     card, store = request.loaded.card, request.store
     ids = sorted(request.locked_ids)
     own = card.dataset_id == store.attributes["dataset_id"]
-    (entry,) = holdout_log(store.path).append(
+    entry = holdout_log(store.path).append(
         {
             "kind": "look",
             "purpose": request.purpose,

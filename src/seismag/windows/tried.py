@@ -63,7 +63,7 @@ def begin_tried(store: Path, dataset_id: str, samples: pd.DataFrame) -> None:
     spans: Spans = {
         str(station): [str(times.min()), str(times.max())] for station, times in dated.groupby("station")["start_utc"]
     }
-    entry: dict[str, object] = {"kind": "prepared", "dataset_id": dataset_id, "spans": spans}
+    entry: Entry = {"kind": "prepared", "dataset_id": dataset_id, "spans": spans}
     earlier: list[Entry] = []
     try:
         earlier = [old for old in _of_same_recordings(beside.read(), dataset_id, spans) if old["kind"] == "tried"]
@@ -72,7 +72,7 @@ def begin_tried(store: Path, dataset_id: str, samples: pd.DataFrame) -> None:
         log.warning("%s", error)
     inherited = ("kind", "run_id", "configuration")
     for facts in (entry, *({"dataset_id": dataset_id, **{key: old[key] for key in inherited}} for old in earlier)):
-        inside.append(facts)  # one at a time: a power failure leaves one entry at most beyond the head
+        inside.append(facts)
 
 
 def record_tried(store: Path, dataset_id: str, run_id: str, configuration: str) -> None:
@@ -82,7 +82,7 @@ def record_tried(store: Path, dataset_id: str, run_id: str, configuration: str) 
         store: its folder. dataset_id: of the store. run_id: of the training.
         configuration: checksum of its settings, the same for all folds.
     """
-    entry: dict[str, object] = {
+    entry: Entry = {
         "kind": "tried", "dataset_id": dataset_id, "run_id": run_id, "configuration": configuration,
     }  # fmt: skip
     written, refusals = [], []
