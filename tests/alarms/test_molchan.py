@@ -13,7 +13,6 @@ from seismag.alarms.molchan import (
     alarm_fractions,
     area_p_value,
     area_skill,
-    binomial_bound,
     binomial_tail,
     information_gain_nat,
     miss_rate,
@@ -120,18 +119,6 @@ def test_the_binomial_tail_by_hand_and_fractional_hits_are_rounded_down() -> Non
     assert binomial_tail(2.9, 3, 0.5) == binomial_tail(2, 3, 0.5)
     assert binomial_tail(3 * (1 - 1 / 3), 3, 0.5) == pytest.approx(0.5)  # 2 hits, whatever the last bit
     assert binomial_tail(0, 3, 0.0) == 1
-
-
-def test_the_bound_is_the_fewest_hits_that_chance_reaches_rarely() -> None:
-    tau = np.linspace(0, 1, 21)
-    bound = binomial_bound(12, tau, 0.05)
-    for t, nu in zip(tau, bound, strict=True):
-        if np.isnan(nu):
-            assert binomial_tail(12, 12, t) > 0.05
-        else:
-            hits = 12 * (1 - nu)
-            assert binomial_tail(hits, 12, t) <= 0.05
-            assert t == 0 or binomial_tail(hits - 1, 12, t) > 0.05
 
 
 def test_information_gain_by_hand() -> None:

@@ -68,7 +68,7 @@ class Reference:
     """Alarms against one reference measure of background time, over all and at fixed alarm fractions.
 
     ``tied_share`` is the fraction of the event windows' alarm fractions that ties leave open. ``curve`` has the alarm
-    fraction tau, miss rate nu, chance band and binomial bounds; None where there is no bound.
+    fraction tau, miss rate nu, and chance band.
     """
 
     area_skill: AreaSkill
@@ -272,7 +272,6 @@ def evaluate_reference(rows: mo.AlarmRows, measure: FloatArray, config: Evaluate
         "tau": tau,
         "nu": mo.miss_rate(of_events, weight, tau),
         **dict(zip(_BAND, np.quantile(nu_null, list(_BAND.values()), axis=0), strict=True)),
-        **{f"binomial_{100 * alpha:g}": mo.binomial_bound(rows.n_events, tau, alpha) for alpha in (0.05, 0.01)},
     }
     return Reference(
         AreaSkill(area, chance.interval(), chance.p_value(area), mo.area_p_value(area, rows.n_events)),

@@ -32,7 +32,7 @@ class AlarmRows:
         start_h: (n,) start of the window, hours since any epoch.
         event: (n,) earthquake cluster of the window, from 0; -1: none.
         background: (n,) whether the window belongs to the sample of background time.
-        block: (n,) group of a background window; the bootstrap resamples whole groups.
+        block: (n,) group of a background window.
     """
 
     score: FloatArray
@@ -110,17 +110,6 @@ def binomial_tail(hits: float, n_events: int, tau: float) -> float:
     """
     least = np.floor(hits + TAU_TOLERANCE)
     return float(np.clip(binom.sf(least - 1, n_events, min(max(tau, 0.0), 1.0)), 0.0, 1.0))
-
-
-def binomial_bound(n_events: int, tau: FloatArray, alpha: float) -> FloatArray:
-    """Largest miss rate at each tau that chance reaches or undercuts with a probability of at most alpha.
-
-    NaN where even no miss at all is likelier than alpha.
-    """
-    tau = np.asarray(tau, dtype=float)
-    least = binom.isf(alpha, n_events, np.clip(tau, 0.0, 1.0)) + 1
-    least = np.where(tau <= 0, 1, least)
-    return np.where(least <= n_events, 1.0 - least / n_events, np.nan)
 
 
 def area_p_value(area: float, n_events: int) -> float:

@@ -270,7 +270,7 @@ def bands_chart(explanation: Mapping[str, Any]) -> Chart:
 
 
 def molchan_chart(alarms: Mapping[str, Any]) -> Chart:
-    """Miss rate against alarm fraction for each reference, with the range of randomised events and binomial bounds."""
+    """Miss rate against alarm fraction for each reference, with the range of randomised events."""
     present = {name: entry for name, entry in alarms["references"].items() if "curve" in entry}
     first = next(iter(present.values()))["curve"]
     traces: list[dict[str, object]] = [
@@ -278,11 +278,6 @@ def molchan_chart(alarms: Mapping[str, Any]) -> Chart:
          "hoverinfo": "skip"},
         {"x": first["tau"], "y": first["chance_high"], "mode": "lines", "line": {"width": 0}, "fill": "tonexty",
          "fillcolor": "rgba(120,120,120,0.25)", "name": "randomised events, 95 %", "hoverinfo": "skip"},
-    ]  # fmt: skip
-    traces += [
-        {"x": first["tau"], "y": first[f"binomial_{alpha}"], "mode": "lines", "hoverinfo": "skip",
-         "line": {"color": GREY, "dash": "dot", "width": width}, "name": f"independent events, {alpha} % bound"}
-        for alpha, width in (("5", 1), ("1", 2))
     ]  # fmt: skip
     for (name, entry), (colour, dash) in zip(present.items(), _LINES, strict=False):
         label = _REFERENCES.get(name, name)
@@ -294,8 +289,7 @@ def molchan_chart(alarms: Mapping[str, Any]) -> Chart:
         )  # fmt: skip
     layout = {"xaxis": title_of("alarm fraction (of the reference)") | {"range": [0, 1]},
               "yaxis": title_of("miss rate") | {"range": [0, 1]}, "height": 520}  # fmt: skip
-    note = "A curve inside the grey range is no better than for randomised events; independent events fall below a "
-    note += "dotted line by chance with the probability given."
+    note = "A curve inside the grey range is no better than for randomised events."
     rows = []
     for name in present:
         pointer = f"metrics.json#/alarms/references/{escape(name)}/area_skill"
