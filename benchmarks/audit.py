@@ -51,22 +51,12 @@ from audit_lines import ERROR, check_lines, error_lines, naive_lines, rate_line,
 
 from seismag.audit.compute import audit_labels, audit_predictions, audit_store  # noqa: E402
 from seismag.audit.result import Audit  # noqa: E402
-from seismag.config import AuditConfig, DataConfig, load_config  # noqa: E402
+from seismag.config import AuditConfig, load_config  # noqa: E402
 from seismag.domain import DataError  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.training.crossval import run_crossval  # noqa: E402
-from seismag.windows.store import (  # noqa: E402
-    DAYS_FILE,
-    REJECTED_FILE,
-    SAMPLES_FILE,
-    SHARD_SAMPLES,
-    create_arrays,
-    finish_store,
-    open_store,
-    read_table,
-    write_shard,
-)
+from seismag.windows.store import SAMPLES_FILE, open_store  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FAULT_SCENARIOS = [path.stem for path in sorted((CONFIGS / "scenarios").glob("fault_*.yaml"))]
@@ -249,15 +239,7 @@ def add_copies(store_path: Path) -> Path:
         ignore_index=True,
     )
     copies = [power + (rng.normal(0, COPY_NOISE_DB, power.shape) if k else 0) for k in range(1 + COPIES)]
-    stacked = np.concatenate(copies).astype(np.float16)
-    spec = DataConfig(**{**store.attributes["config"], "cross_spectra": False})
-    out.mkdir(exist_ok=True)
-    create_arrays(out, samples["sample_id"].tolist(), spec)
-    for first in range(0, len(samples), SHARD_SAMPLES):
-        write_shard(out, first, stacked[first : first + SHARD_SAMPLES], None)
-    tables = (read_table(store_path, REJECTED_FILE), read_table(store_path, DAYS_FILE))
-    kept = {key: value for key, value in store.attributes.items() if key != "schema_version"}
-    finish_store(out, samples, *tables, {**kept, "config": spec.model_dump(mode="json"), "dataset_id": "copies"})
+    simulated_archive.write_changed_store(store, out, samples, np.concatenate(copies))
     return out
 
 

@@ -9,18 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from simulated_archive import write_changed_store
 
-from seismag.config import DataConfig
-from seismag.windows.store import (
-    DAYS_FILE,
-    REJECTED_FILE,
-    SHARD_SAMPLES,
-    create_arrays,
-    finish_store,
-    open_store,
-    read_table,
-    write_shard,
-)
+from seismag.windows.store import open_store
 
 Array = NDArray[np.float32]
 SEED = 11
@@ -115,16 +106,8 @@ def spoil_store(source: Path, out: Path, error: StoreError) -> Path:
     """A store like the source with an error in its arrays; an existing one is replaced."""
     store = open_store(source)
     shutil.rmtree(out, ignore_errors=True)
-    power = error(np.asarray(store.power[:]).astype(np.float32), store.samples).astype(np.float16)
-    spec = DataConfig.model_validate({**store.attributes["config"], "cross_spectra": False})
-    out.mkdir()
-    create_arrays(out, store.samples["sample_id"].tolist(), spec)
-    for first in range(0, len(power), SHARD_SAMPLES):
-        write_shard(out, first, power[first : first + SHARD_SAMPLES], None)
-    tables = (read_table(source, REJECTED_FILE), read_table(source, DAYS_FILE))
-    kept = {key: value for key, value in store.attributes.items() if key != "schema_version"}
-    kept |= {"config": spec.model_dump(mode="json"), "dataset_id": out.stem}
-    finish_store(out, store.samples, *tables, kept)
+    power = error(np.asarray(store.power[:]).astype(np.float32), store.samples)
+    write_changed_store(store, out, store.samples, power)
     return out
 
 
