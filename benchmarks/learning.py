@@ -47,7 +47,7 @@ from seismag.config import Config, load_config  # noqa: E402
 from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
-from seismag.scoring.metrics import bootstrap_sums, percentile_interval  # noqa: E402
+from seismag.scoring.metrics import bootstrap_sums  # noqa: E402
 from seismag.spectrograms.compute import PAIRS  # noqa: E402
 from seismag.training.run import run_training  # noqa: E402
 from seismag.windows.store import Store, open_store, read_samples  # noqa: E402
@@ -319,8 +319,8 @@ def table_lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _interval(value: float, replicates: Floats) -> dict[str, float]:
-    low, high = percentile_interval(replicates, CONFIDENCE)
-    return {"value": value, "low": low, "high": high}
+    low, high = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return {"value": value, "low": float(low), "high": float(high)}
 
 
 def _cell(result: dict[str, float], scale: float, digits: int) -> str:

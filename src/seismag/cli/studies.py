@@ -188,8 +188,7 @@ def explain(
 ) -> None:
     """Explain a model: Grad-CAM, importance of bands, tests.
 
-    Sanity tests show whether the maps are reliable. Of the configuration evaluate.seed, bootstrap and confidence
-    count.
+    Sanity tests show whether the maps are reliable. Of the configuration evaluate.seed and confidence count.
     """
     from seismag.config import load_config
 

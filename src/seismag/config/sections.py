@@ -114,7 +114,7 @@ class SplitConfig(Section):
 class EvaluateConfig(Section):
     """Scores and their intervals."""
 
-    bootstrap: int = Field(1000, ge=100, description="Replicates of the bootstrap by cluster.")
+    bootstrap: int = Field(1000, ge=100, description="Draws of the null distribution of alarms.")
     confidence: float = Field(0.95, gt=0, lt=1)
     events: Literal["mainshocks", "all"] = Field(
         "mainshocks", description="Event windows of the main scores: those before a mainshock, or all."

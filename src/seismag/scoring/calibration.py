@@ -1,8 +1,7 @@
 """Calibration of probabilities on the validation set of each fold.
 
-A model trained with class weights gives
-probabilities for equal class frequencies, at a cost in log score: one temperature corrects over-confidence, a shift for
-each class (prior correction) the frequencies.
+A model trained with class weights gives probabilities for equal class frequencies, at a cost in log score: one
+temperature corrects over-confidence, a shift for each class (prior correction) the frequencies.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def evaluate_predictions(
         samples: the store's samples.parquet: which windows precede mainshocks, magnitudes and distances. With
             ``split`` the baselines are fitted on the training set, otherwise by group k-fold within the table.
         split: sample_id, fold, role.
-        config: replicates, confidence, seed, and which events.
+        config: confidence, bins of reliability, seed, and which events.
         extra: further forecasts by name, see ``BaselineData``.
 
     Raises:

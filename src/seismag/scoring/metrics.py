@@ -17,7 +17,6 @@ from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 
 LOG_SCORE_FLOOR = 1e-6  # a probability of 0 for the true class would make the mean log score -inf
 N, SUM_P, SUM_Y, SUM_PP, SUM_PY = range(5)  # the columns of bin sums
-MAX_UNDEFINED = 0.05  # fraction of the replicates, above which there is no interval
 _CHUNK_CELLS = 1_000_000  # counts in memory at once: 8 MB
 
 
@@ -194,21 +193,21 @@ def cluster_concordance(
     return np.column_stack([np.bincount(cluster, weights=column, minlength=n_clusters) for column in columns])
 
 
-def auc_of_sums(replicates: FloatArray, whole: FloatArray) -> FloatArray:
+def auc_of_sums(sums: FloatArray, whole: FloatArray) -> FloatArray:
     """Area under the ROC curve within strata, from sums of ``cluster_concordance``; NaN without a pair.
 
     Strata are weighted by their pairs. Without one cluster this is exact; with several changed it is a
     first-order approximation (the terms left out are smaller by the number of clusters).
 
     Args:
-        replicates: (..., 4) sums over the resampled clusters, or ``whole`` itself.
+        sums: (..., 4) sums without some clusters, or over clusters sampled anew, or ``whole`` itself.
         whole: (4,) sums over all clusters.
 
     Source: Hanley & McNeil (1982), doi:10.1148/radiology.143.1.7063747; clusters after Obuchowski (1997),
     doi:10.2307/2533958.
     """
-    concordant = replicates[..., 0] + replicates[..., 2] - whole[0]
-    pairs = replicates[..., 1] + replicates[..., 3] - whole[1]
+    concordant = sums[..., 0] + sums[..., 2] - whole[0]
+    pairs = sums[..., 1] + sums[..., 3] - whole[1]
     return np.clip(ratio(concordant, pairs), 0.0, 1.0)
 
 
@@ -249,12 +248,10 @@ def brier_decomposition(bin_sums: FloatArray) -> dict[str, FloatArray]:
 
     Returns:
         ``brier`` = ``reliability`` - ``resolution`` + ``uncertainty`` + ``within_bin``, exactly. ``within_bin``
-        (variance minus twice the covariance with the truth inside the bins) is the effect of binning. ``*_corrected``
-        of the first three: without the bias of finite bins, for rows that are independent of each other (windows of
-        one earthquake are not, so that some bias is left); they sum to the same.
+        (variance minus twice the covariance with the truth inside the bins) is the effect of binning.
 
     Source: Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2; within the bins Stephenson, Coelho &
-    Jolliffe (2008), doi:10.1175/2007WAF2006116.1; bias Ferro & Fricker (2012), doi:10.1002/qj.1924.
+    Jolliffe (2008), doi:10.1175/2007WAF2006116.1.
     """
     n_k, p_k, y_k, pp_k, py_k = np.moveaxis(bin_sums, -1, 0)
     n = n_k.sum(axis=-1)
@@ -265,17 +262,12 @@ def brier_decomposition(bin_sums: FloatArray) -> dict[str, FloatArray]:
     resolution = ratio(np.nansum(n_k * (frequency - base[..., None]) ** 2, axis=-1), n)
     variance = np.nansum(pp_k - p_k * mean_p, axis=-1)
     covariance = np.nansum(py_k - y_k * mean_p, axis=-1)
-    inside = np.nansum(np.where(n_k > 1, n_k * frequency * (1 - frequency) / np.maximum(n_k - 1, 1), 0.0), axis=-1)
-    bias, bias_of_base = ratio(inside, n), ratio(base * (1 - base), n - 1)
     return {
         "brier": ratio((pp_k - 2 * py_k + y_k).sum(axis=-1), n),
         "reliability": reliability,
         "resolution": resolution,
         "uncertainty": base * (1 - base),
         "within_bin": ratio(variance - 2 * covariance, n),
-        "reliability_corrected": reliability - bias,
-        "resolution_corrected": resolution - bias + bias_of_base,
-        "uncertainty_corrected": base * (1 - base) + bias_of_base,
     }
 
 
@@ -298,13 +290,12 @@ def mean_resultant(cos_sum: FloatArray, sin_sum: FloatArray, n: FloatArray) -> F
 
 
 def bootstrap_sums(
-    cluster_values: FloatArray | list[FloatArray], strata: IndexArray, replicates: int, rng: np.random.Generator
+    cluster_values: FloatArray, strata: IndexArray, replicates: int, rng: np.random.Generator
 ) -> FloatArray:
     """Sum the values of clusters sampled with replacement, with a fixed number of clusters in each stratum.
 
     Args:
-        cluster_values: (n_clusters, ...) values of each cluster: confusion matrices, sums, counts; or a list of such
-            arrays, whose flat columns are set side by side.
+        cluster_values: (n_clusters, ...) values of each cluster: confusion matrices, sums, counts.
         strata: (n_clusters,) stratum of each cluster, any whole numbers.
         replicates: number of bootstrap replicates.
         rng: random numbers; the same state gives the same replicates.
@@ -314,49 +305,21 @@ def bootstrap_sums(
 
     Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8.
     """
-    if not isinstance(cluster_values, list):
-        shape = replicates, *cluster_values.shape[1:]
-        return bootstrap_sums([cluster_values], strata, replicates, rng).reshape(shape)
     n_clusters = len(strata)
-    flat = [block.reshape(n_clusters, -1) for block in cluster_values]
-    ends = np.cumsum([block.shape[1] for block in flat])
-    blocks = [_without_zeros(block, end) for block, end in zip(flat, ends, strict=True)]
+    values = cluster_values.reshape(n_clusters, -1)
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    sums = np.zeros((replicates, ends[-1]))
+    sums = np.empty((replicates, values.shape[1]))
     chunk = max(1, _CHUNK_CELLS // n_clusters)
     for start in range(0, replicates, chunk):
         n_rows = min(chunk, replicates - start)
         weights = np.zeros((n_rows, n_clusters))
         for clusters in members:
-            weights[:, clusters] = resampled_counts(n_rows, len(clusters), rng)
-        for active, columns in blocks:
-            sums[start : start + n_rows, columns] = weights @ active
-    return sums
+            weights[:, clusters] = _resampled_counts(n_rows, len(clusters), rng)
+        sums[start : start + n_rows] = weights @ values
+    return sums.reshape(replicates, *cluster_values.shape[1:])
 
 
-def percentile_interval(replicates: FloatArray, confidence: float) -> tuple[float, float]:
-    """Percentile interval of the replicates of a score: quantiles (1 - confidence) / 2 from both ends.
-
-    Returns:
-        Lower and upper limit; both NaN where more than 5 % of the replicates are NaN (undefined).
-
-    Source: Efron (1981), doi:10.2307/3314608, the percentile method.
-    """
-    if not replicates.size or np.isnan(replicates).mean() > MAX_UNDEFINED:
-        return float("nan"), float("nan")
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(replicates, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _without_zeros(block: FloatArray, end: int) -> tuple[FloatArray, IndexArray]:
-    """Columns that are not all zero, few of confusion matrices, and where they lie if the block ends at ``end``."""
-    filled = np.flatnonzero(block.any(axis=0))
-    active = block if len(filled) == block.shape[1] else np.ascontiguousarray(block[:, filled])
-    return active, filled + end - block.shape[1]
-
-
-def resampled_counts(n_rows: int, n_clusters: int, rng: np.random.Generator) -> IndexArray:
+def _resampled_counts(n_rows: int, n_clusters: int, rng: np.random.Generator) -> IndexArray:
     """Counts (n_rows, n_clusters) of clusters sampled with replacement; faster than ``rng.multinomial`` for many."""
     draws = rng.integers(0, n_clusters, size=(n_rows, n_clusters), dtype=np.int64)
     draws += np.arange(n_rows)[:, None] * n_clusters
