@@ -1,20 +1,20 @@
 """Does the audit find each injected fault scenario, pass clean data, and find an injected signal?
 
-    python benchmarks/audit.py [--parts scenarios nulls archives tables errors power naive] [--work build/audit]
-        [--out audit.json]
-        [--set train.epochs=1 ...]
+    python benchmarks/audit.py [--parts scenarios nulls archives tables errors power cost naive]
+        [--work build/audit] [--out audit.json] [--set train.epochs=1 ...]
 
 - ``scenarios``: each file of configs/scenarios at its small size is simulated, prepared and audited; the tests of the
   audit that failed are printed with those that the scenario expects. Null and injected archives are cross-validated
   (ConvNeXt-atto, two folds) and their predictions audited too.
 - ``nulls``: archives without a signal, other seeds, from day files to the audit of cross-validated predictions. Failed
   integrity checks, and skill that is claimed, are false alarms.
-- ``archives``: stores of archives of other seeds, without a signal and with a weak one, audited without predictions.
+- ``archives``: stores of archives of other seeds, without a signal and with a strong one, audited without predictions.
 - ``tables``: clean tables of labels and metadata, audited in table mode; failed integrity checks are false alarms, and
   the rate of p <= 0.05 of each check is printed.
 - ``errors``: errors put into a clean table and into the arrays of a null store (audit_errors.py), each with the check
   that should name it: it fails, is a concern, or is informational.
 - ``power``: tables of 100 to 1,000 rows in which Kp predicts the class with some accuracy: how often it is found.
+- ``cost``: processor time of the audit of tables of 296 and 10,000 rows, without and with such a leak.
 - ``naive``: the earlier procedure (Normal windows from two stations, each window and four slightly changed copies of it
   assigned to folds at random, the test fold chooses the epoch, classes not weighted) and ours on the same files of the
   null archive.
@@ -73,6 +73,7 @@ NAIVE = [
 ]  # fmt: skip
 COPIES, COPY_NOISE_DB = 4, 0.5  # of earlier systems' augmentation: a window's copies went to both sides
 POWER_TABLES = 20
+COST_AIMS_S = {296: 10, 10_000: 60}  # processor seconds by number of rows
 
 
 def make_store(
@@ -227,6 +228,15 @@ def power_row(key: tuple[int, float], work: Path, changes: list[str]) -> dict[st
     return {"rows": n_rows, "gain": gain, "detectable": float(np.mean(detectable)), "n": POWER_TABLES} | counts
 
 
+def cost_row(key: tuple[int, float], work: Path, changes: list[str]) -> dict[str, Any]:
+    """Processor seconds of the audit of a table of so many rows with this gain of accuracy by Kp."""
+    n_rows, gain = key
+    table = audit_errors.leaking_table(n_rows, gain, np.random.default_rng([n_rows, int(1000 * gain)]))
+    before = time.process_time()
+    audit = audit_frame(table, work / f"cost-{n_rows}-{gain}.csv", load_config(None, changes).audit)
+    return {"rows": n_rows, "gain": gain, "processor_s": time.process_time() - before} | audit_row(audit)
+
+
 def add_copies(store_path: Path) -> Path:
     """A store with each window and ``COPIES`` copies of it, changed a little, as earlier systems augmented theirs."""
     out = store_path.with_name(f"{store_path.stem}_copied.zarr")
@@ -293,7 +303,7 @@ def _kept_row(make: Callable[..., dict[str, Any]], work: Path, changes: list[str
 def main() -> None:
     """Parse the command line, run the parts, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parts = ("scenarios", "nulls", "archives", "tables", "errors", "power", "naive")
+    parts = ("scenarios", "nulls", "archives", "tables", "errors", "power", "cost", "naive")
     parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
     scenarios = [*TRAINED, *FAULT_SCENARIOS]
     parser.add_argument("--scenarios", nargs="+", choices=scenarios, default=scenarios)
@@ -324,7 +334,7 @@ def main() -> None:
         lines += check_lines(rows, "clean tables")
     if "archives" in arguments.parts:
         seeds = range(FIRST_NULL_SEED, FIRST_NULL_SEED + arguments.archives)
-        keys = [f"{name}-{seed}" for seed in seeds for name in ("null", "injected_weak")]
+        keys = [f"{name}-{seed}" for seed in seeds for name in ("null", "injected_strong")]
         rows = result["archives"] = run_rows(archive_row, keys, work, changes, workers)
         lines.append(rate_line("archives, checks failed", sum(r["gate"] == "fail" for r in rows), len(rows)))
         lines += check_lines(rows, "archives without an error")
@@ -338,6 +348,13 @@ def main() -> None:
         for row in result["power"]:
             lines.append("{rows:5d} rows, gain of accuracy {gain:g}: fail {fail}, concern {concern} of {n}; "
                          "detectable {detectable:.2f}".format(**row))  # fmt: skip
+    if "cost" in arguments.parts:
+        costs = [(n, gain) for n in COST_AIMS_S for gain in (0.0, 0.2)]
+        result["cost"] = run_rows(cost_row, costs, work, changes, workers)
+        for row in result["cost"]:
+            aim = COST_AIMS_S[row["rows"]]
+            lines.append("audit of {rows:5d} rows, gain of accuracy {gain:g}: {processor_s:.1f} s of processor time, "
+                         "aim {aim}".format(**row, aim=aim))  # fmt: skip
     if "naive" in arguments.parts:
         result["naive"] = kept(work / "row-naive.json", lambda: naive_row(work, changes))
         lines += naive_lines(result["naive"])

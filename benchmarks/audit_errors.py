@@ -89,7 +89,7 @@ def store_errors() -> dict[str, tuple[StoreError, str]]:
         "masked in the arrays": (_masked, "class_by_instrument"),
         "H and D swapped": (_components, "class_by_instrument"),
         "offset in dB": (_offset, "class_by_instrument"),
-        "other detrending": (_detrending, "class_by_instrument"),
+        "other detrending": (_detrending, "class_by_lowest_bin"),
         "equal shaking": (_shaking, "class_by_instrument"),
         "arrays slipped": (_slipped, "arrays_of_rows"),
         "two stations swapped": (_stations, "class_by_instrument"),

@@ -261,7 +261,7 @@ def test_an_audit_cannot_count_fewer_configurations_than_the_log_had(
         (put("tests/0/verdict", "inconclusive"), r"skill_above_no_signal: verdict is inconclusive but"),
         (put("tests/0/p_value", 0.0001), r"skill_above_no_signal: p_value is 0\.0001 but"),
         (put("tests/0/sentence", "This is skill."), r"skill_above_no_signal: sentence is This is skill\. but"),
-        (put("gate", "fail"), r"the audit is fail, but its checks make it pass"),
+        (put("gate", "pass"), r"the audit is pass, but its checks make it fail"),  # the signal lies above 100 mHz
         (put("made_from/predictions_sha256", "0" * 64), r"its checksum is not that of the predictions"),
         (put("made_from/samples_sha256", None), r"contains no checksum of the labels"),
     ],

@@ -19,26 +19,38 @@ from seismag.audit.checks.class_by import (
 )
 from seismag.audit.checks.labels import count_check
 from seismag.audit.checks.permutation import Index, cross_codes
-from seismag.audit.checks.window_properties import Properties, relative_to_station, window_properties
+from seismag.audit.checks.window_properties import LOWEST_BIN, Properties, relative_to_station, window_properties
 from seismag.audit.checks.windows import labelled_windows
 from seismag.config import AuditConfig, DataConfig
 from seismag.estimate import CONCERN_P, CheckResult
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 _CODED = ("order of the components", "fingerprint of another station", "components alike", "rounding of the values")
+_SENTENCES = {
+    "instrument": (
+        "Of {n} properties of sensor and processing, which no emission changes, {strongest} differs most between event "
+        "and control windows of a station"
+    ),
+    "lowest_bin": (
+        "The {strongest}, compared with the next two, shows how the trend was removed, or an emission in these two; it "
+        "may differ between event and control windows of a station"
+    ),
+}
 _STATION_BINS = 4  # of a property at each station
 _FLOOR_TOLERANCE = 0.25  # of the noise floor; float16 decibels change it by 1 %
 _FRAME_TOLERANCE = 2.5  # time frames
 
 
 def check_instrument(store: Store, spec: AuditConfig) -> Iterator[CheckResult]:
-    """``class_by_instrument`` and ``arrays_of_rows``, blocking; nothing for pictures."""
+    """``class_by_instrument``, ``class_by_lowest_bin`` and ``arrays_of_rows``; nothing for pictures."""
     if store.attributes.get("origin") == LEGACY_IMAGE:
         return
     properties = window_properties(store)
     features = property_features(store, properties)
-    if features:
-        yield check_class_by_instrument(store, features, spec)
+    for family in _SENTENCES:
+        members = [feature for feature in features if feature.family == family]
+        if members:
+            yield check_properties(family, store, members, spec)
     if "noise_floor_nt" in store.samples or "masked_fraction" in store.samples:
         yield check_arrays_of_rows(store)
 
@@ -55,24 +67,22 @@ def property_features(store: Store, properties: Properties) -> list[Feature]:
             code = quantile_codes(relative)
             if name.startswith("noise"):  # two stations that are swapped differ in opposite directions
                 by_station = cross_codes(_station_codes(store), quantile_codes(relative, _STATION_BINS))
-                features.append(Feature(f"{name}, by station", "instrument", by_station, blocking=False))
+                features.append(Feature(f"{name}, by station", "instrument", by_station))
         if not is_constant(code):
-            features.append(Feature(name, "instrument", code, blocking=False))
+            family = "lowest_bin" if name == LOWEST_BIN else "instrument"
+            features.append(Feature(name, family, code, blocking=family == "instrument"))
     return features
 
 
-def check_class_by_instrument(store: Store, features: list[Feature], spec: AuditConfig) -> CheckResult:
-    """Test whether a property predicts the class; classes are permuted within stations."""
-    name = "class_by_instrument"
+def check_properties(family: str, store: Store, features: list[Feature], spec: AuditConfig) -> CheckResult:
+    """Test whether a property of the family predicts the class; classes are permuted within stations."""
+    name = f"class_by_{family}"
     data = labelled_windows(store.samples, spec)
     labels = dataclasses.replace(data.labels, stratum=_station_codes(store))
     found = data.compare(name, {feature.name: feature.code for feature in features}, labels)
     small = [column for column, p_value in found.p_by_column.items() if p_value <= CONCERN_P]
-    sentence = (
-        f"Of {len(features)} properties of sensor and processing, which no emission changes, {found.strongest} differs "
-        f"most between event and control windows of a station: it predicts the class out of fold with "
-        f"{against_null(found, 'within stations')}."
-    )
+    sentence = _SENTENCES[family].format(n=len(features), strongest=found.strongest)
+    sentence += f": it predicts the class out of fold with {against_null(found, 'within stations')}."
     if small:
         sentence += f" Different (p at most {CONCERN_P:g}): {', '.join(small)}."
     return result_of(name, sentence, found, features, properties=small)

@@ -18,6 +18,7 @@ from seismag.domain import COMPONENTS
 from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
 SENSOR_HZ = 0.1  # above it, the quietest frames are mostly sensor noise
+LOWEST_BIN = "lowest frequency bin"  # a strong emission may reach the bins beside it
 BURST_HZ = 0.25  # above it, natural bursts are below the noise of a fluxgate
 ROUNDING_STEPS_DB = (1.0, 0.5, 0.25, 0.1, 0.05)
 _QUIET = 10  # percentile of the time frames
@@ -126,7 +127,7 @@ def _of_windows(power_db: FloatArray, frequency_hz: FloatArray) -> tuple[Propert
     profile = _mean(_blocks(_quiet(in_upper)), axis=3)
     found = {f"noise of {name} above 100 mHz": noise[:, k] for k, name in enumerate(COMPONENTS)}
     in_time = _mean(power_db, axis=3)  # (b, 3, F)
-    found["lowest frequency bin"] = _mean(in_time[:, :, 0] - in_time[:, :, 1:3].mean(axis=2), axis=1)
+    found[LOWEST_BIN] = _mean(in_time[:, :, 0] - in_time[:, :, 1:3].mean(axis=2), axis=1)
     found["highest frequency bin"] = _mean(in_time[:, :, -1] - in_time[:, :, -3:-1].mean(axis=2), axis=1)
     neighbours = np.diff(in_upper, axis=2)
     found["scatter of single bins"] = np.sqrt(_mean((neighbours**2).reshape(len(power_db), -1), axis=1))
