@@ -223,7 +223,7 @@ def power_row(key: tuple[int, float], work: Path, changes: list[str]) -> dict[st
         table = audit_errors.leaking_table(n_rows, gain, np.random.default_rng([n_rows, int(1000 * gain), seed]))
         test = audit_frame(table, work / f"power-{n_rows}-{gain}.csv", spec).test("class_by_space_weather")
         results.append(test.verdict if test else None)
-        detectable.append(test.details["detectable_gain"] if test else np.nan)
+        detectable.append(test.details["detectable_gain"] or np.nan if test else np.nan)
     counts = {verdict: results.count(verdict) for verdict in ("fail", "concern")}
     return {"rows": n_rows, "gain": gain, "detectable": float(np.mean(detectable)), "n": POWER_TABLES} | counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seismag.audit.columns import ColumnUse
 from seismag.audit.result import Audit, ColumnScore, close_checks
 from seismag.audit.text import format_audit
 from seismag.estimate import CheckResult
@@ -18,7 +19,7 @@ def test_failed_checks_come_with_their_sentence_and_all_checks_stand_in_the_tabl
     audit = Audit(
         {"kind": "table", "path": "t.csv", "label": "class", "rows": 9, "classes": {"Normal": 5, "Event": 4}},
         close_checks(RESULTS, 0.01), 0.01, {"station": ColumnScore(0.963, 0.714, True)}, None,
-        {"file": "name: left out, identifies the row"}, ["Each row is a group of its own. " * 4],
+        {"file": ColumnUse("name", False, "left out, identifies the row")}, ["Each row is a group of its own. " * 4],
     )  # fmt: skip
     lines = format_audit(audit).split("\n")
     assert lines[0] == "INTEGRITY CHECKS FAILED: 1 of 2 blocking checks: class_by_station."

@@ -1,12 +1,13 @@
 """The integrity checks of an audit together."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seismag.audit.page import render_audit_page
-from seismag.audit.result import Audit, close_checks
+from seismag.audit.result import Audit, close_checks, require_closed
 from seismag.audit.text import format_audit
 from seismag.estimate import CheckResult
 
@@ -43,11 +44,16 @@ def test_a_small_p_that_only_the_correction_lets_pass_is_a_concern():
 
 def test_the_detectable_gain_is_that_of_a_normal_test_with_the_spread_of_the_null():
     # one-sided 0.01 / 2: z = 2.5758; power 0.8: 0.8416; 3.4174 x 0.05 = 0.1709
-    checks = [_test("a", 0.5, details={"balanced_accuracy_spread": 0.05}), _test("b", 0.5)]
+    checks = [
+        _test("a", 0.5, details={"balanced_accuracy_spread": 0.05, "balanced_accuracy_null": 0.5}),
+        _test("b", 0.5),
+    ]
     audit = Audit({}, close_checks(checks, 0.01), 0.01)
     assert audit.tests[0].details["detectable_gain"] == pytest.approx(0.1709, abs=1e-4)
-    assert audit.detectable_gain == pytest.approx((0.1709, 0.1709), abs=1e-4)
-    small = close_checks([_test("a", 0.5, details={"balanced_accuracy_spread": 1e-4})], 0.01)
+    assert list(audit.detectable_gains.values()) == pytest.approx([0.1709], abs=1e-4)
+    small = close_checks(
+        [_test("a", 0.5, details={"balanced_accuracy_spread": 1e-4, "balanced_accuracy_null": 0.5})], 0.01
+    )
     assert small[0].details["detectable_gain"] == 0.03  # the minimum effect size
 
 
@@ -68,3 +74,16 @@ def test_family_wise_error_is_that_declared():
         for row in rng.random((2000, 8))
     )
     assert 0.035 < failed / 2000 < 0.065  # independent tests: 1 - (1 - 0.05/8)^8 = 0.049
+
+
+def test_a_check_that_cannot_fail_is_inconclusive_and_finds_no_gain():
+    few = {"balanced_accuracy_spread": 0.1, "balanced_accuracy_null": 0.5, "smallest_p": 1 / 120}
+    noisy = {"balanced_accuracy_spread": 0.2, "balanced_accuracy_null": 0.5, "smallest_p": 1e-9}
+    checks = [_test("few", 0.4, details=few), _test("noisy", 0.4, details=noisy), _test("b", 0.5)]
+    audit = Audit({"kind": "table", "path": "t.csv", "rows": 9, "groups": 5}, close_checks(checks, 0.01), 0.01)
+    assert [test.verdict for test in audit.tests] == ["inconclusive", "pass", "pass"]
+    assert audit.detectable_gains == {"few": None, "noisy": None}
+    text = " ".join(format_audit(audit).split())
+    assert "NOT DECIDED, because groups, values or permutations do not suffice: few." in text
+    assert "would not be found so surely by few, noisy." in text
+    require_closed(Path("audit.json"), audit.to_json())

@@ -32,7 +32,7 @@ from seismag.audit.checks.windows import (
     metadata_features,
     window_labels,
 )
-from seismag.audit.columns import describe_feature
+from seismag.audit.columns import ColumnUse
 from seismag.audit.result import Audit, ColumnScore, close_checks
 from seismag.audit.table import (
     check_label_copies,
@@ -74,7 +74,7 @@ class _Findings:
     spec: AuditConfig
     results: list[CheckResult] = field(default_factory=list)
     baselines: dict[str, ColumnScore] = field(default_factory=dict)
-    columns: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, ColumnUse] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     tried: Tried = UNKNOWN_TRIED
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class _Findings:
         self.score_alone(features, data)
         features += derived_window_features(samples, days)
         self.add(check_metadata(features, data))
-        self.columns |= {feature.name: describe_feature(feature) for feature in features}
+        self.columns |= {feature.name: ColumnUse.of_feature(feature) for feature in features}
 
     def close(self, metrics: dict[str, Any] | None = None) -> Audit:
         error = self.spec.family_wise_error
@@ -146,7 +146,7 @@ def audit_labels(path: Path, label: str, groups: Sequence[str] | None, spec: Aud
     found.add(check_labels(label_table(table), spec))
     found.score_alone(table.features, data)
     found.add(check_metadata([*table.features, *table.derived], data))
-    found.columns |= {feature.name: describe_feature(feature) for feature in table.derived}
+    found.columns |= {feature.name: ColumnUse.of_feature(feature) for feature in table.derived}
     for column in table.group_columns:  # a date by its values, not by epochs
         code, levels = category_codes(table.frame[column])
         found.score_alone([Feature(column, column, code, levels)], data)

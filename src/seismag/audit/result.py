@@ -11,6 +11,7 @@ from typing import Any
 from scipy.stats import norm
 
 from seismag.audit.checks.class_by import MINIMUM_GAIN
+from seismag.audit.columns import ColumnUse
 from seismag.domain import DataError
 from seismag.estimate import CONCERN_P, CheckResult, Verdict
 from seismag.files import without_folders
@@ -42,7 +43,7 @@ class Audit:
     family_wise_error: float  # probability that a blocking check fails where all null hypotheses are true
     baselines: Mapping[str, ColumnScore] = field(default_factory=dict)  # by column, what it alone predicts
     tried: Tried = UNKNOWN_TRIED  # configurations tried on the recordings
-    columns: Mapping[str, str] = field(default_factory=dict)  # of a table or store, what each column was used for
+    columns: Mapping[str, ColumnUse] = field(default_factory=dict)  # of a table or store
     notes: Sequence[str] = ()  # further sentences
     settings: Mapping[str, Any] = field(default_factory=dict)  # sections audit and evaluate
     made_from: Mapping[str, Any] = field(default_factory=dict)  # checksums, as in metrics.json
@@ -59,10 +60,10 @@ class Audit:
         return [test for test in self.tests if test.verdict == "concern"]
 
     @property
-    def detectable_gain(self) -> tuple[float, float] | None:
-        """The smallest detectable gain of balanced accuracy of the most and the least sensitive blocking check."""
-        gains = [test.details["detectable_gain"] for test in self.tests if "detectable_gain" in test.details]
-        return (min(gains), max(gains)) if gains else None
+    def detectable_gains(self) -> dict[str, float | None]:
+        """By blocking check, the smallest gain of balanced accuracy that it would find; None: it would find none."""
+        key = "detectable_gain"
+        return {test.name: test.details[key] for test in self.tests if key in test.details}
 
     def test(self, name: str) -> CheckResult | None:
         """The check of a name; None where it was not made."""
@@ -79,7 +80,7 @@ class Audit:
             "configurations_tried": self.tried.number,
             "configurations_unknown": self.tried.unknown,
             "configurations_since_utc": self.tried.since_utc,
-            "columns": dict(self.columns),
+            "columns": {name: use.describe() for name, use in self.columns.items()},
             "notes": list(self.notes),
             "settings": dict(self.settings),
             "made_from": dict(self.made_from),
@@ -96,7 +97,8 @@ def require_closed(file: Path, document: Mapping[str, Any]) -> None:
     tests, error = document["tests"], document["family_wise_error"]
     corrected = [test for test in tests if "adjusted_p" in test["details"]]
     for test, p_value in zip(corrected, holm([test["p_value"] for test in corrected]), strict=True):
-        expected = _verdict(p_value, test["p_value"], test["material"], error)
+        cannot_fail = _cannot_fail(test["details"], error / len(corrected))
+        expected = _verdict(p_value, test["p_value"], test["material"], error, cannot_fail)
         if test["verdict"] != expected:
             raise DataError(
                 f"{file}: {test['name']} is {test['verdict']}, but its p-value makes it {expected}. Audit again."
@@ -112,9 +114,10 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
     The more checks are made, the more often one fails by chance; so the blocking checks are corrected together, and
     the adjusted p-value goes into ``details["adjusted_p"]``. A check that passes by this correction only, with p of at
     most 0.01 and an effect above its minimum, is a ``concern``. Other checks keep their own p-value and become
-    ``informational`` in place of ``fail``. A check without p-value, or with NaN, is inconclusive. Where the details
-    contain the spread of a balanced accuracy under the null, they get the gain that would be found with probability
-    0.8 (normal approximation, at the first step of Holm's procedure).
+    ``informational`` in place of ``fail``. A check without p-value, or with NaN, is inconclusive, and so is one that
+    passes although it could not have failed: its smallest possible p is too large, as with few groups. Where the
+    details contain the spread of a balanced accuracy under the null, they get the gain that would be found with
+    probability 0.8 (normal approximation, at the first step of Holm's procedure); None where no gain is so large.
 
     Args:
         results: all checks of one audit.
@@ -137,21 +140,34 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
         if p_value is None:
             verdict = "inconclusive"
         elif result.blocking:
+            alpha = family_wise_error / n_corrected
             details = {**details, "adjusted_p": next(adjusted)}
-            verdict = _verdict(details["adjusted_p"], p_value, result.above_minimum, family_wise_error)
+            cannot_fail = _cannot_fail(details, alpha)
+            verdict = _verdict(details["adjusted_p"], p_value, result.above_minimum, family_wise_error, cannot_fail)
             if (spread := details.get("balanced_accuracy_spread")) is not None:
-                details["detectable_gain"] = _detectable_gain(spread, family_wise_error / n_corrected)
+                gain = _detectable_gain(spread, alpha)
+                is_possible = not cannot_fail and gain <= 1 - details["balanced_accuracy_null"]
+                details["detectable_gain"] = gain if is_possible else None
         else:
             verdict = "informational" if p_value <= family_wise_error and result.above_minimum else "pass"
         closed[i] = replace(result, verdict=verdict, details=details)
     return closed
 
 
-def _verdict(adjusted_p: float, p_value: float, above_minimum: bool, family_wise_error: float) -> Verdict:
+def _verdict(
+    adjusted_p: float, p_value: float, above_minimum: bool, family_wise_error: float, cannot_fail: bool
+) -> Verdict:
     """Verdict of a blocking check by its adjusted and its own p-value."""
-    if not above_minimum or min(adjusted_p / family_wise_error, p_value / CONCERN_P) > 1:
-        return "pass"
-    return "fail" if adjusted_p <= family_wise_error else "concern"
+    if above_minimum and adjusted_p <= family_wise_error:
+        return "fail"
+    if above_minimum and p_value <= CONCERN_P:
+        return "concern"
+    return "inconclusive" if cannot_fail else "pass"
+
+
+def _cannot_fail(details: Mapping[str, Any], alpha: float) -> bool:
+    """Whether the smallest possible p of a check is above the first step of Holm's procedure."""
+    return bool(details.get("smallest_p", 0.0) > alpha)
 
 
 def _detectable_gain(spread: float, alpha: float) -> float:

@@ -15,7 +15,7 @@ from seismag.archive.tables import decode_text, read_payload
 from seismag.audit.checks.class_by import Feature, category_codes
 from seismag.audit.checks.labels import NORMAL, LabelTable, count_check
 from seismag.audit.checks.permutation import Index, cross_codes
-from seismag.audit.columns import choose_features, derive_features, kind_of, to_numbers, to_times
+from seismag.audit.columns import ColumnUse, choose_features, derive_features, kind_of, to_numbers, to_times
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
 
@@ -36,7 +36,7 @@ class AuditTable:
     group_columns: tuple[str, ...]  # the columns that define it
     features: tuple[Feature, ...]  # columns that are tested for the class
     derived: tuple[Feature, ...]  # what times, order and names contain besides, tested likewise
-    columns: dict[str, str]  # kind of every column, and why it is no feature
+    columns: dict[str, ColumnUse]  # what every column was used for
     dropped: dict[str, int]  # numbers of rows left out, by reason
 
 
@@ -166,7 +166,7 @@ def label_table(table: AuditTable) -> LabelTable:
 
 def check_label_in_name(table: AuditTable) -> CheckResult | None:
     """``label_in_name``: whether file names, paths or identifiers contain the class; None where there are none."""
-    columns = [column for column, text in table.columns.items() if text.startswith("name")]
+    columns = [column for column, use in table.columns.items() if use.kind == "name"]
     if not columns:
         return None
     found = []
@@ -184,7 +184,10 @@ def check_label_in_name(table: AuditTable) -> CheckResult | None:
 
 def check_label_copies(table: AuditTable) -> CheckResult:
     """``label_copies``: columns that state the class or its earthquake; informational, since label tables have them."""
-    copies = [column for column, text in table.columns.items() if text.startswith("label")]
+    copies = [
+        column for column, use in table.columns.items()
+        if use.kind == "label" and not use.is_feature and column != table.label
+    ]  # fmt: skip
     if not copies:
         return CheckResult("label_copies", "No other column states the class.", 0.0, "columns", verdict="pass")
     sentence = f"Columns that state the class or its earthquake, never used as features: {', '.join(copies)}."
@@ -192,7 +195,8 @@ def check_label_copies(table: AuditTable) -> CheckResult:
 
 
 def _default_groups(rows: pd.DataFrame) -> list[str]:
-    first_of_kind = {kind_of(column, rows[column]): column for column in reversed(rows.columns)}
+    filled = [column for column in rows if rows[column].notna().any()]
+    first_of_kind = {kind_of(column, rows[column]): column for column in reversed(filled)}
     groups = [first_of_kind[kind] for kind in ("station", "era") if kind in first_of_kind]
     return groups if len(groups) == 2 else []
 

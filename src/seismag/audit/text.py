@@ -32,7 +32,7 @@ def format_audit(audit: Audit) -> str:
             for name, column in audit.baselines.items()
         ]
         lines += ["", format_table(["alone, out of fold", "accuracy", "balanced"], scores)]
-    left_out = [f"{name} ({why})" for name, why in audit.columns.items() if "feature" not in why]
+    left_out = [f"{name} ({use.describe()})" for name, use in audit.columns.items() if not use.is_feature]
     if left_out:
         lines += ["", wrap_text(f"no features: {'; '.join(left_out)}", indent=2)]
     if audit.subject.get("kind") != "table":
@@ -57,9 +57,12 @@ def format_headline(audit: Audit) -> str:
         names = ", ".join(test.name for test in audit.failed)
         return f"INTEGRITY CHECKS FAILED: {len(audit.failed)} of {n_blocking} blocking checks: {names}."
     concerns = ""
+    untested = [test.name for test in audit.tests if test.blocking and test.verdict == "inconclusive"]
+    if untested:
+        concerns = f" NOT DECIDED, because groups, values or permutations do not suffice: {', '.join(untested)}."
     if audit.concerns:
         names = ", ".join(test.name for test in audit.concerns)
-        concerns = (
+        concerns += (
             f" CONCERNS: {names} (p at most {CONCERN_P:g} with an effect above the minimum; passed only because "
             f"{n_blocking} checks are corrected together)."
         )
@@ -71,16 +74,20 @@ def format_headline(audit: Audit) -> str:
 
 def describe_detectable(audit: Audit) -> str:
     """The smallest gain of balanced accuracy that the checks would have found; empty where none of them has one."""
-    if audit.detectable_gain is None:
-        return ""
-    least, most = audit.detectable_gain
+    gains = sorted(gain for gain in audit.detectable_gains.values() if gain is not None)
+    blind = [name for name, gain in audit.detectable_gains.items() if gain is None]
     subject = audit.subject
     n_groups = f"With {subject['groups']} groups a" if "groups" in subject else "A"
-    return (
-        f"{n_groups} column that predicts the class is found with probability {DETECTED_WITH:g} where it raises the "
-        f"balanced accuracy by {least:.2f} (the most sensitive check) to {most:.2f} (the least sensitive); a pass "
-        "excludes nothing smaller."
-    )
+    text = ""
+    if gains:
+        text = (
+            f"{n_groups} column that predicts the class is found with probability {DETECTED_WITH:g} where it raises "
+            f"the balanced accuracy by {gains[0]:.2f} (the most sensitive check) to {gains[-1]:.2f} (the least "
+            "sensitive); a pass excludes nothing smaller. "
+        )
+    if blind:
+        text += f"Even a column that states the class would not be found so surely by {', '.join(blind)}."
+    return text.strip()
 
 
 def _subject(audit: Audit) -> str:

@@ -5,14 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from seismag.audit.checks.permutation import (
-    ColumnTest,
-    GroupedLabels,
-    assign_folds,
-    compare_codes,
-    out_of_fold,
-    permuted_classes,
-)
+from seismag.audit.checks.out_of_fold import GroupedLabels, assign_folds, out_of_fold
+from seismag.audit.checks.permutation import ColumnTest, compare_codes, permuted_classes
 from seismag.config import AuditConfig
 
 

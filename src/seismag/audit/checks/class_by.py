@@ -15,16 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray
-from seismag.audit.checks.permutation import (
-    ColumnTest,
-    GroupedLabels,
-    Index,
-    Scores,
-    assign_folds,
-    compare_codes,
-    cross_codes,
-    out_of_fold,
-)
+from seismag.audit.checks.out_of_fold import GroupedLabels, Scores, assign_folds, out_of_fold
+from seismag.audit.checks.permutation import ColumnTest, Index, compare_codes, cross_codes
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.null import MAX_PLACEBO_RATE
@@ -178,7 +170,8 @@ def result_of(
         details={
             "column": found.strongest, "accuracy": found.scores.accuracy,
             "balanced_accuracy": found.scores.balanced_accuracy, "accuracy_gain": found.accuracy_gain,
-            "balanced_accuracy_spread": found.null_spread.balanced_accuracy,
+            "balanced_accuracy_null": found.null_scores.balanced_accuracy,
+            "balanced_accuracy_spread": found.null_spread.balanced_accuracy, "smallest_p": found.smallest_p,
             "draws": len(found.null.values), **details,
         },
     )  # fmt: skip
