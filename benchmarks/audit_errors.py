@@ -55,6 +55,9 @@ def error_tables() -> dict[str, tuple[pd.DataFrame, str]]:
     jitter[measured] *= rng.normal(1, 0.01, (len(copies), len(measured)))
     scaled = copies.copy()
     scaled[measured] = scaled[measured].mul(rng.uniform(0.5, 2, len(copies)), axis=0)
+    raised, one_changed = copies.copy(), copies.copy()
+    raised[measured] = raised[measured].add(rng.uniform(0.1, 2, len(copies)), axis=0).round(4)
+    one_changed[measured[2]] = (one_changed[measured[2]] * rng.uniform(0.5, 2, len(copies))).round(4)
     moved = {"date": (pd.to_datetime(copies["date"]) + pd.Timedelta(days=2000)).dt.strftime("%Y-%m-%d")}
     return {
         "weekday": (_by(table, (date.dt.day_of_week >= 4).to_numpy(), rng), "class_by_calendar"),
@@ -70,6 +73,11 @@ def error_tables() -> dict[str, tuple[pd.DataFrame, str]]:
         "station x hour": (_by(table, western ^ late, rng), "class_by_pairs"),
         "copied rows, jitter": (pd.concat([table, jitter.assign(**moved)], ignore_index=True), "copies"),
         "copied rows, factor": (pd.concat([table, scaled.assign(**moved)], ignore_index=True), "copies"),
+        "copied rows, offset": (pd.concat([table, raised.assign(**moved)], ignore_index=True), "copies"),
+        "copied rows, one column changed": (
+            pd.concat([table, one_changed.assign(**moved)], ignore_index=True),
+            "copies",
+        ),
     }
 
 

@@ -6,17 +6,58 @@ import re
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray
+from seismag.arrays import IndexArray
 from seismag.audit.checks.labels import count_check
-from seismag.audit.checks.near_copies import copies_of_one_window, find_near_copies
-from seismag.audit.columns import is_numeric, kind_of, to_numbers, to_times
+from seismag.audit.checks.measured_columns import measured_columns, rounding_steps, row_times_h, station_days
+from seismag.audit.checks.near_copies import Mask, Rows, copies_of_one_window, find_changed_copies
+from seismag.audit.columns import kind_of, to_times
 from seismag.estimate import CheckResult
+
+MIN_EQUAL_COLUMNS = 3
+LEAST_DIFFERENCE = 0.01  # of the spread of a column, between two recordings of one field
+MAX_EQUAL_ROWS = 0.05  # expected by rounding
+DAILY, DAILY_ROWS = 0.9, 0.25  # of a table of daily values: of its days with several rows, and of its rows in these
 
 
 def check_copies(frame: pd.DataFrame) -> CheckResult:
     """``copies``: rows that are marked as augmented, share a file, or repeat the measured numbers of another row."""
+    marked, same_name = _by_marks_and_names(frame)
+    columns = measured_columns(frame)
+    values = np.column_stack(list(columns.values())) if columns else np.empty((len(frame), 0))
+    rows = Rows(values, rounding_steps(values), row_times_h(frame))
+    key = _window_columns(frame)
+    window = _window_numbers(frame, key)
+    changed = find_changed_copies(rows, np.random.default_rng(0))
+    for name, more in copies_of_one_window(values, window).items():
+        changed[name] = changed.get(name, np.zeros(len(frame), dtype=bool)) | more
+    same_numbers = _same_numbers(rows, station_days(frame), changed.get("jitter"))
+    parts = {
+        f"of {len(frame)} rows are augmented copies by their own columns or names": marked,
+        "rows share a file name with another": same_name,
+        f"rows equal another in all {values.shape[1]} measured numbers": same_numbers,
+    }
+    known = same_numbers.copy()
+    for name, found in changed.items():
+        parts[f"rows equal another but for {name}"] = found & ~known
+        known |= found
+    said = [f"{int(found.sum())} {text}" for text, found in parts.items() if found.any()]
+    sentence = f"Copies: {'; '.join(said)}."
+    if not said:
+        sentence = f"No row is a copy of another by marks, names or the numbers of {values.shape[1]} measured columns."
+    same_window = window >= 0
+    if same_window.any():
+        sentence += f" {int(same_window.sum())} rows share ({', '.join(key)}) with another."
+    details = {
+        "measured_columns": values.shape[1], "augmented": int(marked.sum()), "same_file_name": int(same_name.sum()),
+        "same_numbers": int(same_numbers.sum()), "changed_numbers": int((known & ~same_numbers).sum()),
+        "same_window": int(same_window.sum()),
+    }  # fmt: skip
+    return count_check("copies", sentence, int((marked | same_name | known).sum()), "rows that are copies", details)
+
+
+def _by_marks_and_names(frame: pd.DataFrame) -> tuple[Mask, Mask]:
+    """Rows (n,) that are marked as augmented, and rows that share a file name."""
     marked, same_name = np.zeros(len(frame), dtype=bool), np.zeros(len(frame), dtype=bool)
     for column in frame.columns:
         kind, text = kind_of(column, frame[column]), frame[column].fillna("").str.lower()
@@ -26,57 +67,50 @@ def check_copies(frame: pd.DataFrame) -> CheckResult:
             marked |= text.str.contains(r"(?:^|[^a-z])aug(?:mented|mentation|\d+)(?:$|[^a-z])", regex=True).to_numpy()
         if kind == "name" and re.search("file|path|url", column.lower()):
             same_name |= (frame[column].notna() & frame[column].duplicated(keep=False)).to_numpy()
-    measured = _measured_numbers(frame)
-    same_numbers = _same_numbers(measured)
-    jittered, scaled = find_near_copies(np.where(same_numbers[:, None], np.nan, measured), np.random.default_rng(0))
-    same_window, window = _same_window(frame)
-    beside, beside_scaled = copies_of_one_window(measured, same_window, frame[window])
-    jittered, scaled = jittered | (beside & ~same_numbers), scaled | (beside_scaled & ~same_numbers)
-    found = marked | same_name | same_numbers | jittered | scaled
-    parts = [
-        (marked, f"of {len(frame)} rows are augmented copies by their own columns or names"),
-        (same_name, "rows share a file name with another"),
-        (same_numbers, f"rows equal another in all {measured.shape[1]} measured numbers"),
-        (jittered, "rows nearly equal another in all measured numbers"),
-        (scaled, "rows are another one times a factor"),
-    ]
-    said = [f"{int(rows.sum())} {text}" for rows, text in parts if rows.any()]
-    sentence = f"Copies: {'; '.join(said)}." if said else "No row is a copy of another by marks, names or numbers."
-    if same_window.any():
-        sentence += f" {int(same_window.sum())} rows share ({', '.join(window)}) with another."
-    details = {
-        "augmented": int(marked.sum()), "same_file_name": int(same_name.sum()),
-        "same_numbers": int(same_numbers.sum()), "nearly_same_numbers": int(jittered.sum()),
-        "same_but_for_a_factor": int(scaled.sum()), "same_window": int(same_window.sum()),
-    }  # fmt: skip
-    return count_check("copies", sentence, int(found.sum()), "rows that are copies", details)
+    return marked, same_name
 
 
-def _measured_numbers(frame: pd.DataFrame) -> FloatArray:
-    """Measured columns (n, p) whose numbers hardly repeat by chance; NaN where missing."""
-    measured = []
-    for column in frame.columns:
-        if kind_of(column, frame[column]) in ("field", "other") and is_numeric(frame[column]):
-            numbers = to_numbers(frame[column])
-            known = numbers[np.isfinite(numbers)]
-            if len(known) and len(np.unique(known)) > 0.2 * len(known):
-                measured.append(numbers)
-    return np.column_stack(measured) if measured else np.empty((len(frame), 0))
+def _same_numbers(rows: Rows, day: pd.Series, too_close: Mask | None) -> Mask:
+    """Rows that equal another in all measured columns and are too close (n,) to it by chance, or by rounding alone.
+
+    For the latter three columns are needed; two recordings of one field are taken to differ by 1 % of the spread of
+    each column at least, also at one time. Rows of one station and day (n,) are no copies in a table of daily values.
+    """
+    n, p = rows.values.shape
+    if p < 2:
+        return np.zeros(n, dtype=bool)
+    table = pd.DataFrame(rows.values)
+    equal = (table.notna().all(axis=1) & table.duplicated(keep=False)).to_numpy()
+    numbers = table.groupby(list(table), dropna=False).ngroup()
+    if _are_daily(numbers, day):
+        equal = equal & (day.groupby(numbers).transform("nunique") > 1).to_numpy()
+    spread = (table.quantile(0.75) - table.quantile(0.25)).to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_rounding = np.nan_to_num(rows.steps / (LEAST_DIFFERENCE * spread), nan=1.0).clip(max=1)
+    is_rare = (p >= MIN_EQUAL_COLUMNS) & (n * by_rounding.prod(axis=1) <= MAX_EQUAL_ROWS)
+    return np.asarray(equal & (is_rare if too_close is None else is_rare | too_close))
 
 
-def _same_numbers(measured: FloatArray) -> NDArray[np.bool_]:
-    """Rows that equal another in all of three or more measured columns."""
-    if measured.shape[1] < 3:
-        return np.zeros(len(measured), dtype=bool)
-    values = pd.DataFrame(measured)
-    return (values.notna().all(axis=1) & values.duplicated(keep=False)).to_numpy()
+def _are_daily(numbers: pd.Series, day: pd.Series) -> bool:
+    """Whether many rows (n,) share their day with others, and nearly all of these days have one set of numbers."""
+    days = numbers.groupby(day).agg(["nunique", "count"])
+    several = days[days["count"] > 1]
+    is_usual = several["count"].sum() > DAILY_ROWS * len(numbers)
+    return bool(is_usual and (several["nunique"] == 1).mean() > DAILY)
 
 
-def _same_window(frame: pd.DataFrame) -> tuple[NDArray[np.bool_], list[str]]:
-    """Rows that share station and time with another, and the columns compared."""
+def _window_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that name station and time of a row; empty where there are none with a time of day."""
     kinds = {kind_of(column, frame[column]): column for column in reversed(frame.columns)}
-    key = [kinds[kind] for kind in ("station", "era", "hour") if kind in kinds]
     has_clock = "hour" in kinds or ("era" in kinds and to_times(frame[kinds["era"]]).dt.hour.gt(0).any())
     if "station" not in kinds or "era" not in kinds or not has_clock:
-        return np.zeros(len(frame), dtype=bool), key
-    return (frame[key].notna().all(axis=1) & frame.duplicated(key, keep=False)).to_numpy(), key
+        return []
+    return [kinds[kind] for kind in ("station", "era", "hour") if kind in kinds]
+
+
+def _window_numbers(frame: pd.DataFrame, key: list[str]) -> IndexArray:
+    """Number of the window (n,) that the columns of the key name; -1 where no other row has it or a part is missing."""
+    if not key:
+        return np.full(len(frame), -1, dtype=np.intp)
+    shared = frame[key].notna().all(axis=1) & frame.duplicated(key, keep=False)
+    return np.where(shared, frame.groupby(key, sort=False).ngroup(), -1).astype(np.intp)
