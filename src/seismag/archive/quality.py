@@ -19,6 +19,7 @@ from seismag.spectrograms.artefacts import (
     FLAT_S,
     JUMP_NT,
     SMALL_SPIKE_NT,
+    SMALL_STEP_NT,
     Artefacts,
     find_artefacts,
     finite_median,
@@ -138,8 +139,8 @@ def assess_day(
         np.maximum.at(flat, artefacts.stuck[:, 0], artefacts.stuck[:, 2] - artefacts.stuck[:, 1])
     if len(artefacts.spikes) or len(artefacts.steps):
         reasons.append(
-            f"{where}: {len(artefacts.spikes)} spikes (above {SMALL_SPIKE_NT:g} nT and the day's noise) and "
-            f"{len(artefacts.steps)} steps above {JUMP_NT} nT."
+            f"{where}: {len(artefacts.spikes)} spikes and {len(artefacts.steps)} steps (above {SMALL_SPIKE_NT:g} and "
+            f"{SMALL_STEP_NT:g} nT and the day's noise)."
         )
     for name, seconds in zip(COMPONENTS, flat, strict=True):
         if seconds:
