@@ -90,7 +90,7 @@ def test_fingerprints_estimate_the_correlation_of_the_scatter(samples, rng):
     power = make_field(samples, rng)[:40]
     mixed = np.sqrt(0.5) * (power[0] + power[1])
     power = np.concatenate([power, mixed[None]])
-    prints, _, _ = fingerprints(make_store(samples.iloc[:41], power), rng)
+    prints = fingerprints(make_store(samples.iloc[:41], power), rng).whole
     exact = np.array([scatter_correlation(*spectral_scatter(power[[k, 40]][..., ::3])) for k in range(40)])
     assert np.abs(prints[:40] @ prints[40] - exact).max() < 4 / np.sqrt(512)
     assert np.argsort(exact)[-2:].tolist() in ([0, 1], [1, 0])
@@ -140,8 +140,10 @@ def swapped(power: np.ndarray) -> np.ndarray:
         (lambda power: power[..., ::-1], "reversed in time"),
         (lambda power: np.roll(power, 1, axis=-1), "shifted by 1 time frame"),
         (lambda power: np.roll(power, -5, axis=-1), "shifted by 5 time frames"),
-        (swapped, "components"),
-        (lambda power: swapped(power[..., ::-1]) + 3, "reversed in time, components"),
+        (lambda power: np.roll(power, 12, axis=-1), "shifted by 12 time frames"),
+        (lambda power: power[[1, 0, 2]], "H and D swapped"),
+        (swapped, "components in the order Z, H, D"),
+        (lambda power: swapped(power[..., ::-1]) + 3, "reversed in time, components in the order"),
     ],
 )
 def test_a_disguised_copy_is_found_and_named(samples, rng, change, name: str):
@@ -151,6 +153,33 @@ def test_a_disguised_copy_is_found_and_named(samples, rng, change, name: str):
     assert result.details["pairs"] == 1
     assert next(iter(result.details["changes"])).startswith(name)
     assert name in result.sentence
+
+
+@pytest.mark.parametrize("n_shifted", [4, 8, 12, 15])
+def test_a_copy_that_has_only_some_frames_in_common_is_found(samples, rng, n_shifted: int):
+    power = make_field(samples, rng)
+    power[150, ..., n_shifted:] = power[20, ..., : 24 - n_shifted]  # the rest is another recording
+    result = check_duplicates(make_store(samples, power), None, FAST)
+    assert result.details["windows_with_copy"] == 2
+    assert list(result.details["changes"]) == [f"shifted by {n_shifted} time frames"]
+
+
+@pytest.mark.parametrize("component", [0, 1, 2])
+def test_a_copy_of_a_single_component_is_found_and_named(samples, rng, component: int):
+    power = make_field(samples, rng)
+    power[150, component] = power[20, component] + rng.normal(0, 2, power.shape[2:])
+    result = check_duplicates(make_store(samples, power), None, FAST)
+    assert result.details["pairs"] == 1
+    assert list(result.details["changes"]) == [f"{'HDZ'[component]} only"]
+
+
+def test_a_component_that_stations_share_at_low_frequencies_of_one_time_is_no_copy(samples, rng):
+    power = make_field(samples, rng)
+    n = len(samples) // 2
+    shared = FREQUENCY_HZ < 0.08
+    power[n:, 0, shared] = power[:n, 0, shared]
+    assert scatter_correlation(*spectral_scatter(power[[0, n], :1])) > 0.5
+    assert check_duplicates(make_store(samples, power), None, FAST).verdict == "pass"
 
 
 def test_another_stations_copy_with_its_own_sensor_noise_is_found(samples, rng):

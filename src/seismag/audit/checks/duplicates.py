@@ -19,8 +19,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from seismag.arrays import Float32Array, IndexArray
-from seismag.audit.checks.disguised_copies import MAX_MODES, best_alignment, invariant_scatter
+from seismag.audit.checks.disguised_copies import (
+    MAX_MODES,
+    N_DIRECTIONS,
+    best_alignment,
+    frames_by_direction,
+    invariant_scatter,
+)
 from seismag.config import AuditConfig
+from seismag.domain import COMPONENTS
 from seismag.estimate import CheckResult, NullInterval
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
@@ -28,6 +35,8 @@ COPY_CORRELATION = 0.5  # ten times what independent windows reach; copies with 
 SAME_TIME_CORRELATION = 0.9  # of the upper third of the frequencies, for two stations at one time
 CANDIDATE_CORRELATION = 0.3  # of fingerprints, whose own error is 0.04
 FINGERPRINT_SUMS = 512
+COMPONENT_SUMS, CANDIDATE_COMPONENT = 256, 0.45  # error 0.06
+FRAME_SUMS, CANDIDATE_FRAME = 128, 0.6  # error 0.09, and 0.1 that single frames reach by chance
 MAX_PARTNERS = 20  # copies of one window that are examined
 _FRAME_STEP = 3  # neighbouring time frames overlap by five sixths
 _HALF_BINS = 2  # frequency bins on each side that the spectrum at a bin is estimated from
@@ -43,15 +52,14 @@ def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig
     The statistic is the largest correlation of two windows; the null interval is that of as many independent pairs.
     With a split (sample_id, fold, role), copies on both sides of a fold are counted.
     """
-    prints, invariant, digests = fingerprints(store, np.random.default_rng([spec.seed, 1]))
+    found = fingerprints(store, np.random.default_rng([spec.seed, 1]))
     images = store.attributes.get("origin") == LEGACY_IMAGE  # frames and axes are alike in all pictures
-    copies = _exact(digests)
-    pairs, similarity = similar_pairs(prints, CANDIDATE_CORRELATION)
+    copies = _exact(found.digests)
+    pairs, similarity = similar_pairs(found.whole, CANDIDATE_CORRELATION)
     if not images:
-        disguised = similar_pairs(invariant, CANDIDATE_CORRELATION)[0]
-        near = _near(store, np.unique(np.concatenate([pairs, disguised]), axis=0))
+        near = _near(store, np.unique(np.concatenate([pairs, *found.disguised_pairs()]), axis=0))
         copies = pd.concat([copies, near] if len(near) else [copies]).drop_duplicates(["one", "other"])
-    spread = _chance_spread(prints, np.random.default_rng([spec.seed, 2]))
+    spread = _chance_spread(found.whole, np.random.default_rng([spec.seed, 2]))
     n, n_involved, n_exact = len(store.samples), len(np.unique(copies[["one", "other"]])), int(copies["exact"].sum())
     largest = float(copies["correlation"].max()) if len(copies) else similarity
     examples = _examples(store.samples, copies)
@@ -103,24 +111,49 @@ def spectral_scatter(power_db: NDArray[Any]) -> Float32Array:
     return np.divide(scatter, deviation, out=np.zeros_like(scatter), where=deviation > 1e-3)
 
 
-def fingerprints(store: Store, rng: np.random.Generator) -> tuple[Float32Array, Float32Array, list[str]]:
-    """Summarise each window by 512 signed sums of its scatter, and by the digest of its bytes.
+@dataclass(frozen=True)
+class Fingerprints:
+    """Signed sums of the scatter of each window, of unit length: their products estimate correlations.
 
-    The product of two fingerprints (of unit length) estimates the correlation of the windows with an error of
-    1 / sqrt(512).
-
-    Returns:
-        (n, 512); the same of what no reversal, shift or order of the components changes; and n digests ("" for a
-        window without any value).
+    Attributes:
+        whole: (n, 512) of all bins.
+        invariant: (n, 512) of what no reversal, circular shift or order of the components changes.
+        components: (3, n, 256) of each component.
+        frames: (m, n, 128) of the time frame that is largest in each of m directions.
+        digests: of the bytes of each window; "" for one without any value.
 
     Source: Charikar, Chen and Farach-Colton (2004), doi:10.1016/S0304-3975(03)00400-6 (count sketch).
     """
+
+    whole: Float32Array
+    invariant: Float32Array
+    components: Float32Array
+    frames: Float32Array
+    digests: list[str]
+
+    def disguised_pairs(self) -> list[IndexArray]:
+        """Candidates (p, 2) for copies that were changed, by each kind of fingerprint."""
+        return [
+            similar_pairs(self.invariant, CANDIDATE_CORRELATION)[0],
+            *(similar_pairs(of_one, CANDIDATE_COMPONENT)[0] for of_one in self.components),
+            *(similar_pairs(of_one, CANDIDATE_FRAME)[0] for of_one in self.frames),
+        ]
+
+
+def fingerprints(store: Store, rng: np.random.Generator) -> Fingerprints:
+    """Summarise each window of a store."""
     n, (n_bins, n_frames) = len(store.samples), store.power.shape[2:]
-    sums = _SignedSums.build(3 * n_bins * len(range(0, n_frames, _FRAME_STEP)), rng)
+    n_kept = len(range(0, n_frames, _FRAME_STEP))
+    of_whole = _SignedSums.build(3 * n_bins * n_kept, FINGERPRINT_SUMS, rng)
     step = _FRAME_STEP if n_frames > 2 * MAX_MODES else 1
     n_modes = min(len(range(0, n_frames, step)) // 2, MAX_MODES)
-    of_moduli = _SignedSums.build(n_bins * n_modes, rng)
-    prints, invariant = (np.zeros((n, FINGERPRINT_SUMS), np.float32) for _ in range(2))
+    of_moduli = _SignedSums.build(n_bins * n_modes, FINGERPRINT_SUMS, rng)
+    of_component = _SignedSums.build(n_bins * n_kept, COMPONENT_SUMS, rng)
+    of_frame = _SignedSums.build(3 * n_bins, FRAME_SUMS, rng)
+    directions = rng.standard_normal((N_DIRECTIONS, 3 * n_bins)).astype(np.float32)
+    whole, invariant = (np.zeros((n, FINGERPRINT_SUMS), np.float32) for _ in range(2))
+    components = np.zeros((3, n, COMPONENT_SUMS), np.float32)
+    frames = np.zeros((N_DIRECTIONS, n, FRAME_SUMS), np.float32)
     digests = []
     for first in range(0, n, SHARD_SAMPLES):
         power = read_samples(store.power, first, min(first + SHARD_SAMPLES, n))
@@ -128,11 +161,19 @@ def fingerprints(store: Store, rng: np.random.Generator) -> tuple[Float32Array, 
             digest = hashlib.blake2b(window.tobytes(), digest_size=16).hexdigest()
             digests.append(digest if np.isfinite(window).any() else "")
         rows = slice(first, first + len(power))
-        prints[rows] = sums.of(spectral_scatter(power[..., ::_FRAME_STEP]))
-        invariant[rows] = of_moduli.of(invariant_scatter(spectral_scatter(power[..., ::step])))
+        scatter = spectral_scatter(power[..., ::_FRAME_STEP])
+        whole[rows] = of_whole.of(scatter)
+        for k in range(3):
+            components[k, rows] = of_component.of(scatter[:, k])
+        scatter = scatter if step == _FRAME_STEP else spectral_scatter(power[..., ::step])
+        invariant[rows] = of_moduli.of(invariant_scatter(scatter))
+        for k, chosen in enumerate(np.moveaxis(frames_by_direction(scatter, directions), 1, 0)):
+            frames[k, rows] = of_frame.of(chosen)
     has_value = np.array([bool(digest) for digest in digests])[:, None]
     invariant = np.where(has_value, invariant - invariant[has_value[:, 0]].mean(axis=0), 0).astype(np.float32)
-    return _unit_length(prints), _unit_length(invariant), digests
+    return Fingerprints(
+        _unit_length(whole), _unit_length(invariant), _unit_length(components), _unit_length(frames), digests
+    )
 
 
 @dataclass(frozen=True)
@@ -140,22 +181,23 @@ class _SignedSums:
     """Sums of random subsets of numbers with random signs."""
 
     size: int
+    n_sums: int
     order: IndexArray
     sign: Float32Array
 
     @classmethod
-    def build(cls, size: int, rng: np.random.Generator) -> _SignedSums:
-        order = rng.permutation(-(-size // FINGERPRINT_SUMS) * FINGERPRINT_SUMS)
-        return cls(size, order, rng.choice(np.array([-1, 1], np.float32), order.size))
+    def build(cls, size: int, n_sums: int, rng: np.random.Generator) -> _SignedSums:
+        order = rng.permutation(-(-size // n_sums) * n_sums)
+        return cls(size, n_sums, order, rng.choice(np.array([-1, 1], np.float32), order.size))
 
     def of(self, values: Float32Array) -> Float32Array:
-        """Sums (n, 512) of (n, ...)."""
+        """Sums (n, n_sums) of (n, ...)."""
         padded = np.pad(values.reshape(len(values), -1), ((0, 0), (0, self.order.size - self.size)))
-        return np.asarray((padded * self.sign)[:, self.order].reshape(len(values), -1, FINGERPRINT_SUMS).sum(axis=1))
+        return np.asarray((padded * self.sign)[:, self.order].reshape(len(values), -1, self.n_sums).sum(axis=1))
 
 
 def _unit_length(prints: Float32Array) -> Float32Array:
-    length = np.linalg.norm(prints, axis=1, keepdims=True)
+    length = np.linalg.norm(prints, axis=-1, keepdims=True)
     return np.divide(prints, length, out=np.zeros_like(prints), where=length > 0)
 
 
@@ -207,15 +249,35 @@ def _near(store: Store, pairs: IndexArray) -> pd.DataFrame:
         if one != last:  # pairs are sorted by the first window
             last, of_last = one, spectral_scatter(read_samples(store.power, one, one + 1))[0]
         of_other = spectral_scatter(read_samples(store.power, other, other + 1))[0]
-        value, change = scatter_correlation(of_last, of_other), ""
-        if value < COPY_CORRELATION:
-            value, change = best_alignment(of_last, of_other)
-        is_same_time = start[one] == start[other] and not change
-        if is_same_time and scatter_correlation(of_last[:, upper], of_other[:, upper]) < SAME_TIME_CORRELATION:
-            continue
+        of_upper = None if start[one] != start[other] else upper
+        value, change = _best_correlation(of_last, of_other, of_upper)
         if value >= COPY_CORRELATION:
             found.append((one, other, value, False, change))
     return pd.DataFrame(found, columns=["one", "other", "correlation", "exact", "change"])
+
+
+def _best_correlation(a: Float32Array, b: Float32Array, upper: slice | None) -> tuple[float, str]:
+    """Largest correlation of the scatter of two windows: as they are, changed, or of a single component; the change.
+
+    ``upper``: bins in which two windows of one time must agree too; None for windows of different times.
+    """
+
+    def of_components(chosen: slice) -> float:
+        value = scatter_correlation(a[chosen], b[chosen])
+        is_shared = (
+            upper is not None and scatter_correlation(a[chosen, upper], b[chosen, upper]) < SAME_TIME_CORRELATION
+        )
+        return 0.0 if is_shared else value
+
+    value = of_components(slice(None))
+    if value >= COPY_CORRELATION:
+        return value, ""
+    value, change = best_alignment(a, b)
+    if value >= COPY_CORRELATION and change:
+        return value, change
+    by_component = [of_components(slice(k, k + 1)) for k in range(3)]
+    best = int(np.argmax(by_component))
+    return by_component[best], f"{COMPONENTS[best]} only"
 
 
 def _changes(copies: pd.DataFrame) -> dict[str, int]:
