@@ -95,17 +95,21 @@ def store_errors() -> dict[str, tuple[StoreError, str]]:
         "sensor noise": (_sensor_noise, "class_by_instrument"),
         "rounding of values": (_rounding, "class_by_instrument"),
         "masked in the arrays": (_masked, "class_by_instrument"),
+        "masked above 100 mHz": (_masked_above, "class_by_instrument"),
         "H and D swapped": (_components, "class_by_instrument"),
         "offset in dB": (_offset, "class_by_instrument"),
-        "other detrending": (_detrending, "class_by_lowest_bin"),
+        "other detrending": (_detrending, "class_by_lowest_bins"),
         "equal shaking": (_shaking, "class_by_instrument"),
         "arrays slipped": (_slipped, "arrays_of_rows"),
         "two stations swapped": (_stations, "class_by_instrument"),
         "day edges": (_edges, "class_by_instrument"),
+        "low edge frames": (_low_edges, "class_by_instrument"),
+        "smoothing over time": (_smoothed, "class_by_instrument"),
         "another instrument": (_instrument, "class_by_instrument"),
         "copy reversed in time": (_reversed_copy, "duplicates"),
         "copy shifted by a frame": (_shifted_copy, "duplicates"),
         "copy, components swapped": (_turned_copy, "duplicates"),
+        "copy of one component": (_component_copy, "duplicates"),
         "copy of another station": (_noisy_copy, "duplicates"),
     }  # fmt: skip
 
@@ -147,6 +151,12 @@ def _masked(power: Array, samples: pd.DataFrame) -> Array:
     rng = np.random.default_rng(SEED)
     gap = rng.random((len(power), 1, 1, power.shape[3])) < 0.1
     return _of_events(power, samples, np.where(gap, np.nan, power))
+
+
+def _masked_above(power: Array, samples: pd.DataFrame) -> Array:
+    changed = power.copy()
+    changed[:, :, _upper(power)] = _masked(power, samples)[:, :, _upper(power)]
+    return changed
 
 
 def _components(power: Array, samples: pd.DataFrame) -> Array:
@@ -203,6 +213,25 @@ def _edges(power: Array, samples: pd.DataFrame) -> Array:
     changed = power.copy()
     changed[..., 0] += 10
     return _of_events(power, samples, changed)
+
+
+def _low_edges(power: Array, samples: pd.DataFrame) -> Array:
+    changed = power.copy()
+    changed[:, :, : power.shape[2] // 2, 0] += 10  # up to 25 mHz or so
+    return _of_events(power, samples, changed)
+
+
+def _smoothed(power: Array, samples: pd.DataFrame) -> Array:
+    """Neighbouring time frames are averaged below 100 mHz."""
+    changed = power.copy()
+    changed[:, :, : _upper(power).start, 1:] = (power[..., 1:] + power[..., :-1])[:, :, : _upper(power).start] / 2
+    return _of_events(power, samples, changed)
+
+
+def _component_copy(power: Array, samples: pd.DataFrame) -> Array:
+    copied = _copy(power, samples, power)
+    copied[:, 1:] = power[:, 1:]  # H only
+    return copied
 
 
 def _instrument(power: Array, samples: pd.DataFrame) -> Array:

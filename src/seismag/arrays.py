@@ -1,4 +1,4 @@
-"""Types of the arrays that scores take, and a division that leaves 0 / 0 undefined."""
+"""Types of the arrays that scores take, and a division and a mean that leave 0 / 0 undefined."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> FloatArray:
     numerator, denominator = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
     undefined = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
     return np.asarray(np.divide(numerator, denominator, out=undefined, where=denominator > 0))
+
+
+def mean_known(values: FloatArray, axis: int) -> FloatArray:
+    """Mean of the finite values along an axis; NaN where there is none."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan, dtype=total.dtype), where=count > 0)
 
 
 def rounded(value: float, digits: int = 3) -> float | None:

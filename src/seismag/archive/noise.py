@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,9 +24,15 @@ def noise_floor_nt(power: NDArray[np.float32], spec: DataConfig) -> NDArray[np.f
     frequency = make_grid(spec).frequency_hz
     rows = _rows(frequency)
     width = np.gradient(frequency)[rows]
-    band = np.sort(np.einsum("...ft,f->...t", power[..., rows, :], width.astype(np.float32)), axis=-1)  # NaN last
-    rank = np.maximum(np.isfinite(band).sum(axis=-1, keepdims=True) - 1, 0) // 10
-    return np.sqrt(np.take_along_axis(band, rank, axis=-1)[..., 0].astype(np.float64)).mean(axis=-1)
+    band = np.einsum("...ft,f->...t", power[..., rows, :], width.astype(np.float32))
+    return np.sqrt(quietest_tenth(band).astype(np.float64)).mean(axis=-1)
+
+
+def quietest_tenth(level: NDArray[Any]) -> NDArray[Any]:
+    """Return the tenth percentile (...,) over the time frames (..., T) that are known; NaN where none is."""
+    ordered = np.sort(level, axis=-1)  # NaN last
+    rank = np.maximum(np.isfinite(level).sum(axis=-1, keepdims=True) - 1, 0) // 10
+    return np.asarray(np.take_along_axis(ordered, rank, axis=-1)[..., 0])
 
 
 def noise_band_hz(frequency_hz: NDArray[np.float64]) -> tuple[float, float] | None:

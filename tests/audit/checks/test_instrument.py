@@ -70,7 +70,7 @@ def test_nothing_differs_in_windows_of_one_sensor_whatever_the_activity(samples,
 def test_an_emission_beside_the_lowest_bin_is_noted_and_does_not_block(samples, power) -> None:
     power[is_event(samples), :, 1:20] += 4
     assert checked(samples, power).p_value > 0.01
-    lowest = checked(samples, power, "class_by_lowest_bin")
+    lowest = checked(samples, power, "class_by_lowest_bins")
     assert (lowest.p_value, lowest.blocking) == (0.001, False)
 
 
@@ -87,6 +87,26 @@ def first_frame(power: np.ndarray) -> np.ndarray:
     return power + np.where(np.arange(power.shape[3]) == 0, 10, 0)
 
 
+def changed_below(limit_hz: float, change) -> np.ndarray:
+    """The change in the frequency bins below a limit only."""
+    below = make_grid(SPEC).frequency_hz < limit_hz
+    return lambda power: np.where(below[:, None], change(power), power)
+
+
+def masked_within(low_hz: float, high_hz: float):
+    frequency = make_grid(SPEC).frequency_hz
+    within = (frequency >= low_hz) & (frequency < high_hz)
+    return lambda power: np.where(within[:, None], masked(power), power)
+
+
+def mean_of_frames(power: np.ndarray) -> np.ndarray:
+    return (power + np.concatenate([power[..., 1:], power[..., -1:]], axis=3)) / 2
+
+
+def mean_of_bins(power: np.ndarray) -> np.ndarray:
+    return (power + np.concatenate([power[:, :, 1:], power[:, :, -1:]], axis=2)) / 2
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -95,9 +115,17 @@ def first_frame(power: np.ndarray) -> np.ndarray:
         (lambda p: np.round(4 * p) / 4, "rounding of the values"),
         (masked, "masked fraction of the arrays"),
         (lambda p: p[:, [1, 0, 2]], "order of the components"),
-        (first_frame, "first time frames"),
+        (first_frame, "first time frames above 100 mHz"),
+        (changed_below(0.03, first_frame), "first time frames below 7 mHz"),
+        (changed_below(0.03, lambda p: first_frame(p[..., ::-1])[..., ::-1]), "last time frames below 7 mHz"),
+        (masked_within(0.1, 1), "time frames masked at some frequencies"),
+        (masked_within(0.01, 0.1), "time frames masked at some frequencies"),
+        (lambda p: np.round(3 * p) / 3, "rounding of the values"),
+        (lambda p: np.round(p / 0.05) * 0.05, "rounding of the values"),
+        (changed_below(0.1, mean_of_frames), "scatter from frame to frame at 50 to 100 mHz"),
+        (changed_below(0.1, mean_of_bins), "scatter of single bins at 50 to 100 mHz"),
         (lambda p: np.broadcast_to(p[:, :1], p.shape), "components alike"),
-        (lambda p: (p + np.roll(p, 1, axis=3)) / 2, "scatter of single bins"),
+        (lambda p: (p + np.roll(p, 1, axis=3)) / 2, "scatter of single bins above 100 mHz"),
     ],
 )
 def test_a_property_of_event_windows_is_named(samples, power, change, name: str) -> None:
@@ -129,12 +157,22 @@ def test_an_exchange_of_components_and_of_stations_is_told_from_the_stations_own
     assert np.flatnonzero(foreign_fingerprint(profile, station)).tolist() == [25]
 
 
+@pytest.mark.parametrize("n_lowered", [1, 2, 3, 5])
+def test_another_detrending_is_named_by_the_bins_between_which_it_ends(samples, power, n_lowered: int) -> None:
+    power[is_event(samples), :, :n_lowered] -= 4
+    assert checked(samples, power).p_value > 0.01
+    lowest = checked(samples, power, "class_by_lowest_bins")
+    assert (lowest.p_value, lowest.blocking) == (0.001, False)
+    assert f"level of frequency bin {n_lowered} over that of {n_lowered + 1}" in lowest.details["properties"]
+
+
 def test_values_on_a_grid_are_told_from_the_steps_of_float16(rng: np.random.Generator) -> None:
-    free = rng.normal(-30, 5, (1, 2000)).astype(np.float16).astype(np.float32)
+    free = rng.normal(-30, 5, (1, 4000)).astype(np.float16).astype(np.float32)
     assert rounding_step(free)[0] == 0
-    for step in (0.1, 0.25, 1.0):
+    for step in (0.07, 0.1, 0.25, 1 / 3, 1.0):
         rounded = (np.round(free / step) * step).astype(np.float16).astype(np.float32)
-        assert rounding_step(rounded)[0] == step
+        assert rounding_step(rounded)[0] == pytest.approx(step, rel=0.2)
+    assert rounding_step(np.full((1, 4000), np.nan))[0] == 0
 
 
 def test_arrays_that_slipped_against_the_table_are_counted(samples, power) -> None:
@@ -151,6 +189,8 @@ def test_arrays_that_slipped_against_the_table_are_counted(samples, power) -> No
     assert "by masked_fraction" in slipped.sentence
     masked_only = check_arrays_of_rows(store_of(table.drop(columns="noise_floor_nt"), np.roll(power, 1, axis=0)))
     assert masked_only.statistic == 2
+    power[7, 0, 20:, :4] = np.nan  # at high frequencies only
+    assert check_arrays_of_rows(store_of(table.drop(columns="noise_floor_nt"), power)).statistic == 1
 
 
 def test_skill_in_all_bands_is_told_from_that_of_an_emission(samples, power) -> None:

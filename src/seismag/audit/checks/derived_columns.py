@@ -14,7 +14,7 @@ from seismag.audit.checks.class_by import Feature, count_epochs, epoch_codes, is
 from seismag.audit.checks.permutation import Index, cross_codes
 
 MIN_YEARS = 3  # in fewer a month is an instrument epoch too short to test (a quiet month is no error)
-OWN_FAMILIES = ("calendar", "edges", "file", "instrument", "lowest_bin", "order", "pairs")  # of no column
+OWN_FAMILIES = ("calendar", "edges", "file", "instrument", "lowest_bins", "order", "pairs")  # of no column
 PAIRED_FAMILIES = ("station", "hour", "space_weather", "era", "calendar", "quality", "source")
 _NOT_PAIRED = ("season of", "day of the month of", "minute of", "second of")
 _PAIR_BINS, _PAIR_LEVELS = 4, 20  # bins of a number in a pair, and categories (the rarer ones are one)

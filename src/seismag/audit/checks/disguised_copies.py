@@ -70,7 +70,7 @@ def best_alignment(a: Float32Array, b: Float32Array) -> tuple[float, str]:
 
 
 def _power_in_overlap(power_a: FloatArray, power_b: FloatArray, shifts: IndexArray) -> FloatArray:
-    """Product of the sums of two series (T,) over the frames that they have in common at each shift of the second."""
+    """Product of the power of two series (T,), each added up over their common frames, by shift of the second."""
     first, last = np.maximum(shifts, 0), len(power_a) + np.minimum(shifts, 0)
     sum_a, sum_b = (np.concatenate([[0], np.cumsum(power)]) for power in (power_a, power_b))
     return np.asarray((sum_a[last] - sum_a[first]) * (sum_b[last - shifts] - sum_b[first - shifts]))

@@ -19,7 +19,7 @@ from seismag.audit.checks.class_by import (
 )
 from seismag.audit.checks.labels import count_check
 from seismag.audit.checks.permutation import Index, cross_codes
-from seismag.audit.checks.window_properties import LOWEST_BIN, Properties, relative_to_station, window_properties
+from seismag.audit.checks.window_properties import LOWEST_BINS, Properties, relative_to_station, window_properties
 from seismag.audit.checks.windows import labelled_windows
 from seismag.config import AuditConfig, DataConfig
 from seismag.estimate import CONCERN_P, CheckResult
@@ -31,9 +31,9 @@ _SENTENCES = {
         "Of {n} properties of sensor and processing, which no emission changes, {strongest} differs most between event "
         "and control windows of a station"
     ),
-    "lowest_bin": (
-        "The {strongest}, compared with the next two, shows how the trend was removed, or an emission in these two; it "
-        "may differ between event and control windows of a station"
+    "lowest_bins": (
+        "The lowest frequency bins show how the trend was removed, or an emission in them; of {n} differences of "
+        "neighbouring ones, {strongest} differs most between event and control windows of a station"
     ),
 }
 _STATION_BINS = 4  # of a property at each station
@@ -42,7 +42,7 @@ _FRAME_TOLERANCE = 2.5  # time frames
 
 
 def check_instrument(store: Store, spec: AuditConfig) -> Iterator[CheckResult]:
-    """``class_by_instrument``, ``class_by_lowest_bin`` and ``arrays_of_rows``; nothing for pictures."""
+    """``class_by_instrument``, ``class_by_lowest_bins`` and ``arrays_of_rows``; nothing for pictures."""
     if store.attributes.get("origin") == LEGACY_IMAGE:
         return
     properties = window_properties(store)
@@ -69,7 +69,7 @@ def property_features(store: Store, properties: Properties) -> list[Feature]:
                 by_station = cross_codes(_station_codes(store), quantile_codes(relative, _STATION_BINS))
                 features.append(Feature(f"{name}, by station", "instrument", by_station))
         if not is_constant(code):
-            family = "lowest_bin" if name == LOWEST_BIN else "instrument"
+            family = "lowest_bins" if name.startswith(LOWEST_BINS) else "instrument"
             features.append(Feature(name, family, code, blocking=family == "instrument"))
     return features
 
@@ -121,6 +121,6 @@ def _from_arrays(store: Store, spec: DataConfig) -> tuple[FloatArray, FloatArray
     floor, masked = [], []
     for first in range(0, len(store.samples), SHARD_SAMPLES):
         power_db = read_samples(store.power, first, min(first + SHARD_SAMPLES, len(store.samples))).astype(np.float32)
-        masked.append((~np.isfinite(power_db[:, :, 0])).any(axis=1).mean(axis=1))
+        masked.append((~np.isfinite(power_db)).any(axis=(1, 2)).mean(axis=1))
         floor.append(noise_floor_nt(np.power(np.float32(10), power_db / 10), spec))
     return np.concatenate(floor), np.concatenate(masked)

@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.arrays import FloatArray, IndexArray, mean_known
 from seismag.config import AuditConfig
 from seismag.domain import COMPONENTS, DataError
 from seismag.estimate import CONCERN_P, CheckResult
@@ -170,9 +170,9 @@ def band_features(power_db: NDArray[Any], bins: dict[str, NDArray[np.bool_]]) ->
     """
     features: dict[str, FloatArray] = {}
     for band, chosen in bins.items():
-        band_db = _mean_known(power_db[:, :, chosen].astype(np.float64), axis=2)  # (n, 3, T)
-        mean_db = _mean_known(band_db, axis=2)  # (n, 3)
-        spread = np.sqrt(_mean_known((band_db - mean_db[..., None]) ** 2, axis=2))
+        band_db = mean_known(power_db[:, :, chosen].astype(np.float64), axis=2)  # (n, 3, T)
+        mean_db = mean_known(band_db, axis=2)  # (n, 3)
+        spread = np.sqrt(mean_known((band_db - mean_db[..., None]) ** 2, axis=2))
         for index, component in enumerate(COMPONENTS):
             features[f"{band}_{component}"] = mean_db[:, index]
             features[f"{band}_{component}_spread"] = spread[:, index]
@@ -186,8 +186,8 @@ def standardise_by_station(values: FloatArray, station: NDArray[Any]) -> FloatAr
     for rows in pd.Series(range(len(station))).groupby(np.asarray(station)).indices.values():
         if len(rows) >= _MIN_WINDOWS:
             part = values[rows]
-            mean = _mean_known(part, axis=0)
-            deviation = np.sqrt(_mean_known((part - mean) ** 2, axis=0))
+            mean = mean_known(part, axis=0)
+            deviation = np.sqrt(mean_known((part - mean) ** 2, axis=0))
             result[rows] = (part - mean) / np.maximum(deviation, 1e-9)
     return result
 
@@ -215,19 +215,12 @@ def folds_of(samples: pd.DataFrame, split: pd.DataFrame | None, n_folds: int) ->
     return folds
 
 
-def _mean_known(values: FloatArray, axis: int) -> FloatArray:
-    known = np.isfinite(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0).sum(axis=axis)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-
-
 def _coherency_features(phasors: NDArray[Any], bins: dict[str, NDArray[np.bool_]]) -> dict[str, FloatArray]:
     """Mean phasor of each band and pair, real and imaginary, and its length."""
     features: dict[str, FloatArray] = {}
     for band, chosen in bins.items():
         in_band = phasors[:, :, :, chosen].astype(np.float64)  # (n, 3, 2, R, T)
-        mean = _mean_known(in_band.reshape(*in_band.shape[:3], -1), axis=3)
+        mean = mean_known(in_band.reshape(*in_band.shape[:3], -1), axis=3)
         for index, (pair, _, _) in enumerate(PAIRS):
             features[f"{band}_{pair}_real"] = mean[:, index, 0]
             features[f"{band}_{pair}_imaginary"] = mean[:, index, 1]

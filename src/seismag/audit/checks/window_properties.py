@@ -1,7 +1,9 @@
 """Properties of windows that belong to the sensor and the processing, and that no emission or activity changes.
 
 Power above 100 mHz in the quietest tenth of the time frames is mostly sensor noise. The scatter of single bins is that
-of a periodogram whatever the spectrum is. What is left of activity in a property is removed by its regression on Kp.
+of a periodogram whatever the spectrum is. Emissions are expected at 10 to 45 mHz, and the taper of the segments reaches
+two bins further, so no level or scatter between 7 and 50 mHz is a property. What is left of activity in a property is
+removed by its regression on Kp.
 """
 
 from __future__ import annotations
@@ -13,17 +15,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.arrays import FloatArray, IndexArray
+from seismag.archive.noise import quietest_tenth
+from seismag.arrays import FloatArray, IndexArray, mean_known
 from seismag.domain import COMPONENTS
 from seismag.windows.store import SHARD_SAMPLES, Store, read_samples
 
 SENSOR_HZ = 0.1  # above it, the quietest frames are mostly sensor noise
-LOWEST_BIN = "lowest frequency bin"  # a strong emission may reach the bins beside it
+LOW_HZ = 0.007  # below it, and from 50 mHz on, a bin contains no power of an emission of 10 to 45 mHz
+ABOVE_EMISSIONS_HZ = 0.05
+LOWEST_BINS = "level of frequency bin"  # a strong emission may reach some of them
 BURST_HZ = 0.25  # above it, natural bursts are below the noise of a fluxgate
-ROUNDING_STEPS_DB = (1.0, 0.5, 0.25, 0.1, 0.05)
-_QUIET = 10  # percentile of the time frames
-_ROUNDED = 0.9  # fraction of bins on a grid of such steps
-_EDGE_FRAMES = 2
+_N_LOWEST = 6
+_ROUNDING_STEPS_DB = 2.0 ** np.arange(-8, 3, 0.25)
+_ROUNDED = 0.85  # distinct values, over those of float16
+_ROUNDING_VALUES = 8192  # that are compared
+_EDGES = {"first": slice(None, 2), "last": slice(-2, None)}
 _PROFILE_BINS = 24  # frequency bins of a fingerprint
 _MIN_PROFILE_DB = 1.0  # difference of the components at a station by which a swap is seen
 _SWAPPED = 0.5  # distance of the swapped profile from the station's, over that of the profile itself
@@ -43,8 +49,7 @@ def window_properties(store: Store) -> Properties:
     n = len(store.samples)
     for first in range(0, n, SHARD_SAMPLES):
         power = read_samples(store.power, first, min(first + SHARD_SAMPLES, n))
-        with np.errstate(invalid="ignore"):
-            properties, profile = _of_windows(power.astype(np.float32), store.frequency_hz)
+        properties, profile = _of_windows(power.astype(np.float32), store.frequency_hz)
         parts.append(properties)
         profiles.append(profile)
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -104,62 +109,108 @@ def foreign_fingerprint(profile_db: FloatArray, station: NDArray[Any]) -> NDArra
 
 
 def rounding_step(power_db: FloatArray) -> FloatArray:
-    """Step in dB (n,) to which the values (n, ...) are rounded, in float16; 0 where there is none."""
+    """Step in dB (n,), coarser than that of float16, to which the values (n, ...) are rounded; 0 where there is none.
+
+    The number of distinct values in the middle half is compared with that expected of steps from 1/256 to 3.4 dB.
+    """
     flat = power_db.reshape(len(power_db), -1)
-    flat = flat[:, :: max(1, flat.shape[1] // 4096)]
-    known = np.isfinite(flat)
-    counts = np.maximum(known.sum(axis=1), 1)
+    flat = flat[:, :: max(1, flat.shape[1] // _ROUNDING_VALUES)]
     result = np.zeros(len(flat))
-    for step in sorted(ROUNDING_STEPS_DB):
-        on_grid = (np.round(flat / step) * step).astype(np.float16).astype(np.float32) == flat
-        chance = np.minimum(np.spacing(np.abs(flat).astype(np.float16)).astype(np.float32) / step, 1)
-        fraction, expected = (on_grid & known).sum(axis=1) / counts, np.where(known, chance, 0).sum(axis=1) / counts
-        result = np.where((fraction >= _ROUNDED) & (expected < 0.7), step, result)
+    for row, values in enumerate(flat):
+        ordered = np.sort(values[np.isfinite(values)])
+        middle = ordered[len(ordered) // 4 : 3 * len(ordered) // 4]
+        if len(middle) < 100 or middle[0] == middle[-1]:
+            continue
+        n_distinct = len(np.unique(middle))
+        density = _density(middle)
+        spacing = np.spacing(np.abs(middle).astype(np.float16)).astype(np.float64)
+        if n_distinct < _ROUNDED * _expected_distinct(density, spacing):
+            expected = [_expected_distinct(density, np.maximum(spacing, step)) for step in _ROUNDING_STEPS_DB]
+            result[row] = _ROUNDING_STEPS_DB[np.argmin(np.abs(np.log(expected) - np.log(n_distinct)))]
     return result
+
+
+def _density(ordered: FloatArray) -> FloatArray:
+    """Number of values per dB about each of the ordered ones (m,), from an eighth of them."""
+    position = np.arange(len(ordered))
+    first, last = np.maximum(position - len(ordered) // 16, 0), np.minimum(position + len(ordered) // 16, position[-1])
+    return (last - first) / np.maximum(ordered[last] - ordered[first], 1e-3).astype(np.float64)
+
+
+def _expected_distinct(density: FloatArray, spacing: FloatArray) -> float:
+    """Number of distinct values among those of a density (m,) per dB, each rounded to a spacing (m,) in dB."""
+    of_same = density * spacing  # values that are rounded to one
+    return float((-np.expm1(-of_same) / of_same).sum())
 
 
 def _of_windows(power_db: FloatArray, frequency_hz: FloatArray) -> tuple[Properties, FloatArray]:
     """Properties (b,) of windows (b, 3, F, T) in dB, and their quiet noise (b, 3, R)."""
-    upper = frequency_hz >= SENSOR_HZ
-    in_upper = power_db[:, :, upper]
-    level = _mean(in_upper, axis=2)  # (b, 3, T)
-    noise = _quiet(level)
-    profile = _mean(_blocks(_quiet(in_upper)), axis=3)
+    in_upper = power_db[:, :, frequency_hz >= SENSOR_HZ]
+    noise = quietest_tenth(mean_known(in_upper, axis=2))
+    profile = mean_known(_blocks(quietest_tenth(in_upper)), axis=3)
     found = {f"noise of {name} above 100 mHz": noise[:, k] for k, name in enumerate(COMPONENTS)}
-    in_time = _mean(power_db, axis=3)  # (b, 3, F)
-    found[LOWEST_BIN] = _mean(in_time[:, :, 0] - in_time[:, :, 1:3].mean(axis=2), axis=1)
-    found["highest frequency bin"] = _mean(in_time[:, :, -1] - in_time[:, :, -3:-1].mean(axis=2), axis=1)
-    neighbours = np.diff(in_upper, axis=2)
-    found["scatter of single bins"] = np.sqrt(_mean((neighbours**2).reshape(len(power_db), -1), axis=1))
-    later = _mean((neighbours[..., 1:] * neighbours[..., :-1]).reshape(len(power_db), -1), axis=1)
-    found["scatter from frame to frame"] = later / np.maximum(found["scatter of single bins"] ** 2, 1e-6)
-    masked = ~np.isfinite(power_db[:, :, 0])  # (b, 3, T)
-    found["masked fraction of the arrays"] = masked.mean(axis=(1, 2))
-    found["masked fraction by component"] = masked.mean(axis=2).max(axis=1) - masked.mean(axis=2).min(axis=1)
-    middle = np.nanmedian(np.where(np.isfinite(level).any(axis=2, keepdims=True), level, 0), axis=2)
-    for name, frames in (("first", slice(None, _EDGE_FRAMES)), ("last", slice(-_EDGE_FRAMES, None))):
-        found[f"{name} time frames"] = _mean(_mean(level[..., frames], axis=2) - middle, axis=1)
-        found[f"masked {name} time frames"] = masked[..., frames].mean(axis=(1, 2))
+    in_time = mean_known(mean_known(power_db, axis=3), axis=1)  # (b, F)
+    for k in range(_N_LOWEST - 1):
+        found[f"{LOWEST_BINS} {k + 1} over that of {k + 2}"] = in_time[:, k] - in_time[:, k + 1]
+    found["highest frequency bin"] = in_time[:, -1] - in_time[:, -3:-1].mean(axis=1)
+    found |= _of_masks(~np.isfinite(power_db))
+    in_low = power_db[:, :, frequency_hz < LOW_HZ]
+    in_between = power_db[:, :, (frequency_hz >= ABOVE_EMISSIONS_HZ) & (frequency_hz < SENSOR_HZ)]
+    for of_band, where, in_band in (
+        (_of_edges, "below 7 mHz", in_low),
+        (_of_edges, "above 100 mHz", in_upper),
+        (_of_scatter, "at 50 to 100 mHz", in_between),
+        (_of_scatter, "above 100 mHz", in_upper),
+    ):
+        found |= {f"{name} {where}": values for name, values in of_band(in_band).items()}
     bursts = power_db[:, :, frequency_hz >= min(BURST_HZ, frequency_hz[-3])]
-    found["bursts in all components"] = _common_bursts(_mean(bursts, axis=2))
+    found["bursts in all components"] = _common_bursts(mean_known(bursts, axis=2))
     pairs = [np.abs(power_db[:, a] - power_db[:, b]).reshape(len(power_db), -1) for a, b in ((0, 1), (0, 2), (1, 2))]
-    found["components alike"] = (np.stack([_mean(pair, axis=1) for pair in pairs]).min(axis=0) < _COPIED_DB) * 1.0
-    found["rounding of the values"] = rounding_step(power_db)
+    alike = np.stack([mean_known(pair, axis=1) for pair in pairs]).min(axis=0) < _COPIED_DB
+    found["components alike"] = alike * 1.0
+    parts = [power_db, *(power_db[:, k] for k in range(3))]
+    found["rounding of the values"] = np.max([rounding_step(part) for part in parts], axis=0)
     return {name: values.astype(float) for name, values in found.items()}, profile.astype(float)
 
 
-def _mean(values: FloatArray, axis: int) -> FloatArray:
-    known = np.isfinite(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0).sum(axis=axis)
-    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+def _of_masks(masked: NDArray[np.bool_]) -> Properties:
+    """Masked fractions (b,) of windows (b, 3, F, T)."""
+    frames = masked.mean(axis=2)  # (b, 3, T)
+    by_component = frames.mean(axis=2)
+    in_part = (frames > 0) & (frames < 1)
+    found = {
+        "masked fraction of the arrays": by_component.mean(axis=1),
+        "masked fraction by component": by_component.max(axis=1) - by_component.min(axis=1),
+        "time frames masked at some frequencies": in_part.mean(axis=(1, 2)),
+    }
+    for name, chosen in _EDGES.items():
+        found[f"masked {name} time frames"] = frames[..., chosen].mean(axis=(1, 2))
+    return found
 
 
-def _quiet(values: FloatArray) -> FloatArray:
-    """The tenth percentile over time (..., T) of what is known; NaN where nothing is."""
-    ordered = np.sort(values, axis=-1)  # NaN last
-    rank = np.maximum(np.isfinite(values).sum(axis=-1, keepdims=True) - 1, 0) * _QUIET // 100
-    return np.asarray(np.take_along_axis(ordered, rank, axis=-1)[..., 0])
+def _of_edges(power_db: FloatArray) -> Properties:
+    """Level (b,) of the first and last time frames of bins (b, 3, R, T) over the window's median level."""
+    level = mean_known(power_db, axis=2)  # (b, 3, T)
+    middle = np.nanmedian(np.where(np.isfinite(level).any(axis=2, keepdims=True), level, 0), axis=2)
+    return {
+        f"{name} time frames": mean_known(mean_known(level[..., chosen], axis=2) - middle, axis=1)
+        for name, chosen in _EDGES.items()
+    }
+
+
+def _of_scatter(power_db: FloatArray) -> Properties:
+    """Deviation (b,) of differences of neighbouring bins (b, 3, R, T) about their mean, and its part in common in time.
+
+    What the bins have in common, such as a burst, is not in the differences, and the spectrum is not in the deviation.
+    """
+    differences = np.diff(power_db, axis=2)
+    differences = differences - mean_known(differences, axis=3)[..., None]
+    variance = mean_known((differences**2).reshape(len(power_db), -1), axis=1)
+    later = mean_known((differences[..., 1:] * differences[..., :-1]).reshape(len(power_db), -1), axis=1)
+    return {
+        "scatter of single bins": np.sqrt(variance),
+        "scatter from frame to frame": later / np.maximum(variance, 1e-6),
+    }
 
 
 def _blocks(profile: FloatArray) -> FloatArray:
@@ -172,7 +223,7 @@ def _blocks(profile: FloatArray) -> FloatArray:
 def _common_bursts(level: FloatArray) -> FloatArray:
     """Smallest correlation over time of any two components (b, 3, T): of shaking, which is equal in all."""
     known = np.isfinite(level).all(axis=1, keepdims=True)
-    deviation = np.where(known, level - _mean(np.where(known, level, np.nan), axis=2)[..., None], 0)
+    deviation = np.where(known, level - mean_known(np.where(known, level, np.nan), axis=2)[..., None], 0)
     power = np.maximum((deviation**2).sum(axis=2), 1e-9)
     pairs = [(deviation[:, a] * deviation[:, b]).sum(axis=1) / np.sqrt(power[:, a] * power[:, b])
              for a, b in ((0, 1), (0, 2), (1, 2))]  # fmt: skip
