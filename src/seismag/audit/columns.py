@@ -20,7 +20,7 @@ from seismag.audit.checks.derived_columns import (
     spans_years,
 )
 from seismag.audit.checks.labels import NORMAL
-from seismag.audit.checks.permutation import Index
+from seismag.audit.checks.out_of_fold import Index
 
 _MAX_LEVELS = 60  # of a category that is no group column
 _NUMERIC_FRACTION = 0.9

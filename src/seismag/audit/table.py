@@ -14,7 +14,8 @@ import pandas as pd
 from seismag.archive.tables import decode_text, read_payload
 from seismag.audit.checks.class_by import Feature, category_codes
 from seismag.audit.checks.labels import NORMAL, LabelTable, count_check
-from seismag.audit.checks.permutation import Index, cross_codes
+from seismag.audit.checks.out_of_fold import Index
+from seismag.audit.checks.permutation import cross_codes
 from seismag.audit.columns import ColumnUse, choose_features, derive_features, kind_of, to_numbers, to_times
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray
-from seismag.audit.checks.out_of_fold import GroupedLabels, Scores, assign_folds, out_of_fold
-from seismag.audit.checks.permutation import ColumnTest, Index, compare_codes, cross_codes
+from seismag.audit.checks.out_of_fold import GroupedLabels, Index, Scores, assign_folds, out_of_fold
+from seismag.audit.checks.permutation import ColumnTest, compare_codes, cross_codes
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.null import MAX_PLACEBO_RATE

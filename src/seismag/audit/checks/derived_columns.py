@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from seismag.arrays import FloatArray
 from seismag.audit.checks.class_by import Feature, count_epochs, epoch_codes, is_constant, quantile_codes
-from seismag.audit.checks.permutation import Index, cross_codes
+from seismag.audit.checks.out_of_fold import Index
+from seismag.audit.checks.permutation import cross_codes
 
 MIN_YEARS = 3  # in fewer a month is an instrument epoch too short to test (a quiet month is no error)
 OWN_FAMILIES = ("calendar", "edges", "file", "instrument", "lowest_bins", "order", "pairs")  # of no column

@@ -18,7 +18,8 @@ from seismag.audit.checks.class_by import (
     result_of,
 )
 from seismag.audit.checks.labels import count_check
-from seismag.audit.checks.permutation import Index, cross_codes
+from seismag.audit.checks.out_of_fold import Index
+from seismag.audit.checks.permutation import cross_codes
 from seismag.audit.checks.window_properties import LOWEST_BINS, Properties, relative_to_station, window_properties
 from seismag.audit.checks.windows import labelled_windows
 from seismag.config import AuditConfig, DataConfig

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 
 from seismag.arrays import FloatArray
 from seismag.audit.checks.labels import NORMAL, count_check
-from seismag.audit.checks.out_of_fold import GroupedLabels
-from seismag.audit.checks.permutation import FIRST_DRAWS, Index, permuted_classes
+from seismag.audit.checks.out_of_fold import GroupedLabels, Index
+from seismag.audit.checks.permutation import FIRST_DRAWS, permuted_classes
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.null import Null

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from seismag.arrays import FloatArray
 from seismag.audit.checks.out_of_fold import (
     Counter,
     GroupedLabels,
+    Index,
     Scores,
     cells_of,
     gain_of,
@@ -26,8 +26,6 @@ from seismag.audit.checks.out_of_fold import (
 )
 from seismag.config import AuditConfig
 from seismag.scoring.null import Null, placebo_rate
-
-Index = NDArray[np.intp]
 
 FIRST_DRAWS = 999  # permutations after which a test stops where p cannot be small any more
 ENOUGH_EXCEEDANCES = 50  # of the first permutations: p is above 0.05 and no blocking check can fail

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from seismag.arrays import FloatArray
-from seismag.audit.checks.out_of_fold import GroupedLabels
-from seismag.audit.checks.permutation import FIRST_DRAWS, Index, permuted_classes
+from seismag.audit.checks.out_of_fold import GroupedLabels, Index
+from seismag.audit.checks.permutation import FIRST_DRAWS, permuted_classes
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.metrics import balanced_accuracy, cluster_confusion
