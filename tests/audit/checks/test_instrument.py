@@ -144,7 +144,7 @@ def test_stations_that_are_swapped_in_event_windows_are_named(samples, power) ->
     power[one[:n]], power[other[:n]] = power[other[:n]].copy(), power[one[:n]].copy()
     found = checked(samples, power)
     assert found.p_value <= 0.01
-    assert any("by station" in name for name in found.details["properties"])
+    assert "fingerprint of another station" in found.details["properties"]
 
 
 def test_an_exchange_of_components_and_of_stations_is_told_from_the_stations_own() -> None:
