@@ -35,7 +35,7 @@ cells = st.one_of(
     st.text(alphabet="0123456789.,-+\u2212 NSEWLUBTkmMwzZ\u00b0'\"e?:/;#\u00a0", max_size=12),
     st.text(alphabet=st.characters(blacklist_categories=["Cs", "Cc"]), max_size=6),
 )
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write_csv(path: Path, rows: list[Row], delimiter: str = ",") -> Path:

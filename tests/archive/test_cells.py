@@ -105,7 +105,7 @@ def test_the_scale_beside_a_magnitude_is_found() -> None:
     assert [magnitude_scale(cell) for cell in cells] == ["Mw", "mb", "", "", "SR"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.text(alphabet="0123456789.,-+\u2212 NSEWLUBTkmMw\u00b0'\"e?:/Z", max_size=9),
     st.sampled_from(["number", "latitude", "longitude", "depth", "magnitude", "elevation", "kp", "time"]),

@@ -150,9 +150,7 @@ KINDS = ["frg604rc", "iaga2002", "iaga2002, line by line", "gzip", "zip", "cdf",
 # ObsPy decodes libmseed's messages, which quote the damaged header, inside a ctypes callback.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", KINDS)
-@settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=250, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damage=damages())
 def test_a_damaged_file_gives_a_recording_or_a_data_error(folder, sound_files, kind, damage):
     check(folder, damage(sound_files[kind]))
@@ -163,9 +161,7 @@ MAGICS += [b" Format IAGA-2002\n", b"000001D LLO  R0U  NT", b"\0\0ALR\x19\x01\x0
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(magic=st.sampled_from(MAGICS), rest=st.binary(max_size=600))
 def test_random_bytes_behind_any_magic_number_give_a_data_error(folder, magic, rest):
     path = folder / "random.bin"

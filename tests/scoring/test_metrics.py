@@ -89,7 +89,6 @@ def test_absent_classes_are_left_out_and_undefined_correlation_is_zero() -> None
 
 
 @given(labels)
-@settings(deadline=None)  # a busy machine is no failure
 def test_scores_agree_with_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> None:
     k, pairs = case
     true, predicted = np.array(pairs).T
@@ -226,7 +225,7 @@ def test_bins_hold_equal_numbers_and_never_part_equal_values(rng: np.random.Gene
 
 
 @given(st.lists(st.tuples(st.sampled_from(np.round(np.linspace(0, 1, 21), 2)), st.booleans()), min_size=2, max_size=80))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_parts_sum_to_the_brier_score_exactly(rows: list[tuple[float, bool]]) -> None:
     p, happened = (np.array(column) for column in zip(*rows, strict=True))
     parts = m.brier_decomposition(bin_sums(p, happened, 5))

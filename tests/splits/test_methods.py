@@ -84,7 +84,7 @@ def sides_by_force(samples: pd.DataFrame, roles: dict[str, str], embargo_d: floa
     return found
 
 
-@settings(max_examples=40, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=40, phases=NO_SHRINKING)
 @given(samples=sample_tables(), spec=specs)
 def test_nothing_stands_on_two_sides_by_any_method(samples: pd.DataFrame, spec: SplitConfig) -> None:
     samples = placed(samples)
@@ -102,7 +102,7 @@ def test_nothing_stands_on_two_sides_by_any_method(samples: pd.DataFrame, spec: 
             assert apart["utc_days"] == apart["embargo"] == 0
 
 
-@settings(max_examples=40, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=40, phases=NO_SHRINKING)
 @given(samples=sample_tables(), spec=specs)
 def test_each_window_is_tested_once_or_sealed_and_the_last_days_are_sealed_in_all_folds(
     samples: pd.DataFrame, spec: SplitConfig
@@ -136,7 +136,7 @@ def test_each_window_is_tested_once_or_sealed_and_the_last_days_are_sealed_in_al
     assert groups[groups.isin(groups[list(held)])].index.isin([*held, *closed.index[closed]]).all()
 
 
-@settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=25, phases=NO_SHRINKING)
 @given(samples=sample_tables(), spec=specs, naive=st.booleans())
 def test_a_split_of_any_method_does_not_depend_on_chance_or_on_the_order_of_rows(
     samples: pd.DataFrame, spec: SplitConfig, naive: bool
@@ -152,7 +152,7 @@ def test_a_split_of_any_method_does_not_depend_on_chance_or_on_the_order_of_rows
     )
 
 
-@settings(max_examples=40, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=40, phases=NO_SHRINKING)
 @given(samples=sample_tables(), spec=specs, data=st.data())
 def test_a_report_of_any_method_counts_the_overlaps_of_a_bad_split(
     samples: pd.DataFrame, spec: SplitConfig, data: st.DataObject
@@ -177,7 +177,7 @@ def test_a_report_of_any_method_counts_the_overlaps_of_a_bad_split(
     assert {name: found[name] for name in by_force} == by_force
 
 
-@settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=25, phases=NO_SHRINKING)
 @given(samples=sample_tables(), spec=specs)
 def test_the_report_of_a_drawn_split_finds_nothing_and_says_why_each_window_was_purged(
     samples: pd.DataFrame, spec: SplitConfig

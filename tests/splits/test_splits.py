@@ -30,7 +30,7 @@ def roles_of(split: pd.DataFrame, fold: int) -> dict[str, str]:
     return dict(zip(rows["sample_id"], rows["role"], strict=True))
 
 
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=15, phases=NO_SHRINKING)
 @given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
 def test_only_what_must_leave_is_excluded(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
     assume(count_clusters(samples) >= n_folds)
@@ -43,7 +43,7 @@ def test_only_what_must_leave_is_excluded(samples: pd.DataFrame, n_folds: int, s
         assert not by_role["train"] & must
 
 
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=15, phases=NO_SHRINKING)
 @given(samples=sample_tables(), n_folds=st.integers(2, 4), seed=st.integers(0, 99))
 def test_validation_is_empty_only_where_no_class_has_two_groups_left(
     samples: pd.DataFrame, n_folds: int, seed: int
@@ -59,7 +59,7 @@ def test_validation_is_empty_only_where_no_class_has_two_groups_left(
         assert (left.groupby("magnitude_class")["split_group"].nunique() < 2).all()
 
 
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=15, phases=NO_SHRINKING)
 @given(samples=sample_tables(), n_folds=st.integers(2, 6), seed=st.integers(0, 99))
 def test_every_fold_tests_on_an_earthquake_cluster_of_its_own(samples: pd.DataFrame, n_folds: int, seed: int) -> None:
     assume(count_clusters(samples) >= n_folds)
@@ -68,7 +68,7 @@ def test_every_fold_tests_on_an_earthquake_cluster_of_its_own(samples: pd.DataFr
     assert set(tested["fold"]) == set(range(1, n_folds + 1))
 
 
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=15, phases=NO_SHRINKING)
 @given(samples=sample_tables(), n_folds=st.integers(2, 4))
 def test_the_report_says_what_brute_force_finds(samples: pd.DataFrame, n_folds: int) -> None:
     assume(count_clusters(samples) >= n_folds)

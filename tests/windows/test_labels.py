@@ -291,7 +291,7 @@ def test_a_table_in_which_every_window_is_rejected_keeps_text_columns() -> None:
         assert not pd.api.types.is_numeric_dtype(labels.samples[column]), f"{column} {labels.samples[column].dtype}"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     origins_h=st.lists(st.integers(0, 24 * 150), max_size=8),
     magnitudes=st.lists(st.floats(4.0, 7.5), min_size=8, max_size=8),

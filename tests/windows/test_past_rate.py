@@ -82,7 +82,7 @@ def test_many_windows_give_what_each_gives_alone(monkeypatch: pytest.MonkeyPatch
     assert past_rate(ends, events, DOBROVOLSKY).tolist() == pytest.approx([rate_at(events, end) for end in ends])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rule=st.sampled_from(["dobrovolsky", "hattori", "fixed", "es"]),
     hours=st.lists(st.integers(-40 * 24, 40 * 24), min_size=1, max_size=12),
