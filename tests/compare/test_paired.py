@@ -1,7 +1,5 @@
 """Paired differences between models on the same windows: by hand, in the limits, and where nothing differs."""
 
-from dataclasses import astuple
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,8 +38,10 @@ def test_model_against_itself_differs_by_nothing() -> None:
     table = build_table(n_events=80, n_blocks=12)
     document = compare_tables({"a": table, "b": table.assign(run_id="run_b")}, NOTHING)
     found = differences(document, "b")
-    assert len(found) == sum(map(len, COMPARED.values())) == document.n_comparisons["models"]
-    assert {astuple(entry)[:5] for entry in found} == {(0.0, 0.0, 0.0, 1.0, 1.0)}
+    assert len(found) == sum(map(len, COMPARED.values()))
+    assert document.n_comparisons["models"] == 7  # not of log score and Brier score, which have no limits
+    assert {(entry.value, entry.p_value) for entry in found} == {(0.0, 1.0), (0.0, None)}
+    assert all(entry.low is None or entry.low == -entry.high < 0 for entry in found)
 
 
 def test_better_model_is_found_and_the_reference_has_no_difference() -> None:
@@ -145,14 +145,44 @@ def test_other_labels_are_refused() -> None:
         align_tables({"a": table, "b": other})
 
 
-def test_few_groups_leave_no_interval_and_no_p() -> None:
-    table = build_table(n_events=1, n_blocks=3)
+@pytest.mark.parametrize(("n_events", "n_blocks"), [(1, 3), (9, 40), (40, 9)])
+def test_few_groups_leave_no_interval_and_no_p(n_events: int, n_blocks: int) -> None:
+    table = build_table(n_events=n_events, n_blocks=n_blocks)
     probabilities = [column for column in table if column.startswith("p_")]
     other = table.assign(**{column: table[column].to_numpy()[::-1] for column in probabilities})
     document = compare_tables({"a": table, "b": other}, NOTHING)
     assert all(d.p_value is None and d.low is None for d in differences(document, "b"))
-    assert document.n_comparisons["models"] == 0
-    assert any("1 event clusters" in sentence for sentence in document.warnings)
+    assert all(s.low is None for scores in document.forecasts["b"].scores.values() for s in scores.values())
+    assert document.n_comparisons == {"models": 0, "rules": 0}
+    reason = f"inconclusive ({n_events} event clusters, {n_blocks} control blocks; at least 10 of each are needed)"
+    assert f"No interval can be given: {reason}." in document.warnings
+
+
+def test_classes_left_out_of_a_difference_are_named() -> None:
+    """The scores are over four classes, their differences over the two that are frequent enough."""
+    table = build_table(n_events=40, n_blocks=40)
+    rare = {"cluster_2": "Medium", "cluster_5": "Large"}
+    label = table["split_group"].map(rare).fillna("Moderate")
+    table = table.assign(y_magnitude=np.where(table["y_magnitude"] == "Normal", "Normal", label))
+    drawn = build_table(n_events=40, n_blocks=40, seed=1)
+    other = table.assign(**{column: drawn[column].to_numpy() for column in table if column.startswith("p_")})
+    document = compare_tables({"a": table, "b": other}, NOTHING)
+    found = document.forecasts["b"].to_json()["difference"]["magnitude"]
+    assert found["balanced_accuracy"]["classes"] == ["Normal", "Moderate"]
+    assert "classes" not in found["mcc"]
+    sentence = next(text for text in document.warnings if text.startswith("magnitude"))
+    assert "Medium (1), Large (1)" in sentence
+    assert "differences in balanced accuracy are over Normal, Moderate" in sentence
+    names = [f"p_magnitude_{name}" for name in ("Normal", "Moderate", "Medium", "Large")]
+
+    def recall(model: pd.DataFrame) -> float:
+        right = model[names].to_numpy().argmax(axis=1) == pd.Index(names).get_indexer(
+            "p_magnitude_" + table["y_magnitude"]
+        )
+        return float(np.mean([right[table["y_magnitude"] == name].mean() for name in ("Normal", "Moderate")]))
+
+    expected = recall(other) - recall(table)
+    assert found["balanced_accuracy"]["value"] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("n_events", "n_large"), [(12, 12), (40, 1)])

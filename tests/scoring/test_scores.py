@@ -205,17 +205,30 @@ def test_each_fold_is_compared_with_its_own_training() -> None:
         evaluate(first, split=split_1)
 
 
-def test_a_single_group_has_no_interval_and_says_so() -> None:
-    for n_events, n_blocks in ((1, 0), (1, 1), (1, 30), (0, 1)):
+def limits_in(document: Any) -> list[tuple[float | None, float | None]]:
+    """Ends of all intervals, and p-values twice, at any depth of a document; reliability counts groups in all."""
+    if isinstance(document, list):
+        return [pair for entry in document for pair in limits_in(entry)]
+    if not isinstance(document, dict):
+        return []
+    own = [(document["low"], document["high"])] if {"value", "low"} <= set(document) else []
+    own += [(document["p_value"], document["p_value"])] if "p_value" in document else []
+    own += [tuple(pair) for pair in document.get("intervals", {}).values()] if "uses_truth" in document else []
+    return own + [pair for key, entry in document.items() if key != "reliability" for pair in limits_in(entry)]
+
+
+def test_no_interval_and_no_p_where_there_are_fewer_than_ten_clusters_everywhere_alike() -> None:
+    for n_events, n_blocks in ((1, 0), (1, 1), (1, 30), (0, 1), (9, 30), (60, 9)):
         result = evaluate(build_table(n_events=n_events, n_blocks=n_blocks))
         for score in ("accuracy", "log_score"):
             assert result["magnitude"][score]["value"] is not None
-            assert result["magnitude"][score]["low"] is None
-        assert result["detection"]["skill_above_best_baseline"]["log_score"]["low"] is None
-        sentence = (
-            f"No interval can be given: inconclusive ({n_events} event clusters, {n_blocks} control blocks; at least 10"
-        )
-        assert any(sentence in warning for warning in result["warnings"])
+        without_classes = {task: {**result[task], "per_class": {}} for task in TASK_CLASSES}
+        found = limits_in([without_classes, result["tables"]])
+        assert len(found) > 40
+        assert set(found) == {(None, None)}
+        reason = f"inconclusive ({n_events} event clusters, {n_blocks} control blocks; at least 10 of each are needed)"
+        assert f"No interval can be given: {reason}." in result["warnings"]
+        assert {entry["note"] for entry in result["detection"]["skill_above_best_baseline"].values()} == {reason}
         json.dumps(result, allow_nan=False)
         assert "No interval can be given" in format_summary(result)
         assert "better" not in format_summary(result)
@@ -238,13 +251,13 @@ def test_one_class_leaves_scores_undefined_rather_than_zero() -> None:
 def test_absent_and_thin_classes_and_few_groups_are_warned_of() -> None:
     result = evaluate(build_table(n_events=2, n_blocks=3))
     text = " ".join(result["warnings"])
-    assert "Intervals are unreliable: inconclusive (2 event clusters, 3 control blocks; at least 10 of each" in text
+    assert "No interval can be given: inconclusive (2 event clusters, 3 control blocks; at least 10 of each" in text
     assert "magnitude: no window of Large" in text
     assert "Moderate (1), Medium (1)" in text
     entry = result["magnitude"]["per_class"]["Moderate"]
     assert entry["recall"]["value"] is not None
     assert entry["recall"]["low"] is None
-    assert "skill in balanced accuracy is not tested" in text
+    assert "differences in balanced accuracy have none either" in text
     table = build_table(n_events=120, n_blocks=20)
     quiet = evaluate(table.assign(is_mainshock=table["event_id"].notna()))
     assert quiet["warnings"] == []
@@ -295,6 +308,57 @@ def test_interval_of_the_balanced_accuracy_covers_the_truth() -> None:
     assert 0.865 <= covered / trials <= 0.945  # 0.90 expected, standard error 0.015
 
 
+def test_ten_clusters_and_blocks_have_intervals_without_random_numbers() -> None:
+    result = evaluate(build_table(n_events=10, n_blocks=10))
+    for score in ("accuracy", "mcc", "log_score", "brier"):
+        entry = result["detection"][score]
+        assert entry["low"] < entry["value"] < entry["high"]
+    skill = result["detection"]["skill_above_best_baseline"]["log_score"]
+    assert (skill["note"], skill["classes"]) == (None, None)
+    assert 0 < skill["p_value"] < 1
+
+
+def test_one_window_of_an_absent_class_moves_macro_f1_but_does_not_blow_up_its_interval() -> None:
+    """Without the group of that window the class keeps its F1 of 0, as an absent class keeps its recall."""
+    table = build_table(n_events=40, n_blocks=40, hit=0.6)
+    table["y_magnitude"] = np.where(table["y_magnitude"] == "Normal", "Normal", "Moderate")
+    names = [f"p_magnitude_{name}" for name in MAGNITUDE_CLASSES]
+    table[names] = table[names].to_numpy() * [1, 1, 1e-9, 1e-9]
+    table[names] = table[names].div(table[names].sum(axis=1), axis=0)
+    before = evaluate(table)["magnitude"]["macro_f1"]
+    table.loc[table.index[0], names] = [0.1, 0.1, 0.1, 0.7]
+    after = evaluate(table)["magnitude"]["macro_f1"]
+    predicted = np.array(MAGNITUDE_CLASSES)[most_likely(table)]
+    assert after["value"] == pytest.approx(f1_score(table["y_magnitude"], predicted, average="macro"), abs=1e-12)
+    assert after["value"] == pytest.approx(before["value"] * 2 / 3, abs=0.01)
+    assert after["low"] < after["value"] < after["high"]
+    assert after["high"] - after["low"] < before["high"] - before["low"]
+
+
+def test_a_perfect_forecast_of_few_groups_has_a_wide_interval_of_skill() -> None:
+    """12 + 12 groups without a failure: up to 1 - 0.025^(1/12) of them could fail."""
+    cm = np.zeros((24, 2, 2))
+    event = np.arange(24) < 12
+    cm[np.arange(24), event.astype(int), event.astype(int)] = 5
+    constant = np.zeros((24, 2, 2))
+    constant[np.arange(24), event.astype(int), 0] = 5
+    noise = 1e-8 * np.random.default_rng(1).normal(size=24)  # sums by group are in single precision
+    model = Scored.of(Sums(cm, {"log": np.log(0.9) * 5 + noise}), event)
+    baseline = Scored.of(Sums(constant, {"log": np.full(24, np.log(0.5) * 5)}), event)
+    value, left_out = model.minus(baseline, "balanced_accuracy")
+    reach = 1 - 0.025 ** (1 / 12)
+    own, difference = model.estimate("balanced_accuracy", 0.95), left_out.interval(float(value), 0.95)
+    assert (own.value, own.low, own.high) == (1.0, pytest.approx(1 - reach), 1.0)
+    assert difference == (pytest.approx(0.5 - reach), pytest.approx(0.5 + reach))
+    assert left_out.p_value(0.5) == pytest.approx(0.5**12)
+    assert left_out.p_value(reach) == pytest.approx(0.025)  # where the interval would end at 0
+    assert left_out.two_sided_p_value(-0.5) == pytest.approx(2 * 0.5**12)
+    value, left_out = model.minus(baseline, "log_score")
+    assert value == pytest.approx(np.log(0.9 / 0.5))
+    assert np.isnan(left_out.interval(float(value), 0.95)).all()  # a score without limits has no such reach
+    assert np.isnan(left_out.p_value(float(value)))
+
+
 def test_a_class_in_few_clusters_takes_no_part_in_skill_and_this_is_stated() -> None:
     table = build_table(n_events=40, n_blocks=40)
     large = table["split_group"].isin(["cluster_2", "cluster_5"])
@@ -311,8 +375,11 @@ def test_a_class_in_few_clusters_takes_no_part_in_skill_and_this_is_stated() -> 
     confusion = np.array(result["baselines"][skill["baseline"]]["balanced_accuracy"])
     assert skill["value"] < np.mean(recall) < 1
     assert confusion <= 1
-    assert any("Large (2). Their recall, balanced accuracy and macro-F1 have no interval" in text
-               for text in evaluate(table)["warnings"])  # fmt: skip
+    assert skill["note"] is None
+    assert (
+        "magnitude: classes in fewer than 10 groups: Large (2). Their recall, balanced accuracy and macro-F1 have no "
+        "interval; differences in balanced accuracy are over Normal, Moderate, Medium."
+    ) in evaluate(table)["warnings"]
     assert result["mcc"]["low"] is not None
 
 

@@ -18,7 +18,8 @@ from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.estimate import NullInterval
 from seismag.files import write_json_atomic
-from seismag.scoring.estimates import FEW_CLUSTERS, finite
+from seismag.scoring.estimates import finite
+from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.null import Null
 from seismag.scoring.predictions import check_predictions, evaluated_rows, read_predictions, task_probabilities

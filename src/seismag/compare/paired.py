@@ -17,7 +17,7 @@ from seismag.domain import DataError
 from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import find_truth
-from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_baseline, finite
+from seismag.scoring.estimates import IntervalEstimate, Scored, best_baseline, finite, rare_classes_sentence
 from seismag.scoring.forecasts import EXTRA_GROUP, MODEL, BaselineData, Forecasts, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, forecast_table, task_probabilities
@@ -47,13 +47,15 @@ class ComparedScore(Estimate):
 class PairedDifference(IntervalEstimate):
     """Paired difference of a score to the first model over n windows; positive is better.
 
-    ``p_value`` is two-sided and None where undefined, ``p_adjusted`` by Holm, ``baseline`` as of ``ComparedScore``.
+    ``p_value`` is two-sided and None where undefined, ``p_adjusted`` by Holm, ``baseline`` as of ``ComparedScore``;
+    ``classes`` are those that balanced accuracy is compared over, None for other scores.
     """
 
     p_value: float | None
     p_adjusted: float | None
     n: int
     baseline: str | None
+    classes: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,7 @@ def compare_tables(
     truth = find_truth(rows)
     forecasts = score_forecasts(rows, truth, BaselineData(training.samples, training.split, extra))
     warnings = [] if chosen or config.events == "all" else [MAINSHOCKS_UNKNOWN]
-    if truth.clusters.smallest < FEW_CLUSTERS:
-        warnings.append(
-            f"Inconclusive: {truth.clusters.n_event} event clusters and {truth.clusters.n - truth.clusters.n_event} "
-            f"control blocks; at least {FEW_CLUSTERS} of each are needed."
-        )
+    warnings += _few_groups(forecasts)
     facts: dict[str, object] = {
         "events": "mainshocks" if chosen else "all",
         "role": str(rows["role"].iloc[0]),
@@ -139,6 +137,15 @@ def compare_tables(
         "rules": _adjust([entry for entry in compared.values() if entry.group != MODEL]),
     }
     return PairedComparison(facts, n_comparisons, compared, warnings)
+
+
+def _few_groups(forecasts: Forecasts) -> list[str]:
+    """Sentences on too few groups in all, and of a class."""
+    sentences = [forecasts.truth.clusters.no_interval]
+    for task in COMPARED:
+        contains = forecasts.sums(task, MODEL).cm.sum(axis=-1) > 0  # (n_groups, k)
+        sentences.append(rare_classes_sentence(task, contains.sum(axis=0).tolist()))
+    return [sentence for sentence in sentences if sentence is not None]
 
 
 def align_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -213,25 +220,27 @@ def _compare_task(
     for name, shown, group, score, baseline in compared:
         estimate = scored[name].estimate(score, config.confidence)
         value, left_out = scored[name].minus(scored[MODEL], score)
-        difference, p_value = IntervalEstimate(finite(value), None, None), None
-        if left_out is not None and not scored[name].rests_on_rare(score):
-            difference = IntervalEstimate.jackknifed(value, left_out, config.confidence)
-            p_value = finite(left_out.two_sided_p_value(float(value)))
+        difference = IntervalEstimate.jackknifed(value, left_out, config.confidence)
+        p_value = None if left_out is None else finite(left_out.two_sided_p_value(float(value)))
+        classes = scored[name].compared_classes(task, score)
         yield (
             shown, group, score, ComparedScore(**vars(estimate), n=n, baseline=baseline),
-            PairedDifference(**vars(difference), p_value=p_value, p_adjusted=None, n=n, baseline=baseline),
+            PairedDifference(
+                **vars(difference), p_value=p_value, p_adjusted=None, n=n, baseline=baseline, classes=classes
+            ),
         )  # fmt: skip
 
 
 def _json(entries: dict[str, dict[str, ComparedScore]] | dict[str, dict[str, PairedDifference]] | None) -> object:
-    """Plain values; ``baseline`` only where it is set."""
+    """Plain values; ``baseline`` and ``classes`` only where they are set."""
     if entries is None:
         return None
     plain = {task: {score: asdict(entry) for score, entry in scores.items()} for task, scores in entries.items()}
     for scores in plain.values():
         for entry in scores.values():
-            if entry["baseline"] is None:
-                del entry["baseline"]
+            for key in ("baseline", "classes"):
+                if entry.get(key) is None:
+                    entry.pop(key, None)
     return plain
 
 

@@ -11,7 +11,7 @@ from seismag.arrays import FloatArray, IntArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, Sums, find_clusters
-from seismag.scoring.estimates import IntervalEstimate, Scored, finite
+from seismag.scoring.estimates import IntervalEstimate, Scored
 from seismag.scoring.predictions import truth_index
 
 LossInterval = dict[str, float | None]  # value, low and high; None where there is no interval
@@ -84,10 +84,7 @@ def _drops_of_balanced_accuracy(
     result = []
     for scored in after:
         value, left_out = before.minus(scored, "balanced_accuracy")
-        drop = IntervalEstimate(finite(value), None, None)
-        if left_out is not None and not scored.rests_on_rare("balanced_accuracy"):
-            drop = IntervalEstimate.jackknifed(value, left_out, spec.confidence)
-        result.append(_entry(drop))
+        result.append(_entry(IntervalEstimate.jackknifed(value, left_out, spec.confidence)))
     return result
 
 

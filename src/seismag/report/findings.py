@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from seismag.audit.checks.skill import SCORE_NAMES, TASK_SCORES, skill_test
 from seismag.report.quotation import Quoter
-from seismag.scoring.estimates import FEW_CLUSTERS
+from seismag.scoring.jackknife import FEW_CLUSTERS
 
 Outcome = Literal["skill", "null", "worse", "inconclusive", "invalid", "naive"]
 HEADLINE_TASK = "detection"

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.domain import AZIMUTH_CENTRES_DEG
 from seismag.scoring import metrics as m
+from seismag.scoring.jackknife import inconclusive
 from seismag.scoring.predictions import TASK_CLASSES, truth_index
 
 CONCORDANCE = ("event_concordant", "event_pairs", "normal_concordant", "normal_pairs")
@@ -38,16 +39,10 @@ class Clusters:
         return int(self.has_event.sum())
 
     @property
-    def smallest(self) -> int:
-        """Number of groups in the smaller of the strata that occur."""
-        return min((n for n in (self.n_event, self.n - self.n_event) if n), default=0)
-
-    def inconclusive(self, least: int) -> str:
-        """Sentence part for fewer than ``least`` groups in a stratum."""
-        return (
-            f"inconclusive ({self.n_event} event clusters, {self.n - self.n_event} control blocks; at least {least} "
-            "of each are needed)"
-        )
+    def no_interval(self) -> str | None:
+        """Sentence for too few groups of a kind for any interval; None for enough."""
+        reason = inconclusive(self.has_event)
+        return None if reason is None else f"No interval can be given: {reason}."
 
     def sum(self, values: ArrayLike) -> FloatArray:
         """Sum the rows' values by cluster: (n_clusters,)."""

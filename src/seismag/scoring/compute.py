@@ -14,7 +14,7 @@ from seismag.scoring.baselines import absent_baselines
 from seismag.scoring.calibration import Calibrated, NotCalibrated, calibrate, read_out
 from seismag.scoring.clusters import Clusters, find_truth
 from seismag.scoring.conformal import ConformalScores, score_sets
-from seismag.scoring.estimates import CONFUSION_SCORES, FEW_CLUSTERS, TaskEstimates, score_task
+from seismag.scoring.estimates import CONFUSION_SCORES, TaskEstimates, rare_classes_sentence, score_task
 from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, check_predictions, check_validation, evaluated_rows
@@ -43,7 +43,6 @@ class TaskScores:
         document |= {key: parts[key] for key in ("per_class", "confusion", "prevalence")}
         document["baselines"] = {name: entry.to_json() for name, entry in self.estimates.baselines.items()}
         document["skill_above_best_baseline"] = parts["skill"]
-        parts["skill"]["balanced_accuracy"]["classes"] = parts["compared_classes"]
         if self.reliability is None or self.calibration is None:
             return {key: document[key] for key in _SHORT}
         return {
@@ -201,9 +200,8 @@ def _describe(rows: pd.DataFrame, data: BaselineData, config: EvaluateConfig, ev
 
 def _table_warnings(rows: pd.DataFrame, clusters: Clusters) -> list[str]:
     warnings = [NAIVE_WARNING] if "split_method" in rows and (rows["split_method"] == "naive").any() else []
-    if clusters.smallest < FEW_CLUSTERS:
-        reach = "No interval can be given" if clusters.smallest == 1 else "Intervals are unreliable"
-        warnings.append(f"{reach}: {clusters.inconclusive(FEW_CLUSTERS)}.")
+    if (too_few := clusters.no_interval) is not None:
+        warnings.append(too_few)
     if rows["role"].iloc[0] == "val":
         warnings.append(
             "Validation rows were evaluated, as there are no test rows: they have served to choose the epoch."
@@ -227,14 +225,5 @@ def _task_warnings(task: str, estimates: TaskEstimates) -> list[str]:
         warnings.append(
             f"{task}: no window of {', '.join(absent)}; balanced accuracy is the mean over the other classes."
         )
-    thin = [f"{name} ({entry.n_clusters})" for name, entry in per_class.items() if 0 < entry.n_clusters < FEW_CLUSTERS]
-    if thin:
-        compared = estimates.compared_classes
-        rest = f"skill in balanced accuracy is over {', '.join(compared)}"
-        if len(present) - len(thin) < 2:
-            rest = "skill in balanced accuracy is not tested"
-        warnings.append(
-            f"{task}: classes in fewer than {FEW_CLUSTERS} groups: {', '.join(thin)}. Their recall, balanced accuracy "
-            f"and macro-F1 have no interval, and {rest}."
-        )
-    return warnings
+    rare = rare_classes_sentence(task, [entry.n_clusters for entry in per_class.values()])
+    return warnings if rare is None else [*warnings, rare]

@@ -6,22 +6,21 @@ Intervals and p-values are those of ``seismag.scoring.jackknife``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from seismag.arrays import BoolArray, FloatArray, ratio
+from seismag.arrays import BoolArray, FloatArray, IntArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines.frequencies import ORACLE
 from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums
 from seismag.scoring.forecasts import MODEL, Forecasts
-from seismag.scoring.jackknife import LeftOut, Range
+from seismag.scoring.jackknife import FEW_CLUSTERS, LeftOut, Range, inconclusive
 from seismag.scoring.predictions import TASK_CLASSES
 
-FEW_CLUSTERS = 10
 CONFUSION_SCORES = {f.__name__: f for f in (m.accuracy, m.balanced_accuracy, m.macro_f1, m.mcc)}
 SMALLER_IS_BETTER = ("brier", "rps")
 COMPARED_SCORES = {  # their difference to the best baseline is the skill
@@ -31,7 +30,8 @@ COMPARED_SCORES = {  # their difference to the best baseline is the skill
 }
 OVER_FREQUENT = "balanced_accuracy_of_frequent_classes"  # what differences of the balanced accuracy are taken of
 LIMITS: dict[str, Range] = {
-    "accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0), "mcc": (-1.0, 1.0),
+    "accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), OVER_FREQUENT: (0.0, 1.0), "macro_f1": (0.0, 1.0),
+    "mcc": (-1.0, 1.0),
     "auc_within_station": (0.0, 1.0), "error_resultant": (0.0, 1.0), "mean_error_deg": (0.0, 180.0),
 }  # fmt: skip
 Values = dict[str, FloatArray]
@@ -39,27 +39,25 @@ Values = dict[str, FloatArray]
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """A number with its interval; None where it is undefined or rests on single groups."""
+    """A number with its interval; None where it is undefined or rests on too few groups."""
 
     value: float | None
     low: float | None
     high: float | None
 
     @staticmethod
-    def jackknifed(
-        value: FloatArray | float, left_out: LeftOut, confidence: float, limits: Range | None = None
-    ) -> IntervalEstimate:
-        """Take the interval from the score without each group in turn."""
-        low, high = left_out.interval(float(value), confidence, limits)
+    def jackknifed(value: FloatArray | float, left_out: LeftOut | None, confidence: float) -> IntervalEstimate:
+        """Take the interval from the score without each group in turn; None: no interval."""
+        if left_out is None:
+            return IntervalEstimate(finite(value), None, None)
+        low, high = left_out.interval(float(value), confidence)
         return IntervalEstimate(finite(value), finite(low), finite(high))
 
     @classmethod
-    def of_mean(
-        cls, sums: FloatArray, rows: FloatArray, clusters: Clusters, confidence: float, limits: Range | None = None
-    ) -> IntervalEstimate:
+    def of_mean(cls, sums: FloatArray, rows: FloatArray, clusters: Clusters, confidence: float) -> IntervalEstimate:
         """Mean over rows of what is summed by group, (n_groups,), as are the rows."""
         left_out = LeftOut(ratio(sums.sum() - sums, rows.sum() - rows), clusters.has_event, int(rows.sum()))
-        return cls.jackknifed(sums.sum() / rows.sum(), left_out, confidence, limits)
+        return cls.jackknifed(sums.sum() / rows.sum(), left_out, confidence)
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,17 @@ class Score(Estimate):
 class Difference(IntervalEstimate):
     """Score minus that of the best baseline, signed so that positive is better.
 
-    ``p_value`` is one-sided.
+    Attributes:
+        p_value: one-sided.
+        baseline: its name.
+        classes: of the balanced accuracy, the classes that it is compared over; None for other scores.
+        note: why there is no interval; None where there is one.
     """
 
     p_value: float | None
     baseline: str | None
+    classes: list[str] | None
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,6 @@ class TaskEstimates:
     baselines: dict[str, BaselineScores]
     skill: dict[str, Skill]
     skill_scores: dict[str, SkillScore]
-    compared_classes: list[str]  # that the skill in balanced accuracy is taken over
 
 
 @dataclass(frozen=True)
@@ -152,39 +155,51 @@ class Scored:
     Attributes:
         point: by score.
         left_out: by score; empty: without intervals.
-        rare: true classes in fewer than ``FEW_CLUSTERS`` groups; with one of them, scores that are averaged over the
-            classes have no interval.
-        compared: the classes that differences of the balanced accuracy are taken over: those that are not rare, if
-            there are two, else all.
+        n_groups: (k,) groups with each true class.
+        compared: the classes that differences of the balanced accuracy are taken over.
     """
 
     point: Values
     left_out: dict[str, LeftOut]
-    rare: tuple[int, ...] = ()
-    compared: tuple[int, ...] = ()
+    n_groups: IntArray
+    compared: tuple[int, ...]
 
     @classmethod
-    def of(cls, sums: Sums, strata: BoolArray | None, scores: Iterable[str] = CONFUSION_SCORES) -> Scored:
-        """Scores from sums by group; ``strata`` (n_groups,) has_event, None: without intervals.
+    def of(
+        cls,
+        sums: Sums,
+        strata: BoolArray | None,
+        scores: Iterable[str] = CONFUSION_SCORES,
+        compared: tuple[int, ...] | None = None,
+    ) -> Scored:
+        """Scores from sums by group.
 
-        ``scores`` are those of the confusion matrix; the others follow from all sums present.
+        Args:
+            sums: of each group.
+            strata: (n_groups,) has_event; None: without intervals.
+            scores: those of the confusion matrix; the others follow from all sums present.
+            compared: see ``Scored``; None: those in ``FEW_CLUSTERS`` groups or more, if there are two, else all.
         """
         total, names = sums.total(), tuple(scores)
         n_groups = np.count_nonzero(sums.cm.sum(axis=-1), axis=0)
-        present = total.cm.sum(axis=-1) > 0
-        rare = tuple(np.flatnonzero(present & (n_groups < FEW_CLUSTERS)).tolist())
-        frequent = present & (n_groups >= FEW_CLUSTERS)
-        if not rare or np.count_nonzero(frequent) < 2:
-            frequent = present
-        compared = tuple(np.flatnonzero(frequent).tolist())
-        point = _score_values(total, total, names, frequent)
-        if np.count_nonzero(present) < 2:
+        if compared is None:
+            frequent = n_groups >= FEW_CLUSTERS
+            chosen = frequent if np.count_nonzero(frequent) >= 2 else n_groups > 0
+            compared = tuple(np.flatnonzero(chosen).tolist())
+        point = _score_values(total, total, names, compared)
+        if np.count_nonzero(n_groups) < 2:
             point |= dict.fromkeys(("balanced_accuracy", "macro_f1", "mcc", OVER_FREQUENT), np.array(np.nan))
         if strata is None:
-            return cls(point, {}, rare, compared)
-        without = _score_values(sums.without_each(), total, names, frequent)
+            return cls(point, {}, n_groups, compared)
+        without = _score_values(sums.without_each(), total, names, compared)
         rows = int(total.cm.sum())
-        return cls(point, {name: LeftOut(values, strata, rows) for name, values in without.items()}, rare, compared)
+        left_out = {name: LeftOut(values, strata, rows, LIMITS.get(name)) for name, values in without.items()}
+        return cls(point, left_out, n_groups, compared)
+
+    @property
+    def rare(self) -> list[int]:
+        """True classes in too few groups; with one of them, scores averaged over the classes have no interval."""
+        return np.flatnonzero((self.n_groups > 0) & (self.n_groups < FEW_CLUSTERS)).tolist()
 
     @property
     def shown(self) -> list[str]:
@@ -192,22 +207,40 @@ class Scored:
         return [score for score in self.point if score != OVER_FREQUENT]
 
     def estimate(self, score: str, confidence: float) -> IntervalEstimate:
-        """Value with its interval; None where the score is undefined, or rests on single groups or rare classes."""
-        value = self.point[score]
-        if score not in self.left_out or (self.rare and score in ("balanced_accuracy", "macro_f1")):
-            return IntervalEstimate(finite(value), None, None)
-        return IntervalEstimate.jackknifed(value, self.left_out[score], confidence, LIMITS.get(score))
+        """Value with its interval; None where the score is undefined, or rests on too few groups or rare classes."""
+        averages_rare = self.rare and score in ("balanced_accuracy", "macro_f1")
+        left_out = None if averages_rare else self.left_out.get(score)
+        return IntervalEstimate.jackknifed(self.point[score], left_out, confidence)
 
-    def rests_on_rare(self, score: str) -> bool:
+    def _rests_on_rare(self, score: str) -> bool:
         """Whether differences of a score are taken over a rare class too, because fewer than two are not rare."""
         return score == "balanced_accuracy" and bool(set(self.rare) & set(self.compared))
 
+    def compared_classes(self, task: str, score: str) -> list[str] | None:
+        """Names of the classes that differences of the balanced accuracy are taken over; None for other scores."""
+        return [TASK_CLASSES[task][k] for k in self.compared] if score == "balanced_accuracy" else None
+
+    def why_inconclusive(self, task: str, score: str) -> str:
+        """Sentence part for a difference of a score without interval."""
+        if (few := inconclusive(next(iter(self.left_out.values())).strata)) is not None:
+            return few
+        present = [f"{name} {n}" for name, n in zip(TASK_CLASSES[task], self.n_groups, strict=True) if n]
+        if len(present) < 2:
+            return f"inconclusive (groups by class: {present[0]}; there is no other class)"
+        if self._rests_on_rare(score):
+            needed = f"at least two classes in {FEW_CLUSTERS} groups or more are needed"
+            return f"inconclusive (groups by class: {', '.join(present)}; {needed})"
+        return "inconclusive (the difference does not vary between groups, or is undefined without one of them)"
+
     def minus(self, other: Scored, score: str) -> tuple[FloatArray, LeftOut | None]:
-        """Difference of a score, positive where this forecast is better: of the table, and without each group."""
+        """Difference of a score, positive where this forecast is better: of the table, and without each group.
+
+        The latter is None where there is no interval because a class is rare, or none was wanted.
+        """
         sign = -1.0 if score in SMALLER_IS_BETTER else 1.0
         key = compared_key(score)
         value = sign * (self.point[key] - other.point[key])
-        if key not in self.left_out or key not in other.left_out:
+        if key not in self.left_out or key not in other.left_out or self._rests_on_rare(score):
             return value, None
         difference = self.left_out[key].minus(other.left_out[key])
         return value, dataclasses.replace(difference, values=sign * difference.values)
@@ -239,7 +272,7 @@ def score_task(
     prevalence = cm.sum(axis=1) / cm.sum()
     own = {score: scored[MODEL].estimate(score, config.confidence) for score in scored[MODEL].shown}
     candidates = forecasts.candidates(task)
-    skill = {score: best_difference(score, scored, candidates, config) for score in COMPARED_SCORES[task]}
+    skill = {score: best_difference(task, score, scored, candidates, config) for score in COMPARED_SCORES[task]}
     return TaskEstimates(
         scores={score: Score(**vars(entry), n=n, n_clusters=n_clusters) for score, entry in own.items()},
         per_class=_per_class(task, sums, config),
@@ -255,7 +288,6 @@ def score_task(
             if name != MODEL
         },
         skill={score: Skill(**vars(entry), n=n, n_clusters=n_clusters) for score, entry in skill.items()},
-        compared_classes=[TASK_CLASSES[task][k] for k in scored[MODEL].compared],
         skill_scores={
             f"{score}_skill": SkillScore(
                 **vars(_skill_score(score, scored, skill[score].baseline, config)),
@@ -269,16 +301,33 @@ def score_task(
     )
 
 
-def best_difference(score: str, scored: dict[str, Scored], candidates: list[str], config: EvaluateConfig) -> Difference:
+def best_difference(
+    task: str, score: str, scored: dict[str, Scored], candidates: list[str], config: EvaluateConfig
+) -> Difference:
     """Difference of the model's score to that of the best of the candidate baselines."""
-    best = best_baseline(score, scored, candidates)
-    if best is None or np.isnan(scored[MODEL].point[compared_key(score)]):
-        return Difference(None, None, None, None, None)
-    value, left_out = scored[MODEL].minus(scored[best], score)
-    if left_out is None or scored[MODEL].rests_on_rare(score):
-        return Difference(finite(value), None, None, None, best)
+    model, best = scored[MODEL], best_baseline(score, scored, candidates)
+    classes = model.compared_classes(task, score)
+    if best is None or np.isnan(model.point[compared_key(score)]):
+        return Difference(None, None, None, None, None, classes, model.why_inconclusive(task, score))
+    value, left_out = model.minus(scored[best], score)
     estimate = IntervalEstimate.jackknifed(value, left_out, config.confidence)
-    return Difference(**vars(estimate), p_value=finite(left_out.p_value(float(value))), baseline=best)
+    p_value = None if left_out is None else finite(left_out.p_value(float(value)))
+    note = model.why_inconclusive(task, score) if estimate.low is None else None
+    return Difference(**vars(estimate), p_value=p_value, baseline=best, classes=classes, note=note)
+
+
+def rare_classes_sentence(task: str, n_groups: Sequence[int]) -> str | None:
+    """Sentence on classes in too few groups, from the groups with each class; None without one."""
+    named = dict(zip(TASK_CLASSES[task], n_groups, strict=True))
+    rare = [f"{name} ({n})" for name, n in named.items() if 0 < n < FEW_CLUSTERS]
+    frequent = [name for name, n in named.items() if n >= FEW_CLUSTERS]
+    if not rare:
+        return None
+    compared = f"are over {', '.join(frequent)}" if len(frequent) > 1 else "have none either"
+    return (
+        f"{task}: classes in fewer than {FEW_CLUSTERS} groups: {', '.join(rare)}. Their recall, balanced accuracy and "
+        f"macro-F1 have no interval; differences in balanced accuracy {compared}."
+    )
 
 
 def best_baseline(score: str, scored: dict[str, Scored], candidates: list[str]) -> str | None:
@@ -294,18 +343,20 @@ def finite(value: FloatArray | float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _score_values(sums: Sums, whole: Sums, scores: Iterable[str], frequent: BoolArray) -> Values:
-    """All scores, over the leading axes; ``whole`` are those of the table, ``frequent`` the classes to compare.
+def _score_values(sums: Sums, whole: Sums, scores: Iterable[str], compared: tuple[int, ...]) -> Values:
+    """All scores, over the leading axes; ``whole`` are those of the table, ``compared`` the classes to compare.
 
-    A class that is absent without one of the groups keeps its recall of the table, because a mean over the other
-    classes would be another score. The correlation is undefined where the truth has one class.
+    A class that is absent without one of the groups keeps its recall and F1 of the table, because a mean over the
+    other classes would be another score. The correlation is undefined where the truth has one class.
     """
     n = sums.cm.sum(axis=(-2, -1))
     values = {name: CONFUSION_SCORES[name](sums.cm) for name in scores}
-    recall, of_table = m.per_class(sums.cm)["recall"], m.per_class(whole.cm)["recall"]
-    recall = np.where(np.isnan(recall), of_table, recall)
-    values["balanced_accuracy"] = recall[..., whole.cm.sum(axis=-1) > 0].mean(axis=-1)
-    values[OVER_FREQUENT] = recall[..., frequent].mean(axis=-1)
+    without, of_table = m.per_class(sums.cm), m.per_class(whole.cm)
+    recall, f1 = (np.where(np.isnan(without[key]), of_table[key], without[key]) for key in ("recall", "f1"))
+    values["balanced_accuracy"] = recall[..., ~np.isnan(of_table["recall"])].mean(axis=-1)
+    values[OVER_FREQUENT] = recall[..., compared].mean(axis=-1)
+    if "macro_f1" in values:
+        values["macro_f1"] = f1[..., ~np.isnan(of_table["f1"])].mean(axis=-1)
     if "mcc" in values:
         one_class = np.count_nonzero(sums.cm.sum(axis=-1), axis=-1) < 2
         values["mcc"] = np.where(one_class, np.nan, values["mcc"])
@@ -339,11 +390,9 @@ def _per_class(task: str, sums: Sums, config: EvaluateConfig) -> dict[str, Class
     result = {}
     for i, name in enumerate(TASK_CLASSES[task]):
         n, n_predicted = int(values["n"][i]), int(values["n_predicted"][i])
-        recall = IntervalEstimate(finite(values["recall"][i]), None, None)
-        if n_clusters[i] >= FEW_CLUSTERS:
-            contains = sums.cm[:, i].sum(axis=-1) > 0
-            left_out = LeftOut(recall_without[contains, i], np.zeros(int(contains.sum()), dtype=bool), n)
-            recall = IntervalEstimate.jackknifed(values["recall"][i], left_out, config.confidence, (0.0, 1.0))
+        contains = sums.cm[:, i].sum(axis=-1) > 0
+        left_out = LeftOut(recall_without[contains, i], np.zeros(int(contains.sum()), dtype=bool), n, (0.0, 1.0))
+        recall = IntervalEstimate.jackknifed(values["recall"][i], left_out, config.confidence)
         result[name] = ClassScores(
             n,
             int(n_clusters[i]),

@@ -13,7 +13,7 @@ from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, Sums, Truth, sum_scores
-from seismag.scoring.estimates import FEW_CLUSTERS, Score, Scored
+from seismag.scoring.estimates import Score, Scored
 
 _KEY = ("detection", "model")
 
@@ -71,8 +71,8 @@ def evaluate_events(table: pd.DataFrame, config: EvaluateConfig | None = None) -
         group = np.arange(len(table))
         notes.append("No column split_group: each row is a group; intervals are too narrow where rows are dependent.")
     clusters = Clusters(group, np.bincount(group, weights=is_event) > 0)
-    if clusters.smallest < FEW_CLUSTERS:
-        notes.append(f"Intervals are unreliable: {clusters.inconclusive(FEW_CLUSTERS)}.")
+    if (too_few := clusters.no_interval) is not None:
+        notes.append(too_few)
     probs = np.column_stack([1 - p_event, p_event])
     strata = {"roc_auc": np.zeros(len(table), dtype=np.intp)}
     if "station" in table:

@@ -19,7 +19,7 @@ from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters
-from seismag.scoring.estimates import FEW_CLUSTERS
+from seismag.scoring.jackknife import FEW_CLUSTERS
 
 BRIER_PARTS = ("reliability", "resolution", "uncertainty", "within_bin")
 HISTOGRAM_BINS = 20

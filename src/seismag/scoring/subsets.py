@@ -13,7 +13,7 @@ from seismag.arrays import BoolArray, IndexArray
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums, Truth
-from seismag.scoring.estimates import FEW_CLUSTERS, IntervalEstimate, Scored, best_difference
+from seismag.scoring.estimates import IntervalEstimate, Scored, best_difference
 from seismag.scoring.forecasts import MODEL, Forecasts, Key
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities
 
@@ -112,7 +112,6 @@ def _score_subset(
     present, index = np.unique(truth.clusters.index[positions], return_inverse=True)
     event = truth.index["detection"][positions] == 1
     clusters = Clusters(index, np.bincount(index, weights=event, minlength=len(present)) > 0)
-    known = clusters.smallest >= FEW_CLUSTERS
     sums: dict[Key, Sums] = {}
     for task in TASK_CLASSES:
         baselines = {best[task][score] for score in _SKILLS}
@@ -124,10 +123,9 @@ def _score_subset(
     p_event = task_probabilities(rows, "detection", positions)[:, 1]
     ranked = m.cluster_concordance(p_event, event, truth.stratum[positions], index, clusters.n)
     sums["detection", MODEL].sums.update(zip(CONCORDANCE, ranked.T, strict=True))
-    strata = clusters.has_event if known else None
     scored: dict[str, dict[str, Scored]] = {task: {} for task in TASK_CLASSES}
     for (task, forecast), part in sums.items():
-        scored[task][forecast] = Scored.of(part, strata, ("balanced_accuracy",))
+        scored[task][forecast] = Scored.of(part, clusters.has_event, ("balanced_accuracy",))
     found: dict[str, dict[str, IntervalEstimate]] = {}
     for task, of_task in scored.items():
         found[task] = {"balanced_accuracy": of_task[MODEL].estimate("balanced_accuracy", config.confidence)}
@@ -135,13 +133,13 @@ def _score_subset(
             found[task]["auc_within_station"] = of_task[MODEL].estimate("auc_within_station", config.confidence)
         for score in _SKILLS:
             candidates = [name for name in (best[task][score],) if name]
-            found[task][f"skill_{score}"] = best_difference(score, of_task, candidates, config)
+            found[task][f"skill_{score}"] = best_difference(task, score, of_task, candidates, config)
     return SubsetScores(
         name,
         n=len(positions),
         n_events=int(rows["event_id"].iloc[positions].nunique()),
         n_event_groups=clusters.n_event,
         n_normal_groups=clusters.n - clusters.n_event,
-        note=None if known else f"No interval: {clusters.inconclusive(FEW_CLUSTERS)}.",
+        note=clusters.no_interval,
         **found,
     )

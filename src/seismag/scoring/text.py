@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from seismag.scoring.baselines import CANDIDATE_GROUPS
-from seismag.scoring.estimates import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES
 from seismag.text import format_table, wrap_text
 
@@ -39,9 +38,8 @@ def format_summary(metrics: dict[str, Any]) -> str:
     head.append("Δ: skill over the best non-magnetic baseline")
     lines = [wrap_text(line, 2) for line in head]
     lines += _holdout_lines(metrics.get("sealed"))
-    is_few = any(0 < metrics[key] < FEW_CLUSTERS for key in ("n_event_groups", "n_normal_groups"))
     for task in TASK_CLASSES:
-        lines += ["", format_table([task, *_HEADER], _task_rows(task, metrics[task], is_few))]
+        lines += ["", format_table([task, *_HEADER], _task_rows(task, metrics[task]))]
     lines.append(wrap_text(_error_line(metrics["detection"]), 2))
     for task in ("detection", "magnitude"):
         if (sets := metrics[task]["conformal"]) is not None:
@@ -75,14 +73,14 @@ def _holdout_lines(log: dict[str, Any] | None) -> list[str]:
     return [wrap_text(line, 2) for line in lines]
 
 
-def _task_rows(task: str, result: dict[str, Any], is_few: bool) -> list[_Row]:
+def _task_rows(task: str, result: dict[str, Any]) -> list[_Row]:
     skills = result["skill_above_best_baseline"]
     rows = [
-        _skill_row("Δ balanced accuracy", skills["balanced_accuracy"], is_few),
-        _skill_row("Δ log score, nat", skills["log_score"], is_few),
+        _skill_row("Δ balanced accuracy", skills["balanced_accuracy"]),
+        _skill_row("Δ log score, nat", skills["log_score"]),
     ]
     if (calibrated := result["calibration"].get("skill_above_best_baseline")) is not None:
-        rows.append(_skill_row("Δ calibrated log score", calibrated["temperature_and_prior"], is_few))
+        rows.append(_skill_row("Δ calibrated log score", calibrated["temperature_and_prior"]))
     rows += [_row("balanced accuracy", result["balanced_accuracy"]), _row("MCC", result["mcc"])]
     if "rps_skill" in result:
         rows.append(_row("RPS skill score", result["rps_skill"], style="+.3f"))
@@ -147,11 +145,11 @@ def _part_lines(metrics: dict[str, Any]) -> list[str]:
     return [wrap_text(line, 2) for line in lines]
 
 
-def _skill_row(label: str, skill: dict[str, Any], is_few: bool) -> _Row:
+def _skill_row(label: str, skill: dict[str, Any]) -> _Row:
     if skill["value"] is None:
         return [label, "undefined", "", "", "", ""]
     conclusion = "inconclusive"
-    if not is_few and skill["low"] is not None:
+    if skill["low"] is not None:
         conclusion = "better" if skill["low"] > 0 else "worse" if skill["high"] < 0 else "no difference"
     return _row(label, skill, conclusion, skill["baseline"], "+.3f")
 

@@ -20,7 +20,7 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import atomic_path, file_sha256, read_checked_json, short_path, write_checked_json
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
-from seismag.scoring.estimates import FEW_CLUSTERS
+from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES
 from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder
 from seismag.scoring.text import format_summary
