@@ -42,8 +42,9 @@ def score(value, low, high):
 
 
 def metrics_of(low=0.331, alarms=None):
-    skill = score(0.381, low, 0.421) | {"baseline": "station_balanced"}
+    skill = score(0.381, low, 0.421) | {"baseline": "station_balanced", "classes": ["Normal", "Moderate"], "note": None}
     entry = {"accuracy": score(0.901, 0.85, 0.94), "balanced_accuracy": score(0.881, 0.842, 0.917), "baselines": {},
+             "per_class": {"Normal": {"n": 900, "n_clusters": 90}, "Large": {"n": 8, "n_clusters": 3}},
              "skill_above_best_baseline": {"balanced_accuracy": skill}}  # fmt: skip
     return {"detection": entry, "magnitude": entry, "sealed": {"looks": 3}, "alarms": alarms}
 
@@ -200,3 +201,15 @@ def test_the_dot_lies_within_the_band_or_outside():
     assert draw_interval(None, null) is None
     assert draw_interval(0.5, NullInterval(0.5, 0.5, 0.5)) is not None
     assert ">0<" in draw_interval(0.2, estimate=Estimate(0.2, 0.1, 0.3, 10))
+
+
+def test_classes_that_are_not_compared_are_named_on_the_page():
+    page = render_audit_page(audit_of(FINE, metrics=metrics_of()), None)
+    assert "Compared over Normal, Moderate; in fewer than ten groups: Large (3)." in page
+
+
+def test_the_reason_for_no_interval_is_on_the_page():
+    metrics = metrics_of(low=None)
+    reason = "inconclusive (groups by class: Normal 90, Large 3; at least two classes in 10 groups or more are needed)"
+    metrics["detection"]["skill_above_best_baseline"]["balanced_accuracy"].update(high=None, note=reason)
+    assert reason in render_audit_page(audit_of(FINE, metrics=metrics), None)

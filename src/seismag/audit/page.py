@@ -19,6 +19,7 @@ from seismag.audit.result import Audit
 from seismag.audit.text import describe_detectable, describe_tried
 from seismag.estimate import Estimate, Verdict
 from seismag.files import without_folders, write_text_atomic
+from seismag.scoring.text import classes_left_out
 from seismag.text import interval, number, words_of_key
 
 PAGE = "audit.html"
@@ -59,6 +60,7 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
         counts=", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict]),
         claim=claim,
         scores={task: _scores(audit, task) for task in _TASKS if _scores(audit, task)},
+        left_out=classes_left_out,
         bars=draw_bars(bars) if bars else None,
         has_claim=bool(bars) and bars[0].is_claim,
         tests=[(test, draw_interval(test.statistic, test.null)) for test in tests],

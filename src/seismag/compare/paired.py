@@ -17,10 +17,11 @@ from seismag.domain import DataError
 from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import find_truth
-from seismag.scoring.estimates import IntervalEstimate, Scored, best_baseline, finite, rare_classes_sentence
+from seismag.scoring.estimates import IntervalEstimate, Scored, best_baseline, finite
 from seismag.scoring.forecasts import EXTRA_GROUP, MODEL, BaselineData, Forecasts, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, forecast_table, task_probabilities
+from seismag.scoring.text import rare_classes_sentence
 
 COMPARED = {
     "detection": ("balanced_accuracy", "mcc", "log_score", "brier", "auc_within_station"),
@@ -140,7 +141,7 @@ def compare_tables(
 
 
 def _few_groups(forecasts: Forecasts) -> list[str]:
-    """Sentences on too few groups in all, and of a class."""
+    """Sentences on fewer groups than an interval needs, in all and of a class."""
     sentences = [forecasts.truth.clusters.no_interval]
     for task in COMPARED:
         contains = forecasts.sums(task, MODEL).cm.sum(axis=-1) > 0  # (n_groups, k)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from seismag.audit.checks.skill import SCORE_NAMES, TASK_SCORES, skill_test
 from seismag.report.quotation import Quoter
-from seismag.scoring.jackknife import FEW_CLUSTERS
 
 Outcome = Literal["skill", "null", "worse", "inconclusive", "invalid", "naive"]
 HEADLINE_TASK = "detection"
@@ -23,8 +22,8 @@ TASKS = tuple(TASK_SCORES)  # in the order of every text, table and figure of a 
 class Finding:
     """Outcome of one task.
 
-    It is skill; null; worse (than the baseline); inconclusive (not enough event clusters or control blocks); invalid (a
-    blocking integrity check failed); or naive (a split for comparison only).
+    It is skill; null; worse (than the baseline); inconclusive (no interval: the note of the skill states why); invalid
+    (a blocking integrity check failed); or naive (a split for comparison only).
     """
 
     task: str  # detection, magnitude or azimuth
@@ -59,15 +58,14 @@ def _find_task(quoter: Quoter, task: str, tests: list[dict[str, Any]], barred: O
     pointer = f"/{task}/skill_above_best_baseline/{score}"
     skill = quoter.value("metrics.json", pointer)
     place = next((k for k, test in enumerate(tests) if test["name"] == skill_test(task)), None)
-    few = min(quoter.value("metrics.json", f"/{key}") for key in ("n_event_groups", "n_normal_groups")) < FEW_CLUSTERS
     verdict = None if place is None else tests[place]["verdict"]
-    outcome = barred or _outcome(skill["low"], skill["high"], few, verdict)
+    outcome = barred or _outcome(skill["low"], skill["high"], verdict)
     test = None if place is None else f"/tests/{place}"
     return Finding(task, outcome, score, pointer, str(skill["baseline"] or "none"), test)
 
 
-def _outcome(low: float | None, high: float, few: bool, verdict: str | None) -> Outcome:
-    if few or low is None or verdict == "inconclusive":
+def _outcome(low: float | None, high: float, verdict: str | None) -> Outcome:
+    if low is None:
         return "inconclusive"
     if high < 0:
         return "worse"

@@ -20,6 +20,7 @@ from seismag.scoring.study import METRICS_FILE, made_from
 from seismag.splits import assign_split
 from seismag.training.checkpoint import read_content
 from seismag.training.crossval import FoldResult, SplitFacts, final_document
+from seismag.training.fold_skill import over_pooled_classes
 from seismag.training.run import evaluate_in_store, headline, reach_h
 from seismag.training.tried import configuration_checksum
 from seismag.windows.store import Store
@@ -105,7 +106,7 @@ def require_same_crossval(
     if not pd.concat(tables, ignore_index=True).equals(pd.read_parquet(path / "predictions.parquet")):
         raise DataError(f"{path / 'predictions.parquet'}: not the predictions of its runs, fold by fold. {_REMEDY}")
     facts = SplitFacts(**final["split_certificate"])
-    folds, recorded = [], {}
+    computed, recorded = {}, {}
     for run, table in zip(runs, tables, strict=True):
         file = run.path / METRICS_FILE
         own = read_checked_json(file, _REMEDY)
@@ -113,8 +114,11 @@ def require_same_crossval(
         again = evaluate_again(metrics, table, store, split)
         same_settings = own["settings"] == metrics["settings"]
         require_equal(str(file), own, again if same_settings else evaluate_again(own, table, store, split))
-        folds.append(FoldResult(run.config().split.fold, facts, again))
+        computed[run.config().split.fold] = again
         recorded[run.run_id] = own
+    joint = pd.concat(tables, ignore_index=True)
+    same = over_pooled_classes(computed, metrics, joint, store, split)
+    folds = [FoldResult(fold, facts, of_fold) for fold, of_fold in same.items()]
     require_equal("final results", final, json_ready(final_document(folds, dict(metrics))))
     return recorded
 

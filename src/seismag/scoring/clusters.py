@@ -40,7 +40,7 @@ class Clusters:
 
     @property
     def no_interval(self) -> str | None:
-        """Sentence for too few groups of a kind for any interval; None for enough."""
+        """Sentence for fewer groups of a kind than an interval needs; None for enough."""
         reason = inconclusive(self.has_event)
         return None if reason is None else f"No interval can be given: {reason}."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,13 @@ from seismag.scoring.baselines import absent_baselines
 from seismag.scoring.calibration import Calibrated, NotCalibrated, calibrate, read_out
 from seismag.scoring.clusters import Clusters, find_truth
 from seismag.scoring.conformal import ConformalScores, score_sets
-from seismag.scoring.estimates import CONFUSION_SCORES, TaskEstimates, rare_classes_sentence, score_task
+from seismag.scoring.estimates import CONFUSION_SCORES, Skill, TaskEstimates, score_task
 from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, check_predictions, check_validation, evaluated_rows
 from seismag.scoring.reliability import Reliability, score_reliability
 from seismag.scoring.subsets import SubsetTables, score_subsets
+from seismag.scoring.text import rare_classes_sentence
 from seismag.splits import NAIVE_WARNING
 
 _SHORT = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_score", "brier", "per_class", "confusion",
@@ -138,6 +140,26 @@ def evaluate_predictions(
     if config.events == "mainshocks":
         analysis = dataclasses.replace(analysis, warnings=[*analysis.warnings, MAINSHOCKS_UNKNOWN])
     return Metrics(facts, analysis, None)
+
+
+def fold_skill(
+    predictions: pd.DataFrame,
+    samples: pd.DataFrame | None,
+    split: pd.DataFrame | None,
+    config: EvaluateConfig,
+    classes: Mapping[str, Sequence[str]],
+) -> dict[str, Skill]:
+    """Skill in balanced accuracy by task, over the given classes, of the rows that ``evaluate_predictions`` scores."""
+    rows, data = add_label_columns(evaluated_rows(predictions), samples), BaselineData(samples, split)
+    if config.events == "mainshocks" and knows_mainshocks(rows):
+        rows, data = rows[mainshocks_and_normal(rows)], data.of_mainshocks()
+    truth = find_truth(rows)
+    forecasts = score_forecasts(rows, truth, data)
+    scored = {
+        task: score_task(task, forecasts, truth.clusters, config, ("balanced_accuracy",), names)
+        for task, names in classes.items()
+    }
+    return {task: estimates.skill["balanced_accuracy"] for task, estimates in scored.items()}
 
 
 def _evaluate(

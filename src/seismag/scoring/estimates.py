@@ -39,7 +39,7 @@ Values = dict[str, FloatArray]
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """A number with its interval; None where it is undefined or rests on too few groups."""
+    """A number with its interval; None where it is undefined or rests on fewer groups than needed."""
 
     value: float | None
     low: float | None
@@ -198,7 +198,7 @@ class Scored:
 
     @property
     def rare(self) -> list[int]:
-        """True classes in too few groups; with one of them, scores averaged over the classes have no interval."""
+        """True classes in fewer groups than needed; with one, scores averaged over the classes have no interval."""
         return np.flatnonzero((self.n_groups > 0) & (self.n_groups < FEW_CLUSTERS)).tolist()
 
     @property
@@ -207,7 +207,7 @@ class Scored:
         return [score for score in self.point if score != OVER_FREQUENT]
 
     def estimate(self, score: str, confidence: float) -> IntervalEstimate:
-        """Value with its interval; None where the score is undefined, or rests on too few groups or rare classes."""
+        """Value with its interval; None where the score is undefined, or rests on few groups or rare classes."""
         averages_rare = self.rare and score in ("balanced_accuracy", "macro_f1")
         left_out = None if averages_rare else self.left_out.get(score)
         return IntervalEstimate.jackknifed(self.point[score], left_out, confidence)
@@ -257,14 +257,18 @@ def score_task(
     clusters: Clusters,
     config: EvaluateConfig,
     baseline_scores: Iterable[str] = CONFUSION_SCORES,
+    classes: Sequence[str] | None = None,
 ) -> TaskEstimates:
     """Score the forecasts of a task.
 
-    ``baseline_scores`` are scores of the confusion matrix for the baselines; skill needs ``balanced_accuracy``.
+    ``baseline_scores`` are scores of the confusion matrix for the baselines; skill needs ``balanced_accuracy``, which
+    is compared over ``classes``; None: see ``Scored.of``.
     """
+    compared = None if classes is None else tuple(TASK_CLASSES[task].index(name) for name in classes)
     chosen = {name: CONFUSION_SCORES if name == MODEL else baseline_scores for name in forecasts.names(task)}
     scored = {
-        name: Scored.of(forecasts.sums(task, name), clusters.has_event, scores) for name, scores in chosen.items()
+        name: Scored.of(forecasts.sums(task, name), clusters.has_event, scores, compared)
+        for name, scores in chosen.items()
     }
     n, n_clusters = len(clusters.index), clusters.n
     sums = forecasts.sums(task, MODEL)
@@ -314,20 +318,6 @@ def best_difference(
     p_value = None if left_out is None else finite(left_out.p_value(float(value)))
     note = model.why_inconclusive(task, score) if estimate.low is None else None
     return Difference(**vars(estimate), p_value=p_value, baseline=best, classes=classes, note=note)
-
-
-def rare_classes_sentence(task: str, n_groups: Sequence[int]) -> str | None:
-    """Sentence on classes in too few groups, from the groups with each class; None without one."""
-    named = dict(zip(TASK_CLASSES[task], n_groups, strict=True))
-    rare = [f"{name} ({n})" for name, n in named.items() if 0 < n < FEW_CLUSTERS]
-    frequent = [name for name, n in named.items() if n >= FEW_CLUSTERS]
-    if not rare:
-        return None
-    compared = f"are over {', '.join(frequent)}" if len(frequent) > 1 else "have none either"
-    return (
-        f"{task}: classes in fewer than {FEW_CLUSTERS} groups: {', '.join(rare)}. Their recall, balanced accuracy and "
-        f"macro-F1 have no interval; differences in balanced accuracy {compared}."
-    )
 
 
 def best_baseline(score: str, scored: dict[str, Scored], candidates: list[str]) -> str | None:

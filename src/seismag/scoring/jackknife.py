@@ -32,7 +32,7 @@ def smallest_kind(has_event: BoolArray) -> int:
 
 
 def inconclusive(has_event: BoolArray) -> str | None:
-    """Sentence part for too few groups of a kind for any interval; None for enough."""
+    """Sentence part for fewer groups of a kind than an interval needs; None for enough."""
     if smallest_kind(has_event) >= FEW_CLUSTERS:
         return None
     n_event = int(np.count_nonzero(has_event))

@@ -57,12 +57,13 @@ def accuracy(cm: FloatArray) -> FloatArray:
     return ratio(np.trace(cm, axis1=-2, axis2=-1), cm.sum(axis=(-2, -1)))
 
 
-def balanced_accuracy(cm: FloatArray) -> FloatArray:
-    """Mean recall over the classes that occur in the truth; the others are left out.
+def balanced_accuracy(cm: FloatArray, classes: Sequence[int] | None = None) -> FloatArray:
+    """Mean recall over the classes that occur in the truth, or those of them in ``classes``.
 
     Source: Brodersen et al. (2010), doi:10.1109/ICPR.2010.764, in its multi-class form.
     """
-    return _mean_where(per_class(cm)["recall"], cm.sum(axis=-1) > 0)
+    chosen = np.arange(cm.shape[-1]) if classes is None else np.asarray(classes)
+    return _mean_where(per_class(cm)["recall"][..., chosen], cm.sum(axis=-1)[..., chosen] > 0)
 
 
 def macro_f1(cm: FloatArray) -> FloatArray:

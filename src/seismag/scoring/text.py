@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seismag.scoring.baselines import CANDIDATE_GROUPS
+from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES
 from seismag.text import format_table, wrap_text
 
@@ -52,6 +53,30 @@ def format_summary(metrics: dict[str, Any]) -> str:
     if len(warnings) > MAX_WARNINGS:
         lines.append(f"warning: {len(warnings) - MAX_WARNINGS} more in metrics.json.")
     return "\n".join(lines).rstrip()
+
+
+def classes_left_out(result: Mapping[str, Any]) -> str:
+    """Classes of a task in metrics.json that occur but are not compared in balanced accuracy, with their groups."""
+    compared = result["skill_above_best_baseline"]["balanced_accuracy"]["classes"]
+    return ", ".join(
+        f"{name} ({entry['n_clusters']})"
+        for name, entry in result["per_class"].items()
+        if entry["n"] and name not in compared
+    )
+
+
+def rare_classes_sentence(task: str, n_groups: Sequence[int]) -> str | None:
+    """Sentence on classes in fewer groups than needed, from the groups with each class; None without one."""
+    named = dict(zip(TASK_CLASSES[task], n_groups, strict=True))
+    rare = [f"{name} ({n})" for name, n in named.items() if 0 < n < FEW_CLUSTERS]
+    frequent = [name for name, n in named.items() if n >= FEW_CLUSTERS]
+    if not rare:
+        return None
+    compared = f"are over {', '.join(frequent)}" if len(frequent) > 1 else "have none either"
+    return (
+        f"{task}: classes in fewer than {FEW_CLUSTERS} groups: {', '.join(rare)}. Their recall, balanced accuracy and "
+        f"macro-F1 have no interval; differences in balanced accuracy {compared}."
+    )
 
 
 def _holdout_lines(log: dict[str, Any] | None) -> list[str]:

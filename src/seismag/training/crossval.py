@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import atomic_path, file_sha256, read_checked_json, short_path, write_checked_json
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
-from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES
 from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder
-from seismag.scoring.text import format_summary
+from seismag.scoring.text import classes_left_out, format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
+from seismag.text import wrap_text
 from seismag.training.checkpoint import copy_checkpoint
 from seismag.training.fold_runs import FoldTask, find_run, fold_config, train_folds
+from seismag.training.fold_skill import over_pooled_classes
 from seismag.training.run import SPLITS_DIR, UNKNOWN_TRAINING, evaluate_in_store, reach_h, require_samples
 from seismag.windows.store import Store, open_store
 
@@ -57,7 +58,7 @@ class FoldResult:
 
     fold: int
     split: SplitFacts
-    metrics: dict[str, Any]
+    metrics: Mapping[str, Any]
 
     def to_json(self) -> dict[str, object]:
         """The content of ``fold_<k>.json``."""
@@ -138,15 +139,19 @@ def run_crossval(
     results = out or _default_results(config.split.method)
     make_output_folder(results)  # before the hours of training, not after them
     runs, failed = _train(tasks, chosen, workers, scheduler, progress)
-    documents = {fold: FoldResult(fold, facts, _metrics(run, store, split, config)) for fold, run in runs.items()}
-    _remove_other_studies(results, documents)
-    for fold, document in documents.items():
-        write_checked_json(results / f"fold_{fold}.json", document.to_json())
+    metrics: Mapping[int, Mapping[str, Any]]
+    metrics = {fold: _metrics(run, store, split, config) for fold, run in runs.items()}
+    _remove_other_studies(results, [run_id for of_fold in metrics.values() for run_id in of_fold["run_ids"]])
+    pooled = None
+    if len(runs) == len(numbers):
+        pooled, table = _pool(list(runs.values()), store, split, config, results)
+        metrics = over_pooled_classes(metrics, pooled, table, store, split)
+    documents = tuple(FoldResult(fold, facts, of_fold) for fold, of_fold in metrics.items())
+    for document in documents:
+        write_checked_json(results / f"fold_{document.fold}.json", document.to_json())
     missing = tuple(fold for fold in numbers if fold not in runs and fold not in failed)
-    state = Crossval(results, config.split.method, len(numbers), tuple(documents.values()), missing, failed)
-    if len(runs) < len(numbers):
-        return state
-    return _finish(state, _pool(list(runs.values()), store, split, config, results), runs)
+    state = Crossval(results, config.split.method, len(numbers), documents, missing, failed)
+    return state if pooled is None else _finish(state, pooled, runs)
 
 
 def _finish(state: Crossval, metrics: dict[str, Any], runs: dict[int, Run]) -> Crossval:
@@ -258,7 +263,9 @@ def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dic
     return read_checked_json(run.path / METRICS_FILE, "Delete the run: the same command trains its fold again.")
 
 
-def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path) -> dict[str, Any]:
+def _pool(
+    runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Write the joint table with its embeddings, evaluate its test windows, and plot the figures."""
     table = pd.concat([pd.read_parquet(run.predictions) for run in runs], ignore_index=True)
     metrics = evaluate_in_store(store, table, split, config.evaluate)
@@ -272,7 +279,7 @@ def _pool(runs: list[Run], store: Store, split: pd.DataFrame, config: Config, re
     metrics["made_from"] = made_from(results / "predictions.parquet", store, models)
     write_checked_json(results / METRICS_FILE, metrics)
     draw_figures(metrics, results)
-    return metrics
+    return metrics, table
 
 
 def update_default_model(source: Path) -> str | None:
@@ -291,16 +298,15 @@ def _default_results(method: str) -> Path:
     return Path(f"{method}_convnext_results")
 
 
-def _remove_other_studies(results: Path, documents: dict[int, FoldResult]) -> None:
+def _remove_other_studies(results: Path, run_ids: Sequence[str]) -> None:
     """Remove the results of other runs from the folder: it contains one study. The runs themselves stay."""
-    ours = {run_id for document in documents.values() for run_id in document.metrics["run_ids"]}
     stale = []
     for path in [*results.glob("fold_*.json"), *results.glob("*_final_results.json")]:
         try:
             stated = json.loads(path.read_text(encoding="utf-8"))["run_ids"]
         except (OSError, ValueError, KeyError, TypeError):
             stated = ["unknown"]
-        if not set(stated) <= ours:
+        if not set(stated) <= set(run_ids):
             stale.append(path)
     if not stale:
         return
@@ -318,7 +324,8 @@ def final_document(folds: Sequence[FoldResult], pooled: dict[str, Any]) -> dict[
     """Return the content of ``<method>_convnext_final_results.json``.
 
     ``mean`` and ``std`` (n - 1) are taken over the ``n_folds`` folds in which a score is defined; they describe how
-    much folds differ. ``pooled`` is the score of all test windows together, with its interval by event.
+    much folds differ. ``pooled`` is the score of all test windows together, with its interval by event. The skill of
+    the folds is taken over its classes.
     """
     scores, skills = {}, {}
     for task in TASK_CLASSES:
@@ -341,16 +348,21 @@ def final_document(folds: Sequence[FoldResult], pooled: dict[str, Any]) -> dict[
 
 
 def describe_folds(folds: Sequence[FoldResult]) -> str:
-    """Write a table with the skill of each fold, and its interval where there are enough clusters for one."""
+    """Write a table with the skill of each fold, and its interval where there is one."""
     lines = [f"{'fold':<6}{'windows':>8}{'clusters':>9}  skill over the best non-magnetic baseline,"]
     lines.append(f"{'':<23}  balanced accuracy of")
     lines.append(f"{'':<23}  " + "".join(f"{task:<26}" for task in TASK_CLASSES).rstrip())
     for fold in folds:
         metrics = fold.metrics
-        few = min(metrics["n_event_groups"], metrics["n_normal_groups"]) < FEW_CLUSTERS
         skills = [metrics[task][_SKILL]["balanced_accuracy"] for task in TASK_CLASSES]
-        text = "".join(f"{_with_interval(skill, few):<26}" for skill in skills).rstrip()
+        text = "".join(f"{_with_interval(skill):<26}" for skill in skills).rstrip()
         lines.append(f"{fold.fold:<6}{metrics['n']:>8}{metrics['n_event_groups']:>9}  {text}")
+    lines.append("no interval: fewer than 10 event clusters, control blocks or groups of a class")
+    for task in TASK_CLASSES:
+        names = [fold.metrics[task][_SKILL]["balanced_accuracy"]["classes"] for fold in folds]
+        if any(classes_left_out(fold.metrics[task]) for fold in folds):
+            shown = dict.fromkeys(", ".join(of_fold) for of_fold in names)
+            lines.append(wrap_text(f"{task} is compared over {' | '.join(shown)}", 2))
     return "\n".join(lines)
 
 
@@ -368,10 +380,10 @@ def _of_folds(estimates: Sequence[dict[str, float | None]], pooled: dict[str, fl
     }
 
 
-def _with_interval(skill: dict[str, float | None], few: bool) -> str:
+def _with_interval(skill: dict[str, float | None]) -> str:
     value, low, high = skill["value"], skill["low"], skill["high"]
     if value is None:
         return "undefined"
-    if few or low is None or high is None:
-        return f"{value:+.3f} (too few clusters)"
+    if low is None or high is None:
+        return f"{value:+.3f} (no interval)"
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from seismag.audit.checks.skill import check_skill
+from seismag.audit.checks.skill import check_skill, permutation_p
 from seismag.config import AuditConfig
+from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
+from seismag.scoring.compute import evaluate_predictions
+from seismag.scoring.metrics import balanced_accuracy, confusion_matrix
+from seismag.scoring.predictions import truth_index
 from seismag.scoring.station_auc import labelled_auc
 
 SPEC = AuditConfig(permutations=999)
@@ -41,6 +45,10 @@ def rows(signal: float) -> pd.DataFrame:
 
 def metrics(value: float, p: float, groups: int = 30) -> dict:
     skill = {"value": value, "low": value - 0.1, "high": value + 0.1, "p_value": p, "baseline": "station"}
+    skill |= {"classes": None, "note": None}
+    if groups < 10:
+        needed = f"{groups} event clusters, {groups} control blocks; at least 10 of each are needed"
+        skill |= {"low": None, "high": None, "p_value": None, "note": f"inconclusive ({needed})"}
     return {
         "n_event_groups": groups, "n_normal_groups": groups,
         "detection": {"skill_above_best_baseline": {"auc_within_station": skill}},
@@ -78,3 +86,60 @@ def test_few_groups_decide_nothing() -> None:
     result = check_skill("detection", rows(2.0), metrics(0.4, 0.001, groups=9), 1, SPEC)
     assert result.verdict == "inconclusive"
     assert "9 event clusters, 9 control blocks; at least 10" in result.sentence
+
+
+def table_of_classes(counts: tuple[int, int, int, int], strength: float = 1.0) -> pd.DataFrame:
+    """Five windows a group, so many groups of Normal, Moderate, Medium and Large."""
+    rng = np.random.default_rng(3)
+    group = np.repeat(np.arange(sum(counts)), 5)
+    y = np.repeat(np.arange(4), counts)[group]
+    own = strength * np.eye(4)[y] + 0.6 * rng.standard_normal((sum(counts), 4))[group]
+    p = np.exp(own + 0.8 * rng.standard_normal((len(y), 4)))
+    probs = {
+        f"p_magnitude_{name}": column for name, column in zip(MAGNITUDE_CLASSES, (p.T / p.sum(axis=1)), strict=True)
+    }
+    azimuth = {f"p_azimuth_{name}": 1 / 9 for name in AZIMUTH_CLASSES}
+    return pd.DataFrame({
+        "run_id": "r", "fold": 1, "role": "test", "sample_id": [f"s{i}" for i in range(len(y))],
+        "split_group": group.astype(str), "station": np.where(group % 3, "GTO", "ALR"),
+        "start_utc": pd.Timestamp("2021-01-01") + pd.to_timedelta(np.arange(len(y)), unit="D"),
+        "event_id": [f"e{g}" if k else None for g, k in zip(group, y, strict=True)],
+        "y_magnitude": np.array(MAGNITUDE_CLASSES)[y], "y_azimuth": np.where(y, "N", "Normal"), **probs, **azimuth,
+    })  # fmt: skip
+
+
+def test_rare_classes_are_named_as_the_reason_and_not_the_number_of_clusters() -> None:
+    table = table_of_classes((40, 9, 9, 9))
+    result = check_skill("magnitude", table, evaluate_predictions(table).to_json(), 1, SPEC)
+    assert result.verdict == "inconclusive"
+    assert result.sentence == (
+        "Skill in magnitude: inconclusive (groups by class: Normal 40, Moderate 9, Medium 9, Large 9; at least two "
+        "classes in 10 groups or more are needed)."
+    )
+
+
+def test_both_p_values_are_of_the_same_classes_and_these_are_named() -> None:
+    table = table_of_classes((40, 38, 1, 1))
+    result = check_skill("magnitude", table, evaluate_predictions(table).to_json(), 1, SPEC)
+    assert "Compared over Normal, Moderate; in fewer than 10 groups: Medium (1), Large (1)." in result.sentence
+    assert result.details["classes"] == ["Normal", "Moderate"]
+    right = table["y_magnitude"].map(lambda name: f"p_magnitude_{name}") == table.filter(like="p_mag").idxmax(axis=1)
+    rare = table["y_magnitude"].isin(["Medium", "Large"])
+    swapped = table.copy()  # the rare windows are right instead of wrong: nothing that is compared changes
+    names = [f"p_magnitude_{name}" for name in MAGNITUDE_CLASSES]
+    swapped.loc[rare & ~right, names] = np.eye(4)[pd.Index(MAGNITUDE_CLASSES).get_indexer(table["y_magnitude"])][
+        rare & ~right
+    ]
+    observed = [
+        balanced_accuracy(confusion_matrix(truth_index(t["y_magnitude"], t["y_azimuth"], "magnitude"),
+                                           t[names].to_numpy().argmax(axis=1), 4), [0, 1])
+        for t in (table, swapped)
+    ]  # fmt: skip
+    assert (
+        observed[0]
+        == observed[1]
+        == pytest.approx(np.mean([right[table["y_magnitude"] == name].mean() for name in ("Normal", "Moderate")]))
+    )
+    assert permutation_p("magnitude", table, SPEC, ["Normal", "Moderate"]) == pytest.approx(
+        result.details["p_within_station"]
+    )

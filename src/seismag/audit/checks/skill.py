@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,12 @@ from seismag.scoring.metrics import balanced_accuracy, cluster_confusion
 from seismag.scoring.null import Null
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
 from seismag.scoring.station_auc import labelled_auc
+from seismag.scoring.text import classes_left_out
 
 HEADLINE = "skill_above_no_signal"
 # main score of each task; that of detection depends on neither station nor threshold
 TASK_SCORES = {"detection": "auc_within_station", "magnitude": "balanced_accuracy", "azimuth": "balanced_accuracy"}
 SCORE_NAMES = {"auc_within_station": "station-stratified ROC AUC", "balanced_accuracy": "balanced accuracy"}
-MIN_CLUSTERS_AND_BLOCKS = 10
 SKILL_LEVEL = 0.01  # largest p that is skill; no key of the configuration
 _CHUNK_DRAWS = 500
 _CLEARLY_LARGE_P = 0.2
@@ -49,14 +50,12 @@ def check_skill(
     score = TASK_SCORES[task]
     skill = metrics[task]["skill_above_best_baseline"][score]
     noun = f"{SCORE_NAMES[score]} over the best non-magnetic baseline"
-    n_clusters, n_blocks = metrics["n_event_groups"], metrics["n_normal_groups"]
-    if skill["value"] is None or skill["low"] is None or min(n_clusters, n_blocks) < MIN_CLUSTERS_AND_BLOCKS:
-        text = (
-            f"Skill in {task}: inconclusive ({n_clusters} event clusters, {n_blocks} control blocks; at least "
-            f"{MIN_CLUSTERS_AND_BLOCKS} of each are needed)."
-        )
+    if skill["low"] is None:
+        text = f"Skill in {task}: {skill['note']}."
         return CheckResult(skill_test(task), text, skill["value"], noun, verdict="inconclusive")
-    p_permuted = permutation_p(task, rows, spec)
+    left_out = classes_left_out(metrics[task]) if score == "balanced_accuracy" else ""
+    over = f" Compared over {', '.join(skill['classes'])}; in fewer than 10 groups: {left_out}." if left_out else ""
+    p_permuted = permutation_p(task, rows, spec, skill["classes"])
     p_value = min(1.0, max(skill["p_value"], p_permuted) * (configurations or 1))
     has_skill = skill["value"] > 0 and p_value <= SKILL_LEVEL
     tried = f" times {configurations} configurations tried" if configurations and configurations > 1 else ""
@@ -67,7 +66,7 @@ def check_skill(
         skill_test(task),
         f"In {task} the predictions reach {skill['value']:+.3f} in {noun} ({skill['baseline']}), 95 % interval "
         f"{skill['low']:+.3f} to {skill['high']:+.3f}. p by event clusters {skill['p_value']:.4f}, by classes permuted "
-        f"within stations {p_permuted:.4f}; the larger{tried}: {p_value:.4f}. "
+        f"within stations {p_permuted:.4f}; the larger{tried}: {p_value:.4f}.{over} "
         + (f"This is skill (p at most {SKILL_LEVEL:.0%})." if has_skill else "No skill is shown.")
         + condition,
         statistic=skill["value"],
@@ -75,12 +74,15 @@ def check_skill(
         p_value=p_value,
         verdict="skill" if has_skill else "no_skill",
         details={"p_clusters": skill["p_value"], "p_within_station": p_permuted, "baseline": skill["baseline"],
-                 "configurations_tried": configurations},
+                 "classes": skill["classes"], "configurations_tried": configurations},
     )  # fmt: skip
 
 
-def permutation_p(task: str, rows: pd.DataFrame, spec: AuditConfig) -> float:
-    """P-value of the task's score among classes permuted between groups within stations."""
+def permutation_p(task: str, rows: pd.DataFrame, spec: AuditConfig, classes: Sequence[str] | None = None) -> float:
+    """P-value of the task's score among classes permuted between groups within stations.
+
+    The balanced accuracy is that over ``classes``, as the skill is; None: over all.
+    """
     y = truth_index(rows["y_magnitude"], rows["y_azimuth"], task).astype(np.intp)
     group = pd.factorize(rows["split_group"].astype(str), sort=True)[0].astype(np.intp)
     station = pd.factorize(rows["station"].astype(str), sort=True)[0].astype(np.intp)
@@ -88,14 +90,15 @@ def permutation_p(task: str, rows: pd.DataFrame, spec: AuditConfig) -> float:
     probs = task_probabilities(rows, task)
     rank = pd.Series(probs[:, 1]).groupby(station).rank().to_numpy()
     predicted = probs.argmax(axis=1)
+    compared = [TASK_CLASSES[task].index(name) for name in classes or TASK_CLASSES[task]]
     rng = np.random.default_rng(spec.seed)
 
-    def score(classes: Index) -> FloatArray:
+    def score(drawn: Index) -> FloatArray:
         if task == "detection":
-            return labelled_auc(rank, classes == 1, station)
-        index = np.repeat(np.arange(len(classes)), len(predicted))
-        every = np.tile(predicted, len(classes))
-        return balanced_accuracy(cluster_confusion(classes.ravel(), every, index, labels.n_classes))
+            return labelled_auc(rank, drawn == 1, station)
+        index = np.repeat(np.arange(len(drawn)), len(predicted))
+        every = np.tile(predicted, len(drawn))
+        return balanced_accuracy(cluster_confusion(drawn.ravel(), every, index, labels.n_classes), compared)
 
     observed = float(score(y[None])[0])
     null = Null(np.empty(0), tolerance=1e-9)
