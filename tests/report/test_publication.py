@@ -183,7 +183,10 @@ def set_skill(metrics: dict[str, Any], low: float, value: float, high: float, gr
     entry = metrics["detection"]["skill_above_best_baseline"]["auc_within_station"]
     rule = metrics["detection"]["baselines"][entry["baseline"]]["auc_within_station"]
     metrics["detection"]["auc_within_station"]["value"] = rule + value
-    entry.update(low=low, value=value, high=high)
+    entry.update(low=low, value=value, high=high, note=None)
+    if groups < 10:
+        reason = f"inconclusive ({groups} event clusters, {groups} control blocks; at least 10 of each are needed)"
+        entry.update(low=None, high=None, note=reason)
 
 
 @pytest.mark.usefixtures("texts_only", "believed")
@@ -215,6 +218,46 @@ def test_text_follows_the_result(
     title = abstract.splitlines()[0]
     assert ("No skill" in title) == ("null result" in words)
     assert title.endswith("(simulated data)")
+
+
+@pytest.mark.usefixtures("texts_only", "believed")
+def test_classes_that_are_not_compared_are_named_with_their_groups_and_so_is_the_reason(
+    copy: Path, tmp_path: Path
+) -> None:
+    reason = "inconclusive (groups by class: Normal 40, Large 9; at least two classes in 10 groups or more are needed)"
+
+    def leave_out(metrics: dict[str, Any]) -> None:
+        result = metrics["magnitude"]
+        result["per_class"]["Large"].update(n=12, n_clusters=7)
+        result["skill_above_best_baseline"]["balanced_accuracy"].update(
+            classes=[name for name in result["per_class"] if name != "Large"], low=None, high=None, note=reason
+        )
+
+    change_metrics(copy, leave_out)
+    write_publication([copy], tmp_path / "out")
+    manuscript = text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
+    assert "In balanced accuracy magnitude is compared over Normal, Moderate, Medium, without classes in" in manuscript
+    assert re.search(r"fewer than ten groups: Large \(7", manuscript)
+    assert f"Magnitude is {reason}" in text_of(tmp_path / "out", "ABSTRACT.md")
+
+
+@pytest.mark.usefixtures("texts_only", "believed")
+def test_coverage_of_conformal_sets_is_given_by_class_for_all_tasks(copy: Path, tmp_path: Path) -> None:
+    write_publication([copy], tmp_path / "out")
+    metrics = json.loads((copy / "metrics.json").read_text())
+    rows = list(csv.DictReader((next((tmp_path / "out").rglob("sets.csv"))).open()))
+    for task in ("detection", "magnitude", "azimuth"):
+        sets = metrics[task]["conformal"]
+        of_task = [row for row in rows if row["task"] == task]
+        if always := sets["always_contained"]:
+            assert of_task[-1]["true class"] == ", ".join(always)
+        expected = {
+            name: str(entry["coverage"]["value"])
+            for name, entry in sets["by_class"].items()
+            if entry["n"] and name not in always
+        }
+        assert {row["true class"]: row["coverage"] for row in of_task if row["coverage"] != "in every set"} == expected
+    assert "Conformal prediction sets, by true class." in (next((tmp_path / "out").rglob("sets.tex"))).read_text()
 
 
 @pytest.mark.usefixtures("texts_only", "believed")

@@ -31,7 +31,7 @@ _KINDS = {"constant": "class frequencies", "no_signal": "no magnetic data", "qua
 def make_tables(quoter: Quoter, findings: dict[str, Finding]) -> dict[str, Table]:
     """Make all tables for which the documents exist, by name."""
     makers = (
-        _scores, _stations, _class_balance, _rejected, _alarms, _folds, _audit, _split, _training, _architecture,
+        _scores, _sets, _stations, _class_balance, _rejected, _alarms, _folds, _audit, _split, _training, _architecture,
         _band_importance, _compared_scores, _compared_differences, _cost, _claims, _configurations, _windows_by_station,
     )  # fmt: skip
     tables = [_skill(quoter, findings), *(make(quoter) for make in makers)]
@@ -55,9 +55,47 @@ def _skill(quoter: Quoter, findings: dict[str, Finding]) -> Table:
     caption = (
         "Skill: difference to the best non-magnetic baseline, with its interval by group of windows. In each column "
         "a positive value is better. The baseline named is the best one in the primary score."
-    )
+    ) + _compared_over(quoter)
     columns = ("task", "best non-magnetic baseline", "station-stratified ROC AUC", *_SKILL_COLUMNS.values())
     return Table("skill", caption, columns, rows, quoter)
+
+
+def _compared_over(quoter: Quoter) -> str:
+    """Sentences on classes that balanced accuracy is not compared over; empty where it is over all."""
+    sentences = []
+    for task in TASKS:
+        entries = quoter.value(_METRICS, f"/{task}/per_class")
+        compared = quoter.value(_METRICS, f"/{task}/skill_above_best_baseline/balanced_accuracy/classes")
+        left_out = [name for name, entry in entries.items() if entry["n"] and name not in compared]
+        if left_out:
+            counted = [
+                f"{name} ({quoter.number(_METRICS, f'/{task}/per_class/{escape(name)}/n_clusters', ',d')})"
+                for name in left_out
+            ]
+            sentences.append(
+                f" In balanced accuracy {task} is compared over {', '.join(compared)}, without classes in fewer "
+                f"than ten groups: {', '.join(counted)}."
+            )
+    return "".join(sentences)
+
+
+def _sets(quoter: Quoter) -> Table | None:
+    """Coverage of the conformal prediction sets by true class; classes that every set contains in one row."""
+    rows: list[Row] = []
+    for task in TASKS:
+        if (sets := quoter.value(_METRICS, f"/{task}/conformal")) is None:
+            continue
+        size = Quote(_METRICS, f"/{task}/conformal/mean_set_size", ".2f")
+        always = sets["always_contained"]
+        for name in (name for name, entry in sets["by_class"].items() if entry["n"] and name not in always):
+            pointer = f"/{task}/conformal/by_class/{escape(name)}"
+            counts = _quotes(_METRICS, pointer, ("n", "n_groups"), ",d")
+            rows.append((task, name, *counts, Quote(_METRICS, f"{pointer}/coverage", ".2f", interval=True), size))
+        if always:
+            rows.append((task, ", ".join(always), "-", "-", "in every set", size))
+    columns = ("task", "true class", "windows", "groups", "coverage", "mean size of all sets of the task")
+    caption = "Conformal prediction sets, by true class. A class with too few validation groups is in every set."
+    return Table("sets", caption, columns, rows, quoter) if rows else None
 
 
 def _scores(quoter: Quoter) -> Table:
@@ -141,7 +179,7 @@ def _folds(quoter: Quoter) -> Table | None:
         skills = _quotes("crossval.json", f"/folds/{k}/skill_above_best_baseline", scores, "+.3f", interval=True)
         rows.append((f"fold `{fold['fold']}`", *counts, *skills))
     columns = ("fold", "windows", "event clusters", *(f"skill, {task}" for task in TASKS))
-    return Table("folds", "Skill in balanced accuracy, by fold.", columns, rows, quoter)
+    return Table("folds", "Skill in balanced accuracy, by fold." + _compared_over(quoter), columns, rows, quoter)
 
 
 def _audit(quoter: Quoter) -> Table | None:
@@ -211,8 +249,8 @@ def _compared_scores(quoter: Quoter) -> Table | None:
 
 def _compared_differences(quoter: Quoter) -> Table | None:
     first = quoter.value(_COMPARISON, "/reference")
-    note = "Paired: each replicate resamples the same groups for all."
-    caption = f"Differences to `{first}`; a positive value is better. {note}"
+    note = "Paired: the jackknife leaves the same groups out of all."
+    caption = f"Differences to `{first}`; a positive value is better. {note}{_compared_over(quoter)}"
     return _compared(quoter, "comparison_differences", caption, "difference", "+.3f")
 
 

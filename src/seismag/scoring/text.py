@@ -41,10 +41,13 @@ def format_summary(metrics: dict[str, Any]) -> str:
     lines += _holdout_lines(metrics.get("sealed"))
     for task in TASK_CLASSES:
         lines += ["", format_table([task, *_HEADER], _task_rows(task, metrics[task]))]
-    lines.append(wrap_text(_error_line(metrics["detection"]), 2))
-    for task in ("detection", "magnitude"):
-        if (sets := metrics[task]["conformal"]) is not None:
-            lines.append(wrap_text(_sets_line(task, sets), 2))
+    lines.append("calibration error (ECE; in brackets: by chance, p of the test of reliability)")
+    lines += [wrap_text(f"  {task} {_error_line(metrics[task])}", 4) for task in TASK_CLASSES]
+    with_sets = [task for task in TASK_CLASSES if metrics[task]["conformal"] is not None]
+    if with_sets:
+        nominal = metrics[with_sets[0]]["conformal"]["coverage_aimed"]
+        lines.append(f"{100 * nominal:g} % conformal prediction sets: coverage by true class")
+    lines += [wrap_text(f"  {task}: {_sets_line(metrics[task]['conformal'])}", 4) for task in with_sets]
     lines += ["", *_part_lines(metrics)]
     if (reason := metrics["detection"]["calibration"]["reason"]) is not None:
         lines.append(wrap_text(f"not calibrated, no conformal prediction sets: {reason}", 2))
@@ -120,33 +123,29 @@ def _task_rows(task: str, result: dict[str, Any]) -> list[_Row]:
 
 
 def _error_line(result: Mapping[str, Any]) -> str:
-    """Calibration error, as predicted and calibrated, with what is chance."""
+    """Calibration error of a task, as predicted and calibrated, with what is chance and the p of the test."""
     parts = []
-    for label, part in (("calibration error (ECE)", result), ("calibrated", result["calibration"])):
+    for label, part in (("", result), ("calibrated ", result["calibration"])):
         if (reliability := part.get("reliability")) is not None:
             ece = reliability["ece"]
-            by_chance, corrected = f"{ece['by_chance']:.3f} by chance", f"{ece['corrected']:.3f} corrected"
             p_value = "no p-value" if ece["p_value"] is None else f"p {ece['p_value']:.3f}"
-            parts.append(f"{label} {ece['value']:.3f} ({by_chance}, {corrected}, {p_value})")
-    return "; ".join(parts)
+            parts.append(f"{label}{ece['value']:.3f} ({ece['by_chance']:.3f}, {p_value})")
+    return ", ".join(parts)
 
 
-def _sets_line(task: str, sets: Mapping[str, Any]) -> str:
-    """Coverage of the conformal prediction sets by true class; of the magnitude without Normal."""
-    label = (
-        f"{100 * sets['coverage_aimed']:g} % conformal prediction sets: coverage" if task == "detection" else f"{task}:"
-    )
+def _sets_line(sets: Mapping[str, Any]) -> str:
+    """Coverage of the conformal prediction sets by true class; classes that every set contains together."""
     always = sets["always_contained"]
     parts = [
         f"{name} {_with_interval(entry['coverage'], '.2f')}"
         for name, entry in sets["by_class"].items()
-        if entry["n"] and name not in always and (task, name) != ("magnitude", "Normal")
+        if entry["n"] and name not in always
     ]
     if always:
         parts.append(
             f"{', '.join(always)} in every set (fewer than {sets['least_calibration_groups']} validation groups)"
         )
-    return f"{label} {', '.join(parts)}; mean size {sets['mean_set_size']:.2f} of {sets['n_classes']}"
+    return f"{', '.join(parts)}; mean size {sets['mean_set_size']:.2f} of {sets['n_classes']}"
 
 
 def _part_lines(metrics: dict[str, Any]) -> list[str]:
