@@ -76,6 +76,8 @@ def test_deletion_is_judged_against_random_orders(by_map: float, groups: int, ve
     chance = np.full((3, 20), 0.5)
     result = check_curves("deletion", "magnitude", (by_map + noise - noise.mean(), chance), rows, SPEC)
     assert result.verdict == verdict, result.sentence
+    few = "inconclusive (4 event clusters, 0 control blocks; at least 10 of each are needed)"
+    assert (few in result.sentence) == (groups == 4)
     assert result.statistic == pytest.approx(0.5 - by_map, abs=1e-9)
     assert check_curves("insertion", "magnitude", (by_map + noise, chance), rows, SPEC).statistic == pytest.approx(
         by_map - 0.5 + noise.mean()

@@ -201,7 +201,12 @@ def set_skill(metrics: dict[str, Any], low: float, value: float, high: float, gr
             "excluded",
         ),
         ((-0.3, -0.2, -0.1), 20, ["worse than the best non-magnetic baseline", "null result"], "shows skill:"),
-        ((0.05, 0.2, 0.3), 4, ["inconclusive (4 event clusters, 4 control", "More earthquakes are needed"], "excluded"),
+        (
+            (0.05, 0.2, 0.3),
+            4,
+            ["inconclusive (4 event clusters, 4 control", "More event clusters or control blocks are needed"],
+            "excluded",
+        ),
     ],
     ids=["null", "skill", "worse", "inconclusive"],
 )

@@ -21,10 +21,11 @@ from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method, interpolat
 from seismag.explain.importance import LossInterval, measure_importance, skill_of_study
 from seismag.explain.perturbation import attribute_in_batches
 from seismag.explain.replacement import CLASSES, choose_replacements, list_occlusions, occlude, predict_windows
-from seismag.explain.sanity import MIN_CLUSTERS, SanityInputs, check_attribution
+from seismag.explain.sanity import SanityInputs, check_attribution
 from seismag.explain.subject import ExplanationPlan, StudyWindows, Subject, sample_windows
 from seismag.files import shown_path
 from seismag.parallel import Progress, silent
+from seismag.scoring.clusters import find_clusters
 from seismag.spectrograms.bands import BANDS_MHZ
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
@@ -208,13 +209,11 @@ def _warnings_of_model(subject: Subject, document: Mapping[str, Any]) -> list[st
 
 
 def _warnings_of_study(study: StudyWindows, document: Mapping[str, Any], plan: ExplanationPlan) -> list[str]:
-    warnings, n_groups = [], document["band_importance"]["n_groups"]
+    warnings, no_interval = [], find_clusters(study.rows).no_interval
     if failed := [result["name"] for result in document["sanity"] if result["verdict"] == "fail"]:
         warnings.append(f"sanity tests failed ({', '.join(failed)}): the maps must not be interpreted")
-    if n_groups < MIN_CLUSTERS:
-        warnings.append(
-            f"{n_groups} event clusters and control blocks: intervals of fewer than {MIN_CLUSTERS} are too narrow"
-        )
+    if no_interval is not None:
+        warnings.append(no_interval)
     if study.n_pictures < plan.samples:
         warnings.append(f"{plan.samples} windows requested, {study.n_pictures} can be explained")
     if study.n_alone:

@@ -33,6 +33,7 @@ from seismag.explain.subject import StudyWindows, Subject, checkpoint_of, requir
 from seismag.parallel import Progress
 from seismag.scoring.clusters import find_clusters
 from seismag.scoring.estimates import IntervalEstimate
+from seismag.scoring.jackknife import inconclusive
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.dataset import class_indices
 from seismag.training.inference import scaling_of
@@ -43,7 +44,6 @@ MAX_WINDOWS = 40  # of the tests; each window costs some hundred predictions
 # on training; a single random network on some tens of coarse bins reaches 0.3 by chance.
 CORRELATION_LIMIT = 0.5
 MIN_BINS = 9  # of a coarse map; rank correlations of fewer bins are not informative
-MIN_CLUSTERS = 10  # event clusters and control blocks; with fewer the intervals are too narrow
 
 
 @dataclass(frozen=True)
@@ -306,9 +306,9 @@ def check_curves(
         "windows": len(rows), "groups": n_clusters, "random_orders": len(by_chance),
     }  # fmt: skip
     verdict: Verdict = "fail"
-    if low is None or high is None or n_clusters < MIN_CLUSTERS:
+    if low is None or high is None:
         verdict = "inconclusive"
-        says = f"inconclusive: {n_clusters} event clusters and control blocks, at least {MIN_CLUSTERS} are needed"
+        says = inconclusive(find_clusters(rows).has_event) or "inconclusive (the areas do not vary between groups)"
     elif high < 0:
         says = "worse than a random order"
     elif low <= 0:
@@ -346,7 +346,7 @@ def _mean(values: FloatArray) -> float | None:
 def _interval_by_cluster(
     values: FloatArray, rows: pd.DataFrame, spec: EvaluateConfig
 ) -> tuple[float | None, float | None]:
-    """Interval of the mean; None for a single cluster."""
+    """Interval of the mean; None below ten clusters or blocks, and where nothing varies."""
     clusters = find_clusters(rows)
     estimate = IntervalEstimate.of_mean(
         clusters.sum(values), clusters.sum(np.ones(len(values))), clusters, spec.confidence

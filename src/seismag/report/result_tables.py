@@ -134,7 +134,7 @@ def _stations(quoter: Quoter) -> Table:
         rows.append(
             (str(entry["subset"]), *counts, Quote(_METRICS, f"{pointer}/detection/auc_within_station", interval=True))
         )
-    caption = "Detection by station; an interval needs event clusters and control blocks."
+    caption = "Detection by station; an interval needs ten event clusters and ten control blocks."
     return Table("stations", caption, ("station", "windows", "event clusters", "control blocks", "AUC"), rows, quoter)
 
 
