@@ -19,7 +19,8 @@ class Row:
     Attributes:
         quantity: the interval or p-value, in the words of the output.
         design: clusters, classes, prevalence and what else was simulated.
-        measure: ``size`` (p <= 0.05 without an effect), ``coverage`` (of a 95 % interval) or ``power``.
+        measure: ``size`` (p <= 0.05 without an effect), ``coverage`` (of a 95 % interval), ``claimed`` (skill of a
+            forecast that knows nothing, p <= 0.05) or ``power``.
         hits: studies that count. trials: all.
     """
 

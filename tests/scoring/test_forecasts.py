@@ -45,7 +45,8 @@ def test_an_extra_forecast_is_shown_but_never_a_candidate() -> None:
     assert np.trace(forecasts.sums("detection", "ratio").total().cm) == len(table)
     assert "ratio" in forecasts.names("detection")
     assert "ratio" not in forecasts.names("azimuth")
-    assert set(forecasts.candidates("detection")) == {"all_normal", "majority", "station", "station_balanced"}
+    names = {"all_normal", "majority", "base_rates", "station", "station_balanced"}
+    assert set(forecasts.candidates("detection")) == names
     assert ORACLE not in forecasts.candidates("magnitude")
 
 

@@ -22,11 +22,11 @@ from fixtures.prediction_table import as_validation, build_table
 from seismag.config import EvaluateConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.scoring.baselines import ORACLE
-from seismag.scoring.baselines.frequencies import COUNTING_BASELINES
+from seismag.scoring.baselines.frequencies import BASE_RATES, COUNTING_BASELINES, base_rates
 from seismag.scoring.clusters import Sums
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.estimates import Scored
-from seismag.scoring.predictions import TASK_CLASSES
+from seismag.scoring.predictions import TASK_CLASSES, probability_columns
 from seismag.scoring.text import format_summary
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")  # these tests do not test logistic baselines
@@ -97,7 +97,7 @@ def test_keys_that_others_rely_on_are_there() -> None:
     assert result["intervals"]["strata"] == ["event clusters", "control blocks"]
     assert result["baselines_fitted"] == "out of fold within the table"
     for task in TASK_CLASSES:
-        expected = set(COUNTING_BASELINES) - ({ORACLE} if task == "detection" else set())
+        expected = {*COUNTING_BASELINES, BASE_RATES} - ({ORACLE} if task == "detection" else set())
         assert set(result[task]["baselines"]) == expected
         for baseline in result[task]["baselines"].values():
             assert {*SCORES, "log_score"} <= set(baseline)
@@ -490,7 +490,7 @@ def test_a_full_summary_has_at_most_60_lines_of_80_columns() -> None:
     lines = format_summary(evaluate(both)).splitlines()
     assert len(lines) <= 60
     assert max(map(len, lines)) <= 80
-    text = "\n".join(lines)
+    text = " ".join(" ".join(lines).split())
     for words in (
         "RPS skill score",
         "chance 90",
@@ -512,3 +512,37 @@ def test_a_full_summary_has_at_most_60_lines_of_80_columns() -> None:
             in_every = name in document["always_contained"]
             assert (f"{name} {entry['coverage']['value'] or 0:.2f}" in part) == (not in_every and entry["n"] > 0)
             assert not in_every or f"{name}" in part.partition(" in every set")[0]
+
+
+@pytest.mark.parametrize("kind", ["out of fold", "split"])
+def test_a_constant_forecast_has_no_skill_over_frequencies_of_other_groups(kind: str) -> None:
+    """The frequencies of the other folds are anticorrelated with the left-out fold, so a constant is better."""
+    table = build_table(n_events=30, n_blocks=30)
+    for task in ("magnitude", "azimuth"):
+        normal = np.eye(len(TASK_CLASSES[task]))[0]
+        table[probability_columns(task)] = 0.5 * normal + 0.5 * (1 - normal) / (len(normal) - 1)
+    samples = split = None
+    if kind == "split":
+        samples = table.rename(columns={"y_magnitude": "magnitude_class", "y_azimuth": "azimuth_class"})
+        table["fold"] = 1 + pd.factorize(table["split_group"])[0] % 5
+        split = pd.concat(
+            table[["sample_id", "split_group"]].assign(fold=k, role=np.where(table["fold"] == k, "test", "train"))
+            for k in range(1, 6)
+        )
+    result = evaluate_predictions(table, samples, split, EvaluateConfig()).to_json()
+    over_majority = []
+    for task in TASK_CLASSES:
+        over_majority.append(result[task]["log_score"]["value"] - result[task]["baselines"]["majority"]["log_score"])
+        for score in ("log_score", "brier"):
+            skill = result[task]["skill_above_best_baseline"][score]
+            assert skill["value"] <= 0 <= skill["high"], (task, score)
+            assert skill["p_value"] >= 0.5, (task, score)
+    assert max(over_majority) > 0.01  # nat
+
+
+def test_base_rates_are_the_best_constant_by_hand() -> None:
+    frequencies = base_rates(np.array([0, 0, 0, 1]), 2)
+    assert frequencies.tolist() == [[0.75, 0.25]] * 4
+    log_score = (3 * np.log(0.75) + np.log(0.25)) / 4
+    for p in np.linspace(0.01, 0.99, 99):
+        assert (3 * np.log(p) + np.log(1 - p)) / 4 <= log_score + 1e-12

@@ -38,6 +38,7 @@ _LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (GREY, (0, (5
 _NAMES = {
     "all_normal": "always Normal",
     "majority": "class frequencies",
+    "base_rates": "class frequencies\nof the test set",
     "oracle_detection_constant": "true detection,\nconstant class*",
 }
 _TABLES = {"by_station": "station", "by_magnitude": "magnitude", "by_distance": "distance criterion"}

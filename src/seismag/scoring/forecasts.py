@@ -13,6 +13,7 @@ from seismag.arrays import Float32Array, FloatArray, IndexArray
 from seismag.domain import DataError
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines import CANDIDATE_GROUPS, GROUPS, baseline_predictions, folds_within_table
+from seismag.scoring.baselines.frequencies import BASE_RATES, base_rates
 from seismag.scoring.clusters import Sums, Truth, sum_scores
 from seismag.scoring.mainshocks import mainshocks_and_normal
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns, rows_by_fold, task_probabilities
@@ -114,6 +115,10 @@ def score_forecasts(rows: pd.DataFrame, truth: Truth, data: BaselineData) -> For
                 columns = probability_columns(task)
                 if columns[0] in table:  # the oracle has no detection
                     forecasts.add_rows((task, name), table[columns].to_numpy(dtype=float), positions)
+    forecasts.groups[BASE_RATES] = GROUPS[BASE_RATES]
+    for task, classes in TASK_CLASSES.items():
+        constant = base_rates(truth.index[task], len(classes))
+        forecasts.add_rows((task, BASE_RATES), constant, np.arange(len(rows)))
     return forecasts
 
 

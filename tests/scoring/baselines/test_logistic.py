@@ -266,7 +266,7 @@ def test_metrics_contain_every_baseline_with_its_group_and_skill_over_the_best_c
     table = table[columns].assign(run_id="r", fold=1, role="test", **uniform)
     config = EvaluateConfig(bootstrap=100)
     result = evaluate_predictions(table, samples, config=config).to_json()
-    for task, rules in (("magnitude", set(BASELINES)), ("detection", set(BASELINES) - {ORACLE})):
+    for task, rules in (("magnitude", set(GROUPS)), ("detection", set(GROUPS) - {ORACLE})):
         assert {name: entry["group"] for name, entry in result[task]["baselines"].items()} == {
             name: GROUPS[name] for name in rules
         }

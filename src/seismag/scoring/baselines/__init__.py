@@ -2,6 +2,9 @@
 
 - ``all_normal``: always Normal.
 - ``majority``: class frequencies of the training set; its prediction is the most frequent class.
+- ``base_rates``: class frequencies of the evaluated windows themselves, the best constant. Frequencies of other
+  windows are worse by chance, and those of the other folds of one table are even anticorrelated with the left-out fold:
+  a constant forecast would have skill over them.
 - ``station``: class frequencies at the window's station, smoothed towards those of all stations, which a station
   without training windows gets.
 - ``clock``, ``space_weather``, ``era``, ``catalogue_rate``, ``all_no_signal``: logistic models on hour and season, Kp
@@ -24,7 +27,7 @@ import pandas as pd
 
 from seismag.arrays import IndexArray
 from seismag.domain import DataError
-from seismag.scoring.baselines.frequencies import COUNTING_BASELINES, ORACLE, count_and_predict
+from seismag.scoring.baselines.frequencies import BASE_RATES, COUNTING_BASELINES, ORACLE, count_and_predict
 from seismag.scoring.baselines.inputs import BASELINE_COLUMNS, NON_MAGNETIC_COLUMNS, QUALITY_COLUMNS, baseline_inputs
 from seismag.scoring.baselines.logistic import fit_and_predict, group_folds
 from seismag.scoring.predictions import TASK_CLASSES, TRAINED_ON_REMEDY, positions_of, truth_index
@@ -32,8 +35,8 @@ from seismag.scoring.predictions import TASK_CLASSES, TRAINED_ON_REMEDY, positio
 LOGISTIC_BASELINES = tuple(BASELINE_COLUMNS)
 BASELINES = (*COUNTING_BASELINES, *(name for base in LOGISTIC_BASELINES for name in (base, f"{base}_balanced")))
 GROUPS = dict.fromkeys(BASELINES, "no_signal") | {
-    "all_normal": "constant", "majority": "constant", "quality": "quality", "quality_balanced": "quality",
-    ORACLE: "oracle",
+    "all_normal": "constant", "majority": "constant", BASE_RATES: "constant", ORACLE: "oracle",
+    "quality": "quality", "quality_balanced": "quality",
 }  # fmt: skip
 CANDIDATE_GROUPS = ("constant", "no_signal")  # the best baseline is one of these
 MAX_FOLDS = 10

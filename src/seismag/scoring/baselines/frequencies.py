@@ -9,6 +9,7 @@ from seismag.arrays import FloatArray, IndexArray
 from seismag.scoring.predictions import TASK_CLASSES, forecast_table
 
 ORACLE = "oracle_detection_constant"
+BASE_RATES = "base_rates"
 COUNTING_BASELINES = ("all_normal", "majority", "station", "station_balanced", ORACLE)
 
 
@@ -16,6 +17,15 @@ def class_frequencies(truth: IndexArray, n_classes: int) -> FloatArray:
     """Class frequencies (k,) by Laplace's rule of succession, (n_c + 1) / (n + k): never 0."""
     counts = np.bincount(truth, minlength=n_classes)
     return (counts + 1) / (counts.sum() + n_classes)
+
+
+def base_rates(truth: IndexArray, n_classes: int) -> FloatArray:
+    """Forecast (n, k) of ``BASE_RATES``: the class frequencies of the evaluated windows themselves.
+
+    No other constant has a better log score, Brier score or RPS. It is the sample climatology of Jolliffe & Stephenson
+    (2012), Forecast Verification.
+    """
+    return np.tile(np.bincount(truth, minlength=n_classes) / len(truth), (len(truth), 1))
 
 
 def station_frequencies(
