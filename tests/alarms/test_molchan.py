@@ -5,15 +5,13 @@ import re
 import matplotlib as mpl
 import numpy as np
 import pytest
-from scipy.stats import binomtest, kstest
+from scipy.stats import irwinhall, kstest
 
 from seismag.alarms.molchan import (
     AlarmFractions,
     AlarmRows,
     alarm_fractions,
-    area_p_value,
     area_skill,
-    binomial_tail,
     information_gain_nat,
     miss_rate,
     randomise_events,
@@ -98,27 +96,8 @@ def test_area_skill_of_untied_chance_has_mean_half_and_variance_one_over_12_n(rn
     )
     assert areas.mean() == pytest.approx(0.5, abs=0.02)
     assert areas.var() == pytest.approx(1 / (12 * n_events), rel=0.08)
-    tails = np.array([area_p_value(area, n_events) for area in areas])
+    tails = irwinhall.sf(n_events * areas, n_events)
     assert kstest(tails, "uniform").pvalue > 0.01
-
-
-def test_area_of_one_event_is_uniform_and_of_two_triangular() -> None:
-    assert area_p_value(0.7, 1) == pytest.approx(0.3)
-    assert area_p_value(0.75, 2) == pytest.approx(0.125)  # P(u + v >= 1.5) = 0.5^2 / 2
-    assert area_p_value(1.0, 20) == pytest.approx(0, abs=1e-12)
-    assert area_p_value(0.0, 20) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(("hits", "n", "tau"), [(7, 20, 0.2), (1, 3, 0.5), (0, 5, 0.1), (5, 5, 0.3)])
-def test_the_binomial_tail_is_that_of_scipy(hits: int, n: int, tau: float) -> None:
-    assert binomial_tail(hits, n, tau) == pytest.approx(binomtest(hits, n, tau, alternative="greater").pvalue)
-
-
-def test_the_binomial_tail_by_hand_and_fractional_hits_are_rounded_down() -> None:
-    assert binomial_tail(2, 3, 0.5) == pytest.approx(0.5)  # 3/8 + 1/8
-    assert binomial_tail(2.9, 3, 0.5) == binomial_tail(2, 3, 0.5)
-    assert binomial_tail(3 * (1 - 1 / 3), 3, 0.5) == pytest.approx(0.5)  # 2 hits, whatever the last bit
-    assert binomial_tail(0, 3, 0.0) == 1
 
 
 def test_information_gain_by_hand() -> None:
@@ -183,7 +162,7 @@ def test_alarms_that_depend_on_the_station_alone_show_no_skill_beyond_randomised
     area = area_skill(fractions, rows.event_weight())
     drawn, _ = randomise_events(rows, np.ones(len(rows.score)), np.array([0.2]), 99, rng)
     assert area > 0.7
-    assert area_p_value(area, rows.n_events) < 1e-3
+    assert irwinhall.sf(rows.n_events * area, rows.n_events) < 1e-3
     assert Null(drawn).p_value(area) > 0.05
 
 

@@ -38,12 +38,11 @@ _FEWEST_DRAWS = 200
 
 @dataclass(frozen=True)
 class AreaSkill:
-    """Area skill score, its chance distribution, and p-values of randomised and of independent events."""
+    """Area skill score, its chance distribution, and p-value of randomised events."""
 
     value: float
     null: NullInterval
     p_moved: float
-    p_independent: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,6 @@ class FixedAlarms:
     d: float
     information_gain_nat: float | None
     p_moved: float
-    p_independent: float
 
 
 @dataclass(frozen=True)
@@ -275,7 +273,7 @@ def evaluate_reference(rows: mo.AlarmRows, measure: FloatArray, config: Evaluate
         **dict(zip(_BAND, np.quantile(nu_null, list(_BAND.values()), axis=0), strict=True)),
     }
     return Reference(
-        AreaSkill(area, chance.interval(), chance.p_value(area), mo.area_p_value(area, rows.n_events)),
+        AreaSkill(area, chance.interval(), chance.p_value(area)),
         at=[_evaluate_at(rows, fractions, background, nu_null[:, np.searchsorted(tau, t)], float(t)) for t in fixed],
         tied_share=float(weight @ (of_events.high - of_events.low)),
         curve={name: [finite(value) for value in values] for name, values in curve.items()},
@@ -292,15 +290,13 @@ def _evaluate_at(
     # alarmed fraction of the measure, the folds weighted by their events: the hit rate of chance
     total, spent, events = (np.bincount(rows.fold, weights=w) for w in (measure, measure * alarmed, event_weight))
     tau = float(np.clip(events @ np.nan_to_num(ratio(spent, total)), 0.0, 1.0))
-    hits = (1.0 - nu) * rows.n_events
     return FixedAlarms(
         tau_asked=most,
         tau=tau,
         nu=nu,
-        hits=hits,
+        hits=(1.0 - nu) * rows.n_events,
         gain=(1.0 - nu) / tau if tau > 0 else None,
         d=1.0 - nu - tau,
         information_gain_nat=mo.information_gain_nat(tau, nu),
         p_moved=Null(-nu_null, mo.TAU_TOLERANCE).p_value(-nu),
-        p_independent=mo.binomial_tail(hits, rows.n_events, tau),
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom, irwinhall
 
 from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 
@@ -99,25 +98,6 @@ def miss_rate(fractions: AlarmFractions, weight: FloatArray, tau: FloatArray) ->
     hit = np.concatenate([[0.0], np.cumsum(weight[order])])
     n_alarmed = np.searchsorted(fractions.high[order], np.asarray(tau) + TAU_TOLERANCE, side="right")
     return np.clip(1.0 - hit[n_alarmed], 0.0, 1.0)
-
-
-def binomial_tail(hits: float, n_events: int, tau: float) -> float:
-    """P(at least ``hits`` of N) = sum of C(N, i) tau^i (1 - tau)^(N - i); fractional hits are rounded down.
-
-    Exact for independent events that are hit or missed as a whole.
-
-    Source: Zechar & Jordan (2008), doi:10.1111/j.1365-246X.2007.03676.x.
-    """
-    least = np.floor(hits + TAU_TOLERANCE)
-    return float(np.clip(binom.sf(least - 1, n_events, min(max(tau, 0.0), 1.0)), 0.0, 1.0))
-
-
-def area_p_value(area: float, n_events: int) -> float:
-    """P(area skill of at least ``area``) for N independent events under chance: the mean of N uniform numbers.
-
-    Source: Irwin-Hall distribution, Hall (1927), doi:10.1093/biomet/19.3-4.240.
-    """
-    return float(np.clip(irwinhall.sf(n_events * area, n_events), 0.0, 1.0))
 
 
 def information_gain_nat(tau: float, nu: float) -> float | None:

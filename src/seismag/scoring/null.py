@@ -36,10 +36,12 @@ class Null:
         return int(np.count_nonzero(self.values >= statistic - self.tolerance))
 
     def p_value(self, statistic: float) -> float:
-        """One-sided p-value, (1 + values at least as large) / (1 + draws).
+        """One-sided p-value, (1 + values at least as large) / (1 + draws); NaN where the statistic is undefined.
 
         Source: Phipson & Smyth (2010), doi:10.2202/1544-6115.1585.
         """
+        if np.isnan(statistic) or np.isnan(self.values).any():
+            return float("nan")
         return (1 + self.count_extreme(statistic)) / (1 + len(self.values))
 
     def interval(self) -> NullInterval:
