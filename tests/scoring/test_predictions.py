@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from fixtures.prediction_table import as_validation, build_table
+from seismag.audit.checks.skill import check_skill
+from seismag.config import AuditConfig
 from seismag.domain import DataError
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.predictions import (
@@ -18,6 +20,7 @@ from seismag.scoring.predictions import (
     task_probabilities,
     truth_index,
 )
+from seismag.scoring.text import format_summary
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
@@ -163,6 +166,10 @@ def dependent_validation(case: str) -> tuple[pd.DataFrame, pd.DataFrame]:
             validation.loc[first, "sample_id"] = table["sample_id"].iloc[5]
         case "window":
             validation.loc[first, ["station", "start_utc"]] = table[["station", "start_utc"]].iloc[5].tolist()
+        case "shifted window":
+            window = table[["station", "start_utc"]].iloc[5]
+            validation.loc[first, "station"] = window["station"]
+            validation.loc[first, "start_utc"] = window["start_utc"] + pd.Timedelta(minutes=1)
         case "earthquake":
             validation.loc[first, "event_id"] = table["event_id"].iloc[5]
         case "cluster":
@@ -176,7 +183,8 @@ def dependent_validation(case: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     ("case", "message"),
     [
         ("sample", "validation row s0005 of fold 1 is a test row of it too"),
-        ("window", r"vs0000 of fold 1 has station and start \(\w+, 2021-03-02 06:00:00\) in common with a test row"),
+        ("window", r"vs0000 of fold 1 overlaps a test row at \w+ in time \(2021-03-02 06:00:00\)"),
+        ("shifted window", r"vs0000 of fold 1 overlaps a test row at \w+ in time \(2021-03-02 06:01:00\) \(1 such"),
         ("earthquake", "vs0000 of fold 1 precedes the earthquake of a test row, event_1"),
         ("cluster", "vs0000 of fold 1 is of the cluster of a test row, cluster_1"),
         ("block", r"vs0095 of fold 1 is of the Normal block of a test row, block_23 at \w+ \(1 such rows\)"),
@@ -190,13 +198,36 @@ def test_a_validation_row_that_depends_on_a_test_row_is_refused_by_name(case: st
         evaluate_predictions(pd.concat([table, validation]))
 
 
-@pytest.mark.parametrize("case", ["sample", "window", "earthquake", "cluster", "block"])
-def test_dependent_rows_of_other_folds_and_of_a_naive_split_are_allowed(case: str) -> None:
+@pytest.mark.parametrize("case", ["sample", "window", "shifted window", "earthquake", "cluster", "block"])
+def test_dependent_rows_of_other_folds_are_allowed(case: str) -> None:
     validation, table = dependent_validation(case)
     check_validation(validation.assign(fold=2), table)
-    check_validation(validation, table.assign(split_method="naive"))
-    with pytest.raises(DataError, match="of fold 1"):
-        check_validation(validation.assign(split_method="naive"), table)  # the test rows declare it
+
+
+def test_a_window_that_ends_where_a_test_row_begins_is_allowed() -> None:
+    table = build_table().iloc[:2].assign(station="GTO", split_group=["a", "b"], event_id=["a", "b"])
+    table["start_utc"] = pd.to_datetime(["2021-03-02 06:00", "2021-03-02 12:00"])
+    other = as_validation(table).assign(split_group="c", event_id="c").iloc[:1]
+    check_validation(other.assign(start_utc=pd.Timestamp("2021-03-02 00:00")), table)
+    with pytest.raises(DataError, match="overlaps a test row at GTO"):
+        check_validation(other.assign(start_utc=pd.Timestamp("2021-03-02 00:01")), table)
+
+
+@pytest.mark.usefixtures("counting_rules_only")
+@pytest.mark.parametrize("case", ["sample", "shifted window", "cluster"])
+def test_a_table_that_declares_itself_naive_is_not_calibrated_and_shows_no_skill(case: str) -> None:
+    validation, table = dependent_validation(case)
+    both = pd.concat([table, validation]).assign(split_method="naive")
+    metrics = evaluate_predictions(both).to_json()
+    assert metrics["detection"]["calibration"]["reason"].startswith("No validation rows")
+    assert metrics["detection"]["conformal"] is None
+    plain = evaluate_predictions(table).to_json()
+    assert " better " in format_summary(plain)
+    assert " better " not in format_summary(metrics)
+    assert " worse " not in format_summary(metrics)
+    skill = check_skill("detection", evaluated_rows(both), metrics, 1, AuditConfig())
+    assert skill.verdict == "inconclusive"
+    assert "a naive split: the test fold chose the epoch" in skill.sentence
 
 
 def test_independent_validation_rows_and_other_stations_of_a_block_are_allowed() -> None:

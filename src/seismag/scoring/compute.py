@@ -18,7 +18,7 @@ from seismag.scoring.conformal import ConformalScores, score_sets
 from seismag.scoring.estimates import CONFUSION_SCORES, Skill, TaskEstimates, score_task
 from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
-from seismag.scoring.predictions import TASK_CLASSES, check_predictions, check_validation, evaluated_rows
+from seismag.scoring.predictions import TASK_CLASSES, check_predictions, check_validation, evaluated_rows, is_naive
 from seismag.scoring.reliability import Reliability, score_reliability
 from seismag.scoring.subsets import SubsetTables, score_subsets
 from seismag.scoring.text import rare_classes_sentence
@@ -108,7 +108,7 @@ def evaluate_predictions(
     before mainshocks and the Normal ones (``config.events``). Intervals are those of the jackknife over whole
     ``split_group``s, event clusters and control blocks apart; one cluster or block alone leaves no interval. Skill is
     the paired difference to the best baseline on these rows (the oracle excluded). Validation rows calibrate, fold by
-    fold; those that depend on test rows are refused.
+    fold; those that depend on test rows are refused, and those of a naive split left out.
 
     Args:
         predictions: a table as ``read_predictions`` returns it.
@@ -125,7 +125,9 @@ def evaluate_predictions(
     config = config or EvaluateConfig.model_validate({})
     check_predictions(predictions)
     rows = add_label_columns(evaluated_rows(predictions), samples)
-    validation = predictions[predictions["role"] == "val"] if rows["role"].iloc[0] == "test" else predictions.iloc[:0]
+    validation = predictions[predictions["role"] == "val"]
+    if rows["role"].iloc[0] != "test" or is_naive(rows):  # naive: validation rows are test rows
+        validation = validation.iloc[:0]
     check_validation(validation, rows)
     validation = add_label_columns(validation, samples)
     data = BaselineData(samples, split, extra)
@@ -221,7 +223,7 @@ def _describe(rows: pd.DataFrame, data: BaselineData, config: EvaluateConfig, ev
 
 
 def _table_warnings(rows: pd.DataFrame, clusters: Clusters) -> list[str]:
-    warnings = [NAIVE_WARNING] if "split_method" in rows and (rows["split_method"] == "naive").any() else []
+    warnings = [NAIVE_WARNING] if is_naive(rows) else []
     if (too_few := clusters.no_interval) is not None:
         warnings.append(too_few)
     if rows["role"].iloc[0] == "val":

@@ -25,6 +25,8 @@ _LABEL_NUMBERS = ("magnitude", "distance_km", "azimuth_deg")
 _FLAGS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
 _ROLES = ("train", "val", "test", "sealed")
 SUM_TOLERANCE = 1e-3
+_SHORTEST_WINDOW, _USUAL_WINDOW = pd.Timedelta(hours=1), pd.Timedelta(hours=6)
+_INSTANT = pd.Timedelta(milliseconds=1)
 TRAINED_ON_REMEDY = "Use the store that the model was trained on."
 
 
@@ -110,15 +112,12 @@ def evaluated_rows(predictions: pd.DataFrame) -> pd.DataFrame:
 def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
     """Refuse validation rows that depend on the evaluated rows of their fold.
 
-    Dependent are rows of the same sample, of one station and start, of one earthquake or of its cluster, and of one
-    Normal block at one station (splits by station and by region have other stations of a block in two sets). Rows that
-    ``split_method`` declares naive may depend on each other, and metrics.json warns of it.
+    Dependent are rows of the same sample, of windows of one station that overlap, of one earthquake or of its cluster,
+    and of one Normal block at one station (splits by station and by region have other stations of a block in two sets).
 
     Raises:
         DataError: one depends; the message names it.
     """
-    if "split_method" in rows:
-        rows = rows[rows["split_method"] != "naive"]
     columns = ["fold", "sample_id", "station", "start_utc", "event_id", "split_group", "y_magnitude"]
     both = pd.concat([validation[columns], rows[columns]], ignore_index=True)
     is_event, n = (both["y_magnitude"] != "Normal").to_numpy(), len(validation)
@@ -131,7 +130,7 @@ def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
     group, of_group = shared("split_group")
     found = {
         "is a test row of it too": shared("sample_id")[1],
-        "has station and start ({station}, {start_utc}) in common with a test row": shared("station", "start_utc")[1],
+        "overlaps a test row at {station} in time ({start_utc})": _overlaps(validation, rows),
         "precedes the earthquake of a test row, {event_id}": shared("event_id")[1],
         "is of the cluster of a test row, {split_group}": of_group & np.isin(group[:n], group[is_event]),
         "is of the Normal block of a test row, {split_group} at {station}": shared("station", "split_group")[1],
@@ -142,9 +141,37 @@ def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
             raise DataError(
                 f"predictions: validation row {row['sample_id']} of fold {row['fold']} {what.format(**row)} "
                 f"({int(dependent.sum())} such rows). Validation rows calibrate the test rows of their fold and have "
-                "to be independent of them: leave each window, earthquake and cluster in one set. (A naive split is "
-                "declared by a column split_method with the value naive.)"
+                "to be independent of them: leave each window, earthquake and cluster in one set."
             )
+
+
+def is_naive(rows: pd.DataFrame) -> bool:
+    """Whether ``split_method`` declares that the test fold chose the epoch: such rows show no skill."""
+    return "split_method" in rows and bool((rows["split_method"] == "naive").any())
+
+
+def _overlaps(validation: pd.DataFrame, rows: pd.DataFrame) -> BoolArray:
+    """Which validation rows (n,) overlap a test row of their fold and station in time.
+
+    The length of a window is not in the table: windows of one set do not overlap, so it is at most the shortest time
+    between two of them.
+    """
+    if validation.empty:
+        return np.zeros(0, dtype=bool)
+    keys, tables = ["fold", "station"], []
+    for table in (validation, rows):
+        fold, station = table["fold"].to_numpy(dtype=int), table["station"].astype(str).to_numpy()
+        start = table["start_utc"].to_numpy().astype("datetime64[ms]")
+        typed = pd.DataFrame({"fold": fold, "station": station, "start_utc": start, "row": range(len(table))})
+        tables.append(typed.sort_values("start_utc"))
+    steps = pd.concat([table.groupby(keys)["start_utc"].diff() for table in tables])
+    shortest = steps[steps > pd.Timedelta(0)].min()
+    length = _SHORTEST_WINDOW if pd.isna(shortest) else min(shortest, _USUAL_WINDOW)
+    tests = tables[1].assign(of_test=True).drop(columns="row")
+    near = pd.merge_asof(tables[0], tests, on="start_utc", by=keys, direction="nearest", tolerance=length - _INSTANT)
+    result = np.zeros(len(validation), dtype=bool)
+    result[near["row"]] = near["of_test"].notna()
+    return result
 
 
 def positions_of(known: pd.Series | pd.Index, wanted: pd.Series, whose: str, where: str, remedy: str) -> IndexArray:

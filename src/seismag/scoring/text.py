@@ -8,6 +8,7 @@ from typing import Any
 from seismag.scoring.baselines import CANDIDATE_GROUPS
 from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES
+from seismag.splits import NAIVE_WARNING
 from seismag.text import format_table, wrap_text
 
 SIMULATED_REMARK = " (signals were injected, or not, on purpose)"
@@ -39,9 +40,10 @@ def format_summary(metrics: dict[str, Any]) -> str:
     head.append("Δ: skill over the best non-magnetic baseline")
     lines = [wrap_text(line, 2) for line in head]
     lines += _holdout_lines(metrics.get("sealed"))
+    is_naive = NAIVE_WARNING in metrics["warnings"]
     for task in TASK_CLASSES:
-        lines += ["", format_table([task, *_HEADER], _task_rows(task, metrics[task]))]
-    lines.append("calibration error (ECE; in brackets: by chance, p of the test of reliability)")
+        lines += ["", format_table([task, *_HEADER], _task_rows(task, metrics[task], is_naive))]
+    lines.append("calibration error (ECE; in brackets: by chance, and corrected for it)")
     lines += [wrap_text(f"  {task} {_error_line(metrics[task])}", 4) for task in TASK_CLASSES]
     with_sets = [task for task in TASK_CLASSES if metrics[task]["conformal"] is not None]
     if with_sets:
@@ -101,14 +103,14 @@ def _holdout_lines(log: dict[str, Any] | None) -> list[str]:
     return [wrap_text(line, 2) for line in lines]
 
 
-def _task_rows(task: str, result: dict[str, Any]) -> list[_Row]:
+def _task_rows(task: str, result: dict[str, Any], is_naive: bool) -> list[_Row]:
     skills = result["skill_above_best_baseline"]
     rows = [
-        _skill_row("Δ balanced accuracy", skills["balanced_accuracy"]),
-        _skill_row("Δ log score, nat", skills["log_score"]),
+        _skill_row("Δ balanced accuracy", skills["balanced_accuracy"], is_naive),
+        _skill_row("Δ log score, nat", skills["log_score"], is_naive),
     ]
     if (calibrated := result["calibration"].get("skill_above_best_baseline")) is not None:
-        rows.append(_skill_row("Δ calibrated log score", calibrated["temperature_and_prior"]))
+        rows.append(_skill_row("Δ calibrated log score", calibrated["temperature_and_prior"], is_naive))
     rows += [_row("balanced accuracy", result["balanced_accuracy"]), _row("MCC", result["mcc"])]
     if "rps_skill" in result:
         rows.append(_row("RPS skill score", result["rps_skill"], style="+.3f"))
@@ -123,13 +125,12 @@ def _task_rows(task: str, result: dict[str, Any]) -> list[_Row]:
 
 
 def _error_line(result: Mapping[str, Any]) -> str:
-    """Calibration error of a task, as predicted and calibrated, with what is chance and the p of the test."""
+    """Calibration error of a task, as predicted and calibrated, with what is chance."""
     parts = []
     for label, part in (("", result), ("calibrated ", result["calibration"])):
         if (reliability := part.get("reliability")) is not None:
             ece = reliability["ece"]
-            p_value = "no p-value" if ece["p_value"] is None else f"p {ece['p_value']:.3f}"
-            parts.append(f"{label}{ece['value']:.3f} ({ece['by_chance']:.3f}, {p_value})")
+            parts.append(f"{label}{ece['value']:.3f} ({ece['by_chance']:.3f}, {ece['corrected']:.3f})")
     return ", ".join(parts)
 
 
@@ -169,11 +170,11 @@ def _part_lines(metrics: dict[str, Any]) -> list[str]:
     return [wrap_text(line, 2) for line in lines]
 
 
-def _skill_row(label: str, skill: dict[str, Any]) -> _Row:
+def _skill_row(label: str, skill: dict[str, Any], is_naive: bool) -> _Row:
     if skill["value"] is None:
         return [label, "undefined", "", "", "", ""]
     conclusion = "inconclusive"
-    if skill["low"] is not None:
+    if not is_naive and skill["low"] is not None:
         conclusion = "better" if skill["low"] > 0 else "worse" if skill["high"] < 0 else "no difference"
     return _row(label, skill, conclusion, skill["baseline"], "+.3f")
 

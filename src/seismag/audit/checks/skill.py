@@ -15,7 +15,7 @@ from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
 from seismag.scoring.metrics import balanced_accuracy, cluster_confusion
 from seismag.scoring.null import Null
-from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
+from seismag.scoring.predictions import TASK_CLASSES, is_naive, task_probabilities, truth_index
 from seismag.scoring.station_auc import labelled_auc
 from seismag.scoring.text import classes_left_out
 
@@ -53,6 +53,9 @@ def check_skill(
     if skill["low"] is None:
         text = f"Skill in {task}: {skill['note']}."
         return CheckResult(skill_test(task), text, skill["value"], noun, verdict="inconclusive")
+    if is_naive(rows):
+        text = f"Skill in {task}: inconclusive (a naive split: the test fold chose the epoch)."
+        return CheckResult(skill_test(task), text, skill["value"], noun, verdict="inconclusive")
     left_out = classes_left_out(metrics[task]) if score == "balanced_accuracy" else ""
     over = f" Compared over {', '.join(skill['classes'])}; in fewer than 10 groups: {left_out}." if left_out else ""
     p_permuted = permutation_p(task, rows, spec, skill["classes"])
@@ -65,8 +68,8 @@ def check_skill(
     return CheckResult(
         skill_test(task),
         f"In {task} the predictions reach {skill['value']:+.3f} in {noun} ({skill['baseline']}), 95 % interval "
-        f"{skill['low']:+.3f} to {skill['high']:+.3f}. p by event clusters {skill['p_value']:.4f}, by classes permuted "
-        f"within stations {p_permuted:.4f}; the larger{tried}: {p_value:.4f}.{over} "
+        f"{skill['low']:+.3f} to {skill['high']:+.3f}. p {p_value:.4f}: the larger of that by event clusters and that "
+        f"of classes permuted within stations{tried}.{over} "
         + (f"This is skill (p at most {SKILL_LEVEL:.0%})." if has_skill else "No skill is shown.")
         + condition,
         statistic=skill["value"],
