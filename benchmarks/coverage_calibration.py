@@ -1,4 +1,4 @@
-"""Sizes and coverages of the calibration: test of reliability, consistency ranges, conformal sets.
+"""Coverages of the calibration: consistency ranges of reliability, conformal sets.
 
     python benchmarks/coverage_calibration.py --studies 400
 
@@ -95,33 +95,16 @@ LIMITS: dict[str, Callable[[int, float, np.random.Generator], Table]] = {
 }
 
 
-def size_rows(studies: int, rng: np.random.Generator) -> list[Row]:
-    """Size of the test of reliability, and how many frequencies lie in their consistency ranges."""
-    rows, ranges = [], []
+def consistency_rows(studies: int, rng: np.random.Generator) -> list[Row]:
+    """How many observed frequencies of a calibrated forecast lie in their consistency ranges."""
+    rows = []
     for n in CLUSTERS:
         for prevalence in PREVALENCES:
             for name, draw in (DESIGNS | LIMITS).items():
                 found = [reliability_of(draw(n, prevalence, rng)) for _ in range(studies)]
-                hits = sum((one.ece.p_value or 0.0) <= 0.05 for one in found)
-                rows.append(Row("reliability p", f"{n}, {prevalence:g}, {name}", "size", hits, studies))
                 bins = [b for one in found for b in one.bins]
                 inside = sum((b.consistency.low or 0) <= b.observed <= (b.consistency.high or 0) for b in bins)
-                if prevalence == 0.5 and name == "c 0.5":
-                    ranges.append(Row("consistency", f"{n}, {prevalence:g}, {name}", "coverage", inside, len(bins)))
-    return rows + ranges
-
-
-def power_rows(studies: int, rng: np.random.Generator) -> list[Row]:
-    """Power of the test of reliability."""
-    rows = []
-    for n in CLUSTERS:
-        for name, factor, shift in (("shifted", 1.0, 0.5), ("doubled", 2.0, 0.0)):
-            hits = 0
-            for _ in range(studies):
-                p, happened, clusters = copula(n, 0.5, 0.5, rng)
-                ece = reliability_of((ndtr(factor * ndtri(p) + shift), happened, clusters)).ece
-                hits += (ece.p_value or 0.0) <= 0.05
-            rows.append(Row("reliability p", f"{n}, 0.5, {name}", "power", hits, studies))
+                rows.append(Row("consistency", f"{n}, {prevalence:g}, {name}", "coverage", inside, len(bins)))
     return rows
 
 
@@ -206,9 +189,9 @@ def error_table(studies: int, rng: np.random.Generator) -> str:
 
 
 def rows(studies: int, seed: int) -> list[Row]:
-    """Fractions of simulated studies: sizes, powers and coverages."""
+    """Fractions of simulated studies: coverages."""
     rng = np.random.default_rng(seed)
-    return [*size_rows(studies, rng), *power_rows(studies, rng), *proportion_rows(studies, rng)]
+    return [*consistency_rows(studies, rng), *proportion_rows(studies, rng)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

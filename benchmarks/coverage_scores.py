@@ -184,9 +184,9 @@ def claims(counts: Sequence[int], with_split: bool, rng: np.random.Generator) ->
     if with_split:
         samples = table.rename(columns={"y_magnitude": "magnitude_class", "y_azimuth": "azimuth_class"})
         table["fold"] = 1 + pd.factorize(table["split_group"])[0] % 5
-        roles = [table[["sample_id", "split_group"]].assign(fold=k, role=np.where(table["fold"] == k, "test", "train"))
+        folds = [table[["sample_id", "split_group"]].assign(fold=k, role=np.where(table["fold"] == k, "test", "train"))
                  for k in range(1, 6)]  # fmt: skip
-        data = BaselineData(samples, pd.concat(roles))
+        data = BaselineData(samples, pd.concat(folds))
     truth, every = find_truth(table), np.arange(len(table))
     forecasts = score_forecasts(table, truth, data)
     found = {}

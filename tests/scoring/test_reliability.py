@@ -35,12 +35,11 @@ def test_the_error_of_a_perfect_forecast_is_chance() -> None:
     rng = np.random.default_rng(1)
     tables = [build_outcomes(40, 1.0, rng, spread=0) for _ in range(40)]
     found = [score_reliability("detection", *table, CONFIG).ece for table in tables]
-    values = np.array([[ece.value, ece.by_chance, ece.corrected, ece.p_value] for ece in found])
-    value, by_chance, corrected, _ = values.mean(axis=0)
+    values = np.array([[ece.value, ece.by_chance, ece.corrected] for ece in found])
+    value, by_chance, corrected = values.mean(axis=0)
     assert value > 0.12
     assert by_chance == pytest.approx(value, abs=0.02)
     assert abs(corrected) < 0.04  # standard error 0.011
-    assert np.mean(values[:, 3] <= 0.05) <= 0.2  # 8 of 40
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 1.0])
@@ -72,7 +71,7 @@ def test_a_forecast_that_is_wrong_is_found_and_its_error_sized() -> None:
     p, happened, clusters = build_outcomes(100, 0.5, rng)
     wrong = ndtr(ndtri(p) + 1.0)
     ece = score_reliability("detection", wrong, happened, clusters, CONFIG).ece
-    assert ece.p_value < 0.01
+    assert ece.value > 2 * ece.by_chance
     true = np.mean(wrong - p)
     assert ece.corrected == pytest.approx(true, abs=0.06)
     assert ece.corrected <= ece.value
@@ -92,10 +91,9 @@ def test_the_corrected_error_is_the_true_one_on_average() -> None:
     assert corrected_error(np.full(10, 0.3), np.full(10, 0.001), weight, 0.0008) == pytest.approx(0.3, rel=1e-4)
 
 
-def test_few_groups_have_no_test_and_no_range() -> None:
+def test_few_groups_have_no_range() -> None:
     p, happened, clusters = build_outcomes(9, 0.5, np.random.default_rng(6))
     found = score_reliability("detection", p, happened, clusters, CONFIG)
-    assert found.ece.p_value is None
     assert found.bins[0].consistency.low is None
     assert found.ece.by_chance > 0
 
@@ -107,7 +105,6 @@ def test_a_certain_forecast_has_no_chance(p: float) -> None:
     found = score_reliability("detection", np.full(40, p), happened, clusters, CONFIG)
     assert found.ece.value == found.ece.corrected == 0.5
     assert found.ece.by_chance == 0
-    assert found.ece.p_value < 0.001
 
 
 def test_equal_probabilities_have_one_bin_within_its_range() -> None:

@@ -58,14 +58,11 @@ class CalibrationError:
         value: of the table.
         by_chance: mean of a calibrated forecast with the same probabilities and groups.
         corrected: the true error of which ``value`` is the expected one; negative where it is below chance.
-        p_value: of the test of reliability, the fraction of simulated calibrated tables with a larger error, ties
-            counted half; None below 10 groups.
     """
 
     value: float
     by_chance: float
     corrected: float
-    p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,6 @@ def score_reliability(
         value=error,
         by_chance=float(errors.mean()),
         corrected=corrected_error(gap, spread, n / n.sum(), float(errors.mean())),
-        p_value=_mid_p_value(errors, error) if known else None,
     )
     tail = (1 - config.confidence) / 2
     limits = np.quantile(drawn, [tail, 1 - tail], axis=0).T.tolist() if known else [(None, None)] * len(n)
@@ -230,9 +226,3 @@ def corrected_error(gap: FloatArray, spread: FloatArray, weight: FloatArray, by_
     most = 1.001 * wanted / estimated  # expected(f) is at least f * estimated
     fraction = brentq(lambda tried: expected(tried) - wanted, 0.0, most)
     return min(float(np.copysign(fraction * estimated, estimated - by_chance)), estimated)
-
-
-def _mid_p_value(simulated: FloatArray, value: float) -> float:
-    """Fraction above the value, the table itself and ties counted half (Lancaster, 1961, doi:10.2307/2282247)."""
-    ties = np.count_nonzero(np.abs(simulated - value) <= _TIE)
-    return float((np.count_nonzero(simulated > value + _TIE) + 0.5 * (1 + ties)) / (1 + len(simulated)))
