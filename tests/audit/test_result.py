@@ -87,3 +87,12 @@ def test_a_check_that_cannot_fail_is_inconclusive_and_finds_no_gain():
     assert "NOT DECIDED, because groups, values or permutations do not suffice: few." in text
     assert "would not be found so surely by few, noisy." in text
     require_closed(Path("audit.json"), audit.to_json())
+
+
+def test_a_p_value_that_is_known_to_be_too_small_is_quoted_with_its_placebo_rate() -> None:
+    rates = {"honest": 0.08, "small": 0.12, "unknown": None}
+    closed = close_checks([_test(name, 0.03, placebo_rate=rate) for name, rate in rates.items()], 0.01)
+    words = "p is 0.03, but p <= 0.05 occurs in 12 % of placebo data"
+    quoted = [test.name for test in closed if words in test.sentence]
+    assert quoted == ["small"]
+    assert "placebo data" not in closed[0].sentence + closed[2].sentence

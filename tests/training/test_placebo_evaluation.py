@@ -52,7 +52,8 @@ def test_a_model_of_precursors_is_at_chance_on_labels_that_none_explains(model, 
     store = as_placebo(make_store(folder / "placebo", seed=3, dataset_id="two", start="2023-01-01"))
     result = evaluate_placebo([model], store, FAST)
     assert result.name == "after_event"
-    assert result.p_value > 0.05
+    assert result.p_value is None
+    assert result.statistic < result.null.high
     assert 0.3 < result.statistic < 0.7
     assert not result.blocking
     assert result.details["near_training"] == 0
@@ -63,8 +64,7 @@ def test_a_model_that_knows_more_is_found_out(model, folder):
     store = make_store(folder / "leak", seed=4, dataset_id="three", start="2023-01-01")
     result = evaluate_placebo([model], as_placebo(store, "shifted", exchange=False), FAST)
     assert result.name == "shifted_window"
-    assert result.p_value == 1 / 1000
-    assert result.statistic > 0.9
+    assert result.statistic > max(0.9, result.null.high)
     assert result.above_minimum
 
 

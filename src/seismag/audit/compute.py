@@ -287,7 +287,7 @@ def _evaluated(predictions: pd.DataFrame, store: Store | None, config: EvaluateC
 
 
 def _prediction_results(predictions: pd.DataFrame, sources: _Sources, spec: AuditConfig) -> Iterator[CheckResult]:
-    yield shift_labels(predictions, spec)
+    yield shift_labels(predictions)
     yield permute_within_station_season(predictions, spec)
     if sources.embeddings is not None:
         yield probe_station(sources.embeddings, predictions, spec)

@@ -16,6 +16,7 @@ from seismag.domain import DataError
 from seismag.estimate import CONCERN_P, CheckResult, Verdict
 from seismag.files import without_folders
 from seismag.scoring.metrics import holm
+from seismag.scoring.null import MAX_PLACEBO_RATE, PLACEBO_ALPHA
 from seismag.windows.tried import UNKNOWN_TRIED, Tried
 
 DETECTED_WITH = 0.8  # probability with which the smallest detectable gain is found
@@ -117,7 +118,8 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
     ``informational`` in place of ``fail``. A check without p-value, or with NaN, is inconclusive, and so is one that
     passes although it could not have failed: its smallest possible p is too large, as with few groups. Where the
     details contain the spread of a balanced accuracy under the null, they get the gain that would be found with
-    probability 0.8 (normal approximation, at the first step of Holm's procedure); None where no gain is so large.
+    probability 0.8 (normal approximation, at the first step of Holm's procedure); None where no gain is so large. The sentence of a check
+    whose placebo rate is above 8 % quotes p with that rate.
 
     Args:
         results: all checks of one audit.
@@ -128,7 +130,8 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
     closed = []
     for result in results:
         is_nan = result.p_value is not None and math.isnan(result.p_value)
-        closed.append(replace(result, p_value=None) if is_nan else result)
+        result = replace(result, p_value=None) if is_nan else result
+        closed.append(replace(result, sentence=result.sentence + _placebo_text(result)))
     p_values = [result.p_value for result in closed if result.verdict is None and result.blocking]
     adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
     n_corrected = max(sum(p_value is not None for p_value in p_values), 1)
@@ -152,6 +155,17 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
             verdict = "informational" if p_value <= family_wise_error and result.above_minimum else "pass"
         closed[i] = replace(result, verdict=verdict, details=details)
     return closed
+
+
+def _placebo_text(result: CheckResult) -> str:
+    """Sentence on a p-value that is known to be too small; else empty."""
+    rate = result.placebo_rate
+    if result.p_value is None or rate is None or rate <= MAX_PLACEBO_RATE:
+        return ""
+    return (
+        f" p is {result.p_value:.2g}, but p <= {PLACEBO_ALPHA:g} occurs in {100 * rate:.0f} % of placebo data instead "
+        f"of {100 * PLACEBO_ALPHA:.0f} %: this p-value is too small."
+    )
 
 
 def _verdict(

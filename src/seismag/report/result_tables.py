@@ -189,10 +189,11 @@ def _audit(quoter: Quoter) -> Table | None:
     for k, test in enumerate(quoter.value("audit.json", "/tests")):
         numbers: list[Cell] = [
             "-" if test.get(key) is None else Quote("audit.json", f"/tests/{k}/{key}", ".3g")
-            for key in ("statistic", "p_value")
+            for key in ("statistic", "p_value", "placebo_rate")
         ]
         rows.append((words_of_key(test["name"]), words_of_key(str(test["verdict"])), *numbers))
-    return Table("audit", "Tests of the audit.", ("test", "result", "statistic", "p"), rows, quoter)
+    caption = "Tests of the audit; placebo: the fraction of p <= 0.05 in data in which nothing is wrong (nominal 0.05)."
+    return Table("audit", caption, ("test", "result", "statistic", "p", "placebo"), rows, quoter)
 
 
 def _split(quoter: Quoter) -> Table | None:

@@ -33,12 +33,12 @@ _SAMPLE_ID = re.compile(r"^(?P<station>.+)-(?P<start_utc>\d{4}-\d{2}-\d{2}T\d{2}
 
 
 def evaluate_placebo(models: Sequence[Path], placebo_store: Path, spec: AuditConfig) -> CheckResult:
-    """Test whether models rank placebo windows better than chance.
+    """Compare how models rank placebo windows with chance.
 
     Returns:
         ``after_event``, ``shifted_window`` or ``wrong_station``, informational. The statistic is the
-        station-stratified ROC AUC of P(Event); its null permutes the labels of whole groups within stations. P(Event)
-        of a window is the mean over the models that were not trained on it, nor on a window of its station within
+        station-stratified ROC AUC of P(Event); its null permutes the labels of whole groups of one season. P(Event) of
+        a window is the mean over the models that were not trained on it, nor on a window of its station within
         window + horizon.
 
     Raises:
@@ -63,7 +63,7 @@ def evaluate_placebo(models: Sequence[Path], placebo_store: Path, spec: AuditCon
         )
     rows = rank_windows(store.samples[kept].reset_index(drop=True), score[kept])
     name, windows = _TESTS[kind]
-    result = permute_labels(name, rows, rows.station, spec, "labels are permuted between groups of one station")
+    result = permute_labels(name, rows, spec)
     left = f"On {windows} ({int(kept.sum())} of {len(kept)}; the others are near the training)"
     details = result.details | {"windows": int(kept.sum()), "near_training": int((~kept).sum()), "models": len(models)}
     return dataclasses.replace(result, sentence=f"{left}: {result.sentence}", details=details)

@@ -19,7 +19,6 @@ from seismag.audit.checks.out_of_fold import GroupedLabels, Index, Scores, assig
 from seismag.audit.checks.permutation import ColumnTest, compare_codes, cross_codes
 from seismag.config import AuditConfig
 from seismag.estimate import CheckResult
-from seismag.scoring.null import MAX_PLACEBO_RATE
 
 MINIMUM_GAIN = 0.03  # of accuracy or balanced accuracy over their means under permutation
 MAX_EPOCHS, MIN_EPOCH_DAYS = 8, 54.0  # an epoch contains at least two of the 27-day blocks of control windows
@@ -152,11 +151,6 @@ def result_of(
     name: str, sentence: str, found: ColumnTest, features: Sequence[Feature], **details: object
 ) -> CheckResult:
     """Open check of the strongest of several columns; ``details`` are added to its own."""
-    if found.placebo_rate is not None and found.placebo_rate > MAX_PLACEBO_RATE:
-        sentence += (
-            f" On tables without association p <= 0.05 occurs in {100 * found.placebo_rate:.0f} % of cases instead of "
-            "5 %: this p-value is too small."
-        )
     return CheckResult(
         name,
         sentence,
