@@ -169,7 +169,9 @@ def claimed_rows(studies: int, seed: int) -> Iterator[Row]:
         rng = np.random.default_rng([seed, 100 + number])
         hits: dict[tuple[str, str, str], list[bool]] = {}
         for _ in range(studies):
-            counts = rng.multinomial(24, (1 / 2, 1 / 6, 1 / 6, 1 / 6)) if name == "24 groups" else (36, 12, 12, 12)
+            counts = (
+                rng.multinomial(24, (1 / 2, 1 / 6, 1 / 6, 1 / 6)).tolist() if name == "24 groups" else (36, 12, 12, 12)
+            )
             for key, p_value in claims(counts, name.endswith("split"), rng).items():
                 hits.setdefault(key, []).append(p_value <= 0.05)
         for (kind, task, score), claimed in hits.items():
@@ -189,7 +191,7 @@ def claims(counts: Sequence[int], with_split: bool, rng: np.random.Generator) ->
         data = BaselineData(samples, pd.concat(folds))
     truth, every = find_truth(table), np.arange(len(table))
     forecasts = score_forecasts(table, truth, data)
-    found = {}
+    found: dict[tuple[str, str, str], float] = {}
     for kind, spread in (("constant", 0.0), ("noise", 0.3)):
         for task, classes in TASK_CLASSES.items():
             factor = np.exp(spread * rng.standard_normal((truth.clusters.n, len(classes))))[truth.clusters.index]

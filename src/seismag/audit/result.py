@@ -118,8 +118,8 @@ def close_checks(results: Sequence[CheckResult], family_wise_error: float) -> li
     ``informational`` in place of ``fail``. A check without p-value, or with NaN, is inconclusive, and so is one that
     passes although it could not have failed: its smallest possible p is too large, as with few groups. Where the
     details contain the spread of a balanced accuracy under the null, they get the gain that would be found with
-    probability 0.8 (normal approximation, at the first step of Holm's procedure); None where no gain is so large. The sentence of a check
-    whose placebo rate is above 8 % quotes p with that rate.
+    probability 0.8 (normal approximation, at the first step of Holm's procedure); None where no gain is so large. The
+    sentence of a check whose placebo rate is above 8 % quotes p with that rate.
 
     Args:
         results: all checks of one audit.
