@@ -94,7 +94,7 @@ SMALLEST = {
         "--publication {publication} --archive {learned}/strong --out {out}", "", ("day", "map", "gradcam")
     ),
     "placebos": Smallest(
-        "--model {model} --true {learned}/strong.zarr {placebo}", "placebo rate", ("true", "wrong_station")
+        "--model {model} --true {learned}/strong.zarr {placebo}", "null, 95 %", ("true", "wrong_station")
     ),
     "prepare": Smallest(
         "--days 2 --rounds 1",

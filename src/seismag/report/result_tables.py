@@ -192,7 +192,7 @@ def _audit(quoter: Quoter) -> Table | None:
             for key in ("statistic", "p_value", "placebo_rate")
         ]
         rows.append((words_of_key(test["name"]), words_of_key(str(test["verdict"])), *numbers))
-    caption = "Tests of the audit; placebo: the fraction of p <= 0.05 in data in which nothing is wrong (nominal 0.05)."
+    caption = "Tests of the audit; placebo: how often p was at most five per cent in data in which nothing is wrong."
     return Table("audit", caption, ("test", "result", "statistic", "p", "placebo"), rows, quoter)
 
 
