@@ -74,7 +74,7 @@ def leaks() -> dict[str, tuple[pd.DataFrame, str]]:
         "folder": (with_class(table.assign(datei=folders), half == 1), "class_by_file"),
         "extension": (with_class(_named(table, "x", np.where(half, ".png", ".jpg")), half == 1), "class_by_file"),
         "length of a window": (with_class(table.assign(end_utc=ends.astype(str)), half == 1), "class_by_quality"),
-        "station by weekday": (with_class(table, early_station ^ (weekday >= 4)), "skill_above_station"),
+        "station x weekday": (with_class(table, early_station ^ (weekday >= 4)), "class_by_pairs"),
         "hour x second of quality": (with_class(two, (quiet > 0.5) ^ late), "class_by_pairs"),
         "weekday": (with_class(table, (date.dt.day_of_week >= 4).to_numpy()), "class_by_calendar"),
         "month": (with_class(table, date.dt.month.isin([3, 7, 11]).to_numpy(), 0.9), "class_by_calendar"),
@@ -117,8 +117,8 @@ def test_a_month_is_a_feature_over_three_years_only() -> None:
     start = np.datetime64("2021-01-01", "s")
     short = calendar_features("date", start + np.arange(700) * np.timedelta64(1, "D"))
     long = calendar_features("date", start + np.arange(1200) * np.timedelta64(1, "D"))
-    assert [feature.name for feature in short] == ["weekday of date", "day of the month of date"]
-    assert {"month of date", "season of date"} <= {feature.name for feature in long}
+    assert [feature.name for feature in short] == ["weekday of date"]
+    assert {"day of the month of date", "month of date", "season of date"} <= {feature.name for feature in long}
 
 
 def test_rows_of_one_epoch_have_no_order() -> None:

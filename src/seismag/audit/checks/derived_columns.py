@@ -16,7 +16,8 @@ from seismag.audit.checks.permutation import cross_codes
 
 MIN_YEARS = 3  # in fewer a month is an instrument epoch too short to test (a quiet month is no error)
 OWN_FAMILIES = ("calendar", "edges", "file", "instrument", "lowest_bins", "order", "pairs")  # of no column
-PAIRED_FAMILIES = ("station", "hour", "space_weather", "era", "calendar", "quality", "source")
+PAIRED_FAMILIES = ("station", "hour", "space_weather", "era", "calendar", "quality", "source", "file")
+PAIRED_WITH_STATION = ("hour", "calendar", "file")
 _NOT_PAIRED = ("season of", "day of the month of", "minute of", "second of")
 _PAIR_BINS, _PAIR_LEVELS = 4, 20  # bins of a number in a pair, and categories (the rarer ones are one)
 _FILE_DAYS = 27.0  # files written within so many days have no date of their own
@@ -28,13 +29,11 @@ _DATE_IN_PARTS = r"(?<!\d)((?:19|20)\d\d)[-_.](\d\d)[-_.](\d\d)(?!\d)"
 
 
 def calendar_features(column: str, times: NDArray[np.datetime64]) -> list[Feature]:
-    """Weekday, day of the month, minute and second of times (n,), and over three years or more month and season."""
+    """Weekday, minute and second of times (n,), and over three years or more day of the month, month and season."""
     time = pd.DatetimeIndex(times.astype("datetime64[s]"))
-    parts = {
-        "weekday": time.day_of_week, "day of the month": time.day, "minute": time.minute, "second": time.second,
-    }  # fmt: skip
+    parts = {"weekday": time.day_of_week, "minute": time.minute, "second": time.second}
     if spans_years(times):
-        parts |= {"month": time.month, "season": time.month % 12 // 3}
+        parts |= {"day of the month": time.day, "month": time.month, "season": time.month % 12 // 3}
     found = []
     for name, values in parts.items():
         code = quantile_codes(np.asarray(values, dtype=float), 12 if name == "month" else 7)
@@ -117,7 +116,9 @@ def file_time_codes(times: NDArray[np.datetime64]) -> Index:
 def pair_features(features: Sequence[Feature]) -> list[Feature]:
     """Pairs of blocking columns of different families, in coarse bins; of a date weekday and month only.
 
-    The station is paired with the hour only: ``skill_above_station`` combines it with the others.
+    The station is paired with hour, calendar and file names: ``skill_above_station`` combines it with the others, but
+    permutes within stations, where a time that many stations have in common would count as often. File names are
+    paired with the station only.
     """
     members = [
         feature for feature in features
@@ -127,7 +128,9 @@ def pair_features(features: Sequence[Feature]) -> list[Feature]:
     pairs = []
     for one, other in combinations(members, 2):
         families = {one.family, other.family}
-        if len(families) < 2 or ("station" in families and families != {"station", "hour"}):
+        others = families - {"station"}
+        is_pair = others <= set(PAIRED_WITH_STATION) if "station" in families else "file" not in families
+        if len(families) < 2 or not is_pair:
             continue
         code = cross_codes(coarse_codes(one), coarse_codes(other))
         pairs.append(Feature(f"{one.name} x {other.name}", "pairs", code))

@@ -8,15 +8,7 @@ from seismag.audit.checks.class_by import Feature, Labelled, check_class_by, che
 from seismag.audit.checks.derived_columns import pair_features
 from seismag.estimate import CheckResult
 
-BESIDE_STATION = (
-    "era",
-    "hour",
-    "calendar",
-    "space_weather",
-    "source",
-    "quality",
-    "file",
-)  # families that are combined with the station
+BESIDE_STATION = ("era", "hour", "space_weather", "source", "quality")  # families that are combined with the station
 
 
 def check_metadata(features: Sequence[Feature], data: Labelled) -> Iterator[CheckResult]:

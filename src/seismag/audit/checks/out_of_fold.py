@@ -72,6 +72,14 @@ def out_of_fold(code: Index, labels: GroupedLabels, folds: Index) -> Scores:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Classes of many tables: of each class, whether a cell (cells, D) has it, and the weight (D,) of its rows."""
+
+    is_class: list[Float32Array]
+    weights: list[Float32Array | None]  # None: 1
+
+
+@dataclass(frozen=True)
 class Counter:
     """Counts by partition, fold, bin and class, for many permutations at once."""
 
@@ -100,25 +108,32 @@ class Counter:
         least = 1 if sum(self.matrix.shape) > _CHUNK_NUMBERS else _MIN_CHUNK_DRAWS
         return int(np.clip(_CHUNK_NUMBERS // (sum(self.matrix.shape) * self.n_classes), least, _CHUNK_DRAWS))
 
-    def counts(self, y: Index) -> list[Float32Array]:
-        """By class, its rows (P, F, B, D), for classes (D, cells).
+    def draw(self, y: Index) -> Drawn:
+        """Classes (D, cells) of many tables, for all columns of these labels.
 
         Where classes move to larger or smaller units, each class is weighted to its number of rows in the table, so
         that permuted tables have the prevalence of the table.
         """
-        shape = (*self.shape, len(y))
         cells = np.ascontiguousarray(y.T)
         is_class = [np.equal(cells, c).astype(np.float32) for c in range(self.n_classes)]
-        by_class = [(self.matrix @ part).reshape(shape) for part in is_class[:-1]]
+        n_observed = np.bincount(self.own, weights=self.rows, minlength=self.n_classes)
+        rows = self.rows.astype(np.float32)
+        weights: list[Float32Array | None] = []
+        for part, wanted in zip(is_class, n_observed, strict=True):
+            weight = (wanted / np.maximum(rows @ part, 1)).astype(np.float32)
+            weights.append(weight if (weight != 1).any() else None)
+        return Drawn(is_class, weights)
+
+    def counts(self, drawn: Drawn) -> list[Float32Array]:
+        """By class, its rows (P, F, B, D)."""
+        shape = (*self.shape, drawn.is_class[0].shape[1])
+        by_class = [(self.matrix @ part).reshape(shape) for part in drawn.is_class[:-1]]
         last = np.broadcast_to(self.total.reshape(*self.shape, 1), shape).copy()
         for counted in by_class:
             last -= counted
         by_class.append(last)
-        n_observed = np.bincount(self.own, weights=self.rows, minlength=self.n_classes)
-        rows = self.rows.astype(np.float32)
-        for counted, part, wanted in zip(by_class, is_class, n_observed, strict=True):
-            weight = (wanted / np.maximum(rows @ part, 1)).astype(np.float32)
-            if (weight != 1).any():
+        for counted, weight in zip(by_class, drawn.weights, strict=True):
+            if weight is not None:
                 counted *= weight
         return by_class
 
@@ -156,7 +171,7 @@ def mean_scores(counter: Counter, y: Index) -> Scores:
 
 def scores_of(counter: Counter, y: Index) -> FloatArray:
     """Accuracy and balanced accuracy (2, D) of each set of classes (D, cells)."""
-    counts = counter.counts(y)
+    counts = counter.counts(counter.draw(y))
     lift, frequency = _train(counts)
     probability = [ratio * q for ratio, q in zip(lift, frequency, strict=True)]
     rows = [part.sum(axis=(1, 2), dtype=float) for part in counts]

@@ -25,7 +25,7 @@ from seismag.audit.checks.out_of_fold import (
     units_of,
 )
 from seismag.config import AuditConfig
-from seismag.scoring.null import Null, placebo_rate
+from seismag.scoring.null import PLACEBO_ALPHA, Null, placebo_rate
 
 FIRST_DRAWS = 999  # permutations after which a test stops where p cannot be small any more
 ENOUGH_EXCEEDANCES = 50  # of the first permutations: p is above 0.05 and no blocking check can fail
@@ -34,7 +34,7 @@ _FEW_DRAWS = 199  # permutations after which p is above 0.25 where as many reach
 _ROUNDING, _TIE = 1e-4, 0.01  # of gains in single precision, nat per row; and of standardised ones
 _SCORED_DRAWS = 100  # permutations over which accuracies are averaged
 _TESTED_PARTITIONS = 4  # that a gain is averaged over; more change p by less than its own error
-_MANY_COLUMNS = 12
+_MANY_COLUMNS = 24
 _PLACEBO_PERMUTATIONS, _PLACEBO_PARTITIONS = 99, 1
 _PLACEBO_FIRST, _PLACEBO_EXCEEDANCES = 24, 5  # of 99 permutations: p is above 0.05
 
@@ -69,7 +69,7 @@ def compare_codes(
     """Test whether any of several columns (n,) of bins predicts the class better than it predicts permuted classes.
 
     The information gain is the mean of ln(p_bc / q_c) of the true class over the first four partitions (two where
-    more than a dozen columns are tested): what the bin adds to the class frequencies. It is negative where the bins
+    more than 24 columns are tested): what the bin adds to the class frequencies. It is negative where the bins
     are noise. The same permutations serve all columns; each gain is standardised by its null, and the statistic of
     the test is the largest (Westfall & Young).
 
@@ -83,7 +83,7 @@ def compare_codes(
     permuter = _Permuter.build(labels)
     tested = folds[: _TESTED_PARTITIONS if len(codes) <= _MANY_COLUMNS else 2]
     counters = [Counter.build(code, labels, tested) for code in codes.values()]
-    observed = _observed_gains(counters)
+    observed = _gains(counters, counters[0].own[None])[0]
     gains, is_open = np.empty((0, len(counters))), True
     n_sure = int(_MOST_TESTS / spec.family_wise_error)  # without any exceedance, Holm rejects among so many tests
     for stage in (_FEW_DRAWS, FIRST_DRAWS, n_sure, spec.permutations):
@@ -155,18 +155,22 @@ def _placebo_rate(counters: list[Counter], permuter: _Permuter, placebos: int, r
         y = permuter.labels_of(source[None])[0]
         of_placebo = [replace(counter, own=y) for counter in counters]
         own = replace(permuter, sorted_y=y[permuter.sorted_cell])
-        observed, gains = _observed_gains(of_placebo), np.empty((0, len(counters)))
-        for n_draws in (_PLACEBO_FIRST, _PLACEBO_PERMUTATIONS):
-            gains = np.concatenate([gains, _permuted_gains(of_placebo, own, n_draws - len(gains), rng)])
-            null, excess = _maximum_null(gains), _largest(observed, gains)
-            if null.count_extreme(excess) >= _PLACEBO_EXCEEDANCES:
-                break
-        p_values.append(null.p_value(excess))
+        few = np.concatenate([y[None], own.labels_of(own.permute(_PLACEBO_FIRST, rng))])
+        observed, *first = _gains(of_placebo, few)
+        gains = np.array(first)
+        if _maximum_null(gains).count_extreme(_largest(observed, gains)) < _PLACEBO_EXCEEDANCES:
+            more = _permuted_gains(of_placebo, own, _PLACEBO_PERMUTATIONS - _PLACEBO_FIRST, rng)
+            gains = np.concatenate([gains, more])
+        p_values.append(_maximum_null(gains).p_value(_largest(observed, gains)))
+        if len(p_values) >= placebos / 2 and placebo_rate(p_values) <= PLACEBO_ALPHA:
+            break  # the rate of all would hardly be above the largest that is let pass
     return placebo_rate(p_values)
 
 
-def _observed_gains(counters: list[Counter]) -> FloatArray:
-    return np.array([gain_of(counter.counts(counter.own[None]))[0] for counter in counters])
+def _gains(counters: list[Counter], y: Index) -> FloatArray:
+    """Information gain (D, columns) of classes (D, cells)."""
+    drawn = counters[0].draw(y)
+    return np.stack([gain_of(counter.counts(drawn)) for counter in counters], axis=1)
 
 
 def _permuted_gains(counters: list[Counter], permuter: _Permuter, n_draws: int, rng: np.random.Generator) -> FloatArray:
@@ -175,9 +179,7 @@ def _permuted_gains(counters: list[Counter], permuter: _Permuter, n_draws: int, 
     chunk = min(counter.draws_at_once for counter in counters)
     for start in range(0, n_draws, chunk):
         end = min(start + chunk, n_draws)
-        y = permuter.labels_of(permuter.permute(end - start, rng))
-        for column, counter in enumerate(counters):
-            result[start:end, column] = gain_of(counter.counts(y))
+        result[start:end] = _gains(counters, permuter.labels_of(permuter.permute(end - start, rng)))
     return result
 
 
