@@ -11,14 +11,14 @@ from seismag.config import AuditConfig
 ERROR = AuditConfig.model_validate({}).family_wise_error
 
 
-def rate_line(name: str, n_failed: int, n: int) -> str:
+def rate_line(name: str, n_failed: int, n: int, nominal: float = ERROR) -> str:
     """A rate of false alarms with its exact interval, and the nominal rate."""
     interval = binomtest(n_failed, n).proportion_ci(0.95, "exact")
     low, high = 100 * interval.low, 100 * interval.high
-    p_value = binomtest(n_failed, n, ERROR, alternative="greater").pvalue
+    p_value = binomtest(n_failed, n, nominal, alternative="greater").pvalue
     return (
         f"{name:42}{n_failed:4d} of {n:4d}   {100 * n_failed / n:5.1f} % [{low:.1f}, {high:.1f}]"
-        f"   nominal {100 * ERROR:g} %, p of at least so many {p_value:.2f}"
+        f"   nominal {100 * nominal:g} %, p of at least so many {p_value:.2f}"
     )
 
 
