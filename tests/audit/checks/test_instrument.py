@@ -19,7 +19,10 @@ from seismag.audit.checks.window_properties import (
 )
 from seismag.config import DataConfig
 from seismag.estimate import CheckResult
+from seismag.recordings import read_recording
+from seismag.recordings.days import days_of, field_of_day
 from seismag.spectrograms.compute import make_grid
+from seismag.spectrograms.decibels import window_spectra
 from seismag.windows.store import Store
 
 SPEC = DataConfig(segment_s=600, step_s=900, frequency_rows="log", n_log_rows=40)
@@ -204,3 +207,35 @@ def test_skill_in_all_bands_is_told_from_that_of_an_emission(samples, power) -> 
     assert "about equally" not in narrow.sentence
     assert set(everywhere.details["auc_by_band"]) == {"pc5", "pc4", "pc3", "high"}
     assert refit_permuted(store_of(samples, power), None, spec).details["auc_by_band"] == {}
+
+
+HOURLY = DataConfig(window_h=1, segment_s=600, step_s=300, frequency_rows="log", n_log_rows=40)
+
+
+def hourly_power(folder: Path, instrument: str) -> np.ndarray:
+    """Power (48, 3, F, T) of the hours of two days at Conrad observatory."""
+    parts = []
+    for path in sorted(folder.glob(f"{instrument}*.cdf")):
+        recording = read_recording(path)
+        parts.append(window_spectra(field_of_day([recording], days_of(recording)[0]), HOURLY).power)
+    return np.concatenate(parts)
+
+
+@pytest.mark.real
+def test_two_instruments_side_by_side_are_told_apart_and_one_is_not(real_data: Path) -> None:
+    fge, lemi = (hourly_power(real_data / "martas_wic_1s", name) for name in ("FGE", "LEMI"))
+    events = np.repeat(np.random.default_rng(1).permutation(24) < 10, 2)
+    table = pd.DataFrame(
+        {
+            "station": "WIC", "split_group": np.repeat(np.arange(24), 2).astype(str),
+            "magnitude_class": np.where(events, "Medium", "Normal"),
+        }
+    )  # fmt: skip
+    grid = make_grid(HOURLY)
+    p_values = {}
+    for name, power in (("two", np.where(events[:, None, None, None], lemi, fge)), ("FGE", fge), ("LEMI", lemi)):
+        attributes = {"origin": "recorded", "config": HOURLY.model_dump(mode="json")}
+        store = Store(Path("m"), table, power.astype(np.float16), None, grid.frequency_hz, grid.time_s, attributes)  # type: ignore[arg-type]
+        p_values[name] = next(test.p_value for test in check_instrument(store, FAST))
+    assert p_values["two"] == 0.001
+    assert min(p_values["FGE"], p_values["LEMI"]) > 0.05
