@@ -72,7 +72,7 @@ def out_of_fold(code: Index, labels: GroupedLabels, folds: Index) -> Scores:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnClasses:
     """Classes of many tables: of each class, whether a cell (cells, D) has it, and the weight (D,) of its rows."""
 
     is_class: list[Float32Array]
@@ -108,7 +108,7 @@ class Counter:
         least = 1 if sum(self.matrix.shape) > _CHUNK_NUMBERS else _MIN_CHUNK_DRAWS
         return int(np.clip(_CHUNK_NUMBERS // (sum(self.matrix.shape) * self.n_classes), least, _CHUNK_DRAWS))
 
-    def draw(self, y: Index) -> Drawn:
+    def draw(self, y: Index) -> DrawnClasses:
         """Classes (D, cells) of many tables, for all columns of these labels.
 
         Where classes move to larger or smaller units, each class is weighted to its number of rows in the table, so
@@ -122,9 +122,9 @@ class Counter:
         for part, wanted in zip(is_class, n_observed, strict=True):
             weight = (wanted / np.maximum(rows @ part, 1)).astype(np.float32)
             weights.append(weight if (weight != 1).any() else None)
-        return Drawn(is_class, weights)
+        return DrawnClasses(is_class, weights)
 
-    def counts(self, drawn: Drawn) -> list[Float32Array]:
+    def counts(self, drawn: DrawnClasses) -> list[Float32Array]:
         """By class, its rows (P, F, B, D)."""
         shape = (*self.shape, drawn.is_class[0].shape[1])
         by_class = [(self.matrix @ part).reshape(shape) for part in drawn.is_class[:-1]]
