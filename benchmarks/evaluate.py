@@ -34,7 +34,7 @@ def build_table(n: int, group_rows: int, seed: int = 1) -> pd.DataFrame:
     group = np.arange(n) // group_rows
     event = group % 2 == 0
     validation = group >= group[-1] - group[-1] // 6
-    hours = 6 * (np.arange(n) % 12_000) + 3 * validation  # no window is in both sets
+    hours = 6 * (np.arange(n) % 12_000 + 12_000 * validation)  # no window overlaps one of the other set
     magnitude, azimuth = np.where(event, 1 + group // 2 % 3, 0), np.where(event, 1 + group // 2 % 8, 0)
     table = pd.DataFrame(
         {
