@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seismag.text import format_table
-
 _Z = 1.96
 
 
@@ -38,18 +36,15 @@ class Row:
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-    """Write rows as a table."""
-    cells = []
+    """Write rows as a table, as wide as they are: a design is one line."""
+    names = [
+        max(len(text) for text in texts) for texts in zip(*((row.quantity, row.design) for row in rows), strict=True)
+    ]
+    lines = [f"{'quantity':{names[0]}}  {'design':{names[1]}}  measure   fraction  95 %            studies"]
     for row in rows:
         low, high = row.interval()
-        cells.append(
-            (
-                row.quantity,
-                row.design,
-                row.measure,
-                f"{row.hits / row.trials:.3f}",
-                f"[{low:.3f}, {high:.3f}]",
-                row.trials,
-            )
+        lines.append(
+            f"{row.quantity:{names[0]}}  {row.design:{names[1]}}  {row.measure:8}  {row.hits / row.trials:8.3f}  "
+            f"[{low:.3f}, {high:.3f}]  {row.trials:7d}"
         )
-    return format_table(["quantity", "design", "measure", "fraction", "95 %", "studies"], cells)
+    return "\n".join(lines)
