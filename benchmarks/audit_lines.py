@@ -38,14 +38,14 @@ def check_lines(rows: list[dict[str, Any]], what: str) -> list[str]:
 
 def error_lines(rows: list[dict[str, Any]]) -> list[str]:
     """Each error with the checks that name it."""
-    lines = [f"{'error':30}{'should be named by':24}{'named':8}{'failed':60}concerns and informational"]
+    lines = [f"{'error':32}{'should be named by':24}{'named':8}{'failed':78}concerns and informational"]
     n_named = 0
     for row in rows:
         noted = [*row["concerns"], *row["noted"]]
         is_named = row["expected"] in [*row["failed"], *noted]
         n_named += is_named
         named = "yes" if is_named else "NO"
-        lines.append(f"{row['error']:30}{row['expected']:24}{named:8}{', '.join(row['failed']):60}{', '.join(noted)}")
+        lines.append(f"{row['error']:32}{row['expected']:24}{named:8}{', '.join(row['failed']):78}{', '.join(noted)}")
     return [*lines, f"{n_named} of {len(rows)} errors are named"]
 
 
