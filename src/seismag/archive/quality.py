@@ -127,7 +127,7 @@ def assess_day(
     if missing.any():
         fraction = missing.max() / field_nt.shape[1]
         reasons.append(f"{where}: {missing.max() / rate_hz:.0f} s missing ({fraction:.2%}).")
-    if rate_hz == 1.0 and (usual := float(np.nanmax(usual_change(field_nt)))) > JUMP_NT:
+    if rate_hz == 1.0 and (usual := float(np.nan_to_num(usual_change(field_nt)).max())) > JUMP_NT:
         plausible = False
         reasons.append(
             f"{where}: not the Earth's field: its median change in one second is {usual:.0f} nT "
