@@ -60,6 +60,12 @@ def test_times_are_dates_clock_times_with_a_date_and_unix_times() -> None:
     assert found[5:].isna().all()
 
 
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d-%m-%Y %H:%M"])
+def test_one_order_of_day_and_month_holds_for_a_column(form: str) -> None:
+    days = pd.Series(pd.date_range("2019-01-01", periods=200))
+    assert (to_times(days.dt.strftime(form)) == days).all()
+
+
 def test_the_length_of_a_window_and_few_positions_are_features() -> None:
     y = (np.arange(N) % 2).astype(np.intp)
     start = pd.to_datetime(DATES)

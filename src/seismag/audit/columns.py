@@ -26,6 +26,8 @@ _MAX_LEVELS = 60  # of a category that is no group column
 _NUMERIC_FRACTION = 0.9
 _HOURS = 24
 _CLOCK = r"\d{1,2}[:.h]\d{2}(:\d{2})?"
+_MONTHS_OF_YEAR = 12
+_DAY_OR_MONTH_FIRST = r"^\d{1,2}[-/.](\d{1,2})[-/.]\d{2,4}"
 _COMPACT_DATE = r"(?:19|20)\d{6}"
 _UNIX_S = (3e8, 5e9)  # 1979 to 2128
 
@@ -258,13 +260,20 @@ def is_time(values: pd.Series) -> bool:
 
 
 def to_times(values: pd.Series) -> pd.Series:
-    """Times (n,) of texts, UTC; NaT where there is none. Numbers are dates (20190131) or Unix times in s or ms."""
+    """Times (n,) of texts, UTC; NaT where there is none. Numbers are dates (20190131) or Unix times in s or ms.
+
+    Of dates such as 3/4/2019 the day is first unless one of the column has a second number above 12.
+    """
     text = values.astype(object).where(values.notna(), "").astype(str)
     numbers = pd.to_numeric(text, errors="coerce")
     has_year = text.str.contains(r"\d{4}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}", regex=True)
     is_compact = text.str.fullmatch(_COMPACT_DATE)
     readable = text.where(has_year & (numbers.isna() | is_compact))
-    times = pd.to_datetime(readable, errors="coerce", utc=True, format="mixed")
+    second = pd.to_numeric(text.str.extract(_DAY_OR_MONTH_FIRST)[0])
+    times = pd.to_datetime(readable.where(second.isna()), errors="coerce", utc=True, format="mixed")
+    day_first = not bool((second > _MONTHS_OF_YEAR).any())
+    year_last = readable.where(second.notna())
+    times = times.fillna(pd.to_datetime(year_last, errors="coerce", utc=True, format="mixed", dayfirst=day_first))
     for factor in (1, 1000):
         unix = (numbers / factor).where((numbers / factor).between(*_UNIX_S) & ~is_compact)
         times = times.fillna(pd.to_datetime(unix.round(), unit="s", utc=True, errors="coerce"))
