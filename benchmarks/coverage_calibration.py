@@ -1,26 +1,24 @@
-"""Coverages of the calibration: consistency ranges of reliability, conformal sets.
+"""The calibration error by chance, and coverages of conformal sets.
 
     python benchmarks/coverage_calibration.py --studies 400
 
-Simulated are clusters of 8 windows; a design names their number, the prevalence, and how outcomes of a cluster go
-together. c: correlation of a Gaussian copula (1: one probability and one outcome a cluster). truth: one outcome a
-cluster, of which the windows' forecasts are signs with correlation 0.5 (free signs: 0; fixed: the number of event
-clusters is not random). flat: one probability for all, one outcome a cluster. Power at c 0.5: the normal quantile of
-the forecast is shifted by 0.5 or doubled. Set coverage: the interval of the coverage of a class, with the true coverage
-and c, and clusters of 4 to 12 windows. Conformal sets: validation and test clusters in random order; 15 % of the
-clusters are events, whose forecasts are worse.
+Simulated are clusters of 8 windows; a design names their number, the prevalence, and the correlation c of the outcomes
+of a cluster (a Gaussian copula; 1: one probability and one outcome a cluster). The normal quantile of the forecast is
+shifted by 0.5 or doubled. Set coverage: the interval of the coverage of a class, with the true coverage and c, and
+clusters of 4 to 12 windows. Conformal sets: validation and test clusters in random order; 15 % of the clusters are
+events, whose forecasts are worse.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from coverage_row import Row, format_rows
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from seismag.config import EvaluateConfig
 from seismag.scoring.clusters import Clusters, find_clusters
@@ -32,7 +30,6 @@ from seismag.text import format_table
 
 EACH = 8
 CLUSTERS = (12, 40, 100)
-PREVALENCES = (0.5, 0.8, 0.95)
 SPREAD = 0.7  # of the normal quantile of the probability, between clusters
 CONFIG = EvaluateConfig(confidence=0.95, coverage=0.9)
 Floats = NDArray[np.float64]
@@ -53,23 +50,6 @@ def copula(n: int, prevalence: float, correlation: float, rng: np.random.Generat
     return with_clusters(ndtr(quantile), correlated(n, correlation, rng) < quantile)
 
 
-def one_truth(n: int, prevalence: float, rng: np.random.Generator) -> Table:
-    """One outcome a cluster, of which each window has a sign; the probabilities are those given the window's sign."""
-    return signs_of(rng.random(n) < prevalence, prevalence, 0.5, rng)
-
-
-def signs_of(outcome: NDArray[np.bool_], prevalence: float, correlation: float, rng: np.random.Generator) -> Table:
-    """Probabilities given normal signs, correlated within clusters, of the outcomes (n,) of clusters."""
-    happened = np.repeat(outcome, EACH)
-    sign = correlated(len(outcome), correlation, rng) + 1.2 * happened
-    return with_clusters(expit(logit(prevalence) + 1.2 * sign - 0.72), happened)
-
-
-def flat(n: int, prevalence: float, rng: np.random.Generator) -> Table:
-    """One probability for all, one outcome a cluster."""
-    return with_clusters(np.full(n * EACH, prevalence), np.repeat(rng.random(n) < prevalence, EACH))
-
-
 def with_clusters(p: Floats, happened: NDArray[np.bool_]) -> Table:
     """Add the clusters of 8."""
     index = np.repeat(np.arange(len(p) // EACH), EACH)
@@ -81,36 +61,9 @@ def reliability_of(table: Table) -> Reliability:
     return score_reliability("detection", *table, CONFIG)
 
 
-DESIGNS: dict[str, Callable[[int, float, np.random.Generator], Table]] = {
-    "c 0": lambda n, prevalence, rng: copula(n, prevalence, 0.0, rng),
-    "c 0.5": lambda n, prevalence, rng: copula(n, prevalence, 0.5, rng),
-    "c 1": lambda n, prevalence, rng: copula(n, prevalence, 1.0, rng),
-    "truth": one_truth,
-    "flat": flat,
-}
-# where the simulated outcomes are known not to be those of the design
-LIMITS: dict[str, Callable[[int, float, np.random.Generator], Table]] = {
-    "free signs": lambda n, prevalence, rng: signs_of(rng.random(n) < prevalence, prevalence, 0.0, rng),
-    "fixed": lambda n, prevalence, rng: signs_of(np.arange(n) < round(prevalence * n), prevalence, 0.5, rng),
-}
-
-
-def consistency_rows(studies: int, rng: np.random.Generator) -> list[Row]:
-    """How many observed frequencies of a calibrated forecast lie in their consistency ranges."""
-    rows = []
-    for n in CLUSTERS:
-        for prevalence in PREVALENCES:
-            for name, draw in (DESIGNS | LIMITS).items():
-                found = [reliability_of(draw(n, prevalence, rng)) for _ in range(studies)]
-                bins = [b for one in found for b in one.bins]
-                inside = sum((b.consistency.low or 0) <= b.observed <= (b.consistency.high or 0) for b in bins)
-                rows.append(Row("consistency", f"{n}, {prevalence:g}, {name}", "coverage", inside, len(bins)))
-    return rows
-
-
-def proportion_rows(studies: int, rng: np.random.Generator) -> list[Row]:
+def rows(studies: int, seed: int) -> list[Row]:
     """Coverage of the interval of a proportion by cluster, the one of conformal coverage; clusters of 4 to 12."""
-    rows = []
+    rng, found = np.random.default_rng(seed), []
     for n in (10, 12, 20, 40, 100):
         for proportion in (0.8, 0.9):
             for correlation in (0.2, 0.6):
@@ -123,8 +76,8 @@ def proportion_rows(studies: int, rng: np.random.Generator) -> list[Row]:
                     low, high = proportion_interval(covered.astype(float), sizes.astype(float), CONFIG.confidence)
                     hits += low <= proportion <= high
                 design = f"{n}, {proportion:g}, c {correlation:g}"
-                rows.append(Row("set coverage", design, "coverage", hits, studies))
-    return rows
+                found.append(Row("set coverage", design, "coverage", hits, studies))
+    return found
 
 
 def class_table(n: int, rng: np.random.Generator, events: float = 0.15) -> pd.DataFrame:
@@ -186,12 +139,6 @@ def error_table(studies: int, rng: np.random.Generator) -> str:
             means = np.mean(values, axis=0)
             cells.append([f"{n}, 0.5, c 1, {name}", *(f"{mean:.3f}" for mean in means)])
     return format_table(["forecast", "true error", "ECE", "by chance", "corrected"], cells)
-
-
-def rows(studies: int, seed: int) -> list[Row]:
-    """Fractions of simulated studies: coverages."""
-    rng = np.random.default_rng(seed)
-    return [*consistency_rows(studies, rng), *proportion_rows(studies, rng)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

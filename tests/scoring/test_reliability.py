@@ -91,10 +91,9 @@ def test_the_corrected_error_is_the_true_one_on_average() -> None:
     assert corrected_error(np.full(10, 0.3), np.full(10, 0.001), weight, 0.0008) == pytest.approx(0.3, rel=1e-4)
 
 
-def test_few_groups_have_no_range() -> None:
+def test_the_error_of_few_groups_is_that_of_chance_too() -> None:
     p, happened, clusters = build_outcomes(9, 0.5, np.random.default_rng(6))
     found = score_reliability("detection", p, happened, clusters, CONFIG)
-    assert found.bins[0].consistency.low is None
     assert found.ece.by_chance > 0
 
 
@@ -107,12 +106,12 @@ def test_a_certain_forecast_has_no_chance(p: float) -> None:
     assert found.ece.by_chance == 0
 
 
-def test_equal_probabilities_have_one_bin_within_its_range() -> None:
+def test_equal_probabilities_have_one_bin() -> None:
     clusters = Clusters(np.repeat(np.arange(20), 2), np.arange(20) < 10)
     (only,) = score_reliability("detection", np.full(40, 0.5), np.arange(40) < 20, clusters, CONFIG).bins
     assert only.n == 40
     assert only.n_groups == 20
-    assert only.consistency.low < only.observed == 0.5 < only.consistency.high
+    assert only.mean_probability == only.observed == 0.5
 
 
 def test_the_evaluated_probability_is_of_an_event_or_of_the_likeliest_class() -> None:

@@ -193,29 +193,19 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
     ):
         if not entry:
             continue
-        bars: dict[str, list[float | None]] = {"x": [], "y": []}  # a gap after each bar
         rows = []
-        for k, b in enumerate(entry["bins"]):
+        for k in range(len(entry["bins"])):
             source = f"metrics.json#/detection/{pointer}/bins/{k}"
-            sources = (f"{source}/observed", f"{source}/consistency/low", f"{source}/consistency/high")
+            sources = (f"{source}/mean_probability", f"{source}/observed")
             rows.append((f"{name}, bin {k + 1}", tuple(f"{value} .3f" for value in sources)))
-            bars["x"] += [b["mean_probability"], b["mean_probability"], None]
-            bars["y"] += [b["consistency"]["low"], b["consistency"]["high"], None]
         traces.append(
             _frequencies_trace(entry["bins"], name, pointer) | {"marker": {"color": colour, "symbol": symbol}}
         )
-        traces.append(
-            {**bars, "mode": "lines", "name": f"{name}: if calibrated", "line": {"color": colour, "width": 1.5},
-             "hoverinfo": "skip", "showlegend": False}
-        )  # fmt: skip
-        columns = ("observed frequency", "low if calibrated", "high if calibrated")
+        columns = ("forecast probability", "observed frequency")
         tables.append(ValueTable(f"{name}: observed frequency", columns, tuple(rows)))
     layout = {"xaxis": title_of("forecast probability") | {"range": [0, 1]},
               "yaxis": title_of("observed frequency") | {"range": [0, 1]}}  # fmt: skip
-    note = (
-        "On the dotted line the observed frequency equals the forecast probability; the bars are the ranges in which "
-        "the observed frequencies of a calibrated forecast lie by chance."
-    )
+    note = "On the dotted line the observed frequency equals the forecast probability."
     return Chart("reliability", "Reliability of the event probability", note, traces, layout, tables)
 
 

@@ -93,7 +93,7 @@ def draw_scores(metrics: dict[str, Any], path: str | Path) -> None:
             notes += "\n* uses the truth"
         groups = {entry.get("group") for task in tasks for entry in metrics[task]["baselines"].values()}
         if "classical" in groups:
-            notes += "\norange: non-magnetic; green: classical methods; grey: data quality"
+            notes += "\norange: non-magnetic; green: classical methods;\ngrey: data quality"
         figure.supxlabel(notes, fontsize=8)
         save_figure(figure, path)
 
@@ -112,9 +112,7 @@ def draw_reliability(metrics: dict[str, Any], path: str | Path) -> None:
         panels[1, 0].set_ylabel("windows")
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
         figure.supxlabel(
-            f"bins of equal mass, {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events; bars: where "
-            f"{100 * metrics['confidence']:g} % of the frequencies of a calibrated forecast lie",
-            fontsize=8,
+            f"bins of equal mass, {metrics['n']} {metrics['role']} windows, {metrics['n_events']} events", fontsize=8
         )
         save_figure(figure, path)
 
@@ -140,7 +138,7 @@ def draw_subsets(metrics: dict[str, Any], path: str | Path) -> None:
         panels[-1, 1].set_xlim(-0.32, 0.62)
         figure.supxlabel(
             f"detection, {100 * metrics['confidence']:g} % intervals; events in brackets;\n"
-            "hollow: inconclusive, too few clusters for an interval",
+            "hollow: no interval (fewer than ten event clusters or\ncontrol blocks)",
             fontsize=8,
         )
         save_figure(figure, path)
@@ -254,10 +252,6 @@ def _draw_reliability_panel(upper: Axes, lower: Axes, result: dict[str, Any]) ->
         bins = reliability["bins"]
         forecast = np.array([entry["mean_probability"] for entry in bins])
         observed = np.array([entry["observed"] for entry in bins])
-        for x, entry in zip(forecast, bins, strict=True):
-            if entry["consistency"]["low"] is not None:
-                limits = [entry["consistency"]["low"], entry["consistency"]["high"]]
-                upper.plot([x, x], limits, color=colour, linewidth=0.9)
         upper.plot(
             forecast, observed, marker=marker, linestyle=style, color=colour, markersize=3, linewidth=0.8, label=label
         )

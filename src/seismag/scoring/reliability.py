@@ -19,7 +19,6 @@ from seismag.arrays import BoolArray, FloatArray, IndexArray, ratio
 from seismag.config import EvaluateConfig
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters
-from seismag.scoring.jackknife import FEW_CLUSTERS
 
 BRIER_PARTS = ("reliability", "resolution", "uncertainty", "within_bin")
 HISTOGRAM_BINS = 20
@@ -32,22 +31,13 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class Consistency:
-    """Range in which the observed frequency of a calibrated forecast lies; None below 10 groups in the table."""
-
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
 class ReliabilityBin:
-    """Mean forecast probability and observed frequency of a bin, with the consistency range of the latter."""
+    """Mean forecast probability and observed frequency of a bin."""
 
     n: int
     n_groups: int
     mean_probability: float
     observed: float
-    consistency: Consistency
 
 
 @dataclass(frozen=True)
@@ -114,20 +104,16 @@ def score_reliability(
     drawn = simulate_frequencies(p, index, clusters.index, correlation, rng)
     error = float(m.expected_calibration_error(whole))
     errors = np.abs(drawn - sum_p / n) @ n / n.sum()
-    known = clusters.n >= FEW_CLUSTERS
     gap, spread = np.abs(whole[:, m.SUM_Y] - sum_p) / n, drawn.std(axis=0)
     ece = CalibrationError(
         value=error,
         by_chance=float(errors.mean()),
         corrected=corrected_error(gap, spread, n / n.sum(), float(errors.mean())),
     )
-    tail = (1 - config.confidence) / 2
-    limits = np.quantile(drawn, [tail, 1 - tail], axis=0).T.tolist() if known else [(None, None)] * len(n)
     bins = [
-        ReliabilityBin(int(n[k]), int(n_groups[k]), float(sum_p[k] / n[k]), float(whole[k, m.SUM_Y] / n[k]),
-                       Consistency(*limits[k]))
+        ReliabilityBin(int(n[k]), int(n_groups[k]), float(sum_p[k] / n[k]), float(whole[k, m.SUM_Y] / n[k]))
         for k in range(len(n))
-    ]  # fmt: skip
+    ]
     parts = m.brier_decomposition(whole)
     return Reliability(
         of="the probability of an event" if task == "detection" else "the probability of the likeliest class",
