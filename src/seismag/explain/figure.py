@@ -60,6 +60,7 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
             axes.set_title(f"{task}: {predicted}, p = {p:.2f} (true: {y_true})", loc="left", pad=3)
             side = figure.colorbar(mesh, cax=figure.add_subplot(grid[3 * row : 3 * row + 3, 4]), extend="max")
             side.set_label("class score", labelpad=1)
+            side.ax.yaxis.get_offset_text().set(horizontalalignment="left", fontsize=7)  # right of the title
         for axes in (*power_axes, *map_axes):
             _label_axes(axes, explanation, last=axes in (power_axes[-1], map_axes[-1]))
         below = f"UTC, {start_utc[:10]}; dashed: borders of Pc5, Pc4 and Pc3; grey: masked"
