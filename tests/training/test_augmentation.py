@@ -109,10 +109,17 @@ def test_masked_cell_stays_masked_when_turned(rng: np.random.Generator) -> None:
     assert np.isfinite(power[2]).all()
 
 
-def test_rotation_of_power_alone_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"augment\.rotate is true, but model\.input is power.*power_cross"):
-        build_config({"augment": {"rotate": True}})
-    assert build_config({"augment": {"rotate": True}, "model": {"input": "power_cross"}}).augment.rotate
+def test_power_alone_turns_by_quarters_which_exchange_h_and_d(rng: np.random.Generator) -> None:
+    power_db, _ = stored(polarised_field(20.0, rng))
+    seen = set()
+    for number in range(24):
+        turned, phasors, sectors = augment.augment_spectra(
+            power_db, None, AugmentConfig(rotate=True), np.random.default_rng(number)
+        )
+        seen.add(sectors)
+        assert phasors is None
+        np.testing.assert_array_equal(turned, power_db[[1, 0, 2]] if sectors in (2, 6) else power_db)
+    assert seen == {0, 2, 4, 6}
 
 
 # Noise, gain, shift

@@ -140,6 +140,10 @@ def test_newer_format_asks_for_an_update(
     save_content(path, checkpoint_content(model, scaling, {**card, "format_version": 99}))
     with pytest.raises(SeismagError, match=r"written in format 99.*Update"):
         load_checkpoint(path)
+    older = {**card, "format_version": 1, "model": {**card["model"], "input": "power_cross"}}
+    save_content(path, checkpoint_content(model, scaling, older))
+    with pytest.raises(SeismagError, match=r"written in format 1, whose cross-spectra.*Train it again"):
+        load_checkpoint(path)
 
 
 def test_classes_in_another_order_are_followed_by_name(

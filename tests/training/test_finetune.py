@@ -118,7 +118,7 @@ def test_layer_decay_lowers_the_rate_from_stage_to_stage() -> None:
 
 @pytest.mark.parametrize("name", ["test_convnext", "test_resnet", "test_efficientnet", "vgg11"])
 def test_cut_backbone_gives_the_same_feature_map(name: str) -> None:
-    backbone = create_backbone(name, pretrained=False, n_channels=3).eval()
+    backbone = create_backbone(ModelConfig(backbone=name)).eval()
     before, after = cut_before_last_stage(backbone, name)
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():

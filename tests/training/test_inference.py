@@ -14,6 +14,7 @@ from seismag.cards import ModelCard
 from seismag.config import Config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError
 from seismag.runs import Run
+from seismag.training.augmentation import rotate_azimuth, rotate_spectra, rotations
 from seismag.training.checkpoint import LoadedModel, build_card
 from seismag.training.inference import predict_power, predict_roles, predict_store, predict_with_embeddings
 from seismag.training.model import ConvNeXtMultiTask
@@ -53,6 +54,36 @@ def test_batch_size_does_not_change_the_answer(store: Any, loaded: LoadedModel) 
     one, many = (predict_power(loaded, store.power[:6], batch_size) for batch_size in (1, 6))
     for left, right in zip(one, many, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("spectra", ["power", "power_cross"])
+def test_averaged_over_turns_the_prediction_turns_with_the_field(
+    spectra: str, store: Any, config: Config, run: Run, rng: np.random.Generator
+) -> None:
+    power_db = store.power[:3].astype(np.float32)
+    angles = rng.uniform(0, 2 * np.pi, (3, 3, *power_db.shape[2:]))
+    phasors = 0.7 * np.stack([np.cos(angles), np.sin(angles)], axis=2) if spectra == "power_cross" else None
+    changed = config.model.model_copy(update={"input": spectra, "average_rotations": True})
+    torch.manual_seed(5)
+    model = LoadedModel(
+        Path("m.pth"), ConvNeXtMultiTask(changed).eval(), fit_scaling([power_db]),
+        ModelCard.from_json(build_card(store, config.model_copy(update={"model": changed}), run)),
+    )  # fmt: skip
+    here = predict_power(model, power_db, phasors=phasors)
+    for sectors in rotations(phasors is not None).tolist():
+        there_db, there = rotate_spectra(power_db, phasors, sectors)
+        turned = predict_power(model, there_db, phasors=there)
+        np.testing.assert_allclose(turned[0], here[0], atol=2e-3)
+        back = rotate_azimuth(np.arange(9), sectors)
+        np.testing.assert_allclose(turned[1][:, back], here[1], atol=2e-3)
+    plain = LoadedModel(model.path, ConvNeXtMultiTask(changed.model_copy(update={"average_rotations": False})).eval(),
+                        model.scaling, model.card)  # fmt: skip
+    plain.model.load_state_dict(model.model.state_dict())
+    quarter = rotate_spectra(power_db, phasors, 2)
+    differs = (
+        predict_power(plain, quarter[0], phasors=quarter[1])[0] - predict_power(plain, power_db, phasors=phasors)[0]
+    )
+    assert np.abs(differs).max() > 1e-3  # without the average the network itself does not
 
 
 def test_nothing_in_gives_empty_arrays_of_the_right_width(loaded: LoadedModel) -> None:

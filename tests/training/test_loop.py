@@ -61,7 +61,8 @@ def test_learnt_task_weights_are_optimised_without_decay() -> None:
 )
 def test_training_stops_after_patience_epochs_without_a_better_loss(losses: list[float], stop: bool) -> None:
     history = [{"val_loss": loss} for loss in losses]
-    assert should_stop(history, patience=2) is stop
+    assert should_stop(history, TrainConfig(patience=2)) is stop
+    assert not should_stop(history, TrainConfig(patience=2, keep="last"))
 
 
 def with_weight(value: float) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from seismag.config import ModelConfig
-from seismag.domain import SeismagError
+from seismag.domain import SeismagError, UsageError
 from seismag.training.backbones import create_backbone
 from seismag.training.model import ConvNeXtMultiTask, directional_statistics
 
@@ -96,9 +96,21 @@ def test_parameters_are_those_of_the_backbone_and_two_heads(backbone: str) -> No
     total, width = count_parameters(backbone=backbone)
     assert (total, width) == PARAMETERS[backbone]
     with torch.device("meta"):
-        alone = create_backbone(backbone, pretrained=False, n_channels=3)
+        alone = create_backbone(ModelConfig(backbone=backbone))
     own = sum(parameter.numel() for parameter in alone.parameters())
     assert total == own + 2 * (2 * width + width * 512 + 512) + 13 * 513
+
+
+def test_stages_of_a_convnext_can_be_smaller() -> None:
+    with torch.device("meta"):
+        small = create_backbone(ModelConfig(backbone="convnext_atto", depths=[1, 1, 2, 1], widths=[24, 48, 96, 192]))
+    assert [len(stage.blocks) for stage in small.stages] == [1, 1, 2, 1]
+    assert small.num_features == 192
+    for options in ({"backbone": "resnet18"}, {"backbone": "convnext_atto", "pretrained": True}):
+        with pytest.raises(UsageError, match=r"model\.depths and model\.widths change a ConvNeXt without pretrained"):
+            create_backbone(ModelConfig(widths=[24, 48, 96, 192], **options))
+    with pytest.raises(ValueError, match=r"must be four numbers from 1 on"):
+        ModelConfig(depths=[1, 1])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 
 from fixtures.training_store import changed, same_weights
 from seismag.cards import write_card
-from seismag.config import Config, PretrainConfig
+from seismag.config import Config, ModelConfig, PretrainConfig
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import Run, create_run
 from seismag.training import pretraining as pretrain
@@ -104,7 +104,7 @@ def test_coherency_counts_where_both_components_were_measured(store: Any, config
 @pytest.fixture
 def autoencoder() -> MaskedAutoencoder:
     torch.manual_seed(0)
-    return MaskedAutoencoder(create_backbone("test_convnext", pretrained=False, n_channels=3), 3, 16).eval()
+    return MaskedAutoencoder(create_backbone(ModelConfig(backbone="test_convnext")), 3, 16).eval()
 
 
 def test_what_is_masked_does_not_change_the_reconstruction(autoencoder: MaskedAutoencoder) -> None:

@@ -157,6 +157,12 @@ def test_training_stops_when_patience_is_exhausted(store: Any, split: pd.DataFra
     assert load_checkpoint(run.best_model).card.document["epoch"] == 1
 
 
+def test_model_of_the_last_epoch_is_kept_on_request(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:
+    history = train_model(store, split, changed(config, epochs=4, patience=1, learning_rate=1e-20, keep="last"), run)
+    assert len(history) == 4
+    assert load_checkpoint(run.best_model).card.document["epoch"] == 4
+
+
 def test_class_absent_from_training_is_named_in_the_run(
     store: Any, split: pd.DataFrame, config: Config, run: Run
 ) -> None:

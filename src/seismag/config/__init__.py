@@ -38,16 +38,6 @@ class Config(Section):
     expect: list[Expectation] = Field(default_factory=list, description="Expected outcome; not used by any command.")
 
     @model_validator(mode="after")
-    def _check_rotation(self) -> Config:
-        if self.augment.rotate and self.model.input != "power_cross":
-            raise ValueError(
-                f"augment.rotate is true, but model.input is {self.model.input}: a rotation needs the phase between "
-                "components. Set model.input=power_cross (on a store prepared with "
-                "data.cross_spectra=true), or augment.rotate=false."
-            )
-        return self
-
-    @model_validator(mode="after")
     def _check_embargo(self) -> Config:
         trailing, days = self.train.normalisation == "trailing", self.train.trailing_days
         if self.split.method == "blocked" and trailing and self.split.embargo_d < days:

@@ -14,6 +14,8 @@ class ModelConfig(Section):
 
     backbone: str = Field("convnext_tiny", description="A timm model name.")
     pretrained: bool = Field(False, description="Start from timm's ImageNet weights (needs its hub or cache).")
+    depths: list[int] = Field([], description="ConvNeXt: blocks of its four stages; []: those of the backbone.")
+    widths: list[int] = Field([], description="ConvNeXt: channels of its four stages; []: those of the backbone.")
     attention: Literal["none", "cbam"] = Field(
         "none", description="cbam: channel and spatial attention on the last feature map before pooling."
     )
@@ -35,8 +37,18 @@ class ModelConfig(Section):
     input: Literal["power", "power_cross"] = Field(
         "power", description="power: H, D, Z; power_cross: also the coherency of XY, ZX, ZY, real and imaginary part."
     )
+    average_rotations: bool = Field(
+        False, description="Average predictions over the rotations of augment.rotate, azimuths rotated back."
+    )
     coherency_columns: int = Field(5, ge=1, description="Time frames that a cross-spectrum is averaged over; odd.")
     coherency_rows: int = Field(3, ge=1, description="Frequency bins that a cross-spectrum is averaged over; odd.")
+
+    @field_validator("depths", "widths")
+    @classmethod
+    def _is_of_four_stages(cls, value: list[int]) -> list[int]:
+        if value and (len(value) != 4 or min(value) < 1):
+            raise ValueError("must be four numbers from 1 on, one for each stage, such as [1, 1, 2, 1]")
+        return value
 
     @field_validator("coherency_columns", "coherency_rows")
     @classmethod
@@ -76,7 +88,10 @@ class TrainConfig(Section):
     hierarchy_weight: float = Field(
         0.5, ge=0, description="azimuth_head hierarchical: weight of the losses of event and quadrant."
     )
-    patience: int = Field(10, ge=1, description="Epochs without a better validation loss before stopping.")
+    keep: Literal["best", "last"] = Field(
+        "best", description="Epoch of the model: that of the lowest validation loss, or the last one."
+    )
+    patience: int = Field(10, ge=1, description="keep best: epochs without a better validation loss before stopping.")
     normalisation: Literal["training", "trailing"] = Field(
         "training",
         description="training: mean and deviation of each frequency bin over the training set; "
@@ -163,7 +178,9 @@ class AugmentConfig(Section):
     """Random changes of training windows, in this order; all off by default."""
 
     rotate: bool = Field(
-        False, description="Rotate H and D by a random multiple of 45 degrees, and the azimuth with them."
+        False,
+        description="Rotate H and D by a random multiple of 45 degrees, and the azimuth with them; without "
+        "cross-spectra of 90 degrees.",
     )
     noise_probability: float = Field(0.0, ge=0, le=1, description="Probability that noise is added to a window.")
     noise_snr_low_db: float = Field(10.0, description="Lowest signal-to-noise ratio of a frequency bin, dB.")

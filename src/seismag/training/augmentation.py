@@ -48,30 +48,59 @@ def augment_spectra(
     Returns:
         Power in dB and phasors of the changed window, and the sectors by which its azimuth label moves.
     """
-    sectors = int(rng.integers(N_SECTORS)) if spec.rotate else 0
+    sectors = int(rng.choice(rotations(phasors is not None))) if spec.rotate else 0
     frames = int(rng.integers(-spec.shift_columns, spec.shift_columns + 1))
     noisy = spec.noise_probability > 0 and rng.random() < spec.noise_probability
     power_db = np.asarray(power_db, dtype=np.float32)
     phasors = None if phasors is None else np.asarray(phasors, dtype=np.float32)
-    if sectors or noisy:
-        power, cross = power_of_decibel(power_db), _cross_of(power_db, phasors)
-        if sectors:
-            if cross is None:
-                raise ValueError("rotation needs cross-spectra")
-            horizontal = np.sqrt(power[0] * power[1])
-            power, cross = rotate_field(power, cross, _SECTOR_DEG * sectors)
-            if sectors % 2:  # even ones swap X and Y, whose powers stay exact
-                power[:2] = np.maximum(power[:2], _STORED_RESOLUTION * horizontal)
-        if noisy:
-            snr_db = rng.uniform(spec.noise_snr_low_db, spec.noise_snr_high_db)
-            power, cross = add_noise(power, cross, snr_db, rng)
-        power_db, phasors = _decibel_and_phasors(power, cross)
+    if sectors:
+        power_db, phasors = rotate_spectra(power_db, phasors, sectors)
+    if noisy:
+        snr_db = rng.uniform(spec.noise_snr_low_db, spec.noise_snr_high_db)
+        power_db, phasors = _decibel_and_phasors(
+            *add_noise(power_of_decibel(power_db), _cross_of(power_db, phasors), snr_db, rng)
+        )
     if frames:
         power_db = shift_in_time(power_db, frames)
         phasors = None if phasors is None else shift_in_time(phasors, frames)
     if spec.gain_db:
         power_db = power_db + np.float32(rng.uniform(-spec.gain_db, spec.gain_db))
     return power_db, phasors, sectors
+
+
+def rotations(has_cross: bool) -> IntArray:
+    """Return the sectors by which a window can be rotated: all eight, or from power alone every other one.
+
+    The powers after a rotation by 45 degrees depend on the cross-spectrum of X and Y. A rotation by 90 degrees swaps
+    the powers, one by 180 leaves them as they are: such windows teach the network that power has no sign.
+    """
+    return np.arange(0, N_SECTORS, 1 if has_cross else 2)
+
+
+def rotate_spectra(
+    power_db: NDArray[Any], phasors: NDArray[Any] | None, sectors: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Rotate X and Y of windows, and with them the source, clockwise by a number of sectors of 45 degrees.
+
+    A component that vanishes in a rotation is known to the precision of the store only.
+
+    Args:
+        power_db: (..., 3, F, T) dB re 1 nT^2/Hz; NaN masked.
+        phasors: (..., 3 pairs, 2 parts, F, T), or None; then ``sectors`` must be even.
+        sectors: one of ``rotations``.
+    """
+    if phasors is None:
+        return (power_db[..., [1, 0, 2], :, :] if sectors % 4 else power_db), None
+    first_db = np.moveaxis(power_db, -3, 0)
+    power, cross = power_of_decibel(first_db), _cross_of(first_db, np.moveaxis(phasors, -4, 0))
+    assert cross is not None
+    horizontal = np.sqrt(power[0] * power[1])
+    power, cross = rotate_field(power, cross, _SECTOR_DEG * sectors)
+    if sectors % 2:  # even ones swap X and Y, whose powers stay exact
+        power[:2] = np.maximum(power[:2], _STORED_RESOLUTION * horizontal)
+    turned_db, turned = _decibel_and_phasors(power, cross)
+    assert turned is not None
+    return np.moveaxis(turned_db, 0, -3), np.moveaxis(turned, 0, -4)
 
 
 def rotate_field(power: Float32Array, cross: _ComplexArray, angle_deg: float) -> tuple[Float32Array, _ComplexArray]:
@@ -86,8 +115,8 @@ def rotate_field(power: Float32Array, cross: _ComplexArray, angle_deg: float) ->
         Szx' = c Szx - s Szy,   Szy' = s Szx + c Szy
 
     Args:
-        power: (3, F, T) nT^2/Hz of X, Y, Z; NaN masked.
-        cross: (3, F, T) nT^2/Hz of XY, ZX, ZY.
+        power: (3, ..., F, T) nT^2/Hz of X, Y, Z; NaN masked.
+        cross: (3, ..., F, T) nT^2/Hz of XY, ZX, ZY.
         angle_deg: degrees.
 
     Returns:
@@ -254,11 +283,12 @@ def cut_and_paste(
     return mixed, 1.0 - pasted / (x.shape[-2] * x.shape[-1])
 
 
-def _cross_of(power_db: Float32Array, phasors: Float32Array | None) -> _ComplexArray | None:
+def _cross_of(power_db: NDArray[Any], phasors: NDArray[Any] | None) -> _ComplexArray | None:
     if phasors is None:
         return None
-    amplitude = power_of_decibel(power_db / 2)
-    unit = phasors[:, 0] + 1j * phasors[:, 1]
+    phasors = phasors.astype(np.float32)
+    amplitude = power_of_decibel(np.asarray(power_db, dtype=np.float32) / 2)
+    unit = phasors[..., 0, :, :] + 1j * phasors[..., 1, :, :]
     return np.stack([unit[pair] * (amplitude[a] * amplitude[b]) for pair, (_, a, b) in enumerate(PAIRS)])
 
 
@@ -271,4 +301,4 @@ def _decibel_and_phasors(power: Float32Array, cross: _ComplexArray | None) -> tu
     with np.errstate(invalid="ignore"):  # NaN stays NaN
         unit = np.stack([cross[pair] / np.sqrt(power[a] * power[b]) for pair, (_, a, b) in enumerate(PAIRS)])
         unit /= np.maximum(np.abs(unit), np.float32(1))
-    return power_db, np.stack([unit.real, unit.imag], axis=1)
+    return power_db, np.stack([unit.real, unit.imag], axis=-3)

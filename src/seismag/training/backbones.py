@@ -19,6 +19,7 @@ from timm.models.resnet import ResNet
 from timm.models.vgg import VGG
 from torch import nn
 
+from seismag.config import ModelConfig
 from seismag.domain import SeismagError, UsageError
 
 log = logging.getLogger(__name__)
@@ -26,25 +27,32 @@ log = logging.getLogger(__name__)
 _PROBE_TIMEOUT_S = 5.0
 
 
-def create_backbone(name: str, pretrained: bool, n_channels: int) -> Any:
+def create_backbone(config: ModelConfig) -> Any:
     """Create a timm model without its classifier.
 
     Its ``forward_features`` returns the last feature map (B, num_features, F', T'); its ``forward_head`` pools that.
 
     Args:
-        name: a timm model name, with or without the name of its weights.
-        pretrained: start from those weights; timm adapts the first layer where ``n_channels`` is not 3.
-        n_channels: of the input.
+        config: its ``backbone`` is a timm model name, with or without the name of its weights. Where ``pretrained``,
+            it starts from those; timm adapts the first layer where ``n_channels`` is not 3. A ConvNeXt can have other
+            ``depths`` and ``widths``.
 
     Raises:
-        UsageError: timm has no such model.
+        UsageError: timm has no such model, or it has no stages of chosen size.
         SeismagError: the pretrained weights are not available.
     """
+    name, sizes = config.backbone, {"depths": config.depths, "dims": config.widths}
     _check_name(name)
-    if pretrained:
-        backbone = _create_pretrained(name, n_channels)
+    chosen: dict[str, Any] = {key: tuple(value) for key, value in sizes.items() if value}
+    if chosen and (config.pretrained or not name.startswith("convnext")):
+        raise UsageError(
+            f"model.depths and model.widths change a ConvNeXt without pretrained weights; model.backbone is {name}, "
+            f"model.pretrained {str(config.pretrained).lower()}. Set both to [], or change these."
+        )
+    if config.pretrained:
+        backbone = _create_pretrained(name, config.n_channels)
     else:
-        backbone = timm.create_model(name, pretrained=False, num_classes=0, in_chans=n_channels)
+        backbone = timm.create_model(name, pretrained=False, num_classes=0, in_chans=config.n_channels, **chosen)
     head = getattr(backbone, "head", None)
     if isinstance(head, NormMlpClassifierHead):
         head.norm = nn.Identity()  # each of our heads has a LayerNorm of its own

@@ -3,6 +3,10 @@
 power (3, F, T) in dB             -> scaled to zero mean and unit deviation -> channels 0 to 2: H, D, Z
 phasors (3 pairs, 2, F, T), power -> averaged over a box: coherency         -> channels 3 to 8: XY, ZX, ZY, real and
                                                                               imaginary part, each in [-1, 1]
+
+The cross-spectra are divided by the power of the whole horizontal field, not by that of one component: then ZX and ZY
+are the components of a vector that rotates with the source, so that its direction is their ratio. Divided by the power
+of their own component each would be near 1 or -1 wherever a source dominates, and the direction would be lost.
 """
 
 from __future__ import annotations
@@ -44,12 +48,17 @@ def power_of_decibel(power_db: NDArray[Any]) -> Float32Array:
 
 
 def coherency_channels(power_db: NDArray[Any], phasors: NDArray[Any], frames: int, bins: int) -> NDArray[np.float16]:
-    """Average the cross-spectra over boxes and divide by the averaged powers.
+    """Average the cross-spectra over boxes and divide by the averaged powers, the horizontal one of both components.
 
-    gamma_ab = sum S_ab / sqrt(sum P_a sum P_b), S_ab = phasor * sqrt(P_a P_b), summed over the part of the box that
-    has a value in both components (less at the edges). Before averaging, the coherence of a single segment is 1 by
-    definition. The length is at most 1 (Cauchy and Schwarz): near 1 where both components have one source, and
-    1/sqrt(n) for independent noise in n independent bins.
+    With S_ab = phasor * sqrt(P_a P_b) and P_h = P_X + P_Y, summed over the part of the box that has a value in the
+    components of the pair, of ZX and ZY in all three (less at the edges):
+
+        gamma_XY = 2 sum S_XY / sum P_h
+        gamma_Za = sum S_Za / sqrt(sum P_Z sum P_h)
+
+    Where X and Y are rotated, gamma_ZX and gamma_ZY rotate like a vector, and their denominator stays. The lengths of
+    gamma_XY and of the vector are at most 1 (Cauchy and Schwarz): the vector is near 1 where Z and the horizontal field
+    have one source, and small for independent noise in many independent bins. In a single bin it is always 1.
 
     Args:
         power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN masked.
@@ -57,20 +66,23 @@ def coherency_channels(power_db: NDArray[Any], phasors: NDArray[Any], frames: in
         frames, bins: width of the box in time and height in frequency, odd.
 
     Returns:
-        (n, 6, F, T) in [-1, 1]; 0 where the bin itself is masked in either component. In float16, the precision of the
-        store, so that cached and freshly computed values are the same.
+        (n, 6, F, T) in [-1, 1]; 0 where the bin itself is masked in one of the components. In float16, the precision of
+        the store, so that cached and freshly computed values are the same.
 
     Source: Bendat & Piersol (2010), Random Data, 4th ed., doi:10.1002/9781118032428, chapter 9 (smoothed estimates).
     """
     power = power_of_decibel(power_db)
     n, _, n_bins, n_frames = power.shape
     result = np.zeros((n, len(PAIRS), 2, n_bins, n_frames), dtype=np.float16)
+    known = power > 0  # NaN is not above 0
+    horizontal = known[:, 0] & known[:, 1]
     for pair, (_, a, b) in enumerate(PAIRS):
         phasor = phasors[:, pair].astype(np.float32)  # (n, 2, F, T)
-        valid = np.isfinite(phasor).all(axis=1) & (power[:, a] > 0) & (power[:, b] > 0)  # NaN is not above 0
-        of_a, of_b = (np.where(valid, power[:, component], np.float32(0)) for component in (a, b))
+        valid = np.isfinite(phasor).all(axis=1) & horizontal & known[:, a]
+        x, y, of_a, of_b = (np.where(valid, power[:, component], np.float32(0)) for component in (0, 1, a, b))
         cross = np.where(valid[:, None], phasor, np.float32(0)) * np.sqrt(of_a * of_b)[:, None]
-        norm = np.sqrt(_box_sum(of_a, frames, bins) * _box_sum(of_b, frames, bins))
+        of_h = _box_sum(x + y, frames, bins)
+        norm = 0.5 * of_h if a == 0 else np.sqrt(_box_sum(of_a, frames, bins) * of_h)
         norm[~valid] = np.inf  # masked: 0
         coherency = _box_sum(cross, frames, bins) / norm[:, None]
         result[:, pair] = np.clip(coherency, -1.0, 1.0)  # beyond by rounding alone

@@ -26,13 +26,18 @@ from seismag.training.scaling import Scaling
 from seismag.windows.store import LEGACY_IMAGE, Store
 
 FORMAT = "seismag-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: cross-spectra were divided by the power of one horizontal component
 _QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 HEAD_CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
 _MAY_CHANGE = ("metrics",)  # added to the JSON file by an evaluation
 _CARD_KEYS = ("format_version", "run_id", "model", "magnitude_classes", "azimuth_classes", "preprocessing")
-NOT_ARCHITECTURE = ("pretrained", "head_dropout", "head_dropout_inner")  # the other fields decide the weights
+NOT_ARCHITECTURE = (
+    "pretrained",
+    "head_dropout",
+    "head_dropout_inner",
+    "average_rotations",
+)  # others decide the weights
 _DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, pickle.UnpicklingError)
 
 
@@ -279,15 +284,25 @@ def is_image(preprocessing: Mapping[str, Any]) -> bool:
 
 
 def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
-    """Return the options of the network in a model card; SeismagError: one is not known to this version."""
+    """Return the options of the network in a model card.
+
+    Raises:
+        SeismagError: one is not known to this version, or the input was another one then.
+    """
     try:
-        return ModelConfig(**document["model"])
+        config = ModelConfig(**document["model"])
     except ValidationError as error:
         first = error.errors()[0]
         raise SeismagError(
             f"{path}: model.{'.'.join(map(str, first['loc']))} in its model card, {first['input']!r}, is not known "
             f"to seismag {__version__} (written by {document['seismag_version']}). Update seismag."
         ) from None
+    if document["format_version"] < 2 and config.input == "power_cross":
+        raise SeismagError(
+            f"{path}: written in format {document['format_version']}, whose cross-spectra were scaled by single "
+            "components; its probabilities would be wrong now. Train it again."
+        )
+    return config
 
 
 def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path) -> None:

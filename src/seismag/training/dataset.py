@@ -178,11 +178,13 @@ class SpectrogramDataset(Dataset[Sample]):
     def y_azimuth_augmented(self) -> IntArray:
         """Azimuth classes with the frequencies of training, for class weights.
 
-        Rotation moves each window into each sector equally often, so that (8 n,) labels represent n windows.
+        Rotation moves each window by each possible angle equally often, so that (8 n,) labels, or (4 n,) from power
+        alone, represent n windows.
         """
         if not self.augment.rotate:
             return self.y_azimuth
-        return np.concatenate([augment.rotate_azimuth(self.y_azimuth, sectors) for sectors in range(augment.N_SECTORS)])
+        sectors = augment.rotations(self.model.input == "power_cross")
+        return np.concatenate([augment.rotate_azimuth(self.y_azimuth, int(number)) for number in sectors])
 
     def _preload(self, arrays: dict[str, Any]) -> dict[str, NDArray[np.float16]]:
         """Read all windows; phasors are replaced by their coherency where no augmentation changes them."""

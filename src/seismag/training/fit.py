@@ -42,10 +42,12 @@ _CPU_MESSAGES = ("can't allocate memory", "not enough memory")  # Linux, Windows
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # x86-64, the same, ARM64
 
 
-def should_stop(history: list[EpochRecord], patience: int) -> bool:
-    """Tell whether none of the last ``patience`` epochs improved the validation loss."""
+def should_stop(history: list[EpochRecord], config: TrainConfig) -> bool:
+    """Tell whether none of the last ``patience`` epochs improved the validation loss, where it chooses the epoch."""
+    if config.keep == "last":
+        return False
     losses = [record["val_loss"] for record in history]
-    return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+    return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= config.patience
 
 
 def resolve_precision(config: Config, run: Run) -> Config:
@@ -100,20 +102,21 @@ class RunWriter(Callback):
         record = pl_module.epoch_record()
         history = pl_module.history
         is_best = all(record["val_loss"] < earlier["val_loss"] for earlier in history)
+        is_kept = is_best or pl_module.config.keep == "last"
         history.append(record)
         pl_module.card |= {"epoch": record["epoch"], "val_loss": record["val_loss"]}
         if trainer.is_global_zero:
-            self._write(trainer, pl_module, is_best)
+            self._write(trainer, pl_module, is_best, is_kept)
         else:
             trainer.save_checkpoint(self.run.latest_checkpoint)  # takes part, writes nothing
-        if should_stop(history, pl_module.config.patience):
+        if should_stop(history, pl_module.config):
             log.info("no better validation loss in %d epochs: stopping", pl_module.config.patience)
             trainer.should_stop = True
 
-    def _write(self, trainer: lightning.Trainer, loop: TrainingLoop, is_best: bool) -> None:
+    def _write(self, trainer: lightning.Trainer, loop: TrainingLoop, is_best: bool, is_kept: bool) -> None:
         record = loop.history[-1]
         # best before latest: after a crash in between the epoch is repeated and the same best model written again
-        if is_best:
+        if is_kept:
             with loop.evaluated_weights():
                 save_checkpoint(self.run.best_model, loop.model, loop.scaling, loop.card, loop.trained_on)
         with atomic_path(self.run.latest_checkpoint) as temporary:

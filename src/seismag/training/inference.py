@@ -14,9 +14,11 @@ from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.files import atomic_path
 from seismag.parallel import Progress, silent
 from seismag.runs import Run
+from seismag.training import augmentation
 from seismag.training.channels import require_cross, window_channels
 from seismag.training.checkpoint import HEAD_CLASSES, LoadedModel, check_preprocessing, load_checkpoint
 from seismag.training.dataset import class_indices, read_power, role_indices
+from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import Scaling
 from seismag.training.trailing import no_past_reason, past_windows, trailing_scaling
 from seismag.windows.store import Store
@@ -42,30 +44,49 @@ def predict_power(
 
     Returns:
         Probabilities of magnitude (n, 4) and azimuth (n, 9) in class order, each row with sum 1, and the pooled
-        features (n, C).
+        features (n, C). With ``model.average_rotations`` the probabilities are means over the rotations of X and Y,
+        each azimuth rotated back; the features are those of the window as it is.
 
     Raises:
         SeismagError: the shape is not the one of the training.
         DataError: a value is infinite.
     """
     model = loaded.model.eval()
-    device = next(model.parameters()).device
-    features, magnitude, azimuth = [], [], []
-    with torch.inference_mode():
-        for first in range(0, len(power_db), batch_size):
-            part = slice(first, first + batch_size)
-            cross = None if phasors is None else phasors[part]
-            batch_scaling = (scaling or loaded.scaling).of(np.arange(len(power_db))[part])
-            x = torch.from_numpy(window_channels(power_db[part], cross, batch_scaling, model.config)).to(device)
-            pooled = model.embed(x)  # (B, C)
-            outputs = model.classify(pooled)
-            features.append(pooled.float().cpu().numpy())
-            magnitude.append(outputs.magnitude.cpu().double().softmax(dim=1).numpy())
-            azimuth.append(outputs.azimuth.cpu().double().softmax(dim=1).numpy())
-    if not features:
+    batches = []
+    for first in range(0, len(power_db), batch_size):
+        part = slice(first, first + batch_size)
+        of_batch = (scaling or loaded.scaling).of(np.arange(len(power_db))[part])
+        batches.append(_predict_batch(model, power_db[part], None if phasors is None else phasors[part], of_batch))
+    if not batches:
         empty = np.empty((0, model.n_features), dtype=np.float32)
         return np.empty((0, len(MAGNITUDE_CLASSES))), np.empty((0, len(AZIMUTH_CLASSES))), empty
-    return np.concatenate(magnitude), np.concatenate(azimuth), np.concatenate(features)
+    magnitude, azimuth, features = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return magnitude, azimuth, features
+
+
+@torch.inference_mode()
+def _predict_batch(
+    model: ConvNeXtMultiTask, power_db: NDArray[Any], phasors: NDArray[Any] | None, scaling: Scaling
+) -> tuple[FloatArray, FloatArray, Float32Array]:
+    device = next(model.parameters()).device
+    rotations = (
+        augmentation.rotations(phasors is not None) if model.config.average_rotations else np.zeros(1, dtype=np.int64)
+    )
+    magnitude, azimuth = (
+        np.zeros((len(power_db), len(MAGNITUDE_CLASSES))),
+        np.zeros((len(power_db), len(AZIMUTH_CLASSES))),
+    )
+    for sectors in rotations.tolist():
+        turned = augmentation.rotate_spectra(power_db, phasors, sectors) if sectors else (power_db, phasors)
+        x = torch.from_numpy(window_channels(*turned, scaling, model.config)).to(device)
+        pooled = model.embed(x)  # (B, C)
+        if not sectors:
+            features = pooled.float().cpu().numpy()
+        outputs = model.classify(pooled)
+        rotated_back = augmentation.rotate_azimuth(np.arange(len(AZIMUTH_CLASSES)), sectors)
+        magnitude += outputs.magnitude.cpu().double().softmax(dim=1).numpy() / len(rotations)
+        azimuth += outputs.azimuth.cpu().double().softmax(dim=1).numpy()[:, rotated_back] / len(rotations)
+    return magnitude, azimuth, features
 
 
 def predict_store(loaded: LoadedModel, store: Store, indices: IntArray, progress: Progress = silent) -> pd.DataFrame:

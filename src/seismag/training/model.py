@@ -65,7 +65,7 @@ class ConvNeXtMultiTask(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = create_backbone(config.backbone, config.pretrained, config.n_channels)
+        self.backbone = create_backbone(config)
         self.attention = CbamModule(self.backbone.num_features) if config.attention == "cbam" else None
         self.directional = DirectionalFeatures(config.n_channels) if config.directional_features else None
         # for vgg16 and a few more the pooled width is not the depth of the last feature map

@@ -183,7 +183,7 @@ def pretrain_model(store: Store, split: pd.DataFrame, config: Config, run: Run, 
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(config.train.seed)
-        backbone = create_backbone(config.model.backbone, config.model.pretrained, config.model.n_channels)
+        backbone = create_backbone(config.model)
         model = MaskedAutoencoder(backbone, config.model.n_channels, config.pretrain.decoder_width)
         module = _Pretraining(model, config, run, -(-len(windows) // config.train.batch_size))
         _fit(module, windows, run, config, resume)

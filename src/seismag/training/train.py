@@ -98,7 +98,7 @@ def train_model(
             log.warning(note)
         resumed = [*run.provenance().get("resumed_after_epochs", []), *([len(history)] if resume else [])]
         update_provenance(run, status="running", error=None, warnings=notes, resumed_after_epochs=resumed)
-    if len(history) < config.train.epochs and not should_stop(history, config.train.patience):
+    if len(history) < config.train.epochs and not should_stop(history, config.train):
         if config.train.devices > 1 and not in_group():
             _require_windows_for(config.train.devices, inputs)
             del inputs, checkpoint  # each process reads its own
