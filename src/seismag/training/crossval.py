@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_ou
 from seismag.scoring.text import classes_left_out, format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.text import wrap_text
+from seismag.training.budget import log_budget
 from seismag.training.checkpoint import copy_checkpoint
-from seismag.training.fold_runs import FoldTask, find_run, fold_config, train_folds
+from seismag.training.fold_runs import FoldTask, fold_config, train_missing_folds
 from seismag.training.fold_skill import over_pooled_classes
 from seismag.training.run import SPLITS_DIR, UNKNOWN_TRAINING, evaluate_in_store, reach_h, require_samples
 from seismag.windows.store import Store, open_store
@@ -138,9 +140,9 @@ def run_crossval(
     tasks = {fold: FoldTask(fold_config(config, fold), *where) for fold in numbers}
     results = out or _default_results(config.split.method)
     make_output_folder(results)  # before the hours of training, not after them
-    runs, failed = _train(tasks, chosen, workers, scheduler, progress)
-    metrics: Mapping[int, Mapping[str, Any]]
-    metrics = {fold: _metrics(run, store, split, config) for fold, run in runs.items()}
+    announce = partial(log_budget, store, split, shrink_for_trial(config, os.environ)[0], workers)
+    runs, failed = train_missing_folds(tasks, chosen, workers, scheduler, progress, announce)
+    metrics: Mapping[int, Any] = {fold: _metrics(run, store, split, config) for fold, run in runs.items()}
     _remove_other_studies(results, [run_id for of_fold in metrics.values() for run_id in of_fold["run_ids"]])
     pooled = None
     if len(runs) == len(numbers):
@@ -233,27 +235,6 @@ def require_folds(state: Crossval) -> None:
             f"{_names(tuple(sorted(state.failed)))} failed; the others are kept. Correct the reason and give the same "
             "command again: it trains the folds that are left."
         )
-
-
-def _train(
-    tasks: dict[int, FoldTask], chosen: Sequence[int], workers: int, scheduler: str | None, progress: Progress
-) -> tuple[dict[int, Run], dict[int, str]]:
-    """Return the runs of finished folds, old and new, and the reasons of those that failed."""
-    found = {fold: find_run(task) for fold, task in tasks.items()}
-    runs = {fold: entry[0] for fold, entry in found.items() if entry is not None and entry[1]}
-    for fold in sorted(set(runs) & set(chosen)):
-        log.info("fold %d: complete already, %s", fold, runs[fold].run_id)
-    failed: dict[int, str] = {}
-    to_do = [tasks[fold] for fold in chosen if fold not in runs]
-    progress("folds", 0, len(to_do))
-    for done, outcome in enumerate(train_folds(to_do, workers, scheduler), start=1):
-        if outcome.run is None:
-            failed[outcome.fold] = outcome.error or "no reason given"
-            log.error("fold %d failed: %s", outcome.fold, failed[outcome.fold])
-        else:
-            runs[outcome.fold] = Run(outcome.run)
-        progress("folds", done, len(to_do))
-    return dict(sorted(runs.items())), failed
 
 
 def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
@@ -104,6 +104,40 @@ def train_fold(task: FoldTask) -> FoldOutcome:
     except Exception as error:  # of any kind: the other folds go on, and the end of the command names it
         log.error("fold %d failed:\n%s", task.fold, traceback.format_exc())
         return FoldOutcome(task.fold, None, f"{type(error).__name__}: {error}")
+
+
+def train_missing_folds(
+    tasks: Mapping[int, FoldTask],
+    chosen: Sequence[int],
+    workers: int,
+    scheduler: str | None,
+    progress: Progress,
+    announce: Callable[[int], None],
+) -> tuple[dict[int, Run], dict[int, str]]:
+    """Train the chosen folds that have no complete run.
+
+    ``announce`` is called before, with their number, where there are any.
+
+    Returns:
+        The runs of finished folds, old and new, and the reasons of those that failed, by fold.
+    """
+    found = {fold: find_run(task) for fold, task in tasks.items()}
+    runs = {fold: entry[0] for fold, entry in found.items() if entry is not None and entry[1]}
+    for fold in sorted(set(runs) & set(chosen)):
+        log.info("fold %d: complete already, %s", fold, runs[fold].run_id)
+    failed: dict[int, str] = {}
+    to_do = [tasks[fold] for fold in chosen if fold not in runs]
+    if to_do:
+        announce(len(to_do))
+    progress("folds", 0, len(to_do))
+    for done, outcome in enumerate(train_folds(to_do, workers, scheduler), start=1):
+        if outcome.run is None:
+            failed[outcome.fold] = outcome.error or "no reason given"
+            log.error("fold %d failed: %s", outcome.fold, failed[outcome.fold])
+        else:
+            runs[outcome.fold] = Run(outcome.run)
+        progress("folds", done, len(to_do))
+    return dict(sorted(runs.items())), failed
 
 
 def train_folds(tasks: Sequence[FoldTask], workers: int, scheduler: str | None) -> Iterator[FoldOutcome]:

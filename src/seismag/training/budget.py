@@ -1,0 +1,121 @@
+"""What a cross-validation will cost on this machine, and whether it can lead to a conclusion, said before it starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from seismag.config import Config
+from seismag.scoring.jackknife import FEW_CLUSTERS
+from seismag.training.augmentation import rotations
+from seismag.training.dataset import PRELOAD_BYTES
+from seismag.training.heads import Outputs
+from seismag.training.losses import MultiTaskLoss
+from seismag.training.model import ConvNeXtMultiTask
+from seismag.windows.store import Store
+
+log = logging.getLogger(__name__)
+
+FOLD_CPU_S = 25.0  # start of a process, reading, evaluation with its baselines (docs/benchmarks.md, Laptop)
+PROCESS_BYTES = 0.8e9  # libraries, network and gradients of a small model
+_STEPS, _FORWARD = 3, 1 / 3  # steps that are timed; part of a step that a prediction takes
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Estimated cost of a cross-validation.
+
+    Attributes:
+        windows: of the training set of a fold, mean.
+        seconds: of all folds.
+        memory_bytes: of all processes.
+        event_clusters, control_blocks: independent groups of the whole split.
+    """
+
+    windows: int
+    seconds: float
+    memory_bytes: float
+    event_clusters: int
+    control_blocks: int
+
+    @property
+    def shortage(self) -> str | None:
+        """Why no conclusion is possible, whatever the scores will be; None: nothing is known against one."""
+        if min(self.event_clusters, self.control_blocks) >= FEW_CLUSTERS:
+            return None
+        return (
+            f"{self.event_clusters} event clusters and {self.control_blocks} control blocks are independent of each "
+            f"other; below {FEW_CLUSTERS} of either no score has an interval, so that this study cannot lead to a "
+            "conclusion. Add stations, years or smaller magnitudes (data.min_magnitude)."
+        )
+
+
+def estimate_budget(store: Store, split: pd.DataFrame, config: Config, folds: int, workers: int) -> Budget:
+    """Time a few steps on this machine and multiply.
+
+    Args:
+        store, split: the windows and their folds; only labels are read.
+        config: sections model and train.
+        folds: that are trained.
+        workers: folds at a time.
+    """
+    count = split.groupby("role").size() / split["fold"].nunique()
+    train, val, test = (float(count.get(role, 0)) for role in ("train", "val", "test"))
+    step = seconds_per_window(config, store.power.shape[2], store.power.shape[3])
+    passes = len(rotations(config.model.input == "power_cross")) if config.model.average_rotations else 1
+    epochs = (train + val) * _FORWARD if config.train.keeps_features else config.train.epochs * (train + _FORWARD * val)
+    windows = epochs + _FORWARD * passes * (val + test)
+    at_once = max(1, min(workers, folds, os.cpu_count() or 1))
+    bins = int(np.prod(store.power.shape[1:])) * (3 if config.model.input == "power_cross" else 1)
+    groups = store.samples.groupby("split_group")["magnitude_class"].agg(lambda names: (names != "Normal").any())
+    return Budget(
+        windows=round(train),
+        seconds=folds * (FOLD_CPU_S + windows * step) / at_once,
+        memory_bytes=at_once * (PROCESS_BYTES + min(2.0 * bins * (train + val), PRELOAD_BYTES)),
+        event_clusters=int(groups.sum()),
+        control_blocks=int((~groups).sum()),
+    )
+
+
+def seconds_per_window(config: Config, n_frequencies: int, n_times: int) -> float:
+    """Time a training step of random weights on random input, per window; the first step is not counted."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.random.fork_rng(devices=[]):
+        model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": False})).train().to(device)
+        size = min(config.train.batch_size, 32)
+        x = torch.randn(size, config.model.n_channels, n_frequencies, n_times, device=device)
+        y_magnitude, y_azimuth = torch.arange(size) % 4, torch.arange(size) % 9
+        loss = MultiTaskLoss(y_magnitude.numpy(), y_azimuth.numpy(), config.train).to(device)
+        y_magnitude, y_azimuth = y_magnitude.to(device), y_azimuth.to(device)
+        for number in range(_STEPS + 1):
+            if number == 1:
+                started = time.monotonic()
+            outputs: Outputs = model(x)
+            value = loss(outputs, y_magnitude, y_azimuth)
+            value.backward()
+            value.item()  # waits for a GPU
+    return (time.monotonic() - started) / _STEPS / size
+
+
+def log_budget(store: Store, split: pd.DataFrame, config: Config, workers: int, folds: int) -> None:
+    """Log the estimate, and a warning where no conclusion is possible."""
+    budget = estimate_budget(store, split, config, folds, workers)
+    log.info(describe_budget(budget, folds, workers))
+    if budget.shortage is not None:
+        log.warning(budget.shortage)
+
+
+def describe_budget(budget: Budget, folds: int, workers: int) -> str:
+    """Return the estimate as one sentence."""
+    minutes = budget.seconds / 60
+    duration = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+    return (
+        f"estimate: {folds} folds of {budget.windows} training windows, {min(workers, folds)} at a time: about "
+        f"{'1 minute' if minutes < 1.5 else duration} and {budget.memory_bytes / 1e9:.1f} GB of memory on this machine"
+    )
