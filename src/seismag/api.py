@@ -171,8 +171,11 @@ class Model:
                 stations.
 
         Returns:
-            One row a window: station, start_utc, end_utc (UTC, naive), usable, reason, origin, p_magnitude_<Class>,
-            p_azimuth_<Class>, p_event, and of a store its sample_id.
+            One row a window: station, start_utc, end_utc (UTC, naive), usable, reason, origin, in_training, p_event,
+            p_magnitude_<Class>, p_azimuth_<Class>, and of a store its sample_id; compared with the reference of the
+            model (``seismag.scoring.reference.Placement``): p_event_calibrated, percentile among the control windows
+            of the test set, base_rate (of base_rate_of), event_likelier, and of magnitude and azimuth the likeliest
+            class given an event with its probability, where an event is likelier than not.
 
         Raises:
             SeismagError: the model cannot predict such data; the message gives the reason.
@@ -196,7 +199,7 @@ class Model:
             table[name] = pd.to_datetime(table[name], utc=True).dt.tz_localize(None).astype("datetime64[ms]")
         if isinstance(data, Store):
             table.insert(0, "sample_id", data.samples["sample_id"].to_numpy())
-        return table.assign(p_event=1 - table["p_magnitude_Normal"])
+        return table
 
 
 def load_model(path: PathLike) -> Model:

@@ -39,6 +39,7 @@ class ModelCard:
         sealed_days_utc: first and last locked day of the study; None where no day is locked.
         sha256: checksum of the weights.
         val_loss: of the best epoch.
+        reference: what a prediction is compared with (``seismag.scoring.reference``); None: not recorded.
     """
 
     run_id: str = ""
@@ -59,6 +60,7 @@ class ModelCard:
     frequency_hz: list[float] = field(default_factory=list)
     time_s: list[float] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
+    reference: Mapping[str, Any] | None = field(default=None, repr=False)
     document: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod

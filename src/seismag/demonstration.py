@@ -15,7 +15,8 @@ from seismag.audit.text import format_headline
 from seismag.config import Config
 from seismag.domain import UsageError
 from seismag.files import short_path
-from seismag.models.predict import describe_predictions, predict_inputs, write_predictions
+from seismag.models.predict import predict_inputs, write_predictions
+from seismag.models.predict_text import describe_predictions
 from seismag.parallel import Progress
 from seismag.runs import Run
 from seismag.scoring.text import format_summary

@@ -12,20 +12,24 @@ import pandas as pd
 import pytest
 
 from fixtures.commands import run_seismag as run
+from seismag.api import load_model
 from seismag.archive.quality import main_field
 from seismag.archive.stations import read_stations
 from seismag.config import DataConfig, build_config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.models.predict import (
-    describe_predictions,
     predict_inputs,
     require_readable,
     require_table_ending,
     write_predictions,
 )
+from seismag.models.predict_text import describe_predictions
 from seismag.recordings import read_recording
 from seismag.recordings.frg604rc import MARK_INJECTED, encode_day
 from seismag.runs import create_run
+from seismag.scoring.calibration import Calibration
+from seismag.scoring.predictions import TASK_CLASSES
+from seismag.scoring.reference import PredictionReference
 from seismag.spectrograms.compute import bridge_short_gaps, make_grid, power_and_phasors, to_decibel
 from seismag.training.checkpoint import build_card, load_checkpoint, save_checkpoint
 from seismag.training.inference import predict_power
@@ -35,7 +39,11 @@ from seismag.windows.store import PREPROCESSING_KEYS, create_arrays, finish_stor
 
 SPEC = DataConfig(n_bins=40)
 ALR = read_stations(None)["ALR"]
-KEYS = {"origin", "station", "start_utc", "end_utc", "p_magnitude", "p_azimuth", "usable", "reason", "p_event"}
+KEYS = {
+    "origin", "station", "start_utc", "end_utc", "p_magnitude", "p_azimuth", "usable", "reason", "p_event",
+    "in_training", "p_event_calibrated", "percentile", "base_rate", "base_rate_of", "event_likelier",
+    "magnitude_if_event", "magnitude_if_event_p", "azimuth_if_event", "azimuth_if_event_p",
+}  # fmt: skip
 
 
 def day_bytes(day: dt.date, mark: bytes = b"") -> bytes:
@@ -79,8 +87,8 @@ def model(folder) -> Path:
     return make_model(folder, "m.pth", {})
 
 
-def make_model(folder, name, settings) -> Path:
-    """Random weights: what is predicted does not matter here."""
+def make_model(folder, name, settings, trained_on=(), **facts) -> Path:
+    """Random weights: what is predicted does not matter here; ``facts`` stand in its model card."""
     model = {"backbone": "convnext_atto", "head_width": 32, **settings.get("model", {})}
     config = build_config({**settings, "model": model})
     grid = make_grid(SPEC)
@@ -91,7 +99,8 @@ def make_model(folder, name, settings) -> Path:
     )  # fmt: skip
     power = np.random.default_rng(1).normal(-20, 5, (4, 3, len(grid.frequency_hz), len(grid.time_s)))
     card = build_card(store, config, create_run(folder / "runs", "trial", config, dataset_id="d0"))
-    save_checkpoint(folder / name, ConvNeXtMultiTask(config.model), fit_scaling([power]), card)
+    card |= {"data_origin": ["simulated"], **facts}
+    save_checkpoint(folder / name, ConvNeXtMultiTask(config.model), fit_scaling([power]), card, trained_on)
     return folder / name
 
 
@@ -107,6 +116,62 @@ def test_one_unreadable_file_does_not_end_the_others(model, folder):
     assert (page["station"], page["start_utc"], page["end_utc"]) == (None, None, None)
     assert "web page" in page["reason"]
     assert "cannot be read" in none["reason"]
+
+
+@pytest.fixture(scope="module")
+def compared(folder) -> Path:
+    """A model with a reference, trained on the first window of the store and of a day file."""
+    fits = {task: Calibration(1.0, np.zeros(len(classes))) for task, classes in TASK_CLASSES.items()}
+    controls = np.linspace(0, 1, 41)
+    reference = PredictionReference(1, controls, 12, {"KPY": (1, 4), "GTO": (3, 4)}, fits, 30, 11, None)
+    return make_model(folder, "compared.pth", {}, ("ALR-0", "ALR-2025-01-01T00"), reference=reference.to_json())
+
+
+def test_windows_are_compared_with_the_reference_of_the_model_but_not_those_of_its_training(compared, folder):
+    document = predict_inputs(compared, [folder / "store", folder / "S250101.ALR", folder / "page.bin"], None).to_json()
+    entries = document["predictions"]
+    assert [entry["in_training"] for entry in entries] == [True, False, False, True, False, False, False, None]
+    assert [entry["percentile"] is None for entry in entries] == [
+        entry["in_training"] is not False for entry in entries
+    ]
+    for entry in entries[:-1]:
+        assert entry["p_event_calibrated"] == pytest.approx(entry["p_event"])  # a calibration that changes nothing
+        assert (entry["base_rate"], entry["base_rate_of"]) == (0.5, "all stations")
+        assert entry["event_likelier"] == (entry["p_event"] > 0.5) == (entry["magnitude_if_event"] is not None)
+        if entry["percentile"] is not None:
+            assert entry["percentile"] == pytest.approx(100 * entry["p_event"], abs=2)
+    assert entries[-1]["base_rate"] is entries[-1]["event_likelier"] is None
+    assert document["reference"]["n_controls"] == 41
+    assert document["reference_missing"] is None
+
+
+def test_the_table_of_the_api_has_the_numbers_of_the_command(compared, folder, tmp_path):
+    result = predict_inputs(compared, [folder / "S250101.ALR"], None)
+    write_predictions(result, tmp_path / "table.parquet")
+    table, own = pd.read_parquet(tmp_path / "table.parquet"), load_model(compared).predict(folder / "S250101.ALR")
+    columns = [name for name in table if name not in ("start_utc", "end_utc", "reason")]
+    pd.testing.assert_frame_equal(table[columns], own[columns], check_dtype=False)
+    entries = result.to_json()["predictions"]
+    for key in ("p_event", "p_event_calibrated", "percentile", "base_rate", "magnitude_if_event_p"):
+        expected = [np.nan if entry[key] is None else entry[key] for entry in entries]
+        np.testing.assert_array_equal(own[key], expected)
+    assert own["event_likelier"].tolist() == [entry["event_likelier"] for entry in entries]
+
+
+def test_a_model_without_a_reference_says_what_is_missing_and_how_to_get_it(model, folder):
+    result = predict_inputs(model, [folder / "S250101.ALR"], None)
+    document = result.to_json()
+    assert document["reference"] is None
+    assert "'seismag train --resume RUN'" in document["reference_missing"]
+    assert {entry["percentile"] for entry in document["predictions"]} == {None}
+    words = " ".join(describe_predictions(result).split())
+    assert "base rate: not known, for the model card contains no P(event) of control windows" in words
+
+
+def test_a_damaged_reference_is_an_error_that_names_it(folder):
+    path = make_model(folder, "damaged.pth", {}, reference={"fold": 1})
+    with pytest.raises(SeismagError, match="a model card is damaged: its key reference"):
+        predict_inputs(path, [folder / "S250101.ALR"], None).to_json()
 
 
 def test_a_model_that_takes_cross_spectra_computes_them_of_a_day_file(folder):

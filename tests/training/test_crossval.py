@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.study_store import make_store
 from fixtures.training_settings import fit_one_baseline
-from seismag.cards import read_card
+from seismag.cards import read_card, write_card
 from seismag.config import Config, build_config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.models.registry import promote_model
@@ -131,6 +131,13 @@ def test_the_exported_model_is_the_fold_with_the_lowest_validation_loss(state: A
     assert crossval_json(state)["default_model"] == {"file": str(MODEL), "replaced": None}
 
 
+def test_the_exported_model_has_the_reference_of_its_own_fold(state: Any) -> None:
+    card, table = read_card(state.model), pd.read_parquet(state.results / "predictions.parquet")
+    assert card.reference is not None
+    controls = table[(table["role"] == "test") & (table["y_magnitude"] == "Normal") & (table["fold"] == card.fold)]
+    np.testing.assert_array_equal(card.reference["controls"], np.sort(1 - controls["p_magnitude_Normal"]))
+
+
 def test_pooled_skill_comes_first_and_the_places_last(state: Any) -> None:
     lines = describe_crossval(state).splitlines()
     assert lines[0].startswith("3 runs, test set: 192 windows")
@@ -169,7 +176,12 @@ def test_the_same_command_again_trains_nothing_and_says_whose_model_it_replaces(
     best = read_card(MODEL).run_id
     other = next(run for run in state.final["run_ids"] if run != best)
     copy_checkpoint(here / "experiments_convnext" / other / "best_model.pth", MODEL)
+    of_run = here / "experiments_convnext" / best / "best_model.pth"
+    document = dict(read_card(of_run).document)
+    reference = document.pop("reference")  # as an earlier version leaves it
+    write_card(of_run, document)
     again = run_crossval(settings(), store_path)
+    assert read_card(of_run).reference == read_card(state.model).reference == reference
     assert again.final == state.final
     assert describe_crossval(again).splitlines()[-1].split(maxsplit=1) == [
         str(MODEL), f"(a copy; replaces that of run {other})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,11 @@ import pytest
 
 from fixtures.study_store import make_store, replace_samples
 from fixtures.training_settings import fit_one_baseline, settings
-from seismag.cards import ModelCard
+from seismag.cards import ModelCard, read_card, write_card
 from seismag.domain import DataError, UsageError
+from seismag.runs import Run
+from seismag.scoring.predictions import probability_columns
+from seismag.scoring.reference import PredictionReference, place_prediction
 from seismag.scoring.text import format_summary
 from seismag.training import run as training_run
 from seismag.training.checkpoint import LoadedModel, copy_checkpoint, load_checkpoint
@@ -60,6 +64,46 @@ def test_a_run_folder_holds_what_the_design_lists(run, store_path):
     card = json.loads((run.path / "best_model.json").read_text())
     assert card["metrics"]["detection"]["balanced_accuracy"]["value"] > 0.9
     assert card["data_origin"] == ["simulated"]
+
+
+def test_the_model_card_holds_the_controls_of_the_test_set_and_the_calibration(run, store_path):
+    reference = PredictionReference.from_json(load_checkpoint(run.best_model).card.reference)
+    table, metrics = pd.read_parquet(run.predictions), json.loads((run.path / "metrics.json").read_text())
+    controls = table[(table["role"] == "test") & (table["y_magnitude"] == "Normal")]
+    np.testing.assert_array_equal(reference.controls, np.sort(1 - controls["p_magnitude_Normal"]))
+    assert reference.n_control_blocks == controls["split_group"].nunique()
+    is_event = open_store(store_path).samples["magnitude_class"] != "Normal"
+    assert reference.stations == {"GTO": (is_event.sum(), len(is_event))}
+    (fold,) = metrics["detection"]["calibration"]["folds"]
+    assert reference.calibrations["detection"].temperature == fold["temperature_and_prior"]["temperature"]
+    probs = {
+        task: table[probability_columns(task)].to_numpy()[table["role"] == "test"] for task in ("magnitude", "azimuth")
+    }
+    placed = [
+        place_prediction(reference, {"magnitude": magnitude, "azimuth": azimuth}, "GTO")
+        for magnitude, azimuth in zip(*probs.values(), strict=True)
+    ]
+    of_controls = (table.loc[table["role"] == "test", "y_magnitude"] == "Normal").to_numpy()
+    percentiles = np.array([placement.percentile for placement in placed])
+    assert percentiles[of_controls].mean() == pytest.approx(50)  # of each control window among all of them
+    assert percentiles[~of_controls].mean() > 90  # the injected signal is found
+
+
+def test_a_finished_run_of_an_earlier_version_gets_the_reference_when_it_is_resumed(
+    run, store_path, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training_run, "draw_figures", lambda *_: None)
+    fit_one_baseline(monkeypatch)
+    monkeypatch.chdir(folder)
+    copy = Run(shutil.copytree(run.path, tmp_path / run.path.name))
+    document = dict(read_card(copy.best_model).document)
+    reference = document.pop("reference")
+    write_card(copy.best_model, document)
+    assert load_checkpoint(copy.best_model).card.reference is None
+    run_training(settings(), store_path, resume=copy.path)
+    again = read_card(copy.best_model).reference
+    assert again["stations"] == reference["stations"]
+    np.testing.assert_allclose(again["controls"], reference["controls"])
 
 
 def test_a_stored_model_gives_the_judgement_of_its_run_again(run, store_path, folder, monkeypatch):

@@ -113,12 +113,15 @@ def predict(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict the classes of the windows of day files or a store.
+    """Predict the windows of day files or a store.
 
-    An input that cannot be read is a row with its reason; where none can be read, the exit status is 1.
+    Prints P(event) with its percentile among control windows and the base rate at the station, and magnitude and
+    azimuth where an event is likelier than not. An input that cannot be read is a row with its reason; where none can
+    be read, the exit status is 1.
     """
     announce(f"predict: loading {model}")
     from seismag.models import predict as prediction
+    from seismag.models.predict_text import describe_predictions
 
     if out is not None:
         prediction.require_table_ending(out)
@@ -128,7 +131,7 @@ def predict(
     if as_json:
         print_json(result.to_json())
     else:
-        print(prediction.describe_predictions(result))
+        print(describe_predictions(result))
         if out is not None:
             print(f"table       {out}")
     prediction.require_readable(result)

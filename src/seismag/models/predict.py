@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,24 @@ from seismag.cards import ModelCard
 from seismag.config import DataConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.files import atomic_path, write_json_atomic
+from seismag.models.use import intended_use, reference_missing
 from seismag.parallel import Progress, silent
 from seismag.recordings import Recording, read_claim, read_recording
 from seismag.recordings.days import days_of, require_one_hertz
+from seismag.scoring.reference import Placement, PredictionReference, place_prediction
 from seismag.spectrograms.compute import to_decibel
 from seismag.spectrograms.decibels import window_spectra
 from seismag.splits.holdout import REMEDY, on_locked_days
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
 from seismag.training.inference import predict_power, predict_store
 from seismag.training.trailing import no_past_reason
-from seismag.windows.labels import daily_windows
+from seismag.windows.labels import daily_windows, window_id
 from seismag.windows.store import Store, open_store
 from seismag.windows.usable import unusable_windows
 
 _CLASSES = {"p_magnitude": MAGNITUDE_CLASSES, "p_azimuth": AZIMUTH_CLASSES}
+_NUMBERS = ("p_event", "p_event_calibrated", "percentile", "base_rate", "magnitude_if_event_p", "azimuth_if_event_p")
+_FLAGS = ("in_training", "event_likelier")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class WindowPrediction:
     usable: bool = field(init=False)
     reason: str | None = None  # why it was not classified
     origin: str | None = None  # of the recording; None where it could not be read
+    in_training: bool | None = None  # in the training or validation set of the model; None: not known
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "usable", self.reason is None)
@@ -69,6 +75,17 @@ class Predictions:
     unreadable: list[dict[str, str]]  # file and reason
     windows: list[WindowPrediction]  # of all inputs in their order
 
+    @cached_property
+    def reference(self) -> PredictionReference | None:
+        """What the predictions are compared with; None: not in the model card. SeismagError: it is damaged."""
+        stored = self.card.reference
+        return None if stored is None else PredictionReference.from_json(stored)
+
+    @cached_property
+    def placements(self) -> list[Placement]:
+        """Each window compared with the reference."""
+        return [_place(window, self.reference) for window in self.windows]
+
     def to_json(self) -> dict[str, object]:
         """The document of ``predict --json``."""
         keys = ("run_id", "backbone", "dataset_id", "data_origin", "sha256")
@@ -77,19 +94,27 @@ class Predictions:
             "card": {key: self.card.document.get(key) for key in keys},
             "inputs": self.inputs,
             "unreadable": self.unreadable,
-            "predictions": [window.to_json() for window in self.windows],
+            "reference": None if self.reference is None else self.reference.summary(),
+            "reference_missing": reference_missing(self.card) if self.reference is None else None,
+            "use": intended_use(self.card),
+            "predictions": [
+                window.to_json() | asdict(place) for window, place in zip(self.windows, self.placements, strict=True)
+            ],
         }
 
     def to_table(self) -> pd.DataFrame:
-        """One row a window, probabilities in columns p_magnitude_<Class>, p_azimuth_<Class>."""
-        plain = ["station", "start_utc", "end_utc", "usable", "reason", "origin"]
+        """One row a window: the keys of ``predict --json``, probabilities as p_magnitude_<Class>, p_azimuth_<Class>."""
+        plain = ["station", "start_utc", "end_utc", "usable", "reason", "origin", "in_training", "p_event"]
+        compared = [entry.name for entry in fields(Placement)]
         names = [(task, name) for task, classes in _CLASSES.items() for name in classes]
         rows = []
-        for window in self.windows:
+        for window, place in zip(self.windows, self.placements, strict=True):
             probs = [(getattr(window, task) or {}).get(name, np.nan) for task, name in names]
-            rows.append([*(getattr(window, key) for key in plain), *probs])
-        columns = plain + [f"{task}_{name}" for task, name in names]
-        return pd.DataFrame(rows, columns=columns).assign(run_id=self.card.run_id)
+            of_window = [getattr(window, key) for key in plain]
+            rows.append([*of_window, *(getattr(place, key) for key in compared), *probs])
+        columns = [*plain, *compared, *(f"{task}_{name}" for task, name in names)]
+        table = pd.DataFrame(rows, columns=columns).assign(run_id=self.card.run_id)
+        return table.astype(dict.fromkeys(_NUMBERS, float) | dict.fromkeys(_FLAGS, "boolean"))
 
 
 def predict_inputs(model: Path, inputs: list[Path], stations: Path | None, progress: Progress = silent) -> Predictions:
@@ -193,49 +218,35 @@ def write_predictions(result: Predictions, out: Path) -> None:
         write(temporary, index=False)
 
 
-def describe_predictions(result: Predictions) -> str:
-    """Write predictions as lines: the window, and the most probable class of each task."""
-    lines = [f"model       {result.model} ({result.card.run_id})"]
-    if "simulated" in result.card.data_origin:
-        lines.append("            trained on SIMULATED data: on real files its numbers mean nothing")
-    origins = [window.origin for window in result.windows]
-    if "simulated" in origins:
-        count = f"{origins.count('simulated')} of {len(origins)} windows"
-        lines.append(f"inputs      {count} are SIMULATED, or were changed on purpose")
-    for window in result.windows:
-        start = "?" if window.start_utc is None else f"{window.start_utc[:16]}Z"
-        line = f"{window.station or '?':<4} {start:<17}"
-        if window.p_magnitude is None or window.p_azimuth is None:
-            lines.append(f"{line}  not usable: {window.reason}")
-        else:
-            lines.append(f"{line}  magnitude {_best(window.p_magnitude, 8)}   azimuth {_best(window.p_azimuth, 6)}")
-    lines.append("Probabilities are those of the training, with weighted classes; they are not alarm rates.")
-    return "\n".join(lines)
-
-
-def _best(probabilities: dict[str, float], width: int) -> str:
-    name, value = max(probabilities.items(), key=lambda item: item[1])
-    return f"{name:<{width}} {value:.2f}"
-
-
 def predict_samples(loaded: LoadedModel, store: Store, progress: Progress = silent) -> list[WindowPrediction]:
     """Predict every sample of a store; windows of locked days, or without enough past, have a reason."""
     locked = on_locked_days(loaded.card.sealed_days_utc, store.samples)
     table = predict_store(loaded, store, np.flatnonzero(~locked), progress=progress)
     predicted = {row["sample_id"]: row for row in table.to_dict("records")}
     columns = ["sample_id", "station", "start_utc", "end_utc", "origin"]
-    windows = []
+    trained_on, windows = set(loaded.trained_on), []
     for sample, is_locked in zip(store.samples.reindex(columns=columns).to_dict("records"), locked, strict=True):
         row = predicted.get(sample["sample_id"])
         start, end = (f"{sample[key]:%Y-%m-%dT%H:%M:%SZ}" for key in ("start_utc", "end_utc"))
         origin = sample["origin"] if isinstance(sample["origin"], str) else None
+        seen = None if loaded.card.has_unknown_training else sample["sample_id"] in trained_on
         if row is None:
             reason = f"locked hold-out set: {REMEDY}" if is_locked else no_past_reason(loaded.card.normalisation)
-            windows.append(WindowPrediction(sample["station"], start, end, reason=reason, origin=origin))
+            windows.append(WindowPrediction(sample["station"], start, end, None, None, reason, origin, seen))
             continue
         magnitude, azimuth = ({name: row[f"{task}_{name}"] for name in classes} for task, classes in _CLASSES.items())
-        windows.append(WindowPrediction(sample["station"], start, end, magnitude, azimuth, origin=origin))
+        windows.append(WindowPrediction(sample["station"], start, end, magnitude, azimuth, None, origin, seen))
     return windows
+
+
+def _place(window: WindowPrediction, reference: PredictionReference | None) -> Placement:
+    if window.p_magnitude is None or window.p_azimuth is None:
+        return Placement()
+    probs = {
+        "magnitude": np.array([window.p_magnitude[name] for name in MAGNITUDE_CLASSES]),
+        "azimuth": np.array([window.p_azimuth[name] for name in AZIMUTH_CLASSES]),
+    }
+    return place_prediction(reference, probs, window.station, in_training=bool(window.in_training))
 
 
 def _predict_day(
@@ -248,12 +259,15 @@ def _predict_day(
     spectra = window_spectra(of_day.field_nt, spec, usable, cross=loaded.model.config.input == "power_cross")
     probs = iter(_by_class(loaded, spectra.power_db, spectra.phasors))
     length = np.timedelta64(spec.window_h, "h")
-    predictions = []
+    trained_on, predictions = set(loaded.trained_on), []
     for number, reason in enumerate(reasons):
         start = day.astype("datetime64[s]") + number * length
         of_window: tuple[Any, Any] = (None, None) if reason else next(probs)
         times = (f"{start}Z", f"{start + length}Z")
-        predictions.append(WindowPrediction(recording.station, *times, *of_window, reason or None, recording.origin))
+        seen = None if loaded.card.has_unknown_training else window_id(recording.station, start) in trained_on
+        predictions.append(
+            WindowPrediction(recording.station, *times, *of_window, reason or None, recording.origin, seen)
+        )
     return predictions
 
 

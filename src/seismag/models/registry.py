@@ -82,7 +82,7 @@ def describe_models(rows: list[StoredModel]) -> str:
     cells = [("model", "run", "backbone", "data", "detection skill", "status")]
     for row in rows:
         names = (row.file, row.run_id or "-", row.backbone or "-", ", ".join(row.data_origin) or "-")
-        cells.append((*names, _skill_text(row.detection), row.status))
+        cells.append((*names, skill_text(row.detection), row.status))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     return "\n".join([*lines, "detection skill: balanced accuracy over the best non-magnetic baseline"])
@@ -157,11 +157,11 @@ def describe_promotion(result: Promotion) -> str:
     replaced = result.promoted["replaces"]
     before = "nothing"
     if replaced is not None:
-        skill = _skill_text(_detection_skill(replaced["metrics"]))
+        skill = skill_text(detection_skill(replaced["metrics"]))
         before = f"{replaced['run_id'] or 'a model without a model card'}, {skill}"
     lines = [
         f"production  {result.file}",
-        f"model       {result.run_id}, {_skill_text(_detection_skill(result.metrics))}",
+        f"model       {result.run_id}, {skill_text(detection_skill(result.metrics))}",
         f"replaces    {before}",
     ]
     if "simulated" in result.data_origin:
@@ -184,7 +184,7 @@ def _describe(path: Path) -> StoredModel:
         bytes=path.stat().st_size,
         **{key: document.get(key) for key in keys},
         data_origin=origin if isinstance(origin, list) else [],
-        detection=_detection_skill(document.get("metrics")),
+        detection=detection_skill(document.get("metrics")),
     )
 
 
@@ -206,7 +206,7 @@ def _card_or_reason(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _require_promotable(path: Path, card: ModelCard, allow_simulated: bool) -> None:
-    if _detection_skill(card.metrics) is None:
+    if detection_skill(card.metrics) is None:
         raise SeismagError(
             f"{path}: no metrics in its model card, so that it was never evaluated on windows outside its training. "
             "'seismag train' evaluates its model; promote that run."
@@ -228,13 +228,15 @@ def _require_promotable(path: Path, card: ModelCard, allow_simulated: bool) -> N
         )
 
 
-def _detection_skill(metrics: Any) -> dict[str, float | None] | None:
+def detection_skill(metrics: Any) -> dict[str, float | None] | None:
+    """Return the skill in detection (balanced accuracy) of a model card's metrics; None: not evaluated."""
     for key in ("detection", "skill_above_best_baseline", "balanced_accuracy"):
         metrics = metrics.get(key) if isinstance(metrics, dict) else None
     return metrics if isinstance(metrics, dict) and "value" in metrics else None
 
 
-def _skill_text(skill: Mapping[str, float | None] | None) -> str:
+def skill_text(skill: Mapping[str, float | None] | None) -> str:
+    """Write a skill with its interval, where there is one."""
     if skill is None or skill["value"] is None:
         return "not evaluated"
     low, high = (skill.get(key) for key in ("low", "high"))

@@ -206,7 +206,7 @@ def _run_document(run: Run) -> dict[str, object]:
         "run_id": run.run_id,
         "provenance": run.provenance(),
         "config": run.config().model_dump(mode="json"),
-        "card": read_card(run.best_model).document,
+        "card": {key: entry for key, entry in read_card(run.best_model).document.items() if key != "reference"},
         "history": history_document(run.path / "history.csv"),
     }
 

@@ -30,7 +30,7 @@ FORMAT_VERSION = 2  # 1: cross-spectra were divided by the power of one horizont
 _QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 HEAD_CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
-_MAY_CHANGE = ("metrics",)  # added to the JSON file by an evaluation
+_MAY_CHANGE = ("metrics", "reference")  # added to the JSON file by an evaluation
 _CARD_KEYS = ("format_version", "run_id", "model", "magnitude_classes", "azimuth_classes", "preprocessing")
 NOT_ARCHITECTURE = (
     "pretrained",
@@ -192,8 +192,8 @@ def _require_parts(content: Mapping[str, Any], path: Path) -> None:
 def load_checkpoint(path: str | Path) -> LoadedModel:
     """Read a model that ``save_checkpoint`` or a training wrote.
 
-    Classes in another order are put into ours by name. ``metrics`` come from the model card in the JSON file, where an
-    evaluation may have added them.
+    Classes in another order are put into ours by name. ``metrics`` and ``reference`` come from the model card in the
+    JSON file, where an evaluation may have added them.
 
     Raises:
         SeismagError: as ``read_content``; a class unknown to us, or one of ours missing; classes in another order
@@ -206,7 +206,7 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
     config = stored_model_config(card, path).model_copy(update={"pretrained": False})
     for task in HEAD_CLASSES:
         _check_classes(card[f"{task}_classes"], task, config, path)
-    card |= {"metrics": beside.metrics, "sha256": beside.sha256}
+    card |= {"metrics": beside.metrics, "reference": beside.reference, "sha256": beside.sha256}
     model = ConvNeXtMultiTask(config)
     if wrong := misfit(state, model.state_dict()):
         raise SeismagError(

@@ -30,7 +30,14 @@ from seismag.training.budget import log_budget
 from seismag.training.checkpoint import copy_checkpoint
 from seismag.training.fold_runs import FoldTask, fold_config, train_missing_folds
 from seismag.training.fold_skill import over_pooled_classes
-from seismag.training.run import SPLITS_DIR, UNKNOWN_TRAINING, evaluate_in_store, reach_h, require_samples
+from seismag.training.run import (
+    SPLITS_DIR,
+    UNKNOWN_TRAINING,
+    add_reference,
+    evaluate_in_store,
+    reach_h,
+    require_samples,
+)
 from seismag.windows.store import Store, open_store
 
 log = logging.getLogger(__name__)
@@ -238,10 +245,17 @@ def require_folds(state: Crossval) -> None:
 
 
 def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dict[str, Any]:
-    """Return the metrics of a fold; those of its run are used where they come from the same section evaluate."""
+    """Return the metrics of a fold; those of its run are used where they come from the same section evaluate.
+
+    Runs from before the reference of predictions get one.
+    """
     if run.config().evaluate != config.evaluate:
-        return evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
-    return read_checked_json(run.path / METRICS_FILE, "Delete the run: the same command trains its fold again.")
+        metrics = evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
+    else:
+        remedy = "Delete the run: the same command trains its fold again."
+        metrics = read_checked_json(run.path / METRICS_FILE, remedy)
+    add_reference(run, store, split, metrics)
+    return metrics
 
 
 def _pool(

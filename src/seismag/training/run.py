@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_training_curves
 from seismag.scoring.predictions import evaluated_rows, read_predictions
+from seismag.scoring.reference import build_reference
 from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder, write_metrics
 from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
@@ -96,6 +97,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         metrics["made_from"] = made_from(run.predictions, store, {run.run_id: run.best_model})
         write_checked_json(run.path / METRICS_FILE, metrics)
         write_card(run.best_model, read_card(run.best_model).document | {"metrics": headline(metrics)})
+        add_reference(run, store, split, metrics)
         draw_figures(metrics, run.path)
         draw_training_curves(run.path / "history.csv", run.path / "training_curves.png")
     return run
@@ -212,6 +214,17 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
         **{key: metrics[key] for key in ("role", "n", "n_event_groups")},
         **{task: {score: metrics[task][score] for score in scores} for task in ("magnitude", "azimuth", "detection")},
     }
+
+
+def add_reference(run: Run, store: Store, split: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
+    """Record in the model card of an evaluated run, where it is missing, what its predictions are compared with.
+
+    Not where the test windows may have been in the training: split method naive, or unknown training data.
+    """
+    card = read_card(run.best_model)
+    if card.reference is None and not card.is_naive and not card.has_unknown_training:
+        reference = build_reference(pd.read_parquet(run.predictions), store.samples, split, metrics)
+        write_card(run.best_model, {**card.document, "reference": reference.to_json()})
 
 
 def reach_h(store: Store) -> float:

@@ -197,6 +197,11 @@ def _exclude_near_events(
     detail[unknown] = "the catalogue does not cover the exclusion intervals, so the window may not be Normal"
 
 
+def window_id(station: str, start_utc: np.datetime64) -> str:
+    """Name a window by station and hour: its sample_id."""
+    return f"{station}-{np.datetime_as_string(start_utc, 'h')}"
+
+
 def _describe(
     table: pd.DataFrame, near: pd.DataFrame, first: NDArray[np.int64], members: list[tuple[int, ...]], station: Station
 ) -> pd.DataFrame:
@@ -215,7 +220,7 @@ def _describe(
         magnitude_class[is_event] = magnitude_classes(label["magnitude"][is_event])
         azimuth_class[is_event] = azimuth_classes(label["azimuth_deg"][is_event])
     result = table.reset_index(drop=True).assign(
-        sample_id=[f"{station.code}-{np.datetime_as_string(s, 'h')}" for s in starts],
+        sample_id=[window_id(station.code, start) for start in starts],
         split_group=np.where(is_event, [f"event:{c}" for c in label["cluster_id"]], [f"normal:{b}" for b in block]),
         event_id=label["event_id"].where(is_event, None),
         event_ids=[[str(ids[e]) for e in events] for events in members],
