@@ -172,10 +172,8 @@ class Model:
 
         Returns:
             One row a window: station, start_utc, end_utc (UTC, naive), usable, reason, origin, in_training, p_event,
-            p_magnitude_<Class>, p_azimuth_<Class>, and of a store its sample_id; compared with the reference of the
-            model (``seismag.scoring.reference.Placement``): p_event_calibrated, percentile among the control windows
-            of the test set, base_rate (of base_rate_of), event_likelier, and of magnitude and azimuth the likeliest
-            class given an event with its probability, where an event is likelier than not.
+            p_magnitude_<Class>, p_azimuth_<Class>, and of a store its sample_id; and, compared with the reference of
+            the model, the attributes of ``seismag.scoring.reference.Placement``, percentile and base_rate among them.
 
         Raises:
             SeismagError: the model cannot predict such data; the message gives the reason.

@@ -68,6 +68,12 @@ def test_the_windows_are_those_that_the_training_has_not_seen(study, run, store_
     assert study.document["n_unseen_windows"] == len(test)
     first = study.windows[0].facts
     assert first["predicted_magnitude"] in ("Normal", "Moderate", "Medium", "Large")
+    for window in study.windows:
+        facts, of_class = window.facts, window.facts["p_magnitude"]
+        if facts["predicted_magnitude"] == "Normal":
+            assert facts["p_event"] == pytest.approx(1 - of_class, abs=1e-5)
+        else:
+            assert facts["p_event"] > of_class - 1e-5
     assert 0 < first["p_azimuth"] <= 1
     assert study.windows[0].maps["magnitude"].shape == open_store(store_path).power.shape[2:]
 

@@ -79,7 +79,7 @@ def explain_model(
     inputs = SanityInputs(subject, study, found, features, plan.method)
     sanity = check_attribution(inputs, plan.label_control, spec, progress)
     view, embeddings = _view_embeddings(subject, spec, progress)
-    windows = _explained_windows(study, found)
+    windows = _explained_windows(subject, study, found)
     n_groups = int(study.rows["split_group"].nunique())
     document: dict[str, Any] = {
         **_provenance(subject, plan.method, spec),
@@ -161,7 +161,8 @@ def _kept_embeddings(subject: Subject) -> tuple[pd.Series, Float32Array] | None:
     return table.loc[chosen, "sample_id"], features[chosen]
 
 
-def _explained_windows(study: StudyWindows, found: dict[str, Attribution]) -> list[ExplainedWindow]:
+def _explained_windows(subject: Subject, study: StudyWindows, found: dict[str, Attribution]) -> list[ExplainedWindow]:
+    probs, _ = predict_windows(subject.loaded, study.windows.of(np.arange(study.n_pictures)))
     size = study.windows.power_db.shape[2:]
     maps = {task: interpolate_maps(attribution.coarse, size) for task, attribution in found.items()}
     result = []
@@ -172,6 +173,7 @@ def _explained_windows(study: StudyWindows, found: dict[str, Attribution]) -> li
             "sample_id": row["sample_id"], "station": row["station"],
             "start_utc": f"{row['start_utc']:%Y-%m-%dT%H:%M:%SZ}", "split_group": row["split_group"],
             "origin": row.get("origin", "observed"), "file": f"windows/{name}.png",
+            "p_event": float(1 - probs["magnitude"][index, 0]),
         }  # fmt: skip
         for task, attribution in found.items():
             facts |= {
