@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seismag.cards import ModelCard
+from seismag.config import ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.legacy import weights
 from seismag.legacy.weights import import_weights, torchvision_name
@@ -61,9 +62,13 @@ class Earlier(nn.Module):
 @pytest.fixture(scope="module", autouse=True)
 def one_network() -> Iterator[None]:
     """Make the network whose names and shapes are compared once, and not in each import."""
-    network = cache(lambda config, _device: ConvNeXtMultiTask(config))
+    network = cache(lambda config, _device: ConvNeXtMultiTask(ModelConfig.model_validate_json(config)))
+
+    def build(config: ModelConfig) -> ConvNeXtMultiTask:
+        return network(config.model_dump_json(), torch.get_default_device())
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "ConvNeXtMultiTask", lambda config: network(config, torch.get_default_device()))
+        patch.setattr(weights, "ConvNeXtMultiTask", build)
         yield
 
 

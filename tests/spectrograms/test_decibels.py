@@ -54,7 +54,8 @@ def test_prepare_predict_and_the_function_give_the_same_bits(archive, tmp_path, 
     monkeypatch.setattr(predict, "predict_power", predict_power)
     card = ModelCard(run_id="trial", preprocessing={key: getattr(SPEC, key) for key in PREPROCESSING_KEYS})
     model = SimpleNamespace(config=SimpleNamespace(input="power_cross"))
-    predict.predict_recording(SimpleNamespace(path=None, card=card, model=model), read_recording(path), {"GTO": GTO})
+    loaded = SimpleNamespace(path=None, card=card, model=model, trained_on=())
+    predict.predict_recording(loaded, read_recording(path), {"GTO": GTO})
     np.testing.assert_array_equal(given["power_db"].view(np.uint16), spectra.power_db.view(np.uint16))
     np.testing.assert_array_equal(given["phasors"].view(np.uint16), spectra.phasors.view(np.uint16))
 
