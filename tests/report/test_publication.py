@@ -22,6 +22,7 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import write_checked_json
 from seismag.models.architecture import describe_model
 from seismag.models.cost import LatencyPlan
+from seismag.report import evidence
 from seismag.report import publication as module
 from seismag.report.evidence import Evidence
 from seismag.report.page import write_page
@@ -223,6 +224,21 @@ def test_text_follows_the_result(
     title = abstract.splitlines()[0]
     assert ("No skill" in title) == ("null result" in words)
     assert title.endswith("(simulated data)")
+
+
+@pytest.mark.usefixtures("texts_only", "believed")
+def test_stage_sizes_and_the_last_epoch_are_told(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "require_same_configuration", lambda *_: None)  # the log has that of the training
+    path = copy / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["model"] |= {"depths": [1, 1, 2, 1]}
+    config["train"] |= {"keep": "last"}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    write_publication([copy], tmp_path / "out")
+    architecture = text_of(tmp_path / "out", "MODEL_ARCHITECTURE.md")
+    assert "| depths | 1, 1, 2, 1 |" in architecture
+    assert "| widths | those of the backbone |" in architecture
+    assert "The last epoch was kept" in text_of(tmp_path / "out", "MANUSCRIPT_DRAFT.md")
 
 
 @pytest.mark.usefixtures("texts_only", "believed")
