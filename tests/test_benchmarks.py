@@ -214,7 +214,7 @@ def test_smallest_size_prints_its_table(
     if "{publication}" in smallest.options:
         words["publication"] = write_publication(tmp_path / "publication")
     if "{model}" in smallest.options:
-        words["model"] = min((words["learned"] / "experiments_convnext").iterdir()) / "best_model.pth"
+        words["model"] = min((words["learned"] / "experiments_convnext").glob("strong-*")) / "best_model.pth"
         words["placebo"] = make_placebo_store(words["learned"], tmp_path / "placebo.zarr")
     monkeypatch.setattr("subprocess.run", run_here)
     fit_one_baseline(monkeypatch)
@@ -230,18 +230,18 @@ def test_learning_uses_its_finished_rows_again(learned: Path, tmp_path: Path) ->
     first = json.loads((learned / "learning.json").read_text())
     assert [row["model"] for row in first["rows"]] == ["known band", "standard"]
     assert first["rows"][0]["direction"]["value"] > 0.8  # the emission is there, and points at its source
-    runs = sorted((learned / "experiments_convnext").iterdir())
+    runs = sorted((learned / "experiments_convnext").glob("strong-*"))
     printed_by("learning", SMALLEST["learning"].options.format(learned=learned, out=tmp_path, device=DEVICE))
     again = json.loads((tmp_path / "learning.json").read_text())
     assert again["rows"] == first["rows"]
-    assert sorted((learned / "experiments_convnext").iterdir()) == runs  # not trained a second time
+    assert sorted((learned / "experiments_convnext").glob("strong-*")) == runs  # not trained a second time
     assert len(runs) == 2
 
 
 def test_audit_puts_the_scores_of_two_procedures_side_by_side(learned: Path) -> None:
     with as_found():
         audit = runpy.run_path(str(ROOT / "benchmarks" / "audit.py"))
-    metrics = json.loads((min((learned / "experiments_convnext").iterdir()) / "metrics.json").read_text())
+    metrics = json.loads((min((learned / "experiments_convnext").glob("strong-*")) / "metrics.json").read_text())
     row: dict[str, Any] = {"gate": "pass", "failed": ["clock"], "skill": "inconclusive"}
     row |= {task: audit["headline"](metrics, task) for task in ("magnitude", "azimuth", "detection")}
     text = "\n".join(audit["naive_lines"]({"naive": row, "ours": row}))
