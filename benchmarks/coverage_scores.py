@@ -26,12 +26,11 @@ from coverage_row import Row, format_rows
 
 from seismag.arrays import FloatArray
 from seismag.config import EvaluateConfig
-from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
+from seismag.domain import AZIMUTH_CLASSES, FEW_CLUSTERS, MAGNITUDE_CLASSES
 from seismag.scoring import metrics as m
 from seismag.scoring.clusters import Clusters, Sums, Truth, find_truth, sum_scores
 from seismag.scoring.estimates import COMPARED_SCORES, Scored, score_task
 from seismag.scoring.forecasts import MODEL, BaselineData, Forecasts, score_forecasts
-from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES, probability_columns
 
 STATIONS, OF_CLUSTER, OF_WINDOW = 3, 0.6, 0.8

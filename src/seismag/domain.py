@@ -15,6 +15,7 @@ MAGNITUDE_CLASSES = ("Normal", "Moderate", "Medium", "Large")
 AZIMUTH_CLASSES = ("Normal", "N", "NE", "E", "SE", "S", "SW", "W", "NW")
 AZIMUTH_CENTRES_DEG = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)  # of the classes from N on
 COMPONENTS = ("H", "D", "Z")
+FEW_CLUSTERS = 10  # fewer event clusters, control blocks or groups with a class give no interval
 
 MINIMUM_MAGNITUDE = 4.0
 MAGNITUDE_EDGES = (MINIMUM_MAGNITUDE, 5.0, 6.0)  # lower edges of the classes from Moderate on

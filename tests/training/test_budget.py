@@ -55,5 +55,5 @@ def test_estimate_is_one_line() -> None:
     assert sentence == (
         "estimate: 10 folds of 2300 training windows, 2 at a time: about 8 minutes and 1.7 GB of memory on this machine"
     )
-    assert "about 3 hours" in describe_budget(Budget(2300, 10_000.0, 1.7e9, 10, 40), 10, 2)
+    assert "about 2.8 hours" in describe_budget(Budget(2300, 10_000.0, 1.7e9, 10, 40), 10, 2)
     assert "about 1 minute and" in describe_budget(Budget(50, 20.0, 1.7e9, 10, 40), 3, 1)

@@ -32,7 +32,8 @@ from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import prepare as stage
 from seismag.windows import store as stores
 from seismag.windows.inputs import read_inputs
-from seismag.windows.prepare import describe_no_sample, prepare_store
+from seismag.windows.no_sample import describe_no_sample
+from seismag.windows.prepare import prepare_store
 from seismag.windows.store import open_store
 
 SPEC = KEEP_ALL.model_copy(update={"cross_spectra": True, "n_bins": 100})  # 100 rows: quicker to write

@@ -15,11 +15,10 @@ from seismag.alarms.figure import draw_molchan
 from seismag.alarms.power import StudyPower, study_power
 from seismag.arrays import BoolArray, FloatArray, ratio
 from seismag.config import EvaluateConfig
-from seismag.domain import DataError
+from seismag.domain import FEW_CLUSTERS, DataError
 from seismag.estimate import NullInterval
 from seismag.files import write_json_atomic
 from seismag.scoring.estimates import finite
-from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.null import Null
 from seismag.scoring.predictions import check_predictions, evaluated_rows, read_predictions, task_probabilities

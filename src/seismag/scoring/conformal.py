@@ -17,9 +17,9 @@ from scipy.stats import norm
 
 from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.config import EvaluateConfig
+from seismag.domain import FEW_CLUSTERS
 from seismag.scoring.clusters import Clusters
 from seismag.scoring.estimates import IntervalEstimate
-from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities, truth_index
 from seismag.scoring.proportions import proportion_interval
 

@@ -13,12 +13,13 @@ import numpy as np
 
 from seismag.arrays import BoolArray, FloatArray, IntArray, ratio
 from seismag.config import EvaluateConfig
+from seismag.domain import FEW_CLUSTERS
 from seismag.estimate import Estimate
 from seismag.scoring import metrics as m
 from seismag.scoring.baselines.frequencies import ORACLE
 from seismag.scoring.clusters import CONCORDANCE, Clusters, Sums
 from seismag.scoring.forecasts import MODEL, Forecasts
-from seismag.scoring.jackknife import FEW_CLUSTERS, LeftOut, Range, inconclusive
+from seismag.scoring.jackknife import LeftOut, Range, inconclusive
 from seismag.scoring.predictions import TASK_CLASSES
 
 CONFUSION_SCORES = {f.__name__: f for f in (m.accuracy, m.balanced_accuracy, m.macro_f1, m.mcc)}

@@ -19,9 +19,9 @@ import numpy as np
 from scipy import stats
 
 from seismag.arrays import BoolArray, FloatArray
+from seismag.domain import FEW_CLUSTERS
 
 Range = tuple[float, float]
-FEW_CLUSTERS = 10  # event clusters, control blocks, or groups with a class
 _ROUNDING = 1e-6  # of a standard error, in units of the score's range: sums by group are in single precision
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seismag.domain import FEW_CLUSTERS
 from seismag.scoring.baselines import CANDIDATE_GROUPS
-from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.scoring.predictions import TASK_CLASSES
 from seismag.splits import NAIVE_WARNING
 from seismag.text import format_table, wrap_text

@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 
 from seismag.config import Config
-from seismag.scoring.jackknife import FEW_CLUSTERS
 from seismag.training.augmentation import rotations
 from seismag.training.dataset import PRELOAD_BYTES
 from seismag.training.heads import Outputs
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
+from seismag.windows.budget import describe_bytes, describe_duration, independent_groups, shortage
 from seismag.windows.store import Store
 
 log = logging.getLogger(__name__)
@@ -47,13 +47,7 @@ class Budget:
     @property
     def shortage(self) -> str | None:
         """Why no conclusion is possible, whatever the scores will be; None: nothing is known against one."""
-        if min(self.event_clusters, self.control_blocks) >= FEW_CLUSTERS:
-            return None
-        return (
-            f"{self.event_clusters} event clusters and {self.control_blocks} control blocks are independent of each "
-            f"other; below {FEW_CLUSTERS} of either no score has an interval, so that this study cannot lead to a "
-            "conclusion. Add stations, years or smaller magnitudes (data.min_magnitude)."
-        )
+        return shortage(self.event_clusters, self.control_blocks)
 
 
 def estimate_budget(store: Store, split: pd.DataFrame, config: Config, folds: int, workers: int) -> Budget:
@@ -73,13 +67,13 @@ def estimate_budget(store: Store, split: pd.DataFrame, config: Config, folds: in
     windows = epochs + _FORWARD * passes * (val + test)
     at_once = max(1, min(workers, folds, os.cpu_count() or 1))
     bins = int(np.prod(store.power.shape[1:])) * (3 if config.model.input == "power_cross" else 1)
-    groups = store.samples.groupby("split_group")["magnitude_class"].agg(lambda names: (names != "Normal").any())
+    event_clusters, control_blocks = independent_groups(store.samples)
     return Budget(
         windows=round(train),
         seconds=folds * (FOLD_CPU_S + windows * step) / at_once,
         memory_bytes=at_once * (PROCESS_BYTES + min(2.0 * bins * (train + val), PRELOAD_BYTES)),
-        event_clusters=int(groups.sum()),
-        control_blocks=int((~groups).sum()),
+        event_clusters=event_clusters,
+        control_blocks=control_blocks,
     )
 
 
@@ -113,9 +107,7 @@ def log_budget(store: Store, split: pd.DataFrame, config: Config, workers: int, 
 
 def describe_budget(budget: Budget, folds: int, workers: int) -> str:
     """Return the estimate as one sentence."""
-    minutes = budget.seconds / 60
-    duration = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
     return (
         f"estimate: {folds} folds of {budget.windows} training windows, {min(workers, folds)} at a time: about "
-        f"{'1 minute' if minutes < 1.5 else duration} and {budget.memory_bytes / 1e9:.1f} GB of memory on this machine"
+        f"{describe_duration(budget.seconds)} and {describe_bytes(budget.memory_bytes)} of memory on this machine"
     )

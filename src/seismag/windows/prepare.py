@@ -26,41 +26,24 @@ from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.spectrograms.compute import make_grid
 from seismag.spectrograms.decibels import window_spectra
 from seismag.windows import store as stores
+from seismag.windows.budget import (
+    describe_preparation,
+    estimate_preparation,
+    independent_groups,
+    log_plan,
+    shortage,
+)
 from seismag.windows.controls import choose_controls
 from seismag.windows.inputs import Inputs, checksums, fingerprint_of, untested_inputs
 from seismag.windows.inspect import inspect_store
 from seismag.windows.labels import daily_windows, label_windows
+from seismag.windows.no_sample import describe_no_sample
 from seismag.windows.placebo import label_placebo_windows
 from seismag.windows.usable import window_reason
 
 SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
-_OTHER_REMEDY = "Correct the files or add recordings; 'seismag inspect FILE' tells what is wrong with one."
-_LONGER_INDEX = "The index covers none of these windows: give a longer file, or leave it out."
 _NAMED_REFUSALS = ("wrong_position", "reader_error", "unreadable")  # errors of what is combined, or of a reader
-_REMEDIES = {
-    "guard": (
-        "These windows lie within data.guard_behind_d after or data.guard_ahead_d before an earthquake, but not within "
-        "data.horizon_h before one in range: add recordings, or change these settings."
-    ),
-    "true_event": "Placebo windows need times without an earthquake: add recordings, or change data.placebo_shift_d.",
-    "not_a_control": (
-        "No window precedes an earthquake that counts (data.min_magnitude, data.range_rule, data.horizon_h), so no "
-        "control is needed: add recordings before earthquakes; data.controls=all would keep all Normal windows."
-    ),
-    "catalog_hole": (
-        "The catalogue must cover the recordings, data.guard_behind_d before them and data.guard_ahead_d after them: "
-        "give a longer one with --catalog."
-    ),
-    "outside_catalog_area": "Give a catalogue (--catalog) whose epicentres surround the stations.",
-    "kp_missing": _LONGER_INDEX,
-    "dst_missing": _LONGER_INDEX,
-    "gaps": "Too many seconds are missing: add recordings, or raise data.max_gap_fraction.",
-    "masked": "Too much of the windows is masked: add recordings, or raise data.max_masked_fraction.",
-    "unknown_station": "Give the stations' coordinates with --stations.",
-    "wrong_position": "Correct the station file, or the positions in the files.",
-    "missing_dependency": "Install what reads these files: pip install 'seismag[cdf,obspy]'.",
-}
 
 
 @dataclass(frozen=True)
@@ -134,12 +117,15 @@ def prepare_store(
     if archives.is_simulated(inputs.archive):
         (work / archives.SIMULATION_FILE).touch()  # marks unfinished work, too
     with full_disk_explained(str(out)):
+        if files and not (work / "survey").exists():
+            log.info(describe_preparation(estimate_preparation(files, inputs, spec, workers), workers))
         with open_pool(workers, scheduler) as pool:
             batches = [files[first : first + SURVEY_FILES] for first in range(0, len(files), SURVEY_FILES)]
             arguments = (inputs.archive, inputs.stations, spec)
             survey = pool.run_parts(_survey_part, batches, arguments, work / "survey", "survey", progress)
             days = archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
             plan, rejected = _plan(days, inputs, spec, out)
+            log_plan(plan, spec)
             if not (work / "arrays").exists():
                 stores.create_arrays(out, plan["sample_id"].tolist(), spec)
                 (work / "arrays").touch()
@@ -247,14 +233,6 @@ def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tu
 def _no_sample(rejected: pd.DataFrame, inputs: Inputs, out: Path) -> DataError:
     stores.write_rejected(rejected, out)
     return DataError(describe_no_sample(rejected, inputs.archive, short_path(out / stores.REJECTED_FILE)))
-
-
-def describe_no_sample(rejected: pd.DataFrame, archive: Path, table: Path) -> str:
-    """Say why an archive gives no sample, most frequent reason first, and the remedy for that one."""
-    counts = rejected["reason"].value_counts()
-    found = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-    remedy = _REMEDIES.get(str(counts.index[0]), _OTHER_REMEDY)
-    return f"{archive}: no usable window ({found}). {remedy} {table} gives each window with its reason."
 
 
 def _rejected_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -379,6 +357,8 @@ def _summary(store: stores.Store, inputs: Inputs) -> Prepared:
                 warnings.append(f"{span}; windows outside are rejected. Use a longer file, or omit it")
     if inputs.kp is None:
         warnings.append("no --kp: kp_max is empty, and controls are not matched in activity")
+    if (sentence := shortage(*independent_groups(store.samples))) is not None:
+        warnings.append(sentence)
     days = stores.read_table(store.path, stores.DAYS_FILE)
     refused = days[days["verdict"] == "refused"]
     for reason, details in refused[refused["reason"].isin(_NAMED_REFUSALS)].groupby("reason")["detail"]:
