@@ -72,6 +72,11 @@ SMALLEST = {
     "evaluate": Smallest(
         "--rows 192 --timed-rows 96", "memory, MB", ("96           8", "96           1", "192           8")
     ),
+    "evening": Smallest(
+        "--archive {learned}/strong --work {out} --workers 1 --parts prepare table --set split.n_folds=2",
+        "estimate",
+        ("prepare", "6 stations x 1 year", "24 x 8"),
+    ),
     "gradcam": Smallest(
         "--model convnext_atto --size 32 --samples 2 --batch 2 --rounds 1",
         "convnext_atto 32 x 32",

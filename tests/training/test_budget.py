@@ -37,8 +37,8 @@ def test_groups_of_the_store_are_counted(store: Any, split: pd.DataFrame, config
     assert found.memory_bytes > 0
 
 
-def test_step_of_the_model_is_timed(config: Config) -> None:
-    assert 0 < seconds_per_window(config, 32, 40) < 60
+def test_step_of_the_model_is_timed(store: Any, config: Config) -> None:
+    assert 0 < seconds_per_window(config, store) < 60
 
 
 def test_too_few_groups_are_named_beforehand() -> None:

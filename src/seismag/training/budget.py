@@ -13,18 +13,20 @@ import torch
 
 from seismag.config import Config
 from seismag.training.augmentation import rotations
-from seismag.training.dataset import PRELOAD_BYTES
+from seismag.training.dataset import PRELOAD_BYTES, SpectrogramDataset, read_power
 from seismag.training.heads import Outputs
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.scaling import fit_scaling
 from seismag.windows.budget import describe_bytes, describe_duration, independent_groups, shortage
 from seismag.windows.store import Store
 
 log = logging.getLogger(__name__)
 
-FOLD_CPU_S = 25.0  # start of a process, reading, evaluation with its baselines (docs/benchmarks.md, Laptop)
+_FOLD_S = 8.0  # processor time of a fold: start of a process and figures (benchmarks/evening.py)
+_WINDOW_S = 2.5e-3  # and of a window of the store: reading, scaling, evaluation with its baselines
 PROCESS_BYTES = 0.8e9  # libraries, network and gradients of a small model
-_STEPS, _FORWARD = 3, 1 / 3  # steps that are timed; part of a step that a prediction takes
+_STEPS, _BATCH, _FORWARD = 3, 32, 1 / 3  # steps that are timed, their windows; part of a step that a prediction takes
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def estimate_budget(store: Store, split: pd.DataFrame, config: Config, folds: in
     """
     count = split.groupby("role").size() / split["fold"].nunique()
     train, val, test = (float(count.get(role, 0)) for role in ("train", "val", "test"))
-    step = seconds_per_window(config, store.power.shape[2], store.power.shape[3])
+    step = seconds_per_window(config, store)
     passes = len(rotations(config.model.input == "power_cross")) if config.model.average_rotations else 1
     epochs = (train + val) * _FORWARD if config.train.keeps_features else config.train.epochs * (train + _FORWARD * val)
     windows = epochs + _FORWARD * passes * (val + test)
@@ -70,31 +72,36 @@ def estimate_budget(store: Store, split: pd.DataFrame, config: Config, folds: in
     event_clusters, control_blocks = independent_groups(store.samples)
     return Budget(
         windows=round(train),
-        seconds=folds * (FOLD_CPU_S + windows * step) / at_once,
+        seconds=folds * (_FOLD_S + len(store.samples) * _WINDOW_S + windows * step) / at_once,
         memory_bytes=at_once * (PROCESS_BYTES + min(2.0 * bins * (train + val), PRELOAD_BYTES)),
         event_clusters=event_clusters,
         control_blocks=control_blocks,
     )
 
 
-def seconds_per_window(config: Config, n_frequencies: int, n_times: int) -> float:
-    """Time a training step of random weights on random input, per window; the first step is not counted."""
+def seconds_per_window(config: Config, store: Store) -> float:
+    """Time training steps of random weights on the first windows of a store, per window; the first is not counted."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    indices = np.arange(min(config.train.batch_size, _BATCH, len(store.samples)))
+    augmentation = (config.augment, config.train.seed)
+    scaling = fit_scaling([read_power(store.power, indices)])
+    windows = SpectrogramDataset(store, indices, scaling, model=config.model, augmentation=augmentation)
     with torch.random.fork_rng(devices=[]):
         model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": False})).train().to(device)
-        size = min(config.train.batch_size, 32)
-        x = torch.randn(size, config.model.n_channels, n_frequencies, n_times, device=device)
-        y_magnitude, y_azimuth = torch.arange(size) % 4, torch.arange(size) % 9
-        loss = MultiTaskLoss(y_magnitude.numpy(), y_azimuth.numpy(), config.train).to(device)
-        y_magnitude, y_azimuth = y_magnitude.to(device), y_azimuth.to(device)
+        loss = MultiTaskLoss(windows.y_magnitude, windows.y_azimuth, config.train).to(device)
+        optimiser = torch.optim.AdamW(model.parameters())
         for number in range(_STEPS + 1):
             if number == 1:
                 started = time.monotonic()
+            batch = windows.__getitems__([(number, int(index)) for index in indices])
+            x, y_magnitude, y_azimuth = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
             outputs: Outputs = model(x)
             value = loss(outputs, y_magnitude, y_azimuth)
+            optimiser.zero_grad()
             value.backward()
+            optimiser.step()
             value.item()  # waits for a GPU
-    return (time.monotonic() - started) / _STEPS / size
+    return (time.monotonic() - started) / _STEPS / len(indices)
 
 
 def log_budget(store: Store, split: pd.DataFrame, config: Config, workers: int, folds: int) -> None:
