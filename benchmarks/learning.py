@@ -48,7 +48,7 @@ from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.scoring.metrics import bootstrap_sums  # noqa: E402
 from seismag.spectrograms.compute import PAIRS  # noqa: E402
-from seismag.training.crossval import require_folds, run_crossval  # noqa: E402
+from seismag.training.crossval import parse_folds, require_folds, run_crossval  # noqa: E402
 from seismag.windows.store import Store, open_store, read_samples  # noqa: E402
 
 Floats = NDArray[np.float64]
@@ -63,7 +63,20 @@ MODELS = {
     "standard": [],
     "enhanced": ["model.attention=cbam", "model.azimuth_head=hierarchical"],
     "efficientnet_b0": ["model.backbone=efficientnet_b0", "model.depths=[]", "model.widths=[]"],
-}  # fmt: skip
+}
+OPTIONS = {  # tried with the recipe one by one; of --models only where they are named
+    "cbam": ["model.attention=cbam"],
+    "hierarchical": ["model.azimuth_head=hierarchical"],
+    "circular": ["model.azimuth_head=circular"],
+    "ordinal": ["model.magnitude_head=ordinal"],
+    "directional": ["model.directional_features=true"],
+    "focal": ["train.loss=focal"],
+    "logit_adjusted": ["train.loss=logit_adjusted"],
+    "uncertainty": ["train.task_weighting=uncertainty"],
+    "average": ["train.ema_decay=0.98"],
+    "pretraining": ["pretrain.epochs=30"],
+}
+MODELS |= OPTIONS
 INPUTS = {"power": ["model.input=power"], "power_cross": ["model.input=power_cross"]}
 EVEN = ["simulate.earthquakes.geometry=uniform", "simulate.earthquakes.per_station_year=10"]
 # Of the known band: direction, ratio; AUC, difference to the ceiling. From the aims on the archives of seed 7.
@@ -109,23 +122,29 @@ def run_config(archive: str, model: str, channels: str, size: Size, epochs: int 
 
 
 def train_row(
-    archive: str, model: str, channels: str, size: Size, epochs: int | None, work: Path, workers: int
+    archive: str, model: str, channels: str, size: Size, work: Path, arguments: argparse.Namespace, workers: int
 ) -> dict[str, Any]:
-    """Cross-validate one model on one archive; the test rows of all folds are scored together."""
+    """Cross-validate one model on one archive; the test rows of the folds are scored together."""
+    epochs, folds = arguments.epochs, arguments.folds
     config = run_config(archive, model, channels, size, epochs)
     settings = config.model_dump(mode="json")
-    about = {"archive": archive, "model": model, "input": channels, "settings": settings}
-    kept, results = work / f"row-{archive}-{model}-{channels}.json", work / f"{archive}-{model}-{channels}"
+    about = {"archive": archive, "model": model, "input": channels, "settings": settings, "folds": folds}
+    name = f"{archive}-{model}-{channels}{'' if folds is None else f'-folds{folds}'}"
+    kept, results = work / f"row-{name}.json", work / name
     row: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"settings": None}
     if row["settings"] != settings:
         logging.getLogger("seismag").setLevel(logging.ERROR)
         started = time.monotonic()
         with chdir(work):  # splits/ and the run folders lie there
-            state = run_crossval(config, work / f"{archive}.zarr", out=results, workers=workers)
+            state = run_crossval(config, work / f"{archive}.zarr", folds, out=results, workers=workers)
         require_folds(state)
-        row = about | {"results": str(results), "seconds": time.monotonic() - started}
+        chosen = parse_folds(folds, state.n_folds)
+        runs = [run_id for fold in state.folds if fold.fold in chosen for run_id in fold.metrics["run_ids"]]
+        row = about | {"results": str(results), "runs": runs, "seconds": time.monotonic() - started}
         write_json_atomic(kept, row)
-    table = pd.read_parquet(results / "predictions.parquet")
+    table = pd.concat(
+        [pd.read_parquet(work / config.train.runs_dir / run / "predictions.parquet") for run in row["runs"]]
+    )
     return row | score_predictions(table[table["role"] == "test"])
 
 
@@ -372,11 +391,12 @@ def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
         for model in arguments.models:
             for channels in arguments.inputs:
                 bound = known[f"{name} {channels}"]
-                row = train_row(name, model, channels, size, arguments.epochs, work, workers)
+                row = train_row(name, model, channels, size, work, arguments, workers)
                 of_archive.append(row | {"ceiling": bound["ceiling"], "known": bound["direction"]["value"]})
                 print(table_lines(of_archive[-1:])[1], flush=True)
         rows += of_archive
-        classical += classical_rows(of_archive, path, work)
+        if arguments.folds is None:
+            classical += classical_rows(of_archive, path, work)
     return {
         "size": arguments.size, "seed": arguments.seed, "code": git_state(Path(__file__)),
         "rows": [*known.values(), *rows], "classical": classical,
@@ -390,9 +410,10 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--smoke", action="store_true", help="the same as --size smoke")
     parser.add_argument("--archives", nargs="+", choices=ARCHIVES, default=list(ARCHIVES))
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=[name for name in MODELS if name not in OPTIONS])
     parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--epochs", type=int, help="in place of the size's own")
+    parser.add_argument("--folds", help="some of the folds, such as 1-3, without the classical methods")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--workers", type=int, help="folds at once; default 2, on a GPU 1")
     parser.add_argument("--seed", type=int, default=311, help="of the archives; the recipe was chosen on 501 and 502")
