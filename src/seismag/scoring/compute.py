@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seismag.config import EvaluateConfig
@@ -18,6 +19,7 @@ from seismag.scoring.conformal import ConformalScores, score_sets
 from seismag.scoring.estimates import CONFUSION_SCORES, Skill, TaskEstimates, score_task
 from seismag.scoring.forecasts import BaselineData, score_forecasts
 from seismag.scoring.mainshocks import MAINSHOCKS_UNKNOWN, add_label_columns, knows_mainshocks, mainshocks_and_normal
+from seismag.scoring.network.compute import NetworkScores, NoNetwork, score_network
 from seismag.scoring.predictions import TASK_CLASSES, check_predictions, check_validation, evaluated_rows, is_naive
 from seismag.scoring.reliability import Reliability, score_reliability
 from seismag.scoring.subsets import SubsetTables, score_subsets
@@ -83,16 +85,19 @@ class Metrics:
         facts: what was evaluated, and how.
         analysis: of mainshocks and Normal windows, where mainshocks are known; else of all.
         all_events: short evaluation of all events; None where ``analysis`` is that of all events.
+        network: days with all their stations, of the same windows as ``analysis``.
     """
 
     facts: dict[str, object]
     analysis: Analysis
     all_events: Analysis | None
+    network: NetworkScores | NoNetwork
 
     def to_json(self) -> dict[str, Any]:
         """The document (no NaN: what is undefined is None, with a sentence in warnings)."""
         all_events = None if self.all_events is None else self.all_events.to_json()
-        return {**self.facts, **self.analysis.to_json(), "all_events": all_events}
+        parts = {"all_events": all_events, "network": self.network.to_json()}
+        return {**self.facts, **self.analysis.to_json(), **parts}
 
 
 def evaluate_predictions(
@@ -133,15 +138,17 @@ def evaluate_predictions(
     data = BaselineData(samples, split, extra)
     mainshocks = config.events == "mainshocks" and knows_mainshocks(rows)
     facts = _describe(rows, data, config, "mainshocks" if mainshocks else "all")
+    of_interest = mainshocks_and_normal(rows).to_numpy(dtype=bool) if mainshocks else np.ones(len(rows), dtype=bool)
+    network = score_network(rows, of_interest, samples, config)
     if mainshocks:
         everything = _evaluate(rows, validation.iloc[:0], data, config, short=True)
-        rows = rows[mainshocks_and_normal(rows)]
+        rows = rows[of_interest]
         validation = validation[mainshocks_and_normal(validation)] if "is_mainshock" in validation else validation
-        return Metrics(facts, _evaluate(rows, validation, data.of_mainshocks(), config), everything)
+        return Metrics(facts, _evaluate(rows, validation, data.of_mainshocks(), config), everything, network)
     analysis = _evaluate(rows, validation, data, config)
     if config.events == "mainshocks":
         analysis = dataclasses.replace(analysis, warnings=[*analysis.warnings, MAINSHOCKS_UNKNOWN])
-    return Metrics(facts, analysis, None)
+    return Metrics(facts, analysis, None, network)
 
 
 def fold_skill(

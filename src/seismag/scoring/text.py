@@ -19,6 +19,7 @@ _EVENTS = {
     "all": "windows before any event, and Normal windows",
 }
 _HEADER = ("value", "low", "high", "", "best baseline")
+_DETECTED = {"network": "network", "one_station": "one station"}
 _SETS = {"test": "test set", "val": "validation set"}
 _Entry = dict[str, float | None]  # value, low and high of a score in the JSON
 _Row = list[str | float | None]
@@ -149,8 +150,23 @@ def _sets_line(sets: Mapping[str, Any]) -> str:
     return f"{', '.join(parts)}; mean size {sets['mean_set_size']:.2f} of {sets['n_classes']}"
 
 
+def _network_lines(network: Mapping[str, Any]) -> list[str]:
+    """Days with all their stations, compared with the best baseline and with one station; the reason without them."""
+    if network["reason"] is not None:
+        return [f"network of stations: days not evaluated: {network['reason']}"]
+    skill, detected = network["skill"]["log_score"], network["detected"]
+    found = ", ".join(f"{words} {_with_interval(detected[key], '.2f')}" for key, words in _DETECTED.items())
+    return [
+        f"network of {network['n_stations']} stations, {network['n']} days ({network['n_event_days']} event days, "
+        f"{network['n_several']} with windows at several stations): Δ {_with_interval(skill)} nat over "
+        f"{skill['baseline']}; over one station {_with_interval(network['over_one_station'])} nat",
+        f"events detected at {100 * detected['false_alarms']:g} % of control days: {found}; ROC AUC "
+        f"{_with_interval(network['scores']['roc_auc'], '.2f')}",
+    ]
+
+
 def _part_lines(metrics: dict[str, Any]) -> list[str]:
-    lines = []
+    lines = _network_lines(metrics["network"])
     if (whole := metrics["all_events"]) is not None:
         skills = whole["detection"]["skill_above_best_baseline"]
         lines.append(

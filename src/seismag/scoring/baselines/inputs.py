@@ -26,6 +26,7 @@ NON_MAGNETIC_COLUMNS = tuple(
     sorted({name for base, names in BASELINE_COLUMNS.items() if base != "quality" for name in names})
 )
 QUALITY_COLUMNS = BASELINE_COLUMNS["quality"]
+OF_DAYS = "days"  # a baseline of all columns that it is given: those of the days of seismag.scoring.network
 _PARTS_OF_ALL = ("station", "clock", "space_weather", "era", "catalogue_rate")  # of all_no_signal
 _KNOTS = 6  # of a number: its minimum, quintiles and maximum in training
 _ERA_KNOTS = 5  # quarters of the time of training
@@ -47,7 +48,7 @@ class Encoder:
     model on them is piecewise linear. A missing value is a category of its own: all hats are 0 and a flag is 1.
 
     Attributes:
-        baseline: name of the baseline.
+        baseline: name of the baseline, or ``OF_DAYS``.
         knots: column -> knots of its hats.
         levels: column of names -> the names of training; another name is encoded as 0.
     """
@@ -70,7 +71,7 @@ class Encoder:
             time = _hats(_days(inputs["start_utc"]), self.knots["start_utc"])
             station = self._one_hot(inputs, "station")
             return [time, (station[:, :, None] * time[:, None, :]).reshape(len(inputs), -1)]
-        names = [name for name in BASELINE_COLUMNS[part] if name in inputs]
+        names = [name for name in (inputs if part == OF_DAYS else BASELINE_COLUMNS[part]) if name in inputs]
         return [self._one_hot(inputs, n) if n in self.levels else self._number(inputs, n) for n in names]
 
     def _one_hot(self, inputs: pd.DataFrame, name: str) -> FloatArray:
