@@ -1,4 +1,4 @@
-"""Time, memory and disk of a study on this machine, beside what prepare and crossval said beforehand.
+"""Time, memory and disk of a study on this machine, compared with what prepare and crossval said beforehand.
 
     python benchmarks/evening.py [--archive DIR] [--work build/evening] [--workers 2] [--parts prepare crossval table]
 
