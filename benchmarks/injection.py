@@ -46,7 +46,9 @@ def runs_of(work: Path, archive: str, inputs: str, folds: tuple[int, ...]) -> li
     for fold in folds:
         found = sorted((work / "experiments_convnext").glob(f"{archive}-standard-{inputs}_fold{fold}_*"))
         if not found:
-            raise SeismagError(f"{work}: no run {archive}-standard-{inputs}_fold{fold}. Run benchmarks/learning.py first.")
+            raise SeismagError(
+                f"{work}: no run {archive}-standard-{inputs}_fold{fold}. Run benchmarks/learning.py first."
+            )
         runs.append(found[-1])
     return runs
 

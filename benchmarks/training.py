@@ -1,4 +1,4 @@
-"""How fast is a step of our training, and what does bfloat16 save?
+"""How fast are a step of our training and our predictions, and what does bfloat16 save?
 
     python benchmarks/training.py [--model convnext_atto] [--size 128] [--batch 16] [--steps 12] [--rounds 3]
     python benchmarks/training.py --device cuda --model convnext_tiny --size 224 --batch 64 --precision bf16-mixed
@@ -10,7 +10,9 @@
    the bare loop before and after it; the median of the rounds counts. In addition to the wall clock the processor
    time of the process is printed, which other work on the machine moves less (meaningful with --workers 0 on a CPU
    only).
-2. ConvNeXt-Tiny at 224 x 224 (--precision-size), the bare step in bfloat16 compared with float32.
+2. Images/s of predictions, in the same way: ours reads the windows from the store, scales them and gives
+   probabilities, the loop repeats forward passes of batches in memory.
+3. ConvNeXt-Tiny at 224 x 224 (--precision-size), the bare step in bfloat16 compared with float32.
 """
 
 from __future__ import annotations
@@ -31,13 +33,18 @@ import torch
 import zarr
 from numpy.typing import NDArray
 
+from seismag.cards import ModelCard
 from seismag.config import Config, build_config
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.runs import create_run
 from seismag.training import loop
+from seismag.training.checkpoint import LoadedModel
+from seismag.training.dataset import read_power
+from seismag.training.inference import predict_power
 from seismag.training.loop import parameter_groups
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
+from seismag.training.scaling import fit_scaling
 from seismag.training.train import train_model
 
 Clocks = NDArray[np.float64]  # by wall clock, by processor time
@@ -129,8 +136,47 @@ def clocks() -> Clocks:
     return np.array([time.perf_counter(), time.process_time()])
 
 
+def our_predictions(loaded: LoadedModel, store: Any, n_images: int, batch: int) -> Clocks:
+    """Images/s of predictions of a store."""
+    began = clocks()
+    for first in range(0, n_images, batch):
+        indices = np.arange(first, min(first + batch, n_images))
+        predict_power(loaded, read_power(store.power, indices), batch)
+    return n_images / (clocks() - began)
+
+
+def bare_forward(loaded: LoadedModel, size: int, batch: int, device: str) -> Callable[[], None]:
+    """A forward pass of a batch that lies in memory."""
+    x = torch.randn(batch, 3, size, size)
+
+    @torch.inference_mode()
+    def step() -> None:
+        outputs = loaded.model(x.to(device, non_blocking=True))
+        outputs.magnitude.cpu(), outputs.azimuth.cpu()
+
+    return step
+
+
+def compare_rates(
+    options: argparse.Namespace, name: str, ours: Callable[[int], Clocks], step: Callable[[], None]
+) -> None:
+    """Run ours between bare loops, and print a table; ``ours`` gets the number of the round."""
+    rates, bare, ratios = [], [], []
+    for index in range(options.rounds):
+        bare.append(bare_rate(step, options.steps, options.batch))
+        rates.append(ours(index))
+        bare.append(bare_rate(step, options.steps, options.batch))
+        ratios.append(rates[-1] / np.mean(bare[-2:], axis=0))
+    setting = f"batch {options.batch}, {options.precision}, {options.device}"
+    print(f"{options.model} {options.size} x {options.size}, {setting}; median of {options.rounds} rounds")
+    print("                   images/s   images/s of processor time")
+    for label, found in (("bare loop", bare), (name, rates)):
+        print(f"  {label:<15} {'{:9.1f}  {:9.1f}'.format(*np.median(found, axis=0))}")
+    print(f"  {'ratio':<15} {'{:9.3f}  {:9.3f}'.format(*np.median(ratios, axis=0))}  aim {AIM_TRAINER}", flush=True)
+
+
 def compare_trainer(options: argparse.Namespace) -> None:
-    """Print the first table."""
+    """Print the tables of training and of predictions."""
     n_images = options.batch * options.steps
     config = build_config(
         {
@@ -141,21 +187,21 @@ def compare_trainer(options: argparse.Namespace) -> None:
             },
         }
     )  # fmt: skip
-    ours, bare, ratios = [], [], []
     with tempfile.TemporaryDirectory() as name:
-        store, split = make_store(Path(name), n_images, options.size)
+        folder = Path(name)
+        store, split = make_store(folder, n_images, options.size)
         step = bare_step(config, options.size, options.device)
-        for index in range(options.rounds):
-            bare.append(bare_rate(step, options.steps, options.batch))
-            ours.append(our_rate(store, split, config, Path(name) / f"runs{index}", n_images))
-            bare.append(bare_rate(step, options.steps, options.batch))
-            ratios.append(ours[-1] / np.mean(bare[-2:], axis=0))
-    setting = f"batch {options.batch}, {options.precision}, {options.device}"
-    print(f"{options.model} {options.size} x {options.size}, {setting}; median of {options.rounds} rounds")
-    print("                 images/s   images/s of processor time")
-    for label, rates in (("bare loop", bare), ("seismag train", ours)):
-        print(f"  {label:<13} {'{:9.1f}  {:9.1f}'.format(*np.median(rates, axis=0))}")
-    print(f"  {'ratio':<13} {'{:9.3f}  {:9.3f}'.format(*np.median(ratios, axis=0))}  aim {AIM_TRAINER}", flush=True)
+        compare_rates(
+            options, "seismag train",
+            lambda index: our_rate(store, split, config, folder / f"runs{index}", n_images), step,
+        )  # fmt: skip
+        scaling = fit_scaling([read_power(store.power, np.arange(options.batch))])
+        model = ConvNeXtMultiTask(config.model).to(options.device).eval()
+        loaded = LoadedModel(folder, model, scaling, ModelCard())
+        forward = bare_forward(loaded, options.size, options.batch, options.device)
+        compare_rates(
+            options, "seismag predict", lambda _: our_predictions(loaded, store, n_images, options.batch), forward
+        )
 
 
 def compare_precision(options: argparse.Namespace) -> None:

@@ -113,7 +113,7 @@ SMALLEST = {
     "training": Smallest(
         "--size 32 --batch 4 --steps 1 --rounds 1 --precision-size 32 --device {device}",
         "images/s",
-        ("bare loop", "seismag train", "32-true", "bf16-mixed"),
+        ("bare loop", "seismag train", "seismag predict", "32-true", "bf16-mixed"),
     ),
 }
 PARTS = ("simulated_archive", "coverage_", "audit_")  # which others import
