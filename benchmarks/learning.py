@@ -45,9 +45,9 @@ from seismag.compare.compute import compare_runs  # noqa: E402
 from seismag.config import Config, load_config  # noqa: E402
 from seismag.domain import AZIMUTH_CLASSES  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
+from seismag.recovery.matched import Bands, BandSums  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.scoring.metrics import bootstrap_sums  # noqa: E402
-from seismag.spectrograms.compute import PAIRS  # noqa: E402
 from seismag.training.crossval import parse_folds, require_folds, run_crossval  # noqa: E402
 from seismag.windows.store import Store, open_store, read_samples  # noqa: E402
 
@@ -252,39 +252,21 @@ def pair_wins(
 def known_band_row(archive: str, folder: Path, store: Store, channels: str) -> dict[str, Any]:
     """Score of a simple estimator that uses the emission's band from the ground truth, on all windows of the store.
 
-    Detection: horizontal power in the band over that of the octave from twice its upper edge on; with cross-spectra
-    the quadrature of Z and the horizontal over their powers.
-
-    Direction, with cross-spectra: Z leads the horizontal components along the azimuth by 90 degrees, so with
-    S_ab = <conj(a) b> the vector (-Im S_ZX, -Im S_ZY) points at the source. On power alone atan(sqrt(P_D / P_H)) gives
-    the direction except for mirror images and reverse; of these the one from north to east is used: 37.5 % where every
-    direction is found.
+    Detection and direction are those of ``seismag.recovery.matched``. On power alone 37.5 % where every direction is
+    found: mirror images and the reverse look alike.
     """
     truth = pd.read_parquet(folder / "truth.parquet")
     emission = load_config(SCENARIOS / f"{ARCHIVES['weak']}.yaml").simulate.emission  # one band for all scenarios
-    mhz = store.frequency_hz * 1000
-    band, above = (mhz >= emission.low_mhz) & (mhz < emission.high_mhz), (mhz >= 2 * emission.high_mhz)
-    above &= mhz < 4 * emission.high_mhz
-    width = np.gradient(mhz)[:, None]
+    bands = Bands.of(store.frequency_hz, emission)
     samples = store.samples.assign(y_azimuth=store.samples["azimuth_class"])
-    power, sums = np.empty((len(samples), 3)), np.zeros((len(samples), 2), dtype=complex)
-    ratio = np.empty(len(samples))
+    detector, azimuth = np.empty(len(samples)), np.empty(len(samples))
     for i in range(len(samples)):
-        bins = 10.0 ** (read_samples(store.power, i, i + 1)[0].astype(float) / 10)
-        power[i] = np.nansum((bins * width)[:, band], axis=(1, 2))
-        ratio[i] = np.log(np.nanmean(bins[:2, band]) / np.nanmean(bins[:2, above]))
-        phasors = read_samples(store.cross, i, i + 1)[0].astype(float)
-        for column, (_, a, b) in enumerate(PAIRS[1:]):  # ZX, ZY
-            cross = (phasors[column + 1, 0] + 1j * phasors[column + 1, 1]) * np.sqrt(bins[a] * bins[b])
-            sums[i, column] = np.nansum((cross * width)[band])
-    azimuth = np.degrees(np.arctan2(-sums[:, 1].imag, -sums[:, 0].imag)) + samples["h_axis_deg"].to_numpy()
-    if channels == "power":
-        azimuth = np.degrees(np.arctan2(np.sqrt(power[:, 1]), np.sqrt(power[:, 0])))
-    direction = np.round(azimuth / 45).astype(int) % len(DIRECTIONS)
-    detector = ratio
+        phasors = read_samples(store.cross, i, i + 1)[0] if channels == "power_cross" else None
+        sums = BandSums.of(read_samples(store.power, i, i + 1)[0], phasors, bands)
+        detector[i], azimuth[i] = sums.detector, sums.azimuth_deg
     if channels == "power_cross":
-        quadrature = np.hypot(sums[:, 0].imag, sums[:, 1].imag) / np.sqrt(power[:, 2] * power[:, :2].sum(axis=1))
-        detector = np.arctanh(np.minimum(quadrature, 0.999))
+        azimuth += samples["h_axis_deg"].to_numpy()
+    direction = np.round(azimuth / 45).astype(int) % len(DIRECTIONS)
     windows = samples.merge(truth[["station", "start_utc"]].drop_duplicates(), how="left", indicator=True)
     injected = (windows["_merge"] == "both").to_numpy()
     is_event = (samples["y_azimuth"] != "Normal").to_numpy()

@@ -33,7 +33,7 @@ def study(seen=(0.1, 0.5, 1.0), hits=2, scale=1.0, windows=60):
 @pytest.fixture(scope="module", autouse=True)
 def few_replicates():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seismag.recovery.result.REPLICATES", 60)
+        patch.setattr("seismag.recovery.curves.REPLICATES", 60)
         yield
 
 

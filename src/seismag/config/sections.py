@@ -135,7 +135,7 @@ class RecoverConfig(Section):
     """The injection-recovery test (``seismag recover``)."""
 
     snr: list[float] = Field(
-        [0.1, 0.3, 1.0, 3.0, 10.0, 30.0], description="Injected power over the quiet background of the station."
+        [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0], description="Injected power over the quiet background of the station."
     )
     windows: int = Field(200, ge=1, description="Control windows that get emissions, of all models together.")
     false_alarm_fraction: float = Field(

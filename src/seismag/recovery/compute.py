@@ -11,14 +11,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seismag.arrays import FloatArray
 from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import DataError, UsageError, magnitude_classes
 from seismag.files import atomic_path, shown_path, write_checked_json
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
+from seismag.recovery.bound import WITHOUT, summarise_bound
 from seismag.recovery.efficiency import false_alarm_threshold
 from seismag.recovery.figure import draw_recovery
-from seismag.recovery.result import summarise_recovery
+from seismag.recovery.matched import DETECTORS, KnownBand, fit_known_band
+from seismag.recovery.network import (
+    NetworkRecovery,
+    NoNetworkRecovery,
+    days_of_several_stations,
+    most_days,
+    summarise_network,
+)
+from seismag.recovery.result import nearest_snr, summarise_recovery
 from seismag.runs import read_run
 from seismag.simulate.injected_windows import (
     Target,
@@ -80,11 +90,14 @@ class Recovery:
         injections: a row for each emission: sample_id, run_id, station, start_utc, event_id, magnitude,
             magnitude_class, distance_km, azimuth_deg, snr_at_m5_100km, snr (of this earthquake), emission_nt2,
             p_event_without, p_event, reason (why ``prepare`` rejects the window with the emission, then it is not
-            recovered; else ""), background_nt2 (of the window), threshold, recovered.
-        normal: the control windows, which define the thresholds: columns ``_EVALUATED``.
+            recovered; else ""), background_nt2 (of the window), threshold, recovered; and of each detector that knows
+            the band the statistic, and the same without emission (``within_window``, ``within_window_without`` ...).
+        normal: the control windows, which define the thresholds: columns ``_EVALUATED``, and the statistics.
         earthquakes: one event window of each earthquake cluster, the same columns.
         reference_nt2: background of each station, to which snr refers.
         skipped: control windows without an injection, by reason.
+        days: control windows of all days with several stations, one a station; by day.
+        at_all_stations: injections into all windows of some of these days, like ``injections``.
     """
 
     injections: pd.DataFrame
@@ -92,6 +105,21 @@ class Recovery:
     earthquakes: pd.DataFrame
     reference_nt2: dict[str, float]
     skipped: dict[str, int]
+    days: list[list[Target]]
+    at_all_stations: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Windows that get emissions, each with its background in nT²; their stations; skipped windows by reason.
+
+    ``reachable`` are all windows of these stations that could get one.
+    """
+
+    windows: list[tuple[Target, float]]
+    sites: dict[str, _Site]
+    skipped: dict[str, int]
+    reachable: list[Target]
 
 
 def recover(
@@ -126,26 +154,27 @@ def recover(
             "be the folds of one cross-validation."
         )
     normal = evaluated[evaluated["y_magnitude"] == "Normal"].set_index("sample_id", drop=False)
-    chosen, sites, skipped = _choose(store, inputs, normal["sample_id"], plan, progress)
-    by_run = {model.card.run_id: model for model in loaded}
-    rows = []
-    for done, (target, background_nt2) in enumerate(chosen):
-        progress("injections", done, len(chosen))
-        evaluation = normal.loc[target.sample_id]
-        found = _inject(by_run[evaluation["run_id"]], target, sites[target.station.code], store, plan)
-        rows.append(found.assign(background_nt2=background_nt2, threshold=evaluation["threshold"]))
-    progress("injections", len(chosen), len(chosen))
-    injections = pd.concat(rows, ignore_index=True)
-    injections["recovered"] = (injections["p_event"] > injections["threshold"]) & (injections["reason"] == "")
+    cross = all(model.model.config.input == "power_cross" for model in loaded)
+    positions = pd.Index(store.samples["sample_id"]).get_indexer(pd.Index(normal["sample_id"]))
+    progress("known band", 0, 1)
+    known_band, statistics = fit_known_band(store, positions, plan.emission, cross)
+    progress("known band", 1, 1)
+    normal = normal.assign(**statistics)
+    chosen = _choose(store, inputs, normal["sample_id"], plan, progress)
+    study = _Study(store, {model.card.run_id: model for model in loaded}, known_band, chosen.sites, normal, plan)
+    background = {target.sample_id: value for target, value in chosen.windows}
+    injections = study.inject([target for target, _ in chosen.windows], "injections", progress)
+    injections["background_nt2"] = injections["sample_id"].map(background)
+    days = days_of_several_stations(chosen.reachable, plan.seed)
+    at_all = study.inject(most_days(days, plan.windows), "injections by day", progress) if days else None
     earthquakes = one_window_a_cluster(evaluated[evaluated["y_magnitude"] != "Normal"], store.samples)
-    reference = {code: reference_nt2 for code, (_, reference_nt2) in sites.items()}
-    return Recovery(injections, normal.reset_index(drop=True)[_EVALUATED], earthquakes[_EVALUATED], reference, skipped)
+    reference = {code: reference_nt2 for code, (_, reference_nt2) in chosen.sites.items()}
+    controls = normal.reset_index(drop=True)[[*_EVALUATED, *DETECTORS]]
+    return Recovery(injections, controls, earthquakes[_EVALUATED], reference, chosen.skipped, days, at_all)
 
 
-def _choose(
-    store: Store, inputs: Inputs, sample_ids: pd.Series, plan: RecoveryPlan, progress: Progress
-) -> tuple[list[tuple[Target, float]], dict[str, _Site], dict[str, int]]:
-    """Choose windows; gives each with its background in nT², their stations, and the skipped windows by reason."""
+def _choose(store: Store, inputs: Inputs, sample_ids: pd.Series, plan: RecoveryPlan, progress: Progress) -> _Chosen:
+    """Choose the windows that get emissions."""
     targets, skipped = find_targets(store, inputs, sample_ids)
     events = events_at_stations(inputs, plan.emission, targets)
     reachable = [target for target in targets if len(events[target.station.code])]
@@ -169,7 +198,7 @@ def _choose(
             f"{' or '.join(WRITABLE)}, and the catalogue must contain earthquakes within the Dobrovolsky radius of "
             "the stations."
         )
-    return usable, sites, skipped
+    return _Chosen(usable, sites, skipped, [target for target in reachable if target.station.code in sites])
 
 
 def recovery_study(
@@ -179,6 +208,11 @@ def recovery_study(
     found = recover(models, store_path, inputs, plan, progress)
     progress("curve", 0, 1)
     result = summarise_recovery(found.injections, found.normal, found.earthquakes, plan.seed)
+    fraction, injections = plan.false_alarm_fraction, found.injections.assign(nearest_snr=nearest_snr(found.injections))
+    bound = summarise_bound(injections, found.normal, result.curve, fraction, plan.seed)
+    network: NetworkRecovery | NoNetworkRecovery = NoNetworkRecovery("no UTC day has control windows at two stations")
+    if found.at_all_stations is not None:
+        network = summarise_network(found.at_all_stations, found.normal, found.days, fraction, plan.seed)
     progress("curve", 1, 1)
     thresholds = found.normal.groupby("run_id", sort=False)["threshold"]
     facts = {
@@ -196,7 +230,8 @@ def recovery_study(
         "background_nt2": found.reference_nt2,
         "warnings": _warnings(plan, found.skipped),
     }
-    return facts | result.to_json(), found.injections
+    further = {"matched": bound.to_json(), "network": network.to_json()}
+    return facts | result.to_json() | further, found.injections
 
 
 def write_recovery(document: dict[str, object], injections: pd.DataFrame, out: Path) -> None:
@@ -244,31 +279,62 @@ def _evaluate(loaded: LoadedModel, store: Store, fraction: float, progress: Prog
     return table.assign(p_event=p_event, threshold=threshold, alarm=p_event > threshold)
 
 
-def _inject(loaded: LoadedModel, target: Target, site: _Site, store: Store, plan: RecoveryPlan) -> pd.DataFrame:
-    """Inject an emission at each SNR into one window and predict it; gives a row for each SNR."""
-    events, reference_nt2 = site
-    rng = window_stream(plan.seed, target.sample_id)
-    strongest = plan.emission.model_copy(update={"snr": plan.snr[-1]})
-    emission = emission_over(target, sample_earthquake(events, rng), reference_nt2, strongest, rng)
-    relative = [snr / plan.snr[-1] for snr in plan.snr]
-    twins = make_twins(target, emission, relative, DataConfig(**store.attributes["config"]), (strongest, plan.seed))
-    index = int(np.flatnonzero(store.samples["sample_id"] == target.sample_id)[0])
-    _require_same_spectrogram(store, index, twins)
+@dataclass(frozen=True)
+class _Study:
+    """What an injection needs: store, models by run, detectors, stations, control windows by sample_id, settings."""
+
+    store: Store
+    models: dict[str, LoadedModel]
+    known_band: KnownBand
+    sites: dict[str, _Site]
+    normal: pd.DataFrame
+    plan: RecoveryPlan
+
+    def inject(self, targets: Sequence[Target], stage: str, progress: Progress) -> pd.DataFrame:
+        """Inject an emission at each SNR into windows and predict them; a row for each window and SNR."""
+        rows = []
+        for done, target in enumerate(targets):
+            progress(stage, done, len(targets))
+            rows.append(self._inject_into(target))
+        progress(stage, len(targets), len(targets))
+        table = pd.concat(rows, ignore_index=True)
+        return table.assign(recovered=(table["p_event"] > table["threshold"]) & (table["reason"] == ""))
+
+    def _inject_into(self, target: Target) -> pd.DataFrame:
+        store, plan, evaluation = self.store, self.plan, self.normal.loc[target.sample_id]
+        loaded = self.models[evaluation["run_id"]]
+        events, reference_nt2 = self.sites[target.station.code]
+        rng = window_stream(plan.seed, target.sample_id)
+        strongest = plan.emission.model_copy(update={"snr": plan.snr[-1]})
+        emission = emission_over(target, sample_earthquake(events, rng), reference_nt2, strongest, rng)
+        relative = [snr / plan.snr[-1] for snr in plan.snr]
+        twins = make_twins(target, emission, relative, DataConfig(**store.attributes["config"]), (strongest, plan.seed))
+        index = int(np.flatnonzero(store.samples["sample_id"] == target.sample_id)[0])
+        _require_same_spectrogram(store, index, twins)
+        p_event = _predict_twins(loaded, store, index, twins)
+        statistics = self.known_band.score(twins.power_db, twins.phasors, target.station.code, target.day)
+        scale = emission.power_nt2 / reference_nt2 / plan.snr[-1]  # of this magnitude at this distance
+        table = pd.DataFrame(
+            {
+                "sample_id": target.sample_id, "run_id": loaded.card.run_id, "station": target.station.code,
+                "start_utc": target.start_utc, "event_id": emission.event_id, "magnitude": emission.magnitude,
+                "magnitude_class": str(magnitude_classes(emission.magnitude)[0]), "distance_km": emission.distance_km,
+                "azimuth_deg": emission.azimuth_deg, "snr_at_m5_100km": plan.snr, "snr": np.array(plan.snr) * scale,
+                "emission_nt2": np.array(plan.snr) * scale * reference_nt2, "p_event_without": p_event[0],
+                "p_event": p_event[1:], "reason": twins.reasons[1:],
+            }
+        )  # fmt: skip
+        for name, values in statistics.items():
+            table = table.assign(**{f"{name}{WITHOUT}": values[0], name: values[1:]})
+        return table.assign(threshold=evaluation["threshold"])
+
+
+def _predict_twins(loaded: LoadedModel, store: Store, index: int, twins: Twins) -> FloatArray:
+    """P(Event) (1 + S,) of a window without and with the emission."""
     _, scaling = scaling_of(loaded, store, np.array([index]), None)
     copies = scaling.of(np.zeros(len(twins.power_db), dtype=np.int64))
     phasors = twins.phasors if loaded.model.config.input == "power_cross" else None
-    p_event = 1.0 - predict_power(loaded, twins.power_db, phasors=phasors, scaling=copies)[0][:, 0]
-    scale = emission.power_nt2 / reference_nt2 / plan.snr[-1]  # of this magnitude at this distance
-    return pd.DataFrame(
-        {
-            "sample_id": target.sample_id, "run_id": loaded.card.run_id, "station": target.station.code,
-            "start_utc": target.start_utc, "event_id": emission.event_id, "magnitude": emission.magnitude,
-            "magnitude_class": str(magnitude_classes(emission.magnitude)[0]), "distance_km": emission.distance_km,
-            "azimuth_deg": emission.azimuth_deg, "snr_at_m5_100km": plan.snr, "snr": np.array(plan.snr) * scale,
-            "emission_nt2": np.array(plan.snr) * scale * reference_nt2, "p_event_without": p_event[0],
-            "p_event": p_event[1:], "reason": twins.reasons[1:],
-        }
-    )  # fmt: skip
+    return np.asarray(1.0 - predict_power(loaded, twins.power_db, phasors=phasors, scaling=copies)[0][:, 0])
 
 
 def _require_same_spectrogram(store: Store, index: int, twins: Twins) -> None:

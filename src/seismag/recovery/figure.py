@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from seismag.arrays import FloatArray
 from seismag.files import atomic_path
 from seismag.recovery.efficiency import Curve
-from seismag.scoring.figure import BLUE, GREY, ORANGE, new_figure
+from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, new_figure
 
 
 def draw_recovery(document: dict[str, Any], path: Path) -> None:
@@ -55,6 +56,8 @@ def _draw_efficiency(axes: Axes, document: dict[str, Any]) -> None:
         snr, value, np.maximum(spread, 0), fmt="o", markersize=3, color=BLUE, linewidth=0.8, capsize=2,
         label=f"detected, {100 * document['confidence']:g} % interval",
     )  # fmt: skip
+    if "matched" in document:
+        _draw_bound(axes, document["matched"], fine)
     tau = document["false_alarms"]["value"]
     axes.axhline(tau, color=GREY, linestyle=":", linewidth=0.8, label=f"false alarms, {100 * tau:.1f} %")
     for percent in ("50", "90"):
@@ -66,6 +69,16 @@ def _draw_efficiency(axes: Axes, document: dict[str, Any]) -> None:
             )  # fmt: skip
     axes.set(xscale="log", ylim=(-0.03, 1.03), ylabel="detection efficiency")
     axes.set_title(f"{document['windows']} windows, {sum(row['n'] for row in rows)} emissions")
+
+
+def _draw_bound(axes: Axes, matched: Mapping[str, Any], snr: FloatArray) -> None:
+    """Draw the efficiency of the detector that knows the band."""
+    bound = matched["detectors"][matched["bound"]]
+    curve, rows = bound["curve"], bound["efficiency"]
+    fitted = Curve(curve["middle_log10_snr"], curve["slope_per_decade"], curve["floor"])
+    axes.plot(snr, fitted.at(snr), color=GREEN, linewidth=1, linestyle="-.", label="bound: known band")
+    values = [row["value"] for row in rows]
+    axes.plot([row["snr"] for row in rows], values, "s", markersize=2.5, color=GREEN, markerfacecolor="none")
 
 
 def _draw_limits(axes: Axes, snr: FloatArray, value: FloatArray, confidence: float, alarms: str) -> None:

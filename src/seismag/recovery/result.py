@@ -9,8 +9,21 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from seismag.arrays import FloatArray, IntArray
+from seismag.arrays import FloatArray
 from seismag.domain import MAGNITUDE_CLASSES
+from seismag.recovery.curves import (
+    CONFIDENCE,
+    REFERENCE_SNR,
+    EfficiencyRow,
+    Fraction,
+    SnrAt,
+    counts_of,
+    curve_json,
+    fraction_of,
+    replicate_curves,
+    rows_by,
+    snr_of_curve,
+)
 from seismag.recovery.efficiency import (
     ALARMS_ERROR,
     LIMIT_CONFIDENCE,
@@ -22,47 +35,14 @@ from seismag.recovery.efficiency import (
     alarms_test,
     false_alarm_interval,
     fit_curve,
-    independent_counts,
     upper_limit,
 )
 from seismag.text import format_table, wrap_text
 
 DISTANCE_EDGES_KM = (0.0, 50.0, 100.0, 200.0, 400.0, np.inf)
 DISTANCES = ("0-50 km", "50-100 km", "100-200 km", "200-400 km", "400 km and more")
-CONFIDENCE = 0.95  # of the intervals
-REPLICATES = 200  # of the bootstrap of the curve
-EFFICIENCIES = (0.5, 0.9)
 SINGLE_SNR_HALF_STEP = 0.25  # decades, where only one SNR is injected
-REFERENCE_SNR = "snr_at_m5_100km"
 NO_LIMIT = 0.995  # an upper limit from here on excludes nothing
-EfficiencyRow = dict[str, str | float]  # keys of a table of efficiencies, snr_median, and the values of ``Fraction``
-
-
-@dataclass(frozen=True)
-class Fraction:
-    """Fraction of n windows with an alarm, with its exact binomial interval.
-
-    ``days_low`` and ``days_high`` are the interval for the number of independent windows, as windows share UTC days.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    hits: int
-    n_days: int
-    days_low: float
-    days_high: float
-
-
-@dataclass(frozen=True)
-class SnrAt:
-    """SNR at which the fitted curve reaches an efficiency, with its interval; None outside the injected range."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -135,12 +115,10 @@ class RecoveryResult:
 
     def to_json(self) -> dict[str, object]:
         """Give the keys of recovery.json that depend on the tables, without the sentence."""
-        curve = {
-            "middle_log10_snr": self.curve.middle, "slope_per_decade": self.curve.slope, "floor": self.curve.floor,
-        }  # fmt: skip
         content = asdict(self)
-        snr_at = content.pop("snr_at")
-        return {"confidence": CONFIDENCE} | content | {"curve": curve | snr_at}
+        content["curve"] = curve_json(self.curve, self.snr_at)
+        del content["snr_at"]
+        return {"confidence": CONFIDENCE} | content
 
 
 def summarise_recovery(
@@ -151,11 +129,11 @@ def summarise_recovery(
     ``seed`` is that of the bootstrap of the curve.
     """
     injections = injections.assign(
-        nearest_snr=_nearest_snr(injections),
+        nearest_snr=nearest_snr(injections),
         magnitude_class=pd.Categorical(injections["magnitude_class"], MAGNITUDE_CLASSES, ordered=True),
         distance=pd.cut(injections["distance_km"], DISTANCE_EDGES_KM, right=False, labels=DISTANCES),
     )
-    false_alarms = _counts(normal, "alarm")
+    false_alarms = counts_of(normal, "alarm")
     curve = fit_curve(injections["snr"].to_numpy(), injections["recovered"].to_numpy(), false_alarms.fraction)
     twins = injections.drop_duplicates("sample_id")
     twins = twins.assign(alarm=twins["p_event_without"] > twins["threshold"])
@@ -166,21 +144,21 @@ def summarise_recovery(
         alarms = Alarms(int(observed.hits), int(observed.n), observed.fraction, test.p_value)
     return RecoveryResult(
         fraction,
-        _fraction(twins, "alarm"),
-        _rows_by(injections, ["nearest_snr"]),
-        _rows_by(injections, [REFERENCE_SNR, "magnitude_class"]),
-        _rows_by(injections, [REFERENCE_SNR, "distance"]),
-        _rows_by(injections, [REFERENCE_SNR, "magnitude_class", "distance"]),
+        fraction_of(twins, "alarm"),
+        rows_by(injections, ["nearest_snr"]),
+        rows_by(injections, [REFERENCE_SNR, "magnitude_class"]),
+        rows_by(injections, [REFERENCE_SNR, "distance"]),
+        rows_by(injections, [REFERENCE_SNR, "magnitude_class", "distance"]),
         int((injections["reason"] != "").sum()),
         curve,
-        _snr_of_curve(injections, curve, seed),
+        snr_of_curve(injections, curve, replicate_curves(injections, curve, seed)),
         alarms,
         None if test is None else test.size,
         _limits(injections, observed, false_alarms),
     )
 
 
-def _nearest_snr(injections: pd.DataFrame) -> FloatArray:
+def nearest_snr(injections: pd.DataFrame) -> FloatArray:
     """Grid value nearest to the SNR of each emission (logarithm); NaN beyond half a step of the grid.
 
     They differ where the spectral model makes an emission stronger or weaker than at M 5 and 100 km.
@@ -190,23 +168,6 @@ def _nearest_snr(injections: pd.DataFrame) -> FloatArray:
     half_step = float(np.diff(np.log10(grid)).max()) / 2 if grid.size > 1 else SINGLE_SNR_HALF_STEP
     nearest = grid[distance.argmin(axis=1)]
     return np.asarray(np.where(distance.min(axis=1) <= half_step + 1e-9, nearest, np.nan), dtype=np.float64)
-
-
-def _days(table: pd.DataFrame) -> IntArray:
-    return table["start_utc"].to_numpy().astype("M8[D]").astype(np.int64)
-
-
-def _counts(table: pd.DataFrame, column: str) -> Counts:
-    return independent_counts(table[column].to_numpy(dtype=bool), _days(table))
-
-
-def _fraction(table: pd.DataFrame, column: str) -> Fraction:
-    success = table[column].to_numpy(dtype=bool)
-    counts = Counts(float(success.sum()), float(success.size))
-    low, high = counts.interval(CONFIDENCE)
-    days_low, days_high = _counts(table, column).interval(CONFIDENCE)
-    n_days = int(np.unique(_days(table)).size)
-    return Fraction(counts.fraction, low, high, int(counts.n), int(counts.hits), n_days, days_low, days_high)
 
 
 def _size_words(size: float | None) -> str:
@@ -223,10 +184,10 @@ def count_alarms(normal: pd.DataFrame, earthquakes: pd.DataFrame) -> tuple[Fract
         normal: start_utc, alarm, and run_id (needed for several models).
         earthquakes: a row an earthquake, the same columns.
     """
-    counted = _fraction(normal, "alarm")
+    counted = fraction_of(normal, "alarm")
     of_run = dict(list(normal.groupby("run_id"))) if "run_id" in normal else {"": normal}
     windows = {run: Counts(float(rows["alarm"].sum()), float(len(rows))) for run, rows in of_run.items()}
-    independent = {run: _counts(rows, "alarm") for run, rows in of_run.items()}
+    independent = {run: counts_of(rows, "alarm") for run, rows in of_run.items()}
     low, high = false_alarm_interval(list(windows.values()), CONFIDENCE)
     days_low, days_high = false_alarm_interval(list(independent.values()), CONFIDENCE)
     counted = replace(counted, low=low, high=high, days_low=days_low, days_high=days_high)
@@ -237,61 +198,10 @@ def count_alarms(normal: pd.DataFrame, earthquakes: pd.DataFrame) -> tuple[Fract
     return counted, alarms_test(int(earthquakes["alarm"].sum()), models)
 
 
-def _rows_by(injections: pd.DataFrame, by: list[str]) -> list[EfficiencyRow]:
-    """Rows of a table of efficiencies, in the order of SNR, class and distance."""
-    names = {"nearest_snr": "snr"}
-    return [
-        {names.get(name, name): value for name, value in zip(by, key, strict=True)}
-        | {"snr_median": float(rows["snr"].median())}
-        | asdict(_fraction(rows, "recovered"))
-        for key, rows in injections.groupby(by, observed=True, sort=True)
-    ]
-
-
-def _snr_of_curve(injections: pd.DataFrame, curve: Curve, seed: int) -> dict[str, SnrAt]:
-    """SNR of each efficiency, with its interval by the bootstrap of UTC days."""
-    snr, recovered = injections["snr"].to_numpy(), injections["recovered"].to_numpy()
-    _, day = np.unique(_days(injections), return_inverse=True)
-    rng = np.random.default_rng([seed, 22])
-    m = int(day.max()) + 1
-    replicates = []
-    for _ in range(REPLICATES):
-        weight = rng.multinomial(m, np.full(m, 1 / m))[day].astype(float)
-        replicates.append(fit_curve(snr, recovered, curve.floor, weight, curve))
-    tested = float(snr.min()), float(snr.max())
-    result = {}
-    for efficiency in EFFICIENCIES:
-        found = curve.snr_at(efficiency)
-        several = [replicate.snr_at(efficiency) for replicate in replicates]
-        ends = np.quantile(several, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
-        low, high = (_within(float(end), tested) for end in ends)
-        sentence = _snr_sentence(found, efficiency, tested)
-        result[f"snr_{100 * efficiency:.0f}"] = SnrAt(_within(found, tested), low, high, sentence)
-    return result
-
-
-def _within(snr: float, tested: tuple[float, float]) -> float | None:
-    return float(snr) if tested[0] <= snr <= tested[1] else None
-
-
-def _snr_sentence(snr: float, efficiency: float, tested: tuple[float, float]) -> str:
-    percent = f"{100 * efficiency:.0f} %"
-    if snr > tested[1]:
-        return f"{percent} efficiency is not reached up to SNR {_plain(tested[1])}, the strongest injected"
-    if snr < tested[0]:
-        return f"{percent} efficiency is reached below SNR {_plain(tested[0])}, the weakest injected"
-    return f"{percent} efficiency is reached at SNR {_plain(snr)}"
-
-
-def _plain(snr: float) -> str:
-    """Two significant digits, never as a power of ten: 210, not 2.1e+02."""
-    return f"{float(f'{snr:.2g}'):g}"
-
-
 def _limits(injections: pd.DataFrame, observed: Counts, false_alarms: Counts) -> list[UpperLimit]:
     rows = []
     for snr, group in injections.groupby("nearest_snr", sort=True):
-        efficiency = _counts(group, "recovered")
+        efficiency = counts_of(group, "recovered")
         limit, expected = Limit(None, None), Limit(None, None)
         if observed.n:
             chance = Counts(float(stats.binom.median(observed.n, false_alarms.fraction)), observed.n)
@@ -319,14 +229,22 @@ def _limit_sentence(snr: float, limit: Limit, observed: Counts) -> str:
 def format_recovery(document: dict[str, Any]) -> str:
     """Format the content of recovery.json for a terminal; the last line is its sentence."""
     limits = {entry["snr"]: entry["value"] for entry in document["upper_limits"]}
+    further = [document[key] for key in ("matched", "network") if key in document]
+    bounds: dict[float, float] = {}
+    if "matched" in document:
+        of_bound = document["matched"]["detectors"][document["matched"]["bound"]]["efficiency"]
+        bounds = {row["snr"]: row["value"] for row in of_bound}
     rows = [
         [
             f"{row['snr']:.3g}", f"{row['hits']} of {row['n']}", f"{row['value']:.2f}",
-            f"[{row['days_low']:.2f}, {row['days_high']:.2f}]", "none" if limit is None else f"{limit:.2f}",
+            f"[{row['days_low']:.2f}, {row['days_high']:.2f}]",
+            f"{bounds[row['snr']]:.2f}" if row["snr"] in bounds else "", "none" if limit is None else f"{limit:.2f}",
         ]
         for row in document["efficiency"]
         for limit in [limits[row["snr"]]]
     ]  # fmt: skip
-    table = format_table(["SNR", "detected", "efficiency", "interval", "upper limit"], rows)
+    table = format_table(["SNR", "detected", "efficiency", "interval", "bound", "upper limit"], rows)
+    lines = [wrap_text(part["sentence"]) for part in further if "sentence" in part]
+    lines += [wrap_text(f"no recovery by day: {part['reason']}") for part in further if part.get("reason")]
     warnings = [wrap_text(f"warning     {sentence}", 12) for sentence in document["warnings"]]
-    return "\n".join([table, *warnings, "", wrap_text(document["sentence"])])
+    return "\n".join([table, *warnings, *(["", *lines] if lines else []), "", wrap_text(document["sentence"])])
