@@ -137,7 +137,7 @@ class RecoverConfig(Section):
     snr: list[float] = Field(
         [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0], description="Injected power over the quiet background of the station."
     )
-    windows: int = Field(200, ge=1, description="Control windows that get emissions, of all models together.")
+    windows: int = Field(200, ge=1, description="Control windows that get emissions, of all models; as many by day.")
     false_alarm_fraction: float = Field(
         0.05, gt=0, lt=1, description="Fraction of control windows that may exceed the detection threshold."
     )

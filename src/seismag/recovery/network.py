@@ -1,6 +1,6 @@
 """Recovery by day: the emission is there at all stations of a UTC day at once, one window at each.
 
-The network combines the stations by the sum of their standardised log-odds over the square root of their number, as
+The network combines the stations by the total of their standardised log-odds over the square root of their number, as
 independent tests of one hypothesis. One station is each of them alone. Both have the same false alarm fraction on the
 same days without an emission.
 
