@@ -57,7 +57,7 @@ from seismag.estimate import CONCERN_P  # noqa: E402
 from seismag.files import write_json_atomic  # noqa: E402
 from seismag.runs import git_state  # noqa: E402
 from seismag.training.crossval import run_crossval  # noqa: E402
-from seismag.windows.store import SAMPLES_FILE, open_store  # noqa: E402
+from seismag.windows.store import SAMPLES_FILE, open_store, write_changed_store  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FAULT_SCENARIOS = [path.stem for path in sorted((CONFIGS / "scenarios").glob("fault_*.yaml"))]
@@ -250,7 +250,7 @@ def add_copies(store_path: Path) -> Path:
         ignore_index=True,
     )
     copies = [power + (rng.normal(0, COPY_NOISE_DB, power.shape) if k else 0) for k in range(1 + COPIES)]
-    simulated_archive.write_changed_store(store, out, samples, np.concatenate(copies))
+    write_changed_store(store, out, samples, np.concatenate(copies))
     return out
 
 

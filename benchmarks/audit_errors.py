@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from simulated_archive import write_changed_store
 
-from seismag.windows.store import open_store
+from seismag.windows.store import open_store, write_changed_store
 
 Array = NDArray[np.float32]
 SEED = 11

@@ -19,7 +19,6 @@ from seismag.simulate.arcs import ARCS, distance_to_arcs_km, sample_on_arcs
 from seismag.simulate.earthquakes import (
     EARTHQUAKE_COLUMNS,
     LEAD_D,
-    SPACING_D,
     aftershock_distance_km,
     catalog_span,
     direct_aftershocks,
@@ -198,7 +197,7 @@ def test_mainshocks_around_stations_come_at_the_rate_asked_for_after_their_lead(
         assert abs(len(origins) - expected) < 4 * np.sqrt(expected)
         assert origins.min() >= first + 3 * DAY
         assert origins.max() < first + 20_003 * DAY
-        assert np.diff(origins).min() >= SPACING_D * DAY - np.timedelta64(1, "ms")
+        assert np.diff(origins).min() >= spec().earthquakes.spacing_d * DAY - np.timedelta64(1, "ms")
     assert LEAD_D == 3
 
 

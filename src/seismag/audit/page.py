@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -27,6 +27,13 @@ _WORDS: dict[Verdict | None, str] = {  # in the order of the page
     "fail": "failed", "concern": "concern", "informational": "informational", "inconclusive": "inconclusive",
     "no_skill": "no skill", "skill": "skill", "pass": "passed",
 }  # fmt: skip
+Conclusion = Literal["errors", "inconclusive", "skill", "no_skill", "not_tested"]
+_SENTENCES: dict[Conclusion, str] = {
+    "errors": "Data, labels or split have errors, so nothing may be concluded from any score until they are corrected.",
+    "skill": "No error was found, and there is skill over the best non-magnetic baseline.",
+    "no_skill": "No error was found, and no skill over the best non-magnetic baseline is shown.",
+    "not_tested": "No error was found. No skill is claimed or tested here.",
+}
 _TASKS = ("detection", "magnitude", "azimuth")
 _NON_MAGNETIC = ("constant", "no_signal")
 
@@ -74,24 +81,28 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
     )
 
 
-def audit_conclusion(audit: Audit) -> str:
-    """What may be concluded, in one sentence."""
+def conclude(audit: Audit) -> Conclusion:
+    """What may be concluded on the skill in detection; ``errors`` where a blocking check failed."""
     if audit.failed:
-        return "Data, labels or split have errors, so nothing may be concluded from any score until they are corrected."
-    if not audit.tests:
-        return "No check was made, so nothing can be concluded."
+        return "errors"
     headline, skill = audit.test(HEADLINE), _skill(audit, "detection")
     if headline is not None and headline.verdict == "inconclusive":
-        return f"No error was found. {headline.sentence}"
+        return "inconclusive"
     if headline is not None:
-        is_shown = headline.verdict == "skill"
-    elif skill is not None and skill.value is not None and skill.low is not None:
-        is_shown = skill.low > 0
-    else:
-        return "No error was found. No skill is claimed or tested here."
-    if is_shown:
-        return "No error was found, and there is skill over the best non-magnetic baseline."
-    return "No error was found, and no skill over the best non-magnetic baseline is shown."
+        return "skill" if headline.verdict == "skill" else "no_skill"
+    if skill is not None and skill.value is not None and skill.low is not None:
+        return "skill" if skill.low > 0 else "no_skill"
+    return "not_tested"
+
+
+def audit_conclusion(audit: Audit) -> str:
+    """What may be concluded, in one sentence."""
+    if not audit.tests:
+        return "No check was made, so nothing can be concluded."
+    conclusion, headline = conclude(audit), audit.test(HEADLINE)
+    if conclusion == "inconclusive" and headline is not None:
+        return f"No error was found. {headline.sentence}"
+    return _SENTENCES[conclusion]
 
 
 def _scores(audit: Audit, task: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,18 +24,22 @@ def demo(
     workers: WorkersOption = "2",
     as_json: JsonOption = False,
 ) -> None:
-    """Run the complete pipeline on a synthetic archive.
+    """Run the complete pipeline on two synthetic archives.
 
-    Simulates, prepares, trains, evaluates, audits and predicts, in about a minute or two. Replaces what an earlier
-    demonstration left in demo/ and data/test.
+    One has an injected signal, which is found; the other has none, and nothing is found, where the procedure of earlier
+    systems claims 97 %. About two minutes. Replaces what an earlier demonstration left in demo/, data/test and
+    data/test_null. demo/index.html shows the results.
     """
     from seismag.config import load_config
 
     settings = load_config(config, overrides)
     processes, _ = parse_workers(workers)
-    announce("demo: the complete pipeline in six steps")
-    from seismag.demonstration import run_demo
+    announce("demo: two synthetic archives, the same but for one injected signal")
+    logging.getLogger("seismag").setLevel(logging.ERROR)  # the lines below are the progress
+    from seismag.demonstration.compute import run_demo
 
-    facts = run_demo(settings, processes, make_progress(), lambda line: say(line, as_json=as_json))
+    progress = make_progress() if sys.stderr.isatty() else None
+    step = None if progress is None else lambda done, total: progress("steps", done, total)
+    facts = run_demo(settings, processes, lambda line: say(line, as_json=as_json), step)
     if as_json:
         print_json(facts)

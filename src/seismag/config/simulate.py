@@ -26,6 +26,13 @@ class EarthquakeConfig(Section):
         le=10_000,
         description="uniform: mainshocks in range of each station; one a month leaves room for Normal.",
     )
+    spacing_d: float = Field(
+        24.0,
+        ge=0,
+        le=365,
+        description="uniform: shortest time between mainshocks of a station, days. A short one makes the rate of past "
+        "earthquakes a weaker baseline.",
+    )
     per_year: float = Field(
         300.0, ge=0, le=100_000, description="arcs: mainshocks from min_magnitude on, in the whole region."
     )
@@ -124,8 +131,10 @@ class SimulateConfig(Section):
     station_file: str | None = Field(None, description="Station table; null: the stations of BMKG.")
     kp: str | None = Field(None, description="Kp file to follow; null: simulated.")
     dst: str | None = Field(None, description="Dst file to follow; null: from the storms of the simulated Kp.")
-    collected: Literal["all", "study"] = Field(
-        "all", description="study: only the days before events in range, and three times as many others at random."
+    collected: Literal["all", "study", "stretches"] = Field(
+        "all",
+        description="study: only the days before events in range, and three times as many others at random; "
+        "stretches: these days, and for every three of them a stretch of four days far from any event.",
     )
     defect: Defect = Field("none", description="Defect of a fault-injection scenario (docs/simulation.md).")
     earthquakes: EarthquakeConfig = Field(default_factory=EarthquakeConfig)

@@ -20,7 +20,6 @@ from seismag.simulate.arcs import distance_to_arcs_km, sample_on_arcs
 from seismag.windows.criteria import EARTH, dobrovolsky_km
 
 LEAD_D = 3.0  # first mainshock around a station, days after the recordings begin, so that its lead time is recorded
-SPACING_D = 24.0  # between mainshocks of a station: exclusion intervals of 14 d and 7 d leave room for Normal windows
 EARTHQUAKE_COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude", "parent_id"]
 
 _YEAR_D = 365.25
@@ -224,7 +223,7 @@ def _mainshocks_around_stations(spec: SimulateConfig, stations: list[Station]) -
     for index, station in enumerate(stations):
         rng = np.random.default_rng([spec.seed, 2, 0, index])
         n = int(rng.poisson(quakes.per_station_year * length_d / _YEAR_D))
-        origin_d = MARGIN_D + LEAD_D + spaced_times(n, length_d, SPACING_D, rng)
+        origin_d = MARGIN_D + LEAD_D + spaced_times(n, length_d, quakes.spacing_d, rng)
         magnitude = rng.choice(values, n, p=probability)
         farthest_km = np.maximum(_FARTHEST_FRACTION * dobrovolsky_km(magnitude), _NEAREST_KM)
         distance_km = np.sqrt(rng.uniform(_NEAREST_KM**2, farthest_km**2))

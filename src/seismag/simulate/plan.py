@@ -18,17 +18,15 @@ from seismag.config import SimulateConfig
 from seismag.domain import Station, UsageError
 from seismag.simulate.activity import Activity, make_activity
 from seismag.simulate.artefacts import StationHistory, plan_history
+from seismag.simulate.collection import collected_days, days_before_events
 from seismag.simulate.earthquakes import earthquakes
-from seismag.simulate.emission import Emission, events_in_range, plan_emissions
+from seismag.simulate.emission import Emission, plan_emissions
 from seismag.simulate.sites import Site, make_site, noisier
 from seismag.simulate.spectral_model import quiet_band_power
 
 CHANGED_SENSOR_NOISE = 6.0  # power of the sensor noise after a change of instrument
 COPIED_FRACTION = 0.4  # of the days before events, with the defect "duplicates"
-STUDY_REACH_D = 2  # a study collects this many days before an event
-STUDY_OTHERS = 3  # other days for each of them
 HIGHEST_LATITUDE_DEG = 89.5
-_DAY = np.timedelta64(1, "D")
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,10 @@ def _make_plan(document: str) -> Plan:
     sites = [make_site(station, spec.seed, index) for index, station in enumerate(stations)]
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
     emissions = [plan_emissions(spec.emission, events, site.station, quiet_band_power(site, band)) for site in sites]
-    before = np.stack([_days_before_events(events, station, first, spec.days) for station in stations])
+    before = np.stack([days_before_events(events, station, first, spec.days) for station in stations])
     written = ~np.stack([history.missing for history in histories])
-    if spec.collected == "study":  # days before events, and others at random
-        for index, (row, near) in enumerate(zip(written, before, strict=True)):
-            others = np.flatnonzero(~near)
-            rng = np.random.default_rng([spec.seed, 17, index])
-            picks = rng.choice(others, min(STUDY_OTHERS * int(near.sum()), others.size), replace=False)
-            row &= near | np.isin(np.arange(spec.days), picks)
+    for index, station in enumerate(stations):
+        written[index] &= collected_days(spec, events, station, index, before[index])
     source_day = np.tile(np.arange(spec.days), (len(before), 1))
     if spec.defect == "duplicates":  # files before events are copies of others
         for index, near in enumerate(before):
@@ -144,13 +138,3 @@ def _choose_stations(spec: SimulateConfig) -> list[Station]:
             "are defined. Choose another period."
         )
     return [known[code] for code in spec.stations]
-
-
-def _days_before_events(events: pd.DataFrame, station: Station, first: np.datetime64, days: int) -> NDArray[np.bool_]:
-    """Days (days,) with a window that ends within 48 h before an event in range."""
-    result = np.zeros(days, dtype=bool)
-    origins = events_in_range(events, station)["origin_utc"].to_numpy().astype("datetime64[D]")
-    for back in range(STUDY_REACH_D + 1):
-        place = ((origins - first) / _DAY).astype(int) - back
-        result[place[(place >= 0) & (place < days)]] = True
-    return result

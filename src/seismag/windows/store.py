@@ -300,6 +300,17 @@ def finish_store(
     partial.replace(path / SAMPLES_FILE)
 
 
+def write_changed_store(source: Store, out: Path, samples: pd.DataFrame, power_db: NDArray[np.floating]) -> None:
+    """Write a store like ``source`` with other windows, power (n, 3, F, T) in dB; without cross-spectra."""
+    spec = DataConfig.model_validate({**source.attributes["config"], "cross_spectra": False})
+    out.mkdir(exist_ok=True)
+    create_arrays(out, samples["sample_id"].tolist(), spec)
+    for first in range(0, len(samples), SHARD_SAMPLES):
+        write_shard(out, first, power_db[first : first + SHARD_SAMPLES].astype(np.float16), None)
+    tables = (read_table(source.path, REJECTED_FILE), read_table(source.path, DAYS_FILE))
+    kept = {key: value for key, value in source.attributes.items() if key != "schema_version"}
+    finish_store(out, samples, *tables, {**kept, "config": spec.model_dump(mode="json"), "dataset_id": out.stem})
+
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:
     """Write ``rejected.csv``: the windows that are not samples, and the files that could not be used."""
     partial = folder / (REJECTED_FILE + ".partial")

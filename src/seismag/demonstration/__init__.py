@@ -1,0 +1,1 @@
+"""The demonstration: two synthetic archives, with and without an injected signal, through the complete pipeline."""

@@ -1,0 +1,181 @@
+"""The demonstration, what ``make demo`` runs: two studies, the earlier procedure, and one page that shows them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seismag.archive.survey import SIMULATION_FILE
+from seismag.config import Config
+from seismag.demonstration.page import PAGE, write_demo_page
+from seismag.demonstration.side_by_side import run_side_by_side
+from seismag.demonstration.studies import (
+    EarlierStudy,
+    Place,
+    Say,
+    StudyResult,
+    run_earlier_study,
+    run_study,
+)
+from seismag.demonstration.text import describe_demo
+from seismag.domain import UsageError
+from seismag.training.crossval import BEST_MODEL, DEFAULT_MODEL, update_default_model
+from seismag.training.run import SPLITS_DIR
+from seismag.windows.store import SAMPLES_FILE, open_store
+
+RESULTS = Path("demo")
+ARCHIVE = RESULTS / "archive"
+EARLIER = RESULTS / "earlier"
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """Results of the two studies and of the earlier procedure on the archive without a signal."""
+
+    injected: StudyResult
+    null: StudyResult
+    earlier: EarlierStudy
+    replaced: str | None  # whose model DEFAULT_MODEL was before
+    seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        """The document of ``demo --json``."""
+        files = {
+            "page": RESULTS / PAGE,
+            "archive": self.injected.place.archive,
+            "store": self.injected.place.store,
+            "model": DEFAULT_MODEL,
+            "null_archive": self.null.place.archive,
+            "null_store": self.null.place.store,
+            "predictions": self.injected.place.results / "predictions.parquet",
+            "audit": self.injected.place.results / "audit" / "audit.html",
+        }
+        return {
+            "injected": self.injected.to_json(),
+            "null": self.null.to_json(),
+            "earlier_procedure": self.earlier.to_json(),
+            "seconds": round(self.seconds, 1),
+            "dataset_id": self.injected.dataset_id,
+            "samples": self.injected.samples,
+            "metrics": self.injected.metrics,
+            "files": {name: path.as_posix() for name, path in files.items()},
+        }
+
+
+def places(config: Config) -> tuple[Place, Place]:
+    """Places of the injected and of the null study; the first store is ``data.store``."""
+    store = Path(config.data.store)
+    injected = Place(ARCHIVE, store, RESULTS / "injected")
+    return injected, Place(RESULTS / "null_archive", store.with_name(f"{store.name}_null"), RESULTS / "null")
+
+
+def null_config(config: Config) -> Config:
+    """The same configuration without the emission; its split and its runs have names of their own."""
+    emission = config.simulate.emission.model_copy(update={"snr": 0.0})
+    changes = {
+        "simulate": config.simulate.model_copy(update={"emission": emission}),
+        "split": config.split.model_copy(update={"name": f"{config.split.name}_null"}),
+        "train": config.train.model_copy(update={"run_name": f"{config.train.run_name}_null"}),
+    }
+    return config.model_copy(update=changes)
+
+
+def run_demo(
+    config: Config, workers: int, say: Callable[[str], None], step: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Run both studies and the earlier procedure, and write the page; returns the document of ``demo --json``.
+
+    What an earlier demonstration left in ``demo/``, in its stores and as its splits is replaced.
+
+    Args:
+        config: ``configs/demo.yaml``; the stores go to ``data.store`` and beside it.
+        workers: with two or more the studies run side by side, each in a process.
+        say: called with lines for people. step: called with the steps done, and all.
+
+    Raises:
+        UsageError: a folder that it would replace is not from a demonstration.
+    """
+    clock = time.perf_counter()
+    clear(config)
+    finished = 0
+
+    def line(name: str, text: str) -> None:
+        nonlocal finished
+        finished += 1
+        say(f"{time.perf_counter() - clock:5.0f} s  {name:8}  {text}")
+        if step is not None:
+            step(finished, STEPS)
+
+    injected_place, null_place = places(config)
+    found = run_side_by_side(
+        {
+            "injected": (run_study, (config, injected_place)),
+            "null": (_run_null, (null_config(config), null_place)),
+        },
+        workers,
+        line,
+    )
+    injected, (null, earlier) = found["injected"], found["null"]
+    replaced = update_default_model(injected.place.results / BEST_MODEL)
+    write_demo_page(injected, null, earlier, config, RESULTS / PAGE)
+    line("both", f"one page with all results: {RESULTS / PAGE}")
+    demonstration = Demonstration(injected, null, earlier, replaced, time.perf_counter() - clock)
+    for text in describe_demo(injected, null, earlier):
+        say(text)
+    if replaced is not None:
+        say(f"{DEFAULT_MODEL} replaces that of {replaced}")
+    say(f"{demonstration.seconds:.0f} s. Left: {DEFAULT_MODEL}, {injected.place.store}, {ARCHIVE}")
+    return demonstration.to_json()
+
+
+STEPS = 10  # lines of both studies, of the earlier procedure and of the page
+
+
+def _run_null(config: Config, place: Place, say: Say) -> tuple[StudyResult, EarlierStudy]:
+    result = run_study(config, place, say)
+    return result, run_earlier_study(config, place, EARLIER, say)
+
+
+def clear(config: Config) -> None:
+    """Remove what an earlier demonstration left.
+
+    Raises:
+        UsageError: as ``require_replaceable``; nothing is removed.
+    """
+    stores = [place.store for place in places(config)]
+    for store in stores:
+        require_replaceable(store)
+    for leftover in (RESULTS, *stores):
+        shutil.rmtree(leftover, ignore_errors=True)
+    name = config.split.name
+    for split in (name, f"{name}_null", f"{name}_null_earlier"):
+        for leftover in SPLITS_DIR.glob(f"{split}.*"):
+            leftover.unlink()
+
+
+def require_replaceable(store: Path) -> None:
+    """Refuse to remove what no demonstration made, in ``demo/`` or at the store's place.
+
+    Raises:
+        UsageError: something else, real data, or data of unknown origin lie there.
+    """
+    if RESULTS.exists() and not (ARCHIVE / SIMULATION_FILE).is_file():
+        raise UsageError(f"{RESULTS}: exists and is not from a demonstration. Move it, or work in another folder.")
+    if not store.exists():
+        return
+    remedy = "the demonstration will not replace it. Move it, or choose another data.store."
+    if (store / SAMPLES_FILE).is_file():
+        found = open_store(store)
+        origins = {found.attributes["origin"]} if "origin" in found.attributes else set(found.samples["origin"])
+        if not origins:
+            raise UsageError(f"data.store {store}: contains no sample that states whether its data are real; {remedy}")
+        if origins != {"simulated"}:
+            raise UsageError(f"data.store {store}: holds real data; {remedy}")
+    elif not (store / ".work").is_dir():
+        raise UsageError(f"data.store {store}: exists and is not a store; {remedy}")
+    elif not any(store.glob(f".work/*/{SIMULATION_FILE}")):
+        raise UsageError(f"data.store {store}: holds unfinished work that is not from simulated data; {remedy}")

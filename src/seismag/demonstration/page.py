@@ -1,0 +1,92 @@
+"""The page of the demonstration: one file, no script, no request, figures inside."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from seismag.audit.page import Conclusion
+from seismag.config import Config
+from seismag.demonstration.figure import (
+    draw_both_molchan,
+    draw_days,
+    draw_skill,
+    draw_window_view,
+    explain_window,
+)
+from seismag.demonstration.studies import CHANCE_ERROR_DEG, EarlierStudy, StudyResult
+from seismag.demonstration.text import number
+from seismag.files import read_checked_json, write_text_atomic
+from seismag.scoring.study import METRICS_FILE
+from seismag.training.crossval import BEST_MODEL
+
+PAGE = "index.html"
+FIGURES = "figures"
+_WORDS: dict[Conclusion, str] = {
+    "skill": "Skill found",
+    "no_skill": "No skill claimed",
+    "inconclusive": "Inconclusive",
+    "errors": "Nothing concluded",
+    "not_tested": "Not tested",
+}
+_WEBP_QUALITY = 88
+CHECKS: dict[str, str] = {  # blocking checks that the earlier procedure may fail, in words
+    "shared_events": "windows before the same earthquake lie in training and test set",
+    "overlapping_seconds": "the same seconds of recording lie in training and test set",
+    "duplicates": "test windows are copies of training windows",
+    "class_by_station": "the station alone predicts the class",
+    "class_by_era": "the date alone predicts the class",
+    "class_by_edges": "gaps before and after a day predict the class",
+    "class_by_pairs": "two columns together predict the class",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its caption; ``data`` is the file as text for an image element."""
+
+    data: str
+    alt: str
+    width_px: int
+
+
+def write_demo_page(
+    injected: StudyResult, null: StudyResult, earlier: EarlierStudy, config: Config, path: Path
+) -> None:
+    """Draw the figures into a folder beside the page, and write the page with copies of them."""
+    folder = path.parent / FIGURES
+    station, day = draw_days(injected.place.archive, null.place.archive, folder)
+    emission = config.simulate.emission
+    view = explain_window(injected.place.results / BEST_MODEL, injected.place.store)
+    draw_window_view(view, (emission.low_mhz, emission.high_mhz), folder / "window.png")
+    remedy = "Run the demonstration again."
+    alarms = [read_checked_json(study.place.results / METRICS_FILE, remedy)["alarms"] for study in (injected, null)]
+    draw_both_molchan(alarms[0], alarms[1], folder / "molchan.png")
+    draw_skill(injected.skill, null.skill, folder / "skill.png")
+    environment = Environment(
+        loader=PackageLoader("seismag.demonstration"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals.update(number=number)
+    pictures = {file.stem: embed(file) for file in sorted(folder.glob("*.png"))}
+    page = environment.get_template("demo.html.j2").render(
+        injected=injected, null=null, earlier=earlier, words=_WORDS, checks=CHECKS, pictures=pictures, view=view,
+        station=station, day=day, emission=emission, spec=config.simulate, chance_deg=CHANCE_ERROR_DEG,
+        n_folds=config.split.n_folds,
+    )  # fmt: skip
+    write_text_atomic(path, page)
+
+
+def embed(file: Path) -> Picture:
+    """Return a picture as a data address (WebP), at half its size in pixels."""
+    content = io.BytesIO()
+    with Image.open(file) as picture:
+        width = picture.width
+        picture.convert("RGB").save(content, "WEBP", quality=_WEBP_QUALITY, method=2)
+    data = base64.b64encode(content.getvalue()).decode()
+    return Picture(f"data:image/webp;base64,{data}", file.stem, width // 2)
