@@ -21,8 +21,8 @@ from seismag.archive.stations import read_stations
 from seismag.config import build_config
 from seismag.domain import DataError, UsageError
 from seismag.recordings import read_recording
+from seismag.simulate.collection import STUDY_OTHERS
 from seismag.simulate.emission import events_in_range
-from seismag.simulate.collection import STRETCH_D, STUDY_OTHERS, control_stretches
 from seismag.simulate.plan import CHANGED_SENSOR_NOISE, COPIED_FRACTION, make_plan
 from seismag.simulate.synthetic_archive import COLUMN_SHIFT, simulate_day, true_day, truth_table
 

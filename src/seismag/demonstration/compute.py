@@ -11,7 +11,8 @@ from typing import Any
 
 from seismag.archive.survey import SIMULATION_FILE
 from seismag.config import Config
-from seismag.demonstration.page import PAGE, write_demo_page
+from seismag.demonstration.figure import WindowView
+from seismag.demonstration.page import FIGURES, PAGE, draw_explained_window, write_demo_page
 from seismag.demonstration.side_by_side import run_side_by_side
 from seismag.demonstration.studies import (
     EarlierStudy,
@@ -113,15 +114,15 @@ def run_demo(
     injected_place, null_place = places(config)
     found = run_side_by_side(
         {
-            "injected": (run_study, (config, injected_place)),
+            "injected": (_run_injected, (config, injected_place)),
             "null": (_run_null, (null_config(config), null_place)),
         },
         workers,
         line,
     )
-    injected, (null, earlier) = found["injected"], found["null"]
+    (injected, view), (null, earlier) = found["injected"], found["null"]
     replaced = update_default_model(injected.place.results / BEST_MODEL)
-    write_demo_page(injected, null, earlier, config, RESULTS / PAGE)
+    write_demo_page(injected, null, earlier, view, config, RESULTS / PAGE)
     line("both", f"one page with all results: {RESULTS / PAGE}")
     demonstration = Demonstration(injected, null, earlier, replaced, time.perf_counter() - clock)
     for text in describe_demo(injected, null, earlier):
@@ -133,6 +134,11 @@ def run_demo(
 
 
 STEPS = 10  # lines of both studies, of the earlier procedure and of the page
+
+
+def _run_injected(config: Config, place: Place, say: Say) -> tuple[StudyResult, WindowView]:
+    result = run_study(config, place, say)
+    return result, draw_explained_window(result, config, RESULTS / FIGURES)
 
 
 def _run_null(config: Config, place: Place, say: Say) -> tuple[StudyResult, EarlierStudy]:

@@ -27,7 +27,7 @@ from seismag.recordings.figure import DAY_LIMITS, draw_day
 from seismag.scoring.figure import BLUE, GREY, ORANGE, PAGE_IN, STYLE, new_figure, save_figure
 
 _TICKS_MHZ = (2, 7, 22, 100, 300)
-_MOST_OTHERS = 4  # control windows whose bins replace those of the explained one
+_MOST_OTHERS = 2  # control windows whose bins replace those of the explained one
 _DARK_ORANGE = "#E69F00"
 
 
@@ -159,7 +159,9 @@ def draw_skill(injected: Estimate, null: Estimate, path: Path) -> None:
 
 def _shade_chance(axes: Axes, curve: Mapping[str, Any]) -> None:
     low, high = (np.array(curve[name], dtype=float) for name in ("chance_low", "chance_high"))
-    axes.fill_between(np.array(curve["tau"], dtype=float), low, high, color="#DDDDDD", linewidth=0, label="by chance, 95 %")
+    axes.fill_between(
+        np.array(curve["tau"], dtype=float), low, high, color="#DDDDDD", linewidth=0, label="by chance, 95 %"
+    )
 
 
 def _edges(centres: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from PIL import Image
 from seismag.audit.page import Conclusion
 from seismag.config import Config
 from seismag.demonstration.figure import (
+    WindowView,
     draw_both_molchan,
     draw_days,
     draw_skill,
@@ -56,14 +57,14 @@ class Picture:
 
 
 def write_demo_page(
-    injected: StudyResult, null: StudyResult, earlier: EarlierStudy, config: Config, path: Path
+    injected: StudyResult, null: StudyResult, earlier: EarlierStudy, view: WindowView, config: Config, path: Path
 ) -> None:
-    """Draw the figures into a folder beside the page, and write the page with copies of them."""
+    """Draw the figures into a folder beside the page, and write the page with copies of them.
+
+    ``window.png``, of ``view``, is drawn before (``draw_explained_window``).
+    """
     folder = path.parent / FIGURES
     station, day = draw_days(injected.place.archive, null.place.archive, folder)
-    emission = config.simulate.emission
-    view = explain_window(injected.place.results / BEST_MODEL, injected.place.store)
-    draw_window_view(view, (emission.low_mhz, emission.high_mhz), folder / "window.png")
     remedy = "Run the demonstration again."
     alarms = [read_checked_json(study.place.results / METRICS_FILE, remedy)["alarms"] for study in (injected, null)]
     draw_both_molchan(alarms[0], alarms[1], folder / "molchan.png")
@@ -76,10 +77,18 @@ def write_demo_page(
     pictures = {file.stem: embed(file) for file in sorted(folder.glob("*.png"))}
     page = environment.get_template("demo.html.j2").render(
         injected=injected, null=null, earlier=earlier, words=_WORDS, checks=CHECKS, pictures=pictures, view=view,
-        station=station, day=day, emission=emission, spec=config.simulate, chance_deg=CHANCE_ERROR_DEG,
+        station=station, day=day, emission=config.simulate.emission, spec=config.simulate, chance_deg=CHANCE_ERROR_DEG,
         n_folds=config.split.n_folds,
     )  # fmt: skip
     write_text_atomic(path, page)
+
+
+def draw_explained_window(study: StudyResult, config: Config, folder: Path) -> WindowView:
+    """Explain a window of a study with its best model, and draw it."""
+    emission = config.simulate.emission
+    view = explain_window(study.place.results / BEST_MODEL, study.place.store)
+    draw_window_view(view, (emission.low_mhz, emission.high_mhz), folder / "window.png")
+    return view
 
 
 def embed(file: Path) -> Picture:

@@ -18,9 +18,7 @@ Part = Callable[..., Any]  # called with its arguments and ``say``
 Line = Callable[[str, str], None]  # name of the part, line
 
 
-def run_side_by_side(
-    parts: Mapping[str, tuple[Part, tuple[Any, ...]]], workers: int, line: Line
-) -> dict[str, Any]:
+def run_side_by_side(parts: Mapping[str, tuple[Part, tuple[Any, ...]]], workers: int, line: Line) -> dict[str, Any]:
     """Call each part with its arguments and a function ``say``, two or more at a time; returns the results by name.
 
     With one worker they run here, one after the other.
@@ -53,8 +51,9 @@ def _collect(running: dict[Any, tuple[str, Any]], line: Line) -> Iterator[tuple[
     while running:
         for ready in connection.wait(list(running)):
             name, process = running[ready]
+            pipe: Any = ready
             try:
-                kind, content = ready.recv()
+                kind, content = pipe.recv()
             except EOFError:
                 process.join()
                 raise SeismagError(

@@ -22,7 +22,7 @@ from seismag.windows.store import Store, open_store, write_changed_store
 
 COPIES = 4  # of each window besides itself
 COPY_NOISE_DB = 0.5  # standard deviation of the change of a copy, in each bin
-EPOCHS = 10
+EPOCHS = 4
 _SEED = 17
 
 
@@ -40,7 +40,7 @@ def run_earlier_procedure(config: Config, store_path: Path, out: Path) -> Earlie
     """Copy windows, split at random, train and report the accuracy.
 
     Args:
-        config: that of the study on this store; its network and number of epochs are used.
+        config: that of the study on this store; its network is used.
         store_path: a finished store.
         out: folder of the store of copies, created.
 
@@ -61,7 +61,7 @@ def earlier_config(config: Config) -> Config:
         "split": {"method": "naive", "name": f"{config.split.name}_earlier", "n_folds": 5},
         "model": {"input": "power", "average_rotations": False},
         "train": {"run_name": f"{config.train.run_name}_earlier", "keep": "best", "class_weights": "none",
-              "epochs": 10, "patience": 10},
+              "epochs": EPOCHS, "patience": EPOCHS},
         "augment": {"rotate": False},
     }  # fmt: skip
     sections = {name: getattr(config, name).model_copy(update=update) for name, update in changes.items()}
@@ -95,4 +95,3 @@ def _windows_of_earlier_systems(samples: pd.DataFrame) -> pd.Series:
         raise DataError("the store has no Normal window, so the earlier procedure has no second class. Add controls.")
     station = samples.loc[normal, "station"].value_counts().sort_index(kind="stable").idxmax()
     return ~normal | (samples["station"] == station)
-

@@ -68,4 +68,3 @@ def _days_without_events(spec: SimulateConfig, events: pd.DataFrame, station: St
     ahead = np.timedelta64(round(intervals.guard_ahead_d * 86_400_000), "ms")
     near = (origins >= (starts - behind)[:, None]) & (origins < (starts + _DAY + ahead)[:, None])
     return ~near.any(axis=1)
-

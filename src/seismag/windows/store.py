@@ -311,6 +311,7 @@ def write_changed_store(source: Store, out: Path, samples: pd.DataFrame, power_d
     kept = {key: value for key, value in source.attributes.items() if key != "schema_version"}
     finish_store(out, samples, *tables, {**kept, "config": spec.model_dump(mode="json"), "dataset_id": out.stem})
 
+
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:
     """Write ``rejected.csv``: the windows that are not samples, and the files that could not be used."""
     partial = folder / (REJECTED_FILE + ".partial")

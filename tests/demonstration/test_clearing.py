@@ -1,4 +1,4 @@
-"""``seismag demo`` replaces what a demonstration made, and nothing else; the line itself is stubbed here."""
+"""``seismag demo`` replaces what a demonstration made, and nothing else; the studies themselves are stubbed here."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import pandas as pd
 import pytest
 import zarr
 
-from seismag import demonstration as demo
-from seismag.audit.result import Audit, close_checks
 from seismag.config import Config, DataConfig, build_config
+from seismag.demonstration import compute as demo
 from seismag.domain import UsageError
-from seismag.estimate import CheckResult
-from seismag.runs import Run
 from seismag.windows.store import SAMPLES_FILE, create_arrays, finish_store
 
 SPEC = DataConfig(n_bins=8)
@@ -31,19 +28,19 @@ def config() -> Config:
 
 
 class ReachedError(Exception):
-    """The demonstration came as far as simulating: it has removed what it replaces."""
+    """The demonstration came as far as the studies: it has removed what it replaces."""
 
 
 def begin(config, monkeypatch):
-    def simulate(*_args):
+    def study(*_args):
         raise ReachedError
 
-    monkeypatch.setattr(demo, "simulate_archive", simulate)
-    demo.run_demo(config, 1, lambda *_: None, lambda _: None)
+    monkeypatch.setattr(demo, "run_side_by_side", study)
+    demo.run_demo(config, 1, lambda _: None)
 
 
-def make_store(n: int, of_samples: str, **attributes: str) -> Path:
-    path = Path("data/test")
+def make_store(n: int, of_samples: str, place: str = "data/test", **attributes: str) -> Path:
+    path = Path(place)
     ids = [f"ALR-{i}" for i in range(n)]
     create_arrays(path, ids, SPEC)
     if n:
@@ -80,20 +77,16 @@ def test_what_a_demonstration_left_is_replaced(config, monkeypatch):
     assert not demo.RESULTS.exists()
 
 
-def test_the_audit_of_a_demonstration_is_a_headline_a_conclusion_and_the_path_of_the_report(config, monkeypatch):
-    skill = CheckResult("skill_above_no_signal", "inconclusive (six event clusters).", verdict="inconclusive")
-    tests = close_checks([skill, CheckResult("clock", "Fine.", p_value=0.4, blocking=True)], 0.01)
-    audit = Audit({"kind": "predictions", "path": "p", "rows": 9}, tests, 0.01)
-    asked = []
-    monkeypatch.setattr(demo, "audit_predictions", lambda *given: asked.append(given) or audit)
-    monkeypatch.setattr(demo, "write_audit_page", lambda _audit, out: out / "audit.html")
-    run = Run(Path("runs/demo_1"))
-    lines = demo._audit(run, Path("data/test"), config).splitlines()
-    assert asked == [(run.predictions, Path("data/test"), None, config)]
-    assert lines[0].startswith("Integrity checks passed: none of 1 blocking checks failed")
-    assert "inconclusive (six event clusters)" in lines[1]
-    assert lines[2].split() == ["page", "demo/audit/audit.html"]
-    assert json.loads((demo.AUDIT / "audit.json").read_text())["gate"] == "pass"
+def test_a_store_of_real_data_beside_the_store_is_not_removed(config, monkeypatch):
+    make_store(2, "observed", "data/test_null")
+    refuse(config, monkeypatch, r"data/test_null: holds real data; the demonstration will not replace it")
+
+
+def test_the_store_without_the_signal_is_replaced(config, monkeypatch):
+    store = make_store(2, "simulated", "data/test_null", origin="simulated")
+    with pytest.raises(ReachedError):
+        begin(config, monkeypatch)
+    assert not store.exists()
 
 
 def test_a_foreign_folder_named_demo_is_not_removed(config, monkeypatch):
@@ -141,7 +134,8 @@ def test_unfinished_work_is_removed_only_when_it_is_simulated(config, monkeypatc
 
 def test_only_the_splits_of_its_own_name_are_removed(config, monkeypatch):
     Path("splits").mkdir()
-    for name in (f"{config.split.name}.json", "mine.json"):
+    names = [f"{config.split.name}{end}.json" for end in ("", "_null", "_null_earlier")]
+    for name in (*names, "mine.json"):
         (Path("splits") / name).write_text(json.dumps({}))
     with pytest.raises(ReachedError):
         begin(config, monkeypatch)
