@@ -38,7 +38,7 @@ def run_seed(seed: int, work: Path, changes: list[str]) -> dict[str, Any]:
     folder.mkdir(parents=True)
     config = load_config(CONFIG, [f"simulate.seed={seed}", *changes])
     with chdir(folder):
-        found = run_demo(config, 2, lambda line: print(f"    {line}", flush=True))
+        found = run_demo(config, 2, lambda line: print(f"    {line}", flush=True)).to_json()
     write_json_atomic(row, {"seed": seed, **found})
     shutil.copy(folder / "demo" / "index.html", work / f"seed-{seed}.html")
     shutil.rmtree(folder)

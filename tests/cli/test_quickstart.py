@@ -256,7 +256,7 @@ def test_the_code_of_the_python_page_runs_as_written(checkout, monkeypatch):
     for block in code_blocks("python.md", "python"):
         exec(block, names)
     command = run(
-        "seismag predict demo/archive/GTO/S210308.GTO.gz --model models/convnext_loeo_best.pth "
+        "seismag predict demo/archive/GTO/S210303.GTO.gz --model models/convnext_loeo_best.pth "
         "--stations demo/archive/stations.csv --json",
         checkout,
     )
@@ -271,7 +271,7 @@ def test_the_examples_of_the_api_run(checkout, monkeypatch, tmp_path):
     samples = api.open_store("data/test").samples
     samples.drop(columns=["event_ids", "cluster_ids"]).to_csv(tmp_path / "labels.csv", index=False)
     files = {
-        "day_file": "demo/archive/GTO/S210308.GTO.gz", "store_folder": "data/test",
+        "day_file": "demo/archive/GTO/S210303.GTO.gz", "store_folder": "data/test",
         "model_file": "models/convnext_loeo_best.pth", "catalog_file": "demo/archive/catalogue.csv",
         "station_file": "demo/archive/stations.csv", "labels_file": tmp_path / "labels.csv",
         "new_folder": tmp_path / "new",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from seismag.config import build_config
 from seismag.demonstration.compute import Demonstration, null_config, places
-from seismag.demonstration.studies import Direction, EarlierStudy, Place, StudyResult
+from seismag.demonstration.studies import Direction, EarlierStudy, StudyPlace, StudyResult
 from seismag.demonstration.text import describe_demo
 from seismag.estimate import Estimate
 
 INJECTED = StudyResult(
-    place=Place(Path("demo/archive"), Path("data/test"), Path("demo/injected")),
+    place=StudyPlace(Path("demo/archive"), Path("data/test"), Path("demo/injected")),
     conclusion="skill",
     skill=Estimate(0.43, 0.31, 0.55, 300),
     baseline="catalogue_rate",
@@ -42,7 +42,7 @@ def test_the_screen_has_three_results_with_their_numbers() -> None:
     assert "skill +0.43 (95 % interval +0.31 to +0.55), p 0.001, 30 event clusters" in text
     assert "direction recovered: mean error 12 degrees (8 to 16), by chance 90" in text
     assert "NO SKILL CLAIMED" in text
-    assert "upper limit: skill above +0.06 is excluded" in text
+    assert "upper limit: a skill larger than +0.06 is excluded" in text
     assert "97 % ACCURACY CLAIMED" in text
     assert "but 3 integrity checks fail:" in text
     assert "shared_events, overlapping_seconds, duplicates" in text

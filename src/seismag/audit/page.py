@@ -81,7 +81,7 @@ def render_audit_page(audit: Audit, claim: str | None = None) -> str:
     )
 
 
-def conclude(audit: Audit) -> Conclusion:
+def conclusion_of(audit: Audit) -> Conclusion:
     """What may be concluded on the skill in detection; ``errors`` where a blocking check failed."""
     if audit.failed:
         return "errors"
@@ -99,7 +99,7 @@ def audit_conclusion(audit: Audit) -> str:
     """What may be concluded, in one sentence."""
     if not audit.tests:
         return "No check was made, so nothing can be concluded."
-    conclusion, headline = conclude(audit), audit.test(HEADLINE)
+    conclusion, headline = conclusion_of(audit), audit.test(HEADLINE)
     if conclusion == "inconclusive" and headline is not None:
         return f"No error was found. {headline.sentence}"
     return _SENTENCES[conclusion]

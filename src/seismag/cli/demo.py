@@ -40,6 +40,6 @@ def demo(
 
     progress = make_progress() if sys.stderr.isatty() else None
     step = None if progress is None else lambda done, total: progress("steps", done, total)
-    facts = run_demo(settings, processes, lambda line: say(line, as_json=as_json), step)
+    found = run_demo(settings, processes, lambda line: say(line, as_json=as_json), step)
     if as_json:
-        print_json(facts)
+        print_json(found.to_json())

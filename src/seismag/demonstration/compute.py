@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seismag.archive.survey import SIMULATION_FILE
 from seismag.config import Config
 from seismag.demonstration.figure import WindowView
-from seismag.demonstration.page import FIGURES, PAGE, draw_explained_window, write_demo_page
+from seismag.demonstration.page import DEMO_PAGE, FIGURES, draw_explained_window, write_demo_page
 from seismag.demonstration.side_by_side import run_side_by_side
 from seismag.demonstration.studies import (
     EarlierStudy,
-    Place,
     Say,
+    StudyPlace,
     StudyResult,
     run_earlier_study,
     run_study,
@@ -46,7 +45,7 @@ class Demonstration:
     def to_json(self) -> dict[str, object]:
         """The document of ``demo --json``."""
         files = {
-            "page": RESULTS / PAGE,
+            "page": RESULTS / DEMO_PAGE,
             "archive": self.injected.place.archive,
             "store": self.injected.place.store,
             "model": DEFAULT_MODEL,
@@ -67,11 +66,11 @@ class Demonstration:
         }
 
 
-def places(config: Config) -> tuple[Place, Place]:
+def places(config: Config) -> tuple[StudyPlace, StudyPlace]:
     """Places of the injected and of the null study; the first store is ``data.store``."""
     store = Path(config.data.store)
-    injected = Place(ARCHIVE, store, RESULTS / "injected")
-    return injected, Place(RESULTS / "null_archive", store.with_name(f"{store.name}_null"), RESULTS / "null")
+    injected = StudyPlace(ARCHIVE, store, RESULTS / "injected")
+    return injected, StudyPlace(RESULTS / "null_archive", store.with_name(f"{store.name}_null"), RESULTS / "null")
 
 
 def null_config(config: Config) -> Config:
@@ -87,8 +86,8 @@ def null_config(config: Config) -> Config:
 
 def run_demo(
     config: Config, workers: int, say: Callable[[str], None], step: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
-    """Run both studies and the earlier procedure, and write the page; returns the document of ``demo --json``.
+) -> Demonstration:
+    """Run both studies and the earlier procedure, and write the page.
 
     What an earlier demonstration left in ``demo/``, in its stores and as its splits is replaced.
 
@@ -122,26 +121,26 @@ def run_demo(
     )
     (injected, view), (null, earlier) = found["injected"], found["null"]
     replaced = update_default_model(injected.place.results / BEST_MODEL)
-    write_demo_page(injected, null, earlier, view, config, RESULTS / PAGE)
-    line("both", f"one page with all results: {RESULTS / PAGE}")
+    write_demo_page(injected, null, earlier, view, config, RESULTS / DEMO_PAGE)
+    line("both", f"one page with all results: {RESULTS / DEMO_PAGE}")
     demonstration = Demonstration(injected, null, earlier, replaced, time.perf_counter() - clock)
     for text in describe_demo(injected, null, earlier):
         say(text)
     if replaced is not None:
         say(f"{DEFAULT_MODEL} replaces that of {replaced}")
     say(f"{demonstration.seconds:.0f} s. Left: {DEFAULT_MODEL}, {injected.place.store}, {ARCHIVE}")
-    return demonstration.to_json()
+    return demonstration
 
 
 STEPS = 10  # lines of both studies, of the earlier procedure and of the page
 
 
-def _run_injected(config: Config, place: Place, say: Say) -> tuple[StudyResult, WindowView]:
+def _run_injected(config: Config, place: StudyPlace, say: Say) -> tuple[StudyResult, WindowView]:
     result = run_study(config, place, say)
     return result, draw_explained_window(result, config, RESULTS / FIGURES)
 
 
-def _run_null(config: Config, place: Place, say: Say) -> tuple[StudyResult, EarlierStudy]:
+def _run_null(config: Config, place: StudyPlace, say: Say) -> tuple[StudyResult, EarlierStudy]:
     result = run_study(config, place, say)
     return result, run_earlier_study(config, place, EARLIER, say)
 

@@ -21,12 +21,12 @@ from seismag.demonstration.figure import (
     explain_window,
 )
 from seismag.demonstration.studies import CHANCE_ERROR_DEG, EarlierStudy, StudyResult
-from seismag.demonstration.text import number
+from seismag.demonstration.text import signed
 from seismag.files import read_checked_json, write_text_atomic
 from seismag.scoring.study import METRICS_FILE
 from seismag.training.crossval import BEST_MODEL
 
-PAGE = "index.html"
+DEMO_PAGE = "index.html"
 FIGURES = "figures"
 _WORDS: dict[Conclusion, str] = {
     "skill": "Skill found",
@@ -73,7 +73,7 @@ def write_demo_page(
         loader=PackageLoader("seismag.demonstration"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.globals.update(number=number)
+    environment.globals.update(signed=signed)
     pictures = {file.stem: embed(file) for file in sorted(folder.glob("*.png"))}
     page = environment.get_template("demo.html.j2").render(
         injected=injected, null=null, earlier=earlier, words=_WORDS, checks=CHECKS, pictures=pictures, view=view,

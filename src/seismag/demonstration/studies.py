@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from seismag.archive.survey import list_files
 from seismag.audit.checks.skill import HEADLINE
 from seismag.audit.compute import audit_predictions, write_audit
-from seismag.audit.page import Conclusion, conclude, write_audit_page
+from seismag.audit.page import Conclusion, conclusion_of, write_audit_page
 from seismag.audit.result import Audit
 from seismag.config import Config
 from seismag.domain import DataError
@@ -27,7 +26,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyPlace:
     """Where a study leaves its files."""
 
     archive: Path
@@ -68,7 +67,7 @@ class StudyResult:
         metrics: headline scores, as in a model card.
     """
 
-    place: Place
+    place: StudyPlace
     conclusion: Conclusion
     skill: Estimate
     baseline: str
@@ -80,7 +79,7 @@ class StudyResult:
     samples: int
     dataset_id: str
     failed_checks: tuple[str, ...]
-    metrics: dict[str, Any]
+    metrics: Mapping[str, object]
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``demo --json``; ``upper_limit`` is the upper end of the interval of the skill."""
@@ -113,7 +112,7 @@ class EarlierStudy:
         return {**asdict(self), "failed_checks": list(self.failed_checks)}
 
 
-def run_study(config: Config, place: Place, say: Say) -> StudyResult:
+def run_study(config: Config, place: StudyPlace, say: Say) -> StudyResult:
     """Simulate an archive, prepare, cross-validate and audit it; all in this process.
 
     Raises:
@@ -136,7 +135,7 @@ def run_study(config: Config, place: Place, say: Say) -> StudyResult:
     return summarise(place, prepared, audit, n_files)
 
 
-def run_earlier_study(config: Config, place: Place, out: Path, say: Say) -> EarlierStudy:
+def run_earlier_study(config: Config, place: StudyPlace, out: Path, say: Say) -> EarlierStudy:
     """Run the earlier procedure on the store of a study, and audit its table.
 
     Args:
@@ -152,7 +151,7 @@ def run_earlier_study(config: Config, place: Place, out: Path, say: Say) -> Earl
     return EarlierStudy(found.accuracy, found.n_test, failed)
 
 
-def summarise(place: Place, prepared: Prepared, audit: Audit, n_files: int) -> StudyResult:
+def summarise(place: StudyPlace, prepared: Prepared, audit: Audit, n_files: int) -> StudyResult:
     """Take from an audit what the demonstration shows."""
     metrics = audit.metrics or {}
     skill = metrics["detection"]["skill_above_best_baseline"]["auc_within_station"]
@@ -160,7 +159,7 @@ def summarise(place: Place, prepared: Prepared, audit: Audit, n_files: int) -> S
     test = audit.test(HEADLINE)
     return StudyResult(
         place=place,
-        conclusion=conclude(audit),
+        conclusion=conclusion_of(audit),
         skill=Estimate(skill["value"], skill["low"], skill["high"], skill["n"]),
         baseline=skill["baseline"],
         p_value=None if test is None else test.p_value,
@@ -182,7 +181,7 @@ def require_complete(state: Crossval) -> None:
         raise DataError(f"{state.results}: not every fold could be trained ({reasons}). Correct this and run it again.")
 
 
-def _prepare(config: Config, place: Place) -> Prepared:
+def _prepare(config: Config, place: StudyPlace) -> Prepared:
     archive = place.archive
     tables = [archive / name for name in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv")]
     inputs = read_inputs(archive, tables[0], [tables[1]], tables[2], tables[3])

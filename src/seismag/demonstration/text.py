@@ -22,10 +22,10 @@ def describe_demo(injected: StudyResult, null: StudyResult, earlier: EarlierStud
         f"1  with an injected signal         {WORDS[injected.conclusion]}",
         f"     {describe_skill(injected)}",
         f"     {describe_direction(injected)}",
-        f"     limit: skill below {number(injected.skill.low)} is excluded; true for this signal only",
+        f"     limit: at least {signed(injected.skill.low)}, for this signal in synthetic recordings",
         f"2  without a signal                {WORDS[null.conclusion]}",
         f"     {describe_skill(null)}",
-        f"     upper limit: skill above {number(null.skill.high)} is excluded",
+        f"     upper limit: a skill larger than {signed(null.skill.high)} is excluded",
         f"3  without a signal, procedure of earlier systems: {100 * earlier.accuracy:.0f} % ACCURACY CLAIMED",
         f"     but {len(failed)} integrity checks fail:" if failed else "     and no integrity check fails",
         *wrap_names(failed),
@@ -36,8 +36,8 @@ def describe_skill(study: StudyResult) -> str:
     """The skill with its interval and p."""
     skill = study.skill
     p_value = "-" if study.p_value is None else f"{study.p_value:.3f}"
-    ends = f"{number(skill.low)} to {number(skill.high)}"
-    return f"skill {number(skill.value)} (95 % interval {ends}), p {p_value}, {study.n_events} event clusters"
+    ends = f"{signed(skill.low)} to {signed(skill.high)}"
+    return f"skill {signed(skill.value)} (95 % interval {ends}), p {p_value}, {study.n_events} event clusters"
 
 
 def describe_direction(study: StudyResult) -> str:
@@ -50,7 +50,7 @@ def describe_direction(study: StudyResult) -> str:
     return f"direction {word}: mean error {degrees}, by chance {CHANCE_ERROR_DEG:.0f}"
 
 
-def number(value: float | None) -> str:
+def signed(value: float | None) -> str:
     """Write a skill with its sign; a dash where it is undefined."""
     return "-" if value is None else f"{value:+.2f}"
 

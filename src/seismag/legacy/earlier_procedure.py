@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +56,7 @@ def run_earlier_procedure(config: Config, store_path: Path, out: Path) -> Earlie
 
 def earlier_config(config: Config) -> Config:
     """The configuration of the earlier procedure: random windows, power alone, the epoch chosen on the test set."""
-    changes: dict[str, dict[str, Any]] = {
+    changes: dict[str, dict[str, object]] = {
         "split": {"method": "naive", "name": f"{config.split.name}_earlier", "n_folds": 5},
         "model": {"input": "power", "average_rotations": False},
         "train": {"run_name": f"{config.train.run_name}_earlier", "keep": "best", "class_weights": "none",
