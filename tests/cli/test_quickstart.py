@@ -26,10 +26,8 @@ from seismag.report.publication import check_folder
 ROOT = Path(__file__).resolve().parents[2]
 SMALLER = {  # with SEISMAG_SMALL=1: what files below configs/ and training/ contain, and what is run in its place
     "demo.yaml": [
-        ("stations: [GTO, ALR, TRT, KPY]", "stations: [GTO, ALR]"), ("per_station_year: 10", "per_station_year: 14"),
-        ("days: 240", "days: 120\n  seed: 10\n  collected: study"), ("bootstrap: 1000", "bootstrap: 100"),
-        ("permutations: 1999", "permutations: 999"), ("placebos: 50", "placebos: 20"),
-        ("store: data/test\n", "store: data/test\n  n_bins: 96\n  step_s: 220\n"),
+        ("stations: [GTO, ALR, TRT, KPY]", "stations: [GTO, ALR]"), ("per_station_year: 8", "per_station_year: 14"),
+        ("days: 520", "days: 140\n  seed: 8"), ("bootstrap: 1000", "bootstrap: 100"),
     ],
     "convnext_tiny.yaml": [("n_folds: 10", "n_folds: 3")],
     "loeo_validation.yaml": [("n_folds: 10", "n_folds: 3")],
@@ -91,24 +89,56 @@ def checkout(tmp_path_factory) -> Path:
     return folder
 
 
-def test_demo_names_the_files_that_it_wrote(checkout):
-    said = (checkout / "demo.log").read_text()
-    named = [line.split()[0] for line in said[said.index("Written:") :].splitlines()[1:7]]
-    assert {"data/test", "models/convnext_loeo_best.pth", "demo/predictions.csv"} <= set(named)
-    assert all((checkout / name).exists() for name in named)
-    assert "demo/audit/audit.html" in said
-    assert (checkout / "demo" / "audit" / "audit.html").is_file()
+def test_demo_shows_three_results_on_one_screen(checkout):
+    lines = (checkout / "demo.log").read_text().splitlines()
+    text = "\n".join(lines)
+    assert len(lines) <= 25
+    assert max(map(len, lines)) <= 80
+    for part in (
+        "1  with an injected signal",
+        "2  without a signal",
+        "3  without a signal, procedure of earlier systems",
+    ):
+        assert part in text
+    assert "ACCURACY CLAIMED" in text
+
+
+def test_the_page_of_the_demo_needs_no_other_file(checkout):
+    page = (checkout / "demo" / "index.html").read_text(encoding="utf-8")
+    assert page.count('<img src="data:image/webp;base64,') == 5
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=\"(https?:|//)", page)
+    assert all((checkout / "demo" / link).is_file() for link in re.findall(r'href="([^"]+)"', page))
 
 
 def test_demo_prints_one_json_document_and_nothing_else(checkout):
     facts = json.loads((checkout / "demo.json").read_text())
     assert facts["files"]["store"] == "data/test"
     assert all((checkout / path).exists() for path in facts["files"].values())
-    recorded = json.loads((checkout / "demo" / "evaluation" / "metrics.json").read_text())
+    recorded = json.loads((checkout / "demo" / "injected" / "metrics.json").read_text())
     for task in ("magnitude", "azimuth", "detection"):
         for score in ("accuracy", "balanced_accuracy", "mcc", "skill_above_best_baseline"):
             assert facts["metrics"][task][score] == recorded[task][score]
     assert facts["samples"] == len(pd.read_parquet(checkout / "data" / "test" / "samples.parquet"))
+    null = pd.read_parquet(checkout / "data" / "test_null" / "samples.parquet")
+    assert facts["null"]["samples"] == len(null)
+    audit = json.loads((checkout / "demo" / "earlier" / "audit" / "audit.json").read_text())
+    failed = [test["name"] for test in audit["tests"] if test["gates"] and test["verdict"] == "fail"]
+    assert facts["earlier_procedure"]["failed_checks"] == failed
+    assert {"shared_events", "duplicates"} <= set(failed)
+
+
+def test_the_two_archives_differ_by_the_signal_alone(checkout):
+    injected, null = checkout / "demo" / "archive", checkout / "demo" / "null_archive"
+    files = [path.relative_to(injected) for path in injected.glob("*/*.gz")]
+    assert sorted(files) == sorted(path.relative_to(null) for path in null.glob("*/*.gz"))
+    truth = pd.read_parquet(injected / "truth.parquet")
+    with_signal = {f"{row.station}/S{row.start_utc:%y%m%d}.{row.station}.gz" for row in truth.itertuples()}
+    differ = {file.as_posix() for file in files if (injected / file).read_bytes() != (null / file).read_bytes()}
+    assert differ == with_signal
+    for table in ("stations.csv", "catalogue.csv", "kp.csv", "dst.csv"):
+        assert (injected / table).read_bytes() == (null / table).read_bytes()
+    assert pd.read_parquet(null / "truth.parquet").empty
 
 
 def test_demo_trains_validates_and_tests_on_different_groups(checkout):
@@ -157,7 +187,8 @@ def test_evaluate_script_runs_verbatim(checkout):
             metrics[task]
         )
         assert "skill_above_best_baseline" in metrics[task]
-    recorded = json.loads((checkout / "demo" / "evaluation" / "metrics.json").read_text())
+    card = json.loads((checkout / "models" / "convnext_loeo_best.json").read_text())
+    recorded = json.loads((checkout / "experiments_convnext" / card["run_id"] / "metrics.json").read_text())
     assert metrics["magnitude"]["confusion"] == recorded["magnitude"]["confusion"]
     assert "Δ balanced accuracy" in run(command, checkout).stdout
 
@@ -219,13 +250,13 @@ def test_a_model_is_not_used_on_windows_prepared_otherwise(checkout):
     archive = "demo/archive"
     prepared = run(
         f"seismag prepare --archive {archive} --stations {archive}/stations.csv --catalog {archive}/catalogue.csv "
-        "--out other --set data.step_s=188 --set data.min_magnitude=6.0",
+        "--out other --config configs/demo.yaml --set data.step_s=188 --set data.min_magnitude=6.0",
         checkout,
     )
     assert prepared.returncode == 0, prepared.stderr
     result = run("seismag evaluate --model models/convnext_loeo_best.pth --data other", checkout)
     assert result.returncode == 1
-    assert "step_s 220 in training, 188 here" in result.stderr
+    assert "step_s 600 in training, 188 here" in result.stderr
 
 
 def test_a_fold_of_the_cross_validation_runs_by_the_script(checkout):
