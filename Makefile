@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt constraints-torch.txt
 	@touch $(READY)
 
 demo: $(READY)
-	$(BIN)/seismag demo
+	@$(BIN)/seismag demo
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # replicates 
 class Smallest:
     """How a benchmark runs at its smallest size, and what it prints: a heading, and rows with a number each.
 
-    Folders in ``options``: learned (what the learning benchmark left), tables (of labels), data (real), out.
+    Folders in ``options``: learned (what the learning benchmark left), tables (of labels), data (real), demonstrated, out.
     """
 
     options: str
@@ -69,6 +69,7 @@ SMALLEST = {
         "AUC",
         ("convnext_tiny", "transfer_function"),
     ),
+    "demo": Smallest("--seeds 1 --work {demonstrated}", "with signal", ("101 ", "skill in 1 of 1")),
     "evaluate": Smallest(
         "--rows 192 --timed-rows 96", "memory, MB", ("96           8", "96           1", "192           8")
     ),
@@ -192,6 +193,19 @@ def write_publication(folder: Path) -> Path:
     return folder
 
 
+def write_demonstrated(folder: Path) -> Path:
+    """The row of a finished demonstration: running one is left to tests/cli/test_quickstart.py."""
+    study = {
+        "conclusion": "skill", "skill": {"value": 0.48, "low": 0.4, "high": 0.5}, "p_value": 0.001,
+        "direction": {"mean_error_deg": 12.0},
+    }  # fmt: skip
+    silent = {**study, "conclusion": "no_skill", "skill": {"value": None, "low": None, "high": None}}
+    row = {"seed": 101, "injected": study, "null": silent, "earlier_procedure": {"accuracy": 0.97}, "seconds": 100.0}
+    folder.mkdir()
+    (folder / "seed-101.json").write_text(json.dumps(row))
+    return folder
+
+
 def make_placebo_store(learned: Path, store: Path) -> Path:
     """The archive of the learning benchmark with the labels of the wrong station."""
     with as_found():
@@ -216,6 +230,8 @@ def test_smallest_size_prints_its_table(
         words["data"] = request.getfixturevalue("real_data")
     if "{tables}" in smallest.options:
         words["tables"] = write_label_tables(tmp_path / "tables")
+    if "{demonstrated}" in smallest.options:
+        words["demonstrated"] = write_demonstrated(tmp_path / "demonstrated")
     if "{publication}" in smallest.options:
         words["publication"] = write_publication(tmp_path / "publication")
     if "{model}" in smallest.options:

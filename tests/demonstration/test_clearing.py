@@ -67,10 +67,11 @@ def test_an_empty_place_is_begun_in(config, monkeypatch):
         begin(config, monkeypatch)
 
 
-def test_what_a_demonstration_left_is_replaced(config, monkeypatch):
+@pytest.mark.parametrize("archive", [demo.ARCHIVE, demo.NULL_ARCHIVE])  # the one that an interrupted one began with
+def test_what_a_demonstration_left_is_replaced(archive, config, monkeypatch):
     store = make_store(2, "simulated", origin="simulated")
-    demo.ARCHIVE.mkdir(parents=True)
-    (demo.ARCHIVE / "simulation.json").write_text("{}")
+    archive.mkdir(parents=True)
+    (archive / "simulation.json").write_text("{}")
     with pytest.raises(ReachedError):
         begin(config, monkeypatch)
     assert not store.exists()

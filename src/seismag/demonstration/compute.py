@@ -28,7 +28,7 @@ from seismag.training.run import SPLITS_DIR
 from seismag.windows.store import SAMPLES_FILE, open_store
 
 RESULTS = Path("demo")
-ARCHIVE = RESULTS / "archive"
+ARCHIVE, NULL_ARCHIVE = RESULTS / "archive", RESULTS / "null_archive"
 EARLIER = RESULTS / "earlier"
 
 
@@ -70,7 +70,7 @@ def places(config: Config) -> tuple[StudyPlace, StudyPlace]:
     """Places of the injected and of the null study; the first store is ``data.store``."""
     store = Path(config.data.store)
     injected = StudyPlace(ARCHIVE, store, RESULTS / "injected")
-    return injected, StudyPlace(RESULTS / "null_archive", store.with_name(f"{store.name}_null"), RESULTS / "null")
+    return injected, StudyPlace(NULL_ARCHIVE, store.with_name(f"{store.name}_null"), RESULTS / "null")
 
 
 def null_config(config: Config) -> Config:
@@ -168,7 +168,7 @@ def require_replaceable(store: Path) -> None:
     Raises:
         UsageError: something else, real data, or data of unknown origin lie there.
     """
-    if RESULTS.exists() and not (ARCHIVE / SIMULATION_FILE).is_file():
+    if RESULTS.exists() and not any((path / SIMULATION_FILE).is_file() for path in (ARCHIVE, NULL_ARCHIVE)):
         raise UsageError(f"{RESULTS}: exists and is not from a demonstration. Move it, or work in another folder.")
     if not store.exists():
         return

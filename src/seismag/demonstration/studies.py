@@ -126,7 +126,7 @@ def run_study(config: Config, place: StudyPlace, say: Say) -> StudyResult:
     say(f"prepared {prepared.n_samples} windows, {prepared.n_samples - n_normal} before earthquakes")
     state = run_crossval(config, place.store, None, place.results, 1)
     require_complete(state)
-    say(f"trained {state.n_folds} networks, each tested on earthquakes that it has not seen")
+    say(f"trained {state.n_folds} networks, each tested on earthquakes new to it")
     audit = audit_predictions(place.results / "predictions.parquet", place.store, None, config)
     write_audit(audit, place.results / "audit")
     write_audit_page(audit, place.results / "audit")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -44,6 +45,7 @@ _MIN_SHARED = 0.2  # fraction of bins that is unmasked in both windows
 _BLOCK = 2048  # windows compared at once
 _CHANCE_PAIRS = 200_000
 _EXAMPLES = 5
+_KEPT_BYTES = 64_000_000  # of the scatter of windows that are compared
 
 
 def check_duplicates(store: Store, split: pd.DataFrame | None, spec: AuditConfig) -> CheckResult:
@@ -243,14 +245,16 @@ def _near(store: Store, pairs: IndexArray) -> pd.DataFrame:
     """Candidates (p, 2) whose whole spectrograms agree: one, other, correlation, exact, change of the copy."""
     start = store.samples["start_utc"].to_numpy()
     upper = slice(2 * store.power.shape[2] // 3, None)
+    window_bytes = 4 * int(np.prod(store.power.shape[1:]))
+
+    @lru_cache(maxsize=max(2, _KEPT_BYTES // window_bytes))  # a window with many copies is read once
+    def scatter_of(index: int) -> Float32Array:
+        return spectral_scatter(read_samples(store.power, index, index + 1))[0]
+
     found = []
-    last, of_last = -1, np.empty(0, np.float32)
     for one, other in pairs.tolist():
-        if one != last:  # pairs are sorted by the first window
-            last, of_last = one, spectral_scatter(read_samples(store.power, one, one + 1))[0]
-        of_other = spectral_scatter(read_samples(store.power, other, other + 1))[0]
         of_upper = None if start[one] != start[other] else upper
-        value, change = _best_correlation(of_last, of_other, of_upper)
+        value, change = _best_correlation(scatter_of(one), scatter_of(other), of_upper)
         if value >= COPY_CORRELATION:
             found.append((one, other, value, False, change))
     return pd.DataFrame(found, columns=["one", "other", "correlation", "exact", "change"])
