@@ -19,7 +19,7 @@ from seismag.scoring.predictions import evaluated_rows, read_predictions, task_p
 from seismag.training.run import run_training
 from seismag.windows.store import Store, open_store, write_changed_store
 
-COPIES = 4  # of each window besides itself
+COPIES = 2  # of each window besides itself
 COPY_NOISE_DB = 0.5  # standard deviation of the change of a copy, in each bin
 EPOCHS = 4
 _SEED = 17
