@@ -41,7 +41,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # replicates 
 class Smallest:
     """How a benchmark runs at its smallest size, and what it prints: a heading, and rows with a number each.
 
-    Folders in ``options``: learned (what the learning benchmark left), tables (of labels), data (real), demonstrated, out.
+    Folders in ``options``: learned (what the learning benchmark left), tables (of labels), data (real),
+    demonstrated, out.
     """
 
     options: str

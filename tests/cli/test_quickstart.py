@@ -207,8 +207,9 @@ def test_enhanced_training_runs_verbatim(checkout):
     assert evaluated.returncode == 0, evaluated.stderr
 
 
-def test_fine_tuning_runs_from_the_model_of_the_demonstration(checkout):
-    command = "python scripts/train.py --config configs/finetune.yaml"
+def test_fine_tuning_runs_from_a_model_of_the_same_split(checkout):
+    begun = max((checkout / "experiments_convnext").glob("convnext_tiny_*")) / "best_model.pth"
+    command = f"python scripts/train.py --config configs/finetune.yaml --set train.init_from={begun}"
     refused = run(f"{command} --set split.name=other --set split.seed=1", checkout)  # it has seen test windows
     assert refused.returncode == 2
     assert "test windows of this fold" in refused.stderr

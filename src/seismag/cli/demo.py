@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -35,11 +37,23 @@ def demo(
     settings = load_config(config, overrides)
     processes, _ = parse_workers(workers)
     announce("demo: two synthetic archives, the same but for one injected signal")
-    logging.getLogger("seismag").setLevel(logging.ERROR)  # the lines below are the progress
     from seismag.demonstration.compute import run_demo
 
     progress = make_progress() if sys.stderr.isatty() else None
     step = None if progress is None else lambda done, total: progress("steps", done, total)
-    found = run_demo(settings, processes, lambda line: say(line, as_json=as_json), step)
+    with _errors_only():
+        found = run_demo(settings, processes, lambda line: say(line, as_json=as_json), step)
     if as_json:
         print_json(found.to_json())
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Hide log messages below errors: the lines of the demonstration are its progress."""
+    logger = logging.getLogger("seismag")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
