@@ -49,10 +49,9 @@ CHECKS: dict[str, str] = {  # blocking checks that the earlier procedure may fai
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its caption; ``data`` is the file as text for an image element."""
+    """A figure for an image element: the file as a data address."""
 
     data: str
-    alt: str
     width_px: int
 
 
@@ -98,4 +97,4 @@ def embed(file: Path) -> Picture:
         width = picture.width
         picture.convert("RGB").save(content, "WEBP", quality=_WEBP_QUALITY, method=2)
     data = base64.b64encode(content.getvalue()).decode()
-    return Picture(f"data:image/webp;base64,{data}", file.stem, width // 2)
+    return Picture(f"data:image/webp;base64,{data}", width // 2)
