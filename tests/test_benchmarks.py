@@ -63,6 +63,12 @@ SMALLEST = {
         "expected",
         ("fault_duplicates", "clean tables, checks failed"),
     ),
+    "bound": Smallest(
+        "--store {learned}/strong.zarr --folds 1 --work {out} --set train.epochs=1 split.n_folds=2 "
+        "model.average_rotations=false",
+        "50 % at",
+        ("matched, station", "learnt filter 30", "network 30"),
+    ),
     "checksums": Smallest("{learned}", "sha256", ("samples.parquet",)),
     "comparison": Smallest(
         "--store {learned}/strong.zarr --models convnext_tiny --small --epochs 1 --rounds 1 1 --work {out} "
