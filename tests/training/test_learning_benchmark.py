@@ -91,3 +91,16 @@ def test_auc_within_station_is_the_mean_of_the_stations_weighed_by_pairs(learnin
     values, pairs = np.array(parts).T
     assert result["detection"]["value"] == pytest.approx(np.average(values, weights=pairs))
     assert result["detection"]["low"] < result["detection"]["value"] < result["detection"]["high"]
+
+
+def test_shuffled_directions_contain_what_a_fold_and_station_tell(learning: ModuleType) -> None:
+    rows = windows(learning)
+    fold = pd.factorize(rows["split_group"])[0] % 2
+    model = (rows["station"] + "/" + fold.astype(str)).to_numpy()
+    truth = pd.Index(learning.DIRECTIONS).get_indexer(rows["y_azimuth"])
+    found = learning.shuffled_direction(rows, np.maximum(truth, 0), model)  # all right, but shuffled
+    assert 0.1 < found < 0.4
+    of_station = pd.factorize(rows["station"])[0]
+    assert learning.shuffled_direction(rows, of_station, model) == pytest.approx(1 / 8)  # one direction a station
+    by_fold = np.where(fold == 0, 0, 4)
+    assert learning.shuffled_direction(rows, by_fold, model) == pytest.approx(1 / 8, abs=0.04)
