@@ -45,3 +45,17 @@ def test_the_error_of_a_part_is_the_error_of_all() -> None:
 def test_a_process_that_dies_is_named() -> None:
     with pytest.raises(SeismagError, match=r"b: its process ended without a message \(exit code 3\)"):
         run_side_by_side({"b": (end_at_once, ())}, 2, lambda *_: None)
+
+
+def tell_threads(_say):
+    return os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def test_the_libraries_of_a_process_share_the_cores(monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    found = run_side_by_side({"a": (tell_threads, ()), "b": (tell_threads, ())}, 2, lambda *_: None)
+    each = str(max(1, (os.cpu_count() or 1) // 2))
+    assert found == {"a": (each, each), "b": (each, each)}
+    assert os.environ["OMP_NUM_THREADS"] == "64"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ

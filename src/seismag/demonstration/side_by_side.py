@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context
 from typing import Any
 
@@ -16,6 +16,7 @@ from seismag.domain import SeismagError, UsageError
 
 Part = Callable[..., Any]  # called with its arguments and ``say``
 Line = Callable[[str, str], None]  # name of the part, line
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run_side_by_side(parts: Mapping[str, tuple[Part, tuple[Any, ...]]], workers: int, line: Line) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def run_side_by_side(parts: Mapping[str, tuple[Part, tuple[Any, ...]]], workers:
         for name, (part, arguments) in parts.items():
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=_child, args=(part, arguments, theirs, threads))
-            process.start()
+            with _threads_of_libraries(threads):
+                process.start()
             theirs.close()
             running[ours] = (name, process)
         return dict(_collect(running, line))
@@ -89,6 +91,24 @@ def _child(part: Part, arguments: tuple[Any, ...], answer: Any, threads: int) ->
         message = ("error", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
     with suppress(BrokenPipeError):  # the parent was ended
         answer.send(message)
+
+
+@contextmanager
+def _threads_of_libraries(threads: int) -> Iterator[None]:
+    """Limit the threads of OpenMP and BLAS in processes that start now: they read it once, when they are imported.
+
+    Two processes with a thread for each core wait for each other, busily.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _sayer(line: Line, name: str) -> Callable[[str], None]:
