@@ -65,6 +65,7 @@ MODELS = {
     "efficientnet_b0": ["model.backbone=efficientnet_b0", "model.depths=[]", "model.widths=[]"],
 }
 OPTIONS = {  # tried with the recipe one by one; of --models only where they are named
+    "dilution": ["augment.dilution=0.5"],
     "cbam": ["model.attention=cbam"],
     "hierarchical": ["model.azimuth_head=hierarchical"],
     "circular": ["model.azimuth_head=circular"],

@@ -40,6 +40,41 @@ def stored(field_nt: np.ndarray, spec: DataConfig = LINEAR) -> tuple[np.ndarray,
     return to_decibel(power), phasors.astype(np.float16)
 
 
+# Dilution
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.3])
+def test_diluted_powers_and_cross_spectra_are_weighted_sums(fraction: float, rng: np.random.Generator) -> None:
+    own, control = stored(polarised_field(30.0, rng)), stored(polarised_field(200.0, rng))
+    inputs = [values[None] for values in own]
+    diluted_db, diluted = augment.dilute_spectra(
+        inputs[0], inputs[1], (control[0][None], control[1][None]), np.array([fraction])
+    )
+    assert diluted is not None
+
+    def matrices(power_db: np.ndarray, phasors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        power = 10 ** (power_db.astype(float) / 10)
+        unit = phasors[:, 0].astype(float) + 1j * phasors[:, 1].astype(float)
+        return power, np.stack([unit[i] * np.sqrt(power[a] * power[b]) for i, (_, a, b) in enumerate(PAIRS)])
+
+    (p, c), (p_control, c_control) = matrices(*own), matrices(*control)
+    found_power, found_cross = matrices(diluted_db[0], diluted[0])
+    scale = (p + p_control).sum(axis=0)
+    np.testing.assert_allclose(found_power / scale, (fraction * p + (1 - fraction) * p_control) / scale, atol=1e-5)
+    np.testing.assert_allclose(
+        found_cross / scale, (fraction * c + (1 - fraction) * c_control) / scale, atol=1e-4
+    )  # of float16
+    assert np.hypot(diluted[:, :, 0], diluted[:, :, 1]).max() <= 1 + 1e-3
+
+
+def test_diluted_bin_is_masked_where_either_window_is(rng: np.random.Generator) -> None:
+    own, control = (rng.normal(size=(1, 3, 4, 5)).astype(np.float32) for _ in range(2))
+    own[0, 0, 1, 2] = control[0, 1, 3, 4] = np.nan
+    diluted, phasors = augment.dilute_spectra(own, None, (control, None), np.array([0.5]))
+    assert phasors is None
+    np.testing.assert_array_equal(np.isnan(diluted), np.isnan(own) | np.isnan(control))
+
+
 # Rotation
 
 

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from seismag.config import AugmentConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
+from seismag.training import augmentation as augment
 from seismag.training import dataset as dataset_module
 from seismag.training.dataset import (
     EpochSampler,
@@ -102,3 +104,31 @@ def test_shuffle_depends_on_seed_and_epoch_alone() -> None:
     assert order(1, 3) == order(1, 3)
     assert order(1, 3) != order(1, 4)
     assert order(1, 3) != order(2, 3)
+
+
+def test_windows_are_diluted_with_control_windows_of_their_station(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    indices = np.arange(len(store.samples))
+    scaling = fit_scaling([read_power(store.power, indices)])
+    used: list[np.ndarray] = []
+
+    def remember(_power_db: Any, _phasors: Any, control: Any, fraction: np.ndarray) -> Any:
+        used.append(control[0])
+        assert ((fraction >= 0.01) & (fraction < 1)).all()
+        return control
+
+    monkeypatch.setattr(augment, "dilute_spectra", remember)
+    diluted = SpectrogramDataset(store, indices, scaling, augmentation=(AugmentConfig(dilution=1.0), 5))
+    first = diluted.__getitems__([(1, int(i)) for i in indices])
+    power, rows = read_power(store.power, indices), store.samples
+    with_control = set(rows.loc[rows["magnitude_class"] == "Normal", "station"])
+    places = [place for place in indices if rows["station"].iloc[place] in with_control]
+    assert len(places) == len(used[0]) > 4
+    for place, control in zip(places, used[0], strict=True):
+        same = [i for i in indices if np.array_equal(power[i], control, equal_nan=True)]
+        assert rows["magnitude_class"].iloc[same[0]] == "Normal"
+        assert rows["station"].iloc[same[0]] == rows["station"].iloc[place]
+    again = diluted.__getitems__([(1, int(i)) for i in indices])
+    other = diluted.__getitems__([(2, int(i)) for i in indices])
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a[0], b[0]) for a, b in zip(first, other, strict=True))
+    assert [int(sample[1]) for sample in first] == diluted.y_magnitude.tolist()  # the class stays

@@ -177,6 +177,14 @@ class TrainConfig(Section):
 class AugmentConfig(Section):
     """Random changes of training windows, in this order; all off by default."""
 
+    dilution: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Probability that a window is mixed with a control window of its station, so that an emission "
+        "becomes weaker.",
+    )
+    dilution_least: float = Field(0.01, gt=0, le=1, description="Smallest fraction of the window in the mixture.")
     rotate: bool = Field(
         False,
         description="Rotate H and D by a random multiple of 45 degrees, and the azimuth with them; without "
@@ -219,7 +227,8 @@ class AugmentConfig(Section):
     @property
     def changes_spectra(self) -> bool:
         """Whether power or cross-spectra change, so that nothing computed from them can be cached."""
-        return self.rotate or self.shift_columns > 0 or self.noise_probability > 0 or self.gain_db > 0
+        spectra = self.dilution > 0 or self.rotate or self.noise_probability > 0
+        return spectra or self.shift_columns > 0 or self.gain_db > 0
 
     @model_validator(mode="after")
     def _check_ranges(self) -> AugmentConfig:

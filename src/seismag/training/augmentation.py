@@ -2,8 +2,8 @@
 
 In this order:
 
-1. on power and cross-spectra, before averaging and scaling: rotation of the horizontal components (with the azimuth
-   label), noise, shift in time, gain;
+1. on power and cross-spectra, before averaging and scaling: dilution with a control window of the station, rotation
+   of the horizontal components (with the azimuth label), noise, shift in time, gain;
 2. coherency and scaling (``channels``);
 3. on the scaled channels: masks of time frames, of frequency bins, of a grid; a masked bin is 0, as where data are
    missing;
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seismag.arrays import BoolArray, Float32Array, IntArray
+from seismag.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from seismag.config import AugmentConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.spectrograms.compute import PAIRS
@@ -66,6 +66,39 @@ def augment_spectra(
     if spec.gain_db:
         power_db = power_db + np.float32(rng.uniform(-spec.gain_db, spec.gain_db))
     return power_db, phasors, sectors
+
+
+def dilute_spectra(
+    power_db: NDArray[Any],
+    phasors: NDArray[Any] | None,
+    control: tuple[NDArray[Any], NDArray[Any] | None],
+    fraction: FloatArray,
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Mix the spectra of windows with those of control windows of the station, so that an emission becomes weaker.
+
+    Powers and cross-spectra of independent sources add up: fraction * S + (1 - fraction) * S_control. With a fraction
+    of 0.01 the background is that of the control window and an emission has a hundredth of its power. Normal windows
+    are diluted in the same way, so that the mixture itself tells nothing.
+
+    Args:
+        power_db: (n, 3, F, T) dB re 1 nT^2/Hz; NaN masked.
+        phasors: (n, 3 pairs, 2 parts, F, T), or None.
+        control: power_db and phasors of a control window for each.
+        fraction: (n,) of the window itself, from 0 to 1.
+
+    Returns:
+        Power in dB and phasors; a bin that is masked in either window is masked.
+    """
+    parts = []
+    for of_db, of_phasors in ((power_db, phasors), control):
+        first_db = np.moveaxis(of_db, -3, 0).astype(np.float32)
+        cross = None if of_phasors is None else _cross_of(first_db, np.moveaxis(of_phasors, -4, 0).astype(np.float32))
+        parts.append((power_of_decibel(first_db), cross))
+    own = fraction.astype(np.float32)[:, None, None]  # of (3, n, F, T)
+    (power, cross), (power_control, cross_control) = parts
+    mixed_cross = None if cross is None or cross_control is None else own * cross + (1 - own) * cross_control
+    mixed_db, mixed = _decibel_and_phasors(own * power + (1 - own) * power_control, mixed_cross)
+    return np.moveaxis(mixed_db, 0, -3), None if mixed is None else np.moveaxis(mixed, 0, -4)
 
 
 def rotations(has_cross: bool) -> IntArray:

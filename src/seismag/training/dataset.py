@@ -126,6 +126,11 @@ class SpectrogramDataset(Dataset[Sample]):
         self.augment, self.seed = augmentation or (AugmentConfig(), 0)
         self.y_magnitude = class_indices(rows["magnitude_class"], MAGNITUDE_CLASSES, "magnitude_class")
         self.y_azimuth = class_indices(rows["azimuth_class"], AZIMUTH_CLASSES, "azimuth_class")
+        self._station = pd.factorize(rows["station"])[0]
+        is_normal = self.y_magnitude == 0
+        self._controls = [
+            np.flatnonzero(is_normal & (self._station == station)) for station in range(int(self._station.max()) + 1)
+        ]
         require_cross(store, self.model)
         self._path = str(store.path)
         self._names = ("power", "cross") if self.model.input == "power_cross" else ("power",)
@@ -154,6 +159,8 @@ class SpectrogramDataset(Dataset[Sample]):
         rngs = []
         if self.augment.changes_spectra or self.augment.masks:
             rngs = [np.random.default_rng([self.seed, epoch, augment.OF_WINDOW, window]) for epoch, window in keys]
+        if self.augment.dilution:
+            power_db, phasors = self._dilute(index, power_db, phasors, rngs)
         if self.augment.changes_spectra:
             windows = []
             for position, rng in enumerate(rngs):
@@ -185,6 +192,33 @@ class SpectrogramDataset(Dataset[Sample]):
             return self.y_azimuth
         sectors = augment.rotations(self.model.input == "power_cross")
         return np.concatenate([augment.rotate_azimuth(self.y_azimuth, int(number)) for number in sectors])
+
+    def _dilute(
+        self,
+        index: IntArray,
+        power_db: NDArray[Any],
+        phasors: NDArray[Any] | None,
+        rngs: Sequence[np.random.Generator],
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Mix some windows with control windows of their stations; the others have the fraction 1."""
+        partner, fraction = index.copy(), np.ones(len(index))
+        for place, rng in enumerate(rngs):
+            controls = self._controls[self._station[index[place]]]
+            if len(controls) and rng.random() < self.augment.dilution:
+                partner[place] = rng.choice(controls)
+                fraction[place] = self.augment.dilution_least ** rng.random()
+        parts = self._read(partner)
+        chosen = fraction < 1
+        diluted = [np.asarray(power_db, dtype=np.float32), None if phasors is None else phasors.astype(np.float32)]
+        control = (parts["power"][chosen], None if phasors is None else parts["cross"][chosen])
+        mixed = augment.dilute_spectra(
+            power_db[chosen], None if phasors is None else phasors[chosen], control, fraction[chosen]
+        )
+        for whole, part in zip(diluted, mixed, strict=True):
+            if whole is not None and part is not None:
+                whole[chosen] = part
+        assert diluted[0] is not None
+        return diluted[0], diluted[1]
 
     def _preload(self, arrays: dict[str, Any]) -> dict[str, NDArray[np.float16]]:
         """Read all windows; phasors are replaced by their coherency where no augmentation changes them."""
