@@ -104,6 +104,10 @@ def test_the_reason_is_given_where_days_cannot_be_evaluated() -> None:
     few = table[~table["split_group"].isin([f"normal:{b}" for b in range(20)])]
     assert score(few).reason.startswith("inconclusive (40 event clusters, 4 control blocks")
     assert "naive" in score(table.assign(split_method="naive")).reason
+    days = table["start_utc"].dt.floor("D")
+    with_event = days[table["y_magnitude"] != "Normal"].unique()
+    assert score(table[days.isin(with_event)]).reason == "every UTC day has an event window"
+    assert score(table[table["y_magnitude"] == "Normal"]).reason == "no event window"
     assert score(few).to_json().keys() == {"reason"}
 
 

@@ -156,6 +156,8 @@ def score_network(
     several = (days.table["n_stations"] > 1).to_numpy()
     if not several.any():
         return NoNetwork("no UTC day has windows at two stations")
+    if days.is_event_day.all() or not days.is_event_day.any():
+        return NoNetwork("every UTC day has an event window" if days.is_event_day.any() else "no event window")
     if (few := inconclusive(days.clusters.has_event)) is not None:
         return NoNetwork(few)
     units = Units.of_stations(days)
