@@ -26,7 +26,7 @@ def test_cost_grows_with_epochs_and_is_shared_by_workers(
     count = split.groupby("role").size() / split["fold"].nunique()
     assert seconds(6, 1, 1) - seconds(5, 1, 1) == pytest.approx(0.01 * (count["train"] + count["val"] / 3))
     assert seconds(5, 4, 1) == pytest.approx(4 * seconds(5, 1, 1))
-    assert seconds(5, 4, 2) == seconds(5, 4, 8) == pytest.approx(2 * seconds(5, 1, 1))
+    assert seconds(5, 4, 2) == seconds(5, 4, 8) == pytest.approx(1.6 * 2 * seconds(5, 1, 1))
 
 
 def test_groups_of_the_store_are_counted(store: Any, split: pd.DataFrame, config: Config) -> None:

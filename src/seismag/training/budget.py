@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _FOLD_S = 8.0  # processor time of a fold: start of a process and figures (benchmarks/evening.py)
 _WINDOW_S = 2.5e-3  # and of a window of the store: reading, scaling, evaluation with its baselines
+_SIDE_BY_SIDE = 1.6  # folds that train at the same time slow each other (benchmarks/evening.py)
 PROCESS_BYTES = 0.8e9  # libraries, network and gradients of a small model
 _STEPS, _BATCH, _FORWARD = 3, 32, 1 / 3  # steps that are timed, their windows; part of a step that a prediction takes
 
@@ -68,11 +69,12 @@ def estimate_budget(store: Store, split: pd.DataFrame, config: Config, folds: in
     epochs = (train + val) * _FORWARD if config.train.keeps_features else config.train.epochs * (train + _FORWARD * val)
     windows = epochs + _FORWARD * passes * (val + test)
     at_once = max(1, min(workers, folds, os.cpu_count() or 1))
+    slowed = 1.0 if at_once == 1 else _SIDE_BY_SIDE
     bins = int(np.prod(store.power.shape[1:])) * (3 if config.model.input == "power_cross" else 1)
     event_clusters, control_blocks = independent_groups(store.samples)
     return Budget(
         windows=round(train),
-        seconds=folds * (_FOLD_S + len(store.samples) * _WINDOW_S + windows * step) / at_once,
+        seconds=slowed * folds * (_FOLD_S + len(store.samples) * _WINDOW_S + windows * step) / at_once,
         memory_bytes=at_once * (PROCESS_BYTES + min(2.0 * bins * (train + val), PRELOAD_BYTES)),
         event_clusters=event_clusters,
         control_blocks=control_blocks,

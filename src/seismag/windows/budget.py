@@ -22,7 +22,7 @@ from seismag.windows.inputs import Inputs
 log = logging.getLogger(__name__)
 
 _TIMED_FILES = 3
-_PROCESS_BYTES = 0.4e9  # a worker, whatever the size of the archive
+_PROCESS_BYTES = 0.5e9  # a worker, or this process beside several, whatever the size of the archive
 _WRITING = 1.5  # of decibels, noise floor and writing, as a part of the spectrograms' time
 
 
@@ -62,7 +62,7 @@ def estimate_preparation(files: Sequence[Path], inputs: Inputs, spec: DataConfig
         files=len(files),
         seconds=len(files) * (2 * reading_s + (1 + _WRITING) * _seconds_per_day(spec)) / at_once,
         store_bytes=len(files) * (24 // spec.window_h) * window_bytes(spec),
-        memory_bytes=at_once * _PROCESS_BYTES,
+        memory_bytes=(at_once + (at_once > 1)) * _PROCESS_BYTES,
     )
 
 
