@@ -337,7 +337,11 @@ def check_conditions(
             of_bound = direction["value"] / bound["direction"]["value"]
             checks.append((f"direction at least {aim:.3f} of the known band ({of_bound:.3f})", of_bound >= aim))
         if channels == "power":
-            checks.append(("direction not above the cap", direction["low"] <= CAPS["power"]))
+            checks.append(("direction: upper end not above the cap", direction["high"] <= CAPS["power"]))
+        elif archive == "strong":
+            checks.append(("direction: lower end above 50 %", direction["low"] > CAPS["power"]))
+        if archive == "strong":
+            checks.append(("detection above 0.9", detection["value"] > 0.9))
         if archive != "null":
             short = detection["value"] - bound["ceiling"]["detection"]
             checks.append((f"AUC at most {-AUC_AIM} below the ceiling ({short:+.3f})", short >= AUC_AIM))
