@@ -21,6 +21,8 @@ from seismag.config import EvaluateConfig, load_config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import write_checked_json
 from seismag.report.evidence import Evidence, read_evidence
+from seismag.report.recompute import require_same_crossval, split_again
+from seismag.training.finished import store_of
 from seismag.training.run import evaluate_table_in_store
 from seismag.windows.tried import read_tried
 
@@ -68,6 +70,15 @@ def test_mcc_is_that_of_the_confusion_matrix_and_of_each_fold(crossval: Evidence
     expected = matthews_corrcoef(np.repeat(rows, counts), np.repeat(columns, counts))
     assert entry["mcc"]["value"] == pytest.approx(expected, abs=1e-12)
     assert entry["mcc"]["low"] <= entry["mcc"]["value"] <= entry["mcc"]["high"]
+
+
+def test_folds_are_compared_by_number_whatever_the_order_of_their_names(crossval: Evidence) -> None:
+    """With ten folds the name of fold 10 comes before that of fold 1, while predictions are in order of folds."""
+    metrics, final = crossval.documents["metrics.json"], crossval.documents["crossval.json"]
+    store = store_of(crossval.runs[0], metrics["dataset_id"], None)
+    split = split_again(store, crossval.runs[0].config())
+    found = require_same_crossval(crossval.path, final, metrics, crossval.runs[::-1], store, split)
+    assert list(found) == [run.run_id for run in crossval.runs]
 
 
 def test_run_without_results_is_named(copy: Path) -> None:

@@ -102,6 +102,7 @@ def require_same_crossval(
     Raises:
         DataError: predictions of a fold are not those of its run; or a score of a fold differs.
     """
+    runs = sorted(runs, key=lambda run: run.config().split.fold)  # by name fold 10 comes before fold 1
     tables = [pd.read_parquet(run.predictions) for run in runs]
     if not pd.concat(tables, ignore_index=True).equals(pd.read_parquet(path / "predictions.parquet")):
         raise DataError(f"{path / 'predictions.parquet'}: not the predictions of its runs, fold by fold. {_REMEDY}")
