@@ -11,7 +11,8 @@ it knows is taken away at a time:
 - ``matched, all stations``: the same with one background for all stations;
 - ``learnt filter S``: must learn the band: a linear discriminant of the time averages of all bins, from a training set
   with emissions of SNR S;
-- ``network S``: the recipe of ``configs/laptop.yaml`` on power, from the same training set.
+- ``network S``: the recipe of ``configs/laptop.yaml`` on power without ``augment.dilution``, from the same training
+  set; ``diluted``: with it.
 
 The emission has constant power in time, its direction is uniform, and its power in a bin is exponential as that of
 noise is. Added to stored powers it has no cross term with the background, so that only the order of rows counts.
@@ -137,9 +138,12 @@ def run_fold(store: Store, fold: int, config: Config, emission: EmissionConfig, 
         statistics[f"learnt filter {name}"] = {
             key: np.asarray(learnt.decision_function(averages(values))) for key, values in versions.items()
         }
-        statistics[f"network {name}"] = network_statistic(
-            config, store, changed, versions, work, f"bound{snr:g}_{fold}".replace(".", "p")
-        )
+        run_name = f"bound{name}_{fold}".replace(".", "p")
+        plain = config.model_copy(update={"augment": config.augment.model_copy(update={"dilution": 0.0})})
+        statistics[f"network {name}"] = network_statistic(plain, store, changed, versions, work, run_name)
+        if snr == STRONG:
+            of_run = network_statistic(config, store, changed, versions, work, f"{run_name}_diluted")
+            statistics[f"network {name}, diluted"] = of_run
     rows: list[dict[str, object]] = []
     for name, values in statistics.items():
         half, efficiency = snr_at_half({key: values[key] for key in SNR}, values[0.0])

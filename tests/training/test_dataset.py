@@ -113,7 +113,7 @@ def test_windows_are_diluted_with_control_windows_of_their_station(store: Any, m
 
     def remember(_power_db: Any, _phasors: Any, control: Any, fraction: np.ndarray) -> Any:
         used.append(control[0])
-        assert ((fraction >= 0.01) & (fraction < 1)).all()
+        assert ((fraction >= AugmentConfig().dilution_least) & (fraction < 1)).all()
         return control
 
     monkeypatch.setattr(augment, "dilute_spectra", remember)

@@ -184,7 +184,7 @@ class AugmentConfig(Section):
         description="Probability that a window is mixed with a control window of its station, so that an emission "
         "becomes weaker.",
     )
-    dilution_least: float = Field(0.01, gt=0, le=1, description="Smallest fraction of the window in the mixture.")
+    dilution_least: float = Field(0.002, gt=0, le=1, description="Smallest fraction of the window in the mixture.")
     rotate: bool = Field(
         False,
         description="Rotate H and D by a random multiple of 45 degrees, and the azimuth with them; without "
