@@ -66,6 +66,7 @@ MODELS = {
 }
 OPTIONS = {  # tried with the recipe one by one; of --models only where they are named
     "undiluted": ["augment.dilution=0"],
+    "longer": ["train.epochs=25"],
     "cbam": ["model.attention=cbam"],
     "hierarchical": ["model.azimuth_head=hierarchical"],
     "circular": ["model.azimuth_head=circular"],
@@ -105,13 +106,14 @@ SIZES = {
     "small": Size(
         ("size=small", "simulate.days=1095", "simulate.collected=study", *_COARSE), "laptop.yaml", (),
     ),
+    "double": Size(("size=small", "simulate.days=2190", "simulate.collected=study", *_COARSE), "laptop.yaml", ()),
     "full": Size(
         ("size=full",),
         "convnext_tiny.yaml",
         ("train.epochs=30", "split.n_folds=10", "train.precision=bf16-mixed", "train.num_workers=12",
          "model.coherency_columns=13", "model.coherency_rows=5", "model.detection_head=true",
          "model.average_rotations=true", "augment.rotate=true", "train.class_weights=none", "train.keep=last",
-         "train.azimuth_weight=2", "train.label_smoothing=0.05"),
+         "train.azimuth_weight=2", "train.label_smoothing=0.05", "augment.dilution=0.5"),
     ),
 }  # fmt: skip
 
