@@ -76,7 +76,6 @@ OPTIONS = {  # tried with the recipe one by one; of --models only where they are
     "logit_adjusted": ["train.loss=logit_adjusted"],
     "uncertainty": ["train.task_weighting=uncertainty"],
     "average": ["train.ema_decay=0.98"],
-    "pretraining": ["pretrain.epochs=30"],
 }
 MODELS |= OPTIONS
 INPUTS = {"power": ["model.input=power"], "power_cross": ["model.input=power_cross"]}

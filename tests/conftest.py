@@ -33,7 +33,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20260205)
 
 
-LONGEST_FILES = ("test_quickstart", "test_options", "test_train_options", "test_benchmarks", "test_pretrain")
+LONGEST_FILES = ("test_quickstart", "test_options", "test_train_options", "test_benchmarks")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

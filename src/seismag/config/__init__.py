@@ -11,14 +11,14 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from seismag.config.sections import AuditConfig, DataConfig, EvaluateConfig, RecoverConfig, Section, SplitConfig
 from seismag.config.simulate import ArtefactConfig, EarthquakeConfig, EmissionConfig, Expectation, SimulateConfig
-from seismag.config.training import AugmentConfig, ModelConfig, PretrainConfig, TrainConfig
+from seismag.config.training import AugmentConfig, ModelConfig, TrainConfig
 from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
 
 __all__ = [
     "ArtefactConfig", "AuditConfig", "AugmentConfig", "Config", "DataConfig", "EarthquakeConfig", "EmissionConfig",
-    "EvaluateConfig", "Expectation", "ModelConfig", "PretrainConfig", "RecoverConfig", "Section", "SimulateConfig",
-    "SplitConfig", "TrainConfig", "build_config", "load_config",
+    "EvaluateConfig", "Expectation", "ModelConfig", "RecoverConfig", "Section", "SimulateConfig", "SplitConfig",
+    "TrainConfig", "build_config", "load_config",
 ]  # fmt: skip
 
 
@@ -30,7 +30,6 @@ class Config(Section):
     model: ModelConfig = Field(default_factory=ModelConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
-    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     recover: RecoverConfig = Field(default_factory=RecoverConfig)
     audit: AuditConfig = Field(default_factory=AuditConfig)
@@ -60,15 +59,10 @@ class Config(Section):
                 "train.init_from and model.pretrained both set the initial weights. Set model.pretrained=false, "
                 "or train.init_from=null."
             )
-        if self.pretrain.epochs and (self.train.init_from is not None or self.model.pretrained):
-            raise ValueError(
-                "pretrain.epochs, train.init_from and model.pretrained each set the initial weights. Keep one."
-            )
-        start_given = self.train.init_from is not None or self.model.pretrained or self.pretrain.epochs > 0
-        if self.train.scope != "all" and not start_given:
+        if self.train.scope != "all" and self.train.init_from is None and not self.model.pretrained:
             raise ValueError(
                 f"train.scope {self.train.scope} keeps the initial backbone, whose weights are random. Name a "
-                "checkpoint (train.init_from), or set model.pretrained=true, pretrain.epochs or train.scope=all."
+                "checkpoint (train.init_from), or set model.pretrained=true or train.scope=all."
             )
         return self
 

@@ -1,4 +1,4 @@
-"""The sections model, train, augment and pretrain."""
+"""The sections model, train and augment."""
 
 from __future__ import annotations
 
@@ -241,25 +241,3 @@ class AugmentConfig(Section):
                     f"augment.{low} is {getattr(self, low)}, above augment.{high} {getattr(self, high)}. Swap them?"
                 )
         return self
-
-
-class PretrainConfig(Section):
-    """Self-supervised pretraining: masked reconstruction, without labels; ConvNeXt only."""
-
-    epochs: int = Field(0, ge=0, description="0: none.")
-    store: str | None = Field(
-        None,
-        description="Store of unlabelled windows, without those near validation or test; null: the training set.",
-    )
-    mask_ratio: float = Field(0.6, gt=0, lt=1, description="Fraction of masked patches.")
-    patch_rows: int | None = Field(
-        None,
-        ge=1,
-        description="Height of a patch, frequency bins; null: the largest of 32, 16, 8, 4 with four patches a side. "
-        "Multiples of 4 fit the stem of the backbone.",
-    )
-    patch_columns: int | None = Field(None, ge=1, description="Width of a patch, time frames; null: as patch_rows.")
-    decoder_width: int = Field(256, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.05, ge=0)
-    warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up, counted by step, before the cosine.")

@@ -135,25 +135,6 @@ class RunWriter(Callback):
             self.on_epoch(record)
 
 
-def make_trainer(run: Run, config: TrainConfig, epochs: int, callbacks: list[Callback], **options: Any) -> Any:
-    """Return a trainer without files, samplers and displays of its own."""
-    return lightning.Trainer(
-        default_root_dir=run.path,
-        callbacks=callbacks,
-        max_epochs=epochs,
-        precision=config.precision,  # type: ignore[arg-type]  # auto is resolved
-        gradient_clip_val=config.gradient_clip,
-        plugins=[LightningEnvironment()],  # the processes of train.devices, also inside a batch system
-        use_distributed_sampler=False,  # EpochSampler does it
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        **options,
-    )
-
-
 def fit(
     module: TrainingLoop,
     loaders: tuple[DataLoader[Any], DataLoader[Any]],
@@ -167,13 +148,24 @@ def fit(
     if config.compile:
         module.model.compile()
     with plain_lightning(config.batch_size):
-        trainer = make_trainer(
-            run, config, config.epochs, [RunWriter(run, progress, on_epoch)],
+        trainer = lightning.Trainer(  # without files, samplers and displays of its own
+            default_root_dir=run.path,
+            callbacks=[RunWriter(run, progress, on_epoch)],
             logger=TensorBoardLogger(run.path, name="", version="tensorboard", default_hp_metric=False),
-            devices=config.devices,
+            max_epochs=config.epochs,
+            precision=config.precision,  # type: ignore[arg-type]  # auto is resolved
+            gradient_clip_val=config.gradient_clip,
             accumulate_grad_batches=config.accumulate,
+            devices=config.devices,
             strategy=DDPStrategy() if config.devices > 1 else "auto",
-        )  # fmt: skip
+            plugins=[LightningEnvironment()],  # the processes of train.devices, also inside a batch system
+            use_distributed_sampler=False,  # EpochSampler does it
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
         trainer.fit(module, *loaders, ckpt_path=run.latest_checkpoint if resume else None)
 
 

@@ -29,7 +29,7 @@ from seismag.training.run import run_training
 
 log = logging.getLogger(__name__)
 
-_SETTINGS = ("split", "model", "train", "augment", "pretrain")
+_SETTINGS = ("split", "model", "train", "augment")
 _MAY_DIFFER = {"runs_dir", "num_workers"}  # of train: where and how, not what
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 _one_at_a_time = threading.Lock()  # a Dask worker may have several threads; random states are the process's

@@ -16,7 +16,7 @@ import torch
 
 from seismag.cards import ModelCard
 from seismag.config import Config, ModelConfig
-from seismag.domain import SeismagError, UsageError
+from seismag.domain import UsageError
 from seismag.training.checkpoint import (
     HEAD_CLASSES,
     NOT_ARCHITECTURE,
@@ -117,18 +117,6 @@ def _require_same_heads(model: ConvNeXtMultiTask, stored: ModelConfig, initial: 
                 f"train.init_from {initial.path}: its {task} classes are in another order than "
                 f"{', '.join(classes)}. Set train.reinit_heads=true to take the backbone alone."
             )
-
-
-def load_backbone(model: ConvNeXtMultiTask, path: Path) -> None:
-    """Load the backbone of a pretraining alone; SeismagError: damaged, or another backbone."""
-    content, card = read_content(path)
-    own, taken = model.state_dict(), _of_backbone(content["model"])
-    if misfit(taken, _of_backbone(own)):
-        raise SeismagError(
-            f"{path}: its backbone is {card.backbone} with {len(content['card']['channels'])} channels, that of the "
-            f"configuration is {model.config.backbone} with {model.n_channels}. Pretrain again."
-        )
-    model.load_state_dict(own | taken)
 
 
 def _of_backbone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -120,7 +120,12 @@ class TrainingLoop(lightning.LightningModule):
         config = self.config
         groups = parameter_groups(self, config.weight_decay, config.learning_rate, config.layer_decay)
         steps = -(-self.n_samples // (config.batch_size * config.accumulate))
-        return build_optimiser(groups, config.epochs, config.warmup_epochs, steps, betas=(0.9, 0.999))
+        total = config.epochs * steps
+        # at most half of the steps, so that even a trial of one epoch reaches the full rate and decays
+        warmup = min(round(config.warmup_epochs * steps), total // 2)
+        optimizer = torch.optim.AdamW(groups)  # each group has its rate
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def forward(self, *inputs: Tensor) -> Outputs:
         """Return the outputs for scaled input (B, C, F, T), or for cached features of it."""
@@ -247,18 +252,6 @@ def _of_all_processes(parts: list[Tensor]) -> list[Tensor]:
 def _balanced_accuracy(logits: Tensor, y_true: Tensor) -> float:
     predicted = logits.argmax(dim=1).cpu().numpy()
     return float(balanced_accuracy(confusion_matrix(y_true.cpu().numpy(), predicted, logits.shape[1])))
-
-
-def build_optimiser(
-    groups: list[dict[str, object]], epochs: int, warmup_epochs: float, steps_per_epoch: int, betas: tuple[float, float]
-) -> dict[str, object]:
-    """Return AdamW and its schedule in the form of Lightning's ``configure_optimizers``; steps are not batches."""
-    optimizer = torch.optim.AdamW(groups, betas=betas)  # each group has its rate
-    total = epochs * steps_per_epoch
-    # at most half of the steps, so that even a trial of one epoch reaches the full rate and decays
-    warmup = min(round(warmup_epochs * steps_per_epoch), total // 2)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def parameter_groups(

@@ -34,7 +34,6 @@ from seismag.training.dataset import role_indices
 from seismag.training.finished import find_runs, models_behind
 from seismag.training.inference import predict_roles, predict_with_embeddings
 from seismag.training.placebo import apart_from_training
-from seismag.training.pretraining import pretrain_model
 from seismag.training.train import refuse_placebo, train_model
 from seismag.training.tried import configuration_checksum
 from seismag.windows.store import Store, open_store
@@ -87,8 +86,6 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         prepared_with = store.attributes.get("config")
         configuration = configuration_checksum(run.config().model_dump(mode="json"), prepared_with)
         record_tried(store.path, store.attributes["dataset_id"], run.run_id, configuration)
-        if config.pretrain.epochs:
-            pretrain_model(store, split, config, run, resume=resume is not None)
         train_model(store, split, config, run, resume=resume is not None, progress=progress)
         predictions = predict_roles(run, store, split, config.train.batch_size)
         metrics = evaluate_in_store(store, predictions, split, config.evaluate)

@@ -26,11 +26,10 @@ from seismag.training.dataset import EpochSampler, SpectrogramDataset, iterate_p
 from seismag.training.devices import in_group, process_rank, require_devices, run_processes
 from seismag.training.fit import fit, resolve_precision, should_stop
 from seismag.training.frozen import FrozenPart, compute_features
-from seismag.training.initial import InitialWeights, load_backbone, read_initial, take_weights
+from seismag.training.initial import InitialWeights, read_initial, take_weights
 from seismag.training.loop import EpochRecord, TrainingLoop
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
-from seismag.training.pretraining import PRETRAINED
 from seismag.training.scaling import Scaling, fit_scaling
 from seismag.training.trailing import past_windows, trailing_scaling
 from seismag.windows.store import Store, placebo_of
@@ -209,7 +208,7 @@ def _run_epochs(
     cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=cuda):  # the random state of the caller stays
         torch.manual_seed(config.train.seed)
-        model = _build_model(store, config, run, start)
+        model = _build_model(store, config, start)
         frozen = None if config.train.scope == "all" else FrozenPart(model, config.train.scope)
         loss = MultiTaskLoss(inputs.train.y_magnitude, inputs.train.y_azimuth_augmented, config.train)
         sets: tuple[Any, ...] = (inputs.train, inputs.val)
@@ -228,8 +227,6 @@ def _run_epochs(
             card["initial_weights"] = {"file": file, "run_id": before.run_id, "sha256": before.sha256, "taken": taken}
             card |= {"training_data": UNKNOWN} if before.has_unknown_training else {}
             trained_on = tuple(dict.fromkeys([*start.seen, *start.initial.trained_on]))
-        elif (run.path / PRETRAINED).exists():
-            trained_on = tuple(dict.fromkeys([*start.seen, *read_content(run.path / PRETRAINED)[0]["trained_on"]]))
         module = TrainingLoop(
             model, loss, config.train, len(loaders[0].sampler),  # type: ignore[arg-type]
             frozen=frozen, scaling=inputs.scaling, card=card, trained_on=trained_on,
@@ -238,15 +235,13 @@ def _run_epochs(
     return module.history
 
 
-def _build_model(store: Store, config: Config, run: Run, start: _Start) -> ConvNeXtMultiTask:
+def _build_model(store: Store, config: Config, start: _Start) -> ConvNeXtMultiTask:
     pretrained = config.model.pretrained and start.checkpoint is None
     model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": pretrained}))
     if start.checkpoint is not None:  # frozen layers are used before Lightning loads the rest
         model.load_state_dict(start.checkpoint["model"])
     elif start.initial is not None:
         take_weights(model, start.initial, config.train.reinit_heads)
-    elif (run.path / PRETRAINED).exists():
-        load_backbone(model, run.path / PRETRAINED)
     size = np.array(store.power.shape[2:])
     for cells in sorted({1, *(config.train.cells_at(epoch + 1) for epoch in range(config.train.epochs))}):
         try:

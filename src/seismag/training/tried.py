@@ -15,7 +15,7 @@ from seismag.files import short_path
 from seismag.windows.store import Store
 from seismag.windows.tried import read_tried
 
-_SECTIONS = ("data", "split", "model", "train", "augment", "pretrain")
+_SECTIONS = ("data", "split", "model", "train", "augment")
 _NOT_SETTINGS = {"data.store", "split.fold", "split.name", "train.run_name", "train.runs_dir", "train.num_workers"}
 
 
