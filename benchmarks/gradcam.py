@@ -39,7 +39,7 @@ def textbook(model: ConvNeXtMultiTask, x: Tensor) -> dict[str, Tensor]:
         feature_map = model.feature_map(x)
         feature_map.retain_grad()
         model.zero_grad(set_to_none=True)
-        scores = getattr(model.classify_map(feature_map, x), task)
+        scores = getattr(model.classify_map(feature_map), task)
         scores.max(dim=1).values.sum().backward()
         assert feature_map.grad is not None
         weight = feature_map.grad.mean(dim=(2, 3), keepdim=True)

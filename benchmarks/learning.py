@@ -71,7 +71,6 @@ OPTIONS = {  # tried with the recipe one by one; of --models only where they are
     "hierarchical": ["model.azimuth_head=hierarchical"],
     "circular": ["model.azimuth_head=circular"],
     "ordinal": ["model.magnitude_head=ordinal"],
-    "directional": ["model.directional_features=true"],
     "focal": ["train.loss=focal"],
     "logit_adjusted": ["train.loss=logit_adjusted"],
     "uncertainty": ["train.task_weighting=uncertainty"],

@@ -22,7 +22,7 @@ def make_model(**options: Any) -> ConvNeXtMultiTask:
         {},
         {"backbone": "efficientnet_b0"},
         {"backbone": "convnextv2_atto"},
-        {"attention": "cbam", "directional_features": True, "detection_head": True, "input": "power_cross"},
+        {"attention": "cbam", "detection_head": True, "input": "power_cross"},
     ],
 )
 def test_parameters_of_the_blocks_add_up_to_those_of_the_model(options: dict[str, Any]) -> None:

@@ -137,8 +137,8 @@ def test_backbone_without_a_known_last_stage_is_refused() -> None:
     ("scope", "model"),
     [
         ("heads", {"backbone": "test_convnext"}),
-        ("heads", {"backbone": "test_resnet", "attention": "cbam", "directional_features": True}),
-        ("last_stage", {"backbone": "test_convnext", "directional_features": True}),
+        ("heads", {"backbone": "test_resnet", "attention": "cbam"}),
+        ("last_stage", {"backbone": "test_convnext"}),
         ("last_stage", {"backbone": "test_efficientnet", "attention": "cbam"}),
     ],
 )

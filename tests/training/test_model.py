@@ -10,7 +10,7 @@ from torch import nn
 from seismag.config import ModelConfig
 from seismag.domain import SeismagError, UsageError
 from seismag.training.backbones import create_backbone
-from seismag.training.model import ConvNeXtMultiTask, directional_statistics
+from seismag.training.model import ConvNeXtMultiTask
 
 ATTO = ModelConfig(backbone="convnext_atto")
 
@@ -118,9 +118,6 @@ def test_stages_of_a_convnext_can_be_smaller() -> None:
     [
         ({"input": "power_cross"}, 6 * 96 * 16),  # the stem's 4 x 4 kernels
         ({"attention": "cbam"}, 2 * 768 * 48 + 2 * 49 + 2),  # channel MLP, 7 x 7 kernel on two maps, its norm
-        ({"directional_features": True}, 2 * 16 * 64 + 64 + 2 * (2 * 64 + 64 * 512)),
-        ({"directional_features": True, "input": "power_cross"},
-         6 * 96 * 16 + 8 * 16 * 64 + 64 + 2 * (2 * 64 + 64 * 512)),
         ({"detection_head": True}, 2 * 768 + 768 * 512 + 512 + 513 - 2 * 513),  # own network; Normal leaves two heads
         ({"magnitude_head": "ordinal"}, 2 * 513 + 2 - 4 * 513),  # event, score, two thresholds
         ({"azimuth_head": "hierarchical"}, 0),  # event, 4 quadrants, 4 choices in them: nine again
@@ -133,15 +130,14 @@ def test_options_add_the_parameters_of_their_layers(options: dict[str, object], 
 
 def test_feature_map_goes_to_the_heads_alone_so_that_its_gradient_explains() -> None:
     torch.manual_seed(1)
-    config = ModelConfig(backbone="convnext_atto", attention="cbam", directional_features=True, detection_head=True)
-    model = ConvNeXtMultiTask(config).eval()
+    model = ConvNeXtMultiTask(ModelConfig(backbone="convnext_atto", attention="cbam", detection_head=True)).eval()
     x = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         features = model.feature_map(x)
         whole = model(x)
     assert features.shape == (2, 320, 2, 3)
     features.requires_grad_()
-    outputs = model.classify_map(features, x)
+    outputs = model.classify_map(features)
     torch.testing.assert_close(outputs.azimuth, whole.azimuth)
     (gradient,) = torch.autograd.grad(outputs.azimuth[:, 3].sum(), features)
     assert gradient.shape == features.shape
@@ -182,25 +178,3 @@ def test_grid_that_the_backbone_does_not_take_is_named() -> None:
     with pytest.raises(SeismagError, match=r"vit_tiny_patch16_224 cannot process spectrograms of 64 x 40"):
         model.check_input(64, 40)
     assert model.training
-
-
-def test_statistics_of_power_are_the_band_means_of_both_ratios() -> None:
-    x = torch.zeros(1, 3, 64, 10)
-    x[:, 0, :4] = 2.0  # H in the four rows of the first band
-    x[:, 1, :4, :5] = 1.0  # D in half of the columns
-    statistics = directional_statistics(x)
-    assert statistics.shape == (1, 2, 16)
-    assert float(statistics[0, 0, 0]) == 2.0 - 0.5
-    assert float(statistics[0, 1, 0]) == -0.5 * (2.0 + 0.5)
-    assert not statistics[0, :, 1:].any()
-
-
-def test_steady_phasor_has_length_one_and_a_turning_one_none() -> None:
-    x = torch.zeros(1, 9, 32, 8)
-    x[:, 3] = 1.0  # Re XY
-    angle = torch.arange(8) * torch.pi / 4
-    x[:, 5], x[:, 6] = angle.cos(), angle.sin()  # ZX, once around in the window
-    statistics = directional_statistics(x)
-    assert statistics.shape == (1, 8, 16)
-    torch.testing.assert_close(statistics[0, 2], torch.ones(16))
-    torch.testing.assert_close(statistics[0, 4:6], torch.zeros(2, 16), atol=1e-6, rtol=0)

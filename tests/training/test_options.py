@@ -24,7 +24,7 @@ LOSSES = [
         ["cross_entropy", "focal", "logit_adjusted"], ["fixed", "uncertainty"], [0.0, 0.1]
     )
 ]  # fmt: skip
-FEATURES = list(itertools.product(["none", "cbam"], [False, True], ["power", "power_cross"]))
+FEATURES = list(itertools.product(["none", "cbam"], ["power", "power_cross"]))
 HEADS = list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical", "circular"], [False, True]))
 
 
@@ -43,10 +43,10 @@ def assert_probabilities(outputs: Outputs, detection_head: bool) -> None:
 def test_heads_learn_with_other_options_and_give_probabilities(seed: int) -> None:
     """Each combination of heads, with another one of losses and of the options of the features."""
     magnitude, azimuth, detection = HEADS[seed]
-    attention, directional, spectra = FEATURES[seed % len(FEATURES)]
+    attention, spectra = FEATURES[seed % len(FEATURES)]
     torch.manual_seed(seed)
     config = ModelConfig(
-        backbone="test_convnext", input=spectra, attention=attention, directional_features=directional,
+        backbone="test_convnext", input=spectra, attention=attention,
         magnitude_head=magnitude, azimuth_head=azimuth, detection_head=detection,
         head_width=32, head_dropout=0.0, head_dropout_inner=0.0,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_heads_learn_with_other_options_and_give_probabilities(seed: int) -> Non
     [
         {},
         {"magnitude_head": "ordinal", "azimuth_head": "hierarchical", "detection_head": True},
-        {"magnitude_head": "ordinal", "azimuth_head": "circular", "attention": "cbam", "directional_features": True},
+        {"magnitude_head": "ordinal", "azimuth_head": "circular", "attention": "cbam"},
     ],
 )
 def test_model_learns_32_samples_by_heart_in_both_tasks(heads: dict[str, Any]) -> None:

@@ -19,9 +19,6 @@ class ModelConfig(Section):
     attention: Literal["none", "cbam"] = Field(
         "none", description="cbam: channel and spatial attention on the last feature map before pooling."
     )
-    directional_features: bool = Field(
-        False, description="Add band means of the H/D and Z power ratios and of the coherency to the pooled features."
-    )
     detection_head: bool = Field(
         False, description="One head for event or Normal in both tasks, so that p(Normal) is the same."
     )

@@ -60,7 +60,7 @@ def attribute(
             f"a feature map of shape {tuple(activation.shape)} has no axes of time and frequency; Grad-CAM needs a CNN"
         )
     leaf = activation.detach().requires_grad_(True)
-    outputs = model.classify_map(leaf, x)
+    outputs = model.classify_map(leaf)
     result = {}
     for task in CLASS_TASKS:
         scores: Tensor = getattr(outputs, task)

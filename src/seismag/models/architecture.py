@@ -14,7 +14,7 @@ from seismag.training.model import ConvNeXtMultiTask
 
 _OWN_BLOCKS = {
     "head_detection": "head, detection", "head_magnitude": "head, magnitude", "head_azimuth": "head, azimuth",
-    "attention": "attention", "directional": "directional statistics",
+    "attention": "attention",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from seismag.config import TrainConfig
 from seismag.domain import SeismagError
 from seismag.training.backbones import cut_before_last_stage
 from seismag.training.dataset import PRELOAD_BYTES, EpochIndex, SpectrogramDataset
-from seismag.training.model import ConvNeXtMultiTask, FrozenFeatures, directional_statistics
+from seismag.training.model import ConvNeXtMultiTask
 
 
 class FrozenPart:
@@ -35,22 +35,21 @@ class FrozenPart:
         self.layers.requires_grad_(False)
 
     @torch.no_grad()
-    def __call__(self, x: Tensor) -> FrozenFeatures:
+    def __call__(self, x: Tensor) -> Tensor:
         """Return the output of the frozen layers for scaled input (B, C, F, T): a feature map, or the pooled features
-        where these suffice; and the directional statistics, flat, where the model has such features."""
+        where these suffice."""
+        features: Tensor
         if self.rest is not None:
             features = self.layers(x)
         elif self.model.attention is not None:
             features = self.model.backbone.forward_features(x)
         else:
             features = self.model.backbone.forward_head(self.model.backbone.forward_features(x))
-        if self.model.directional is None:
-            return features, x.new_empty(len(x), 0)
-        return features, directional_statistics(x).flatten(1)
+        return features
 
 
 class CachedFeatures(TensorDataset):
-    """Features, directional statistics and the two class indices of each window, in memory."""
+    """Features and the two class indices of each window, in memory."""
 
     def __getitem__(self, position: EpochIndex) -> tuple[Tensor, ...]:
         """Return one window."""
@@ -62,9 +61,9 @@ def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: Trai
     device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
     part.model.to(device).eval()
     loader = DataLoader(windows, batch_size=config.batch_size, generator=torch.Generator())
-    cached: list[FrozenFeatures] = []
+    cached: list[Tensor] = []
     for x, _, _ in loader:
-        features, statistics = (tensor.cpu() for tensor in part(x.to(device)))
+        features = part(x.to(device)).cpu()
         size = features[0].numel() * features.element_size() * len(windows)
         if size > PRELOAD_BYTES:
             raise SeismagError(
@@ -72,7 +71,7 @@ def compute_features(part: FrozenPart, windows: SpectrogramDataset, config: Trai
                 f"{size / 1024**3:.1f} GiB, limit {PRELOAD_BYTES / 1024**3:.0f}. Set train.cache_features=false, or "
                 "train.scope=heads."
             )
-        cached.append((features, statistics))
+        cached.append(features)
     part.model.cpu().train()
     labels = (torch.from_numpy(y) for y in (windows.y_magnitude, windows.y_azimuth))
-    return CachedFeatures(*(torch.cat(parts) for parts in zip(*cached, strict=True)), *labels)
+    return CachedFeatures(torch.cat(cached), *labels)

@@ -127,13 +127,12 @@ class TrainingLoop(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def forward(self, *inputs: Tensor) -> Outputs:
+    def forward(self, x: Tensor) -> Outputs:
         """Return the outputs for scaled input (B, C, F, T), or for cached features of it."""
-        if len(inputs) == 1:
-            outputs: Outputs = self.model(inputs[0])
+        if self.frozen is None or not self.config.keeps_features:
+            outputs: Outputs = self.model(x)
             return outputs
-        assert self.frozen is not None
-        return self.model.classify_frozen((inputs[0], inputs[1]), self.frozen.rest)
+        return self.model.classify_frozen(x, self.frozen.rest)
 
     def on_train_epoch_start(self) -> None:
         if self.frozen is not None:
@@ -145,11 +144,11 @@ class TrainingLoop(lightning.LightningModule):
         self._started = time.monotonic()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        *inputs, y_magnitude, y_azimuth = batch
+        x, y_magnitude, y_azimuth = batch
         cells = self.config.cells_at(self.current_epoch + 1)
         if cells > 1:
-            inputs = [functional.avg_pool2d(inputs[0], cells, ceil_mode=True, count_include_pad=False)]
-        loss: Tensor = self.loss(self(*inputs), y_magnitude, y_azimuth)
+            x = functional.avg_pool2d(x, cells, ceil_mode=True, count_include_pad=False)
+        loss: Tensor = self.loss(self(x), y_magnitude, y_azimuth)
         value = loss.detach().double()
         self._check_finite(value, f"step {batch_idx + 1}: the training loss")
         self._loss_sum += value * len(y_magnitude)
@@ -172,8 +171,8 @@ class TrainingLoop(lightning.LightningModule):
         self._evaluating.enter_context(self.evaluated_weights())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        *inputs, y_magnitude, y_azimuth = batch
-        outputs = self(*inputs)
+        x, y_magnitude, y_azimuth = batch
+        outputs = self(x)
         self._val_batches.append((outputs.magnitude, outputs.azimuth, y_magnitude, y_azimuth))
 
     def on_validation_epoch_end(self) -> None:

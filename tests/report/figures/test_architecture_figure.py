@@ -14,7 +14,7 @@ from seismag.report.figures.architecture import draw_architecture
 from seismag.training.model import ConvNeXtMultiTask
 
 ENHANCED: dict[str, Any] = {
-    "attention": "cbam", "directional_features": True, "detection_head": True, "input": "power_cross",
+    "attention": "cbam", "detection_head": True, "input": "power_cross",
     "azimuth_head": "hierarchical",
 }  # fmt: skip
 

@@ -22,8 +22,7 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
     """Draw the blocks of architecture.json from the input to the heads."""
     blocks = [block for block in architecture["blocks"] if block["output"] is not None]
     heads = [block for block in blocks if block["name"].startswith("head_")]
-    side = [block for block in blocks if block["name"] == "directional"]
-    trunk = [block for block in blocks if block not in heads and block not in side]
+    trunk = [block for block in blocks if block not in heads]
     n_rows = len(trunk) + 3
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_IN, 0.36 * n_rows + 0.3))
@@ -36,18 +35,10 @@ def draw_architecture(architecture: Mapping[str, Any], path: Path) -> None:
             _box(axes, 0, -row, _described(block), _parameters(block), kind)
             _arrow(axes, 0, -row + 1, 0, -row)
         end = -len(trunk)
-        for block in side:
-            _box(axes, 5.6, end, _described(block), _parameters(block), "ours")
-        if side:
-            bend = {"arrowstyle": "-|>", "color": "#444444", "lw": 0.8, "shrinkA": 0, "shrinkB": 0,
-                    "mutation_scale": 7, "connectionstyle": "angle,angleA=0,angleB=90"}  # fmt: skip
-            axes.annotate("", (5.6, end + _HALF_BOX), (_BOX_WIDTH / 2, 0), arrowprops=bend)
         for k, block in enumerate(heads):
             place = (_BOX_WIDTH + 0.6) * (k - (len(heads) - 1) / 2)
             _box(axes, place, end - 1.6, _described(block), _parameters(block), "ours")
             _arrow(axes, 0, end, place, end - 1.6)
-            if side:
-                _arrow(axes, 5.6, end, place, end - 1.6)
         total = f"{architecture['backbone']}: {architecture['parameters']:,} parameters"
         axes.text(0, end - 2.25, f"{total}; blue: backbone, orange: added to it", ha="center", va="center")
         save_figure(figure, path)
