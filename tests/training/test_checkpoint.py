@@ -187,11 +187,11 @@ def test_weights_of_another_backbone_are_refused(
 
 def test_checkpoint_of_another_architecture_is_refused_with_both_named(card: dict[str, Any], config: Config) -> None:
     check_architecture(card, config.model.model_copy(update={"pretrained": True, "head_dropout": 0.1}), Path("m.pth"))
-    asked = config.model.model_copy(update={"backbone": "vgg16", "azimuth_head": "circular"})
+    asked = config.model.model_copy(update={"backbone": "vgg16", "azimuth_head": "hierarchical"})
     with pytest.raises(
         SeismagError,
         match=r"m\.pth: its network is test_convnext, head_width 32, that of the configuration is "
-        r"vgg16, azimuth_head circular, head_width 32\. Change the model section",
+        r"vgg16, azimuth_head hierarchical, head_width 32\. Change the model section",
     ):
         check_architecture(card, asked, Path("m.pth"))
 
@@ -214,7 +214,7 @@ def test_card_without_the_options_is_one_of_the_plain_model(
     assert load_checkpoint(path).model.config == model.config
 
 
-@pytest.mark.parametrize("options", [{"azimuth_head": "circular"}, {"detection_head": True}])
+@pytest.mark.parametrize("options", [{"azimuth_head": "hierarchical"}, {"detection_head": True}])
 def test_structured_heads_load_in_our_order_and_refuse_another(
     path: Path, store: Any, config: Config, scaling: Scaling, card: dict[str, Any], options: dict[str, Any]
 ) -> None:

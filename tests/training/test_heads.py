@@ -1,4 +1,4 @@
-"""Heads: probabilities by hand, against scipy, and in the limit."""
+"""Heads: probabilities by hand, and in the limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import vonmises
 
 from seismag.config import ModelConfig
 from seismag.domain import AZIMUTH_CLASSES
@@ -19,7 +18,6 @@ from seismag.training.heads import (
     join_event,
     ordinal_log_probabilities,
     tree_log_probabilities,
-    von_mises_log_probabilities,
 )
 
 
@@ -74,20 +72,9 @@ def test_tree_gives_a_direction_the_product_along_its_path() -> None:
     np.testing.assert_allclose(probs, [expected[name] for name in AZIMUTH_CLASSES[1:]], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("direction_deg", "concentration"), [(0.0, 0.5), (100.0, 3.0), (337.0, 20.0), (45.0, 500.0)])
-def test_circular_probabilities_are_integrals_of_the_von_mises_density(
-    direction_deg: float, concentration: float
-) -> None:
-    mean = math.radians(direction_deg)
-    natural = concentration * torch.tensor([[math.cos(mean), math.sin(mean)]], dtype=torch.float64)
-    edges = np.radians(np.arange(9) * 45.0 - 22.5)
-    expected = np.diff(vonmises.cdf(edges, concentration, loc=mean))
-    np.testing.assert_allclose(von_mises_log_probabilities(natural).exp()[0], expected, atol=1e-7)
-
-
 @pytest.mark.parametrize(
     ("magnitude", "azimuth", "detection"),
-    list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical", "circular"], [False, True])),
+    list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical"], [False, True])),
 )
 def test_every_head_gives_probabilities_that_agree_on_normal_where_it_is_detected_once(
     magnitude: str, azimuth: str, detection: bool
@@ -97,21 +84,20 @@ def test_every_head_gives_probabilities_that_agree_on_normal_where_it_is_detecte
     features = 5.0 * torch.randn(6, 16)
     event = build_detection_head(16, config).eval()(features).squeeze(1) if detection else None
     of_magnitude = MagnitudeHead(16, config).eval()(features, event)
-    of_azimuth, cardinal, von_mises = AzimuthHead(16, config).eval()(features, event)
+    of_azimuth, cardinal = AzimuthHead(16, config).eval()(features, event)
     assert (of_magnitude.shape, of_azimuth.shape) == ((6, 4), (6, 9))
     structured = detection or magnitude == "ordinal", detection or azimuth != "flat"
     for scores, is_log_probability in zip((of_magnitude, of_azimuth), structured, strict=True):
         if is_log_probability:
             torch.testing.assert_close(scores.exp().sum(dim=1), torch.ones(6))
     assert (cardinal is None) == (azimuth != "hierarchical")
-    assert (von_mises is None) == (azimuth != "circular")
     if event is not None:
         torch.testing.assert_close(of_magnitude[:, 0], of_azimuth[:, 0])
         torch.testing.assert_close(of_magnitude[:, 0].exp(), 1 - torch.sigmoid(event))
 
 
 def test_half_precision_outputs_are_read_in_single_precision() -> None:
-    config = ModelConfig(magnitude_head="ordinal", azimuth_head="circular", head_width=8)
+    config = ModelConfig(magnitude_head="ordinal", azimuth_head="hierarchical", head_width=8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         magnitude = MagnitudeHead(16, config)(torch.randn(4, 16))
         azimuth = AzimuthHead(16, config)(torch.randn(4, 16))[0]

@@ -25,7 +25,7 @@ LOSSES = [
     )
 ]  # fmt: skip
 FEATURES = list(itertools.product(["none", "cbam"], ["power", "power_cross"]))
-HEADS = list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical", "circular"], [False, True]))
+HEADS = list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical"], [False, True]))
 
 
 def assert_probabilities(outputs: Outputs, detection_head: bool) -> None:
@@ -73,7 +73,7 @@ def test_heads_learn_with_other_options_and_give_probabilities(seed: int) -> Non
     [
         {},
         {"magnitude_head": "ordinal", "azimuth_head": "hierarchical", "detection_head": True},
-        {"magnitude_head": "ordinal", "azimuth_head": "circular", "attention": "cbam"},
+        {"magnitude_head": "ordinal", "azimuth_head": "hierarchical", "attention": "cbam"},
     ],
 )
 def test_model_learns_32_samples_by_heart_in_both_tasks(heads: dict[str, Any]) -> None:

@@ -25,8 +25,8 @@ class ModelConfig(Section):
     magnitude_head: Literal["softmax", "ordinal"] = Field(
         "softmax", description="ordinal: cumulative logits over Moderate < Medium < Large, given an event."
     )
-    azimuth_head: Literal["flat", "hierarchical", "circular"] = Field(
-        "flat", description="Nine classes; event, quadrant, direction; or a von Mises density over the sectors."
+    azimuth_head: Literal["flat", "hierarchical"] = Field(
+        "flat", description="flat: nine classes; hierarchical: event, quadrant, direction."
     )
     head_width: int = Field(512, ge=1)
     head_dropout: float = Field(0.5, ge=0, lt=1, description="After the LayerNorm.")

@@ -8,7 +8,6 @@ probabilities, so that losses and inference do not depend on the form.
                ordinal        one score compared with ordered thresholds, given an event
     azimuth    flat           class scores
                hierarchical   event, then one of four quadrants, then one of the two directions in it
-               circular       a von Mises density, integrated over the eight sectors, given an event
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,10 +28,6 @@ LONE_PARAMETER_SCALE = 10.0
 """Factor of a single parameter: Adam changes it by about the learning rate a step, whatever its gradient, while the
 output of a layer changes by hundreds of weights together. Without the factor 1e-4 needs 10,000 steps for 1."""
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)  # on [-1, 1]
-_HALF_SECTOR_RAD = math.pi / _N_SECTORS
-_ANGLES_RAD = 2 * _HALF_SECTOR_RAD * np.arange(_N_SECTORS)[:, None] + _HALF_SECTOR_RAD * _NODES  # (8, nodes)
-
 
 class Outputs(NamedTuple):
     """Output of the network for a batch; the softmax of the logits are the probabilities."""
@@ -42,7 +36,6 @@ class Outputs(NamedTuple):
     azimuth: Tensor  # (B, 9) likewise
     event: Tensor | None = None  # (B,) logit of the detection head
     cardinal: Tensor | None = None  # hierarchical azimuth: (B, 4) log-probabilities of the quadrants given an event
-    von_mises: Tensor | None = None  # circular azimuth: (B, 2) north and east part of mean direction x concentration
 
 
 class MagnitudeHead(nn.Sequential):
@@ -77,25 +70,22 @@ class MagnitudeHead(nn.Sequential):
 
 
 class AzimuthHead(nn.Sequential):
-    """Azimuth by softmax over nine classes, by a hierarchy, or by a density on the circle."""
+    """Azimuth by softmax over nine classes, or by a hierarchy."""
 
     def __init__(self, n_features: int, config: ModelConfig) -> None:
-        n_given_event = {"flat": _N_SECTORS, "hierarchical": 2 * N_CARDINALS, "circular": 2}[config.azimuth_head]
-        super().__init__(*_layers(n_features, n_given_event, config))
+        super().__init__(*_layers(n_features, _N_SECTORS, config))  # a tree has 4 quadrants and 4 choices in them
         self.form = config.azimuth_head
 
-    def forward(self, features: Tensor, event: Tensor | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Return logits (B, 9), quadrants and von Mises parameters (``Outputs``); arguments as ``MagnitudeHead``."""
+    def forward(self, features: Tensor, event: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return logits (B, 9) and the quadrants of ``Outputs``; arguments as ``MagnitudeHead``."""
         raw: Tensor = super().forward(features)
         if self.form == "flat" and event is None:
-            return raw, None, None
+            return raw, None
         event, raw = _event_and_rest(raw, event)
         if self.form == "flat":
-            return join_event(event, raw.log_softmax(dim=1)), None, None
-        if self.form == "hierarchical":
-            cardinal = raw[:, :N_CARDINALS].log_softmax(dim=1)
-            return join_event(event, tree_log_probabilities(cardinal, raw[:, N_CARDINALS:])), cardinal, None
-        return join_event(event, von_mises_log_probabilities(raw)), None, raw
+            return join_event(event, raw.log_softmax(dim=1)), None
+        cardinal = raw[:, :N_CARDINALS].log_softmax(dim=1)
+        return join_event(event, tree_log_probabilities(cardinal, raw[:, N_CARDINALS:])), cardinal
 
 
 def build_detection_head(n_features: int, config: ModelConfig) -> nn.Sequential:
@@ -139,27 +129,6 @@ def tree_log_probabilities(cardinal: Tensor, second: Tensor) -> Tensor:
     """
     pairs = torch.stack([functional.logsigmoid(-second), functional.logsigmoid(second)], dim=2)  # (B, 4, 2)
     return (cardinal[:, :, None] + pairs).flatten(1)
-
-
-def von_mises_log_probabilities(natural: Tensor) -> Tensor:
-    """Integrate a von Mises density over the eight sectors.
-
-    The density at azimuth t is proportional to exp(k cos(t - m)) = exp(a cos t + b sin t), with concentration k and
-    mean direction m in the natural parameters a = k cos m, b = k sin m, which have no seam at north and no
-    singularity at k = 0 (all directions alike). It has one mode, so that it cannot represent two opposite directions.
-
-    Args:
-        natural: (B, 2) a and b.
-
-    Returns:
-        (B, 8) log-probabilities of the sectors N, NE, ..., NW, by Gauss-Legendre quadrature with 16 nodes in each.
-
-    Source: Mardia & Jupp (2000), Directional Statistics, section 3.5.4, doi:10.1002/9780470316979.
-    """
-    north, east = (torch.from_numpy(part).to(natural) for part in (np.cos(_ANGLES_RAD), np.sin(_ANGLES_RAD)))
-    exponent = natural[:, 0, None, None] * north + natural[:, 1, None, None] * east  # (B, 8, nodes)
-    log_weights = torch.from_numpy(np.log(_WEIGHTS)).to(natural)
-    return torch.logsumexp(exponent + log_weights, dim=2).log_softmax(dim=1)
 
 
 def _layers(n_features: int, n_given_event: int, config: ModelConfig) -> list[nn.Module]:

@@ -56,8 +56,8 @@ class ConvNeXtMultiTask(nn.Module):
         """Turn features (B, C) into logits of both tasks."""
         event = None if self.head_detection is None else self.head_detection(features).squeeze(1)
         magnitude = self.head_magnitude(features, event)
-        azimuth, cardinal, von_mises = self.head_azimuth(features, event)
-        return Outputs(magnitude, azimuth, event, cardinal, von_mises)
+        azimuth, cardinal = self.head_azimuth(features, event)
+        return Outputs(magnitude, azimuth, event, cardinal)
 
     def classify_map(self, feature_map: Tensor) -> Outputs:
         """Turn the output of ``feature_map`` into logits; the gradient at the map gives Grad-CAM."""
