@@ -69,7 +69,6 @@ OPTIONS = {  # tried with the recipe one by one; of --models only where they are
     "longer": ["train.epochs=25"],
     "cbam": ["model.attention=cbam"],
     "hierarchical": ["model.azimuth_head=hierarchical"],
-    "ordinal": ["model.magnitude_head=ordinal"],
     "focal": ["train.loss=focal"],
     "logit_adjusted": ["train.loss=logit_adjusted"],
     "uncertainty": ["train.task_weighting=uncertainty"],

@@ -13,7 +13,7 @@ from seismag.training.model import ConvNeXtMultiTask
 OPTIONS = {
     "plain": {},
     "enhanced": {"attention": "cbam", "detection_head": True, "azimuth_head": "hierarchical"},
-    "ordinal": {"magnitude_head": "ordinal", "input": "power_cross"},
+    "cross": {"input": "power_cross"},
     "efficientnet": {"backbone": "efficientnet_b0"},
 }  # fmt: skip
 

@@ -119,7 +119,6 @@ def test_stages_of_a_convnext_can_be_smaller() -> None:
         ({"input": "power_cross"}, 6 * 96 * 16),  # the stem's 4 x 4 kernels
         ({"attention": "cbam"}, 2 * 768 * 48 + 2 * 49 + 2),  # channel MLP, 7 x 7 kernel on two maps, its norm
         ({"detection_head": True}, 2 * 768 + 768 * 512 + 512 + 513 - 2 * 513),  # own network; Normal leaves two heads
-        ({"magnitude_head": "ordinal"}, 2 * 513 + 2 - 4 * 513),  # event, score, two thresholds
         ({"azimuth_head": "hierarchical"}, 0),  # event, 4 quadrants, 4 choices in them: nine again
     ],
 )  # fmt: skip

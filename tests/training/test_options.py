@@ -25,7 +25,7 @@ LOSSES = [
     )
 ]  # fmt: skip
 FEATURES = list(itertools.product(["none", "cbam"], ["power", "power_cross"]))
-HEADS = list(itertools.product(["softmax", "ordinal"], ["flat", "hierarchical"], [False, True]))
+HEADS = list(itertools.product(["flat", "hierarchical"], [False, True]))
 
 
 def assert_probabilities(outputs: Outputs, detection_head: bool) -> None:
@@ -42,12 +42,12 @@ def assert_probabilities(outputs: Outputs, detection_head: bool) -> None:
 @pytest.mark.parametrize("seed", range(len(HEADS)))
 def test_heads_learn_with_other_options_and_give_probabilities(seed: int) -> None:
     """Each combination of heads, with another one of losses and of the options of the features."""
-    magnitude, azimuth, detection = HEADS[seed]
+    azimuth, detection = HEADS[seed]
     attention, spectra = FEATURES[seed % len(FEATURES)]
     torch.manual_seed(seed)
     config = ModelConfig(
         backbone="test_convnext", input=spectra, attention=attention,
-        magnitude_head=magnitude, azimuth_head=azimuth, detection_head=detection,
+        azimuth_head=azimuth, detection_head=detection,
         head_width=32, head_dropout=0.0, head_dropout_inner=0.0,
     )  # fmt: skip
     model = ConvNeXtMultiTask(config)
@@ -72,8 +72,8 @@ def test_heads_learn_with_other_options_and_give_probabilities(seed: int) -> Non
     "heads",
     [
         {},
-        {"magnitude_head": "ordinal", "azimuth_head": "hierarchical", "detection_head": True},
-        {"magnitude_head": "ordinal", "azimuth_head": "hierarchical", "attention": "cbam"},
+        {"azimuth_head": "hierarchical", "detection_head": True},
+        {"azimuth_head": "hierarchical", "attention": "cbam"},
     ],
 )
 def test_model_learns_32_samples_by_heart_in_both_tasks(heads: dict[str, Any]) -> None:

@@ -29,10 +29,7 @@ from seismag.training.fit import has_native_bfloat16, resolve_precision
 from seismag.training.train import train_model
 
 QUIET = {"head_dropout": 0.0, "head_dropout_inner": 0.0}
-HEADS = {
-    "attention": "cbam", "detection_head": True,
-    "magnitude_head": "ordinal", "azimuth_head": "hierarchical",
-}  # fmt: skip
+HEADS = {"attention": "cbam", "detection_head": True, "azimuth_head": "hierarchical"}
 AUGMENT = {"time_masks": 1, "gridmask_probability": 0.5, "gridmask_min_cells": 8, "mixup_alpha": 0.4, "gain_db": 2.0}
 
 

@@ -22,9 +22,6 @@ class ModelConfig(Section):
     detection_head: bool = Field(
         False, description="One head for event or Normal in both tasks, so that p(Normal) is the same."
     )
-    magnitude_head: Literal["softmax", "ordinal"] = Field(
-        "softmax", description="ordinal: cumulative logits over Moderate < Medium < Large, given an event."
-    )
     azimuth_head: Literal["flat", "hierarchical"] = Field(
         "flat", description="flat: nine classes; hierarchical: event, quadrant, direction."
     )

@@ -314,8 +314,8 @@ def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path
             f"{path}: its classes are {', '.join(stored)}; unknown here: {', '.join(unknown) or 'none'}, "
             f"missing: {', '.join(absent) or 'none'}. Train a model with the classes {', '.join(classes)}."
         )
-    form = getattr(config, f"{task}_head")
-    if list(stored) != list(classes) and (config.detection_head or form not in ("softmax", "flat")):
+    form = config.azimuth_head if task == "azimuth" else "flat"
+    if list(stored) != list(classes) and (config.detection_head or form != "flat"):
         raise SeismagError(
             f"{path}: its {task} classes are in the order {', '.join(stored)}, but the outputs of its head ({form}"
             f"{', with a detection head' if config.detection_head else ''}) are not classes that could be put into "

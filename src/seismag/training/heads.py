@@ -4,15 +4,13 @@ Each head is a small network. Whatever its form, it returns logits in class orde
 probabilities, so that losses and inference do not depend on the form.
 
     event (optional, shared)  e            p(event) = sigmoid(e), p(Normal) = 1 - p(event) in both tasks
-    magnitude  softmax        class scores
-               ordinal        one score compared with ordered thresholds, given an event
+    magnitude                 class scores
     azimuth    flat           class scores
                hierarchical   event, then one of four quadrants, then one of the two directions in it
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -24,9 +22,6 @@ from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 
 N_CARDINALS = 4  # quadrants N = {N, NE}, E = {E, SE}, S = {S, SW}, W = {W, NW}
 _N_SECTORS = len(AZIMUTH_CLASSES) - 1
-LONE_PARAMETER_SCALE = 10.0
-"""Factor of a single parameter: Adam changes it by about the learning rate a step, whatever its gradient, while the
-output of a layer changes by hundreds of weights together. Without the factor 1e-4 needs 10,000 steps for 1."""
 
 
 class Outputs(NamedTuple):
@@ -39,34 +34,14 @@ class Outputs(NamedTuple):
 
 
 class MagnitudeHead(nn.Sequential):
-    """Magnitude by softmax, or as ordered classes by cumulative logits.
-
-    Ordinal: given an event, P(class above k) = sigmoid(s - t_k) with one score s and learnt thresholds t_1 < t_2, so
-    that the few Large samples use the same direction in feature space as all others.
-
-    Source: cumulative logits with shared weights as in CORAL, Cao, Mirjalili & Raschka (2020),
-    doi:10.1016/j.patrec.2020.11.008; the model is McCullagh's (1980), doi:10.1111/j.2517-6161.1980.tb01109.x.
-    """
+    """Magnitude by softmax over four classes."""
 
     def __init__(self, n_features: int, config: ModelConfig) -> None:
-        ordinal = config.magnitude_head == "ordinal"
-        n_given_event = 1 if ordinal else len(MAGNITUDE_CLASSES) - 1
-        super().__init__(*_layers(n_features, n_given_event, config))
-        self.ordinal = ordinal
-        if ordinal:
-            # thresholds -2 and 2: the largest probability of each class is at least 0.76
-            self.thresholds = nn.Parameter(torch.tensor([-2.0, math.log(math.expm1(4.0))]) / LONE_PARAMETER_SCALE)
+        super().__init__(*_layers(n_features, len(MAGNITUDE_CLASSES) - 1, config))
 
     def forward(self, features: Tensor, event: Tensor | None = None) -> Tensor:
         """Return logits (B, 4) from features (B, C) and the event logit (B,) of the detection head, if there is one."""
-        raw: Tensor = super().forward(features)
-        if not self.ordinal and event is None:
-            return raw
-        event, raw = _event_and_rest(raw, event)
-        if not self.ordinal:
-            return join_event(event, raw.log_softmax(dim=1))
-        lowest, gap = (LONE_PARAMETER_SCALE * self.thresholds).unbind()
-        return join_event(event, ordinal_log_probabilities(raw[:, 0], lowest, functional.softplus(gap)))
+        return _join_if_detected(event, super().forward(features))
 
 
 class AzimuthHead(nn.Sequential):
@@ -79,13 +54,13 @@ class AzimuthHead(nn.Sequential):
     def forward(self, features: Tensor, event: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Return logits (B, 9) and the quadrants of ``Outputs``; arguments as ``MagnitudeHead``."""
         raw: Tensor = super().forward(features)
-        if self.form == "flat" and event is None:
-            return raw, None
-        event, raw = _event_and_rest(raw, event)
         if self.form == "flat":
-            return join_event(event, raw.log_softmax(dim=1)), None
+            return _join_if_detected(event, raw), None
+        raw = raw.float()
+        if event is None:
+            event, raw = raw[:, 0], raw[:, 1:]
         cardinal = raw[:, :N_CARDINALS].log_softmax(dim=1)
-        return join_event(event, tree_log_probabilities(cardinal, raw[:, N_CARDINALS:])), cardinal
+        return join_event(event.float(), tree_log_probabilities(cardinal, raw[:, N_CARDINALS:])), cardinal
 
 
 def build_detection_head(n_features: int, config: ModelConfig) -> nn.Sequential:
@@ -102,19 +77,6 @@ def join_event(event: Tensor, given_event: Tensor) -> Tensor:
     """
     normal = functional.logsigmoid(-event)[:, None]
     return torch.cat([normal, functional.logsigmoid(event)[:, None] + given_event], dim=1)
-
-
-def ordinal_log_probabilities(score: Tensor, lowest: Tensor, gap: Tensor) -> Tensor:
-    """Return log-probabilities (B, 3) of ordered classes from a score (B,), the lower threshold and the gap above it.
-
-    The middle one is ln[sigmoid(a) - sigmoid(b)] with a > b, which equals
-    ln sigmoid(a) + ln sigmoid(-b) + ln(1 - exp(b - a)) and stays finite where the difference would round to 0.
-    """
-    gap = gap.clamp(min=1e-4)  # the middle class keeps a probability
-    above_first = score - lowest
-    above_second = above_first - gap
-    middle = functional.logsigmoid(above_first) + functional.logsigmoid(-above_second) + torch.log(-torch.expm1(-gap))
-    return torch.stack([functional.logsigmoid(-above_first), middle, functional.logsigmoid(above_second)], dim=1)
 
 
 def tree_log_probabilities(cardinal: Tensor, second: Tensor) -> Tensor:
@@ -144,7 +106,6 @@ def _layers(n_features: int, n_given_event: int, config: ModelConfig) -> list[nn
     ]
 
 
-def _event_and_rest(raw: Tensor, event: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return event logit (B,) and other outputs, in float32; without a detection head the first output is the logit."""
-    raw = raw.float()
-    return (raw[:, 0], raw[:, 1:]) if event is None else (event.float(), raw)
+def _join_if_detected(event: Tensor | None, raw: Tensor) -> Tensor:
+    """Return class logits as they are; with a detection head they are (B, k), given an event, and are joined to it."""
+    return raw if event is None else join_event(event.float(), raw.float().log_softmax(dim=1))

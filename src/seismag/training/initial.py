@@ -105,7 +105,7 @@ def _require_same_heads(model: ConvNeXtMultiTask, stored: ModelConfig, initial: 
     before, now = stored.model_dump(), model.config.model_dump()
     differing = [key for key in now if key not in NOT_ARCHITECTURE and before[key] != now[key] and key != "backbone"]
     # options that change the meaning of outputs without changing a shape
-    if wrong or {"detection_head", "magnitude_head", "azimuth_head"} & set(differing):
+    if wrong or {"detection_head", "azimuth_head"} & set(differing):
         differences = ", ".join(f"model.{key} {before[key]} there, {now[key]} here" for key in differing)
         raise UsageError(
             f"train.init_from {initial.path}: its heads do not fit ({differences or wrong}). Set these options "

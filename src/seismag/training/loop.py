@@ -258,8 +258,8 @@ def parameter_groups(
 ) -> list[dict[str, object]]:
     """Split the parameters with gradient: matrices and kernels decay, parameters of one dimension do not.
 
-    The latter are biases, norms, layer scales, ordinal thresholds and the log variances of the tasks. This is the
-    practice of ConvNeXt, arXiv:2201.03545 (Loshchilov & Hutter, 2019, arXiv:1711.05101, leave the choice open).
+    The latter are biases, norms, layer scales and the log variances of the tasks. This is the practice of ConvNeXt,
+    arXiv:2201.03545 (Loshchilov & Hutter, 2019, arXiv:1711.05101, leave the choice open).
 
     Args:
         module: a network, or a training with its network as ``model``.

@@ -16,8 +16,11 @@ from torch.nn import functional
 from seismag.arrays import FloatArray, IntArray
 from seismag.config import TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
-from seismag.training.heads import LONE_PARAMETER_SCALE, N_CARDINALS, Outputs
+from seismag.training.heads import N_CARDINALS, Outputs
 
+LONE_PARAMETER_SCALE = 10.0
+"""Factor of a single parameter: Adam changes it by about the learning rate a step, whatever its gradient, while the
+output of a layer changes by hundreds of weights together. Without the factor 1e-4 needs 10,000 steps for 1."""
 _SMALLEST_MISS = 1e-12  # of 1 - p: at 0 the focal factor has no derivative for an exponent below 1
 
 
