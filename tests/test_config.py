@@ -154,9 +154,6 @@ def test_problems_between_keys_tell_both_and_the_way_out():
     refuse(r"data\.segment_s is 7200 s, longer than the window", None, ["data.window_h=1", "data.segment_s=7200"])
     refuse(r"split\.fold is 11, but split\.n_folds is 10", None, ["split.fold=11"])
     refuse(
-        r"loss logit_adjusted and .* both correct.*Set train.class_weights=none", None, ["train.loss=logit_adjusted"]
-    )
-    refuse(
         r"starts from train\.azimuth_weight, which is 0\. Raise it",
         None,
         ["train.task_weighting=uncertainty", "train.azimuth_weight=0"],

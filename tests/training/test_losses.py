@@ -19,7 +19,6 @@ from seismag.training.losses import (
     as_soft_labels,
     balanced_class_weights,
     class_loss,
-    logit_adjustment,
 )
 
 
@@ -73,26 +72,10 @@ def test_smoothing_gives_nothing_to_a_class_that_training_lacks() -> None:
     assert float(loss(scores, torch.tensor([0]))) == pytest.approx(math.log(2))
 
 
-def test_adjusted_scores_carry_the_class_frequencies() -> None:
-    # frequencies 3/4 and 1/4 on equal scores: the adjusted probabilities are the frequencies
-    loss = task_loss([0, 0, 0, 1], loss="logit_adjusted")(torch.zeros(2, 2), torch.tensor([0, 1]))
-    np.testing.assert_allclose(loss, [math.log(4 / 3), math.log(4)], rtol=1e-6)
-    # tau 2: 9/10 and 1/10
-    twice = task_loss([0, 0, 0, 1], loss="logit_adjusted", logit_adjustment_tau=2.0)
-    assert float(twice(torch.zeros(1, 2), torch.tensor([1]))) == pytest.approx(math.log(10))
-
-
-def test_absent_class_is_adjusted_like_the_most_frequent_one() -> None:
-    np.testing.assert_allclose(
-        logit_adjustment(np.array([0, 0, 0, 1]), 3, 1.0), [math.log(0.75), math.log(0.25), math.log(0.75)]
-    )
-
-
 @pytest.mark.parametrize(
     "options",
     [
         {"loss": "focal", "focal_gamma": 0.0},
-        {"loss": "logit_adjusted", "logit_adjustment_tau": 0.0},
         {"label_smoothing": 0.0},
     ],
 )
@@ -150,7 +133,6 @@ def test_loss_of_a_role_is_the_same_whatever_the_training_loss_is(rng: np.random
     plain = float(make_loss().of_set(outputs, *y))
     for options in (
         {"loss": "focal"}, {"label_smoothing": 0.2}, {"hierarchy_weight": 3.0}, {"task_weighting": "uncertainty"},
-        {"loss": "logit_adjusted", "class_weights": "none"},
     ):  # fmt: skip
         assert float(make_loss(**options).of_set(outputs, *y)) == pytest.approx(plain), options
 

@@ -18,12 +18,11 @@ from seismag.training.model import ConvNeXtMultiTask
 Y_MAGNITUDE = np.array([0, 1, 2, 3, 0, 2])
 Y_AZIMUTH = np.array([0, 1, 4, 8, 0, 6])
 LOSSES = [
-    TrainConfig(loss=loss, task_weighting=weighting, label_smoothing=smoothing,
-                class_weights="none" if loss == "logit_adjusted" else "balanced")
+    TrainConfig(loss=loss, task_weighting=weighting, label_smoothing=smoothing)
     for loss, weighting, smoothing in itertools.product(
-        ["cross_entropy", "focal", "logit_adjusted"], ["fixed", "uncertainty"], [0.0, 0.1]
+        ["cross_entropy", "focal"], ["fixed", "uncertainty"], [0.0, 0.1]
     )
-]  # fmt: skip
+]
 FEATURES = list(itertools.product(["none", "cbam"], ["power", "power_cross"]))
 HEADS = list(itertools.product(["flat", "hierarchical"], [False, True]))
 

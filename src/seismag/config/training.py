@@ -73,11 +73,8 @@ class TrainConfig(Section):
         "fixed", description="uncertainty: both weights are learnt; initial values 1 and azimuth_weight."
     )
     class_weights: Literal["balanced", "none"] = "balanced"
-    loss: Literal["cross_entropy", "focal", "logit_adjusted"] = Field(
-        "cross_entropy", description="logit_adjusted corrects for class frequencies, so it excludes class_weights."
-    )
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0, description="focal: exponent of (1 - p); 0 is cross-entropy.")
-    logit_adjustment_tau: float = Field(1.0, ge=0, description="logit_adjusted: factor of the log class frequency.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Fraction of each label spread over the classes.")
     hierarchy_weight: float = Field(
         0.5, ge=0, description="azimuth_head hierarchical: weight of the losses of event and quadrant."
@@ -155,11 +152,6 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _check_loss(self) -> TrainConfig:
-        if self.loss == "logit_adjusted" and self.class_weights == "balanced":
-            raise ValueError(
-                "train.loss logit_adjusted and train.class_weights balanced both correct for the class frequencies. "
-                "Set train.class_weights=none."
-            )
         if self.task_weighting == "uncertainty" and self.azimuth_weight == 0:
             raise ValueError(
                 "train.task_weighting uncertainty starts from train.azimuth_weight, which is 0. "

@@ -41,26 +41,6 @@ def balanced_class_weights(y_true: IntArray, n_classes: int) -> FloatArray:
     return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
 
 
-def logit_adjustment(y_true: IntArray, n_classes: int, tau: float) -> FloatArray:
-    """Return offsets tau ln pi_c of the logits in training, with pi the class frequencies of the training set.
-
-    Trained with p = softmax(s + tau ln pi), the logits s estimate at tau = 1 the posterior under equal class
-    frequencies: p(c | x) / pi_c, normalised. Inference reports this posterior.
-
-    Args:
-        y_true, n_classes: (n,) class indices of the training set, and the number of classes of the task.
-        tau: 0 is no adjustment.
-
-    Returns:
-        (n_classes,) offsets. A class that does not occur gets the largest of the others, not minus infinity, so that
-        training lowers its logit as plain cross-entropy does.
-
-    Source: Menon et al. (2021), arXiv:2007.07314, eq. 10.
-    """
-    frequencies = np.bincount(np.asarray(y_true), minlength=n_classes) / len(y_true)
-    return tau * np.log(np.where(frequencies > 0, frequencies, frequencies.max()))
-
-
 def as_soft_labels(y_true: Tensor, n_classes: int) -> Tensor:
     """Turn class indices (B,) into soft labels (B, k); soft labels are returned unchanged."""
     return y_true if y_true.is_floating_point() else functional.one_hot(y_true, n_classes).float()
@@ -95,19 +75,13 @@ class TaskLoss(nn.Module):
     """
 
     weights: Tensor
-    set_weights: Tensor
-    offsets: Tensor
     smooth: Tensor
 
     def __init__(self, y_true: IntArray, n_classes: int, config: TrainConfig) -> None:
         super().__init__()
         balanced = balanced_class_weights(y_true, n_classes)
-        weighted, adjusted = config.class_weights == "balanced", config.loss == "logit_adjusted"
-        one = np.ones(n_classes)
         buffers = {
-            "weights": balanced if weighted else one,
-            "set_weights": balanced if weighted or adjusted else one,
-            "offsets": logit_adjustment(y_true, n_classes, config.logit_adjustment_tau if adjusted else 0.0),
+            "weights": balanced if config.class_weights == "balanced" else np.ones(n_classes),
             "smooth": (balanced > 0) / (balanced > 0).sum(),
         }
         for name, values in buffers.items():
@@ -121,12 +95,12 @@ class TaskLoss(nn.Module):
         labels = as_soft_labels(y_true, self.n_classes)
         if self.smoothing:
             labels = (1 - self.smoothing) * labels + self.smoothing * labels.sum(dim=1, keepdim=True) * self.smooth
-        return class_loss(logits.float() + self.offsets, labels, self.weights, self.gamma)
+        return class_loss(logits, labels, self.weights, self.gamma)
 
     def of_set(self, logits: Tensor, y_true: Tensor) -> Tensor:
         """Return the weighted mean of -ln p over a whole set, whatever the form of the training loss."""
         labels = as_soft_labels(y_true, self.n_classes).double()
-        weights = self.set_weights.double()
+        weights = self.weights.double()
         return class_loss(logits, labels, weights).sum() / (weights * labels).sum()
 
 
@@ -174,9 +148,8 @@ class MultiTaskLoss(nn.Module):
         """Return the loss of a whole set: -ln p of the class, weighted, so that it is comparable between losses.
 
         Each task is divided by the total weight of its samples, and the tasks are added with ``azimuth_weight``. Focal
-        factor, smoothing, levels and learnt weights are not included. Class weights are those of training; with
-        ``logit_adjusted`` they are the balanced ones, because its probabilities are for equal class frequencies. NaN
-        where no sample has a class of the training set.
+        factor, smoothing, levels and learnt weights are not included. Class weights are those of training. NaN where no
+        sample has a class of the training set.
         """
         magnitude = self.magnitude.of_set(outputs.magnitude, y_magnitude)
         return magnitude + self.azimuth_weight * self.azimuth.of_set(outputs.azimuth, y_azimuth)
