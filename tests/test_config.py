@@ -153,11 +153,6 @@ def test_problems_between_keys_tell_both_and_the_way_out():
     refuse(r"data\.n_bins is 300, but a 600 s segment has 299 bins.*Lower n_bins", None, ["data.n_bins=300"])
     refuse(r"data\.segment_s is 7200 s, longer than the window", None, ["data.window_h=1", "data.segment_s=7200"])
     refuse(r"split\.fold is 11, but split\.n_folds is 10", None, ["split.fold=11"])
-    refuse(
-        r"starts from train\.azimuth_weight, which is 0\. Raise it",
-        None,
-        ["train.task_weighting=uncertainty", "train.azimuth_weight=0"],
-    )
     assert load_config(None, ["data.n_bins=299"]).data.n_bins == 299
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,8 +9,7 @@ from torch import nn
 from seismag.config import ModelConfig, TrainConfig
 from seismag.domain import SeismagError
 from seismag.training.fit import plain_lightning, should_stop
-from seismag.training.loop import TrainingLoop, WeightAverage, learning_rate_factor, parameter_groups
-from seismag.training.losses import MultiTaskLoss
+from seismag.training.loop import WeightAverage, learning_rate_factor, parameter_groups
 from seismag.training.model import ConvNeXtMultiTask
 
 
@@ -42,16 +40,6 @@ def test_only_matrices_and_kernels_decay() -> None:
             assert module.bias is None or id(module.bias) in free_ids
         if isinstance(module, nn.LayerNorm):
             assert id(module.weight) in free_ids
-
-
-def test_learnt_task_weights_are_optimised_without_decay() -> None:
-    config = TrainConfig(task_weighting="uncertainty")
-    model = ConvNeXtMultiTask(ModelConfig(backbone="test_convnext"))
-    loss = MultiTaskLoss(np.array([0, 1]), np.array([0, 1]), config)
-    training = TrainingLoop(model, loss, config, 1, scaling=None, card={}, trained_on=())
-    decaying, free = training.configure_optimizers()["optimizer"].param_groups
-    assert any(loss.scaled_log_variance is member for member in free["params"])
-    assert len(decaying["params"]) + len(free["params"]) == len(list(model.parameters())) + 1
 
 
 @pytest.mark.parametrize(

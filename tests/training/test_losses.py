@@ -131,9 +131,7 @@ def test_loss_of_a_role_is_the_same_whatever_the_training_loss_is(rng: np.random
     outputs = random_outputs(rng, 16)._replace(cardinal=torch.zeros(16, 4))
     y = torch.from_numpy(Y_MAGNITUDE), torch.from_numpy(Y_AZIMUTH)
     plain = float(make_loss().of_set(outputs, *y))
-    for options in (
-        {"loss": "focal"}, {"label_smoothing": 0.2}, {"hierarchy_weight": 3.0}, {"task_weighting": "uncertainty"},
-    ):  # fmt: skip
+    for options in ({"loss": "focal"}, {"label_smoothing": 0.2}, {"hierarchy_weight": 3.0}):
         assert float(make_loss(**options).of_set(outputs, *y)) == pytest.approx(plain), options
 
 
@@ -141,22 +139,9 @@ def test_shares_of_one_class_give_the_loss_of_its_index(rng: np.random.Generator
     outputs = random_outputs(rng, 16)._replace(cardinal=torch.zeros(16, 4))
     y = torch.from_numpy(Y_MAGNITUDE), torch.from_numpy(Y_AZIMUTH)
     as_floats = (as_soft_labels(y[0], 4), as_soft_labels(y[1], 9))
-    for loss in (make_loss(), make_loss(loss="focal", label_smoothing=0.1, task_weighting="uncertainty")):
+    for loss in (make_loss(), make_loss(loss="focal", label_smoothing=0.1)):
         torch.testing.assert_close(loss(outputs, *as_floats), loss(outputs, *y))
         torch.testing.assert_close(loss.of_set(outputs, *as_floats), loss.of_set(outputs, *y))
-
-
-def test_learnt_weights_start_from_the_fixed_ones_and_enter_by_their_formula() -> None:
-    batch = (uniform(2), torch.tensor([0, 1]), torch.tensor([0, 8]))
-    magnitude, azimuth = 0.75 * math.log(4), math.log(9)  # as above
-    loss = make_loss(task_weighting="uncertainty")
-    assert loss.scaled_log_variance is not None
-    # s = (0, ln 2): L_m + L_a / 2 + (0 + ln 2) / 2
-    assert loss(*batch).item() == pytest.approx(magnitude + 0.5 * azimuth + 0.5 * math.log(2))
-    assert loss.task_weights() == pytest.approx({"weight_magnitude": 1.0, "weight_azimuth": 0.5})
-    loss(*batch).backward()
-    expected = [10 * (0.5 - magnitude), 10 * (0.5 - 0.5 * azimuth)]  # dL/ds = 1/2 - exp(-s) L; the parameter is s / 10
-    np.testing.assert_allclose(loss.scaled_log_variance.grad, expected, rtol=1e-5)
 
 
 def test_levels_of_the_tree_by_hand() -> None:
@@ -193,6 +178,5 @@ def test_training_without_events_has_no_quadrant_to_learn() -> None:
     assert float(levels(torch.zeros(1, 9), torch.tensor([0]))) == pytest.approx(math.log(9))
 
 
-def test_only_learnt_weights_are_part_of_the_state() -> None:
+def test_loss_adds_nothing_to_a_checkpoint() -> None:
     assert make_loss().state_dict() == {}
-    assert list(make_loss(task_weighting="uncertainty").state_dict()) == ["scaled_log_variance"]

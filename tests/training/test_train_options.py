@@ -97,7 +97,7 @@ def test_grid_that_becomes_too_coarse_is_refused_before_training(
         ({"augment": AUGMENT}, {"ema_decay": 0.9}),
         ({"model": {"backbone": "test_resnet"}}, {"accumulate": 3, "resize": [[1, 2], [2, 1]], "layer_decay": 0.5}),
         ({}, {"precision": "bf16-mixed", "loss": "focal"}),
-        ({"model": HEADS}, {"loss": "focal", "label_smoothing": 0.05, "task_weighting": "uncertainty"}),
+        ({"model": HEADS}, {"loss": "focal", "label_smoothing": 0.05}),
         ({}, {"scope": "heads", "init_from": "start"}),
         ({"model": {"backbone": "test_resnet"}}, {"scope": "last_stage", "init_from": "start", "ema_decay": 0.9}),
     ],
@@ -113,7 +113,6 @@ def test_training_with_options_repeats_and_resumes_to_the_same_numbers(
     whole, history = train(store, split, config, tmp_path / "whole")
     part = create_run(tmp_path / "part", "trial", config, dataset_id="d0")
     resumed = resume(store, split, config, part, killed_after=1)
-    assert ("weight_azimuth" in history) == ("task_weighting" in values)
     pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
     for key in ("model", "state_dict"):
         assert same_weights(latest(part)[key], latest(whole)[key])

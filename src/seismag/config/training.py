@@ -69,9 +69,6 @@ class TrainConfig(Section):
     warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up, counted by step, before the cosine.")
     gradient_clip: float = Field(1.0, gt=0)
     azimuth_weight: float = Field(0.5, ge=0, description="L = L_magnitude + azimuth_weight * L_azimuth.")
-    task_weighting: Literal["fixed", "uncertainty"] = Field(
-        "fixed", description="uncertainty: both weights are learnt; initial values 1 and azimuth_weight."
-    )
     class_weights: Literal["balanced", "none"] = "balanced"
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0, description="focal: exponent of (1 - p); 0 is cross-entropy.")
@@ -147,15 +144,6 @@ class TrainConfig(Section):
             raise ValueError(
                 f"train.scope {self.scope} leaves little to compile with cached features. Set train.compile=false, "
                 "or train.cache_features=false."
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_loss(self) -> TrainConfig:
-        if self.task_weighting == "uncertainty" and self.azimuth_weight == 0:
-            raise ValueError(
-                "train.task_weighting uncertainty starts from train.azimuth_weight, which is 0. "
-                "Raise it, or set train.task_weighting=fixed."
             )
         return self
 

@@ -116,9 +116,8 @@ class TrainingLoop(lightning.LightningModule):
         self._evaluating = ExitStack()
 
     def configure_optimizers(self) -> Any:
-        # parameters of the model, and of the loss where the weights of the tasks are learnt
         config = self.config
-        groups = parameter_groups(self, config.weight_decay, config.learning_rate, config.layer_decay)
+        groups = parameter_groups(self.model, config.weight_decay, config.learning_rate, config.layer_decay)
         steps = -(-self.n_samples // (config.batch_size * config.accumulate))
         total = config.epochs * steps
         # at most half of the steps, so that even a trial of one epoch reaches the full rate and decays
@@ -198,7 +197,6 @@ class TrainingLoop(lightning.LightningModule):
             "learning_rate": self._learning_rate,
             "train_loss": float(total[0] / total[1]),
             **self.val_scores,
-            **self.loss.task_weights(),
             "seconds": round(time.monotonic() - self._started, 3),
         }
 
@@ -254,31 +252,30 @@ def _balanced_accuracy(logits: Tensor, y_true: Tensor) -> float:
 
 
 def parameter_groups(
-    module: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float = 1.0
+    model: ConvNeXtMultiTask, weight_decay: float, learning_rate: float, layer_decay: float = 1.0
 ) -> list[dict[str, object]]:
     """Split the parameters with gradient: matrices and kernels decay, parameters of one dimension do not.
 
-    The latter are biases, norms, layer scales and the log variances of the tasks. This is the practice of ConvNeXt,
-    arXiv:2201.03545 (Loshchilov & Hutter, 2019, arXiv:1711.05101, leave the choice open).
+    The latter are biases, norms and layer scales. This is the practice of ConvNeXt, arXiv:2201.03545 (Loshchilov &
+    Hutter, 2019, arXiv:1711.05101, leave the choice open).
 
     Args:
-        module: a network, or a training with its network as ``model``.
+        model: the network.
         weight_decay: of the first kind.
         learning_rate: of everything behind the backbone.
         layer_decay: factor for each stage of the backbone, counted from the heads.
 
     Source of the layer-wise decay: Clark et al. (2020), arXiv:2003.10555; for ConvNeXt arXiv:2201.03545, table 6.
     """
-    factors = {name: 1.0 for name, _ in module.named_parameters()}
+    factors = {name: 1.0 for name, _ in model.named_parameters()}
     if layer_decay != 1.0:
-        depths = parameter_depths(getattr(module, "model", module).backbone)
-        prefix = "model.backbone." if hasattr(module, "model") else "backbone."
+        depths = parameter_depths(model.backbone)
         heads = max(depths.values()) + 1
-        factors |= {prefix + name: layer_decay ** (heads - depth) for name, depth in depths.items()}
+        factors |= {f"backbone.{name}": layer_decay ** (heads - depth) for name, depth in depths.items()}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for factor in sorted(set(factors.values()), reverse=True):  # the full rate first
         groups |= {(factor, True): [], (factor, False): []}
-    for name, parameter in module.named_parameters():
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups[factors[name], parameter.ndim > 1].append(parameter)
     return [

@@ -1,12 +1,10 @@
-"""Losses: terms of both tasks, L = L_magnitude + azimuth_weight * L_azimuth, or with learnt weights.
+"""Losses: terms of both tasks, L = L_magnitude + azimuth_weight * L_azimuth.
 
 The softmax of the logits are class probabilities (``heads.Outputs``). Labels are class indices (B,) or, for mixed
 samples, soft labels (B, k) with sum 1.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
@@ -18,9 +16,6 @@ from seismag.config import TrainConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.training.heads import N_CARDINALS, Outputs
 
-LONE_PARAMETER_SCALE = 10.0
-"""Factor of a single parameter: Adam changes it by about the learning rate a step, whatever its gradient, while the
-output of a layer changes by hundreds of weights together. Without the factor 1e-4 needs 10,000 steps for 1."""
 _SMALLEST_MISS = 1e-12  # of 1 - p: at 0 the focal factor has no derivative for an exponent below 1
 
 
@@ -111,13 +106,8 @@ class MultiTaskLoss(nn.Module):
     ``torch.nn.CrossEntropyLoss``: then the mean over batches is the loss of the whole training set whatever the batches
     are, and a batch of absent classes alone has loss 0 and not 0/0.
 
-    With ``train.task_weighting: uncertainty`` the tasks' weights are exp(-s) and each adds s / 2, with s the log
-    variance of the task, learnt by the optimiser. The weight approaches 1 / (2 L) with L the loss of the task.
-
     Args:
         y_magnitude, y_azimuth: (n,) class indices of the training set.
-
-    Source: uncertainty weighting, Kendall, Gal & Cipolla (2018), arXiv:1705.07115, eq. 10.
     """
 
     def __init__(self, y_magnitude: IntArray, y_azimuth: IntArray, config: TrainConfig) -> None:
@@ -127,10 +117,6 @@ class MultiTaskLoss(nn.Module):
         self.levels = HierarchyLoss(y_azimuth, config)
         self.azimuth_weight = config.azimuth_weight
         self.hierarchy_weight = config.hierarchy_weight
-        self.scaled_log_variance: nn.Parameter | None = None
-        if config.task_weighting == "uncertainty":
-            start = torch.tensor([0.0, -math.log(config.azimuth_weight)])
-            self.scaled_log_variance = nn.Parameter(start / LONE_PARAMETER_SCALE)
 
     def forward(self, outputs: Outputs, y_magnitude: Tensor, y_azimuth: Tensor) -> Tensor:
         """Return the loss of a batch of outputs, with labels as indices (B,) or soft labels (B, 4) and (B, 9)."""
@@ -138,28 +124,18 @@ class MultiTaskLoss(nn.Module):
         azimuth = self.azimuth(outputs.azimuth, y_azimuth).mean()
         if outputs.cardinal is not None and self.hierarchy_weight:
             azimuth = azimuth + self.hierarchy_weight * self.levels(outputs.azimuth, y_azimuth).mean()
-        if self.scaled_log_variance is None:
-            total: Tensor = magnitude + self.azimuth_weight * azimuth
-            return total
-        log_variance = LONE_PARAMETER_SCALE * self.scaled_log_variance
-        return (torch.exp(-log_variance) * torch.stack([magnitude, azimuth]) + 0.5 * log_variance).sum()
+        total: Tensor = magnitude + self.azimuth_weight * azimuth
+        return total
 
     def of_set(self, outputs: Outputs, y_magnitude: Tensor, y_azimuth: Tensor) -> Tensor:
         """Return the loss of a whole set: -ln p of the class, weighted, so that it is comparable between losses.
 
         Each task is divided by the total weight of its samples, and the tasks are added with ``azimuth_weight``. Focal
-        factor, smoothing, levels and learnt weights are not included. Class weights are those of training. NaN where no
-        sample has a class of the training set.
+        factor, smoothing and levels are not included. Class weights are those of training. NaN where no sample has a
+        class of the training set.
         """
         magnitude = self.magnitude.of_set(outputs.magnitude, y_magnitude)
         return magnitude + self.azimuth_weight * self.azimuth.of_set(outputs.azimuth, y_azimuth)
-
-    def task_weights(self) -> dict[str, float]:
-        """Return the learnt weights of the two tasks by column of history.csv; empty where they are fixed."""
-        if self.scaled_log_variance is None:
-            return {}
-        weights = torch.exp(-LONE_PARAMETER_SCALE * self.scaled_log_variance.detach()).tolist()
-        return {"weight_magnitude": weights[0], "weight_azimuth": weights[1]}
 
 
 class HierarchyLoss(nn.Module):
