@@ -70,7 +70,6 @@ OPTIONS = {  # tried with the recipe one by one; of --models only where they are
     "cbam": ["model.attention=cbam"],
     "hierarchical": ["model.azimuth_head=hierarchical"],
     "focal": ["train.loss=focal"],
-    "average": ["train.ema_decay=0.98"],
 }
 MODELS |= OPTIONS
 INPUTS = {"power": ["model.input=power"], "power_cross": ["model.input=power_cross"]}

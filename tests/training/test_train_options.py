@@ -33,24 +33,6 @@ HEADS = {"attention": "cbam", "detection_head": True, "azimuth_head": "hierarchi
 AUGMENT = {"time_masks": 1, "gridmask_probability": 0.5, "gridmask_min_cells": 8, "mixup_alpha": 0.4, "gain_db": 2.0}
 
 
-def test_averaged_weights_are_those_that_are_judged_and_kept(
-    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
-) -> None:
-    plain_run, plain = train(store, split, changed(config, {"model": QUIET}), tmp_path / "plain")
-    run, averaged = train(store, split, changed(config, {"model": QUIET}, ema_decay=0.9), tmp_path / "averaged")
-    own, content = latest(plain_run)["model"], latest(run)
-    assert averaged["train_loss"].tolist() == plain["train_loss"].tolist()  # the optimiser's path is the same
-    assert (averaged["val_loss"] != plain["val_loss"]).all()
-    trained = {name.removeprefix("model."): t for name, t in content["state_dict"].items() if name.startswith("model.")}
-    assert same_weights(trained, own)
-    assert same_weights(content["model"], content["average"]["values"])
-    best = load_checkpoint(run.best_model)
-    assert best.card.document["ema_decay"] == 0.9
-    assert best.card.document["epoch"] == 1 + averaged["val_loss"].idxmin()
-    if best.card.document["epoch"] == len(averaged):
-        assert same_weights(best.model.state_dict(), content["model"])
-
-
 def test_accumulated_batches_are_one_batch(store: Any, split: pd.DataFrame, config: Config, tmp_path: Path) -> None:
     # 28 windows: steps of 16 and 12, the latter of batches of 8 and 4
     results = []
@@ -94,12 +76,12 @@ def test_grid_that_becomes_too_coarse_is_refused_before_training(
 @pytest.mark.parametrize(
     ("sections", "values"),
     [
-        ({"augment": AUGMENT}, {"ema_decay": 0.9}),
+        ({"augment": AUGMENT}, {}),
         ({"model": {"backbone": "test_resnet"}}, {"accumulate": 3, "resize": [[1, 2], [2, 1]], "layer_decay": 0.5}),
         ({}, {"precision": "bf16-mixed", "loss": "focal"}),
         ({"model": HEADS}, {"loss": "focal", "label_smoothing": 0.05}),
         ({}, {"scope": "heads", "init_from": "start"}),
-        ({"model": {"backbone": "test_resnet"}}, {"scope": "last_stage", "init_from": "start", "ema_decay": 0.9}),
+        ({"model": {"backbone": "test_resnet"}}, {"scope": "last_stage", "init_from": "start"}),
     ],
 )
 def test_training_with_options_repeats_and_resumes_to_the_same_numbers(
@@ -249,7 +231,7 @@ def test_run_that_goes_on_elsewhere_keeps_the_precision_that_it_began_with(
 def test_two_processes_train_like_one_with_batches_twice_as_large(
     store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
 ) -> None:
-    config = changed(config, {"model": QUIET, "augment": {"time_masks": 1}}, epochs=2, ema_decay=0.5)
+    config = changed(config, {"model": QUIET, "augment": {"time_masks": 1}}, epochs=2)
     one, history = train(store, split, changed(config, batch_size=8), tmp_path / "one")
     plain = SimpleNamespace(**vars(store))  # a new process cannot import the class of a fixture
     two, _ = train(plain, split, changed(config, batch_size=4, devices=2), tmp_path / "two")

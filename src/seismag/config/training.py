@@ -98,9 +98,6 @@ class TrainConfig(Section):
     cache_features: bool = Field(
         True, description="scope last_stage, heads: compute the outputs of the frozen part once, not in each epoch."
     )
-    ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="Decay of the moving average of the weights that is validated and kept; 0: off."
-    )
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are summed in one step.")
     resize: list[list[int]] = Field(
         [], description="[[epoch, n], ...]: from this epoch on, average training windows over n x n bins."

@@ -79,7 +79,6 @@ def build_card(store: Store, config: Config, run: Run) -> dict[str, Any]:
         "normalisation": normalisation.to_json(),
         "augment": config.augment.model_dump(mode="json"),
         "scope": train.scope,
-        "ema_decay": train.ema_decay,
         "initial_weights": None,
         "preprocessing": dict(store.attributes["preprocessing"]),
         "quality": {key: value for key, value in store.attributes.get("config", {}).items() if key in _QUALITY_KEYS},

@@ -117,8 +117,7 @@ class RunWriter(Callback):
         record = loop.history[-1]
         # best before latest: after a crash in between the epoch is repeated and the same best model written again
         if is_kept:
-            with loop.evaluated_weights():
-                save_checkpoint(self.run.best_model, loop.model, loop.scaling, loop.card, loop.trained_on)
+            save_checkpoint(self.run.best_model, loop.model, loop.scaling, loop.card, loop.trained_on)
         with atomic_path(self.run.latest_checkpoint) as temporary:
             trainer.save_checkpoint(temporary)
             write_card(self.run.latest_checkpoint, loop.card, content=temporary)

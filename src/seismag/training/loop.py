@@ -1,4 +1,4 @@
-"""Steps and epochs of a training, its optimiser, and the average of its weights.
+"""Steps and epochs of a training, and its optimiser.
 
 All that is random in an epoch (order of the samples, dropout) depends on seed and epoch alone, so that on a CPU an
 interrupted and resumed training ends with the weights of an uninterrupted one.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import lightning
@@ -31,50 +29,6 @@ from seismag.training.scaling import Scaling
 
 Batch = list[Tensor] | tuple[Tensor, ...]
 EpochRecord = dict[str, float]  # a row of history.csv
-
-
-class WeightAverage:
-    """Exponential moving average over the steps of a training, of parameters and of running statistics alike.
-
-    After step n the average is d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)), so that the random start
-    weighs little even after few steps.
-
-    Source: Polyak & Juditsky (1992), doi:10.1137/0330046; the ramp is that of TensorFlow's
-    ``ExponentialMovingAverage(num_updates)``.
-    """
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.values: dict[str, Tensor] = {}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Add the weights after a step."""
-        state = model.state_dict()
-        if not self.steps:
-            self.values = {name: tensor.clone() for name, tensor in state.items()}
-        self.steps += 1
-        weight = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, tensor in state.items():
-            average = self.values[name] = self.values[name].to(tensor.device)  # moves once, after a resume
-            if tensor.is_floating_point():
-                average.lerp_(tensor, weight)
-            else:  # a count of batches
-                average.copy_(tensor)
-
-    @contextmanager
-    def in_place_of(self, model: nn.Module) -> Iterator[None]:
-        """Put the average into the model while the block lasts; before the first step nothing changes."""
-        if not self.values:
-            yield
-            return
-        own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        model.load_state_dict(self.values)
-        try:
-            yield
-        finally:
-            model.load_state_dict(own)
 
 
 class TrainingLoop(lightning.LightningModule):
@@ -109,11 +63,9 @@ class TrainingLoop(lightning.LightningModule):
         self.config = config
         self.n_samples = n_samples
         self.frozen = frozen
-        self.average = WeightAverage(config.ema_decay) if config.ema_decay else None
         self.history: list[EpochRecord] = []
         self.val_scores: EpochRecord = {}
         self._val_batches: list[tuple[Tensor, ...]] = []
-        self._evaluating = ExitStack()
 
     def configure_optimizers(self) -> Any:
         config = self.config
@@ -155,27 +107,12 @@ class TrainingLoop(lightning.LightningModule):
         self._learning_rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss * self._weight(batch_idx, len(y_magnitude))
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        if self.average is not None:
-            self.average.update(self.model)
-
-    @contextmanager
-    def evaluated_weights(self) -> Iterator[None]:
-        """Give the model the weights of validation and predictions: the average where there is one."""
-        with nullcontext() if self.average is None else self.average.in_place_of(self.model):
-            yield
-
-    def on_validation_epoch_start(self) -> None:
-        self._evaluating.enter_context(self.evaluated_weights())
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         x, y_magnitude, y_azimuth = batch
         outputs = self(x)
         self._val_batches.append((outputs.magnitude, outputs.azimuth, y_magnitude, y_azimuth))
 
     def on_validation_epoch_end(self) -> None:
-        self._evaluating.close()
         parts = [torch.cat(parts) for parts in zip(*self._val_batches, strict=True)]
         self._val_batches.clear()
         magnitude, azimuth, y_magnitude, y_azimuth = _of_all_processes(parts)
@@ -201,19 +138,11 @@ class TrainingLoop(lightning.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        with self.evaluated_weights():
-            content = checkpoint_content(self.model, self.scaling, self.card, self.trained_on)
-            if self.average is not None and self.average.steps:  # the file is written after the block
-                content["model"] = {name: tensor.clone() for name, tensor in content["model"].items()}
-        checkpoint |= content
+        checkpoint |= checkpoint_content(self.model, self.scaling, self.card, self.trained_on)
         checkpoint["history"] = self.history
-        if self.average is not None:
-            checkpoint["average"] = {"steps": self.average.steps, "values": self.average.values}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint["history"])
-        if self.average is not None:
-            self.average.steps, self.average.values = checkpoint["average"]["steps"], checkpoint["average"]["values"]
 
     def _weight(self, batch_idx: int, size: int) -> float:
         """Return the factor of the loss of a batch, so that a step is the mean over all windows of its batches.
