@@ -72,7 +72,7 @@ SMALLEST = {
     "checksums": Smallest("{learned}", "sha256", ("samples.parquet",)),
     "comparison": Smallest(
         "--store {learned}/strong.zarr --models convnext_tiny --small --epochs 1 --rounds 1 1 --work {out} "
-        "--set train.resize=[] model.head_width=16 evaluate.bootstrap=100",
+        "--set model.head_width=16 evaluate.bootstrap=100",
         "AUC",
         ("convnext_tiny", "transfer_function"),
     ),

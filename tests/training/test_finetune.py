@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fixtures.training_store import changed, latest, same_weights, train
-from seismag.config import Config, ModelConfig, TrainConfig, build_config
+from seismag.config import Config, ModelConfig, build_config
 from seismag.domain import SeismagError, UsageError
 from seismag.runs import Run, create_run
 from seismag.training.backbones import create_backbone, cut_before_last_stage
@@ -181,18 +181,11 @@ def test_features_too_large_to_keep_name_the_way_out(
             {"train": {"scope": "heads", "init_from": "a.pth"}, "augment": {"time_masks": 1}},
             r"augment changes the windows in each epoch\. Set train\.cache_features=false",
         ),
-        ({"train": {"scope": "heads", "init_from": "a.pth", "resize": [[1, 2]]}}, r"train\.resize changes the grid"),
         ({"train": {"scope": "heads", "init_from": "a.pth", "compile": True}}, r"little to compile"),
         ({"train": {"init_from": "a.pth"}, "model": {"pretrained": True}}, r"both set the initial weights"),
         ({"train": {"reinit_heads": True}}, r"there is no train\.init_from"),
-        ({"train": {"resize": [[5, 1], [1, 2]]}}, r"train\.resize: .*pairs \[epoch, n\]"),
     ],
 )
 def test_contradictions_are_refused_with_both_keys(tree: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_config(tree)
-
-
-def test_resize_schedule_holds_from_its_epochs_on() -> None:
-    schedule = TrainConfig(resize=[[2, 4], [4, 1]])
-    assert [schedule.cells_at(epoch) for epoch in range(1, 6)] == [1, 4, 4, 1, 1]

@@ -48,36 +48,18 @@ def test_accumulated_batches_are_one_batch(store: Any, split: pd.DataFrame, conf
         np.testing.assert_allclose(history_two[column], history_one[column], rtol=1e-4)
 
 
-def test_early_epochs_see_a_coarser_grid_and_validation_the_full_one(
-    store: Any, split: pd.DataFrame, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[bool, tuple[int, ...]]] = []
-    forward = nn.Module.__call__
-
-    def watched(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if type(module).__name__ == "ConvNeXtMultiTask" and len(args[0]) > 1:
-            seen.append((module.training, tuple(args[0].shape[2:])))
-        return forward(module, *args, **kwargs)
-
-    monkeypatch.setattr(nn.Module, "__call__", watched)
-    config = changed(config, {"model": {"backbone": "test_resnet"}}, resize=[[1, 2], [3, 1]], batch_size=28)
-    train(store, split, config, tmp_path / "runs")
-    coarse, full = (16, 20), (32, 40)
-    assert seen == [(True, coarse), (False, full)] * 2 + [(True, full), (False, full)]
-
-
-def test_grid_that_becomes_too_coarse_is_refused_before_training(
+def test_grid_that_the_backbone_cannot_process_is_refused_before_training(
     store: Any, split: pd.DataFrame, config: Config, tmp_path: Path
 ) -> None:
-    with pytest.raises(SeismagError, match=r"train\.resize, 20 x 20 bins: .* cannot process spectrograms of 2 x 2"):
-        train(store, split, changed(config, resize=[[1, 20]]), tmp_path / "runs")
+    with pytest.raises(SeismagError, match=r"test_vit cannot process spectrograms of 32 x 40"):
+        train(store, split, changed(config, {"model": {"backbone": "test_vit"}}), tmp_path / "runs")
 
 
 @pytest.mark.parametrize(
     ("sections", "values"),
     [
         ({"augment": AUGMENT}, {}),
-        ({"model": {"backbone": "test_resnet"}}, {"accumulate": 3, "resize": [[1, 2], [2, 1]], "layer_decay": 0.5}),
+        ({"model": {"backbone": "test_resnet"}}, {"accumulate": 3, "layer_decay": 0.5}),
         ({}, {"precision": "bf16-mixed", "loss": "focal"}),
         ({"model": HEADS}, {"loss": "focal", "label_smoothing": 0.05}),
         ({}, {"scope": "heads", "init_from": "start"}),

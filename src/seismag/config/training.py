@@ -99,9 +99,6 @@ class TrainConfig(Section):
         True, description="scope last_stage, heads: compute the outputs of the frozen part once, not in each epoch."
     )
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are summed in one step.")
-    resize: list[list[int]] = Field(
-        [], description="[[epoch, n], ...]: from this epoch on, average training windows over n x n bins."
-    )
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = Field(
         "32-true", description="auto: bf16-mixed where processor or GPU computes in bfloat16 itself, else 32-true."
     )
@@ -109,19 +106,6 @@ class TrainConfig(Section):
     devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU; each takes batch_size windows a step.")
     num_workers: int = Field(0, ge=0, description="Data-loader processes.")
     seed: int = Field(20260205, ge=0)
-
-    @field_validator("resize")
-    @classmethod
-    def _is_a_schedule(cls, value: list[list[int]]) -> list[list[int]]:
-        pairs = all(len(entry) == 2 and min(entry) >= 1 for entry in value)
-        epochs = [entry[0] for entry in value]
-        if not pairs or epochs != sorted(set(epochs)):
-            raise ValueError("must be pairs [epoch, n], both from 1 on, epochs ascending, such as [[1, 4], [10, 1]]")
-        return value
-
-    def cells_at(self, epoch: int) -> int:
-        """Side, in bins, of the squares that training windows are averaged over in an epoch, from 1."""
-        return next((cells for first, cells in reversed(self.resize) if epoch >= first), 1)
 
     @property
     def keeps_features(self) -> bool:
@@ -132,11 +116,6 @@ class TrainConfig(Section):
     def _check_start(self) -> TrainConfig:
         if self.reinit_heads and self.init_from is None:
             raise ValueError("train.reinit_heads is true, but there is no train.init_from to take a backbone from.")
-        if self.keeps_features and self.resize:
-            raise ValueError(
-                f"train.scope {self.scope} caches outputs of the frozen backbone on the full grid, but train.resize "
-                "changes the grid. Set train.resize=[], or train.cache_features=false."
-            )
         if self.keeps_features and self.compile:
             raise ValueError(
                 f"train.scope {self.scope} leaves little to compile with cached features. Set train.compile=false, "

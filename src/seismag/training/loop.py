@@ -14,7 +14,6 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn import functional
 
 from seismag.config import TrainConfig
 from seismag.domain import SeismagError
@@ -96,9 +95,6 @@ class TrainingLoop(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y_magnitude, y_azimuth = batch
-        cells = self.config.cells_at(self.current_epoch + 1)
-        if cells > 1:
-            x = functional.avg_pool2d(x, cells, ceil_mode=True, count_include_pad=False)
         loss: Tensor = self.loss(self(x), y_magnitude, y_azimuth)
         value = loss.detach().double()
         self._check_finite(value, f"step {batch_idx + 1}: the training loss")

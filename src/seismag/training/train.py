@@ -242,14 +242,7 @@ def _build_model(store: Store, config: Config, start: _Start) -> ConvNeXtMultiTa
         model.load_state_dict(start.checkpoint["model"])
     elif start.initial is not None:
         take_weights(model, start.initial, config.train.reinit_heads)
-    size = np.array(store.power.shape[2:])
-    for cells in sorted({1, *(config.train.cells_at(epoch + 1) for epoch in range(config.train.epochs))}):
-        try:
-            model.check_input(*(-(-size // cells)).tolist())
-        except SeismagError as error:
-            if cells == 1:
-                raise
-            raise SeismagError(f"train.resize, {cells} x {cells} bins: {error} Or average over fewer bins.") from error
+    model.check_input(*store.power.shape[2:])
     return model
 
 
