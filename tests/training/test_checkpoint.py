@@ -196,12 +196,13 @@ def test_checkpoint_of_another_architecture_is_refused_with_both_named(card: dic
         check_architecture(card, asked, Path("m.pth"))
 
 
-def test_option_of_a_later_version_on_the_card_asks_for_an_update(
-    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any]
+@pytest.mark.parametrize(("key", "value"), [("azimuth_head", "wavelet"), ("magnitude_head", "softmax")])
+def test_option_of_another_version_on_the_card_is_named(
+    path: Path, model: ConvNeXtMultiTask, scaling: Scaling, card: dict[str, Any], key: str, value: str
 ) -> None:
-    later = {**card, "model": {**card["model"], "azimuth_head": "wavelet"}, "seismag_version": "9.0"}
-    save_content(path, checkpoint_content(model, scaling, later))
-    with pytest.raises(SeismagError, match=r"model\.azimuth_head in its model card, 'wavelet', is not known.*by 9\.0"):
+    other = {**card, "model": {**card["model"], key: value}, "seismag_version": "9.0"}
+    save_content(path, checkpoint_content(model, scaling, other))
+    with pytest.raises(SeismagError, match=rf"model\.{key} in its model card, '{value}', is not known.*by 9\.0"):
         load_checkpoint(path)
 
 
