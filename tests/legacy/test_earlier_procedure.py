@@ -57,9 +57,14 @@ def test_without_normal_windows_there_is_no_second_class(tmp_path) -> None:
 
 def test_the_configuration_divides_windows_at_random_and_chooses_the_epoch_on_the_test_set() -> None:
     config = build_config(
-        {"split": {"name": "demo_null"}, "model": {"input": "power_cross"}, "train": {"keep": "last"}}
+        {
+            "split": {"name": "demo_null"},
+            "model": {"input": "power_cross"},
+            "train": {"keep": "last"},
+            "augment": {"dilution": 0.5},
+        }
     )
     earlier = earlier_config(config)
     assert (earlier.split.method, earlier.split.name) == ("naive", "demo_null_earlier")
     assert (earlier.model.input, earlier.train.keep, earlier.train.class_weights) == ("power", "best", "none")
-    assert earlier.data == config.data
+    assert (earlier.data, earlier.augment.is_on) == (config.data, False)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seismag.config import Config
+from seismag.config import AugmentConfig, Config
 from seismag.domain import MAGNITUDE_CLASSES, DataError
 from seismag.scoring.predictions import evaluated_rows, read_predictions, task_probabilities
 from seismag.training.run import run_training
@@ -55,16 +55,15 @@ def run_earlier_procedure(config: Config, store_path: Path, out: Path) -> Earlie
 
 
 def earlier_config(config: Config) -> Config:
-    """The configuration of the earlier procedure: random windows, power alone, the epoch chosen on the test set."""
+    """The configuration of the earlier procedure: random windows, power, no augmentation, epoch of the test set."""
     changes: dict[str, dict[str, object]] = {
         "split": {"method": "naive", "name": f"{config.split.name}_earlier", "n_folds": 5},
         "model": {"input": "power", "average_rotations": False},
         "train": {"run_name": f"{config.train.run_name}_earlier", "keep": "best", "class_weights": "none",
               "epochs": EPOCHS, "patience": EPOCHS},
-        "augment": {"rotate": False},
     }  # fmt: skip
     sections = {name: getattr(config, name).model_copy(update=update) for name, update in changes.items()}
-    return config.model_copy(update=sections)
+    return config.model_copy(update={**sections, "augment": AugmentConfig()})
 
 
 def write_copies(store: Store, out: Path) -> Path:
