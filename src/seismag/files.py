@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,11 @@ from seismag.domain import DataError, SeismagError
 
 _HASH_BLOCK_BYTES = 1 << 20
 _OWN_CHECKSUM = "document_sha256"  # of a JSON document without this key
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+# of atomic_path: host, process, random; of Zarr and of earlier versions: random
+_TEMPORARY = re.compile(
+    r"\..+\.(?:(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}|[0-9a-f]{32})\.tmp(?:\.[^.]+)?|.+\.[0-9a-f]{32}\.partial"
+)
 _PATH_START = r"(?<![^\s\"'`(=])"  # of a path within a text
 
 
@@ -53,7 +59,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside ``path`` that replaces it when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb+") as file:
@@ -61,6 +67,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_left_over(name: str) -> bool:
+    """Whether a file is the temporary one of a run that is dead, by its name.
+
+    A process of this host is dead if it does not exist. Of other hosts this is not known: ask only for a folder whose
+    lock is held, where they may not write.
+    """
+    found = _TEMPORARY.fullmatch(name)
+    if found is None:
+        return False
+    if found["host"] != _HOST:
+        return True
+    if os.name != "posix":  # there signal 0 is a signal
+        return False
+    try:
+        os.kill(int(found["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # a process of another user
+        return False
+    return False
 
 
 def write_text_atomic(path: str | Path, text: str) -> None:
@@ -145,9 +173,8 @@ def json_ready(value: Any) -> Any:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a parquet file that appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 @contextmanager

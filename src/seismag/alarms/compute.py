@@ -18,6 +18,7 @@ from seismag.config import EvaluateConfig
 from seismag.domain import FEW_CLUSTERS, DataError
 from seismag.estimate import NullInterval
 from seismag.files import write_json_atomic
+from seismag.folder_lock import one_writer
 from seismag.scoring.estimates import finite
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.null import Null
@@ -102,6 +103,7 @@ class AlarmSummary:
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in left_out}
 
 
+@one_writer()
 def evaluate_alarms(predictions: Path, store: Path | None, config: EvaluateConfig, out: Path | None) -> dict[str, Any]:
     """Evaluate a table as alarms, and write alarms.json and molchan.png into ``out``, if given; returns the document.
 

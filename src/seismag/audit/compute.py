@@ -45,6 +45,7 @@ from seismag.config import AuditConfig, Config, EvaluateConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.estimate import CheckResult
 from seismag.files import file_sha256, write_checked_json
+from seismag.folder_lock import one_writer
 from seismag.runs import Run
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
@@ -269,6 +270,7 @@ def audit_predictions(path: Path, store_path: Path | None, split_path: Path | No
     return found.close(metrics)
 
 
+@one_writer()
 def write_audit(audit: Audit, out: Path) -> None:
     """Write audit.json into a folder, which is created if necessary."""
     try:

@@ -96,20 +96,21 @@ def audit(
     _require_one_subject(data, predictions, table, label, groups, split, settings.audit)
     announce(f"audit: {table or predictions or data}")
     from seismag.audit import compute
+    from seismag.audit.page import write_audit_page
     from seismag.audit.text import format_audit
+    from seismag.folder_lock import folder_lock
 
-    if table is not None:
-        result = compute.audit_labels(table, str(label), split_names(groups), settings.audit)
-    elif predictions is not None:
-        result = compute.audit_predictions(predictions, data, split, settings)
-    else:
-        assert data is not None
-        result = compute.audit_store(data, split, settings)
-    if out is not None:
-        from seismag.audit.page import write_audit_page
-
-        compute.write_audit(result, out)
-        write_audit_page(result, out, settings.audit.claim)
+    with folder_lock(out):
+        if table is not None:
+            result = compute.audit_labels(table, str(label), split_names(groups), settings.audit)
+        elif predictions is not None:
+            result = compute.audit_predictions(predictions, data, split, settings)
+        else:
+            assert data is not None
+            result = compute.audit_store(data, split, settings)
+        if out is not None:
+            compute.write_audit(result, out)
+            write_audit_page(result, out, settings.audit.claim)
     if as_json:
         print_json(result.to_json())
     else:
@@ -148,6 +149,7 @@ def recover(
 
     settings = load_config(config, overrides)
     announce(f"recover: {len(model)} model(s), emissions into windows of {data}")
+    from seismag.folder_lock import folder_lock
     from seismag.recovery.compute import RecoveryPlan, recovery_study, write_recovery
     from seismag.recovery.result import format_recovery
     from seismag.windows.inputs import read_inputs
@@ -156,9 +158,10 @@ def recover(
     snr = tuple(sorted(set(spec.snr)))
     plan = RecoveryPlan(snr, spec.windows, spec.false_alarm_fraction, simulation.emission, simulation.seed)
     inputs = read_inputs(archive, stations, catalog, None, None)
-    report, injections = recovery_study(model, data, inputs, plan, make_progress())
-    if out is not None:
-        write_recovery(report, injections, out)
+    with folder_lock(out):
+        report, injections = recovery_study(model, data, inputs, plan, make_progress())
+        if out is not None:
+            write_recovery(report, injections, out)
     if as_json:
         print_json(report)
     else:
@@ -197,6 +200,7 @@ def explain(
     from seismag.explain.compute import explain_model
     from seismag.explain.page import format_explanation, prepare_folder, write_explanation
     from seismag.explain.subject import STUDY_LEAST, STUDY_SMALL, ExplanationPlan, open_subject, run_folder_of
+    from seismag.folder_lock import folder_lock
     from seismag.runs import SMALL_VARIABLE
 
     least = STUDY_LEAST
@@ -206,10 +210,11 @@ def explain(
     plan = ExplanationPlan(samples, method, label_control, least)  # type: ignore[arg-type]  # it refuses other methods
     subject = open_subject(model, data)
     folder = out or (run_folder_of(model) or Path()) / "explanation"
-    prepare_folder(folder)  # before the work, not after it
     progress = make_progress()
-    explanation = explain_model(subject, plan, spec, progress)
-    page = write_explanation(explanation, folder, progress)
+    with folder_lock(folder, whole=True):
+        prepare_folder(folder)  # before the work, not after it
+        explanation = explain_model(subject, plan, spec, progress)
+        page = write_explanation(explanation, folder, progress)
     if as_json:
         print_json(explanation.document)
     else:

@@ -209,15 +209,14 @@ def unblind(
     if not purpose.strip():
         raise UsageError("--purpose is empty: say why the locked hold-out set is evaluated; the access log keeps it.")
     announce(f"unblind: {model} on the locked hold-out set of {data}")
-    from seismag.scoring.study import make_output_folder
+    from seismag.folder_lock import folder_lock
     from seismag.training import unblinding
 
     request = unblinding.request_unblinding(model, data, purpose, settings.split)
-    if out is not None:
-        make_output_folder(out)  # before the unblinding is recorded
-    result = unblinding.unblind(request, settings.evaluate, make_progress())
-    if out is not None:
-        unblinding.write_unblinding(result, out)
+    with folder_lock(out):  # before the unblinding is recorded
+        result = unblinding.unblind(request, settings.evaluate, make_progress())
+        if out is not None:
+            unblinding.write_unblinding(result, out)
     _show_metrics(result.metrics, out, as_json)
 
 

@@ -23,6 +23,7 @@ from seismag.demonstration.studies import (
 )
 from seismag.demonstration.text import describe_demo
 from seismag.domain import UsageError
+from seismag.folder_lock import folder_lock, one_writer
 from seismag.training.crossval import BEST_MODEL, DEFAULT_MODEL, update_default_model
 from seismag.training.run import SPLITS_DIR
 from seismag.windows.store import SAMPLES_FILE, open_store
@@ -84,6 +85,7 @@ def null_config(config: Config) -> Config:
     return config.model_copy(update=changes)
 
 
+@one_writer(lambda _: RESULTS, "Wait until it ends, or work in another folder.", file=True)
 def run_demo(
     config: Config, workers: int, say: Callable[[str], None], step: Callable[[int, int], None] | None = None
 ) -> Demonstration:
@@ -155,7 +157,9 @@ def clear(config: Config) -> None:
     for store in stores:
         require_replaceable(store)
     for leftover in (RESULTS, *stores):
-        shutil.rmtree(leftover, ignore_errors=True)
+        if leftover.is_dir():
+            with folder_lock(leftover, "Wait until it ends, or work in another folder."):
+                shutil.rmtree(leftover, ignore_errors=True)
     name = config.split.name
     for split in (name, f"{name}_null", f"{name}_null_earlier"):
         for leftover in SPLITS_DIR.glob(f"{split}.*"):

@@ -16,6 +16,7 @@ from seismag.explain.compute import Explanation
 from seismag.explain.embedding import draw_embedding_view
 from seismag.explain.figure import METHOD_NAMES, draw_importance, draw_sanity, draw_window
 from seismag.files import write_checked_json, write_text_atomic
+from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.spectrograms.bands import BAND_LABELS
 from seismag.text import interval, number
@@ -40,6 +41,7 @@ def prepare_folder(out: Path) -> None:
         raise UsageError(f"--out {out}: cannot be written into. Choose another folder.")
 
 
+@one_writer(whole=True)
 def write_explanation(explanation: Explanation, out: Path, progress: Progress = silent) -> Path:
     """Write document, figures and page, which is returned; pictures of an earlier explanation here are removed."""
     prepare_folder(out)

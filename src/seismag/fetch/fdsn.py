@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from http.client import HTTPException
@@ -10,10 +11,13 @@ from typing import Any
 
 from seismag.archive.catalogs import BoundingBox
 from seismag.domain import DataError
+from seismag.files import atomic_path
+from seismag.folder_lock import one_writer
 
 _BOX_KEYS = ("minlatitude", "maxlatitude", "minlongitude", "maxlongitude")  # in the order of a BoundingBox
 
 
+@one_writer(lambda given: Path(given["path"]) if Path(given["path"]).parent.is_dir() else None, file=True)
 def download_catalog(
     service: str,
     start_utc: str,
@@ -72,10 +76,11 @@ def _store(answer: bytes, path: Path, request: str) -> None:
         raise DataError(
             f"{request}: the answer is not QuakeML, it begins with {answer[:40]!r}. Check the address of the service."
         )
-    part = Path(f"{path}.part")
     try:
-        part.write_bytes(answer)
-        os.replace(part, path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(answer)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}). Name a writable file.") from error
 

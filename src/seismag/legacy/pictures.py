@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ import pandas as pd
 
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
 from seismag.files import full_disk_explained, short_path
+from seismag.folder_lock import is_empty, one_writer
 from seismag.legacy.defects import AUGMENTED, CORRUPTED, IDENTICAL, azimuth_defects, row_defects
 from seismag.legacy.metadata import numbers, read_metadata
 from seismag.legacy.picture_files import read_picture, survey_pictures
@@ -73,6 +73,7 @@ class PreparedImages:
         )
 
 
+@one_writer(file=True)  # a folder beside it replaces it
 def prepare_legacy(
     source: Path,
     out: Path,
@@ -281,9 +282,14 @@ def _attributes(
 
 
 def _is_finished(out: Path, fingerprint: str) -> bool:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and is_empty(out)):
         return False
-    same = (out / stores.SAMPLES_FILE).is_file() and stores.open_store(out).attributes.get("fingerprint") == fingerprint
+    try:
+        same = (out / stores.SAMPLES_FILE).is_file() and stores.open_store(out).attributes["fingerprint"] == fingerprint
+    except (DataError, KeyError) as error:
+        raise DataError(
+            f"{error} A store of pictures is made anew in another place, or where it was deleted."
+        ) from error
     if not same:
         raise UsageError(f"{out}: exists, and is not the store of these pictures. Choose another --out, or delete it.")
     return True
@@ -291,8 +297,9 @@ def _is_finished(out: Path, fingerprint: str) -> bool:
 
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder that replaces ``out`` when the block ends without an error."""
-    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    """Yield a folder that replaces ``out`` when the block ends without an error; a dead run's is removed before."""
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
         with full_disk_explained(str(out)):
             partial.mkdir(parents=True)

@@ -19,6 +19,7 @@ from seismag.cards import UNKNOWN, card_path
 from seismag.config import ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.files import file_sha256
+from seismag.folder_lock import one_writer
 from seismag.training.checkpoint import FORMAT, FORMAT_VERSION, load_tensors, save_checkpoint
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import Scaling
@@ -40,6 +41,7 @@ _TASKS = {"magnitude": ("mag", MAGNITUDE_CLASSES), "azimuth": ("azi", AZIMUTH_CL
 _BLOCK = {"conv_dw": "block.0", "norm": "block.2", "mlp.fc1": "block.3", "mlp.fc2": "block.5"}
 
 
+@one_writer(file=True)
 def import_weights(
     source: Path, out: Path, orders: Mapping[str, str | None], normalization: str = "imagenet"
 ) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from seismag import __version__
 from seismag.cards import ModelCard, card_path, write_card
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256, full_disk_explained, shown_path, write_json_atomic
+from seismag.folder_lock import file_lock
 from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
 from seismag.parallel import Progress, silent
 
@@ -92,7 +93,7 @@ def fetch_model(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + _PARTIAL)
-        with full_disk_explained(str(target)):
+        with file_lock(target), full_disk_explained(str(target)):
             if local is not None:
                 shutil.copyfile(local, partial)
             resumed_at = 0 if local is not None else download(source, partial, progress)

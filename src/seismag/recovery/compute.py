@@ -15,6 +15,7 @@ from seismag.arrays import FloatArray
 from seismag.config import DataConfig, EmissionConfig
 from seismag.domain import DataError, UsageError, magnitude_classes
 from seismag.files import atomic_path, shown_path, write_checked_json
+from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.recordings.additions import WRITABLE
 from seismag.recovery.bound import WITHOUT, summarise_bound
@@ -234,6 +235,7 @@ def recovery_study(
     return facts | result.to_json() | further, found.injections
 
 
+@one_writer()
 def write_recovery(document: dict[str, object], injections: pd.DataFrame, out: Path) -> None:
     """Write recovery.json, recovery.csv and recovery.png."""
     out.mkdir(parents=True, exist_ok=True)

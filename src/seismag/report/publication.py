@@ -15,6 +15,7 @@ from typing import Any
 from seismag.compare.compute import compare_runs, describe_cost
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import without_folders, write_json_atomic, write_text_atomic
+from seismag.folder_lock import LOCK_NAME, one_writer
 from seismag.models.architecture import describe_model
 from seismag.report.evidence import Evidence, read_evidence
 from seismag.report.figures import draw_report_figures
@@ -55,6 +56,7 @@ _WORK = ".seismag_report"  # subfolder of an unfinished report
 _OURS = {*TEXTS, *_FILES, "README.md", "manuscript.typ", MARK, _WORK}
 
 
+@one_writer()
 def write_publication(
     runs: Sequence[Path],
     out: Path,
@@ -163,7 +165,7 @@ def _work_folder(out: Path) -> Iterator[Path]:
         UsageError: ``out`` contains other files. DataError: it cannot be written.
     """
     _require_ours(out)
-    work, new = out / _WORK, not out.exists()
+    work = out / _WORK
     try:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
@@ -174,14 +176,12 @@ def _work_folder(out: Path) -> Iterator[Path]:
         _replace_earlier(work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        if new and not any(out.iterdir()):
-            out.rmdir()
 
 
 def _require_ours(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: a file. Name a folder.")
-    names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    names = {entry.name for entry in out.iterdir()} - {LOCK_NAME} if out.is_dir() else set()
     if names - {_WORK} and MARK not in names:
         raise UsageError(f"--out {out}: contains files that no report made. Choose another folder, or move them.")
     if strange := sorted(names - _OURS):
@@ -195,7 +195,7 @@ def _replace_earlier(work: Path, out: Path) -> None:
     """Replace the earlier publication by the finished one; the mark is moved last."""
     try:
         for entry in list(out.iterdir()):
-            if entry.name not in (MARK, _WORK):
+            if entry.name not in (MARK, _WORK, LOCK_NAME):
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         for entry in sorted(work.iterdir(), key=lambda entry: entry.name == MARK):
             entry.replace(out / entry.name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.files import file_sha256, write_checked_json
+from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_confusion, draw_reliability, draw_scores, draw_subsets
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 METRICS_FILE = "metrics.json"
 
 
+@one_writer()
 def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress: Progress = silent) -> dict[str, Any]:
     """Evaluate a table without its store; returns the content of metrics.json, and writes it into ``out``, if given.
 
@@ -74,6 +76,7 @@ def make_output_folder(out: Path) -> None:
         raise DataError(f"{out}: cannot be written in. Choose another --out.")
 
 
+@one_writer()
 def write_metrics(metrics: dict[str, Any], out: Path) -> None:
     """Write metrics.json and its figures into a folder, which is made where it is not there."""
     make_output_folder(out)

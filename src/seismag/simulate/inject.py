@@ -24,6 +24,7 @@ from seismag.arrays import FloatArray
 from seismag.config import EmissionConfig, SimulateConfig
 from seismag.domain import DataError, Station, UsageError
 from seismag.files import write_table
+from seismag.folder_lock import one_writer
 from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.recordings import Recording, read_recording
 from seismag.recordings.additions import add_to_file
@@ -68,6 +69,7 @@ class Job:
     background_nt2: dict[np.datetime64, FloatArray]
 
 
+@one_writer(whole=True)
 def inject_archive(
     spec: SimulateConfig, archive: Path, out: Path, workers: int = 1, progress: Progress = silent
 ) -> Path:

@@ -16,6 +16,7 @@ from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE
 from seismag.config import SimulateConfig
 from seismag.domain import Station, UsageError
 from seismag.files import atomic_path, full_disk_explained, write_json_atomic, write_table
+from seismag.folder_lock import is_empty, one_writer
 from seismag.parallel import Progress, open_pool, silent
 from seismag.recordings.days import DAY_S
 from seismag.recordings.frg604rc import HEADER_BYTES, MARK_SIMULATED, encode_day
@@ -31,6 +32,7 @@ DECODER_BASELINES_NT = (38_000.0, 0.0, 32_000.0)  # that a wrong decoder adds, Z
 CATALOGUE_COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude"]
 
 
+@one_writer(whole=True)
 def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress: Progress = silent) -> Path:
     """Write an archive; the same configuration gives the same bytes, whatever the number of workers.
 
@@ -61,7 +63,7 @@ def require_free(out: Path, settings: Mapping[str, object]) -> None:
     Raises:
         UsageError: the folder is not empty, or is a file.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and is_empty(out)):
         return
     try:
         facts = json.loads((out / SIMULATION_FILE).read_text(encoding="utf-8"))

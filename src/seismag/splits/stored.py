@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pandas as pd
 
 from seismag.config import SplitConfig
 from seismag.domain import DataError, UsageError
-from seismag.files import file_sha256, write_json_atomic
+from seismag.files import atomic_path, file_sha256, write_json_atomic
+from seismag.folder_lock import file_lock
 from seismag.splits.assign import assign_split
 from seismag.splits.report import SUBSETS, SplitReport, report_split
 
+_WAIT_S = 600.0  # for another command that makes the same split
 _NOT_COMPARED = ("made_for", "table_sha256", "warning")  # keys of a stored report
 
 
@@ -35,18 +38,25 @@ def load_or_assign_split(
         "reach_h": reach_h,
         "dataset_id": dataset_id,
     }
-    if table_path.exists() and report_path.exists():
-        return _read_split(table_path, report_path, samples, spec, made_for)
+    if not (table_path.exists() and report_path.exists()):
+        with file_lock(table_path, f"Wait until it ends. ({report_path})", _WAIT_S):
+            if not (table_path.exists() and report_path.exists()):
+                return _store_split(table_path, report_path, samples, spec, made_for)
+    return _read_split(table_path, report_path, samples, spec, made_for)
+
+
+def _store_split(
+    table_path: Path, report_path: Path, samples: pd.DataFrame, spec: SplitConfig, made_for: Mapping[str, Any]
+) -> tuple[pd.DataFrame, SplitReport]:
+    reach_h = float(made_for["reach_h"])
     split = assign_split(samples, spec, reach_h)
     report = report_split(samples, split, spec, reach_h)
     if report.has_overlaps:
         raise DataError(f"split {spec.name}: overlaps are left: {report.proof}. Please report this.")
     require_usable_folds(samples, split, spec)
-    directory.mkdir(parents=True, exist_ok=True)
-    partial = table_path.with_suffix(".partial")
-    split.to_parquet(partial, index=False)
-    document = {**report.to_json(), "made_for": made_for, "table_sha256": file_sha256(partial)}
-    partial.replace(table_path)
+    with atomic_path(table_path) as temporary:
+        split.to_parquet(temporary, index=False)
+    document = {**report.to_json(), "made_for": made_for, "table_sha256": file_sha256(table_path)}
     write_json_atomic(report_path, document)
     return split, report
 

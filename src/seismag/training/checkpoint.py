@@ -18,6 +18,7 @@ from seismag.cards import ModelCard, Normalisation, card_path, read_card, write_
 from seismag.config import Config, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path, json_ready
+from seismag.folder_lock import file_lock
 from seismag.runs import Run
 from seismag.training.backbones import pretrained_source
 from seismag.training.channels import CHANNELS
@@ -25,6 +26,7 @@ from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import Scaling
 from seismag.windows.store import LEGACY_IMAGE, Store
 
+_COPY_S = 60.0  # to wait for another command that copies to the same file
 FORMAT = "seismag-checkpoint"
 FORMAT_VERSION = 2  # 1: cross-spectra were divided by the power of one horizontal component
 _QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
@@ -112,8 +114,7 @@ def save_checkpoint(
 
 def copy_checkpoint(source: Path, target: Path, facts: Mapping[str, Any] | None = None) -> None:
     """Copy a checkpoint and its model card, each whole or not at all, and add ``facts`` to the new model card."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(target) as temporary:
+    with file_lock(target, wait_s=_COPY_S), atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
         write_card(target, {**read_card(source).document, **(facts or {})}, content=temporary)
 

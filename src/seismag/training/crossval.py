@@ -19,6 +19,7 @@ from seismag.cards import card_path, read_card
 from seismag.config import Config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import atomic_path, file_sha256, read_checked_json, short_path, write_checked_json
+from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
 from seismag.scoring.predictions import TASK_CLASSES
@@ -101,6 +102,7 @@ class Crossval:
     replaced: str | None = None  # whose model that was before; None: there was none, or the same
 
 
+@one_writer(lambda given: given["out"] or _default_results(given["config"].split.method))
 def run_crossval(
     config: Config,
     store_path: Path,

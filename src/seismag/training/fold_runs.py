@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
 from pathlib import Path
@@ -23,6 +23,7 @@ import torch
 
 from seismag.config import Config
 from seismag.domain import SeismagError, UsageError
+from seismag.folder_lock import file_lock
 from seismag.parallel import Progress, open_pool, silent
 from seismag.runs import Run, read_run, shrink_for_trial
 from seismag.training.run import run_training
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 _SETTINGS = ("split", "model", "train", "augment")
 _MAY_DIFFER = {"runs_dir", "num_workers"}  # of train: where and how, not what
 _DEVICES = "CUDA_VISIBLE_DEVICES"
+_REMEDY = "Another process trains this fold: wait until it ends, or change train.run_name."
 _one_at_a_time = threading.Lock()  # a Dask worker may have several threads; random states are the process's
 
 
@@ -92,7 +94,7 @@ def find_run(task: FoldTask) -> tuple[Run, bool] | None:
 def train_fold(task: FoldTask) -> FoldOutcome:
     """Train or resume one fold; a failure becomes the error of the outcome."""
     try:
-        with _one_at_a_time, chdir(task.folder), _locked(task):
+        with _one_at_a_time, chdir(task.folder), file_lock(_lock_of(task), _REMEDY):
             run, complete = find_run(task) or (None, False)
             if run is None or not complete:
                 if run is not None:
@@ -232,24 +234,9 @@ def _child(task: FoldTask, answer: Any, device: str | None, threads: int, level:
         answer.send(outcome)
 
 
-@contextmanager
-def _locked(task: FoldTask) -> Iterator[None]:
-    """Lock a fold for one process; the lock ends with the process. SeismagError: another process has it."""
-    try:
-        import fcntl
-    except ImportError:  # not on this system
-        yield
-        return
-    path = task.folder / task.config.train.runs_dir / f".{task.config.train.run_name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SeismagError(
-                f"another process trains this fold ({path}). Wait for it, or change train.run_name."
-            ) from error
-        yield
+def _lock_of(task: FoldTask) -> Path:
+    """Name what one process at a time trains: the runs of a fold, of which the folder is found under the lock."""
+    return task.folder / task.config.train.runs_dir / task.config.train.run_name
 
 
 def _settings(config: Config) -> dict[str, object]:

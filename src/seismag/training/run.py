@@ -17,6 +17,7 @@ from seismag.cards import read_card, write_card
 from seismag.config import Config, EvaluateConfig, SplitConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import file_sha256, write_checked_json
+from seismag.folder_lock import folder_lock, one_writer
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, create_run, read_run, shrink_for_trial, tracked
 from seismag.scoring.agreement import require_agreement
@@ -82,7 +83,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
             raise UsageError(
                 f"{resume}: began on data set {began_on}, not on {store.attributes['dataset_id']} ({store.path})."
             )
-    with tracked(run):
+    with folder_lock(run.path, "Wait until it ends, or start a new run."), tracked(run):
         prepared_with = store.attributes.get("config")
         configuration = configuration_checksum(run.config().model_dump(mode="json"), prepared_with)
         record_tried(store.path, store.attributes["dataset_id"], run.run_id, configuration)
@@ -100,6 +101,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     return run
 
 
+@one_writer()
 def evaluate_model(
     model: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
 ) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -167,6 +169,7 @@ def evaluate_in_store(
     return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path).to_json()}
 
 
+@one_writer()
 def evaluate_table_in_store(
     path: Path, store_path: Path, config: EvaluateConfig, out: Path | None = None, progress: Progress = silent
 ) -> dict[str, Any]:

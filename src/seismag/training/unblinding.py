@@ -16,6 +16,7 @@ from seismag.arrays import Float32Array
 from seismag.config import EvaluateConfig, SplitConfig
 from seismag.domain import DataError, UsageError
 from seismag.files import file_sha256
+from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.runs import git_state
 from seismag.scoring.compute import evaluate_predictions
@@ -131,6 +132,7 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
     return Unblinding(metrics, predictions.assign(role=_LOCKED), embeddings)
 
 
+@one_writer()
 def write_unblinding(result: Unblinding, out: Path) -> None:
     """Write metrics.json, predictions.parquet, embeddings.npy and figures into an existing folder."""
     table = out / "predictions.parquet"

@@ -1,0 +1,186 @@
+"""One writer at a time: who has a lock is named, a dead process has none, and what it left is removed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from seismag.domain import DataError, SeismagError
+from seismag.files import atomic_path, is_left_over
+from seismag.folder_lock import LOCK_NAME, file_lock, folder_lock, is_empty, one_writer
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from seismag.folder_lock import folder_lock
+sys.argv = ["/bin/seismag", "prepare", "--out", "x"]
+with folder_lock(Path(sys.stdin.readline().strip())):
+    if FORK:
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        print(child, flush=True)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def start_holder(folder: Path, fork: bool = False) -> tuple[subprocess.Popen[str], list[str]]:
+    """A process that has the lock, and what it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD.replace("FORK", str(fork))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{folder}\n")
+    process.stdin.flush()
+    return process, [process.stdout.readline().strip() for _ in range(1 + fork)]
+
+
+def test_the_second_one_is_told_who_writes_and_a_killed_process_writes_no_more(tmp_path: Path) -> None:
+    process, said = start_holder(tmp_path / "out")
+    assert said == ["held"]
+    who = rf"'seismag prepare' \(process {process.pid} of .+ on host {socket.gethostname()}\) since 2\d{{3}}-.*Z"
+    with pytest.raises(SeismagError, match=who + r"\. Wait until it ends, or give another --out\.") as caught:
+        folder_lock(tmp_path / "out").__enter__()
+    assert caught.value.exit_code == 1
+    process.kill()
+    process.wait()
+    assert (tmp_path / "out" / LOCK_NAME).exists()
+    with folder_lock(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_that_outlives_the_one_which_forked_it_does_not_keep_the_lock(tmp_path: Path) -> None:
+    process, said = start_holder(tmp_path / "out", fork=True)
+    process.kill()
+    process.wait()
+    try:
+        with folder_lock(tmp_path / "out"):
+            pass
+    finally:
+        os.kill(int(said[0]), signal.SIGKILL)
+
+
+def test_a_thread_may_take_its_lock_again_but_another_may_not(tmp_path: Path) -> None:
+    refused = []
+
+    def other() -> None:
+        try:
+            with folder_lock(tmp_path / "out"):
+                pass
+        except SeismagError as error:
+            refused.append(str(error))
+
+    with folder_lock(tmp_path / "out"):
+        with folder_lock(tmp_path / "." / "out"):
+            (tmp_path / "out" / "kept").touch()
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert "is being written by" in refused[0]
+
+
+def test_locks_leave_nothing_and_no_empty_folder(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "new"), file_lock(tmp_path / "table.csv"):
+        assert is_empty(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+    with folder_lock(None):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_and_a_folder_beside_it_are_not_in_each_others_way(tmp_path: Path) -> None:
+    with folder_lock(tmp_path), file_lock(tmp_path / "a"), file_lock(tmp_path / "b"), folder_lock(tmp_path / "sub"):
+        lock = FileLock(tmp_path / ".a.lock")
+        with pytest.raises(Exception, match="could not be acquired"):
+            lock.acquire(blocking=False)
+
+
+def test_the_remedy_of_a_file_is_its_own(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / ".a.lock", thread_local=False)
+    with lock, pytest.raises(SeismagError, match=r"a: is being written by another command\. Wait for the fold\."):
+        file_lock(tmp_path / "a", "Wait for the fold.").__enter__()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_a_warning(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    (tmp_path / "out").mkdir()
+    other = tmp_path / "out" / f".x.{'0' * 32}.tmp"
+    other.touch()
+    monkeypatch.setattr("filelock._unix.fcntl.flock", refuse)
+    with folder_lock(tmp_path / "out"):
+        pass
+    assert "this file system has no locks" in caplog.text
+    assert other.exists()  # nobody knows whose it is
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(DataError, match="Choose another --out"):
+        folder_lock(tmp_path).__enter__()
+
+
+def test_a_folder_that_cannot_be_made_is_left_to_the_caller(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with folder_lock(tmp_path / "file" / "out"), folder_lock(tmp_path / "file"), file_lock(tmp_path / "file" / "x"):
+        assert (tmp_path / "file").is_file()
+
+
+def test_only_temporary_files_of_dead_runs_are_removed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    with atomic_path(tmp_path / "mine.json") as mine:
+        mine.touch()
+        live = mine.name
+        assert not is_left_over(live)
+        dead = [
+            live.replace(f"-{os.getpid()}-", f"-{process.pid}-"), f".x.parquet.{'a' * 32}.tmp.parquet",
+            live.replace(live.split(".")[3].partition("-")[0], "00000000"),
+        ]  # fmt: skip
+        for name in [*dead, "notes.tmp", "big.partial", ".hidden"]:
+            (tmp_path / name).touch()
+        for sub in ("own", "taken"):
+            (tmp_path / sub).mkdir()
+            (tmp_path / sub / dead[0]).touch()
+        (tmp_path / "taken" / LOCK_NAME).touch()
+        with folder_lock(tmp_path):
+            assert (tmp_path / "own" / dead[0]).exists()  # perhaps another command's
+        left = {".hidden", "big.partial", "notes.tmp", live, "own", "taken"}
+        assert {path.name for path in tmp_path.iterdir()} == left
+        with folder_lock(tmp_path, whole=True):
+            assert not (tmp_path / "own" / dead[0]).exists()
+            assert (tmp_path / "taken" / dead[0]).exists()
+    assert (tmp_path / "mine.json").exists()
+
+
+def test_functions_take_the_lock_of_their_folder(tmp_path: Path) -> None:
+    @one_writer()
+    def write(text: str, out: Path | None = None) -> str:
+        if out is not None:
+            facts = json.loads((out / LOCK_NAME).read_text())
+            assert facts["process"] == os.getpid()
+        return text
+
+    assert write("a") == "a"
+    assert write("b", tmp_path / "out") == "b"
+    assert write("c", out=tmp_path) == "c"
+    assert write.__name__ == "write"
