@@ -24,6 +24,7 @@ from fixtures.archive_files import (
     work_in_threads,
     write_days,
 )
+from fixtures.study_store import renew_checksums
 from seismag.archive.survey import list_files
 from seismag.config import DataConfig
 from seismag.domain import DataError, SeismagError, UsageError
@@ -180,6 +181,7 @@ def test_the_store_keeps_the_earthquakes_that_labelled_it(reference, inputs):
 def test_a_store_from_before_the_catalogue_was_kept_still_opens(reference, tmp_path):
     shutil.copytree(reference.store, tmp_path / "old")
     (tmp_path / "old" / stores.CATALOG_FILE).unlink()
+    renew_checksums(tmp_path / "old")
     assert stores.store_catalog(open_store(tmp_path / "old")) is None
 
 
@@ -340,6 +342,95 @@ def test_a_store_of_another_schema_version_is_not_written_over(inputs, reference
     zarr.open_group(store, mode="r+").attrs["schema_version"] = 0
     with pytest.raises(DataError, match="schema version 0"):
         prepare_store(inputs, store, SPEC)
+
+
+# ---- damaged stores ----
+
+
+def lose_arrays(store):
+    shutil.rmtree(store / "power")
+
+
+def lose_metadata(store):
+    (store / "zarr.json").unlink()
+
+
+def lose_a_table(store):
+    (store / stores.DAYS_FILE).unlink()
+
+
+def lose_samples_table(store):
+    (store / stores.SAMPLES_FILE).unlink()
+
+
+def lose_checksums(store):
+    (store / "checksums.json").unlink()
+
+
+def change_labels(store):
+    samples = pd.read_parquet(store / stores.SAMPLES_FILE)
+    samples.iloc[::-1].to_parquet(store / stores.SAMPLES_FILE, index=False)
+
+
+def cut_array_file(store):
+    shard = next(path for path in sorted((store / "cross" / "c").rglob("*")) if path.is_file())
+    shard.write_bytes(shard.read_bytes()[:100])
+
+
+DAMAGES = [
+    lose_arrays, lose_metadata, lose_a_table, lose_samples_table, lose_checksums, change_labels, cut_array_file,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_same_command_makes_a_damaged_store_anew(damage, inputs, reference, tmp_path):
+    store = shutil.copytree(reference.store, tmp_path / "store")
+    log = (store / "tried_configurations.jsonl").read_text()
+    damage(store)
+    result = prepare_store(inputs, store, SPEC)
+    assert_same(store, reference)
+    assert f"{store}: the store was damaged and has been made anew" in result.warnings[0]
+    assert (store / "tried_configurations.jsonl").read_text().startswith(log)  # what was tried stays on record
+
+
+@pytest.mark.parametrize("damage", [lose_arrays, lose_checksums])
+def test_other_settings_never_touch_a_damaged_store(damage, inputs, reference, tmp_path):
+    store = shutil.copytree(reference.store, tmp_path / "store")
+    damage(store)
+    before = {p: p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    with pytest.raises(DataError, match=r"made of other files or settings: delete the folder .*store, or choose"):
+        prepare_store(inputs, store, SPEC.model_copy(update={"horizon_h": 24}))
+    assert {p: p.read_bytes() for p in store.rglob("*") if p.is_file()} == before
+
+
+def test_a_store_that_does_not_say_what_it_was_made_of_has_to_be_deleted(inputs, reference, tmp_path):
+    store = shutil.copytree(reference.store, tmp_path / "store")
+    for name in ("zarr.json", "checksums.json"):
+        (store / name).unlink()
+    with pytest.raises(DataError, match=r"what it was made of cannot be read: delete the folder"):
+        prepare_store(inputs, store, SPEC)
+
+
+@pytest.mark.parametrize("lost", ["power", "zarr.json", "sample", "power/c"])
+def test_unfinished_work_whose_arrays_are_gone_is_done_again(lost, inputs, reference, tmp_path):
+    store = tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, store, SPEC, progress=Stop("spectrograms", 2))
+    shutil.rmtree(store / lost) if (store / lost).is_dir() else (store / lost).unlink()
+    prepare_store(inputs, store, SPEC)
+    assert_same(store, reference)
+
+
+def test_temporary_files_of_dead_runs_are_removed(inputs, reference, tmp_path):
+    store = tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(inputs, store, SPEC, progress=Stop("spectrograms", 2))
+    dead = [store / f"power/c/0.{'0' * 32}.partial", store / f".days.parquet.{'0' * 32}.tmp.parquet"]
+    for path in dead:
+        path.write_text("cut")
+    prepare_store(inputs, store, SPEC)
+    assert not any(path.exists() for path in dead)
+    assert_same(store, reference)
 
 
 def test_quiet_days_need_kp(archive, tmp_path):

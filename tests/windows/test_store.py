@@ -7,12 +7,24 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
+from zarr.codecs import ZstdCodec
 
 from fixtures.study_store import make_store, replace_samples
 from seismag.config import DataConfig
 from seismag.domain import DataError
 from seismag.files import write_table
-from seismag.windows.store import SAMPLES_FILE, create_arrays, finish_store, open_store, read_samples, write_shard
+from seismag.windows import store as stores
+from seismag.windows.inspect import StoreVerification, verify_store
+from seismag.windows.store import (
+    SAMPLES_FILE,
+    create_arrays,
+    create_image_arrays,
+    finish_store,
+    open_store,
+    read_samples,
+    write_changed_store,
+    write_shard,
+)
 
 SPEC = DataConfig(window_h=1, cross_spectra=True)  # (3, 224, 32): small
 SHAPE = (3, 224, 32)
@@ -37,6 +49,15 @@ def fill(path, spec=SPEC, n=N):
         path, pd.DataFrame({"sample_id": ids(n)}), rejected, pd.DataFrame({"verdict": ["good"]}), {"dataset_id": "abc"}
     )
     return power, phasors
+
+
+def fill_as_earlier(path, spec=SPEC, n=N):
+    """Write a store as a version without checksums did."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stores, "COMPRESSION", ZstdCodec(level=1))
+        power, _ = fill(path, spec, n)
+    (path / "checksums.json").unlink()
+    return power
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +110,7 @@ def test_it_is_zarr_version_3(written):
 
 def test_tables_leave_no_partial_files(written):
     assert sorted(path.name for path in written[0].iterdir() if path.is_file()) == [
-        ".tried_configurations.lock", "days.parquet", "rejected.csv", "samples.parquet",
+        ".tried_configurations.lock", "checksums.json", "days.parquet", "rejected.csv", "samples.parquet",
         "tried_configurations.head.json", "tried_configurations.jsonl", "zarr.json",
     ]  # fmt: skip
     assert "2021-03-01T00:00:00Z" in (written[0] / "rejected.csv").read_text()
@@ -150,6 +171,9 @@ def test_a_table_of_another_length_is_refused(tmp_path):
 
 def test_arrays_laid_out_anew_hold_nothing_of_what_stood_there(tmp_path):
     fill(tmp_path / "s", SPEC, 3)
+    with pytest.raises(DataError, match="contains a finished store, which is not written over"):
+        create_arrays(tmp_path / "s", ids(2), DataConfig(window_h=1))
+    (tmp_path / "s" / SAMPLES_FILE).unlink()
     create_arrays(tmp_path / "s", ids(2), DataConfig(window_h=1))
     group = zarr.open_group(tmp_path / "s", mode="r")
     assert group["power"].shape == (2, *SHAPE)
@@ -189,7 +213,7 @@ def test_a_cut_array_file_is_named_with_the_way_out(name, kept, tmp_path):
     shard = shard_of(tmp_path / "s", name)
     shard.write_bytes(shard.read_bytes()[:kept])
     size = shard.stat().st_size
-    message = rf"{shard}: cut or damaged \({size} bytes\); 1 of 1 .* Delete the store and prepare it again"
+    message = rf"{shard}: cut or damaged \({size} bytes\); 1 of 1 .* run the same 'seismag prepare' again"
     with pytest.raises(DataError, match=message) as caught:
         open_store(tmp_path / "s")
     assert caught.value.reason == "damaged_store"
@@ -199,7 +223,7 @@ def test_a_cut_array_file_is_named_with_the_way_out(name, kept, tmp_path):
 @pytest.mark.parametrize("kept", [None, 0, 7])
 def test_a_damaged_axis_is_named(name, kept, tmp_path):
     """Zarr reads an axis without a file as zeros."""
-    fill(tmp_path / "s", SPEC, 3)
+    fill_as_earlier(tmp_path / "s", SPEC, 3)
     file = shard_of(tmp_path / "s", name)
     file.unlink() if kept is None else file.write_bytes(file.read_bytes()[:kept])
     with pytest.raises(DataError, match=rf"its array {name} is missing or damaged"):
@@ -207,7 +231,7 @@ def test_a_damaged_axis_is_named(name, kept, tmp_path):
 
 
 def test_an_array_that_is_gone_is_named(tmp_path):
-    fill(tmp_path / "s", SPEC, 3)
+    fill_as_earlier(tmp_path / "s", SPEC, 3)
     meta = tmp_path / "s" / "zarr.json"
     text = json.loads(meta.read_text())
     del text["consolidated_metadata"]["metadata"]["power"]
@@ -221,7 +245,7 @@ def test_an_array_file_that_is_damaged_after_opening_is_named(tmp_path):
     store = open_store(tmp_path / "s")
     shard = shard_of(tmp_path / "s")
     shard.write_bytes(shard.read_bytes()[:5_000])
-    with pytest.raises(DataError, match=r"s/power: its samples 0 to 2 cannot be read .* prepare it again"):
+    with pytest.raises(DataError, match=r"s/power/c/0/0/0/0: samples 0 to 2 of .* cannot be read .* Delete that file"):
         read_samples(store.power, 0, 3)
 
 
@@ -238,3 +262,124 @@ def test_changed_labels_are_named(tmp_path):
     samples.assign(magnitude_class="Large").to_parquet(path / SAMPLES_FILE, index=False)
     with pytest.raises(DataError, match=r"samples\.parquet: was changed after the preparation"):
         open_store(path)
+
+
+# ---- changed bytes ----
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("changed") / "s"
+    fill(path, SPEC, 3)
+    return path
+
+
+def read_all(path):
+    store = open_store(path)
+    for array in (store.power, store.cross):
+        read_samples(array, 0, len(store.samples))
+
+
+def test_any_changed_byte_is_refused_with_the_name_of_the_file(small):
+    """Of the access logs, which grow, other tests hold the same."""
+    rng = np.random.default_rng(5)
+    files = [path for path in sorted(small.rglob("*")) if path.is_file() and "tried" not in path.name]
+    assert len(files) == 21
+    for path in files:
+        content = path.read_bytes()
+        for position in rng.integers(0, len(content), 3):
+            changed = bytearray(content)
+            changed[position] ^= 1 << rng.integers(8)
+            path.write_bytes(changed)
+            with pytest.raises(DataError) as caught:
+                read_all(small)
+            place = str(path) if path.name != "zarr.json" or path.parent != small else str(small)
+            assert place in str(caught.value)
+            assert caught.value.reason in ("damaged_store", "other_version", "unreadable")
+        path.write_bytes(content)
+    read_all(small)
+
+
+@pytest.mark.parametrize("name", ["catalog.parquet", "sample/c/0", "cross/zarr.json", "checksums.json"])
+def test_a_file_that_is_gone_is_named(name, tmp_path):
+    write_table(pd.DataFrame({"event_id": ["e1"]}), tmp_path / "catalog.parquet")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "catalog.parquet").rename(tmp_path / "s" / "catalog.parquet")
+    fill(tmp_path / "s", SPEC, 2)
+    (tmp_path / "s" / name).unlink()
+    with pytest.raises(DataError, match=rf"s/{name}: is missing\. Restore it, or run the same 'seismag prepare' again"):
+        open_store(tmp_path / "s")
+
+
+def test_array_files_that_changed_places_are_refused(tmp_path):
+    fill(tmp_path / "s", SPEC, 130)
+    first, second = (tmp_path / "s" / "power" / "c" / number / "0/0/0" for number in "01")
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{first}: was changed after the preparation.*; 2 of 3 files of the array"):
+        open_store(tmp_path / "s")
+
+
+def test_a_table_in_another_order_than_the_arrays_is_refused(tmp_path):
+    path = make_store(tmp_path / "s")
+    samples = pd.read_parquet(path / SAMPLES_FILE)
+    replace_samples(path, samples.iloc[::-1].reset_index(drop=True))  # its checksum is right
+    with pytest.raises(DataError, match=r"samples\.parquet: row 1 is .* in another order than the arrays"):
+        open_store(path)
+    replace_samples(path, samples.drop(columns="sample_id"))
+    with pytest.raises(DataError, match=r"samples\.parquet: has no column sample_id"):
+        open_store(path)
+
+
+def test_an_earlier_store_opens_with_one_warning(tmp_path, caplog):
+    power = fill_as_earlier(tmp_path / "s", SPEC, 2)
+    for _ in range(2):
+        np.testing.assert_array_equal(open_store(tmp_path / "s").power[:], power)
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "made by an earlier version, without checksums: a changed byte is not noticed. Prepare it again."
+    ]
+    samples = pd.read_parquet(tmp_path / "s" / SAMPLES_FILE)
+    fill_as_earlier(tmp_path / "t", SPEC, 2)
+    samples.iloc[::-1].to_parquet(tmp_path / "t" / SAMPLES_FILE, index=False)
+    with pytest.raises(DataError, match="in another order than the arrays"):
+        open_store(tmp_path / "t")
+
+
+def test_verifying_reads_everything_and_names_each_damaged_file(tmp_path):
+    fill(tmp_path / "s", SPEC, 70)
+    store = open_store(tmp_path / "s")
+    found = verify_store(store)
+    assert found == StoreVerification(18, 4, (), True)
+    assert found.describe() == ("verified    18 tables, axes and metadata, 4 files of arrays: none was changed")
+    for name in ("power/c/1/0/0/0", "cross/c/0/0/0/0/0"):
+        shard = tmp_path / "s" / name
+        shard.write_bytes(bytes([shard.read_bytes()[0] ^ 1]) + shard.read_bytes()[1:])
+    found = verify_store(open_store(tmp_path / "s"))
+    assert [sentence.partition(": ")[0] for sentence in found.damaged] == [
+        str(tmp_path / "s" / name) for name in ("power/c/1/0/0/0", "cross/c/0/0/0/0/0")
+    ]
+    assert "Delete that file and run the same 'seismag prepare' again" in found.damaged[0]
+    assert found.describe().startswith("damaged     ")
+    fill_as_earlier(tmp_path / "t", SPEC, 2)
+    assert "no checksums to compare with" in verify_store(open_store(tmp_path / "t")).describe()
+
+
+def test_placebo_stores_and_pictures_have_checksums_too(tmp_path):
+    source = open_store(make_store(tmp_path / "s"))
+    write_changed_store(source, tmp_path / "t", source.samples, np.asarray(source.power[:]))
+    create_image_arrays(tmp_path / "u", ids(2), 8, 8)
+    write_shard(tmp_path / "u", 0, np.zeros((2, 3, 8, 8), np.float16), None)
+    empty = pd.DataFrame({"reason": []})
+    finish_store(tmp_path / "u", pd.DataFrame({"sample_id": ids(2)}), empty, empty, {"dataset_id": "x"})
+    for name in "tu":
+        path = tmp_path / name
+        samples = open_store(path).samples
+        replace_samples(path, samples.iloc[::-1])
+        with pytest.raises(DataError, match="in another order than the arrays"):
+            open_store(path)
+        replace_samples(path, samples)
+        shard = shard_of(path)
+        shard.write_bytes(bytes([shard.read_bytes()[0] ^ 1]) + shard.read_bytes()[1:])
+        with pytest.raises(DataError, match=r"power/c/0/0/0/0: samples 0 to 1 .*cannot be read"):
+            read_samples(open_store(path).power, 0, 2)

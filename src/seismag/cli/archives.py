@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,6 +130,7 @@ def inspect(
     day: Annotated[
         str | None, typer.Option("--day", metavar="DATE", help="Of an archive: the day of --plot; default: the first.")
     ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Of a store: read all of it, by its checksums.")] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -135,6 +138,7 @@ def inspect(
     """Describe a recording, an archive or a store.
 
     Compares a recording with the main field (IGRF) at its station. An archive is listed by file names and headers.
+    Exit status 1 where --verify finds a change.
     """
     from seismag.config import load_config
     from seismag.domain import UsageError
@@ -148,10 +152,13 @@ def inspect(
     is_archive = path.is_dir() and not is_store(path)
     if (station is not None or day is not None) and (plot is None or not is_archive):
         raise UsageError("--station and --day choose the day of an archive that --plot draws.")
+    if verify and (is_archive or path.is_file()):
+        raise UsageError("--verify reads a store; name one.")
+    facts: Mapping[str, Any]
     if is_archive:
         facts, text = _inspect_archive(path, station, day, plot, spec)
     elif path.is_dir():
-        facts, text = _inspect_store(path, plot)
+        facts, text = _inspect_store(path, plot, verify)
     else:
         facts, text = _inspect_recording(path, stations, plot, spec)
     if as_json:
@@ -160,6 +167,8 @@ def inspect(
         print(text)
         if plot is not None:
             print(f"picture     {plot}")
+    if verify and facts["verification"]["damaged"]:
+        raise typer.Exit(1)
 
 
 @archives_app.command(epilog=example("seismag export data/test --out pictures"))
@@ -241,15 +250,19 @@ def _inspect_archive(
     return summary.to_json(), summary.describe()
 
 
-def _inspect_store(path: Path, plot: Path | None) -> tuple[dict[str, object], str]:
+def _inspect_store(path: Path, plot: Path | None, verify: bool) -> tuple[Mapping[str, Any], str]:
     from seismag.domain import UsageError
-    from seismag.windows.inspect import inspect_store
+    from seismag.windows.inspect import inspect_store, verify_store
     from seismag.windows.store import open_store
 
     if plot is not None:
         raise UsageError("--plot draws a recording, or a day of an archive; name one of them.")
-    summary = inspect_store(open_store(path))
-    return summary.to_json(), summary.describe()
+    store = open_store(path)
+    summary = inspect_store(store)
+    if not verify:
+        return summary.to_json(), summary.describe()
+    found = verify_store(store, make_progress())
+    return summary.to_json() | {"verification": asdict(found)}, f"{summary.describe()}\n{found.describe()}"
 
 
 def _inspect_recording(

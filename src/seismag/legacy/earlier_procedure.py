@@ -17,7 +17,7 @@ from seismag.config import AugmentConfig, Config
 from seismag.domain import MAGNITUDE_CLASSES, DataError
 from seismag.scoring.predictions import evaluated_rows, read_predictions, task_probabilities
 from seismag.training.run import run_training
-from seismag.windows.store import Store, open_store, write_changed_store
+from seismag.windows.store import Store, open_store, read_samples, write_changed_store
 
 COPIES = 2  # of each window besides itself
 COPY_NOISE_DB = 0.5  # standard deviation of the change of a copy, in each bin
@@ -76,7 +76,7 @@ def write_copies(store: Store, out: Path) -> Path:
     """
     chosen = np.flatnonzero(_windows_of_earlier_systems(store.samples))
     rng = np.random.default_rng(_SEED)
-    power_db = np.asarray(store.power[:], dtype=np.float32)[chosen]
+    power_db = read_samples(store.power, 0, len(store.samples)).astype(np.float32)[chosen]
     rows = store.samples.iloc[chosen]
     tables, arrays = [rows], [power_db]
     for number in range(1, 1 + COPIES):

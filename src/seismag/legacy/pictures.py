@@ -287,9 +287,7 @@ def _is_finished(out: Path, fingerprint: str) -> bool:
     try:
         same = (out / stores.SAMPLES_FILE).is_file() and stores.open_store(out).attributes["fingerprint"] == fingerprint
     except (DataError, KeyError) as error:
-        raise DataError(
-            f"{error} A store of pictures is made anew in another place, or where it was deleted."
-        ) from error
+        raise DataError(f"{error} For a store of pictures: delete it, or choose another --out.") from error
     if not same:
         raise UsageError(f"{out}: exists, and is not the store of these pictures. Choose another --out, or delete it.")
     return True

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.windows.store import Store, read_samples
 
@@ -18,6 +19,7 @@ _IMAGE_COLUMNS = [
 ]  # fmt: skip
 
 
+@one_writer(lambda given: given["folder"])
 def export_images(store: Store, folder: Path, progress: Progress = silent) -> None:
     """Write one RGB image for each sample (R=H, G=D, B=Z), one pixel for each bin, and ``metadata.csv``.
 

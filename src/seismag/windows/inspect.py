@@ -8,7 +8,19 @@ from typing import Any
 
 from seismag.archive.noise import describe_noise_band, noise_band_hz
 from seismag.arrays import rounded
-from seismag.windows.store import DAYS_FILE, LEGACY_IMAGE, REJECTED_FILE, SAMPLES_FILE, Store, read_table
+from seismag.domain import DataError
+from seismag.parallel import Progress, silent
+from seismag.windows.store import (
+    DAYS_FILE,
+    LEGACY_IMAGE,
+    REJECTED_FILE,
+    SAMPLES_FILE,
+    SHARD_SAMPLES,
+    Store,
+    read_samples,
+    read_table,
+)
+from seismag.windows.store_checksums import read_checksums
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,52 @@ class StoreSummary:
         if self.range_rule:
             lines.append(f"catalogue   criterion {self.range_rule}; holes: {', '.join(self.catalog_holes) or 'none'}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class StoreVerification:
+    """The result of reading a whole store; the fields are the key ``verification`` of ``seismag inspect --json``.
+
+    Attributes:
+        files: with a checksum in checksums.json: tables, axes and metadata; all are as they were written.
+        array_files, damaged: files of the arrays, and a sentence on each that is not as it was written.
+        has_checksums: False for a store of an earlier version, of which only damaged frames are found.
+    """
+
+    files: int
+    array_files: int
+    damaged: tuple[str, ...]
+    has_checksums: bool
+
+    def describe(self) -> str:
+        """Return lines for a terminal."""
+        if self.damaged:
+            return "\n".join(f"damaged     {sentence}" for sentence in self.damaged)
+        if not self.has_checksums:
+            return f"verified    {self.array_files} files of arrays can be read; there are no checksums to compare with"
+        return (
+            f"verified    {self.files} tables, axes and metadata, {self.array_files} files of arrays: none was changed"
+        )
+
+
+def verify_store(store: Store, progress: Progress = silent) -> StoreVerification:
+    """Read all samples of an opened store, of which the other files are verified already."""
+    sums = read_checksums(store.path)
+    parts = [
+        (array, first)
+        for array in (store.power, store.cross)
+        if array is not None
+        for first in range(0, len(store.samples), SHARD_SAMPLES)
+    ]
+    damaged = []
+    for done, (array, first) in enumerate(parts):
+        progress("verify", done, len(parts))
+        try:
+            read_samples(array, first, min(first + SHARD_SAMPLES, len(store.samples)))
+        except DataError as error:
+            damaged.append(str(error))
+    progress("verify", len(parts), len(parts))
+    return StoreVerification(0 if sums is None else len(sums.files), len(parts), tuple(damaged), sums is not None)
 
 
 def is_store(path: Path) -> bool:

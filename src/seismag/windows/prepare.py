@@ -22,6 +22,7 @@ from seismag.archive.noise import noise_floor_nt
 from seismag.config import DataConfig
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
 from seismag.files import full_disk_explained, path_of_text, short_path, write_table
+from seismag.folder_lock import one_writer
 from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.spectrograms.compute import make_grid
 from seismag.spectrograms.decibels import window_spectra
@@ -39,6 +40,7 @@ from seismag.windows.inspect import inspect_store
 from seismag.windows.labels import daily_windows, label_windows
 from seismag.windows.no_sample import describe_no_sample
 from seismag.windows.placebo import label_placebo_windows
+from seismag.windows.unfinished import make_arrays, open_work
 from seismag.windows.usable import window_reason
 
 SURVEY_FILES = 32  # files of one survey task
@@ -88,6 +90,7 @@ class Prepared:
         return "\n".join(lines)
 
 
+@one_writer(whole=True)
 def prepare_store(
     inputs: Inputs,
     out: Path,
@@ -111,7 +114,7 @@ def prepare_store(
     inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have other working folders
     files = archives.list_files(inputs.archive)
     fingerprint = fingerprint_of(inputs, files, spec)
-    work, discarded = _open_work(out, fingerprint)
+    work, discarded = open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
     if archives.is_simulated(inputs.archive):
@@ -126,9 +129,7 @@ def prepare_store(
             days = archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
             plan, rejected = _plan(days, inputs, spec, out)
             log_plan(plan, spec)
-            if not (work / "arrays").exists():
-                stores.create_arrays(out, plan["sample_id"].tolist(), spec)
-                (work / "arrays").touch()
+            make_arrays(out, work, plan["sample_id"].tolist(), spec)
             measured = _compute(pool, plan, inputs, spec, out, work, progress)
         samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")
         dataset_id = _dataset_id(plan, days, inputs, spec)
@@ -165,34 +166,6 @@ def _attributes(
         "placebo": spec.placebo,
         "kp_matched": inputs.kp is not None and spec.match_kp is not None,
     }
-
-
-def _open_work(out: Path, fingerprint: str) -> tuple[Path | None, list[str]]:
-    """Return the folder of unfinished work (None: finished, from the same inputs), and what was discarded."""
-    work = out / ".work" / fingerprint[:16]
-    if out.is_file() or (
-        out.is_dir()
-        and any(out.iterdir())
-        and not (out / ".work").exists()
-        and not (out / stores.SAMPLES_FILE).is_file()
-    ):
-        raise UsageError(f"{out}: exists and is not a store. Choose another --out.")
-    if (out / stores.SAMPLES_FILE).is_file():
-        if stores.open_store(out).attributes.get("fingerprint") != fingerprint:
-            raise UsageError(
-                f"{out}: contains a finished store of other files or settings. Choose another --out, or delete it."
-            )
-        shutil.rmtree(out / ".work", ignore_errors=True)
-        return None, []
-    discarded = []
-    if (out / ".work").exists() and not work.exists():
-        parts = len(list((out / ".work").glob("*/*/*.parquet")))
-        if parts:
-            discarded = [f"{out}: unfinished work for other files or settings was discarded ({parts} parts)"]
-            log.warning(discarded[0])  # at once: this run may be interrupted too
-        shutil.rmtree(out / ".work")
-    work.mkdir(parents=True, exist_ok=True)
-    return work, discarded
 
 
 _SURVEY_COLUMNS = {

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,25 @@ from zarr.errors import ZarrUserWarning
 
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError
-from seismag.files import file_sha256, write_table
+from seismag.files import atomic_path, file_sha256, write_table
 from seismag.spectrograms.compute import PAIRS, make_grid
+from seismag.windows.store_checksums import (
+    CHECKSUMS_FILE,
+    MEND,
+    damaged_file,
+    read_checksums,
+    require_order,
+    require_shards,
+    require_unchanged,
+    write_checksums,
+)
 from seismag.windows.tried import begin_tried
 
+log = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 LEGACY_IMAGE = "legacy_image"  # origin and preprocessing["kind"] of a store of pictures of an earlier system
 IMAGE_CHANNELS = ("R", "G", "B")
+COMPRESSION = ZstdCodec(level=1, checksum=True)  # of each sample; reading verifies it
 SHARD_SAMPLES = 64  # one task of ``prepare``, one file on disk; a sample is one chunk within it
 SAMPLES_FILE, REJECTED_FILE, DAYS_FILE = "samples.parquet", "rejected.csv", "days.parquet"
 CATALOG_FILE = "catalog.parquet"
@@ -80,6 +94,8 @@ def open_store(path: str | Path) -> Store:
         group = zarr.open_group(path, mode="r")
         attributes = dict(group.attrs)
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        if (sums := read_checksums(path)) is not None and (path / SAMPLES_FILE).is_file():
+            require_unchanged(path, sums)  # names the file
         raise DataError(
             f"{path}: not a store (no readable Zarr group). Name the folder that 'seismag prepare' wrote."
         ) from error
@@ -87,33 +103,51 @@ def open_store(path: str | Path) -> Store:
     if version != SCHEMA_VERSION:
         raise DataError(
             f"{path}: a store of schema version {version}, this seismag reads version {SCHEMA_VERSION}. "
-            "Prepare it again from the day files."
+            "Prepare it again from the day files.",
+            "other_version",
         )
     if not (path / SAMPLES_FILE).is_file():
         raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
-    if attributes.get("samples_sha256", actual := file_sha256(path / SAMPLES_FILE)) != actual:
-        raise DataError(
-            f"{path / SAMPLES_FILE}: was changed after the preparation: its checksum is not that of the store. "
-            "Restore it, or prepare the store again."
-        )
+    sums = read_checksums(path)
+    if sums is not None:
+        require_unchanged(path, sums)
+    with _damage_explained(path, "array power"):
+        power: Any = group["power"]
+    cross: Any = group.get("cross", None)
+    if sums is None:
+        _require_old(path, str(attributes.get("samples_sha256", "")), power)
     samples = read_table(path, SAMPLES_FILE)
     samples.attrs["dataset_id"] = attributes["dataset_id"]
     config = attributes.get("config")
     samples.attrs["controls"] = config.get("controls") if isinstance(config, dict) else None
     if "group_rule" in attributes:
         samples.attrs["group_rule"] = attributes["group_rule"]
-    with _damage_explained(path, "array power"):
-        power: Any = group["power"]
     if len(samples) != power.shape[0]:
         raise DataError(
             f"{path}: {len(samples)} rows in {SAMPLES_FILE}, {power.shape[0]} spectrograms. Prepare it again."
         )
-    cross: Any = group.get("cross", None)
     for name, array in (("power", power), ("cross", cross)):
         if array is not None:
-            _require_shards(path / name, array)
-    frequency, time = (_read_axis(path, group, name) for name in ("frequency", "time"))
+            require_shards(path / name, array, None if sums is None else sums.indexes.get(name, []))
+    require_order(path / SAMPLES_FILE, samples, read_axis(path, group, "sample"))
+    frequency, time = (read_axis(path, group, name) for name in ("frequency", "time"))
     return Store(path, samples, power, cross, frequency, time, attributes)
+
+
+def _require_old(path: Path, samples_sha256: str, power: Any) -> None:
+    """Refuse a store that has lost its checksums; an older one has none, but perhaps that of its samples."""
+    if any(getattr(codec, "checksum", False) for codec in getattr(power, "compressors", ())):
+        raise DataError(f"{path / CHECKSUMS_FILE}: is missing. {MEND}", "damaged_store")
+    if samples_sha256 not in ("", file_sha256(path / SAMPLES_FILE)):
+        raise DataError(f"{path / SAMPLES_FILE}: was changed after the preparation. {MEND}", "damaged_store")
+    _warn_of_age(path.resolve())
+
+
+@cache  # once a process
+def _warn_of_age(path: Path) -> None:
+    log.warning(
+        "%s: made by an earlier version, without checksums: a changed byte is not noticed. Prepare it again.", path
+    )
 
 
 def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
@@ -125,14 +159,15 @@ def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
     try:
         return np.asarray(array[first:end])
     except (OSError, ValueError, RuntimeError) as error:
+        where, remedy = getattr(array, "store_path", "the array"), "Delete the store and prepare it again."
+        if (file := damaged_file(array, first, end)) is not None:
+            where, remedy = file, "Delete that file and run the same 'seismag prepare' again: it makes the store anew."
         raise DataError(
-            f"{getattr(array, 'store_path', 'the array')}: its samples {first} to {end - 1} cannot be read ({error}). "
-            "Delete the store and prepare it again.",
-            "damaged_store",
+            f"{where}: samples {first} to {end - 1} of the array cannot be read ({error}). {remedy}", "damaged_store"
         ) from error
 
 
-def _read_axis(path: Path, group: zarr.Group, name: str) -> NDArray[np.float64]:
+def read_axis(path: Path, group: zarr.Group, name: str) -> NDArray[Any]:
     with _damage_explained(path, f"array {name}"):
         array: Any = group[name]
         if array.nchunks_initialized < array.nchunks:
@@ -146,44 +181,9 @@ def _damage_explained(path: Path, what: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise DataError(
-            f"{path}: its {what} is missing or damaged ({error}). Delete the store and prepare it again.",
+            f"{path}: its {what} is missing or damaged ({error}). {MEND}",
             "damaged_store",
         ) from error
-
-
-def _require_shards(folder: Path, array: Any) -> None:
-    """Refuse an array with missing files, which Zarr would read as NaN, or truncated ones."""
-    shards = [
-        folder.joinpath("c", str(number), *["0"] * (array.ndim - 1))
-        for number in range(-(-array.shape[0] // array.shards[0]))
-    ]
-    absent = [shard for shard in shards if not shard.is_file()]
-    if absent:
-        raise DataError(
-            f"{folder.parent}: {len(absent)} of {len(shards)} files of the array {folder.name} are missing. "
-            "Delete the store and prepare it again.",
-            "damaged_store",
-        )
-    cut = [shard for shard in shards if not _is_whole(shard, array.shards[0])]
-    if cut:
-        raise DataError(
-            f"{cut[0]}: cut or damaged ({cut[0].stat().st_size} bytes); {len(cut)} of {len(shards)} files of the array "
-            f"{folder.name} are. Delete the store and prepare it again.",
-            "damaged_store",
-        )
-
-
-def _is_whole(shard: Path, chunks: int) -> bool:
-    """Whether a shard ends with a table of offsets and lengths (uint64, then a checksum) that fits its size."""
-    table_bytes = 16 * chunks + 4
-    size = shard.stat().st_size
-    if size < table_bytes:
-        return False
-    with shard.open("rb") as stream:
-        stream.seek(-table_bytes, 2)
-        table = np.frombuffer(stream.read(16 * chunks), "<u8").reshape(-1, 2)
-    stored = table[table[:, 0] != np.iinfo(np.uint64).max]  # else: no sample there
-    return int(stored.sum(axis=1).max(initial=0)) == size - table_bytes
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:
@@ -207,7 +207,13 @@ def store_catalog(store: Store) -> pd.DataFrame | None:
 
 
 def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
-    """Create empty arrays with their axes; replaces existing ones."""
+    """Create empty arrays with their axes; replaces those of an unfinished store.
+
+    Raises:
+        DataError: the store is finished.
+    """
+    if (path / SAMPLES_FILE).exists():
+        raise DataError(f"{path}: contains a finished store, which is not written over. Choose another folder.")
     grid = make_grid(spec)
     for stale in path.glob("*/zarr.json"):
         shutil.rmtree(stale.parent)
@@ -234,7 +240,14 @@ def create_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> None:
         axes["pair"] = (np.array([name for name, _, _ in PAIRS], dtype=np.dtypes.StringDType()), {})
         axes["part"] = (np.array(["real", "imaginary"], dtype=np.dtypes.StringDType()), {})
     for name, (values, attributes) in axes.items():
-        group.create_array(name, data=values, dimension_names=[name], attributes={**attributes}, overwrite=True)
+        group.create_array(
+            name,
+            data=values,
+            compressors=COMPRESSION,
+            dimension_names=[name],
+            attributes={**attributes},
+            overwrite=True,
+        )
 
 
 def image_preprocessing(height: int, width: int) -> dict[str, object]:
@@ -254,7 +267,13 @@ def create_image_arrays(path: Path, sample_ids: list[str], height: int, width: i
         "time": (np.arange(width, dtype=float), "pixel column from the left: not a time"),
     }
     for name, (values, meaning) in axes.items():
-        group.create_array(name, data=values, dimension_names=[name], attributes={"long_name": meaning, "units": "1"})
+        group.create_array(
+            name,
+            data=values,
+            compressors=COMPRESSION,
+            dimension_names=[name],
+            attributes={"long_name": meaning, "units": "1"},
+        )
 
 
 def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dimensions: list[str], **attributes: Any) -> None:
@@ -264,7 +283,7 @@ def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dimensions: li
         dtype="float16",
         chunks=(1, *shape[1:]),
         shards=(SHARD_SAMPLES, *shape[1:]),
-        compressors=ZstdCodec(level=1),
+        compressors=COMPRESSION,
         fill_value=float("nan"),
         dimension_names=dimensions,
         attributes=attributes,
@@ -287,17 +306,17 @@ def finish_store(
     path: Path, samples: pd.DataFrame, rejected: pd.DataFrame, days: pd.DataFrame, attributes: dict[str, Any]
 ) -> None:
     """Write the tables and attributes of a filled store; ``samples.parquet`` comes last."""
-    partial = path / f"{SAMPLES_FILE}.partial"
-    samples.to_parquet(partial, index=False)
-    facts = {"schema_version": SCHEMA_VERSION, **attributes, "samples_sha256": file_sha256(partial)}
-    zarr.open_group(path, mode="r+").attrs.update(facts)
-    with warnings.catch_warnings():  # not yet specified in Zarr v3; xarray opens faster with it
-        warnings.simplefilter("ignore", ZarrUserWarning)
-        zarr.consolidate_metadata(path)
-    write_table(days, path / DAYS_FILE)
-    write_rejected(rejected, path)
-    begin_tried(path, attributes["dataset_id"], samples)
-    partial.replace(path / SAMPLES_FILE)
+    with atomic_path(path / SAMPLES_FILE) as temporary:
+        samples.to_parquet(temporary, index=False)
+        zarr.open_group(path, mode="r+").attrs.update({"schema_version": SCHEMA_VERSION, **attributes})
+        with warnings.catch_warnings():  # not yet specified in Zarr v3; xarray opens faster with it
+            warnings.simplefilter("ignore", ZarrUserWarning)
+            zarr.consolidate_metadata(path)
+        write_table(days, path / DAYS_FILE)
+        write_rejected(rejected, path)
+        begin_tried(path, attributes["dataset_id"], samples)
+        tables = {name: path / name for name in (REJECTED_FILE, DAYS_FILE, CATALOG_FILE)}
+        write_checksums(path, {**tables, SAMPLES_FILE: temporary}, attributes.get("fingerprint"))
 
 
 def write_changed_store(source: Store, out: Path, samples: pd.DataFrame, power_db: NDArray[np.floating]) -> None:
@@ -308,12 +327,12 @@ def write_changed_store(source: Store, out: Path, samples: pd.DataFrame, power_d
     for first in range(0, len(samples), SHARD_SAMPLES):
         write_shard(out, first, power_db[first : first + SHARD_SAMPLES].astype(np.float16), None)
     tables = (read_table(source.path, REJECTED_FILE), read_table(source.path, DAYS_FILE))
-    kept = {key: value for key, value in source.attributes.items() if key != "schema_version"}
+    not_kept = ("schema_version", "samples_sha256", "fingerprint")
+    kept = {key: value for key, value in source.attributes.items() if key not in not_kept}
     finish_store(out, samples, *tables, {**kept, "config": spec.model_dump(mode="json"), "dataset_id": out.stem})
 
 
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:
     """Write ``rejected.csv``: the windows that are not samples, and the files that could not be used."""
-    partial = folder / (REJECTED_FILE + ".partial")
-    rejected.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
-    partial.replace(folder / REJECTED_FILE)
+    with atomic_path(folder / REJECTED_FILE) as temporary:
+        rejected.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
