@@ -6,7 +6,8 @@ Simulates an archive of gzipped FRG-604RC day files without gaps, spikes or eart
 process on one core:
 ``prepare`` from files to a finished store (power only, all windows kept); a plain reference (numpy reader,
 ``scipy.signal.spectrogram`` window by window, one file a sample); and the bare kernel without which no store
-can be made (gunzip, unpack, segments, rfft, log, zstd). Prints station-days per second, ratios, and each step.
+can be made (gunzip, unpack, segments, rfft, log, zstd). Prints station-days per second, ratios, each step, and
+what the checksums of a store cost.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import statistics  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -31,6 +33,7 @@ import numcodecs  # noqa: E402
 import numpy as np  # noqa: E402
 from isal import igzip  # noqa: E402
 from scipy import fft, signal  # noqa: E402
+from zarr.codecs import ZstdCodec  # noqa: E402
 
 from seismag.archive import survey as archives  # noqa: E402
 from seismag.archive.noise import noise_floor_nt  # noqa: E402
@@ -43,6 +46,7 @@ from seismag.spectrograms.compute import power_spectrogram, split_windows, to_de
 from seismag.windows import store as stores  # noqa: E402
 from seismag.windows.inputs import read_inputs  # noqa: E402
 from seismag.windows.prepare import prepare_store  # noqa: E402
+from seismag.windows.store_checksums import CHECKSUMS_FILE, read_checksums, require_unchanged, write_checksums  # noqa: E402
 
 SPEC = DataConfig(controls="all", match_kp=None)
 SHARD_DAYS = stores.SHARD_SAMPLES // 4
@@ -128,6 +132,58 @@ def steps(archive: Path, out: Path) -> dict[str, float]:
     return spent
 
 
+@dataclass(frozen=True)
+class ChecksumCost:
+    """What checksums add to a store, with and without them in turn: processor seconds, and bytes."""
+
+    frames_s: float  # in the zstd frames
+    file_s: float  # checksums.json
+    opening_s: float  # verifying it
+    frames_bytes: int
+    file_bytes: int
+    store_bytes: int
+
+
+def checksum_cost(store: Path, out: Path, rounds: int) -> ChecksumCost:
+    """Write the samples of a finished store with and without checksums, ``rounds`` times in turn."""
+    opened = stores.open_store(store)
+    n, size = len(opened.samples), stores.SHARD_SAMPLES
+    blocks = [stores.read_samples(opened.power, first, min(first + size, n)) for first in range(0, n, size)]
+    checked = stores.COMPRESSION
+    spent: dict[bool, list[float]] = {False: [], True: []}
+    written = {}
+    try:
+        for number in range(2 * rounds + 1):
+            with_sum = number % 2 == 1
+            stores.COMPRESSION = checked if with_sum else ZstdCodec(level=1)
+            shutil.rmtree(out, ignore_errors=True)
+            stores.create_arrays(out, opened.samples["sample_id"].tolist(), SPEC)
+            clock = time.process_time()
+            for index, block in enumerate(blocks):
+                stores.write_shard(out, index * size, block, None)
+            spent[with_sum].append(time.process_time() - clock)
+            written[with_sum] = sum(path.stat().st_size for path in (out / "power" / "c").rglob("*") if path.is_file())
+    finally:
+        stores.COMPRESSION = checked
+    sums = read_checksums(store)
+    assert sums is not None
+    tables = (stores.REJECTED_FILE, stores.DAYS_FILE, stores.CATALOG_FILE, stores.SAMPLES_FILE)
+    clock = time.process_time()
+    write_checksums(store, {name: store / name for name in tables}, sums.fingerprint)
+    file_s = time.process_time() - clock
+    clock = time.process_time()
+    require_unchanged(store, sums)
+    return ChecksumCost(
+        # the first one, without, also fills the caches
+        statistics.median(b - a for a, b in zip(spent[False][1:], spent[True], strict=True)),
+        file_s,
+        time.process_time() - clock,
+        written[True] - written[False],
+        (store / CHECKSUMS_FILE).stat().st_size,
+        sum(path.stat().st_size for path in store.rglob("*") if path.is_file()),
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,14 +200,18 @@ def main() -> None:
         }  # fmt: skip
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         run_prepare(archive, root / "warm-up")
+        cpu: list[float] = []
         for number in range(arguments.rounds):
             for name, function in runs.items():
                 out = root / f"{name}-{number}"
-                clock = time.perf_counter()
+                clock, process = time.perf_counter(), time.process_time()
                 function(archive, out)
                 seconds[name].append(time.perf_counter() - clock)
+                if function is run_prepare:
+                    cpu.append(time.process_time() - process)
                 shutil.rmtree(out, ignore_errors=True)
         spent = steps(archive, root / "steps")
+        cost = checksum_cost(root / "warm-up", root / "checksums", arguments.rounds)
     finally:
         shutil.rmtree(root)
     rates = {name: arguments.days / statistics.median(values) for name, values in seconds.items()}
@@ -164,6 +224,14 @@ def main() -> None:
     print("steps, ms a station-day")
     for name, value in spent.items():
         print(f"  {name:<60}{value:6.2f}")
+    added_s, whole_s = cost.frames_s + cost.file_s + cost.opening_s, statistics.median(cpu)
+    added_bytes = cost.frames_bytes + cost.file_bytes
+    print("checksums, processor time and bytes with and without in turn")
+    print(f"  {'time, of prepare: zstd frames, checksums.json, opening':<60}{100 * added_s / whole_s:6.2f} %  "
+          f"({', '.join(f'{1000 * part:.1f}' for part in (cost.frames_s, cost.file_s, cost.opening_s))} "
+          f"of {1000 * whole_s:.0f} ms)")  # fmt: skip
+    print(f"  {'size, of the store: zstd frames, checksums.json':<60}{100 * added_bytes / cost.store_bytes:6.3f} %  "
+          f"({cost.frames_bytes}, {cost.file_bytes} of {cost.store_bytes} bytes)")  # fmt: skip
     print(f"largest memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

@@ -112,7 +112,15 @@ SMALLEST = {
     "prepare": Smallest(
         "--days 2 --rounds 1",
         "2 station-days",
-        ("seismag prepare", "plain reference", "bare kernel", "read (checksum", "write (zstd"),
+        (
+            "seismag prepare",
+            "plain reference",
+            "bare kernel",
+            "read (checksum",
+            "write (zstd",
+            "time, of prepare",
+            "size, of the",
+        ),
     ),
     "simulate": Smallest(
         "--data {data} --realisations 1 --days 2", "simulated / real power", ("BOU", "quiet days", "[500, 1500)")

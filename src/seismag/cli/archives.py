@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -154,7 +153,7 @@ def inspect(
         raise UsageError("--station and --day choose the day of an archive that --plot draws.")
     if verify and (is_archive or path.is_file()):
         raise UsageError("--verify reads a store; name one.")
-    facts: Mapping[str, Any]
+    facts: Any
     if is_archive:
         facts, text = _inspect_archive(path, station, day, plot, spec)
     elif path.is_dir():
@@ -250,7 +249,7 @@ def _inspect_archive(
     return summary.to_json(), summary.describe()
 
 
-def _inspect_store(path: Path, plot: Path | None, verify: bool) -> tuple[Mapping[str, Any], str]:
+def _inspect_store(path: Path, plot: Path | None, verify: bool) -> tuple[dict[str, object], str]:
     from seismag.domain import UsageError
     from seismag.windows.inspect import inspect_store, verify_store
     from seismag.windows.store import open_store
