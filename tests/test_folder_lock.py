@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -184,3 +185,37 @@ def test_functions_take_the_lock_of_their_folder(tmp_path: Path) -> None:
     assert write("b", tmp_path / "out") == "b"
     assert write("c", out=tmp_path) == "c"
     assert write.__name__ == "write"
+
+
+WRITERS = {
+    "seismag.windows.prepare.prepare_store": "_o_",
+    "seismag.windows.store.write_changed_store": "_o__",
+    "seismag.windows.export.export_images": "_o",
+    "seismag.simulate.synthetic_archive.simulate_archive": "_o",
+    "seismag.simulate.inject.inject_archive": "__o",
+    "seismag.training.crossval.run_crossval": "___o",
+    "seismag.training.run.evaluate_model": "___o",
+    "seismag.training.run.evaluate_table_in_store": "___o",
+    "seismag.training.unblinding.write_unblinding": "_o",
+    "seismag.scoring.study.evaluate_table": "__o",
+    "seismag.scoring.study.write_metrics": "_o",
+    "seismag.alarms.compute.evaluate_alarms": "___o",
+    "seismag.audit.compute.write_audit": "_o",
+    "seismag.recovery.compute.write_recovery": "__o",
+    "seismag.explain.page.write_explanation": "_o",
+    "seismag.report.publication.write_publication": "_o",
+    "seismag.legacy.pictures.prepare_legacy": "_f",
+    "seismag.legacy.weights.import_weights": "_f_",
+    "seismag.fetch.fdsn.download_catalog": "___f",
+}
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_each_function_that_writes_is_refused_before_its_work_while_another_writes(name: str, tmp_path: Path) -> None:
+    """An argument ``o`` is a folder, ``f`` a file; the others are never read."""
+    module, _, function = name.rpartition(".")
+    lock_path = tmp_path / ".out.lock" if "f" in WRITERS[name] else tmp_path / "out" / LOCK_NAME
+    lock_path.parent.mkdir(exist_ok=True)
+    given = [None if sign == "_" else tmp_path / "out" for sign in WRITERS[name]]
+    with FileLock(lock_path, thread_local=False), pytest.raises(SeismagError, match="out: is being written by"):
+        getattr(importlib.import_module(module), function)(*given)

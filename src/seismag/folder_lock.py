@@ -179,7 +179,7 @@ def _sign(lock_path: Path) -> None:
         "command": command, "process": os.getpid(), "user": _user(), "host": socket.gethostname(),
         "since_utc": utc_text(datetime.now(UTC)),
     }  # fmt: skip
-    with suppress(OSError):  # a full disk: the lock holds, its message says less
+    with suppress(OSError):  # a full disk: the lock holds, its message contains less
         lock_path.write_text(json.dumps(facts), encoding="utf-8")
 
 

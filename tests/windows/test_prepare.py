@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -342,6 +343,29 @@ def test_a_store_of_another_schema_version_is_not_written_over(inputs, reference
     zarr.open_group(store, mode="r+").attrs["schema_version"] = 0
     with pytest.raises(DataError, match="schema version 0"):
         prepare_store(inputs, store, SPEC)
+
+
+# ---- two at once ----
+
+
+def test_a_second_run_on_the_same_folder_is_refused_and_harms_nothing(inputs, reference, tmp_path):
+    refused = []
+
+    def second():
+        for spec in (SPEC, SPEC.model_copy(update={"horizon_h": 24})):
+            with pytest.raises(SeismagError, match=r"store: is being written by '.*' \(process \d+ of ") as caught:
+                prepare_store(inputs, tmp_path / "store", spec)
+            refused.append(caught.value.exit_code)
+
+    def start_another(*_):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+
+    prepare_store(inputs, tmp_path / "store", SPEC, progress=start_another)
+    assert set(refused) == {1}
+    assert len(refused) > 4  # of each stage
+    assert_same(tmp_path / "store", reference)
 
 
 # ---- damaged stores ----

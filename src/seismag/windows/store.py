@@ -26,10 +26,11 @@ from zarr.errors import ZarrUserWarning
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError
 from seismag.files import atomic_path, file_sha256, write_table
+from seismag.folder_lock import one_writer
 from seismag.spectrograms.compute import PAIRS, make_grid
 from seismag.windows.store_checksums import (
     CHECKSUMS_FILE,
-    MEND,
+    MAKE_ANEW,
     damaged_file,
     read_checksums,
     require_order,
@@ -137,9 +138,9 @@ def open_store(path: str | Path) -> Store:
 def _require_old(path: Path, samples_sha256: str, power: Any) -> None:
     """Refuse a store that has lost its checksums; an older one has none, but perhaps that of its samples."""
     if any(getattr(codec, "checksum", False) for codec in getattr(power, "compressors", ())):
-        raise DataError(f"{path / CHECKSUMS_FILE}: is missing. {MEND}", "damaged_store")
+        raise DataError(f"{path / CHECKSUMS_FILE}: is missing. {MAKE_ANEW}", "damaged_store")
     if samples_sha256 not in ("", file_sha256(path / SAMPLES_FILE)):
-        raise DataError(f"{path / SAMPLES_FILE}: was changed after the preparation. {MEND}", "damaged_store")
+        raise DataError(f"{path / SAMPLES_FILE}: was changed after the preparation. {MAKE_ANEW}", "damaged_store")
     _warn_of_age(path.resolve())
 
 
@@ -181,7 +182,7 @@ def _damage_explained(path: Path, what: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise DataError(
-            f"{path}: its {what} is missing or damaged ({error}). {MEND}",
+            f"{path}: its {what} is missing or damaged ({error}). {MAKE_ANEW}",
             "damaged_store",
         ) from error
 
@@ -319,6 +320,7 @@ def finish_store(
         write_checksums(path, {**tables, SAMPLES_FILE: temporary}, attributes.get("fingerprint"))
 
 
+@one_writer()
 def write_changed_store(source: Store, out: Path, samples: pd.DataFrame, power_db: NDArray[np.floating]) -> None:
     """Write a store like ``source`` with other windows, power (n, 3, F, T) in dB; without cross-spectra."""
     spec = DataConfig.model_validate({**source.attributes["config"], "cross_spectra": False})

@@ -21,7 +21,7 @@ from seismag.domain import DataError, SeismagError
 from seismag.files import file_sha256, read_checked_json, write_checked_json
 
 CHECKSUMS_FILE = "checksums.json"
-MEND = "Restore it, or run the same 'seismag prepare' again: it makes the store anew."
+MAKE_ANEW = "Restore it, or run the same 'seismag prepare' again: it makes the store anew."
 _METADATA = "zarr.json"
 
 
@@ -73,10 +73,10 @@ def read_checksums(path: Path) -> StoreChecksums | None:
     if not (path / CHECKSUMS_FILE).exists():
         return None
     try:
-        document = read_checked_json(path / CHECKSUMS_FILE, MEND)
+        document = read_checked_json(path / CHECKSUMS_FILE, MAKE_ANEW)
         return StoreChecksums(document["fingerprint"], dict(document["files"]), dict(document["indexes"]))
     except (SeismagError, RecursionError) as error:
-        raise DataError(f"{str(error).removesuffix(MEND).strip()} {MEND}", "damaged_store") from error
+        raise DataError(f"{str(error).removesuffix(MAKE_ANEW).strip()} {MAKE_ANEW}", "damaged_store") from error
 
 
 def require_unchanged(path: Path, sums: StoreChecksums) -> None:
@@ -90,7 +90,7 @@ def require_unchanged(path: Path, sums: StoreChecksums) -> None:
     if wrong:
         name, state = next(iter(wrong.items()))
         more = f" (and {len(wrong) - 1} more files)" if len(wrong) > 1 else ""
-        raise DataError(f"{path / name}: {state}{more}. {MEND}", "damaged_store")
+        raise DataError(f"{path / name}: {state}{more}. {MAKE_ANEW}", "damaged_store")
 
 
 def require_shards(folder: Path, array: Any, sums: list[str] | None) -> None:
@@ -99,7 +99,7 @@ def require_shards(folder: Path, array: Any, sums: list[str] | None) -> None:
     absent = [shard for shard in shards if not shard.is_file()]
     if absent:
         raise DataError(
-            f"{absent[0]}: {len(absent)} of {len(shards)} files of the array {folder.name} are missing. {MEND}",
+            f"{absent[0]}: {len(absent)} of {len(shards)} files of the array {folder.name} are missing. {MAKE_ANEW}",
             "damaged_store",
         )
     indexes = [shard_index(shard, array.shards[0]) for shard in shards]
@@ -107,7 +107,7 @@ def require_shards(folder: Path, array: Any, sums: list[str] | None) -> None:
     if cut:
         raise DataError(
             f"{cut[0]}: cut or damaged ({cut[0].stat().st_size} bytes); {len(cut)} of {len(shards)} files of the array "
-            f"{folder.name} are. {MEND}",
+            f"{folder.name} are. {MAKE_ANEW}",
             "damaged_store",
         )
     found = [index_sum(index or b"") for index in indexes]
@@ -115,7 +115,7 @@ def require_shards(folder: Path, array: Any, sums: list[str] | None) -> None:
         other = [shard for shard, *pair in zip(shards, found, sums, strict=False) if pair[0] != pair[1]] or [folder]
         raise DataError(
             f"{other[0]}: was changed after the preparation, or is the file of other samples; {len(other)} of "
-            f"{len(shards)} files of the array {folder.name} are. {MEND}",
+            f"{len(shards)} files of the array {folder.name} are. {MAKE_ANEW}",
             "damaged_store",
         )
 
@@ -123,14 +123,14 @@ def require_shards(folder: Path, array: Any, sums: list[str] | None) -> None:
 def require_order(table: Path, samples: pd.DataFrame, stored: NDArray[Any]) -> None:
     """Refuse a table in another order than the arrays, whose windows would get other windows' spectrograms."""
     if "sample_id" not in samples:
-        raise DataError(f"{table}: has no column sample_id. {MEND}", "damaged_store")
+        raise DataError(f"{table}: has no column sample_id. {MAKE_ANEW}", "damaged_store")
     named = samples["sample_id"].astype(str).to_numpy(dtype=object)
     different = np.flatnonzero(named != stored.astype(object))
     if different.size:
         row = int(different[0])
         raise DataError(
             f"{table}: row {row + 1} is {named[row]}, but the spectrogram there is that of {stored[row]} "
-            f"({different.size} of {len(named)} rows): it is in another order than the arrays. {MEND}",
+            f"({different.size} of {len(named)} rows): it is in another order than the arrays. {MAKE_ANEW}",
             "damaged_store",
         )
 
