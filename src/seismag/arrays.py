@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from seismag.domain import DataError
+from seismag.limits import LABELS, require_file
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -28,6 +33,21 @@ def mean_known(values: FloatArray, axis: int) -> FloatArray:
     count = known.sum(axis=axis)
     total = np.where(known, values, 0).sum(axis=axis)
     return np.divide(total, count, out=np.full(total.shape, np.nan, dtype=total.dtype), where=count > 0)
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read a NumPy file (.npy) of numbers, of no more than the bytes that it has.
+
+    Raises:
+        DataError: it cannot be read, is too large, or is damaged.
+    """
+    require_file(path, LABELS)
+    try:
+        return np.array(np.lib.format.open_memmap(path, mode="r"))
+    except (OSError, ValueError, SyntaxError, EOFError, TokenError) as error:
+        raise DataError(
+            f"{path}: not an array of numbers ({error}). Make it again with the command that wrote it."
+        ) from error
 
 
 def rounded(value: float, digits: int = 3) -> float | None:

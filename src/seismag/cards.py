@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from seismag.domain import SeismagError
+from seismag.domain import DataError, SeismagError
 from seismag.files import file_sha256, read_checked_json, write_checked_json
+from seismag.limits import WEIGHTS, require_file
 
 UNKNOWN = "unknown"  # dataset_id and training_data of weights from an earlier system
 
@@ -88,6 +90,26 @@ class ModelCard:
         return self.training_data == UNKNOWN
 
 
+def require_model(path: Path) -> None:
+    """Refuse a file of weights that is no regular file, is too large, or unpacks to more than it has bytes.
+
+    ``torch.save`` packs nothing; a zip that is packed may stand for any number of bytes.
+
+    Raises:
+        DataError: one of these.
+    """
+    require_file(path, WEIGHTS)
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [info.filename for info in archive.infolist() if info.file_size > info.compress_size]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"{path}: damaged or truncated ({error}). Copy it again.") from error
+    if packed:
+        raise DataError(f"{path}: its part {packed[0]!r} is packed, and no model is. Save the weights with torch.save.")
+
+
 def card_path(path: str | Path) -> Path:
     """Name the model card of a file: ``best_model.pth`` has ``best_model.json``."""
     return Path(path).with_suffix(".json")
@@ -120,6 +142,7 @@ def read_card(path: str | Path) -> ModelCard:
     beside = card_path(path)
     if not path.is_file():
         raise SeismagError(f"{path}: no such file.")
+    require_file(path, WEIGHTS)
     if not beside.is_file():
         raise SeismagError(f"{path}: model card {beside.name} is missing, so it cannot be verified. Copy both.")
     document = read_checked_json(beside, "Copy both files again from where they were made.")

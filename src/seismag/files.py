@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.domain import DataError, SeismagError
+from seismag.limits import DOCUMENT, read_text
 
 _HASH_BLOCK_BYTES = 1 << 20
 _OWN_CHECKSUM = "document_sha256"  # of a JSON document without this key
@@ -144,12 +145,10 @@ def read_json(path: Path) -> Any:
     """Read a JSON document.
 
     Raises:
-        SeismagError: the file cannot be read, or is not JSON.
+        SeismagError: the file cannot be read, is too large (32 MiB), or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SeismagError(f"{path}: cannot be read ({error.strerror}).") from error
+        return json.loads(read_text(path, DOCUMENT))
     except ValueError as error:
         raise SeismagError(f"{path}: not valid JSON ({error}). Restore it or make it again.") from error
 
@@ -197,8 +196,14 @@ def utc_text(moment: datetime) -> str:
 
 
 def text_of_path(relative: Path) -> str:
-    r"""Return a relative path as text that any file can hold; bytes that are no UTF-8 are written as ``\xe9``."""
-    return os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+    r"""Return a relative path as text that any file can hold; what ``printable`` changes is written as ``\xe9``."""
+    return printable(relative.as_posix())
+
+
+def printable(text: str) -> str:
+    r"""Write control characters, and the bytes of a file name that are no UTF-8, as ``\x1b`` and ``\xe9``."""
+    escaped = re.sub(r"[\0-\x1f\x7f]", lambda sign: f"\\x{ord(sign[0]):02x}", text)
+    return os.fsencode(escaped).decode("utf-8", "backslashreplace")
 
 
 def path_of_text(folder: Path, text: str) -> Path:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from seismag.archive.cells import Column, is_missing
 from seismag.domain import DataError
+from seismag.limits import QUAKEML, too_large
 
 # Scales by their standing: where none is preferred the first of these counts. mb and ML saturate in large earthquakes.
 _VALUES = (
@@ -37,6 +38,7 @@ def read_quakeml(payload: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]:
         DataError: ObsPy is not installed, broken XML, no event, an event that ObsPy cannot read, or a filled time,
             coordinate, depth or magnitude that is not understood.
     """
+    _require_bounded(payload, path)
     try:
         from obspy import read_events
     except ImportError as error:
@@ -71,6 +73,16 @@ def read_quakeml(payload: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]:
             f"{taken}."
         )
     return pd.DataFrame(rows).astype({"origin_utc": "datetime64[ms]"}), notes
+
+
+def _require_bounded(payload: bytes, path: Path) -> None:
+    """Refuse more elements than the limit, and declarations of entities, which a few bytes unpack without end."""
+    if len(payload) > QUAKEML.unpacked:
+        raise too_large(path, QUAKEML, f"{len(payload) >> 20:,} MiB, more than {QUAKEML.unpacked >> 20:,} MiB")
+    if (tags := payload.count(b"<")) > QUAKEML.cells:
+        raise too_large(path, QUAKEML, f"{tags:,} tags, more than {QUAKEML.cells:,}")
+    if b"<!DOCTYPE" in payload or b"<!ENTITY" in payload:
+        raise DataError(f"{path}: declares entities (DOCTYPE), which QuakeML does not have. Download it again.")
 
 
 def _readable(payload: bytes, path: Path) -> tuple[bytes, list[tuple[str, str]]]:

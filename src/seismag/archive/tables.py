@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from seismag.domain import DataError
+from seismag.limits import TABLE, InputLimit, read_file, require_splittable
+from seismag.recordings.compression import GZIP_MAGIC, decompress
+from seismag.table_files import original
+
+_BLANK_BYTES = 64  # at the start; a byte-order mark and blanks alone make an empty file
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,23 @@ class TextTable:
         return next((self.columns.index(name) for name in names if name in self.columns), None)
 
 
-def read_payload(path: Path) -> tuple[bytes, str]:
+def read_payload(path: Path, limit: InputLimit = TABLE) -> tuple[bytes, str]:
     """Read a file, unpacking gzip by content.
 
     Returns:
         Its bytes, and the sha256 of the file on disk.
 
     Raises:
-        DataError: missing, empty, or a damaged gzip file.
+        DataError: missing, no regular file, empty, larger than ``limit``, or a damaged gzip file.
     """
+    raw = read_file(path, limit)
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Name an existing file.") from error
-    payload = raw
-    if raw.startswith(b"\x1f\x8b"):
-        try:
-            payload = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: damaged or truncated gzip file ({error}). Copy it from its source.") from error
-    if not payload.strip(b"\xef\xbb\xbf \t\r\n"):  # the first three: a byte-order mark alone
+        payload = decompress(raw, path, limit) if raw.startswith(GZIP_MAGIC) else raw
+    except DataError as error:
+        if error.reason == "too_large":
+            raise
+        raise DataError(f"{path}: damaged or truncated gzip file. Copy it from its source. ({error})") from error
+    if not payload[:_BLANK_BYTES].strip(b"\xef\xbb\xbf \t\r\n") and not payload.strip(b"\xef\xbb\xbf \t\r\n"):
         raise DataError(f"{path}: the file is empty. Copy it again from its source.", "empty_file")
     return payload, hashlib.sha256(raw).hexdigest()
 
@@ -63,8 +63,11 @@ def decode_text(payload: bytes, path: Path) -> str:
     """Decode UTF-8 (with or without BOM).
 
     Raises:
-        DataError: binary data, another encoding, JSON, or a web page.
+        DataError: binary data, another encoding, JSON, a web page, or more lines or cells than a table may have.
     """
+    if b"\0" in payload:
+        raise DataError(f"{path}: contains NUL bytes, so this is not a text table. Save it as CSV in UTF-8.")
+    require_splittable(payload, path, TABLE)
     try:
         text = payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,8 +75,6 @@ def decode_text(payload: bytes, path: Path) -> str:
             f"{path}: byte {error.start} is not UTF-8, so this is not a text table, or one in another encoding. "
             f"Save it as CSV in UTF-8."
         ) from error
-    if "\0" in text:
-        raise DataError(f"{path}: contains NUL bytes, so this is not a text table. Save it as CSV in UTF-8.")
     if text[:512].lstrip().startswith(("{", "[")):
         raise DataError(f"{path}: this is JSON, not a table that can be read. Save it as CSV.")
     if text[:512].lstrip().lower().startswith(("<html", "<!doctype html")):
@@ -93,7 +94,7 @@ def split_text(text: str, path: Path) -> TextTable:
     rows, lines = [], []
     try:
         for cells in reader:
-            row = [cell.strip() for cell in cells]
+            row = [original(cell.strip()) for cell in cells]
             if any(row):
                 rows.append(row)
                 lines.append(reader.line_num)

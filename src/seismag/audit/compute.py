@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.arrays import read_array
 from seismag.audit.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
 from seismag.audit.checks.class_by import Feature, Labelled, category_codes
 from seismag.audit.checks.clock import check_clock
@@ -52,6 +53,7 @@ from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, main
 from seismag.scoring.predictions import evaluated_rows, read_predictions
 from seismag.scoring.study import made_from
 from seismag.splits import assign_split
+from seismag.table_files import read_parquet
 from seismag.training.finished import find_runs, models_behind, store_of
 from seismag.training.placebo import evaluate_placebo
 from seismag.training.run import evaluate_in_store, reach_h, split_of_runs
@@ -322,7 +324,7 @@ def _find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> _Sou
         with suppress(SeismagError):
             store = store_of(runs[0], dataset_id, None)
     embeddings_path = path.parent / "embeddings.npy"
-    embeddings = np.load(embeddings_path) if embeddings_path.is_file() else None
+    embeddings = read_array(embeddings_path) if embeddings_path.is_file() else None
     return _Sources(
         tuple(runs),
         inputs.pop() if len(inputs) == 1 else None,
@@ -335,7 +337,7 @@ def _read_split(path: Path, store: Store) -> pd.DataFrame:
     if not path.is_file():
         raise UsageError(f"{path}: no such split. Training writes splits/NAME.parquet.")
     try:
-        split = pd.read_parquet(path)
+        split = read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
     wanted = {"sample_id", "fold", "role"}

@@ -19,6 +19,7 @@ from seismag.audit.checks.permutation import cross_codes
 from seismag.audit.columns import ColumnUse, choose_features, derive_features, kind_of, to_numbers, to_times
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
+from seismag.table_files import originals, read_parquet
 
 MAX_CLASSES = 20
 _MISSING = ("", "nan", "none", "null", "nat")
@@ -61,7 +62,7 @@ def read_audit_table(path: Path) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_parquet(path)
+        frame = read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
     return frame.map(lambda value: "" if value is None or value is pd.NaT or value != value else str(value))
@@ -80,7 +81,7 @@ def _read_text(path: Path) -> pd.DataFrame:
     names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
     if len(names) == frame.shape[1]:  # pandas renames a name that occurs twice
         frame.columns = names
-    return frame
+    return originals(frame)
 
 
 def prepare_table(

@@ -12,7 +12,10 @@ from typing import Any
 
 import yaml
 
-from seismag.domain import UsageError
+from seismag.domain import DataError, UsageError
+from seismag.limits import CONFIGURATION, read_text
+
+_NAME_ANOTHER = "Name a file that exists and may be read."
 
 
 class _Loader(yaml.SafeLoader):
@@ -63,11 +66,13 @@ def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, objec
 
 def _read_tree(path: Path, inherited: bool = False) -> dict[str, object]:
     try:
-        tree = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        tree = parse_yaml(read_text(path, CONFIGURATION))
+    except DataError as error:
+        if path.is_file():
+            raise UsageError(str(error)) from error
         known = sorted(file.name for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         remedy = f"In {path.parent}: {', '.join(known)}." if known else "Name an existing configuration."
-        raise UsageError(f"{path}: cannot be read ({error.strerror}). {remedy}") from error
+        raise UsageError(f"{str(error).removesuffix(_NAME_ANOTHER)}{remedy}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not a text file in UTF-8.") from error
     except yaml.YAMLError as error:

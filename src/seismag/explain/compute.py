@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from seismag import __version__
-from seismag.arrays import Float32Array, FloatArray
+from seismag.arrays import Float32Array, FloatArray, read_array
 from seismag.config import EvaluateConfig
 from seismag.domain import DataError
 from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
@@ -27,6 +27,7 @@ from seismag.files import shown_path
 from seismag.parallel import Progress, silent
 from seismag.scoring.clusters import find_clusters
 from seismag.spectrograms.bands import BANDS_MHZ
+from seismag.table_files import read_parquet
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
 
@@ -153,7 +154,7 @@ def _kept_embeddings(subject: Subject) -> tuple[pd.Series, Float32Array] | None:
     same_data = subject.loaded.card.dataset_id == subject.store.attributes["dataset_id"]
     if not (same_data and table_path.is_file() and array_path.is_file()):
         return None
-    table, features = pd.read_parquet(table_path, columns=["sample_id", "role"]), np.load(array_path)
+    table, features = read_parquet(table_path, columns=["sample_id", "role"]), read_array(array_path)
     unseen = set(subject.store.samples["sample_id"].iloc[subject.indices])
     chosen = ((table["role"] == "test") & table["sample_id"].isin(unseen)).to_numpy()
     if len(features) != len(table) or not chosen.any():

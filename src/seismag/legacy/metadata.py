@@ -33,6 +33,7 @@ AUGMENTATION = (
     "augmentation_type", "aug_type", "augmentation", "augmentation_id", "aug_id", "augmented", "is_augmented",
     "image_type", "dataset_source", "generated",
 )  # fmt: skip
+_FIRST, _AFTER = np.datetime64("1840-01-01", "ms"), np.datetime64("2101-01-01", "ms")  # dates of recordings
 _REQUIRED = ("station", "date", "azimuth_class", "magnitude_class")
 _MISSING = ("", "nan", "none", "null", "nat")
 _NOT_AUGMENTED = ("0", "0.0", "false", "no", "original", "normal")
@@ -156,6 +157,7 @@ def _start(date: pd.Series, hour: pd.Series) -> pd.Series:
     """Start of the window; NaT where date or hour cannot be read. Without an hour, that of the date, or 0."""
     times = {text: read_time(text) or read_time(f"{text} 00:00") for text in date.dropna().unique()}
     stamps = [None if text is None or (time := times[text]) is None else time.utc for text in date]
+    stamps = [None if stamp is None or not _FIRST <= stamp < _AFTER else stamp for stamp in stamps]
     day = pd.Series(pd.to_datetime(np.array(stamps, dtype="datetime64[ms]")), index=date.index)
     hours = numbers(hour.str.extract(_HOUR, expand=False))
     bad = hour.notna() & ~hours.between(0, 23)

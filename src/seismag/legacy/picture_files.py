@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from seismag.domain import DataError
 from seismag.legacy.metadata import is_litter
+from seismag.limits import PICTURE, read_file
 from seismag.parallel import Progress, silent
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # found; PNG alone is read
+_LIMIT = f", more than {PICTURE.cells:,}, the limit of a picture"
 _PICTURE_COLUMNS = ["path", "sha256", "height", "width", "reason", "detail"]
 
 
@@ -52,7 +55,7 @@ def survey_pictures(rows: pd.DataFrame, folder: Path, progress: Progress = silen
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """Read a picture without defect: (3, height, width), row 0 at the top."""
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(read_file(path, PICTURE))) as image:
         return np.ascontiguousarray(np.asarray(image)[..., :3].transpose(2, 0, 1))
 
 
@@ -75,14 +78,18 @@ def _survey_picture(paths: list[str], folder: Path, by_name: dict[str, list[Path
         path = named[0]
     relative = str(path.relative_to(folder))
     try:
-        content = path.read_bytes()
+        content = read_file(path, PICTURE)
         with Image.open(io.BytesIO(content)) as image:
             if image.format != "PNG":
                 return relative, None, None, None, "wrong_format", f"{image.format}, not PNG"
+            if image.width * image.height > PICTURE.cells:
+                return relative, None, None, None, "too_large", f"{image.height} x {image.width} pixels{_LIMIT}"
             image.load()
             mode, (width, height) = image.mode, image.size
             if mode != "RGB" and not (mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)):
                 return relative, None, None, None, "wrong_mode", f"mode {mode}, not RGB (or RGBA without transparency)"
+    except DataError as error:
+        return relative, None, None, None, error.reason, str(error).replace(str(path), relative)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # raised by Pillow
         return relative, None, None, None, "unreadable_image", str(error) or type(error).__name__
     return relative, hashlib.sha256(content).hexdigest(), height, width, None, None

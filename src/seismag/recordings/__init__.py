@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.domain import DataError
+from seismag.limits import RECORDING, read_file
 from seismag.recordings.cdf import CDF
 from seismag.recordings.compression import decompress, read_head
 from seismag.recordings.frg604rc import FRG604RC, day_in_name
@@ -21,6 +22,7 @@ from seismag.recordings.recording import Recording
 
 __all__ = ["Recording", "decode_recording", "read_claim", "read_recording", "reader_of"]
 
+YEARS = (1840, 2100)  # of recordings; magnetometers have recorded since 1840
 FORMATS = (FRG604RC, IAGA2002, CDF, MINISEED)
 # formats that are met and not read: how a file begins (lower case), name, remedy
 _OTHER_FORMATS = (
@@ -44,15 +46,11 @@ def read_recording(path: str | Path) -> Recording:
     """Read one file of any supported format.
 
     Raises:
-        DataError: the file is missing, empty, corrupt, of an unknown format, or contradicts
+        DataError: the file is missing, no regular file, too large, empty, corrupt, of an unknown format, or contradicts
             itself, or its reader fails; ``reason`` is a short word for it.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})", "unreadable") from error
-    return decode_recording(raw, path)
+    return decode_recording(read_file(path, RECORDING), path)
 
 
 def decode_recording(raw: bytes, path: Path) -> Recording:
@@ -72,7 +70,9 @@ def decode_recording(raw: bytes, path: Path) -> Recording:
                 raise DataError(f"{path}: this is {name}, {what}. {remedy}", "unknown_format")
         raise DataError(f"{path}: {what}; it begins with {payload[:16]!r}.", "unknown_format")
     try:
-        return reader.read(payload, path, sha256)
+        recording = reader.read(payload, path, sha256)
+        _require_years(recording, path)
+        return recording
     except (DataError, MemoryError):
         raise
     except Exception as error:  # one odd file ends neither a preparation nor a prediction
@@ -81,6 +81,16 @@ def decode_recording(raw: bytes, path: Path) -> Recording:
             "it.",
             "reader_error",
         ) from error
+
+
+def _require_years(recording: Recording, path: Path) -> None:
+    for time in (recording.start_utc, recording.end_utc):
+        year = int(time.astype("M8[Y]").astype(int)) + 1970
+        if not YEARS[0] <= year <= YEARS[1]:
+            raise DataError(
+                f"{path}: it states samples of the year {year}, outside {YEARS[0]}..{YEARS[1]}. Correct its header.",
+                "impossible_time",
+            )
 
 
 def reader_of(head: bytes) -> Reader | None:

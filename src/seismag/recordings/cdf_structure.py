@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from isal import igzip_lib, isal_zlib
 
 from seismag.domain import DataError
+from seismag.limits import RECORDING, too_large, unpacks_to_more
 from seismag.recordings.regular_grid import GRID_LIMIT
 
 MAGIC_V3 = b"\xcd\xf3\x00\x01"
@@ -24,8 +25,9 @@ _PLAIN = b"\x00\x00\xff\xff"
 _COMPRESSED = b"\xcc\xcc\x00\x01"
 _CDR, _GDR, _RVDR, _ADR, _AGREDR, _VXR, _VVR, _ZVDR, _AZEDR, _CCR, _CPR, _SPR, _CVVR = range(1, 14)
 _KNOWN_TYPES = {*range(1, 14), -1}  # -1: unused space
-_UNPACKED_LIMIT = 1 << 29
 _DIMENSION_LIMIT = 10  # of the format
+_MOST_RECORDS = 200_000
+_BLOCK_BYTES = 1 << 24  # unpacked at once
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def check_structure(payload: bytes, where: str) -> bytes:
         raise _truncated(where, len(payload))
     records = list(_records(payload, end, layout, where))
     _check_records(payload, records, layout, where)
+    _require_unpacked_size(payload, records, layout, where)
     return payload
 
 
@@ -71,7 +74,7 @@ def _inflate(payload: bytes, layout: _Layout, where: str) -> bytes:
         raise _truncated(where, len(payload))
     unpacked_size = _integer(payload, 8 + 2 * width + 4, width)
     begin = 8 + 3 * width + 8
-    if not 0 <= unpacked_size <= _UNPACKED_LIMIT or not payload.startswith(b"\x1f\x8b", begin):
+    if not 0 <= unpacked_size <= RECORDING.unpacked or not payload.startswith(b"\x1f\x8b", begin):
         raise _corrupt(where, "its compression is not the usual one (gzip)")
     stream = isal_zlib.decompressobj(wbits=31)
     try:
@@ -85,12 +88,14 @@ def _inflate(payload: bytes, layout: _Layout, where: str) -> bytes:
 
 def _records(payload: bytes, end: int, layout: _Layout, where: str) -> Iterator[tuple[int, int, int]]:
     """(offset, size, type) of each record."""
-    offset = 8
+    offset, number = 8, 0
     while offset < end:
         size = _integer(payload, offset, layout.offset)
         kind = _integer(payload, offset + layout.offset, 4)
         if size < layout.offset + 4 or offset + size > end or kind not in _KNOWN_TYPES:
             raise _corrupt(where, f"the record at byte {offset} has size {size} and type {kind}")
+        if (number := number + 1) > _MOST_RECORDS:
+            raise too_large(where, RECORDING, f"more than {_MOST_RECORDS:,} records of CDF")
         yield offset, size, kind
         offset += size
 
@@ -110,6 +115,23 @@ def _check_records(payload: bytes, records: list[tuple[int, int, int]], layout: 
             target = _integer(payload, body + place, layout.offset)
             if target > 0 and kind_at.get(target) not in targets:
                 raise _corrupt(where, f"the record at byte {offset} points to byte {target}, where no such record is")
+
+
+def _require_unpacked_size(payload: bytes, records: list[tuple[int, int, int]], layout: _Layout, where: str) -> None:
+    """Refuse packed values that would fill the memory; what cannot be unpacked is left to the reader's own check."""
+    room = RECORDING.unpacked
+    for offset, size, kind in records:
+        if kind != _CVVR:
+            continue
+        stream, data = isal_zlib.decompressobj(wbits=31), payload[offset + 2 * layout.offset + 8 : offset + size]
+        try:
+            while data and not stream.eof:
+                room -= len(stream.decompress(data, _BLOCK_BYTES))
+                if room < 0:
+                    raise unpacks_to_more(where, RECORDING)
+                data = stream.unconsumed_tail
+        except igzip_lib.IsalError:  # type: ignore[misc]  # a class, the stub says otherwise
+            continue
 
 
 def _counters(kind: int, layout: _Layout, found: Counter[int], room: int) -> list[tuple[str, int, int]]:

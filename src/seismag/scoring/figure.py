@@ -22,6 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from seismag.arrays import ratio
 from seismag.domain import DataError
 from seismag.scoring.predictions import TASK_CLASSES
+from seismag.table_files import read_csv
 from seismag.text import words_of_key
 
 COLUMN_IN, PAGE_IN = 3.5, 7.1  # width of a column, and of a page
@@ -154,8 +155,8 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
         DataError: the file cannot be read, or has no epoch or no loss.
     """
     try:
-        history = pd.read_csv(history_csv)
-    except (OSError, ValueError) as error:
+        history = read_csv(Path(history_csv))
+    except (DataError, ValueError) as error:
         raise DataError(f"{history_csv}: the training history cannot be read: {error}") from error
     if "epoch" not in history or not any("loss" in str(name) for name in history) or history.empty:
         raise DataError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seismag.arrays import BoolArray, FloatArray, IndexArray
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
+from seismag.table_files import read_csv, require_parquet
 
 TASK_CLASSES: dict[str, tuple[str, ...]] = {
     "magnitude": MAGNITUDE_CLASSES,
@@ -53,7 +54,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if path.suffix not in (".parquet", ".csv"):
         raise DataError(f"{path}: predictions are a .parquet or .csv file, not {path.suffix!r}.")
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path}: no such file. `seismag train` and `seismag evaluate --out` write such tables.")
     try:
         frame = _read(path)
@@ -224,6 +225,7 @@ def rows_by_fold(frame: pd.DataFrame) -> list[IndexArray]:
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
+        require_parquet(path)
         # repeated text as categories, in the order of plain text: groups are indexed in it
         table = pq.read_table(path, read_dictionary=list(_REPEATING)).to_pandas()
         coded = [name for name in _REPEATING if name in table and isinstance(table[name].dtype, pd.CategoricalDtype)]
@@ -232,7 +234,7 @@ def _read(path: Path) -> pd.DataFrame:
         )
     # "NA" may be a station and "N" is a class: only an empty field is missing, and identifiers stay text
     text = {name: str for name in (*KEY_COLUMNS, "y_magnitude", "y_azimuth") if name != "fold"}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+    return read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
 
 
 def _with_naive_utc(frame: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -13,8 +13,10 @@ from seismag.config import SplitConfig
 from seismag.domain import DataError, UsageError
 from seismag.files import atomic_path, file_sha256, write_json_atomic
 from seismag.folder_lock import file_lock
+from seismag.limits import DOCUMENT, read_text
 from seismag.splits.assign import assign_split
 from seismag.splits.report import SUBSETS, SplitReport, report_split
+from seismag.table_files import read_parquet
 
 _WAIT_S = 600.0  # for another command that makes the same split
 _NOT_COMPARED = ("made_for", "table_sha256", "warning")  # keys of a stored report
@@ -91,8 +93,8 @@ def _read_split(
 ) -> tuple[pd.DataFrame, SplitReport]:
     remedy = f"Delete it to make a new one, or choose another name with --set split.name=NAME. ({report_path})"
     try:
-        document = json.loads(report_path.read_text(encoding="utf-8"))
-        split = pd.read_parquet(table_path)
+        document = json.loads(read_text(report_path, DOCUMENT))
+        split = read_parquet(table_path)
     except (OSError, ValueError) as error:
         raise DataError(f"{table_path}: the stored split is damaged ({error}). {remedy}") from error
     stated = document.get("made_for") if isinstance(document, dict) else None

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from seismag import __version__
-from seismag.cards import ModelCard, Normalisation, card_path, read_card, write_card
+from seismag.cards import ModelCard, Normalisation, card_path, read_card, require_model, write_card
 from seismag.config import Config, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path, json_ready
@@ -125,6 +125,7 @@ def load_tensors(path: Path, refusal: str) -> Any:
     Raises:
         SeismagError: ``refusal`` and the reason, where it is damaged or contains more than tensors and plain values.
     """
+    require_model(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
