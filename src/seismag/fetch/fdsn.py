@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
 
 from seismag.archive.catalogs import BoundingBox
 from seismag.domain import DataError
 from seismag.files import atomic_path
 from seismag.folder_lock import one_writer
+from seismag.limits import QUAKEML
+from seismag.web import NETWORK_ERRORS, SCHEMES, TooLongError, allowed_s, open_url, read_blocks
 
+_SAID_BYTES = 4096  # of the reason of a refusal
+_SHORTER = "Try again, or request a shorter time."
+_LATE = "no answer in time. Request less, raise timeout_s, or try again later."
 _BOX_KEYS = ("minlatitude", "maxlatitude", "minlongitude", "maxlongitude")  # in the order of a BoundingBox
 
 
@@ -39,12 +45,11 @@ def download_catalog(
 
     Raises:
         DataError: ObsPy is missing, a time or the name of the service is wrong, the service cannot be reached, refuses,
-            has no event, or does not answer in QuakeML.
+            has no event, does not answer in QuakeML, or sends more than 128 MiB or slower than 20 kB a second.
     """
     try:
         from obspy import UTCDateTime
-        from obspy.clients.fdsn import Client
-        from obspy.clients.fdsn.header import FDSNException
+        from obspy.clients.fdsn.header import URL_MAPPINGS
     except ImportError as error:
         raise DataError('Downloading a catalogue needs ObsPy. Run: pip install "seismag[obspy]"') from error
     request = f"{service}: events {start_utc} .. {end_utc}, M >= {min_magnitude:g}"
@@ -54,21 +59,49 @@ def download_catalog(
         raise DataError(f"{request}: not a time ({error}). Write it as 2022-01-31 or 2022-01-31T06:00:00.") from error
     if not start < end:
         raise DataError(f"{request}: the start is not before the end. Swap them.")
+    base = URL_MAPPINGS.get(service.upper(), service)
+    if urlsplit(base).scheme not in SCHEMES or not urlsplit(base).netloc:
+        raise DataError(f"{request}: no service of this name. Give the base URL of the service (http or https).")
     box = {} if region is None else dict(zip(_BOX_KEYS, region, strict=True))
-    answer = io.BytesIO()
-    try:
-        client = Client(service, timeout=timeout_s, _discover_services=False)
-        client.get_events(starttime=start, endtime=end, minmagnitude=min_magnitude, filename=answer, **box)
-    except FDSNException as error:
-        raise DataError(f"{request}: {_explain(error)}") from error
-    except ValueError as error:  # ObsPy: unknown name of a provider, or not a URL
-        raise DataError(
-            f"{request}: {' '.join(str(error).split()).rstrip('.')}. Give the base URL of the service."
-        ) from error
-    except (OSError, EOFError, HTTPException) as error:
-        raise DataError(f"{request}: the answer broke off ({error}). Try again, or request a shorter time.") from error
-    _store(answer.getvalue(), Path(path), request)
+    query = {"starttime": start.isoformat(), "endtime": end.isoformat(), "minmagnitude": min_magnitude, **box}
+    url = f"{base.rstrip('/')}/fdsnws/event/1/query?{urlencode(query)}"
+    _store(_answer(url, request, timeout_s), Path(path), request)
     return Path(path)
+
+
+def _answer(url: str, request: str, timeout_s: float) -> bytes:
+    """Return the answer of a service, of no more bytes than QuakeML that is read may have."""
+    try:
+        with open_url(url, {}, timeout_s, timeout_s + allowed_s(QUAKEML.unpacked)) as response:
+            announced = int(response.headers.get("Content-Length") or 0)
+            answer = b"".join(read_blocks(response, QUAKEML.unpacked))
+            status = response.status
+    except TooLongError as error:
+        raise DataError(f"{request}: {error}. {_SHORTER}") from error
+    except HTTPError as error:
+        raise DataError(f"{request}: {_explain(error.code, _said(error))}") from error
+    except TimeoutError as error:
+        raise DataError(f"{request}: {_LATE}") from error
+    except URLError as error:
+        late = isinstance(error.reason, TimeoutError)
+        raise DataError(f"{request}: {_LATE if late else _explain(None, str(error.reason))}") from error
+    except NETWORK_ERRORS as error:
+        raise DataError(f"{request}: the answer broke off ({error}). {_SHORTER}") from error
+    if status == HTTPStatus.NO_CONTENT:
+        raise DataError(f"{request}: {_explain(status, '')}")
+    if len(answer) < announced:
+        raise DataError(
+            f"{request}: the answer broke off ({len(answer)} of {announced} bytes). Try again, or request a shorter "
+            "time."
+        )
+    return answer
+
+
+def _said(error: HTTPError) -> str:
+    try:
+        return error.read1(_SAID_BYTES).decode("utf-8", "replace")
+    except (OSError, HTTPException, AttributeError):
+        return ""
 
 
 def _store(answer: bytes, path: Path, request: str) -> None:
@@ -85,16 +118,15 @@ def _store(answer: bytes, path: Path, request: str) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror}). Name a writable file.") from error
 
 
-def _explain(error: Any) -> str:
-    said = " ".join(str(error).split())[:300]
-    if error.status_code == 204:
+def _explain(status: int | None, text: str) -> str:
+    said = " ".join(text.split())[:300]
+    if status == 204:
         return "the service has no such event. Request a longer time, a larger region or a smaller magnitude."
-    if error.status_code == 413 or (error.status_code == 400 and "exceed" in said.lower()):
+    if status == 413 or (status == 400 and "exceed" in said.lower()):
         return f"too many events for one request ({said}). Download shorter pieces of time; several files can be read."
-    if error.status_code == 400:
+    if status == 400:
         return f"the service does not accept the request ({said}). Check the times, the region and the magnitude."
-    if error.status_code is not None and error.status_code >= 500:
-        return f"the service failed with status {error.status_code} ({said}). Try again later."
-    if "timed out" in said.lower():
-        return "no answer in time. Request less, raise timeout_s, or try again later."
-    return f"no answer from the service ({said}). Check its address, and that this machine is online."
+    if status is not None and status >= 500:
+        return f"the service failed with status {status} ({said}). Try again later."
+    answered = f"status {status} {said}".strip() if status is not None else said
+    return f"no answer from the service ({answered}). Check its address, and that this machine is online."

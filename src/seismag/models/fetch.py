@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import re
 import shutil
-import ssl
 import urllib.error
 import urllib.parse
-import urllib.request
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from seismag import __version__
 from seismag.cards import ModelCard, card_path, write_card
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256, full_disk_explained, shown_path, write_json_atomic
 from seismag.folder_lock import file_lock
+from seismag.limits import MODEL_CARD, WEIGHTS, read_file, require_file
 from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
 from seismag.parallel import Progress, silent
+from seismag.web import NETWORK_ERRORS, SCHEMES, TooLongError, allowed_s, open_url, read_blocks
 
 FOLDER = Path("models")
 _TIMEOUT_S = 30.0
-_BLOCK_BYTES = 1 << 18
-_CARD_BYTES = 16 << 20  # largest model card that is read
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 _PARTIAL = ".partial"  # NAME.pth.partial grows; NAME.pth.partial.json records its source
 
 
@@ -71,14 +67,16 @@ def fetch_model(
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UsageError(f"--sha256 {sha256}: a checksum has 64 hexadecimal digits.")
     is_url = "://" in source
-    if is_url and urllib.parse.urlsplit(source).scheme not in ("http", "https"):
+    if is_url and urllib.parse.urlsplit(source).scheme not in SCHEMES:
         raise UsageError(f"{shown(source)}: only http and https are fetched. Copy the file here and name its path.")
     local = None if is_url else model_file(Path(source))
     if local is not None and not local.is_file():
         raise SeismagError(f"{source}: no such file. {WHERE_MODELS_COME_FROM}")
     target = _target(source if local is None else local.name, out, is_url)
     card = _remote_card(source) if local is None else _local_card(local)
-    expected = _expected_checksum(source, sha256, card)
+    expected, most = _expected_checksum(source, sha256, card), _most_bytes(card)
+    if local is not None and (size := require_file(local, WEIGHTS)) > most:
+        raise SeismagError(f"{source}: has {size:,} bytes, its model card states {most:,}. One is of another file.")
     if target.is_file():
         if file_sha256(target) != expected:
             raise UsageError(f"{target}: another file of this name is here. Choose another --out, or remove it.")
@@ -96,7 +94,7 @@ def fetch_model(
         with file_lock(target), full_disk_explained(str(target)):
             if local is not None:
                 shutil.copyfile(local, partial)
-            resumed_at = 0 if local is not None else download(source, partial, progress)
+            resumed_at = 0 if local is not None else download(source, partial, progress, most)
             card = _check(partial, source, expected, card)
             if card is not None:
                 origin = shown(source) if local is None else shown_path(local)
@@ -124,11 +122,12 @@ def describe_fetch(result: FetchedModel) -> str:
     return "\n".join(lines)
 
 
-def download(url: str, partial: Path, progress: Progress = silent) -> int:
+def download(url: str, partial: Path, progress: Progress = silent, most: int = WEIGHTS.stored) -> int:
     """Download into ``partial``, resuming an earlier download from the same URL; returns the first byte of this one.
 
     Raises:
-        SeismagError: the server refuses, cannot be reached, or the connection broke; the bytes received are kept.
+        SeismagError: the server refuses, cannot be reached, is too slow, or the connection broke, and the bytes
+            received are kept; or the file is larger than ``most`` bytes, and nothing is kept.
     """
     try:
         state = dict(json.loads(_state_path(partial).read_text(encoding="utf-8")))
@@ -139,20 +138,28 @@ def download(url: str, partial: Path, progress: Progress = silent) -> int:
     if have and state.get("validator"):
         headers["If-Range"] = state["validator"]  # a file that changed is sent whole
     try:
-        with _open(url, headers) as response:
+        with _open(url, headers, most) as response:
             start, total = _range_of(response)
+            if total is not None and total > most:
+                raise TooLongError(_too_many(total, most))
             if start not in (0, have):
                 raise SeismagError(f"{shown(url)}: the server sent another range. Remove {partial} and try again.")
             have = start  # 0: the server does not resume, or the file changed
             tag = response.headers.get("ETag") or "W/"
             validator = response.headers.get("Last-Modified") if tag.startswith("W/") else tag  # strong ones only
             write_json_atomic(_state_path(partial), {"url": shown(url), "validator": validator})
-            done = _receive(response, partial, have, total, progress)
+            done = _receive(response, partial, have, total, progress, most)
+    except TooLongError as error:
+        if (size := partial.stat().st_size if partial.is_file() else 0) >= most or "bytes, the limit" in str(error):
+            partial.unlink(missing_ok=True)
+            _state_path(partial).unlink(missing_ok=True)
+            raise SeismagError(f"{shown(url)}: {error}. Nothing was kept; get it from its author.") from error
+        raise SeismagError(f"{shown(url)}: {error}; {size} bytes are kept. Run the same command again.") from error
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left: whole already, or part of an earlier, longer file
             return have
         raise SeismagError(_http_message(url, error)) from error
-    except _NETWORK_ERRORS as error:
+    except NETWORK_ERRORS as error:
         raise SeismagError(_broken(url, partial, error)) from error
     if total is not None and done != total:
         raise SeismagError(_broken(url, partial, f"{done} of {total} bytes received"))
@@ -221,20 +228,22 @@ def _check(partial: Path, source: str, expected: str, card: ModelCard | None) ->
 
 def _local_card(source: Path) -> ModelCard | None:
     beside = card_path(source)
-    return _parse_card(beside.read_bytes(), str(beside)) if beside.is_file() else None
+    return _parse_card(read_file(beside, MODEL_CARD), str(beside)) if beside.is_file() else None
 
 
 def _remote_card(url: str) -> ModelCard | None:
     parts = urllib.parse.urlsplit(url)
     beside = urllib.parse.urlunsplit(parts._replace(path=str(PurePosixPath(parts.path).with_suffix(".json"))))
     try:
-        with _open(beside, {}) as response:
-            return _parse_card(response.read(_CARD_BYTES), shown(beside))
+        with _open(beside, {}, MODEL_CARD.stored) as response:
+            return _parse_card(b"".join(read_blocks(response, MODEL_CARD.stored)), shown(beside))
+    except TooLongError as error:
+        raise SeismagError(f"{shown(beside)}: {error}. Check the address of the model.") from error
     except urllib.error.HTTPError as error:
         if error.code in (403, 404, 410):
             return None
         raise SeismagError(_http_message(beside, error)) from error
-    except _NETWORK_ERRORS as error:
+    except NETWORK_ERRORS as error:
         raise SeismagError(_broken(url, None, error)) from error
 
 
@@ -248,15 +257,24 @@ def _parse_card(content: bytes, name: str) -> ModelCard:
     return ModelCard.from_json(document)
 
 
-def _open(url: str, headers: dict[str, str]) -> Any:
+def _open(url: str, headers: dict[str, str], most: int) -> AbstractContextManager[Any]:
     parts = urllib.parse.urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     plain = urllib.parse.urlunsplit(parts._replace(netloc=host))
-    request = urllib.request.Request(plain, headers={"User-Agent": f"seismag/{__version__}", **headers})
-    if user:  # urllib would take it for a part of the host name; not sent to other hosts after a redirect
+    if user:  # urllib would take it for a part of the host name
         secret = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {secret}")
-    return urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        headers = {**headers, "Authorization": f"Basic {secret}"}
+    return open_url(plain, headers, _TIMEOUT_S, allowed_s(most))
+
+
+def _most_bytes(card: ModelCard | None) -> int:
+    """Return the bytes that the model may have: those of its model card, and the limit of a model."""
+    stated = None if card is None or card.document.get("replaces_sha256") else card.document.get("bytes")
+    return min(stated, WEIGHTS.stored) if type(stated) is int and stated > 0 else WEIGHTS.stored
+
+
+def _too_many(size: int, most: int) -> str:
+    return f"the server announces {size:,} bytes, and the file has at most {most:,} bytes, the limit"
 
 
 def _range_of(response: Any) -> tuple[int, int | None]:
@@ -268,10 +286,10 @@ def _range_of(response: Any) -> tuple[int, int | None]:
     return 0, int(length) if length.isdigit() else None
 
 
-def _receive(response: Any, partial: Path, have: int, total: int | None, progress: Progress) -> int:
+def _receive(response: Any, partial: Path, have: int, total: int | None, progress: Progress, most: int) -> int:
     done = have
     with partial.open("ab" if have else "wb") as file:
-        while block := response.read(_BLOCK_BYTES):
+        for block in read_blocks(response, most - have):
             file.write(block)
             done += len(block)
             if total:
