@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, folder_of, list_files
+from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, find_files, folder_of, survey_left_out, unreadable
 from seismag.domain import DataError, UsageError
-from seismag.files import path_of_text, text_of_path
+from seismag.files import path_of_text, printable, text_of_path
+from seismag.limits import DOCUMENT, TABLE, read_file, read_text
 from seismag.recordings import Recording, read_claim, read_recording, reader_of
 from seismag.recordings.compression import read_head
 from seismag.recordings.days import field_of_day
+from seismag.table_files import read_parquet
 
 _SHOWN_STATIONS = 30
+_SHOWN_LEFT_OUT = 10
 
 
 @dataclass(frozen=True)
@@ -43,27 +47,43 @@ class ListedFile:
     marked: bool
 
 
-def list_recordings(archive: Path) -> list[ListedFile]:
+def list_recordings(archive: Path) -> tuple[list[ListedFile], list[dict[str, str]]]:
     """List the files of an archive by their names and first bytes.
+
+    Returns:
+        The files, also those that cannot be read; and what is not read: path, reason, detail.
 
     Raises:
         DataError: the folder contains no file.
     """
+    found = find_files(archive)
     listed = []
-    for path in list_files(archive):
+    left_out = survey_left_out(found, archive, {})
+    for path in found.files:
+        if (refusal := unreadable(path, archive)) is not None:
+            left_out.append(refusal)
+            if os.path.isdir(path):
+                continue
         head = read_head(path)
         reader, (code, days) = reader_of(head), read_claim(path)
         listed.append(
             ListedFile(
                 path=text_of_path(path.relative_to(archive)),
-                size=path.lstat().st_size,
+                size=_size(path),
                 format="" if reader is None else reader.name,
                 station=code or folder_of(path, archive),
                 days=days,
                 marked=reader is not None and reader.is_marked(head),
             )
         )
-    return listed
+    return listed, [{key: str(row[key]) for key in ("path", "reason", "detail")} for row in left_out]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # gone since it was listed
+        return 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,7 @@ class ArchiveSummary:
         events: in catalogue.csv.
         emissions, emission_windows, emission_stations, snr_median: of truth.parquet; None or empty without it.
         simulation: content of simulation.json.
+        left_out: what is there and is not read: path, reason, detail.
     """
 
     archive: str
@@ -100,6 +121,7 @@ class ArchiveSummary:
     emission_stations: dict[str, int]
     snr_median: float | None
     simulation: dict[str, Any] | None
+    left_out: list[dict[str, str]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         """Return plain values for JSON."""
@@ -121,7 +143,14 @@ class ArchiveSummary:
             span = f"{entry.first_day} to {entry.last_day}" if entry.days else "no day named"
             title = "" if number else "stations"
             lines.append(f"{title:<12}{code:<5}{entry.days:>6} days, {entry.files:>6} files, {span}")
-        return "\n".join([*lines, *_describe_scenario(self)])
+        lines += _describe_scenario(self)
+        if self.left_out:
+            reasons = _counted(dict(Counter(entry["reason"] for entry in self.left_out).most_common()))
+            lines.append(f"warning     {len(self.left_out)} files or folders are not read: {reasons}")
+            lines += [f"            {entry['detail']}" for entry in self.left_out[:_SHOWN_LEFT_OUT]]
+            if len(self.left_out) > _SHOWN_LEFT_OUT:
+                lines.append(f"            and {len(self.left_out) - _SHOWN_LEFT_OUT} more (--json lists all)")
+        return "\n".join(map(printable, lines))
 
     def describe_simulation(self, options: list[str]) -> str:
         """Return lines for a terminal after ``seismag simulate``, with the next command."""
@@ -138,18 +167,18 @@ def inspect_archive(archive: Path) -> ArchiveSummary:
     Raises:
         DataError: the folder contains no file, or its tables are damaged.
     """
-    files = list_recordings(archive)
+    files, left_out = list_recordings(archive)
     simulation = None
     if (archive / SIMULATION_FILE).is_file():
         try:
-            simulation = json.loads((archive / SIMULATION_FILE).read_text(encoding="utf-8") or "{}")
-        except (OSError, ValueError) as error:
+            simulation = json.loads(read_text(archive / SIMULATION_FILE, DOCUMENT) or "{}")
+        except ValueError as error:
             message = f"{archive / SIMULATION_FILE}: cannot be read ({error}). Simulate the archive again."
             raise DataError(message) from error
         simulation = simulation if isinstance(simulation, dict) else {}
     events, catalogue = None, archive / "catalogue.csv"
     if catalogue.is_file():
-        events = max(sum(bool(line.strip()) for line in catalogue.read_bytes().split(b"\n")) - 1, 0)
+        events = max(sum(bool(line.strip()) for line in read_file(catalogue, TABLE).split(b"\n")) - 1, 0)
     truth = read_truth(archive)
     emissions = None if truth is None else truth.drop_duplicates(["station", "event_id"])
     stations: dict[str, StationListing] = {}
@@ -173,6 +202,7 @@ def inspect_archive(archive: Path) -> ArchiveSummary:
         emission_stations={} if emissions is None else emissions["station"].value_counts().sort_index().to_dict(),
         snr_median=None if truth is None or truth["snr"].isna().all() else round(float(truth["snr"].median()), 3),
         simulation=simulation,
+        left_out=left_out,
     )
 
 
@@ -195,7 +225,7 @@ def choose_day(archive: Path, station: str | None, day: str | None) -> tuple[Rec
     except ValueError:
         raise UsageError(f"--day {day}: not a date. Write it as 2014-04-07.") from None
     holders: dict[tuple[np.datetime64, str], list[str]] = {}
-    for file in list_recordings(archive):
+    for file in list_recordings(archive)[0]:
         for date in file.days:
             holders.setdefault((date, file.station), []).append(file.path)
     codes = sorted({code for _, code in holders})
@@ -228,7 +258,7 @@ def read_truth(archive: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}). Simulate the archive again.") from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seismag.archive.folders import Found, composed, find_below
 from seismag.archive.quality import assess_day, main_field
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, Station
-from seismag.files import path_of_text, text_of_path
+from seismag.files import path_of_text, printable, text_of_path
+from seismag.limits import DOCUMENT, RECORDING, open_file, read_text
 from seismag.recordings import Recording, read_claim, read_recording
 from seismag.recordings.days import days_of, field_of_day, require_one_hertz
 from seismag.spectrograms.artefacts import blank_artefacts
@@ -53,38 +54,63 @@ class Day:
 def list_files(archive: Path) -> list[Path]:
     """List the files below an archive, sorted by relative path, without hidden ones and tables at its top.
 
-    Folders that are symbolic links are followed, but not back into a folder that they lie in. Broken links and folders
-    that cannot be read are listed too, so that they are refused by name.
+    Folders that are symbolic links are followed; a folder is read once, so loops end. Broken links and folders that
+    cannot be read are listed too, so that they are refused by name.
 
     Raises:
         DataError: the folder does not exist or contains no file.
     """
-    if not archive.is_dir():
+    return find_files(archive).files
+
+
+def find_files(archive: Path) -> Found:
+    """List the files below an archive as ``list_files``, and what else is there and is left out, with the reason.
+
+    Raises:
+        DataError: the folder does not exist, cannot be listed, or contains no file.
+    """
+    if not os.path.isdir(archive):
         raise DataError(f"{archive}: no such folder. --archive names the folder with <STATION>/<day files>.")
-    found = [
-        path
-        for path in _walk(archive, {archive.resolve()})
-        if not (path.parent == archive and path.suffix.lower() in _TABLES)
-    ]
-    if not found:
-        raise DataError(f"{archive}: contains no file. --archive names the folder with <STATION>/<day files>.")
-    return sorted(found, key=lambda p: p.relative_to(archive).as_posix())
+    found = find_below(archive)
+    if archive in found.files:
+        raise DataError(f"{archive}: the folder cannot be listed. Allow reading it, or name another folder.")
+    found.files = [path for path in found.files if not (path.parent == archive and path.suffix.lower() in _TABLES)]
+    if not found.files:
+        others = f", apart from {len(found.left_out)} that are not read" if found.left_out else ""
+        first = f" {found.left_out[0].detail}" if found.left_out else ""
+        raise DataError(
+            f"{archive}: contains no file{others}. --archive names the folder with <STATION>/<day files>.{first}"
+        )
+    return found
 
 
-def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
+def survey_left_out(found: Found, archive: Path, stations: dict[str, Station]) -> list[dict[str, object]]:
+    """Make the rows of the survey for what is in an archive and was left out."""
+    rows = []
+    for entry in found.left_out:
+        row: dict[str, object] = {"path": text_of_path(entry.path.relative_to(archive))}
+        row |= _refusal(archive, entry.reason, entry.detail)
+        code = folder_of(entry.path, archive)
+        rows.append({**row, "station": code} if code in stations else row)
+    return rows
+
+
+def unreadable(path: Path, archive: Path) -> dict[str, object] | None:
+    """Return why a file cannot be opened, or a folder not listed: path, reason, detail; None where it can."""
     try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        yield folder
-        return
-    for path in entries:
-        if path.name.startswith("."):
-            continue
         if os.path.isdir(path):
-            if (real := path.resolve()) not in above:
-                yield from _walk(path, above | {real})
-        elif os.path.isfile(path) or not os.path.exists(path):  # no pipe, no device
-            yield path
+            raise DataError(f"{path}: the folder cannot be listed. Allow reading it.", "unreadable")
+        open_file(path, RECORDING).close()
+    except DataError as error:
+        row = _refusal(archive, error.reason, str(error))
+        return {**row, "path": text_of_path(path.relative_to(archive))}
+    return None
+
+
+def _refusal(archive: Path, reason: str, detail: str) -> dict[str, object]:
+    """Make the columns of a refusal; the folder of the archive is no part of it, because stores are compared."""
+    detail = detail.replace(f"{archive}{os.sep}", "")
+    return {"verdict": "refused", "reason": reason, "detail": printable(detail)}
 
 
 def is_simulated(archive: Path) -> bool:
@@ -97,8 +123,8 @@ def is_unfinished(archive: Path) -> bool:
     if not is_simulated(archive):
         return False
     try:
-        facts = json.loads((archive / SIMULATION_FILE).read_text(encoding="utf-8"))
-    except ValueError:  # a damaged mark is still a mark
+        facts = json.loads(read_text(archive / SIMULATION_FILE, DOCUMENT))
+    except (DataError, ValueError):  # a damaged mark is still a mark
         return False
     return isinstance(facts, dict) and facts.get("complete") is False
 
@@ -116,6 +142,8 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     row: dict[str, object] = {"path": text_of_path(path.relative_to(archive))}
     recording = None
     try:
+        if os.path.isdir(path):
+            raise DataError(f"{path}: the folder cannot be listed. Allow reading it.", "unreadable")
         recording = read_recording(path)
         origin = "simulated" if is_simulated(archive) else recording.origin
         row |= {"sha256": recording.sha256, "format": recording.format, "origin": origin}
@@ -137,9 +165,8 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
         else:
             reason = "reader_error"
             detail = f"{path}: {type(error).__name__}: {error}. This is an error of seismag; please report it."
-        detail = detail.replace(str(path), str(row["path"]))  # the store does not depend on the folder
-        detail = os.fsencode(detail).decode("utf-8", "backslashreplace")  # names of files may be no UTF-8
-        row |= {"verdict": "refused", "reason": reason, "detail": detail}
+        detail = detail.replace(str(path), str(row["path"]))
+        row |= _refusal(archive, reason, detail)
         code, days = read_claim(path) if recording is None else (recording.station, days_of(recording))
         if (code := code or folder_of(path, archive)) not in stations:
             return [row]  # a station that is not listed has no windows
@@ -281,7 +308,7 @@ def station_of(recording: Recording, path: Path, archive: Path, stations: dict[s
 
 def folder_of(path: Path, archive: Path) -> str:
     """Return the name of the folder of a file right below the archive, upper case; "" for a file at the top."""
-    return path.relative_to(archive).parts[0].upper() if path.parent != archive else ""
+    return composed(path.relative_to(archive).parts[0]).upper() if path.parent != archive else ""
 
 
 def position_error(recording: Recording, station: Station) -> float:

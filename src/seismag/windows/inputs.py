@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,10 +53,12 @@ def fingerprint_of(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
     digest.update(json.dumps(checksums(inputs), sort_keys=True).encode())
     digest.update(str(SCHEMA_VERSION).encode())
     for path in files:
-        status = path.stat() if path.exists() else path.lstat()  # a broken link
-        digest.update(
-            f"{text_of_path(path.relative_to(inputs.archive))}|{status.st_size}|{status.st_mtime_ns}\n".encode()
-        )
+        try:
+            status = path.stat() if os.path.exists(path) else path.lstat()  # a broken link
+            facts = f"{status.st_size}|{status.st_mtime_ns}"
+        except OSError:  # not permitted, or gone since it was listed: refused by name when it is read
+            facts = "unreadable"
+        digest.update(f"{text_of_path(path.relative_to(inputs.archive))}|{facts}\n".encode())
     return digest.hexdigest()
 
 

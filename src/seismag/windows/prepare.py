@@ -45,7 +45,9 @@ from seismag.windows.usable import window_reason
 
 SURVEY_FILES = 32  # files of one survey task
 log = logging.getLogger(__name__)
-_NAMED_REFUSALS = ("wrong_position", "reader_error", "unreadable")  # errors of what is combined, or of a reader
+_NAMED_REFUSALS = (  # errors of what is combined, or of a reader; and what is in the archive and was not read
+    "wrong_position", "reader_error", "unreadable", "not_a_file", "too_large", "folder_twice", "hidden",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def prepare_store(
     if spec.controls == "quiet_days" and inputs.kp is None:
         raise UsageError("data.controls: quiet_days needs --kp.")
     inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have other working folders
-    files = archives.list_files(inputs.archive)
+    found = archives.find_files(inputs.archive)
+    files = found.files
     fingerprint = fingerprint_of(inputs, files, spec)
     work, discarded = open_work(out, fingerprint)
     if work is None:
@@ -126,6 +129,8 @@ def prepare_store(
             batches = [files[first : first + SURVEY_FILES] for first in range(0, len(files), SURVEY_FILES)]
             arguments = (inputs.archive, inputs.stations, spec)
             survey = pool.run_parts(_survey_part, batches, arguments, work / "survey", "survey", progress)
+            left_out = archives.survey_left_out(found, inputs.archive, inputs.stations)
+            survey = pd.concat([survey, _survey_table(left_out)], ignore_index=True) if left_out else survey
             days = archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
             plan, rejected = _plan(days, inputs, spec, out)
             log_plan(plan, spec)
@@ -179,8 +184,11 @@ _SURVEY_COLUMNS = {
 
 def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station], spec: DataConfig, part: Path) -> None:
     rows = [row for path in files for row in archives.survey_file(path, archive, stations, spec)]
-    table = pd.DataFrame(rows, columns=list(_SURVEY_COLUMNS)).astype(_SURVEY_COLUMNS)
-    write_table(table, part)
+    write_table(_survey_table(rows), part)
+
+
+def _survey_table(rows: list[dict[str, object]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(_SURVEY_COLUMNS)).astype(_SURVEY_COLUMNS)
 
 
 def _plan(days: pd.DataFrame, inputs: Inputs, spec: DataConfig, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
