@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 
 from seismag.archive.cells import Column, is_missing
+from seismag.archive.folders import composed
 from seismag.archive.tables import decode_text, read_payload, split_text
 from seismag.domain import DataError, Station
 
@@ -17,6 +19,8 @@ _LONGITUDE = (
 _NAME = ("name", "nama", "nama_stasiun", "station_name")
 _ELEVATION = ("elevation_m", "elevation", "elevasi", "altitude_m", "station_elevation_m")
 _SAME_PLACE_DEG = 1e-3
+_LONGEST_CODE = 16
+_PLAIN_CODE = re.compile(r"[^\W_][\w. -]{0,15}")
 
 
 def read_stations(path: str | Path | None = None) -> dict[str, Station]:
@@ -54,7 +58,7 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
         elevations = Column("elevation", path, [line], table.decimal_comma)
         name, elevation = ("" if column is None else cells[column] for column in optional)
         station = Station(
-            cells[code].upper(),
+            composed(cells[code]).upper(),
             _coordinate(Column("latitude", path, [line], table.decimal_comma), cells[latitude], (-90.0, 90.0)),
             _coordinate(Column("longitude", path, [line], table.decimal_comma), cells[longitude], (-180.0, 360.0)),
             name,
@@ -62,10 +66,21 @@ def read_stations(path: str | Path | None = None) -> dict[str, Station]:
         )
         if not any(sign.isalnum() for sign in station.code):  # "-"; NIL and NAN are codes
             raise DataError(f"{where}: the station has no code. Add it, or delete the row.")
+        _require_code(station.code, where)
         _add(stations, station, where)
     if not stations:
         raise DataError(f"{path}: a header and no station. Add at least one row.", "empty_file")
     return stations
+
+
+def _require_code(code: str, where: str) -> None:
+    """Refuse a code that could be a path, a formula or markup: codes become names of folders, cells and texts."""
+    if not _PLAIN_CODE.fullmatch(code) or ".." in code:
+        shown = f"{code[:_LONGEST_CODE]}..." if len(code) > _LONGEST_CODE else code
+        raise DataError(
+            f"{where}: {shown!r} is no station code. A code has at most {_LONGEST_CODE} letters, digits and signs of "
+            "._- and blanks, and begins with a letter or a digit."
+        )
 
 
 def _coordinate(column: Column, cell: str, limits: tuple[float, float]) -> float:

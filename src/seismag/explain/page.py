@@ -19,6 +19,7 @@ from seismag.files import write_checked_json, write_text_atomic
 from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.spectrograms.bands import BAND_LABELS
+from seismag.table_files import write_csv
 from seismag.text import interval, number
 
 PAGE, DOCUMENT = "gallery.html", "explanation.json"
@@ -54,7 +55,7 @@ def write_explanation(explanation: Explanation, out: Path, progress: Progress = 
     draw_importance(document, out / IMPORTANCE)
     draw_sanity(document, out / SANITY)
     if explanation.view is not None:
-        explanation.view.table.to_csv(out / VIEW_TABLE, index=False)
+        write_csv(explanation.view.table, out / VIEW_TABLE)
         draw_embedding_view(explanation.view, out / VIEW)
     write_checked_json(out / DOCUMENT, document)
     write_text_atomic(out / PAGE, render_page(document, out))

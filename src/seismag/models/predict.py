@@ -26,6 +26,7 @@ from seismag.scoring.reference import Placement, PredictionReference, place_pred
 from seismag.spectrograms.compute import to_decibel
 from seismag.spectrograms.decibels import window_spectra
 from seismag.splits.holdout import REMEDY, on_locked_days
+from seismag.table_files import write_csv
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
 from seismag.training.inference import predict_power, predict_store
 from seismag.training.trailing import no_past_reason
@@ -213,9 +214,11 @@ def write_predictions(result: Predictions, out: Path) -> None:
         write_json_atomic(out, result.to_json())
         return
     table = result.to_table()
-    write = table.to_csv if out.suffix == ".csv" else table.to_parquet
     with atomic_path(out) as temporary:
-        write(temporary, index=False)
+        if out.suffix == ".csv":
+            write_csv(table, temporary)
+        else:
+            table.to_parquet(temporary, index=False)
 
 
 def predict_samples(loaded: LoadedModel, store: Store, progress: Progress = silent) -> list[WindowPrediction]:

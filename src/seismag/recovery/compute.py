@@ -46,6 +46,7 @@ from seismag.simulate.injected_windows import (
     window_stream,
 )
 from seismag.simulate.survey import mean_between
+from seismag.table_files import write_csv
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
 from seismag.training.inference import predict_power, predict_store, scaling_of
 from seismag.training.run import unseen_windows
@@ -240,7 +241,7 @@ def write_recovery(document: dict[str, object], injections: pd.DataFrame, out: P
     """Write recovery.json, recovery.csv and recovery.png."""
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "recovery.csv") as temporary:
-        injections.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
+        write_csv(injections, temporary)
     draw_recovery(document, out / "recovery.png")
     write_checked_json(out / "recovery.json", document)
 

@@ -23,7 +23,7 @@ import pandas as pd
 from seismag.cards import read_card
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, UsageError
 from seismag.files import file_sha256, read_checked_json, read_json
-from seismag.report.quotation import Quoter
+from seismag.report.quotation import Quoter, escape
 from seismag.report.recompute import (
     evaluate_again,
     require_equal,
@@ -36,6 +36,7 @@ from seismag.report.recompute import (
 )
 from seismag.runs import Run
 from seismag.scoring.predictions import TASK_CLASSES, read_predictions
+from seismag.table_files import read_csv
 from seismag.training.checkpoint import is_image
 from seismag.training.finished import final_results, require_files, runs_behind, store_of
 from seismag.windows.store import REJECTED_FILE, Store
@@ -88,7 +89,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     path = Path(path)
     crossval = final_results(path)
     require_files(path, ["metrics.json"], crossval is not None)
-    subject = path.resolve().name
+    subject = escape(path.resolve().name)  # a part of each source, without blanks
     table = path / "predictions.parquet"
     predictions, metrics = read_predictions(table), read_checked_json(path / "metrics.json", _AGAIN)
     runs = runs_behind(path, None if crossval is None else metrics["run_ids"])
@@ -144,8 +145,8 @@ def data_document(store: Store) -> dict[str, object]:
     is_event = samples["magnitude_class"] != "Normal"
     events = samples[is_event]
     try:
-        rejected: pd.DataFrame | None = pd.read_csv(store.path / REJECTED_FILE, usecols=["station", "reason"])
-    except (OSError, ValueError):
+        rejected: pd.DataFrame | None = read_csv(store.path / REJECTED_FILE, usecols=["station", "reason"])
+    except (DataError, ValueError):
         rejected = None  # an imported store has none
     windows, groups = {}, {}
     for task, names in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
@@ -218,9 +219,9 @@ def history_document(path: Path) -> dict[str, object]:
         DataError: the file is missing, or has no epoch.
     """
     try:
-        history = pd.read_csv(path)
+        history = read_csv(path)
         best = int(history["val_loss"].idxmin())
-    except (OSError, ValueError, KeyError) as error:
+    except (DataError, ValueError, KeyError) as error:
         raise DataError(f"{path}: the history of the training cannot be read ({error}). Train again.") from error
     rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in history.to_dict("records")]
     return {

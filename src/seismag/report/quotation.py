@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 from seismag.domain import DataError
 
@@ -32,6 +33,8 @@ _NOT_TEXT = re.compile(
     r"```.*?```|~~~.*?~~~|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)|https?://\S+|doi:\S+|\[@[^\]]*\]|^\s*\d+\. |^#+ [\d.]+ ",
     re.DOTALL | re.MULTILINE,
 )
+_PLAIN_IN_POINTER = "~!$&'()*+,;=:@"
+_PLAIN_NAME = re.compile(r"[^\W_][\w .,()-]*")
 _NUMBER = re.compile(rf"(?<![\w.\-]){_NUMERAL}")  # H10, Pc3, ConvNeXt-V2 are names
 
 
@@ -142,7 +145,7 @@ def resolve(document: Any, pointer: str) -> Any:
     """
     found = document
     for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
         if isinstance(found, list):
             if not key.isdigit():
                 raise LookupError(key)
@@ -155,8 +158,19 @@ def resolve(document: Any, pointer: str) -> Any:
 
 
 def escape(key: str) -> str:
-    """Write a key as a part of a JSON pointer."""
-    return key.replace("~", "~0").replace("/", "~1")
+    """Write a key as a part of a JSON pointer in a URI fragment (RFC 6901, section 6): no blanks, "#", "<" or ">"."""
+    return quote(key.replace("~", "~0").replace("/", "~1"), safe=_PLAIN_IN_POINTER)
+
+
+def code(text: object) -> str:
+    """Format a name as code, in which digits need no source."""
+    return f"`{' '.join(str(text).replace('`', '').split())}`"
+
+
+def as_text(name: object) -> str:
+    """Write a recorded name so that it is no markup and no number: as it is where it is plain, else as code."""
+    text = " ".join(str(name).split())
+    return text if _PLAIN_NAME.fullmatch(text) and not _NUMBER.search(text) else code(text)
 
 
 def check_markdown(text: str, documents: Documents) -> list[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from seismag.domain import MAGNITUDE_CLASSES
 from seismag.report.findings import TASKS, Finding
-from seismag.report.quotation import Quoter, escape
+from seismag.report.quotation import Quoter, as_text, code, escape
 from seismag.report.tables import Cell, Quote, Row, Table
 from seismag.text import words_of_key
 
@@ -109,7 +109,7 @@ def _rules(quoter: Quoter, task: str) -> Table:
     rows: list[Row] = [("**model**", _KINDS["classical"], *model)]
     for name, entry in quoter.value(_METRICS, f"/{task}/baselines").items():
         scores = _quotes(_METRICS, f"/{task}/baselines/{escape(name)}", _RULE_COLUMNS)
-        rows.append((words_of_key(name), _KINDS[entry["group"]], *scores))
+        rows.append((as_text(words_of_key(name)), _KINDS[entry["group"]], *scores))
     caption = f"{task.capitalize()}: the model, non-magnetic baselines, classical methods and other references."
     return Table(f"rules_{task}", caption, ("forecast", "uses", *_RULE_COLUMNS.values()), rows, quoter)
 
@@ -132,7 +132,11 @@ def _stations(quoter: Quoter) -> Table:
         pointer = f"/tables/by_station/{k}"
         counts = _quotes(_METRICS, pointer, ("n", "n_event_groups", "n_normal_groups"), ",d")
         rows.append(
-            (str(entry["subset"]), *counts, Quote(_METRICS, f"{pointer}/detection/auc_within_station", interval=True))
+            (
+                as_text(entry["subset"]),
+                *counts,
+                Quote(_METRICS, f"{pointer}/detection/auc_within_station", interval=True),
+            )
         )
     caption = "Detection by station; an interval needs ten event clusters and ten control blocks."
     return Table("stations", caption, ("station", "windows", "event clusters", "control blocks", "AUC"), rows, quoter)
@@ -152,7 +156,7 @@ def _rejected(quoter: Quoter) -> Table | None:
     if not reasons:
         return None
     rows: list[Row] = [
-        (words_of_key(name), *_quotes(_DATA, "/rejected_by_reason", [escape(name)], ",d")) for name in reasons
+        (as_text(words_of_key(name)), *_quotes(_DATA, "/rejected_by_reason", [escape(name)], ",d")) for name in reasons
     ]
     return Table("rejected", "Excluded windows, by reason.", ("reason", "windows"), rows, quoter)
 
@@ -213,7 +217,7 @@ def _training(quoter: Quoter) -> Table:
         pointer = f"/runs/{k}/history"
         epochs = _quotes("runs.json", pointer, ("epochs", "best/epoch"), "d")
         losses = _quotes("runs.json", pointer, ("best/train_loss", "best/val_loss"))
-        rows.append((f"`{run['run_id']}`", *epochs, *losses, Quote("runs.json", f"{pointer}/seconds", ",.0f")))
+        rows.append((code(run["run_id"]), *epochs, *losses, Quote("runs.json", f"{pointer}/seconds", ",.0f")))
     columns = ("run", "epochs", "selected epoch", "training loss", "validation loss", "seconds")
     return Table("training", "Training runs; losses are those of the selected epoch.", columns, rows, quoter)
 
@@ -223,7 +227,7 @@ def _architecture(quoter: Quoter) -> Table:
     for k, block in enumerate(quoter.value("architecture.json", "/blocks")):
         shape = "-" if block["output"] is None else f"`{' x '.join(map(str, block['output']))}`"
         parameters = Quote("architecture.json", f"/blocks/{k}/parameters", ",d")
-        rows.append((f"`{block['name']}`", f"`{block['kind']}`", shape, parameters))
+        rows.append((code(block["name"]), code(block["kind"]), shape, parameters))
     rows.append(("all", "", "", Quote("architecture.json", "/parameters", ",d")))
     columns = ("block", "kind", "output for one window", "parameters")
     return Table("architecture", "Blocks of the model in order of computation.", columns, rows, quoter)
@@ -251,7 +255,7 @@ def _compared_scores(quoter: Quoter) -> Table | None:
 def _compared_differences(quoter: Quoter) -> Table | None:
     first = quoter.value(_COMPARISON, "/reference")
     note = "Paired: the jackknife leaves the same groups out of all."
-    caption = f"Differences to `{first}`; a positive value is better. {note}{_compared_over(quoter)}"
+    caption = f"Differences to {code(first)}; a positive value is better. {note}{_compared_over(quoter)}"
     return _compared(quoter, "comparison_differences", caption, "difference", "+.3f")
 
 
@@ -269,7 +273,8 @@ def _compared(quoter: Quoter, name: str, caption: str, part: str, form: str) -> 
                 task, score = key.split("/")
                 known = score in (entry[part].get(task) or {})
                 cells.append(Quote(_COMPARISON, f"/{kind}/{k}/{part}/{key}", form, interval=True) if known else "-")
-            rows.append((f"`{entry[identifier]}`", words_of_key(str(entry.get("backbone") or entry["group"])), *cells))
+            kind_of = as_text(words_of_key(str(entry.get("backbone") or entry["group"])))
+            rows.append((code(entry[identifier]), kind_of, *cells))
     return Table(name, caption, ("forecast", "kind", *_COMPARED_COLUMNS.values()), rows, quoter)
 
 
@@ -282,7 +287,7 @@ def _cost(quoter: Quoter) -> Table:
             seconds = _quotes(_COMPARISON, f"{pointer}/latency", ("batch_1/median_s", "batch_32/median_s"), ".4f")
             times = [*seconds, Quote(_COMPARISON, f"{pointer}/latency/batch_1/ratio_to_first", ".2f")]
         sizes = _quotes(_COMPARISON, pointer, ("parameters/total", "flops", "weights_bytes"), ",d")
-        rows.append((f"`{model['id']}`", *sizes, *times))
+        rows.append((code(model["id"]), *sizes, *times))
     columns = ("model", "parameters", "operations per window", "bytes of weights", "one window (s)",
                "batch of many (s)", "ratio to the first")  # fmt: skip
     return Table("cost", "Size and speed; medians, measured in one session.", columns, rows, quoter)
@@ -316,15 +321,16 @@ def _configurations(quoter: Quoter) -> Table:
         if run["detection"] is not None:
             skill = Quote(_TRIED, f"{pointer}/detection/balanced_accuracy", interval=True)
         number = Quote(_TRIED, f"{pointer}/configuration", "d")
-        rows.append((f"`{run['run_id']}`", number, fold, str(run["status"]), f"`{run['backbone']}`", loss, skill))
+        names = code(run["run_id"]), as_text(run["status"]), code(run["backbone"])
+        rows.append((names[0], number, fold, names[1], names[2], loss, skill))
     columns = ("run", "configuration", "fold", "status", "backbone", "validation loss", "detection, balanced accuracy")
     return Table("configurations", "All runs on this data set, oldest first.", columns, rows, quoter)
 
 
 def _windows_by_station(quoter: Quoter) -> Table:
     rows: list[Row] = [
-        (str(code), *_quotes(_DATA, f"/by_station/{code}", ("windows", "events"), ",d"))
-        for code in quoter.value(_DATA, "/by_station")
+        (as_text(station), *_quotes(_DATA, f"/by_station/{escape(station)}", ("windows", "events"), ",d"))
+        for station in quoter.value(_DATA, "/by_station")
     ]
     columns = ("station", "windows", "before events")
     return Table("windows_by_station", "Windows of each station.", columns, rows, quoter)

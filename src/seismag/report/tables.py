@@ -15,6 +15,7 @@ from pathlib import Path
 
 from seismag.files import write_text_atomic
 from seismag.report.quotation import Quoter, without_sources, without_tags
+from seismag.table_files import inert
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
           "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}  # fmt: skip
@@ -65,7 +66,7 @@ class Table:
             names = [name, *limits, f"{name} source"] if quotes else [name]
             header += names
             widths.append(len(names))
-        writer.writerow(header)
+        writer.writerow(map(inert, header))
         for row in self.rows:
             values: list[object] = []
             for cell, width in zip(row, widths, strict=True):
@@ -95,7 +96,7 @@ class Table:
 
     def _csv_cells(self, cell: Cell, width: int) -> list[object]:
         if isinstance(cell, str):
-            return [cell, *[""] * (width - 1)]
+            return [inert(cell), *[""] * (width - 1)]
         source = f"{self.quoter.subject} {cell.document}#{cell.pointer}"
         if cell.interval:
             return [

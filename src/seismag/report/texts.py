@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from seismag.report.evidence import Evidence
 from seismag.report.figures import Drawn
 from seismag.report.findings import HEADLINE_TASK, Finding
-from seismag.report.quotation import MissingNumberError, check_markdown, without_sources
+from seismag.report.quotation import MissingNumberError, check_markdown, code, without_sources
 from seismag.report.tables import Table
 
 _DOCUMENTS = {  # what the templates call them
@@ -126,8 +126,3 @@ def _tidy(text: str) -> str:
     text = re.sub(r"(?<=\S) {2,}(?=\S)", " ", text)
     text = re.sub(r"(?<=\|)\n\n(?=\|)", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
-
-
-def code(text: object) -> str:
-    """Format a name as code, in which digits need no source."""
-    return f"`{str(text).replace('`', '')}`"

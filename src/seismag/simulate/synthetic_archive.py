@@ -25,6 +25,7 @@ from seismag.simulate.artefacts import add_artefacts, cultural_noise, cultural_p
 from seismag.simulate.background import background_power, simulate_background
 from seismag.simulate.emission import TRUTH_COLUMNS, add_emission, window_truth
 from seismag.simulate.plan import Plan, make_plan
+from seismag.table_files import write_csv
 
 TASK_DAYS = 4  # of all stations: neighbours have the regional noise in common, which is cached for a day
 COLUMN_SHIFT = 7  # rows by which the longitudes are displaced with the defect "positions"
@@ -145,9 +146,9 @@ def _write_day(plan: Plan, index: int, day: int, out: Path) -> None:
 def write_places(stations: list[Station], events: pd.DataFrame, out: Path) -> None:
     """Write ``stations.csv`` and ``catalogue.csv`` in seismag's own layouts."""
     table = pd.DataFrame([vars(station) for station in stations])
-    table[["code", "latitude_deg", "longitude_deg", "name"]].to_csv(out / "stations.csv", index=False)
+    write_csv(table[["code", "latitude_deg", "longitude_deg", "name"]], out / "stations.csv")
     origin_utc = _iso(events["origin_utc"].to_numpy(), "ms")
-    events[CATALOGUE_COLUMNS].assign(origin_utc=origin_utc).to_csv(out / "catalogue.csv", index=False)
+    write_csv(events[CATALOGUE_COLUMNS].assign(origin_utc=origin_utc), out / "catalogue.csv")
 
 
 def _write_tables(plan: Plan, out: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
+from seismag.table_files import write_csv
 from seismag.windows.store import Store, read_samples
 
 # Fixed for all images. On 19 real days from quiet to auroral storm the median is -33 dB, mostly sensor noise, at 98 of
@@ -39,4 +40,4 @@ def export_images(store: Store, folder: Path, progress: Progress = silent) -> No
     metadata = store.samples.reindex(columns=_IMAGE_COLUMNS).assign(
         file=store.samples["sample_id"] + ".png", db_low=low, db_high=high
     )
-    metadata.to_csv(folder / "metadata.csv", index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
+    write_csv(metadata, folder / "metadata.csv")

@@ -28,6 +28,7 @@ from seismag.domain import COMPONENTS, DataError
 from seismag.files import atomic_path, file_sha256, write_table
 from seismag.folder_lock import one_writer
 from seismag.spectrograms.compute import PAIRS, make_grid
+from seismag.table_files import originals, write_csv
 from seismag.windows.store_checksums import (
     CHECKSUMS_FILE,
     MAKE_ANEW,
@@ -194,7 +195,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
         DataError: it is missing or damaged.
     """
     with _damage_explained(path, f"table {name}"):
-        return pd.read_csv(path / name) if name.endswith(".csv") else pd.read_parquet(path / name)
+        return originals(pd.read_csv(path / name)) if name.endswith(".csv") else pd.read_parquet(path / name)
 
 
 def placebo_of(store: Any) -> str:
@@ -337,4 +338,4 @@ def write_changed_store(source: Store, out: Path, samples: pd.DataFrame, power_d
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> None:
     """Write ``rejected.csv``: the windows that are not samples, and the files that could not be used."""
     with atomic_path(folder / REJECTED_FILE) as temporary:
-        rejected.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
+        write_csv(rejected, temporary)
