@@ -47,6 +47,8 @@ CATALOG_COLUMNS = [
 ]  # fmt: skip
 _NUMBERS = {"latitude_deg": "latitude", "longitude_deg": "longitude", "depth_km": "depth", "magnitude": "magnitude"}
 _MODERATE_TOP = 5.0
+_LEAST_ROWS, _FEW_ROWS = 20, 3  # of a catalogue whose last rows are compared with the others
+_LONG_GAP, _TIMES_LONGER = np.timedelta64(3 * 365, "D"), 10
 _AFTER_ALL = pd.Timestamp("2100-01-01")  # 9999-12-31 stands for no date
 # Types of QuakeML, USGS and ISC that are no earthquakes. A type that is in neither list says nothing against one.
 _NO_EARTHQUAKE = {
@@ -239,6 +241,7 @@ def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> tuple
     if left_out.all():
         causes = ", ".join(f"{reason}: {n}" for reason, n in sorted(counts.items()))
         raise DataError(f"{path}: none of its {len(rows)} rows is a usable earthquake ({causes}). Check the columns.")
+    _refuse_stray_future(rows[~left_out], path)
     notes = _warn_of_lost(rows[left_out & ~kind.isin(_NO_EARTHQUAKE)], reasons, path)
     kept: pd.DataFrame = rows[~left_out].copy()
     unstated = Counter(kind[~left_out & ~kind.isin(_EARTHQUAKE)])
@@ -261,6 +264,22 @@ def _keep_usable(rows: pd.DataFrame, path: Path, dropped: Counter[str]) -> tuple
         )
     kept["event_id"] = identifier.mask(identifier.str.lower().isin(_NO_ID) | damaged, "")
     return with_ids(kept, kept["event_id"] == ""), notes
+
+
+def _refuse_stray_future(rows: pd.DataFrame, path: Path) -> None:
+    """Refuse a few last rows that lie years after all others of a catalogue that has no such gap: 2081 for 2018."""
+    ordered = rows.sort_values("origin_utc", kind="stable")
+    times = ordered["origin_utc"].to_numpy("datetime64[ms]")
+    if len(times) < _LEAST_ROWS:
+        return
+    gaps = np.diff(times)
+    place = int(np.argmax(gaps[-_FEW_ROWS:])) + max(len(gaps) - _FEW_ROWS, 0)
+    if gaps[place] > _LONG_GAP and gaps[place] > _TIMES_LONGER * gaps[:place].max():
+        row = ordered.iloc[place + 1]
+        raise DataError(
+            f"{path}: {row['where']}: {row['origin_utc']:%Y-%m-%d} lies {gaps[place] / np.timedelta64(365, 'D'):.0f} "
+            "years after all earlier rows. Correct the date, or take the row out."
+        )
 
 
 def _warn_of_lost(lost: pd.DataFrame, reasons: NDArray[np.object_], path: Path) -> list[str]:

@@ -20,6 +20,8 @@ from seismag.arrays import FloatArray
 from seismag.domain import DataError
 
 MISSING = {"", "-", "--", "?", "na", "n/a", "nan", "nil", "none", "null", "nat", "missing", "unknown", "tidak ada"}
+EARTHQUAKE_YEARS = (1500, 2100)  # of any catalogue; 0203, 1018 and 3018 are errors of typing
+NO_DATE_YEAR = "9999"
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe58\ufe63\uff0d", "-"))
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 _PLAIN = re.compile(rf"({_NUMBER})(?:\s*(?:±|\+/-|\+-)\s*[\d.]+)?", re.IGNORECASE)
@@ -127,14 +129,16 @@ class Column:
                 values[row] = value
         return values
 
-    def times(self, cells: Sequence[str]) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
+    def times(
+        self, cells: Sequence[str], years: tuple[int, int] = EARTHQUAKE_YEARS
+    ) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
         """Read times of day; NaT where a cell states none.
 
         Returns:
             UTC, datetime64[ms]; and whether each cell states its zone (a time without one is taken as UTC).
 
         Raises:
-            DataError: a filled cell is not understood.
+            DataError: a filled cell is not understood, or of a year outside ``years`` (not 9999, which is no date).
 
         Example:
             >>> column = Column("time", Path("quakes.csv"), [2])
@@ -150,7 +154,18 @@ class Column:
             if time is None:
                 raise self.refuse(row, cell, "time")
             utc[row], zoned[row] = time.utc, time.zoned
+        self._require_years(utc, cells, years)
         return utc, zoned
+
+    def _require_years(self, utc: NDArray[np.datetime64], cells: Sequence[str], years: tuple[int, int]) -> None:
+        of = utc.astype("M8[Y]")
+        no_date = of == np.datetime64(NO_DATE_YEAR, "Y")
+        outside = (of < np.datetime64(f"{years[0]}", "Y")) | (of > np.datetime64(f"{years[1]}", "Y"))
+        for row in map(int, np.flatnonzero(outside & ~no_date)):
+            raise DataError(
+                f"{self.path}: line {self.lines[row]}, column {self.name}: {cells[row]!r} is of the year {of[row]}, "
+                f"outside {years[0]}..{years[1]}. Correct the date."
+            )
 
     def refuse(self, row: int, cell: str, kind: str) -> DataError:
         """Make the error of a cell that is not understood."""

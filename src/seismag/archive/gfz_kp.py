@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seismag.arrays import FloatArray, TimeArray
+from seismag.arrays import FloatArray, IntArray, TimeArray
 from seismag.domain import DataError
 
 _THREE_HOURS = re.compile(r"(\d{4}) (\d{2}) (\d{2}) (\d{2})\.0(?:\s+\S+){3}\s+(\S+)(?:\s+\S+){1,2}")
@@ -31,22 +31,23 @@ def is_gfz(text: str) -> bool:
     return any(pattern.fullmatch(first.strip()) for pattern in (_THREE_HOURS, _DAY, _WDC, _TAB))
 
 
-def read_gfz(text: str, path: Path) -> tuple[TimeArray, FloatArray]:
+def read_gfz(text: str, path: Path) -> tuple[TimeArray, FloatArray, IntArray]:
     """Read Kp from a text of GFZ.
 
     Returns:
-        Starts of the three-hour intervals, UTC, and values in thirds; -1 is missing.
+        Starts of the three-hour intervals, UTC; values in thirds, -1 is missing; and the line of each.
 
     Raises:
         DataError: a line is not of these layouts, or its date is impossible.
 
     Example:
-        >>> times, kp = read_gfz("2021 01 01 03.0 04.50 32508.12500 32508.18750  2.333    9 1", Path("Kp.txt"))
+        >>> times, kp, _ = read_gfz("2021 01 01 03.0 04.50 32508.12500 32508.18750  2.333    9 1", Path("Kp.txt"))
         >>> str(times[0]), round(float(kp[0]), 3)
         ('2021-01-01T03:00:00.000', 2.333)
     """
     times: list[np.datetime64] = []
     values: list[float] = []
+    lines: list[int] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -58,7 +59,8 @@ def read_gfz(text: str, path: Path) -> tuple[TimeArray, FloatArray]:
             ) from None
         times += [day + np.timedelta64(hour, "h") for hour in hours]
         values += kp
-    return np.array(times, dtype="datetime64[ms]"), np.array(values)
+        lines += [number] * len(kp)
+    return np.array(times, dtype="datetime64[ms]"), np.array(values), np.array(lines, dtype=np.int64)
 
 
 def _read_line(line: str) -> tuple[np.datetime64, range, list[float]]:

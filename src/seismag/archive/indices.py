@@ -21,10 +21,11 @@ from seismag.archive.cells import Column
 from seismag.archive.coverage import short_time
 from seismag.archive.gfz_kp import is_gfz, read_gfz
 from seismag.archive.tables import TextTable, decode_text, read_payload, split_text
-from seismag.arrays import FloatArray, TimeArray
+from seismag.arrays import FloatArray, IntArray, TimeArray
 from seismag.domain import DataError
 
 Name = Literal["kp", "dst"]
+IndexRows = tuple[TimeArray, FloatArray, IntArray, list[str]]  # times, values, line of each; sentences for the user
 
 STEP_H: dict[str, int] = {"kp": 3, "dst": 1}
 _TITLES = {"kp": "the planetary index Kp", "dst": "the ring-current index Dst"}
@@ -36,7 +37,8 @@ _DST_COLUMNS = ("dst_nt", "dst")
 _WDC_VERSIONS = {"0": "quick-look", "1": "provisional", "2": "final"}
 _FLUX_FLAGS_WITH_OBSERVED_KP = ("OBS", "INT")  # INT: only the solar flux F10.7 of the day is interpolated
 _HOUR = np.timedelta64(1, "h")
-_YEARS = (np.datetime64("1900-01-01"), np.datetime64("2100-01-01"))
+_YEARS = (1900, 2100)
+_FAR = np.timedelta64(366, "D")
 _THIRD_TOLERANCE = 0.05  # files write thirds as 0.333, 0.33 or 0.3
 
 
@@ -89,7 +91,7 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
     """
     path = Path(path)
     payload, sha256 = read_payload(path)
-    found, times, values, notes = _read_any(decode_text(payload, path), path)
+    found, (times, values, lines, notes) = _read_any(decode_text(payload, path), path)
     if found != name:
         raise DataError(f"{path}: this is {_TITLES[found]}, not {_TITLES[name]}. Name the right file for each.")
     values = np.where(np.isin(values, _FILLS[name]), np.nan, values)
@@ -108,11 +110,12 @@ def read_index(path: str | Path, name: Name) -> SpaceWeatherIndex:
         values = np.where(far, values, thirds)
         if far.any():
             notes.append(f"{far.sum()} Kp values are not thirds of a unit: predicted, averaged or simulated?")
+    _require_years(times, lines, STEP_H[name], path)
     start, grid = _to_grid(times, values, name, path)
     return SpaceWeatherIndex(name, start, STEP_H[name], grid, sha256, notes)
 
 
-def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[str]]:
+def _read_any(text: str, path: Path) -> tuple[Name, IndexRows]:
     first = next((line for line in text.splitlines() if line.strip()), "")
     if re.search(r"K-index values|K9-limit", text[:1000]):
         raise DataError(
@@ -123,22 +126,22 @@ def _read_any(text: str, path: Path) -> tuple[Name, TimeArray, FloatArray, list[
             f"{path}: daily sunspot numbers (SIDC-SILSO), not Kp or Dst. Get Kp from GFZ, Dst from WDC Kyoto."
         )
     if re.match(r"DST\d{4}\*", first):
-        return "dst", *_read_wdc(text, path)
+        return "dst", _read_wdc(text, path)
     if re.match(r"\s*Format\s+IAGA-?2002", first, re.IGNORECASE) or re.match(r"DATE\s+TIME\s+DOY\s", first):
-        return "dst", *_read_iaga2002(text, path)
+        return "dst", _read_iaga2002(text, path)
     if is_gfz(text):
-        return "kp", *read_gfz(text, path), []
+        return "kp", (*read_gfz(text, path), [])
     table = split_text(text, path)
     if table.find("kp1") is not None:
-        return "kp", *_read_days(table, [f"kp{i}" for i in range(1, 9)], 0.1, path)
+        return "kp", _read_days(table, [f"kp{i}" for i in range(1, 9)], 0.1, path)
     if table.find("k_00") is not None:
-        return "kp", *_read_days(table, [f"k_{hour:02d}" for hour in range(0, 24, 3)], 1.0, path)
+        return "kp", _read_days(table, [f"k_{hour:02d}" for hour in range(0, 24, 3)], 1.0, path)
     time = table.find(*_TIME_COLUMNS)
     kp, dst = table.find(*_KP_COLUMNS), table.find(*_DST_COLUMNS)
     if time is not None and kp is not None and dst is None:
-        return "kp", *_read_series(table, time, kp, "kp", path)
+        return "kp", _read_series(table, time, kp, "kp", path)
     if time is not None and dst is not None and kp is None:
-        return "dst", *_read_series(table, time, dst, "number", path)
+        return "dst", _read_series(table, time, dst, "number", path)
     raise DataError(
         f"{path}: neither Kp nor Dst. It begins with {first[:60]!r}; needed: columns time_utc and kp, or time_utc "
         f"and dst_nt, or a file of GFZ, CelesTrak (SW-All.csv) or WDC Kyoto."
@@ -161,18 +164,17 @@ def _cell_columns(table: TextTable, places: list[int], path: Path) -> list[list[
     return [[row[place] for row in table.rows] for place in places]
 
 
-def _read_series(
-    table: TextTable, time: int, place: int, kind: str, path: Path
-) -> tuple[TimeArray, FloatArray, list[str]]:
+def _read_series(table: TextTable, time: int, place: int, kind: str, path: Path) -> IndexRows:
     stamps, cells = _cell_columns(table, [time, place], path)
-    times, zoned = Column(table.columns[time], path, table.lines).times(stamps)
+    times, zoned = Column(table.columns[time], path, table.lines).times(stamps, _YEARS)
     without = [row for row in range(len(stamps)) if not zoned[row]]
     if without:
         raise DataError(
             f"{path}: line {table.lines[without[0]]}: {len(without)} times have no zone ({stamps[without[0]]!r} is the "
             f"first); write them with Z or +00:00."
         )
-    return times, Column(table.columns[place], path, table.lines, table.decimal_comma).numbers(cells, kind), []
+    values = Column(table.columns[place], path, table.lines, table.decimal_comma).numbers(cells, kind)
+    return times, values, np.array(table.lines), []
 
 
 def _check_times(times: pd.Series, lines: list[int], stamps: list[str], path: Path) -> None:
@@ -182,9 +184,7 @@ def _check_times(times: pd.Series, lines: list[int], stamps: list[str], path: Pa
         )
 
 
-def _read_days(
-    table: TextTable, names: list[str], factor: float, path: Path
-) -> tuple[TimeArray, FloatArray, list[str]]:
+def _read_days(table: TextTable, names: list[str], factor: float, path: Path) -> IndexRows:
     """Read one day in each row, with eight values of Kp; the format defines UTC."""
     places = [table.find(name) for name in ["date", *names]]
     if None in places:
@@ -200,6 +200,7 @@ def _read_days(
     values = np.where(filled, np.nan, values * factor)
     times = days.to_numpy("datetime64[ms]")[:, None] + np.arange(0, 24, 3) * _HOUR
     flag, notes = table.find("f10.7_data_type"), []
+    lines = np.repeat(np.array(table.lines)[:, None], times.shape[1], axis=1)
     if flag is not None:
         flags = np.array(_cell_columns(table, [flag], path)[0])
         predicted = ~np.isin(flags, _FLUX_FLAGS_WITH_OBSERVED_KP)
@@ -209,13 +210,13 @@ def _read_days(
                 f"{predicted.sum()} rows of predictions from {short_time(times[predicted].min())} on are left out "
                 f"(F10.7_DATA_TYPE: {found})."
             )
-        times, values = times[~predicted], values[~predicted]
-    return times.ravel(), values.ravel(), notes
+        times, values, lines = times[~predicted], values[~predicted], lines[~predicted]
+    return times.ravel(), values.ravel(), lines.ravel(), notes
 
 
-def _read_wdc(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
+def _read_wdc(text: str, path: Path) -> IndexRows:
     """Read Dst in WDC format: 120 characters a day, base value in 100 nT, 24 hourly values, the daily mean."""
-    days, values, versions = [], [], Counter[str]()
+    days, values, lines, versions = [], [], [], Counter[str]()
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -229,13 +230,15 @@ def _read_wdc(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
             raise DataError(
                 f"{path}: line {number} is not a day of Dst in WDC format ({line[:24]!r}). Copy the file again."
             ) from None
+        lines.append(number)
         values.append([np.nan if hour == 9999.0 else base_nt + hour for hour in hours])
         versions[_WDC_VERSIONS.get(line[13], f"version {line[13]}")] += 1
     times = np.array(days)[:, None] + np.arange(24) * _HOUR
-    return times.ravel(), np.array(values).ravel(), _unsettled({kind: 24 * n for kind, n in versions.items()})
+    notes = _unsettled({kind: 24 * n for kind, n in versions.items()})
+    return times.ravel(), np.array(values).ravel(), np.repeat(lines, 24), notes
 
 
-def _read_iaga2002(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[str]]:
+def _read_iaga2002(text: str, path: Path) -> IndexRows:
     """Read hourly Dst in IAGA-2002, also several months in one file; headers may be truncated or repeated."""
     stamps, cells, lines = [], [], []
     kinds, kind = Counter[str](), "of unstated status"
@@ -256,7 +259,8 @@ def _read_iaga2002(text: str, path: Path) -> tuple[TimeArray, FloatArray, list[s
             )
     times = pd.to_datetime(pd.Series(stamps, dtype=object), format="%Y-%m-%d %H:%M:%S.%f", errors="coerce")
     _check_times(times, lines, stamps, path)
-    return times.to_numpy("datetime64[ms]"), Column("DST", path, lines).numbers(cells), _unsettled(kinds)
+    values = Column("DST", path, lines).numbers(cells)
+    return times.to_numpy("datetime64[ms]"), values, np.array(lines), _unsettled(kinds)
 
 
 def _unsettled(hours: dict[str, int]) -> list[str]:
@@ -267,13 +271,32 @@ def _unsettled(hours: dict[str, int]) -> list[str]:
     ]
 
 
+def _require_years(times: TimeArray, lines: IntArray, step_h: int, path: Path) -> None:
+    """Refuse times outside the years of these indices, and the values of a day or less that lie a year from all others.
+
+    One wrong year would make the grid thousands of times as long, and nearly all of it missing.
+    """
+    years = times.astype("M8[Y]").astype(int) + 1970
+    for row in np.flatnonzero((years < _YEARS[0]) | (years > _YEARS[1])):
+        raise DataError(
+            f"{path}: line {lines[row]}: {short_time(times[row])} is outside {_YEARS[0]}..{_YEARS[1]}. Correct the "
+            "time."
+        )
+    order = np.argsort(times, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(times[order]) > _FAR) + 1)
+    fewest = min(parts, key=len)
+    if len(parts) > 1 and len(fewest) <= 24 // step_h:
+        first = int(fewest[0])
+        raise DataError(
+            f"{path}: line {lines[first]}: {short_time(times[first])} lies more than a year from all other times. "
+            "Correct the time, or take the row out."
+        )
+
+
 def _to_grid(times: TimeArray, values: FloatArray, name: Name, path: Path) -> tuple[np.datetime64, FloatArray]:
     """Place values on the regular grid; several values of one time must agree."""
     known = ~np.isnan(values)
-    start, end = times.min(), times.max()
-    if start < _YEARS[0] or end > _YEARS[1]:
-        odd = start if start < _YEARS[0] else end
-        raise DataError(f"{path}: {short_time(odd)} is outside 1900..2100. Correct the time.")
+    start = times.min()
     off = np.flatnonzero((times - times.astype("datetime64[D]")) % (STEP_H[name] * _HOUR))
     if off.size:
         raise DataError(
