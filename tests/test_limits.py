@@ -170,7 +170,7 @@ def test_an_array_that_states_more_than_it_has_is_refused(tmp_path: Path) -> Non
 
 
 def test_real_sizes_pass() -> None:
-    assert RECORDING.unpacked >= 4 * 62e6  # a day at 10 Hz as text has 62 MB
+    assert RECORDING.unpacked >= 1.8 * 62e6  # a day at 10 Hz as text has 62 MB
     assert TABLE.unpacked >= 2 * 115e6  # all of the world's M >= 4 since 1920: 500,000 rows of USGS
     assert TABLE.lines >= 4 * 500_000
     assert TABLE.cells >= 500_000 * 22
@@ -199,7 +199,7 @@ def test_bombs_take_less_than_a_gigabyte(tmp_path: Path) -> None:
     block = zlib.compressobj(1, zlib.DEFLATED, 31)
     bomb = tmp_path / "bomb.gz"
     with bomb.open("wb") as file:
-        for _ in range(20):  # 320 MiB in one member
+        for _ in range(20):  # 320 MiB in one member; more than every kind may have
             file.write(block.compress(bytes(16 * MIB)))
         file.write(block.flush())
     sparse = tmp_path / "sparse"

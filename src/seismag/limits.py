@@ -45,10 +45,11 @@ class InputLimit:
     cells: int = 0
 
 
-RECORDING = InputLimit("a recording", 256 * MIB, 256 * MIB, "Divide it into days.")
+# A text of this size that is refused in its last line takes 1 GB; a day at 10 Hz has 62 MB.
+RECORDING = InputLimit("a recording", 112 * MIB, 112 * MIB, "Divide it into days.")
 TABLE = InputLimit(
     "a table", 128 * MIB, 256 * MIB, "Divide it into years; several catalogues can be read.",
-    lines=2_000_000, cells=16_000_000,
+    lines=2_000_000, cells=12_000_000,
 )  # fmt: skip
 QUAKEML = InputLimit("QuakeML", 128 * MIB, 128 * MIB, "Divide it into years, or take CSV.", cells=6_000_000)
 LABELS = InputLimit(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from seismag.limits import TABLE, InputLimit, read_file, require_splittable
 from seismag.recordings.compression import GZIP_MAGIC, decompress
 from seismag.table_files import original
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|[\r\n])|[^\r\n]+\Z")
+_SHORT_CELL, _MOST_SHARED = 8, 100_000
 _BLANK_BYTES = 64  # at the start; a byte-order mark and blanks alone make an empty file
 
 
@@ -82,6 +84,12 @@ def decode_text(payload: bytes, path: Path) -> str:
     return text
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Give the lines with their ends, one after the other; a StringIO would keep four bytes for each sign."""
+    for found in _LINE.finditer(text):
+        yield found[0]
+
+
 def split_text(text: str, path: Path) -> TextTable:
     """Split delimited text; the delimiter (comma, semicolon, tab or bar) is the commonest in the header line.
 
@@ -90,11 +98,15 @@ def split_text(text: str, path: Path) -> TextTable:
     """
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t|", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.reader(_lines(text), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows, lines = [], []
+    shared: dict[str, str] = {}  # most cells are short and occur again; each is kept once
     try:
         for cells in reader:
+            if len(shared) > _MOST_SHARED:
+                shared.clear()
             row = [original(cell.strip()) for cell in cells]
+            row = [shared.setdefault(cell, cell) if len(cell) <= _SHORT_CELL else cell for cell in row]
             if any(row):
                 rows.append(row)
                 lines.append(reader.line_num)
