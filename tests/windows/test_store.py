@@ -1,6 +1,7 @@
 """The store on disk: what xarray sees, what is refused, what is left when something goes wrong."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import ZstdCodec
 
+from fixtures.commands import run_seismag
 from fixtures.study_store import make_store, replace_samples
 from seismag.config import DataConfig
 from seismag.domain import DataError
@@ -363,6 +365,22 @@ def test_verifying_reads_everything_and_names_each_damaged_file(tmp_path):
     assert found.describe().startswith("damaged     ")
     fill_as_earlier(tmp_path / "t", SPEC, 2)
     assert "no checksums to compare with" in verify_store(open_store(tmp_path / "t")).describe()
+
+
+def test_inspect_verifies_a_store(tmp_path):
+    path = make_store(tmp_path / "s")
+    found = run_seismag("inspect", path, "--verify")
+    assert found.returncode == 0
+    assert re.search(
+        r"^verified    \d+ tables, axes and metadata, 3 files of arrays: none was changed", found.stdout, re.M
+    )
+    shard = shard_of(path)
+    shard.write_bytes(bytes([shard.read_bytes()[0] ^ 1]) + shard.read_bytes()[1:])
+    found = run_seismag("inspect", path, "--verify", "--json")
+    assert found.returncode == 1
+    (sentence,) = json.loads(found.stdout)["verification"]["damaged"]
+    assert sentence.startswith(f"{shard}: samples 0 to ")
+    assert run_seismag("inspect", shard, "--verify").returncode == 2
 
 
 def test_placebo_stores_and_pictures_have_checksums_too(tmp_path):

@@ -210,10 +210,13 @@ def unblind(
         raise UsageError("--purpose is empty: say why the locked hold-out set is evaluated; the access log keeps it.")
     announce(f"unblind: {model} on the locked hold-out set of {data}")
     from seismag.folder_lock import folder_lock
+    from seismag.scoring.study import make_output_folder
     from seismag.training import unblinding
 
     request = unblinding.request_unblinding(model, data, purpose, settings.split)
-    with folder_lock(out):  # before the unblinding is recorded
+    with folder_lock(out):
+        if out is not None:
+            make_output_folder(out)  # before the unblinding is recorded
         result = unblinding.unblind(request, settings.evaluate, make_progress())
         if out is not None:
             unblinding.write_unblinding(result, out)
