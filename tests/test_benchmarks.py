@@ -98,7 +98,7 @@ SMALLEST = {
     "spikes": Smallest("{data}/bmkg/S250101.ALR", "usual nT", ("S250101.ALR",)),
     "labels": Smallest(LABEL_TABLES, "dobrovolsky", ("classes", "clusters", "Normal, worst station", "within 2 years")),
     "learning": Smallest(
-        "--smoke --archives strong --models standard --inputs power_cross --workers 1 --device {device} "
+        "--smoke --archives strong --models standard --inputs power_cross --workers 1 --device {device} --seed 311 "
         "--work {learned} --out {out}/learning.json",
         "archive model",
         ("strong  known band", "strong  standard"),
