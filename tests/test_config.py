@@ -167,7 +167,7 @@ def test_files_that_are_no_configuration_are_refused(text, match, tmp_path):
 
 def test_missing_and_binary_files_are_refused(tmp_path):
     refuse("cannot be read", tmp_path / "none.yaml")
-    refuse("cannot be read", tmp_path)
+    refuse(r"a folder, not a file\. Name a file\. Name an existing", tmp_path)
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00x")
     refuse("UTF-8", tmp_path / "b.yaml")
 

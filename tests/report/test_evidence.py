@@ -238,7 +238,7 @@ def test_a_model_that_is_gone_is_named(copy: Path) -> None:
 
 
 def test_a_run_is_reported_under_another_name_of_its_folder(copy: Path) -> None:
-    assert read_evidence(copy.rename(copy.with_name("best run"))).subject == "best run"
+    assert read_evidence(copy.rename(copy.with_name("best run"))).subject == "best%20run"  # no blanks in a source
 
 
 def test_a_configuration_that_was_changed_after_the_training_is_refused(copy: Path) -> None:

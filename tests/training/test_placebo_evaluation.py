@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import zarr
 
-from fixtures.study_store import make_store, replace_samples
+from fixtures.study_store import make_store, renew_checksums, replace_samples
 from fixtures.training_settings import fit_one_baseline, settings
 from seismag.config import AuditConfig
 from seismag.domain import DataError, UsageError
@@ -45,6 +45,7 @@ def as_placebo(path, kind="after_event", exchange=True):
         for column in ("magnitude_class", "azimuth_class", "split_group", "event_id"):
             samples[column] = samples[column].to_numpy()[partner]
         replace_samples(path, samples)
+    renew_checksums(path)
     return path
 
 

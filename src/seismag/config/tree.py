@@ -72,7 +72,7 @@ def _read_tree(path: Path, inherited: bool = False) -> dict[str, object]:
             raise UsageError(str(error)) from error
         known = sorted(file.name for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         remedy = f"In {path.parent}: {', '.join(known)}." if known else "Name an existing configuration."
-        raise UsageError(f"{str(error).removesuffix(_NAME_ANOTHER)}{remedy}") from error
+        raise UsageError(f"{str(error).removesuffix(_NAME_ANOTHER).rstrip()} {remedy}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not a text file in UTF-8.") from error
     except yaml.YAMLError as error:
