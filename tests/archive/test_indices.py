@@ -247,7 +247,7 @@ def test_wdc_and_iaga_files_give_the_same_dst(real_data: Path) -> None:
         ("indices/SIDC_SILSO.csv.gz", "sunspot"),
         ("magpy_formats/kvalue.dka", "local K"),
         ("usgs_1s_201404/gua20140407vsec.sec.gz", "GUAH GUAD GUAZ GUAF"),
-        ("bmkg/S250101.ALR", "not UTF-8"),
+        ("bmkg/S250101.ALR", "not a text table"),
         ("bmkg/catalog_2018_2025.csv", "neither Kp nor Dst"),
     ],
 )
