@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +33,28 @@ _WORDS = {
 def words_of_key(key: str) -> str:
     """Write the name of a baseline, a check or a score in words."""
     return _WORDS.get(key, key.replace("_", " "))
+
+
+def shortened(value: object, most: int = 80) -> str:
+    """Write a value for a message in at most ``most`` characters: of nested ones the outer levels, of long ones a part.
+
+    Example:
+        >>> shortened([[["deep"]]] * 1000), shortened("a" * 1000, 12)
+        ('[[[...]], [[...]], [[...]], [[...]], ...]', "'aaa...aaaa'")
+    """
+    brief = reprlib.Repr()
+    brief.maxlevel, brief.maxdict, brief.maxlist, brief.maxtuple, brief.maxset = 2, 4, 4, 4, 4
+    brief.maxstring = brief.maxother = most
+    try:
+        return one_line(brief.repr(value), most)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return f"a value of type {type(value).__name__} that is too long to be shown"
+
+
+def one_line(text: object, most: int = 500) -> str:
+    """Write a text on one line, without its middle where it is longer than ``most`` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[: most // 2 - 2]}...{line[len(line) - most // 2 + 2 :]}"
 
 
 def number(value: Any) -> str:

@@ -14,12 +14,15 @@ from seismag.config.simulate import ArtefactConfig, EarthquakeConfig, EmissionCo
 from seismag.config.training import AugmentConfig, ModelConfig, TrainConfig
 from seismag.config.tree import read_config_tree
 from seismag.domain import UsageError
+from seismag.text import one_line, shortened
 
 __all__ = [
     "ArtefactConfig", "AuditConfig", "AugmentConfig", "Config", "DataConfig", "EarthquakeConfig", "EmissionConfig",
     "EvaluateConfig", "Expectation", "ModelConfig", "RecoverConfig", "Section", "SimulateConfig", "SplitConfig",
     "TrainConfig", "build_config", "load_config",
 ]  # fmt: skip
+
+_MOST_SENTENCES = 10  # of one message
 
 
 class Config(Section):
@@ -85,7 +88,10 @@ def build_config(tree: Mapping[str, object]) -> Config:
     try:
         return Config.model_validate(_with_floats(tree, Config))
     except ValidationError as error:
-        raise UsageError("\n".join(_sentence(entry) for entry in error.errors())) from None
+        entries = error.errors(include_url=False)
+        sentences = [_sentence(entry) for entry in entries[:_MOST_SENTENCES]]
+        more = [f"{len(entries) - _MOST_SENTENCES} more errors."] if len(entries) > _MOST_SENTENCES else []
+        raise UsageError("\n".join([*sentences, *more])) from None
 
 
 def _with_floats(tree: Mapping[str, object], schema: type[BaseModel]) -> dict[str, object]:
@@ -103,18 +109,20 @@ def _with_floats(tree: Mapping[str, object], schema: type[BaseModel]) -> dict[st
 
 
 def _sentence(entry: Any) -> str:
-    location = [str(part) for part in entry["loc"]]
+    location = [one_line(part, 80) for part in entry["loc"]]
     name = ".".join(location)
     if entry["type"] == "extra_forbidden":
         return f"{name}: not a known key" + _suggestion(location)
     if entry["type"] == "value_error" and isinstance(entry["input"], dict):  # of a section: the message names the keys
-        return str(entry["ctx"]["error"])
-    return f"{name}: {entry['msg'][0].lower()}{entry['msg'][1:]}, not {entry['input']!r}."
+        return one_line(entry["ctx"]["error"], 1000)
+    return f"{name}: {entry['msg'][0].lower()}{one_line(entry['msg'][1:])}, not {shortened(entry['input'])}."
 
 
 def _suggestion(location: list[str]) -> str:
     schema: Any = Config
     for section in location[:-1]:
-        schema = schema.model_fields[section].annotation
+        schema = schema.model_fields[section].annotation if section in schema.model_fields else None
+        if not (isinstance(schema, type) and issubclass(schema, BaseModel)):  # an entry of a list
+            return "."
     close = difflib.get_close_matches(location[-1], list(schema.model_fields), n=1)
     return f"; did you mean {close[0]}?" if close else f". Known keys: {', '.join(schema.model_fields)}."

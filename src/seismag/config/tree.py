@@ -14,8 +14,11 @@ import yaml
 
 from seismag.domain import DataError, UsageError
 from seismag.limits import CONFIGURATION, read_text
+from seismag.text import one_line, shortened
 
 _NAME_ANOTHER = "Name a file that exists and may be read."
+_MOST_VALUES = 100_000  # of a configuration, where each alias counts as what it stands for
+_LONGEST_NAME = 255  # characters of a file name
 
 
 class _Loader(yaml.SafeLoader):
@@ -38,8 +41,35 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|fals
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML (or JSON, which YAML contains) with the scalars of YAML 1.2."""
-    return yaml.load(text, Loader=_Loader)
+    """Parse YAML (or JSON, which YAML contains) with the scalars of YAML 1.2.
+
+    Raises:
+        ValueError: not YAML, nested too deeply, or aliases that stand for more values than any configuration has.
+    """
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _count_values(node, {}) > _MOST_VALUES:
+            raise ValueError(f"its aliases stand for more than {_MOST_VALUES} values")
+        return loader.construct_document(node)
+    except RecursionError:
+        reason = "nested too deeply"
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:  # tags with other content
+        reason = one_line(error, 300)
+    raise ValueError(reason)
+
+
+def _count_values(node: yaml.Node, known: dict[int, float]) -> float:
+    """Count the values below a node, those of an alias each time; infinite where one contains itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # until it is counted
+        parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+        known[id(node)] = 1 + sum(_count_values(part, known) for part in parts)
+    return known[id(node)]
 
 
 def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, object]:
@@ -67,6 +97,10 @@ def read_config_tree(path: Path | None, overrides: list[str]) -> dict[str, objec
 def _read_tree(path: Path, inherited: bool = False) -> dict[str, object]:
     try:
         tree = parse_yaml(read_text(path, CONFIGURATION))
+        if tree is None:
+            tree = {}
+        if not isinstance(tree, dict):
+            raise ValueError(f"a configuration is a mapping of sections, not {type(tree).__name__}")
     except DataError as error:
         if path.is_file():
             raise UsageError(str(error)) from error
@@ -75,18 +109,16 @@ def _read_tree(path: Path, inherited: bool = False) -> dict[str, object]:
         raise UsageError(f"{str(error).removesuffix(_NAME_ANOTHER).rstrip()} {remedy}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not a text file in UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if tree is None:
-        tree = {}
-    if not isinstance(tree, dict):
-        raise UsageError(f"{path}: a configuration is a mapping of sections, not {type(tree).__name__}.")
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid YAML: {error}.") from error
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
+    if not isinstance(parent, str) or len(parent) > _LONGEST_NAME or not parent.isprintable():
+        raise UsageError(f"{path}: extends is {shortened(parent)}, expected is the name of a configuration.")
     if inherited:
         raise UsageError(f"{path}: extends: goes one level deep; this file is itself extended.")
-    return _merge(_read_tree(path.parent / str(parent), inherited=True), tree)
+    return _merge(_read_tree(path.parent / parent, inherited=True), tree)
 
 
 def _merge(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
@@ -101,7 +133,7 @@ def _merge(below: dict[str, object], above: dict[str, object]) -> dict[str, obje
 def _choose_size(tree: dict[str, object], overrides: list[str]) -> dict[str, object]:
     """Merge the chosen one of ``sizes:`` into the tree: that of ``--set size=NAME``, default the first."""
     sizes = tree.pop("sizes", None)
-    chosen = [str(tree.pop("size"))] if "size" in tree else []
+    chosen = [one_line(tree.pop("size"), 80)] if "size" in tree else []
     chosen += [entry.partition("=")[2].strip() for entry in overrides if entry.partition("=")[0].strip() == "size"]
     if sizes is None:
         if chosen:
@@ -111,7 +143,7 @@ def _choose_size(tree: dict[str, object], overrides: list[str]) -> dict[str, obj
         raise UsageError("sizes: must be a mapping of names to sections.")
     size = chosen[-1] if chosen else next(iter(sizes))
     if size not in sizes:
-        raise UsageError(f"size={size}: not a size of this configuration. Known sizes: {', '.join(sizes)}.")
+        raise UsageError(f"size={size}: not a size of this configuration. Known sizes: {', '.join(map(str, sizes))}.")
     return _merge(tree, sizes[size])
 
 
@@ -122,11 +154,11 @@ def _apply_override(tree: dict[str, object], entry: str) -> None:
         raise UsageError(f"--set {entry}: write it as section.key=value, for example train.epochs=3.")
     try:
         value = parse_yaml(text)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {entry}: the value is not valid YAML.") from None
+    except ValueError as error:
+        raise UsageError(f"--set {one_line(entry, 80)}: the value is not valid YAML ({error}).") from None
     for section in sections:
         below = tree.setdefault(section, {})
         if not isinstance(below, dict):
-            raise UsageError(f"{section}: must be a mapping of keys, not {below!r}.")
+            raise UsageError(f"{section}: must be a mapping of keys, not {shortened(below)}.")
         tree = below
     tree[name] = value
