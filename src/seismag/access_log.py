@@ -10,21 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from seismag.documents import Document, check_document
 from seismag.domain import DataError
-from seismag.files import utc_text, write_json_atomic
+from seismag.files import parse_json, utc_text, write_json_atomic
 
 FIRST = "0" * 64  # stands for the checksum before the first entry
 _LOCK_TIMEOUT_S = 60.0
 Entry = dict[str, Any]  # one line of the file
+
+
+class _AnyEntry(Document):
+    kind: str
+    utc: str
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,13 @@ class AccessLog:
         folder: exists.
         name: of its files, without an ending.
         remedy: sentences at the end of each error: what the damage means, and what to do.
+        kinds: what entries of each kind contain; of other kinds, as of a later version, nothing is expected.
     """
 
     folder: Path
     name: str
     remedy: str
+    kinds: Mapping[str, type[Document]] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -81,22 +89,28 @@ class AccessLog:
     def _read_both(self) -> list[Entry]:
         try:
             text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-            head = json.loads(self.head_path.read_text(encoding="utf-8")) if self.head_path.exists() else {"entries": 0}
-        except (OSError, ValueError) as error:
+            head: Any = {"entries": 0}
+            if self.head_path.exists():
+                head = parse_json(self.head_path.read_bytes(), self.head_path.name, "")
+        except (OSError, ValueError, DataError) as error:
             raise self._damaged(f"the access log cannot be read ({error})") from error
         if text and not text.endswith("\n"):
             raise self._damaged("its last entry is cut off in the middle")
         entries = []
         before = FIRST
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n")[:-1], start=1):  # texts may contain other ends of lines
             try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = None
-            if not isinstance(entry, dict) or entry.get("hash") != _entry_hash(entry):
+                entry = parse_json(line, "", "")
+                is_unchanged = isinstance(entry, dict) and entry.get("hash") == _entry_hash(entry)
+            except (ValueError, DataError):
+                is_unchanged = False
+            if not is_unchanged:
                 raise self._damaged(f"entry {number} was changed: its checksum does not fit")
             if entry.get("previous") != before or entry.get("entry") != number:
                 raise self._damaged(f"entry {number} does not follow the one before it: some are missing")
+            check_document(_AnyEntry, entry, f"{self.path}: entry {number}", self.remedy)
+            if entry["kind"] in self.kinds:
+                check_document(self.kinds[entry["kind"]], entry, f"{self.path}: entry {number}", self.remedy)
             before = entry["hash"]
             entries.append(entry)
         self._check_head([entry["hash"] for entry in entries], head)
@@ -134,7 +148,7 @@ class AccessLog:
     def _check_head(self, hashes: list[str], head: Any) -> None:
         stated = head.get("entries") if isinstance(head, dict) else None
         name = self.head_path.name
-        if not isinstance(stated, int) or stated < 0:
+        if type(stated) is not int or stated < 0:
             raise self._damaged(f"no number of entries in {name}")
         if len(hashes) < stated:
             raise self._damaged(f"{len(hashes)} entries, but {name} counts {stated}: cut off")

@@ -20,10 +20,12 @@ import numpy as np
 import pandas as pd
 
 from seismag.domain import DataError, SeismagError
-from seismag.limits import DOCUMENT, read_text
+from seismag.limits import DOCUMENT, read_file
+from seismag.text import one_line
 
 _HASH_BLOCK_BYTES = 1 << 20
 _OWN_CHECKSUM = "document_sha256"  # of a JSON document without this key
+_MOST_LEVELS = 60  # of lists and mappings in a document
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 # of atomic_path: host, process, random; of Zarr and of earlier versions: random
 _TEMPORARY = re.compile(
@@ -120,7 +122,7 @@ def read_checked_json(path: Path, remedy: str) -> dict[str, Any]:
         SeismagError: the file cannot be read.
         DataError: it is not such a document, or was changed after it was written.
     """
-    document = read_json(path)
+    document = read_json(path, remedy)
     if not isinstance(document, dict) or _OWN_CHECKSUM not in document:
         raise DataError(f"{path}: has no checksum of its own ({_OWN_CHECKSUM}), so it cannot be verified. {remedy}")
     if _checksum({key: entry for key, entry in document.items() if key != _OWN_CHECKSUM}) != document[_OWN_CHECKSUM]:
@@ -141,16 +143,52 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str = "Restore it or make it again.") -> Any:
     """Read a JSON document.
 
     Raises:
-        SeismagError: the file cannot be read, is too large (32 MiB), or is not JSON.
+        DataError: the file cannot be read, is too large (32 MiB), or is not JSON; ``remedy`` ends the message.
+    """
+    return parse_json(read_file(path, DOCUMENT), str(path), remedy)
+
+
+def parse_json(content: str | bytes, source: str, remedy: str) -> Any:
+    """Parse a JSON document in UTF-8, without the NaN and Infinity that Python adds to JSON.
+
+    Raises:
+        DataError: not JSON, or nested too deeply to be read; names ``source`` and ``remedy``.
     """
     try:
-        return json.loads(read_text(path, DOCUMENT))
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        document = json.loads(text, parse_constant=_refuse_constant)
+        if not is_nested_deeply(document):
+            return document
+        reason = "nested too deeply"
+    except RecursionError:
+        reason = "nested too deeply"
     except ValueError as error:
-        raise SeismagError(f"{path}: not valid JSON ({error}). Restore it or make it again.") from error
+        reason = one_line(error, 200)
+    raise DataError(f"{source}: not valid JSON ({reason}). {remedy}".rstrip(), "damaged_document")
+
+
+def is_nested_deeply(document: object) -> bool:
+    """Whether lists and mappings are nested in more levels than any document has; some functions are recursive."""
+    level = [document]
+    for _ in range(_MOST_LEVELS):
+        level = [
+            child
+            for entry in level
+            if isinstance(entry, (dict, list, tuple))
+            for child in (entry.values() if isinstance(entry, dict) else entry)
+            if isinstance(child, (dict, list, tuple))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def json_ready(value: Any) -> Any:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from seismag.access_log import AccessLog
 from seismag.arrays import BoolArray
+from seismag.documents import Document
 
 _RULE = "Bonferroni: each p-value is multiplied by the number of all unblindings so far, at most 1"
 REMEDY = "'seismag evaluate' can unblind it, and records each unblinding in the access log"
@@ -44,6 +45,11 @@ def on_locked_days(days: Sequence[str] | None, samples: pd.DataFrame) -> BoolArr
     return np.asarray((day >= np.datetime64(days[0])) & (day <= np.datetime64(days[1])))
 
 
+class _Result(Document):
+    look: int
+    p_values: dict[str, float | None]
+
+
 @dataclass(frozen=True)
 class HoldoutState:
     """How often the locked hold-out set of a store was unblinded; part of every report.
@@ -71,6 +77,7 @@ def holdout_log(store: Path) -> AccessLog:
         "sealed_ledger",
         "The hold-out set stays locked. Restore both files of the log from the copy that was made with the data, and "
         "make the store's folder writable.",
+        {"result": _Result},
     )
 
 

@@ -10,16 +10,33 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from pydantic import Field
 
 from seismag.access_log import AccessLog, Entry
+from seismag.documents import Document
 from seismag.domain import DataError
 
 NAME = "tried_configurations"
 _REMEDY = "As long as its two files are not restored, the number of configurations tried is unknown."
 Spans = dict[str, list[str]]  # first and last start of a window by station, ISO text
 log = logging.getLogger(__name__)
+
+
+class _Prepared(Document):
+    dataset_id: str
+    spans: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]
+
+
+class _Training(Document):
+    dataset_id: str
+    run_id: str
+    configuration: str
+
+
+_KINDS: Mapping[str, type[Document]] = {"prepared": _Prepared, "tried": _Training}
 
 
 @dataclass(frozen=True)
@@ -134,14 +151,14 @@ def read_tried(store: Path, dataset_id: str, run_ids: Iterable[str] = ()) -> Tri
 
 def _logs(store: Path) -> tuple[AccessLog, AccessLog]:
     """Return the log in the store, and the one beside it."""
-    return AccessLog(store, NAME, _REMEDY), AccessLog(store.resolve().parent, NAME, _REMEDY)
+    return AccessLog(store, NAME, _REMEDY, _KINDS), AccessLog(store.resolve().parent, NAME, _REMEDY, _KINDS)
 
 
 def _of_same_recordings(entries: list[Entry], dataset_id: str, spans: Spans) -> list[Entry]:
     """Select the entries of data sets with a station and a time in common."""
     prepared = [entry for entry in entries if entry["kind"] == "prepared"]
     same = {entry["dataset_id"] for entry in prepared if _overlap(entry["spans"], spans)} | {dataset_id}
-    return [entry for entry in entries if entry["dataset_id"] in same]
+    return [entry for entry in entries if entry.get("dataset_id") in same]
 
 
 def _overlap(first: Spans, second: Spans) -> bool:
