@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from seismag.documents import Document, check_document
 from seismag.domain import DataError, SeismagError
 from seismag.files import file_sha256, read_checked_json, write_checked_json
 from seismag.limits import WEIGHTS, require_file
 
+FORMAT_VERSION = 2  # 1: cross-spectra were divided by the power of one horizontal component
+_AGAIN = "Copy both files again from where they were made."
+_OrNan = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
+_Day = Annotated[str, AfterValidator(lambda text: str(datetime.date.fromisoformat(text)))]
 UNKNOWN = "unknown"  # dataset_id and training_data of weights from an earlier system
 
 
-@dataclass(frozen=True)
-class Normalisation:
+class Normalisation(Document):
     """How a model scales its input: by the training set, or by the trailing windows of each station."""
 
-    method: str = "training"
+    model_config = ConfigDict(extra="forbid")
+
+    method: Literal["training", "trailing"] = "training"
     trailing_days: float = 0.0
     trailing_min: int = 0
 
@@ -30,20 +38,57 @@ class Normalisation:
         return {"method": self.method, "trailing_days": self.trailing_days, "trailing_min": self.trailing_min}
 
 
-@dataclass(frozen=True)
-class ModelCard:
+class _Estimate(Document):
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class _Skill(Document):
+    balanced_accuracy: _Estimate | None = None
+
+
+class _Detection(Document):
+    skill_above_best_baseline: _Skill | None = None
+
+
+class _Metrics(Document):
+    detection: _Detection | None = None
+
+
+class _Promoted(Document):
+    replaces: Mapping[str, Any] | None = None
+
+
+class _OtherKeys(Document):
+    """Keys of a model card that are read where it is listed, promoted or fetched."""
+
+    metrics: _Metrics | None = None
+    promoted: _Promoted | None = None
+    bytes: int | None = None
+    replaces_sha256: str | None = None
+
+
+class ModelCard(Document):
     """What the package reads of a model card; ``document`` is all of it (docs/data-formats.md).
 
+    Its types are those of the JSON document; other keys, as of a later version, are kept in ``document``.
+
     Attributes:
+        format_version: of the file of the weights.
         run_id, dataset_id, split_name, split, fold: the training; ``dataset_id`` is ``unknown`` for legacy weights.
         data_origin: ``observed``, ``simulated`` or ``legacy_image``, as far as they occur in the training data.
         training_data: ``unknown`` where the windows of the training are not known.
         sealed_days_utc: first and last locked day of the study; None where no day is locked.
         sha256: checksum of the weights.
         val_loss: of the best epoch.
+        model, magnitude_classes, azimuth_classes: options of the network, and the order of its outputs.
         reference: what a prediction is compared with (``seismag.scoring.reference``); None: not recorded.
     """
 
+    model_config = ConfigDict(extra="ignore")
+
+    format_version: int = FORMAT_VERSION
     run_id: str = ""
     dataset_id: str = ""
     backbone: str = ""
@@ -51,33 +96,33 @@ class ModelCard:
     split: dict[str, Any] | None = None
     split_certificate_sha256: str | None = None
     fold: int = 0
-    data_origin: list[str] = field(default_factory=list)
+    data_origin: list[str] = Field(default_factory=list)
     training_data: str | None = None
-    sealed_days_utc: list[str] | None = None
+    sealed_days_utc: Annotated[list[_Day], Field(min_length=2, max_length=2)] | None = None
     sha256: str = ""
-    val_loss: float = float("nan")
+    val_loss: _OrNan = Field(float("nan"), allow_inf_nan=True)
     normalisation: Normalisation = Normalisation()
-    preprocessing: dict[str, Any] = field(default_factory=dict)
-    quality: dict[str, Any] = field(default_factory=dict)
-    frequency_hz: list[float] = field(default_factory=list)
-    time_s: list[float] = field(default_factory=list)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    reference: Mapping[str, Any] | None = field(default=None, repr=False)
-    document: dict[str, Any] = field(default_factory=dict, repr=False)
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, Any] = Field(default_factory=dict)
+    frequency_hz: list[float] = Field(default_factory=list)
+    time_s: list[float] = Field(default_factory=list)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    model: Mapping[str, Any] = Field(default_factory=dict, repr=False)
+    magnitude_classes: list[str] = Field(default_factory=list, repr=False)
+    azimuth_classes: list[str] = Field(default_factory=list, repr=False)
+    reference: Mapping[str, Any] | None = Field(default=None, repr=False)
+    document: dict[str, Any] = Field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> ModelCard:
+    def from_json(cls, document: object, source: str | Path = "a model card") -> ModelCard:
         """Read a model card; keys that an older one lacks get their defaults.
 
         Raises:
-            SeismagError: the key ``normalisation`` is damaged.
+            DataError: it does not fit the schema of a model card; ``source`` names the file.
         """
-        stated = {entry.name: document[entry.name] for entry in fields(cls) if entry.name in document}
-        try:
-            normalisation = Normalisation(**stated.pop("normalisation", {}))
-        except TypeError as error:
-            raise SeismagError(f"a model card is damaged: its key normalisation: {error}. Copy it again.") from None
-        return cls(**stated, normalisation=normalisation, document=document)
+        plain = check_document(dict[str, Any], document, source, _AGAIN)
+        check_document(_OtherKeys, plain, source, _AGAIN)
+        return check_document(cls, {**plain, "document": plain}, source, _AGAIN)
 
     @property
     def is_naive(self) -> bool:
@@ -145,11 +190,12 @@ def read_card(path: str | Path) -> ModelCard:
     require_file(path, WEIGHTS)
     if not beside.is_file():
         raise SeismagError(f"{path}: model card {beside.name} is missing, so it cannot be verified. Copy both.")
-    document = read_checked_json(beside, "Copy both files again from where they were made.")
+    document = read_checked_json(beside, _AGAIN)
     if "sha256" not in document:
-        raise SeismagError(f"{beside}: not a model card (no sha256). Copy both files again from where they were made.")
-    if file_sha256(path) not in (document["sha256"], document.get("replaces_sha256")):
+        raise SeismagError(f"{beside}: not a model card (no sha256). {_AGAIN}")
+    card = ModelCard.from_json(document, f"{beside}, model card of {path.name}")
+    if file_sha256(path) not in (card.sha256, document.get("replaces_sha256")):
         raise SeismagError(
             f"{path}: corrupted: its sha256 is not the one in {beside.name}. Copy both files again, or train again."
         )
-    return ModelCard.from_json(document)
+    return card

@@ -133,7 +133,7 @@ def test_a_model_trained_on_a_locked_window_is_refused(checked, study, monkeypat
     monkeypatch.setattr(unblinding, "load_checkpoint", lambda _path: seen)
     with pytest.raises(DataError, match=r"1 of the .* locked windows of .* were in its training"):
         request_unblinding(study[0].best_model, checked.store.path, "why", SPLIT)
-    card = dataclasses.replace(checked.loaded.card, training_data="unknown")
+    card = checked.loaded.card.model_copy(update={"training_data": "unknown"})
     unknown = dataclasses.replace(checked.loaded, card=card)
     monkeypatch.setattr(unblinding, "load_checkpoint", lambda _path: unknown)
     with pytest.raises(DataError, match="training data are unknown"):

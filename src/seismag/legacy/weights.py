@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from seismag import __version__
-from seismag.cards import UNKNOWN, card_path
+from seismag.cards import FORMAT_VERSION, UNKNOWN, card_path
 from seismag.config import ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.files import file_sha256
 from seismag.folder_lock import one_writer
-from seismag.training.checkpoint import FORMAT, FORMAT_VERSION, load_tensors, save_checkpoint
+from seismag.training.checkpoint import FORMAT, load_tensors, save_checkpoint
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import Scaling
 from seismag.windows.store import IMAGE_CHANNELS, LEGACY_IMAGE, image_preprocessing

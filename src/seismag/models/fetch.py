@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import shutil
 import urllib.error
@@ -14,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seismag.cards import ModelCard, card_path, write_card
-from seismag.domain import SeismagError, UsageError
-from seismag.files import file_sha256, full_disk_explained, shown_path, write_json_atomic
+from seismag.documents import Document, read_document
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.files import file_sha256, full_disk_explained, parse_json, shown_path, write_json_atomic
 from seismag.folder_lock import file_lock
 from seismag.limits import MODEL_CARD, WEIGHTS, read_file, require_file
 from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
@@ -25,6 +25,11 @@ from seismag.web import NETWORK_ERRORS, SCHEMES, TooLongError, allowed_s, open_u
 FOLDER = Path("models")
 _TIMEOUT_S = 30.0
 _PARTIAL = ".partial"  # NAME.pth.partial grows; NAME.pth.partial.json records its source
+
+
+class _Download(Document):
+    url: str
+    validator: str | None
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,8 @@ def download(url: str, partial: Path, progress: Progress = silent, most: int = W
             received are kept; or the file is larger than ``most`` bytes, and nothing is kept.
     """
     try:
-        state = dict(json.loads(_state_path(partial).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        state = read_document(_state_path(partial), _Download, "")
+    except SeismagError:
         state = {}
     have = partial.stat().st_size if partial.is_file() and state.get("url") == shown(url) else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
@@ -248,13 +253,14 @@ def _remote_card(url: str) -> ModelCard | None:
 
 
 def _parse_card(content: bytes, name: str) -> ModelCard:
+    remedy = "Get the one that was made with the model."
     try:
-        document = json.loads(content)
-    except ValueError:
+        document = parse_json(content, name, remedy)
+    except DataError:
         document = None
     if not isinstance(document, dict) or not re.fullmatch(r"[0-9a-fA-F]{64}", str(document.get("sha256", ""))):
-        raise SeismagError(f"{name}: not a model card (JSON with a sha256). Get the one that was made with the model.")
-    return ModelCard.from_json(document)
+        raise SeismagError(f"{name}: not a model card (JSON with a sha256). {remedy}")
+    return ModelCard.from_json(document, name)
 
 
 def _open(url: str, headers: dict[str, str], most: int) -> AbstractContextManager[Any]:

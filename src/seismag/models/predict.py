@@ -16,6 +16,7 @@ from seismag.archive.stations import read_stations
 from seismag.arrays import FloatArray
 from seismag.cards import ModelCard
 from seismag.config import DataConfig
+from seismag.documents import check_document
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError, SeismagError, Station, UsageError
 from seismag.files import atomic_path, write_json_atomic
 from seismag.models.use import intended_use, reference_missing
@@ -309,7 +310,8 @@ def _spec_of(loaded: LoadedModel) -> DataConfig:
             f"{loaded.path}: was trained on pictures of an earlier system, whose scale and axes are not known, so it "
             "cannot classify recordings. Train a model on a store of recordings ('seismag prepare --archive DIR')."
         )
-    return DataConfig(**loaded.card.preprocessing, **loaded.card.quality)
+    settings = {**loaded.card.preprocessing, **loaded.card.quality}
+    return check_document(DataConfig, settings, f"{loaded.path}: preprocessing and quality", "Train the model again.")
 
 
 def _by_class(loaded: LoadedModel, power_db: NDArray[Any], phasors: NDArray[Any] | None) -> list[Any]:

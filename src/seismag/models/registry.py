@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from seismag.cards import ModelCard, card_path
+from seismag.documents import damage_explained
 from seismag.domain import SeismagError, UsageError
 from seismag.files import file_sha256, read_checked_json, short_path, shown_path, utc_text
+from seismag.text import one_line
 
 PRODUCTION = Path("convnext_production_model/best_convnext_model.pth")
 _FOLDERS = (PRODUCTION.parent, Path("models"), Path("experiments_convnext"))
@@ -96,15 +98,12 @@ def verify_models(files: list[Path]) -> list[Verification]:
     for file in files:
         path = model_file(file)
         try:
-            card = load_checkpoint(path).card
+            with damage_explained(path, "Fetch it again."):  # one file ends not the check of the others
+                card = load_checkpoint(path).card
             results.append(Verification(str(path), True, None, card.sha256, card.run_id, card.backbone))
             continue
         except SeismagError as error:
             reason = str(error)
-        except OSError as error:
-            reason = f"{path}: cannot be read ({error.strerror})."
-        except (KeyError, TypeError, ValueError) as error:  # keys that are missing, or of another type
-            reason = f"{path}: damaged model card ({type(error).__name__}: {error}). Fetch it again."
         results.append(Verification(str(path), False, reason))
     return results
 
@@ -141,9 +140,9 @@ def promote_model(source: Path, allow_simulated: bool = False) -> Promotion:
     _require_promotable(path, card, allow_simulated)
     replaces: dict[str, object] | None = None
     if target.is_file():
-        document, _ = _card_or_reason(target)
-        facts = {"run_id": document.get("run_id"), "sha256": file_sha256(target)}
-        replaces = {**facts, "metrics": document.get("metrics", {})}
+        before, _ = _card_or_reason(target)
+        facts = {"run_id": None if before is None else before.run_id, "sha256": file_sha256(target)}
+        replaces = {**facts, "metrics": {} if before is None else before.metrics}
     promoted = {"from": shown_path(source), "at_utc": utc_text(datetime.now(UTC)), "replaces": replaces}
     try:
         copy_checkpoint(path, target, {"promoted": promoted})
@@ -175,34 +174,34 @@ def model_file(path: Path) -> Path:
 
 
 def _describe(path: Path) -> StoredModel:
-    document, status = _card_or_reason(path)
-    origin = document.get("data_origin")
-    keys = ("run_id", "backbone", "dataset_id", "fold", "sha256", "promoted")
+    card, status = _card_or_reason(path)
+    document = {} if card is None else card.document
     return StoredModel(
         file=str(short_path(path)),
         status=status,
-        bytes=path.stat().st_size,
-        **{key: document.get(key) for key in keys},
-        data_origin=origin if isinstance(origin, list) else [],
+        bytes=path.stat().st_size if path.is_file() else 0,
+        **{key: document.get(key) for key in ("run_id", "backbone", "dataset_id", "fold", "sha256", "promoted")},
+        data_origin=[] if card is None else card.data_origin,
         detection=detection_skill(document.get("metrics")),
     )
 
 
-def _card_or_reason(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the model card (JSON; empty: none that can be read), and ``ok`` or what is wrong with it."""
+def _card_or_reason(path: Path) -> tuple[ModelCard | None, str]:
+    """Return the model card (None: none that can be read), and ``ok`` or what is wrong with it."""
     beside = card_path(path)
     if not beside.is_file():
-        return {}, f"no model card ({beside.name})"
+        return None, f"no model card ({beside.name})"
     try:
         document = read_checked_json(beside, "")
-    except SeismagError:
-        return {}, f"damaged or changed model card ({beside.name})"
-    if "sha256" not in document:
-        return {}, f"not a model card ({beside.name})"
-    size = path.stat().st_size
+        if "sha256" not in document:
+            return None, f"not a model card ({beside.name})"
+        card = ModelCard.from_json(document, beside.name)
+        size = path.stat().st_size
+    except (SeismagError, OSError) as error:
+        return None, f"damaged or changed model card ({one_line(str(error).replace(str(beside), beside.name), 200)})"
     if document.get("replaces_sha256") is None and document.get("bytes") != size:
-        return document, f"{size} bytes, {document.get('bytes')} by its model card"
-    return document, "ok"
+        return card, f"{size} bytes, {document.get('bytes')} by its model card"
+    return card, "ok"
 
 
 def _require_promotable(path: Path, card: ModelCard, allow_simulated: bool) -> None:

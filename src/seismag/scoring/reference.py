@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, model_validator
 
 from seismag.arrays import FloatArray
-from seismag.domain import SeismagError
+from seismag.documents import Document, check_document
 from seismag.scoring.calibration import Calibration
 from seismag.scoring.predictions import TASK_CLASSES, task_probabilities
 
@@ -24,6 +25,36 @@ ALL_STATIONS = "all stations"  # the base rate of a station that is not in the s
 _METHOD = "temperature_and_prior"
 _PLAIN = ("fold", "n_control_blocks", "n_calibration", "n_calibration_groups", "not_calibrated")
 _EQUAL = 1e-6  # P(event) that differ by less are equal: batch and processor change the last digits
+
+
+class _Calibration(Document):
+    temperature: float = Field(gt=0)
+    shift: dict[str, float]
+
+
+class _Station(Document):
+    n_events: int = Field(ge=0)
+    n: int = Field(ge=1)
+
+
+class _Reference(Document):
+    """The key ``reference`` of a model card."""
+
+    fold: int
+    controls: list[float]
+    n_control_blocks: int
+    stations: dict[str, _Station] = Field(min_length=1)
+    calibrations: dict[Literal["magnitude", "azimuth", "detection"], _Calibration]
+    n_calibration: int
+    n_calibration_groups: int
+    not_calibrated: str | None
+
+    @model_validator(mode="after")
+    def _name_all_classes(self) -> _Reference:
+        for task, fit in self.calibrations.items():
+            if set(fit.shift) != {*TASK_CLASSES[task]}:
+                raise ValueError(f"calibrations.{task}.shift with the classes {', '.join(TASK_CLASSES[task])}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -102,18 +133,16 @@ class PredictionReference:
         """Read the key ``reference`` of a model card.
 
         Raises:
-            SeismagError: it is damaged.
+            DataError: it does not fit the schema.
         """
-        try:
-            fits = {
-                task: Calibration(entry["temperature"], np.array([entry["shift"][name] for name in TASK_CLASSES[task]]))
-                for task, entry in document["calibrations"].items()
-            }
-            stations = {code: (entry["n_events"], entry["n"]) for code, entry in document["stations"].items()}
-            controls = np.sort(np.asarray(document["controls"], dtype=float))
-            plain = {key: document[key] for key in _PLAIN}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SeismagError(f"a model card is damaged: its key reference: {error}. Copy it again.") from None
+        read = check_document(_Reference, document, "reference of a model card", "Copy the model and its card again.")
+        fits: dict[str, Calibration] = {
+            task: Calibration(fit.temperature, np.array([fit.shift[name] for name in TASK_CLASSES[task]]))
+            for task, fit in read.calibrations.items()
+        }
+        stations = {code: (entry.n_events, entry.n) for code, entry in read.stations.items()}
+        plain = {key: getattr(read, key) for key in _PLAIN}
+        controls = np.sort(np.asarray(read.controls, dtype=float))
         return cls(**plain, controls=controls, stations=stations, calibrations=fits)
 
     def percentile(self, p_event: float) -> float | None:

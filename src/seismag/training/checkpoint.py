@@ -14,12 +14,14 @@ import torch
 from pydantic import ValidationError
 
 from seismag import __version__
-from seismag.cards import ModelCard, Normalisation, card_path, read_card, require_model, write_card
-from seismag.config import Config, ModelConfig
+from seismag.cards import FORMAT_VERSION, ModelCard, Normalisation, card_path, read_card, require_model, write_card
+from seismag.config import Config, ModelConfig, SplitConfig
+from seismag.documents import check_document
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path, json_ready
 from seismag.folder_lock import file_lock
 from seismag.runs import Run
+from seismag.text import one_line, shortened
 from seismag.training.backbones import pretrained_source
 from seismag.training.channels import CHANNELS
 from seismag.training.model import ConvNeXtMultiTask
@@ -28,7 +30,6 @@ from seismag.windows.store import LEGACY_IMAGE, Store
 
 _COPY_S = 60.0  # to wait for another command that copies to the same file
 FORMAT = "seismag-checkpoint"
-FORMAT_VERSION = 2  # 1: cross-spectra were divided by the power of one horizontal component
 _QUALITY_KEYS = ("max_gap_fraction", "max_masked_fraction", "main_field_tolerance")  # which windows are usable
 HEAD_CLASSES = {"magnitude": MAGNITUDE_CLASSES, "azimuth": AZIMUTH_CLASSES}
 _PARTS = {"model": Mapping, "scaling": Mapping, "card": Mapping, "trained_on": list}
@@ -40,7 +41,10 @@ NOT_ARCHITECTURE = (
     "head_dropout_inner",
     "average_rotations",
 )  # others decide the weights
-_DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, pickle.UnpicklingError)
+_DAMAGE = (  # RecursionError is a RuntimeError
+    RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, AssertionError,
+    ImportError, OSError, pickle.UnpicklingError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ def build_card(store: Store, config: Config, run: Run) -> dict[str, Any]:
     train = config.train
     normalisation = Normalisation()
     if train.normalisation != "training":
-        normalisation = Normalisation(train.normalisation, train.trailing_days, train.trailing_min)
+        normalisation = Normalisation(
+            method=train.normalisation, trailing_days=train.trailing_days, trailing_min=train.trailing_min
+        )
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -129,7 +135,7 @@ def load_tensors(path: Path, refusal: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
-        text = str(error).strip().partition("\n")[0]
+        text = one_line(str(error).strip().partition("\n")[0])
         if text.startswith("Weights only load failed"):  # torch goes on with how to run what is in the file
             text = "it contains Python objects besides tensors and plain values"
         raise SeismagError(f"{refusal} ({text})") from error
@@ -139,7 +145,7 @@ def card_within(path: Path) -> ModelCard | None:
     """Return the model card inside a file of weights (else SeismagError); None: no seismag checkpoint."""
     content = load_tensors(path, f"{path.name}: not a model: torch cannot read it as weights.")
     is_ours = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("card"), dict)
-    return ModelCard.from_json(content["card"]) if is_ours else None
+    return ModelCard.from_json(content["card"], path.name) if is_ours else None
 
 
 def read_content(path: str | Path) -> tuple[dict[str, Any], ModelCard]:
@@ -160,13 +166,13 @@ def read_content(path: str | Path) -> tuple[dict[str, Any], ModelCard]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise SeismagError(foreign)
     _require_parts(content, path)
+    version = ModelCard.from_json(content["card"], path).format_version
     changed = [key for key, value in content["card"].items() if key not in _MAY_CHANGE and _differs(beside, key, value)]
     if changed:
         raise SeismagError(
             f"{card_path(path)}: was changed: {', '.join(changed)} is not what the file of the weights contains. Copy "
             "both files again from where they were made."
         )
-    version = content["card"]["format_version"]
     if version > FORMAT_VERSION:
         raise SeismagError(
             f"{path}: written in format {version}, but seismag {__version__} reads up to {FORMAT_VERSION}. "
@@ -188,6 +194,20 @@ def _require_parts(content: Mapping[str, Any], path: Path) -> None:
             f"{path}: damaged, or written by another program: it lacks {', '.join(absent)}. Copy both files "
             "again from where they were made."
         )
+    tensors = {**content["model"], **content["scaling"]}
+    wrong = [f"{shortened(key)} {shortened(value)}" for key, value in tensors.items() if not _is_plain(key, value)]
+    wrong += [f"trained_on {shortened(entry)}" for entry in content["trained_on"] if not isinstance(entry, str)]
+    if wrong:
+        raise SeismagError(
+            f"{path}: damaged, or written by another program: {wrong[0]} ({len(wrong)} such entries), expected are "
+            "tensors by name, and names of windows. Copy both files again from where they were made."
+        )
+
+
+def _is_plain(name: object, value: object) -> bool:
+    if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+        return False
+    return value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 def load_checkpoint(path: str | Path) -> LoadedModel:
@@ -208,8 +228,9 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
     for task in HEAD_CLASSES:
         _check_classes(card[f"{task}_classes"], task, config, path)
     card |= {"metrics": beside.metrics, "reference": beside.reference, "sha256": beside.sha256}
-    model = ConvNeXtMultiTask(config)
-    if wrong := misfit(state, model.state_dict()):
+    with torch.device("meta"):  # names, shapes and types alone: a damaged card may state any size
+        expected = {} if sum(config.depths) > len(state) else ConvNeXtMultiTask(config).state_dict()
+    if wrong := misfit(state, expected):
         raise SeismagError(
             f"{path}: its weights do not fit the network in its model card, {describe_architecture(config)}: "
             f"{wrong}. Copy both files again from where they were made."
@@ -223,9 +244,16 @@ def load_checkpoint(path: str | Path) -> LoadedModel:
     for task, classes in HEAD_CLASSES.items():
         _reorder_classes(state, task, card[f"{task}_classes"])
         card[f"{task}_classes"] = list(classes)
+    model = ConvNeXtMultiTask(config)
     model.load_state_dict(state)
-    scaling = Scaling.from_tensors(content["scaling"])
-    return LoadedModel(path, model.eval(), scaling, ModelCard.from_json(card), tuple(content["trained_on"]))
+    read = ModelCard.from_json(card, path)
+    scaling = Scaling.from_tensors(content["scaling"], path)
+    if read.frequency_hz and len(read.frequency_hz) != scaling.mean_db.shape[-1]:
+        raise SeismagError(
+            f"{path}: its scaling has {scaling.mean_db.shape[-1]} frequency bins, its model card "
+            f"{len(read.frequency_hz)}. Copy both files again from where they were made."
+        )
+    return LoadedModel(path, model.eval(), scaling, read, tuple(content["trained_on"]))
 
 
 def describe_architecture(config: ModelConfig) -> str:
@@ -291,12 +319,13 @@ def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
         SeismagError: one is not known to this version, or the input was another one then.
     """
     try:
-        config = ModelConfig(**document["model"])
+        config = ModelConfig.model_validate(document["model"])
     except ValidationError as error:
         first = error.errors()[0]
+        key, written = one_line(".".join(["model", *map(str, first["loc"])]), 80), document.get("seismag_version")
         raise SeismagError(
-            f"{path}: model.{'.'.join(map(str, first['loc']))} in its model card, {first['input']!r}, is not known "
-            f"to seismag {__version__} (written by {document['seismag_version']}). Update seismag."
+            f"{path}: {key} in its model card, {shortened(first['input'])}, is not known to seismag {__version__} "
+            f"(written by {one_line(written, 40)}). Update seismag."
         ) from None
     if document["format_version"] < 2 and config.input == "power_cross":
         raise SeismagError(
@@ -306,13 +335,20 @@ def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
     return config
 
 
+def stored_split(loaded: LoadedModel) -> SplitConfig:
+    """Return the split in the card of a model (DataError: it is none)."""
+    document = loaded.card.split or {}
+    return check_document(SplitConfig, document, f"{loaded.path}: split of its model card", "Train the model again.")
+
+
 def _check_classes(stored: list[str], task: str, config: ModelConfig, path: Path) -> None:
     """Refuse classes that are not ours, or in another order where the head's outputs cannot be put into ours."""
     classes = HEAD_CLASSES[task]
     unknown, absent = sorted(set(stored) - set(classes)), sorted(set(classes) - set(stored))
     if unknown or absent or len(stored) != len(classes):
         raise SeismagError(
-            f"{path}: its classes are {', '.join(stored)}; unknown here: {', '.join(unknown) or 'none'}, "
+            f"{path}: its classes are {one_line(', '.join(stored), 200)}; unknown here: "
+            f"{one_line(', '.join(unknown), 200) or 'none'}, "
             f"missing: {', '.join(absent) or 'none'}. Train a model with the classes {', '.join(classes)}."
         )
     form = config.azimuth_head if task == "azimuth" else "flat"
@@ -337,10 +373,12 @@ def _reorder_classes(state: dict[str, torch.Tensor], task: str, stored: list[str
 def misfit(state: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     """Describe in a few words how a state dict differs from the expected one; empty where it fits."""
     absent, surplus = [key for key in expected if key not in state], [key for key in state if key not in expected]
+    both = [key for key in expected if key in state]
     shapes = [
         f"{key} {tuple(state[key].shape)} in place of {tuple(expected[key].shape)}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
+        for key in both
+        if state[key].shape != expected[key].shape
     ]
-    kinds = (("missing", absent), ("not expected", surplus), ("of another shape", shapes))
-    return "; ".join(f"{len(found)} {kind} (first: {found[0]})" for kind, found in kinds if found)
+    types = [f"{key} {state[key].dtype}" for key in both if state[key].dtype != expected[key].dtype]
+    kinds = (("missing", absent), ("not expected", surplus), ("of another shape", shapes), ("of another type", types))
+    return "; ".join(f"{len(found)} {kind} (first: {one_line(found[0], 120)})" for kind, found in kinds if found)

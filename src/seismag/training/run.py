@@ -14,7 +14,7 @@ import pandas as pd
 from seismag.alarms.compute import alarm_summary
 from seismag.arrays import BoolArray, IntArray
 from seismag.cards import read_card, write_card
-from seismag.config import Config, EvaluateConfig, SplitConfig
+from seismag.config import Config, EvaluateConfig
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import file_sha256, write_checked_json
 from seismag.folder_lock import folder_lock, one_writer
@@ -24,13 +24,13 @@ from seismag.scoring.agreement import require_agreement
 from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.figure import draw_training_curves
-from seismag.scoring.predictions import evaluated_rows, read_predictions
+from seismag.scoring.predictions import evaluated_rows, read_predictions, read_run_predictions
 from seismag.scoring.reference import build_reference
 from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder, write_metrics
 from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
 from seismag.splits.holdout import REMEDY, holdout_state, on_locked_days
-from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint
+from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint, stored_split
 from seismag.training.dataset import role_indices
 from seismag.training.finished import find_runs, models_behind
 from seismag.training.inference import predict_roles, predict_with_embeddings
@@ -223,7 +223,7 @@ def add_reference(run: Run, store: Store, split: pd.DataFrame, metrics: Mapping[
     """
     card = read_card(run.best_model)
     if card.reference is None and not card.is_naive and not card.has_unknown_training:
-        reference = build_reference(pd.read_parquet(run.predictions), store.samples, split, metrics)
+        reference = build_reference(read_run_predictions(run.predictions), store.samples, split, metrics)
         write_card(run.best_model, {**card.document, "reference": reference.to_json()})
 
 
@@ -242,7 +242,7 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[IntArray, pd.Data
     """
     samples = store.samples
     if loaded.card.dataset_id == store.attributes["dataset_id"]:
-        spec = SplitConfig(**(loaded.card.split or {}))
+        spec = stored_split(loaded)
         if spec.method == "naive":
             raise UsageError(
                 f"{loaded.path}: {NAIVE_WARNING} Its own scores are in metrics.json of its run {loaded.card.run_id}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from seismag.arrays import Float32Array, IntArray
 from seismag.domain import COMPONENTS, DataError, SeismagError
+from seismag.text import shortened
 
 MIN_STD_DB = 1e-3  # float16 near 10 dB resolves 0.008 dB: a frequency bin that varies less is constant
 
@@ -65,9 +67,24 @@ class Scaling:
         return {"mean_db": torch.from_numpy(self.mean_db.copy()), "std_db": torch.from_numpy(self.std_db.copy())}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> Scaling:
-        """Restore the content of ``to_tensors``."""
-        return cls(tensors["mean_db"].float().cpu().numpy(), tensors["std_db"].float().cpu().numpy())
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor], path: Path) -> Scaling:
+        """Restore the content of ``to_tensors``.
+
+        Raises:
+            DataError: no levels and positive deviations of the components; ``path`` names the checkpoint.
+        """
+        absent = torch.zeros(0)
+        mean, std = (tensors.get(name, absent) for name in ("mean_db", "std_db"))
+        is_plain = mean.dtype == std.dtype == torch.float32 and mean.shape == std.shape and mean.ndim == 2
+        if not is_plain or mean.shape[0] != len(COMPONENTS):
+            shapes = {name: (tuple(tensor.shape), str(tensor.dtype)) for name, tensor in tensors.items()}
+            raise DataError(
+                f"{path}: its scaling is {shortened(shapes)}, expected are mean_db and std_db of {len(COMPONENTS)} "
+                "components by frequency bins. Copy both files again from where they were made."
+            )
+        if not bool((std > 0).all()):
+            raise DataError(f"{path}: a deviation of its scaling is not above 0. Copy both files again.")
+        return cls(mean.numpy(), std.numpy())
 
 
 _INFINITE = (

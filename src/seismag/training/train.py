@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import ConfigDict
 from torch.utils.data import DataLoader
 
 from seismag.arrays import IntArray
 from seismag.cards import UNKNOWN
 from seismag.config import Config, TrainConfig
+from seismag.documents import Document, check_document
 from seismag.domain import MAGNITUDE_CLASSES, SeismagError, UsageError
 from seismag.files import shown_path
 from seismag.parallel import Progress, silent
@@ -87,7 +89,7 @@ def train_model(
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
     resolved = resolve_precision(config, run)
-    fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"])
+    fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"], run.latest_checkpoint)
     initial = read_initial(config, store, split) if checkpoint is None else None
     inputs = make_inputs(store, indices, config, fitted)
     notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
@@ -290,6 +292,21 @@ def _absent_classes(train: SpectrogramDataset, val: SpectrogramDataset) -> list[
     return notes
 
 
+class _State(Document):
+    """What Lightning and the training loop take from a checkpoint that is resumed."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    epoch: int
+    global_step: int
+    state_dict: Mapping[str, Any]
+    loops: Mapping[str, Any]
+    callbacks: Mapping[str, Any]
+    optimizer_states: list[Any]
+    lr_schedulers: list[Any]
+    history: list[Mapping[str, float]]
+
+
 def _checkpoint_to_resume(run: Run, store: Store, config: Config, resume: bool) -> dict[str, Any] | None:
     if not run.latest_checkpoint.exists():
         if resume:
@@ -307,6 +324,8 @@ def _checkpoint_to_resume(run: Run, store: Store, config: Config, resume: bool) 
     if differences:
         raise UsageError(f"{run.run_id}: began with other settings: {'; '.join(differences)}. Start a new run.")
     content, _ = read_content(run.latest_checkpoint)
+    remedy = "Delete the file to begin again, or copy it back."
+    check_document(_State, content, run.latest_checkpoint, remedy)
     check_architecture(content["card"], config.model, run.latest_checkpoint)
     trained_on, here = content["card"]["dataset_id"], store.attributes["dataset_id"]
     if trained_on != here:

@@ -24,7 +24,7 @@ from seismag.scoring.study import made_from, write_metrics
 from seismag.splits import assign_split
 from seismag.splits.holdout import holdout_log, holdout_state
 from seismag.training.channels import require_cross
-from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint
+from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint, stored_split
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import reach_h
 from seismag.windows.store import Store, open_store
@@ -70,7 +70,7 @@ def request_unblinding(model: Path, store_path: Path, purpose: str | None, spec:
         raise UsageError('state the purpose with --purpose "TEXT"; the access log records it before the unblinding.')
     store, loaded = open_store(store_path), load_checkpoint(model)
     own = loaded.card.dataset_id == store.attributes["dataset_id"]
-    spec = SplitConfig(**(loaded.card.split or {})) if own else spec
+    spec = stored_split(loaded) if own else spec
     split = assign_split(store.samples, spec, reach_h(store))
     request = UnblindingRequest(loaded, store, split[split["fold"] == spec.fold], purpose.strip())
     if request.locked_ids.empty:
