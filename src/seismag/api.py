@@ -26,10 +26,11 @@ from seismag.arguments import (
     stations_of,
     whole_config,
 )
-from seismag.config import Config, DataConfig, load_config
+from seismag.config import Config, load_config
 from seismag.domain import DataError, Station, UsageError
 from seismag.files import write_table
 from seismag.recordings import Recording, read_recording
+from seismag.windows.schema import prepared_with
 from seismag.windows.store import Store
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class LabelledStore(Store):
     @property
     def config(self) -> Config:
         """The configuration by which the store was prepared (section data)."""
-        return Config(data=DataConfig(**self.attributes["config"]))
+        return Config(data=prepared_with(self.attributes, self.path))
 
     def to_xarray(self) -> xarray.Dataset:
         """Open the arrays lazily, with the labels of the samples as coordinates.

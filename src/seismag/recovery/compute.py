@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.arrays import FloatArray
-from seismag.config import DataConfig, EmissionConfig
+from seismag.config import EmissionConfig
 from seismag.domain import DataError, UsageError, magnitude_classes
 from seismag.files import atomic_path, shown_path, write_checked_json
 from seismag.folder_lock import one_writer
@@ -51,6 +51,7 @@ from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_c
 from seismag.training.inference import predict_power, predict_store, scaling_of
 from seismag.training.run import unseen_windows
 from seismag.windows.inputs import Inputs
+from seismag.windows.schema import prepared_with
 from seismag.windows.store import Store, open_store, read_samples
 
 _EVALUATED = ["sample_id", "run_id", "station", "start_utc", "split_group", "p_event", "threshold", "alarm"]
@@ -311,7 +312,9 @@ class _Study:
         strongest = plan.emission.model_copy(update={"snr": plan.snr[-1]})
         emission = emission_over(target, sample_earthquake(events, rng), reference_nt2, strongest, rng)
         relative = [snr / plan.snr[-1] for snr in plan.snr]
-        twins = make_twins(target, emission, relative, DataConfig(**store.attributes["config"]), (strongest, plan.seed))
+        twins = make_twins(
+            target, emission, relative, prepared_with(store.attributes, store.path), (strongest, plan.seed)
+        )
         index = int(np.flatnonzero(store.samples["sample_id"] == target.sample_id)[0])
         _require_same_spectrogram(store, index, twins)
         p_event = _predict_twins(loaded, store, index, twins)

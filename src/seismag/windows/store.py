@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import warnings
@@ -29,6 +28,7 @@ from seismag.files import atomic_path, file_sha256, write_table
 from seismag.folder_lock import one_writer
 from seismag.spectrograms.compute import PAIRS, make_grid
 from seismag.table_files import originals, write_csv
+from seismag.windows.schema import check_store, check_table, prepared_with
 from seismag.windows.store_checksums import (
     CHECKSUMS_FILE,
     MAKE_ANEW,
@@ -95,7 +95,7 @@ def open_store(path: str | Path) -> Store:
     try:
         group = zarr.open_group(path, mode="r")
         attributes = dict(group.attrs)
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         if (sums := read_checksums(path)) is not None and (path / SAMPLES_FILE).is_file():
             require_unchanged(path, sums)  # names the file
         raise DataError(
@@ -113,8 +113,8 @@ def open_store(path: str | Path) -> Store:
     sums = read_checksums(path)
     if sums is not None:
         require_unchanged(path, sums)
-    with _damage_explained(path, "array power"):
-        power: Any = group["power"]
+    check_store(path, attributes, group)
+    power: Any = group["power"]
     cross: Any = group.get("cross", None)
     if sums is None:
         _require_old(path, str(attributes.get("samples_sha256", "")), power)
@@ -181,7 +181,7 @@ def read_axis(path: Path, group: zarr.Group, name: str) -> NDArray[Any]:
 def _damage_explained(path: Path, what: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: its {what} is missing or damaged ({error}). {MAKE_ANEW}",
             "damaged_store",
@@ -195,7 +195,8 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
         DataError: it is missing or damaged.
     """
     with _damage_explained(path, f"table {name}"):
-        return originals(pd.read_csv(path / name)) if name.endswith(".csv") else pd.read_parquet(path / name)
+        table = originals(pd.read_csv(path / name)) if name.endswith(".csv") else pd.read_parquet(path / name)
+        return check_table(table, path / name)
 
 
 def placebo_of(store: Any) -> str:
@@ -324,7 +325,7 @@ def finish_store(
 @one_writer()
 def write_changed_store(source: Store, out: Path, samples: pd.DataFrame, power_db: NDArray[np.floating]) -> None:
     """Write a store like ``source`` with other windows, power (n, 3, F, T) in dB; without cross-spectra."""
-    spec = DataConfig.model_validate({**source.attributes["config"], "cross_spectra": False})
+    spec = prepared_with(source.attributes, source.path).model_copy(update={"cross_spectra": False})
     out.mkdir(exist_ok=True)
     create_arrays(out, samples["sample_id"].tolist(), spec)
     for first in range(0, len(samples), SHARD_SAMPLES):

@@ -24,6 +24,7 @@ from seismag.audit.checks.window_properties import LOWEST_BINS, Properties, rela
 from seismag.audit.checks.windows import labelled_windows
 from seismag.config import AuditConfig, DataConfig
 from seismag.estimate import CONCERN_P, CheckResult
+from seismag.windows.schema import prepared_with
 from seismag.windows.store import LEGACY_IMAGE, SHARD_SAMPLES, Store, read_samples
 
 _CODED = ("order of the components", "fingerprint of another station", "components alike", "rounding of the values")
@@ -91,7 +92,7 @@ def check_properties(family: str, store: Store, features: list[Feature], spec: A
 
 def check_arrays_of_rows(store: Store) -> CheckResult:
     """Count windows whose noise floor or masked fraction in the table is not that of their arrays."""
-    spec = DataConfig.model_validate(store.attributes["config"])
+    spec = prepared_with(store.attributes, store.path)
     floor, masked = _from_arrays(store, spec)
     samples, wrong = store.samples, np.zeros(len(store.samples), dtype=bool)
     counted = []
