@@ -10,9 +10,9 @@ import pandas as pd
 
 from seismag.archive.stations import read_stations
 from seismag.config import Config, load_config
+from seismag.documents import read_frame
 from seismag.domain import DataError, Station
 from seismag.recordings import Recording, read_recording
-from seismag.table_files import read_csv, read_parquet
 
 PathLike = str | Path
 WINDOW = ["station", "start_utc", "end_utc"]
@@ -54,9 +54,7 @@ def read_table_file(path: PathLike, name: str) -> pd.DataFrame:
     file = path_of(path, name)
     if file.suffix not in (".parquet", ".csv"):
         raise DataError(f"{file}: give a .parquet or .csv file, not {file.suffix or 'one without an ending'}.")
-    if not file.exists():
-        raise DataError(f"{file}: no such file.")
-    return read_parquet(file) if file.suffix == ".parquet" else read_csv(file)
+    return read_frame(file, {}, "Write it again.")
 
 
 def require_columns(table: object, names: Sequence[str], what: str) -> None:

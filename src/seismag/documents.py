@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.lib import format as npy
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from seismag.arrays import Float32Array
+from seismag.arrays import Float32Array, read_array
 from seismag.domain import DataError, SeismagError
 from seismag.files import is_nested_deeply, read_checked_json, read_json
+from seismag.table_files import read_csv, read_parquet
 from seismag.text import one_line, shortened
 
 EXACT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
@@ -113,7 +113,7 @@ def read_frame(path: Path, columns: Columns, remedy: str) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: cannot be read (no such file). {remedy}")
     with damage_explained(path, remedy):
-        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        frame = read_csv(path) if path.suffix == ".csv" else read_parquet(path)
     check_columns(frame, columns, path, remedy)
     return frame
 
@@ -196,8 +196,8 @@ def read_embeddings(path: Path, rows: int, remedy: str) -> Float32Array:
     Raises:
         DataError: no array (rows, features) of finite numbers.
     """
-    with damage_explained(path, remedy), open(path, "rb") as file:
-        array = npy.read_array(file, allow_pickle=False)
+    with damage_explained(path, remedy):
+        array = read_array(path)
     if array.ndim != 2 or len(array) != rows or not np.issubdtype(array.dtype, np.floating):
         raise DataError(
             f"{path}: is an array {shortened(array.shape)} of {array.dtype}, expected are {rows} rows of numbers, one "

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from seismag.documents import read_frame
 from seismag.domain import UsageError
 from seismag.files import full_disk_explained
 
@@ -61,7 +62,8 @@ class Pool:
         parts = [folder / f"{number:08d}.parquet" for number in first[:-1]]
         tasks = [(batch, *arguments, part) for batch, part in zip(batches, parts, strict=True) if not part.exists()]
         self.run(function, tasks, stage, progress)
-        return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+        remedy = "Delete it, and give the same command again: it makes this part again."
+        return pd.concat([read_frame(part, {}, remedy) for part in parts], ignore_index=True)
 
     def results(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """Yield the results of ``function(*task)`` in the order in which tasks end."""

@@ -15,12 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import yaml
+from pydantic import Field
 
 from seismag import __version__
 from seismag.config import Config, load_config
-from seismag.domain import SeismagError, UsageError
-from seismag.files import read_json, utc_text, write_json_atomic, write_text_atomic
+from seismag.config.tree import read_config_tree
+from seismag.documents import Document, check_columns, check_document, read_document, read_frame
+from seismag.domain import DataError, SeismagError, UsageError
+from seismag.files import utc_text, write_json_atomic, write_text_atomic
 
 Status = Literal["running", "complete", "failed"]
 
@@ -33,6 +37,25 @@ _PACKAGES = (
 )  # fmt: skip
 _FOLDER_ATTEMPTS = 600  # of _FOLDER_WAIT_S: as many as 60 runs of one name may start in the same second
 _FOLDER_WAIT_S = 0.1
+
+
+class _Provenance(Document):
+    """provenance.json, as far as it is read."""
+
+    run_id: str
+    status: str
+    created_utc: str | None = None
+    dataset_id: str | None = None
+    split_name: str | None = None
+    split_certificate_sha256: str | None = None
+    fold: int | None = None
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] | None = None
+    resumed_after_epochs: list[int] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+    error: str | None = None
+    git: Mapping[str, Any] | None = None
+    packages: dict[str, str | None] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,8 +90,28 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """Read ``provenance.json``."""
-        result: dict[str, Any] = read_json(self.path / "provenance.json")
-        return result
+        return read_document(self.path / "provenance.json", _Provenance, "Restore it, or train again.")
+
+
+def read_settings(path: Path) -> Mapping[str, Any]:
+    """Read config.yaml of a run as plain values, without defaults of later versions (SeismagError: it is damaged)."""
+    settings = read_config_tree(path, [])
+    check_document(dict[str, dict[str, Any] | list[Any]], settings, path, "Restore it.")
+    return settings
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """Read history.csv of a training, one row an epoch.
+
+    Raises:
+        DataError: it cannot be read, has no epoch or no validation loss, or a cell that is no number.
+    """
+    remedy = "Restore it, or train again."
+    table = read_frame(path, {"epoch": "number", "val_loss": "number"}, remedy)
+    check_columns(table, {str(name): "number?" for name in table.columns}, path, remedy)
+    if table.empty:
+        raise DataError(f"{path}: has no epoch. {remedy}")
+    return table
 
 
 def create_run(

@@ -88,7 +88,7 @@ def test_tables_that_cannot_be_read_are_named(archive):
     with pytest.raises(DataError, match=r"truth\.parquet: cannot be read"):
         inspect_archive(archive)
     (archive / "simulation.json").write_text("{")
-    with pytest.raises(DataError, match=r"simulation\.json: cannot be read"):
+    with pytest.raises(DataError, match=r"simulation\.json: not valid JSON"):
         inspect_archive(archive)
 
 

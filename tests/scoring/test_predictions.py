@@ -130,10 +130,10 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read_predictions(tmp_path / "predictions.xlsx")
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"not parquet")
-    with pytest.raises(DataError, match=r"broken\.parquet: cannot be read as parquet"):
+    with pytest.raises(DataError, match=r"broken\.parquet: cannot be read \(ArrowInvalid"):
         read_predictions(broken)
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(DataError, match=r"empty\.csv: cannot be read as csv"):
+    with pytest.raises(DataError, match=r"empty\.csv: cannot be read \(EmptyDataError"):
         read_predictions(tmp_path / "empty.csv")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections import Counter
@@ -13,15 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
-from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, find_files, folder_of, survey_left_out, unreadable
+from seismag.archive.survey import (
+    SIMULATION_FILE,
+    TRUTH_FILE,
+    find_files,
+    folder_of,
+    survey_left_out,
+    unreadable,
+)
+from seismag.documents import Columns, Document, read_document, read_frame
 from seismag.domain import DataError, UsageError
 from seismag.files import path_of_text, printable, text_of_path
-from seismag.limits import DOCUMENT, TABLE, read_file, read_text
+from seismag.limits import TABLE, read_file
 from seismag.recordings import Recording, read_claim, read_recording, reader_of
 from seismag.recordings.compression import read_head
 from seismag.recordings.days import field_of_day
-from seismag.table_files import read_parquet
 
 _SHOWN_STATIONS = 30
 _SHOWN_LEFT_OUT = 10
@@ -161,6 +168,36 @@ class ArchiveSummary:
         return f"{self.describe()}\nnext        {shlex.join([*command, *options, '--out', 'STORE'])}"
 
 
+class _Emission(Document):
+    low_mhz: float = 0.0
+    high_mhz: float = 0.0
+    snr: float = 0.0
+
+
+class _Settings(Document):
+    emission: _Emission = Field(default_factory=_Emission)
+
+
+class _Files(Document):
+    unusable: dict[str, int] = Field(default_factory=dict)
+
+
+class _Simulation(Document):
+    """simulation.json, as far as it is read."""
+
+    complete: bool = True
+    injected: bool = False
+    simulate: _Settings = Field(default_factory=_Settings)
+    files: _Files = Field(default_factory=_Files)
+    unlisted_stations: list[str] = Field(default_factory=list)
+
+
+_TRUTH: Columns = {
+    "station": "text", "start_utc": "time", "event_id": "text", "snr": "number?", "emission_start_utc?": "time",
+    "emission_end_utc?": "time", "low_mhz?": "number", "high_mhz?": "number",
+}  # fmt: skip
+
+
 def inspect_archive(archive: Path) -> ArchiveSummary:
     """Summarise an archive.
 
@@ -170,12 +207,9 @@ def inspect_archive(archive: Path) -> ArchiveSummary:
     files, left_out = list_recordings(archive)
     simulation = None
     if (archive / SIMULATION_FILE).is_file():
-        try:
-            simulation = json.loads(read_text(archive / SIMULATION_FILE, DOCUMENT) or "{}")
-        except ValueError as error:
-            message = f"{archive / SIMULATION_FILE}: cannot be read ({error}). Simulate the archive again."
-            raise DataError(message) from error
-        simulation = simulation if isinstance(simulation, dict) else {}
+        mark = archive / SIMULATION_FILE
+        empty = not mark.stat().st_size  # a mark without any fact
+        simulation = {} if empty else read_document(mark, _Simulation, "Simulate the archive again.")
     events, catalogue = None, archive / "catalogue.csv"
     if catalogue.is_file():
         events = max(sum(bool(line.strip()) for line in read_file(catalogue, TABLE).split(b"\n")) - 1, 0)
@@ -257,10 +291,7 @@ def read_truth(archive: Path) -> pd.DataFrame | None:
     path = archive / TRUTH_FILE
     if not path.is_file():
         return None
-    try:
-        return read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Simulate the archive again.") from error
+    return read_frame(path, _TRUTH, "Simulate the archive again.")
 
 
 def _counted(counts: dict[str, int]) -> str:

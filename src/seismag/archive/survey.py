@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from seismag.archive.folders import Found, composed, find_below
 from seismag.archive.quality import assess_day, main_field
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, Station
-from seismag.files import path_of_text, printable, text_of_path
-from seismag.limits import DOCUMENT, RECORDING, open_file, read_text
+from seismag.files import path_of_text, printable, read_json, text_of_path
+from seismag.limits import RECORDING, open_file
 from seismag.recordings import Recording, read_claim, read_recording
 from seismag.recordings.days import days_of, field_of_day, require_one_hertz
 from seismag.spectrograms.artefacts import blank_artefacts
@@ -123,8 +122,8 @@ def is_unfinished(archive: Path) -> bool:
     if not is_simulated(archive):
         return False
     try:
-        facts = json.loads(read_text(archive / SIMULATION_FILE, DOCUMENT))
-    except (DataError, ValueError):  # a damaged mark is still a mark
+        facts = read_json(archive / SIMULATION_FILE)
+    except DataError:  # a damaged mark is still a mark
         return False
     return isinstance(facts, dict) and facts.get("complete") is False
 

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seismag.arrays import read_array
 from seismag.audit.checks.azimuth import check_azimuth_collapse, check_symmetry_ceiling
 from seismag.audit.checks.class_by import Feature, Labelled, category_codes
 from seismag.audit.checks.clock import check_clock
@@ -43,6 +42,7 @@ from seismag.audit.table import (
     read_audit_table,
 )
 from seismag.config import AuditConfig, Config, EvaluateConfig
+from seismag.documents import read_embeddings, read_frame
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.estimate import CheckResult
 from seismag.files import file_sha256, write_checked_json
@@ -53,7 +53,7 @@ from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, main
 from seismag.scoring.predictions import evaluated_rows, read_predictions
 from seismag.scoring.study import made_from
 from seismag.splits import assign_split
-from seismag.table_files import read_parquet
+from seismag.splits.stored import SPLIT_COLUMNS
 from seismag.training.finished import find_runs, models_behind, store_of
 from seismag.training.placebo import evaluate_placebo
 from seismag.training.run import evaluate_in_store, reach_h, split_of_runs
@@ -324,23 +324,21 @@ def _find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> _Sou
         with suppress(SeismagError):
             store = store_of(runs[0], dataset_id, None)
     embeddings_path = path.parent / "embeddings.npy"
-    embeddings = read_array(embeddings_path) if embeddings_path.is_file() else None
+    embeddings = None
+    if embeddings_path.is_file():
+        embeddings = read_embeddings(embeddings_path, len(predictions), "Delete it, or evaluate the model again.")
     return _Sources(
         tuple(runs),
         inputs.pop() if len(inputs) == 1 else None,
         store,
-        embeddings if embeddings is not None and len(embeddings) == len(predictions) else None,
+        embeddings,
     )
 
 
 def _read_split(path: Path, store: Store) -> pd.DataFrame:
     if not path.is_file():
         raise UsageError(f"{path}: no such split. Training writes splits/NAME.parquet.")
-    try:
-        split = read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
-    wanted = {"sample_id", "fold", "role"}
-    if not wanted <= set(split) or not split["sample_id"].isin(store.samples["sample_id"]).all():
+    split = read_frame(path, SPLIT_COLUMNS, "Make the split again.")
+    if not split["sample_id"].isin(store.samples["sample_id"]).all():
         raise DataError(f"{path}: not a split of {store.path} (sample_id, fold, role of its windows). Name its own.")
     return split

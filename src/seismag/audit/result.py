@@ -6,20 +6,65 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import Field, model_validator
 from scipy.stats import norm
 
 from seismag.audit.checks.class_by import MINIMUM_GAIN
 from seismag.audit.columns import ColumnUse
+from seismag.config import AuditConfig, EvaluateConfig
+from seismag.documents import Document
 from seismag.domain import DataError
 from seismag.estimate import CONCERN_P, CheckResult, Verdict
 from seismag.files import without_folders
 from seismag.scoring.metrics import holm
 from seismag.scoring.null import MAX_PLACEBO_RATE, PLACEBO_ALPHA
+from seismag.scoring.study import MadeFrom
 from seismag.windows.tried import UNKNOWN_TRIED, Tried
 
 DETECTED_WITH = 0.8  # probability with which the smallest detectable gain is found
+
+
+class _Test(Document):
+    name: str
+    sentence: str
+    verdict: Verdict
+    p_value: float | None
+    material: bool
+    gates: bool
+    details: Mapping[str, Any]
+
+
+class _Subject(Document):
+    run_ids: list[str] = Field(default_factory=list)
+
+
+class _Settings(Document):
+    audit: AuditConfig
+    evaluate: EvaluateConfig
+
+
+class AuditDocument(MadeFrom):
+    """audit.json of predictions, as far as a report reads it."""
+
+    gate: Literal["pass", "fail"]
+    subject: _Subject
+    tests: list[_Test]
+    family_wise_error: float
+    configurations_tried: int | None
+    settings: _Settings
+    notes: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> AuditDocument:
+        for test in self.tests:
+            numbers = {key: test.details.get(key) for key in ("adjusted_p", "smallest_p") if key in test.details}
+            is_corrected = "adjusted_p" in numbers
+            values = [*numbers.values(), *([test.p_value] if is_corrected else [])]
+            if not all(isinstance(value, float | int) for value in values):
+                raise ValueError(f"p_value, adjusted_p and smallest_p of {test.name} as numbers")
+        return self
 
 
 @dataclass(frozen=True)

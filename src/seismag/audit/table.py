@@ -17,9 +17,10 @@ from seismag.audit.checks.labels import NORMAL, LabelTable, count_check
 from seismag.audit.checks.out_of_fold import Index
 from seismag.audit.checks.permutation import cross_codes
 from seismag.audit.columns import ColumnUse, choose_features, derive_features, kind_of, to_numbers, to_times
+from seismag.documents import damage_explained, read_frame
 from seismag.domain import DataError, UsageError
 from seismag.estimate import CheckResult
-from seismag.table_files import originals, read_parquet
+from seismag.table_files import originals
 
 MAX_CLASSES = 20
 _MISSING = ("", "nan", "none", "null", "nat")
@@ -61,11 +62,8 @@ def read_audit_table(path: Path) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        frame = read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as parquet ({error}).") from error
-    return frame.map(lambda value: "" if value is None or value is pd.NaT or value != value else str(value))
+    frame = read_frame(path, {}, "Write it again.")
+    return frame.map(lambda value: "" if pd.api.types.is_scalar(value) and pd.isna(value) else str(value))
 
 
 def _read_text(path: Path) -> pd.DataFrame:
@@ -78,7 +76,8 @@ def _read_text(path: Path) -> pd.DataFrame:
         )
     except ValueError as error:
         raise DataError(f"{path}: not readable as CSV ({' '.join(str(error).split())}).") from error
-    names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
+    with damage_explained(path, "Give a table with one name a column."):
+        names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
     if len(names) == frame.shape[1]:  # pandas renames a name that occurs twice
         frame.columns = names
     return originals(frame)

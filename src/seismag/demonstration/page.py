@@ -22,8 +22,8 @@ from seismag.demonstration.figure import (
 )
 from seismag.demonstration.studies import CHANCE_ERROR_DEG, EarlierStudy, StudyResult
 from seismag.demonstration.text import signed
-from seismag.files import read_checked_json, write_text_atomic
-from seismag.scoring.study import METRICS_FILE
+from seismag.files import write_text_atomic
+from seismag.scoring.study import METRICS_FILE, read_metrics
 from seismag.training.crossval import BEST_MODEL
 
 DEMO_PAGE = "index.html"
@@ -65,7 +65,7 @@ def write_demo_page(
     folder = path.parent / FIGURES
     station, day = draw_days(injected.place.archive, null.place.archive, folder)
     remedy = "Run the demonstration again."
-    alarms = [read_checked_json(study.place.results / METRICS_FILE, remedy)["alarms"] for study in (injected, null)]
+    alarms = [read_metrics(study.place.results / METRICS_FILE, remedy)["alarms"] for study in (injected, null)]
     draw_both_molchan(alarms[0], alarms[1], folder / "molchan.png")
     draw_skill(injected.skill, null.skill, folder / "skill.png")
     environment = Environment(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from seismag import __version__
-from seismag.arrays import Float32Array, FloatArray, read_array
+from seismag.arrays import Float32Array, FloatArray
 from seismag.config import EvaluateConfig
-from seismag.domain import DataError
+from seismag.documents import read_embeddings
+from seismag.domain import DataError, SeismagError
 from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
 from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method, interpolate_maps
 from seismag.explain.importance import LossInterval, measure_importance, skill_of_study
@@ -26,8 +26,9 @@ from seismag.explain.subject import ExplanationPlan, StudyWindows, Subject, samp
 from seismag.files import shown_path
 from seismag.parallel import Progress, silent
 from seismag.scoring.clusters import find_clusters
+from seismag.scoring.predictions import read_run_predictions
+from seismag.scoring.study import read_metrics
 from seismag.spectrograms.bands import BANDS_MHZ
-from seismag.table_files import read_parquet
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
 
@@ -154,10 +155,11 @@ def _kept_embeddings(subject: Subject) -> tuple[pd.Series, Float32Array] | None:
     same_data = subject.loaded.card.dataset_id == subject.store.attributes["dataset_id"]
     if not (same_data and table_path.is_file() and array_path.is_file()):
         return None
-    table, features = read_parquet(table_path, columns=["sample_id", "role"]), read_array(array_path)
+    table = read_run_predictions(table_path)
+    features = read_embeddings(array_path, len(table), "Delete it, or evaluate the model again.")
     unseen = set(subject.store.samples["sample_id"].iloc[subject.indices])
     chosen = ((table["role"] == "test") & table["sample_id"].isin(unseen)).to_numpy()
-    if len(features) != len(table) or not chosen.any():
+    if not chosen.any():
         return None
     return table.loc[chosen, "sample_id"], features[chosen]
 
@@ -230,9 +232,9 @@ def _warnings_of_run(subject: Subject) -> list[str]:
     if path is None or not path.is_file():
         return []
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = read_metrics(path, "")
         entries = {task: metrics[task]["skill_above_best_baseline"]["log_score"]["low"] for task in CLASSES}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (SeismagError, KeyError):
         return [f"{path}: contains no skill over the best baseline"]
     blind = [task for task, low in entries.items() if low is None or low <= 0]
     if not blind:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from seismag.domain import UsageError
+from seismag.documents import Document, read_document
+from seismag.domain import SeismagError, UsageError
 from seismag.explain.compute import Explanation
 from seismag.explain.embedding import draw_embedding_view
 from seismag.explain.figure import METHOD_NAMES, draw_importance, draw_sanity, draw_window
@@ -135,11 +135,19 @@ def format_explanation(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *(f"note: {text}" for text in (*document["warnings"], *document["notes"]))])
 
 
+class _Picture(Document):
+    file: str
+
+
+class _Earlier(Document):
+    windows: list[_Picture]
+
+
 def _remove_earlier(out: Path) -> None:
     try:
-        earlier = json.loads((out / DOCUMENT).read_text(encoding="utf-8"))["windows"]
-        names = [Path(row["file"]).name for row in earlier]
-    except (OSError, ValueError, KeyError, TypeError):
+        earlier = read_document(out / DOCUMENT, _Earlier, "")["windows"]
+    except SeismagError:
         return
+    names = [Path(row["file"]).name for row in earlier if row["file"].endswith(".png")]
     for name in (*(f"{WINDOWS}/{name}" for name in names), VIEW, VIEW_TABLE):
         (out / name).unlink(missing_ok=True)

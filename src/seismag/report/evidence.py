@@ -20,9 +20,11 @@ from typing import Any
 
 import pandas as pd
 
+from seismag.audit.result import AuditDocument
 from seismag.cards import read_card
+from seismag.documents import Document, read_document
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, MAGNITUDE_EDGES, DataError, UsageError
-from seismag.files import file_sha256, read_checked_json, read_json
+from seismag.files import file_sha256
 from seismag.report.quotation import Quoter, escape
 from seismag.report.recompute import (
     evaluate_again,
@@ -34,15 +36,39 @@ from seismag.report.recompute import (
     require_same_sources,
     split_again,
 )
-from seismag.runs import Run
+from seismag.runs import Run, read_history
 from seismag.scoring.predictions import TASK_CLASSES, read_predictions
-from seismag.table_files import read_csv
+from seismag.scoring.study import read_metrics
 from seismag.training.checkpoint import is_image
 from seismag.training.finished import final_results, require_files, runs_behind, store_of
-from seismag.windows.store import REJECTED_FILE, Store
+from seismag.windows.store import REJECTED_FILE, Store, read_table
 
 _AGAIN = "Make it again with the command that wrote it."
+
+
+class _OfModel(Document):
+    run_id: str
+
+
+class _Recovery(Document):
+    sentence: str
+    models: list[_OfModel]
+
+
+class _Importance(Document):
+    parts: list[Mapping[str, Any]]
+
+
+class _Explanation(Document):
+    model_run_id: str
+    method: str
+    band_importance: _Importance
+    sanity: list[Mapping[str, Any]]
+    warnings: list[str]
+
+
 EXTRAS = ("audit", "recovery", "explanation")  # folders in a subject's own, NAME/NAME.json
+_SCHEMAS: Mapping[str, type[Document]] = {"audit": AuditDocument, "recovery": _Recovery, "explanation": _Explanation}
 _REMEDY = {
     "audit.json": "seismag audit --predictions {path}/predictions.parquet --data {store} --out {path}/audit",
     "recovery.json": (
@@ -91,7 +117,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     require_files(path, ["metrics.json"], crossval is not None)
     subject = escape(path.resolve().name)  # a part of each source, without blanks
     table = path / "predictions.parquet"
-    predictions, metrics = read_predictions(table), read_checked_json(path / "metrics.json", _AGAIN)
+    predictions, metrics = read_predictions(table), read_metrics(path / "metrics.json", _AGAIN)
     runs = runs_behind(path, None if crossval is None else metrics["run_ids"])
     store = _require_recordings(store_of(runs[0], metrics["dataset_id"], data))
     split = split_again(store, runs[0].config())
@@ -145,8 +171,8 @@ def data_document(store: Store) -> dict[str, object]:
     is_event = samples["magnitude_class"] != "Normal"
     events = samples[is_event]
     try:
-        rejected: pd.DataFrame | None = read_csv(store.path / REJECTED_FILE, usecols=["station", "reason"])
-    except (DataError, ValueError):
+        rejected: pd.DataFrame | None = read_table(store.path, REJECTED_FILE)
+    except DataError:
         rejected = None  # an imported store has none
     windows, groups = {}, {}
     for task, names in (("magnitude", MAGNITUDE_CLASSES), ("azimuth", AZIMUTH_CLASSES)):
@@ -218,11 +244,8 @@ def history_document(path: Path) -> dict[str, object]:
     Raises:
         DataError: the file is missing, or has no epoch.
     """
-    try:
-        history = read_csv(path)
-        best = int(history["val_loss"].idxmin())
-    except (DataError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: the history of the training cannot be read ({error}). Train again.") from error
+    history = read_history(path)
+    best = int(history["val_loss"].idxmin())
     rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in history.to_dict("records")]
     return {
         "epochs": len(rows),
@@ -239,7 +262,7 @@ def _split_report(path: Path, run: Run) -> dict[str, Any] | None:
     roots = (run.path.parent.parent, path.resolve().parent, Path.cwd())
     files = [root / "splits" / name for root in roots]
     found = next((file for file in files if file.is_file() and file_sha256(file) == wanted), None)
-    return None if found is None else read_json(found)
+    return None if found is None else read_document(found, dict[str, Any], "Make the split again.")
 
 
 def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any], dict[str, Path]]:
@@ -248,7 +271,7 @@ def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any],
         for name in EXTRAS:
             file = folder / f"{name}.json"
             if file.is_file():
-                found[file.name] = read_checked_json(file, _AGAIN)
+                found[file.name] = read_document(file, _SCHEMAS[name], _AGAIN, signed=True)
                 _require_of_runs(file, found[file.name], run_ids)
                 origins[file.name] = folder
     return found, origins

@@ -17,7 +17,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
@@ -30,6 +29,7 @@ from seismag.report.figures import Drawn
 from seismag.report.figures.station_map import places_of
 from seismag.report.quotation import Quoter, to_html
 from seismag.report.typeset import render_markdown
+from seismag.runs import read_history
 
 _BUTTONS_NOT_SHOWN = [
     "sendChartToCloud", "toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d",
@@ -101,7 +101,7 @@ def make_charts(evidence: Evidence) -> list[Chart]:
         found.append(charts.folds_chart(documents["crossval.json"]))
     if "explanation.json" in documents:
         found.append(charts.bands_chart(documents["explanation.json"]))
-    histories = {run.run_id: pd.read_csv(run.path / "history.csv") for run in evidence.runs}
+    histories = {run.run_id: read_history(run.path / "history.csv") for run in evidence.runs}
     found.append(charts.training_chart(histories))
     with contextlib.suppress(DataError):  # the reason is listed with the figures that could not be drawn
         found.append(charts.map_chart(places_of(evidence.store)))

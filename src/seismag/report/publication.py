@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seismag.compare.compute import compare_runs, describe_cost
+from seismag.documents import damage_explained
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import without_folders, write_json_atomic, write_text_atomic
 from seismag.folder_lock import LOCK_NAME, one_writer
@@ -87,7 +88,8 @@ def write_publication(
         raise SeismagError(f"A report needs {' and '.join(gone)}: pip install 'seismag[report]'.")
     evidence = read_evidence(runs[0], data, extras)
     with _work_folder(out) as work:
-        summary = _write(runs, evidence, data, work, say)
+        with damage_explained(f"a record of {evidence.subject}", "Make its documents again."):
+            summary = _write(runs, evidence, data, work, say)
         files = sorted([MARK, *(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file())])
         summary = {"out": str(out), **summary, "files": files}
         write_json_atomic(work / MARK, without_folders(summary))

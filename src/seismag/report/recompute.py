@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from seismag.audit.compute import evaluate_and_test
 from seismag.audit.result import require_closed
 from seismag.config import AuditConfig, Config, EvaluateConfig
 from seismag.domain import DataError
-from seismag.files import json_ready, read_checked_json
-from seismag.runs import Run
-from seismag.scoring.study import METRICS_FILE, made_from
+from seismag.files import json_ready
+from seismag.runs import Run, read_settings
+from seismag.scoring.predictions import read_run_predictions
+from seismag.scoring.study import METRICS_FILE, made_from, read_metrics
 from seismag.splits import assign_split
+from seismag.text import one_line, shortened
 from seismag.training.checkpoint import read_content
 from seismag.training.crossval import FoldResult, SplitFacts, final_document
 from seismag.training.fold_skill import over_pooled_classes
@@ -83,7 +84,8 @@ def require_equal(name: str, recorded: Any, computed: Any) -> None:
     pointer, stated, found = (outside or differences)[0]
     which = ", which lies outside its own interval," if outside else ""
     more = f" {len(differences) - 1} more values differ." if len(differences) > 1 else ""
-    raise DataError(f"{name}: {pointer[1:]} is {stated}{which} but the predictions give {found}.{more} {_REMEDY}")
+    shown = f"{shortened(stated)}{which} but the predictions give {shortened(found)}"
+    raise DataError(f"{name}: {one_line(pointer[1:], 120)} is {shown}.{more} {_REMEDY}")
 
 
 def require_same_crossval(
@@ -103,14 +105,14 @@ def require_same_crossval(
         DataError: predictions of a fold are not those of its run; or a score of a fold differs.
     """
     runs = sorted(runs, key=lambda run: run.config().split.fold)  # by name fold 10 comes before fold 1
-    tables = [pd.read_parquet(run.predictions) for run in runs]
-    if not pd.concat(tables, ignore_index=True).equals(pd.read_parquet(path / "predictions.parquet")):
+    tables = [read_run_predictions(run.predictions) for run in runs]
+    if not pd.concat(tables, ignore_index=True).equals(read_run_predictions(path / "predictions.parquet")):
         raise DataError(f"{path / 'predictions.parquet'}: not the predictions of its runs, fold by fold. {_REMEDY}")
     facts = SplitFacts(**final["split_certificate"])
     computed, recorded = {}, {}
     for run, table in zip(runs, tables, strict=True):
         file = run.path / METRICS_FILE
-        own = read_checked_json(file, _REMEDY)
+        own = read_metrics(file, _REMEDY)
         require_same_sources(file, own, run.predictions, store, {run.run_id: run.best_model})
         again = evaluate_again(metrics, table, store, split)
         same_settings = own["settings"] == metrics["settings"]
@@ -138,7 +140,7 @@ def require_same_configuration(run: Run, store: Store, run_id: str) -> None:
     """Compare config.yaml of a run with the access log of its store, where the log has the run (else DataError)."""
     tried = read_tried(store.path, str(store.attributes["dataset_id"]))
     recorded = {configuration for name, configuration in tried.trainings if name == run_id}
-    settings = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
+    settings = read_settings(run.path / "config.yaml")
     if recorded and configuration_checksum(settings, store.attributes.get("config")) not in recorded:
         raise DataError(
             f"{run.path / 'config.yaml'}: not the configuration that the access log of {store.path} records of this "
@@ -187,7 +189,7 @@ def _same(recorded: Any, computed: Any) -> bool:
     numbers = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (recorded, computed)]
     if all(numbers):
         return math.isclose(recorded, computed, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    return bool(recorded == computed)
+    return bool(type(recorded) is type(computed) and recorded == computed)
 
 
 def _is_outside(document: Any, pointer: str) -> bool:
@@ -195,4 +197,5 @@ def _is_outside(document: Any, pointer: str) -> bool:
     for part in pointer.split("/")[1:-1]:
         document = document[int(part)] if isinstance(document, list) else document[part]
     value, low, high = (document.get(key) for key in ("value", "low", "high"))
-    return None not in (value, low, high) and not low <= value <= high
+    are_numbers = all(isinstance(entry, (int, float)) for entry in (value, low, high))
+    return are_numbers and not low <= value <= high

@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seismag.arrays import ratio
+from seismag.documents import check_columns, read_frame
 from seismag.domain import DataError
 from seismag.scoring.predictions import TASK_CLASSES
-from seismag.table_files import read_csv
 from seismag.text import words_of_key
 
 COLUMN_IN, PAGE_IN = 3.5, 7.1  # width of a column, and of a page
@@ -154,15 +154,13 @@ def draw_training_curves(history_csv: str | Path, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be read, or has no epoch or no loss.
     """
-    try:
-        history = read_csv(Path(history_csv))
-    except (DataError, ValueError) as error:
-        raise DataError(f"{history_csv}: the training history cannot be read: {error}") from error
+    history = read_frame(Path(history_csv), {}, "Train again.")
     if "epoch" not in history or not any("loss" in str(name) for name in history) or history.empty:
         raise DataError(
             f"{history_csv}: a history has a column epoch, one with loss in its name, and one row an epoch."
         )
     names = [str(name) for name in history.columns]
+    check_columns(history, dict.fromkeys(names, "number?"), history_csv, "Train again.")
     losses = [name for name in names if "loss" in name]
     scores = [name for name in names if any(word in name for word in ("accuracy", "mcc", "f1")) and "loss" not in name]
     with mpl.rc_context(STYLE):

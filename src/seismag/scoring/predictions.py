@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seismag.arrays import BoolArray, FloatArray, IndexArray
+from seismag.documents import Columns, check_columns, damage_explained, read_frame
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
 from seismag.table_files import read_csv, require_parquet
+from seismag.text import shortened
 
 TASK_CLASSES: dict[str, tuple[str, ...]] = {
     "magnitude": MAGNITUDE_CLASSES,
@@ -40,6 +42,14 @@ _STORED_TASKS = ("magnitude", "azimuth")  # detection follows from p_magnitude
 _PROBABILITIES = [column for task in _STORED_TASKS for column in probability_columns(task)]
 # required columns; origin (observed or simulated) is optional
 PREDICTION_COLUMNS = (*KEY_COLUMNS, "y_magnitude", "y_azimuth", *_PROBABILITIES)
+_PREDICT_AGAIN = "Restore it, or evaluate the model again."
+_NAMES: Columns = dict.fromkeys(
+    ("run_id", "role", "sample_id", "split_group", "station", "event_id", "y_magnitude", "y_azimuth"), "name?"
+)
+_WRITTEN: Columns = {
+    **dict.fromkeys(PREDICTION_COLUMNS, "text"), "fold": "whole", "start_utc": "time", "event_id": "text?",
+    **dict.fromkeys(_PROBABILITIES, "number"),
+}  # fmt: skip
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
@@ -56,12 +66,17 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         raise DataError(f"{path}: predictions are a .parquet or .csv file, not {path.suffix!r}.")
     if not path.exists():
         raise DataError(f"{path}: no such file. `seismag train` and `seismag evaluate --out` write such tables.")
-    try:
+    with damage_explained(path, _PREDICT_AGAIN):
         frame = _read(path)
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors are ValueErrors
-        raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {' '.join(str(error).split())}") from error
     check_predictions(frame, str(path))
     return _with_typed_labels(_with_naive_utc(frame, str(path)), str(path))
+
+
+def read_run_predictions(path: Path) -> pd.DataFrame:
+    """Read predictions.parquet of a run with the types that it was written with, and check it (DataError)."""
+    frame = read_frame(path, _WRITTEN, _PREDICT_AGAIN)
+    check_predictions(frame, str(path))
+    return frame
 
 
 def check_predictions(frame: pd.DataFrame, source: str = "predictions") -> None:
@@ -248,8 +263,8 @@ def _with_naive_utc(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     if start.isna().any():
         row = int(np.flatnonzero(start.isna())[0])
         raise DataError(
-            f"{source}: start_utc in row {row} is {frame['start_utc'].iloc[row]!r}, no time. Write for example "
-            "2021-03-01T06:00:00Z."
+            f"{source}: start_utc in row {row} is {shortened(frame['start_utc'].iloc[row])}, no time. Write for "
+            "example 2021-03-01T06:00:00Z."
         )
     return frame.assign(start_utc=start.dt.tz_localize(None))
 
@@ -270,8 +285,8 @@ def _with_typed_labels(frame: pd.DataFrame, source: str) -> pd.DataFrame:
         wrong = np.flatnonzero(given.notna().to_numpy() & read.isna().to_numpy())
         if wrong.size:
             raise DataError(
-                f"{source}: {column} in row {wrong[0]} is {given.iloc[wrong[0]]!r}, not {kind} ({wrong.size} such "
-                "rows). Leave the cell empty where it is not known."
+                f"{source}: {column} in row {wrong[0]} is {shortened(given.iloc[wrong[0]])}, not {kind} ({wrong.size} "
+                "such rows). Leave the cell empty where it is not known."
             )
         typed[column] = read
     return frame.assign(**typed)
@@ -293,6 +308,7 @@ def _check_columns(frame: pd.DataFrame, source: str) -> None:
 
 
 def _check_names(frame: pd.DataFrame, source: str) -> None:
+    check_columns(frame, _NAMES, source, _PREDICT_AGAIN)
     for column in (*KEY_COLUMNS[:-1], "y_magnitude", "y_azimuth"):  # event_id is missing for Normal
         empty = frame[column].isna().to_numpy()
         if empty.any():
@@ -302,8 +318,8 @@ def _check_names(frame: pd.DataFrame, source: str) -> None:
     fold = pd.to_numeric(frame["fold"].astype(object), errors="coerce").to_numpy(dtype=float)
     if (broken := np.flatnonzero(~(fold % 1 == 0))).size:  # what is no number is NaN here
         raise DataError(
-            f"{source}: fold in row {broken[0]} is {frame['fold'].iloc[broken[0]]!r} ({broken.size} such rows), not a "
-            "whole number. Number the folds from 1; a table of one fold contains 1."
+            f"{source}: fold in row {broken[0]} is {shortened(frame['fold'].iloc[broken[0]])} ({broken.size} such "
+            "rows), not a whole number. Number the folds from 1; a table of one fold contains 1."
         )
     allowed = {"y_magnitude": MAGNITUDE_CLASSES, "y_azimuth": AZIMUTH_CLASSES, "role": _ROLES}
     for column, names in allowed.items():
@@ -312,7 +328,7 @@ def _check_names(frame: pd.DataFrame, source: str) -> None:
             row = int(np.flatnonzero(unknown)[0])
             kind = "role" if column == "role" else "class"
             raise DataError(
-                f"{source}: {column} in row {row} is the unknown {kind} {frame[column].iloc[row]!r}. "
+                f"{source}: {column} in row {row} is the unknown {kind} {shortened(frame[column].iloc[row])}. "
                 f"Known: {', '.join(names)}."
             )
 

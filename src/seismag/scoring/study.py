@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from seismag.config import EvaluateConfig
+from seismag.documents import Document, read_document
 from seismag.domain import DataError
 from seismag.files import file_sha256, write_checked_json
 from seismag.folder_lock import one_writer
@@ -38,6 +41,77 @@ def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress:
     if out is not None:
         write_metrics(metrics, out)
     return metrics
+
+
+class _Score(Document):
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class _SkillScore(_Score):
+    classes: list[str]
+
+
+class _Skill(Document):
+    balanced_accuracy: _SkillScore
+    log_score: _Score
+    brier: _Score
+
+
+class _Task(Document):
+    classes: list[str]
+    confusion: list[list[float]]
+    accuracy: _Score
+    balanced_accuracy: _Score
+    mcc: _Score
+    macro_f1: _Score
+    log_score: _Score
+    brier: _Score
+    skill_above_best_baseline: _Skill
+    calibration: Mapping[str, Any]
+    baselines: Mapping[str, Mapping[str, Any]]
+
+
+class _Sources(Document):
+    predictions_sha256: str | None = None
+    samples_sha256: str | None = None
+    models_sha256: dict[str, str | None] = Field(default_factory=dict)
+
+
+class MadeFrom(Document):
+    """The key ``made_from`` of metrics.json and audit.json; older documents have none."""
+
+    made_from: _Sources = Field(default_factory=_Sources)
+
+
+class Metrics(MadeFrom):
+    """metrics.json of a run or a cross-validation, as far as it is read before it is computed again."""
+
+    dataset_id: str
+    run_ids: Annotated[list[str], Field(min_length=1)]
+    role: str
+    n: int
+    n_events: int
+    n_event_groups: int
+    n_normal_groups: int
+    data_origin: list[str] | None
+    confidence: float
+    settings: EvaluateConfig
+    warnings: list[str]
+    magnitude: _Task
+    azimuth: _Task
+    detection: _Task
+    alarms: Mapping[str, Any] | None = None
+
+
+def read_metrics(path: Path, remedy: str) -> Mapping[str, Any]:
+    """Read metrics.json of a run or a cross-validation; ``remedy`` says how it is made again.
+
+    Raises:
+        SeismagError: it cannot be read, was changed, or does not fit the schema.
+    """
+    return read_document(path, Metrics, remedy, signed=True)
 
 
 def made_from(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from seismag import __version__
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE
 from seismag.config import SimulateConfig
-from seismag.domain import Station, UsageError
-from seismag.files import atomic_path, full_disk_explained, write_json_atomic, write_table
+from seismag.domain import SeismagError, Station, UsageError
+from seismag.files import atomic_path, full_disk_explained, read_json, write_json_atomic, write_table
 from seismag.folder_lock import is_empty, one_writer
 from seismag.parallel import Progress, open_pool, silent
 from seismag.recordings.days import DAY_S
@@ -67,8 +66,8 @@ def require_free(out: Path, settings: Mapping[str, object]) -> None:
     if not out.exists() or (out.is_dir() and is_empty(out)):
         return
     try:
-        facts = json.loads((out / SIMULATION_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        facts = read_json(out / SIMULATION_FILE)
+    except SeismagError:
         facts = {}
     if not isinstance(facts, dict) or facts.get("complete") is not False:
         raise UsageError(f"{out}: is not empty. Choose another --out, or delete it.")

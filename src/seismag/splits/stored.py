@@ -10,16 +10,27 @@ from typing import Any
 import pandas as pd
 
 from seismag.config import SplitConfig
+from seismag.documents import Columns, Document, read_document, read_frame
 from seismag.domain import DataError, UsageError
 from seismag.files import atomic_path, file_sha256, write_json_atomic
 from seismag.folder_lock import file_lock
-from seismag.limits import DOCUMENT, read_text
 from seismag.splits.assign import assign_split
 from seismag.splits.report import SUBSETS, SplitReport, report_split
-from seismag.table_files import read_parquet
 
 _WAIT_S = 600.0  # for another command that makes the same split
 _NOT_COMPARED = ("made_for", "table_sha256", "warning")  # keys of a stored report
+
+
+SPLIT_COLUMNS: Columns = {
+    "sample_id": "text", "fold": "whole", "role": "|".join(SUBSETS), "split_group?": "text"
+}  # fmt: skip
+
+
+class _Stored(Document):
+    """splits/NAME.json, whose other keys are compared with those of its table."""
+
+    made_for: Mapping[str, Any]
+    table_sha256: str
 
 
 def load_or_assign_split(
@@ -92,20 +103,15 @@ def _read_split(
     table_path: Path, report_path: Path, samples: pd.DataFrame, spec: SplitConfig, made_for: dict[str, Any]
 ) -> tuple[pd.DataFrame, SplitReport]:
     remedy = f"Delete it to make a new one, or choose another name with --set split.name=NAME. ({report_path})"
-    try:
-        document = json.loads(read_text(report_path, DOCUMENT))
-        split = read_parquet(table_path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{table_path}: the stored split is damaged ({error}). {remedy}") from error
-    stated = document.get("made_for") if isinstance(document, dict) else None
-    if not isinstance(stated, dict):
-        raise DataError(f"{table_path}: its split report is damaged (made_for is missing). {remedy}")
+    document = read_document(report_path, _Stored, f"The stored split is damaged. {remedy}")
+    split = read_frame(table_path, SPLIT_COLUMNS, f"The stored split is damaged. {remedy}")
+    stated = document["made_for"]
     if stated != made_for:
         different = sorted(key for key in made_for if stated.get(key) != made_for[key])
         raise UsageError(
             f"{table_path}: made for another data set or by other rules ({', '.join(different)}). {remedy}"
         )
-    if document.get("table_sha256") != file_sha256(table_path):
+    if document["table_sha256"] != file_sha256(table_path):
         raise DataError(f"{table_path}: differs from its split report. {remedy}")
     if not _is_complete(samples, split, spec):
         raise DataError(f"{table_path}: does not give each sample its group and one role in each fold. {remedy}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -15,15 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seismag.arrays import Float32Array
 from seismag.cards import card_path, read_card
 from seismag.config import Config
+from seismag.documents import Document, read_document, read_embeddings
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import atomic_path, file_sha256, read_checked_json, short_path, write_checked_json
+from seismag.files import atomic_path, file_sha256, short_path, write_checked_json
 from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
-from seismag.scoring.predictions import TASK_CLASSES
-from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder
+from seismag.scoring.predictions import TASK_CLASSES, read_run_predictions
+from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder, read_metrics
 from seismag.scoring.text import classes_left_out, format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.text import wrap_text
@@ -48,6 +49,10 @@ BEST_MODEL = "best_model.pth"  # among the results
 _SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")
 _SKILLS = ("balanced_accuracy", "log_score")
 _SKILL = "skill_above_best_baseline"
+
+
+class _OfRuns(Document):
+    run_ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -252,10 +257,10 @@ def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dic
     Runs from before the reference of predictions get one.
     """
     if run.config().evaluate != config.evaluate:
-        metrics = evaluate_in_store(store, pd.read_parquet(run.predictions), split, config.evaluate)
+        metrics = evaluate_in_store(store, read_run_predictions(run.predictions), split, config.evaluate)
     else:
         remedy = "Delete the run: the same command trains its fold again."
-        metrics = read_checked_json(run.path / METRICS_FILE, remedy)
+        metrics = dict(read_metrics(run.path / METRICS_FILE, remedy))
     add_reference(run, store, split, metrics)
     return metrics
 
@@ -264,12 +269,12 @@ def _pool(
     runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Write the joint table with its embeddings, evaluate its test windows, and plot the figures."""
-    table = pd.concat([pd.read_parquet(run.predictions) for run in runs], ignore_index=True)
+    table = pd.concat([read_run_predictions(run.predictions) for run in runs], ignore_index=True)
     metrics = evaluate_in_store(store, table, split, config.evaluate)
     if any(read_card(run.best_model).has_unknown_training for run in runs):
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
     with atomic_path(results / "embeddings.npy") as temporary:
-        np.save(temporary, np.concatenate([np.load(run.path / "embeddings.npy") for run in runs]))
+        np.save(temporary, np.concatenate([_embeddings(run) for run in runs]))
     with atomic_path(results / "predictions.parquet") as temporary:
         table.to_parquet(temporary, index=False)
     models = {run.run_id: run.best_model for run in runs}
@@ -277,6 +282,11 @@ def _pool(
     write_checked_json(results / METRICS_FILE, metrics)
     draw_figures(metrics, results)
     return metrics, table
+
+
+def _embeddings(run: Run) -> Float32Array:
+    n_rows = len(read_run_predictions(run.predictions))
+    return read_embeddings(run.path / "embeddings.npy", n_rows, "Delete the run: the same command trains it again.")
 
 
 def update_default_model(source: Path) -> str | None:
@@ -300,8 +310,8 @@ def _remove_other_studies(results: Path, run_ids: Sequence[str]) -> None:
     stale = []
     for path in [*results.glob("fold_*.json"), *results.glob("*_final_results.json")]:
         try:
-            stated = json.loads(path.read_text(encoding="utf-8"))["run_ids"]
-        except (OSError, ValueError, KeyError, TypeError):
+            stated = read_document(path, _OfRuns, "")["run_ids"]
+        except SeismagError:
             stated = ["unknown"]
         if not set(stated) <= set(run_ids):
             stale.append(path)

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field
+
+from seismag.documents import Document, read_document
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import read_checked_json
 from seismag.runs import Run, read_run
 from seismag.windows.store import Store, open_store
+
+
+class _Certificate(Document):
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    sha256: str
+    method: str
+    n_folds: int
+    n_groups: int
+    proof: dict[str, int] | None
+
+
+class _FinalResults(Document):
+    dataset_id: str
+    run_ids: Annotated[list[str], Field(min_length=1)]
+    split_certificate: _Certificate
+    folds: list[Mapping[str, Any]]
 
 
 def final_results(path: Path) -> dict[str, Any] | None:
@@ -30,7 +50,7 @@ def final_results(path: Path) -> dict[str, Any] | None:
     require_files(path, ["predictions.parquet"], bool(finals))
     if not finals:
         return None
-    return read_checked_json(finals[0], "Cross-validate again: finished folds are kept.")
+    return read_document(finals[0], _FinalResults, "Cross-validate again: finished folds are kept.", signed=True)
 
 
 def require_files(path: Path, names: Sequence[str], is_crossval: bool) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import yaml
-
+from seismag.domain import DataError, SeismagError
 from seismag.files import short_path
+from seismag.runs import Run, read_history, read_settings
+from seismag.scoring.study import read_metrics
 from seismag.windows.store import Store
 from seismag.windows.tried import read_tried
 
@@ -99,32 +99,28 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Yield provenance and settings of each run on the data set."""
     for path in sorted(runs_dir.glob("*/provenance.json")):
         try:
-            provenance = json.loads(path.read_text(encoding="utf-8"))
-            settings = yaml.safe_load((path.parent / "config.yaml").read_text(encoding="utf-8"))
-            made_from = provenance.get("dataset_id")
-        except (OSError, ValueError, yaml.YAMLError, AttributeError):
+            provenance = Run(path.parent).provenance()
+            settings = read_settings(path.parent / "config.yaml")
+        except SeismagError:
             continue  # not a run
-        if made_from == dataset_id and isinstance(settings, dict):
+        if provenance.get("dataset_id") == dataset_id:
             yield provenance, settings
 
 
 def _best_loss(path: Path) -> float | None:
     try:
-        return float(pd.read_csv(path)["val_loss"].min())
-    except (OSError, ValueError, KeyError):
+        return float(read_history(path)["val_loss"].min())
+    except DataError:
         return None  # it failed before its first epoch
 
 
 def _evaluated(path: Path) -> dict[str, object] | None:
     try:
-        detection = json.loads(path.read_text(encoding="utf-8"))["detection"]
-        return {
-            "balanced_accuracy": detection["balanced_accuracy"],
-            "auc_within_station": detection["auc_within_station"],
-        }
-    except (OSError, ValueError, KeyError):
+        detection = read_metrics(path, "")["detection"]
+        return {name: detection.get(name) for name in ("balanced_accuracy", "auc_within_station")}
+    except SeismagError:
         return None
