@@ -54,6 +54,8 @@ def read_table_file(path: PathLike, name: str) -> pd.DataFrame:
     file = path_of(path, name)
     if file.suffix not in (".parquet", ".csv"):
         raise DataError(f"{file}: give a .parquet or .csv file, not {file.suffix or 'one without an ending'}.")
+    if not file.is_file():
+        raise DataError(f"{file}: no such file.")
     return read_frame(file, {}, "Write it again.")
 
 

@@ -60,7 +60,7 @@ def check_document(schema: type[Schema], document: object, source: str | Path, r
 
 
 def _problem(entry: Any) -> str:
-    key = one_line(".".join(map(str, entry["loc"])), 80) or "the document"
+    key = one_line("/".join(map(str, entry["loc"])), 80) or "the document"
     if entry["type"] == "missing":
         return f"{key} is missing"
     if entry["type"] == "extra_forbidden":

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import zarr
 
+from fixtures.plain_store import plain_attributes, plain_samples
 from seismag.config import Config, DataConfig, build_config
 from seismag.demonstration import compute as demo
 from seismag.domain import UsageError
@@ -47,7 +48,7 @@ def make_store(n: int, of_samples: str, place: str = "data/test", **attributes: 
         zarr.open_group(path, mode="r+")["power"][:] = 0
     samples = pd.DataFrame({"sample_id": ids, "origin": [of_samples] * n})
     days = pd.DataFrame({"verdict": []})
-    finish_store(path, samples, pd.DataFrame({"reason": []}), days, {"dataset_id": "x", **attributes})
+    finish_store(path, plain_samples(samples), pd.DataFrame({"reason": []}), days, plain_attributes(SPEC, **attributes))
     return path
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.plain_store import plain_attributes, plain_samples
 from seismag.config import DataConfig, build_config
 from seismag.domain import DataError
 from seismag.legacy.earlier_procedure import COPIES, COPY_NOISE_DB, earlier_config, write_copies
@@ -26,7 +27,7 @@ def make_store(path: Path, classes: list[str]):
     write_shard(path, 0, power, None)
     samples = pd.DataFrame({"sample_id": ids, "station": STATIONS, "magnitude_class": classes, "origin": "simulated"})
     tables = pd.DataFrame({"reason": []}), pd.DataFrame({"verdict": []})
-    finish_store(path, samples, *tables, {"dataset_id": "x", "config": SPEC.model_dump(mode="json")})
+    finish_store(path, plain_samples(samples), *tables, plain_attributes(SPEC))
     return open_store(path)
 
 

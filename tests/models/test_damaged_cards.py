@@ -83,7 +83,7 @@ def test_the_message_names_file_key_value_and_remedy():
     assert str(caught.value) == (
         "m.json: run_id is 3, expected is a valid string; preprocessing is "
         "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', expected is a valid "
-        "dictionary; time_s.0 is 'a', expected is a valid number. Copy both files again from where they were made."
+        "dictionary; time_s/0 is 'a', expected is a valid number. Copy both files again from where they were made."
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from fixtures.commands import run_seismag as run
+from fixtures.plain_store import plain_attributes, plain_samples
 from seismag.api import load_model
 from seismag.archive.quality import main_field
 from seismag.archive.stations import read_stations
@@ -78,8 +79,8 @@ def make_store(path: Path, n: int) -> None:
     power = np.random.default_rng(0).normal(-20, 5, (n, 3, len(grid.frequency_hz), len(grid.time_s)))
     if n:
         write_shard(path, 0, power.astype(np.float16), None)
-    attributes = {"dataset_id": "x", "preprocessing": {key: getattr(SPEC, key) for key in PREPROCESSING_KEYS}}
-    finish_store(path, samples, pd.DataFrame({"reason": []}), pd.DataFrame({"verdict": []}), attributes)
+    tables = pd.DataFrame({"reason": []}), pd.DataFrame({"verdict": []})
+    finish_store(path, plain_samples(samples), *tables, plain_attributes(SPEC))
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_a_model_without_a_reference_says_what_is_missing_and_how_to_get_it(mode
 
 def test_a_damaged_reference_is_an_error_that_names_it(folder):
     path = make_model(folder, "damaged.pth", {}, reference={"fold": 1})
-    with pytest.raises(SeismagError, match="a model card is damaged: its key reference"):
+    with pytest.raises(SeismagError, match=r"damaged\.pth, reference of its model card: controls is missing"):
         predict_inputs(path, [folder / "S250101.ALR"], None).to_json()
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fixtures.archive_files import FIRST, GTO, KEEP_ALL, quiet_day
+from fixtures.plain_store import plain_attributes, plain_samples
 from seismag.config import DataConfig
 from seismag.domain import DataError
 from seismag.recordings import Recording, read_recording
@@ -44,7 +45,8 @@ def images(tmp_path_factory):
          "magnitude_class": ["Normal", "Moderate", "Medium", "Large"], "azimuth_class": ["Normal", "N", "E", "S"],
          "split_group": "g", "event_id": [None, "a", "b", "c"]}
     )  # fmt: skip
-    finish_store(store, samples, pd.DataFrame({"reason": []}), pd.DataFrame({"verdict": []}), {"dataset_id": "x"})
+    tables = pd.DataFrame({"reason": []}), pd.DataFrame({"verdict": []})
+    finish_store(store, plain_samples(samples), *tables, plain_attributes(DataConfig()))
     calls = []
     export_images(open_store(store), folder / "png", lambda *call: calls.append(call))
     return folder / "png", ids, calls

@@ -86,8 +86,9 @@ def change_metrics(run: Path, change: Any) -> None:
 
 def write_audit(folder: Path, run: Path, **test: Any) -> None:
     gate = "fail" if test["verdict"] == "fail" else "pass"
-    audit = {"gate": gate, "tests": [{"sentence": "No.", **test}], "family_wise_error": 0.01,
-             "configurations_tried": 1, "subject": {"run_ids": [run.name]}}  # fmt: skip
+    plain = {"sentence": "No.", "material": True, "gates": gate == "fail", "details": {}}
+    audit = {"gate": gate, "tests": [{**plain, **test}], "family_wise_error": 0.01, "configurations_tried": 1,
+             "subject": {"run_ids": [run.name]}, "settings": {"audit": {}, "evaluate": {}}}  # fmt: skip
     write_checked_json(folder / "audit.json", audit)
 
 

@@ -115,7 +115,7 @@ def test_a_reference_is_read_back_as_it_was_written_and_a_damaged_one_is_refused
     assert place_prediction(again, event(0.7), "KPY") == place_prediction(reference, event(0.7), "KPY")
     del document["calibrations"]["detection"]["shift"]["Event"]
     with pytest.raises(
-        SeismagError, match=r"expected is calibrations.detection.shift with the classes Normal, Event\. Copy"
+        SeismagError, match=r"expected is calibrations/detection/shift with the classes Normal, Event\. Copy"
     ):
         PredictionReference.from_json(document)
 

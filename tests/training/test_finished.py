@@ -13,7 +13,9 @@ from seismag.training.finished import final_results, require_files, runs_behind
 
 def make_results(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    write_checked_json(folder / "loeo_convnext_final_results.json", {"run_ids": ["a_1"]})
+    split = {"path": "a", "sha256": "b", "method": "loeo", "n_folds": 1, "n_groups": 3, "proof": None}
+    document = {"dataset_id": "d", "run_ids": ["a_1"], "split_certificate": split, "folds": []}
+    write_checked_json(folder / "loeo_convnext_final_results.json", document)
     (folder / "predictions.parquet").touch()
     return folder
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fixtures.plain_store import plain_attributes, plain_samples
 from fixtures.training_settings import fit_one_baseline
 from seismag.cards import UNKNOWN
-from seismag.config import EvaluateConfig, ModelConfig
+from seismag.config import DataConfig, EvaluateConfig, ModelConfig
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES
 from seismag.training.checkpoint import save_checkpoint
 from seismag.training.model import ConvNeXtMultiTask
@@ -42,9 +43,10 @@ def test_scores_on_pictures_by_an_imported_model_carry_a_warning(
     stores.create_image_arrays(tmp_path / "store", samples["sample_id"].tolist(), 32, 32)
     stores.write_shard(tmp_path / "store", 0, rng.integers(0, 256, (N, 3, 32, 32)).astype(np.float16), None)
     preprocessing = stores.image_preprocessing(32, 32)
-    attributes = {"dataset_id": "d1", "origin": stores.LEGACY_IMAGE, "preprocessing": preprocessing}
-    empty = pd.DataFrame({"reason": []}, dtype=object)
-    stores.finish_store(tmp_path / "store", samples, empty, empty, attributes)
+    facts = {"dataset_id": "d1", "origin": stores.LEGACY_IMAGE, "preprocessing": preprocessing}
+    attributes = plain_attributes(DataConfig(), **facts)
+    empty = pd.DataFrame({"reason": [], "verdict": []}, dtype=object)
+    stores.finish_store(tmp_path / "store", plain_samples(samples), empty, empty, attributes)
     config = ModelConfig.model_validate({"backbone": "convnext_atto", "head_width": 8})
     card = {
         "format": "seismag-checkpoint", "format_version": 1, "run_id": "legacy_old", "dataset_id": UNKNOWN,

@@ -11,6 +11,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from fixtures.commands import run_seismag
+from fixtures.plain_store import plain_attributes, plain_samples
 from fixtures.study_store import make_store, replace_samples
 from seismag.config import DataConfig
 from seismag.domain import DataError
@@ -47,9 +48,8 @@ def fill(path, spec=SPEC, n=N):
     for first in range(0, n, 64):
         write_shard(path, first, power[first : first + 64], None if phasors is None else phasors[first : first + 64])
     rejected = pd.DataFrame({"station": ["GTO"], "start_utc": [pd.Timestamp("2021-03-01")], "reason": ["gaps"]})
-    finish_store(
-        path, pd.DataFrame({"sample_id": ids(n)}), rejected, pd.DataFrame({"verdict": ["good"]}), {"dataset_id": "abc"}
-    )
+    samples, attributes = plain_samples(pd.DataFrame({"sample_id": ids(n)})), plain_attributes(spec, dataset_id="abc")
+    finish_store(path, samples, rejected, pd.DataFrame({"verdict": ["good"]}), attributes)
     return power, phasors
 
 
@@ -166,7 +166,7 @@ def test_an_unfinished_store_tells_to_run_again(tmp_path):
 
 def test_a_table_of_another_length_is_refused(tmp_path):
     fill(tmp_path / "s", SPEC, 2)
-    replace_samples(tmp_path / "s", pd.DataFrame({"sample_id": ids(1)}))
+    replace_samples(tmp_path / "s", plain_samples(pd.DataFrame({"sample_id": ids(1)})))
     with pytest.raises(DataError, match=r"1 rows in samples\.parquet, 2 spectrograms"):
         open_store(tmp_path / "s")
 

@@ -31,8 +31,8 @@ class _Test(Document):
     sentence: str
     verdict: Verdict
     p_value: float | None
-    material: bool
-    gates: bool
+    above_minimum: bool = Field(alias="material")
+    blocking: bool = Field(alias="gates")
     details: Mapping[str, Any]
 
 

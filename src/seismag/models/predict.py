@@ -81,7 +81,11 @@ class Predictions:
     def reference(self) -> PredictionReference | None:
         """What the predictions are compared with; None: not in the model card. SeismagError: it is damaged."""
         stored = self.card.reference
-        return None if stored is None else PredictionReference.from_json(stored)
+        return (
+            None
+            if stored is None
+            else PredictionReference.from_json(stored, f"{self.model}, reference of its model card")
+        )
 
     @cached_property
     def placements(self) -> list[Placement]:

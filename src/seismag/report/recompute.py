@@ -84,7 +84,8 @@ def require_equal(name: str, recorded: Any, computed: Any) -> None:
     pointer, stated, found = (outside or differences)[0]
     which = ", which lies outside its own interval," if outside else ""
     more = f" {len(differences) - 1} more values differ." if len(differences) > 1 else ""
-    shown = f"{shortened(stated)}{which} but the predictions give {shortened(found)}"
+    values = [one_line(value, 80) if isinstance(value, str) else shortened(value) for value in (stated, found)]
+    shown = f"{values[0]}{which} but the predictions give {values[1]}"
     raise DataError(f"{name}: {one_line(pointer[1:], 120)} is {shown}.{more} {_REMEDY}")
 
 

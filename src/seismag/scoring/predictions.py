@@ -253,6 +253,9 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _with_naive_utc(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    if pd.api.types.is_numeric_dtype(frame["start_utc"].dtype):
+        example = "Write for example 2021-03-01T06:00:00Z."
+        raise DataError(f"{source}: start_utc is {frame['start_utc'].dtype}, expected are times. {example}")
     try:
         start = pd.to_datetime(frame["start_utc"], utc=True, format="ISO8601")
     except (ValueError, TypeError) as error:

@@ -53,8 +53,11 @@ class _Reference(Document):
     def _name_all_classes(self) -> _Reference:
         for task, fit in self.calibrations.items():
             if set(fit.shift) != {*TASK_CLASSES[task]}:
-                raise ValueError(f"calibrations.{task}.shift with the classes {', '.join(TASK_CLASSES[task])}")
+                raise ValueError(f"calibrations/{task}/shift with the classes {', '.join(TASK_CLASSES[task])}")
         return self
+
+
+_AGAIN = "Copy the model and its model card again."
 
 
 @dataclass(frozen=True)
@@ -129,13 +132,13 @@ class PredictionReference:
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> PredictionReference:
+    def from_json(cls, document: object, source: str = "reference of a model card") -> PredictionReference:
         """Read the key ``reference`` of a model card.
 
         Raises:
-            DataError: it does not fit the schema.
+            DataError: it does not fit the schema; ``source`` names it.
         """
-        read = check_document(_Reference, document, "reference of a model card", "Copy the model and its card again.")
+        read = check_document(_Reference, document, source, _AGAIN)
         fits: dict[str, Calibration] = {
             task: Calibration(fit.temperature, np.array([fit.shift[name] for name in TASK_CLASSES[task]]))
             for task, fit in read.calibrations.items()

@@ -45,8 +45,9 @@ def evaluate_table(path: Path, spec: EvaluateConfig, out: Path | None, progress:
 
 class _Score(Document):
     value: float | None
-    low: float | None = None
-    high: float | None = None
+    low: float | None
+    high: float | None
+    n: int
 
 
 class _SkillScore(_Score):
@@ -85,7 +86,7 @@ class MadeFrom(Document):
     made_from: _Sources = Field(default_factory=_Sources)
 
 
-class Metrics(MadeFrom):
+class RecordedMetrics(MadeFrom):
     """metrics.json of a run or a cross-validation, as far as it is read before it is computed again."""
 
     dataset_id: str
@@ -106,12 +107,12 @@ class Metrics(MadeFrom):
 
 
 def read_metrics(path: Path, remedy: str) -> Mapping[str, Any]:
-    """Read metrics.json of a run or a cross-validation; ``remedy`` says how it is made again.
+    """Read metrics.json of a run or a cross-validation; ``remedy`` states how it is made again.
 
     Raises:
         SeismagError: it cannot be read, was changed, or does not fit the schema.
     """
-    return read_document(path, Metrics, remedy, signed=True)
+    return read_document(path, RecordedMetrics, remedy, signed=True)
 
 
 def made_from(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seismag.archive.survey import assess_stored_day, cut_day, load_day
 from seismag.arrays import FloatArray
 from seismag.config import DataConfig, EmissionConfig
+from seismag.documents import check_columns
 from seismag.domain import MINIMUM_MAGNITUDE, DataError, Station, UsageError, magnitude_classes
 from seismag.files import path_of_text
 from seismag.parallel import Progress
@@ -100,6 +101,8 @@ def require_same_inputs(store: Store, inputs: Inputs) -> None:
 def find_targets(store: Store, inputs: Inputs, sample_ids: pd.Series) -> tuple[list[Target], dict[str, int]]:
     """Find the files of windows; counts windows in formats that cannot be changed, by ``format_<name>``."""
     days = read_table(store.path, DAYS_FILE)
+    needed = {"station": "text?", "day": "time?", "format": "text?", "paths": "texts"}
+    check_columns(days, needed, store.path / DAYS_FILE, "Prepare the store again.")
     days = days[days["day"].notna() & (days["verdict"] != "refused")].drop_duplicates(["station", "day"])
     files = {(row.station, np.datetime64(row.day, "D")): row for row in days.itertuples()}
     rows = store.samples[store.samples["sample_id"].isin(sample_ids)]

@@ -336,7 +336,7 @@ def stored_model_config(document: Mapping[str, Any], path: Path) -> ModelConfig:
 
 
 def stored_split(loaded: LoadedModel) -> SplitConfig:
-    """Return the split in the card of a model (DataError: it is none)."""
+    """Return the split in a model card (DataError: it is none)."""
     document = loaded.card.split or {}
     return check_document(SplitConfig, document, f"{loaded.path}: split of its model card", "Train the model again.")
 

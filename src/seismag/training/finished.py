@@ -15,7 +15,7 @@ from seismag.runs import Run, read_run
 from seismag.windows.store import Store, open_store
 
 
-class _Certificate(Document):
+class _SplitFacts(Document):
     model_config = ConfigDict(extra="forbid")
 
     path: str
@@ -29,7 +29,7 @@ class _Certificate(Document):
 class _FinalResults(Document):
     dataset_id: str
     run_ids: Annotated[list[str], Field(min_length=1)]
-    split_certificate: _Certificate
+    split_certificate: _SplitFacts
     folds: list[Mapping[str, Any]]
 
 

@@ -8,15 +8,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from seismag.documents import Document, read_document
 from seismag.domain import DataError, SeismagError
 from seismag.files import short_path
 from seismag.runs import Run, read_history, read_settings
-from seismag.scoring.study import read_metrics
 from seismag.windows.store import Store
 from seismag.windows.tried import read_tried
 
 _SECTIONS = ("data", "split", "model", "train", "augment")
 _NOT_SETTINGS = {"data.store", "split.fold", "split.name", "train.run_name", "train.runs_dir", "train.num_workers"}
+
+
+class _Detection(Document):
+    balanced_accuracy: Mapping[str, Any]
+    auc_within_station: Mapping[str, Any]
+
+
+class _Evaluated(Document):
+    detection: _Detection
 
 
 def configuration_checksum(settings: Mapping[str, Any], prepared_with: object) -> str:
@@ -120,7 +129,7 @@ def _best_loss(path: Path) -> float | None:
 
 def _evaluated(path: Path) -> dict[str, object] | None:
     try:
-        detection = read_metrics(path, "")["detection"]
-        return {name: detection.get(name) for name in ("balanced_accuracy", "auc_within_station")}
+        detection = read_document(path, _Evaluated, "")["detection"]
+        return {name: detection[name] for name in _Detection.model_fields}
     except SeismagError:
         return None

@@ -1,4 +1,4 @@
-"""What a store has to contain: its attributes, its arrays, and the columns of its tables (docs/data-formats.md)."""
+"""What a store has to contain: its attributes, its arrays, and what its tables are made of (docs/data-formats.md)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TABLES: Mapping[str, Columns] = {
     "samples.parquet": _SAMPLES,
     "rejected.csv": {"reason": "text"},
     "days.parquet": {
-        "verdict": "text", "paths": "texts", "station?": "text?", "day?": "time?", "start_utc?": "time?",
+        "verdict": "text", "paths?": "texts", "station?": "text?", "day?": "time?", "start_utc?": "time?",
         "end_utc?": "time?", "format?": "text?", "origin?": "text?", "reason?": "text?", "sha256?": "text?",
         "h_axis_deg?": "number?", "h_median_nt?": "number?", "d_median_nt?": "number?", "z_median_nt?": "number?",
     },
@@ -117,7 +117,7 @@ def check_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     columns = TABLES.get(path.name, {})
     if path.name == "samples.parquet" and not len(table):
         return table  # a store without a window
-    if "origin" in table and (table["origin"] == _IMAGE).all():  # pictures may have neither station nor time
+    if "origin" in table and (table["origin"] == _IMAGE).all():  # a picture may have neither time nor station
         columns = {**columns, "station": "text?", "start_utc": "time?", "end_utc": "time?"}
     check_columns(table, columns, path, _AGAIN)
     if path.name == "samples.parquet" and len(table) and table["sample_id"].duplicated().any():

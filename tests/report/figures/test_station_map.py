@@ -132,6 +132,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def with_catalog(store: Store, **attributes: object) -> Store:
     events = store.samples["event_id"].dropna().unique()
     catalog = pd.DataFrame({"event_id": [*events, "unused"], "latitude_deg": -1.0, "longitude_deg": 123.0})
+    catalog = catalog.assign(origin_utc=pd.Timestamp("2021-03-01"), magnitude=5.0)
     write_table(catalog, store.path / CATALOG_FILE)
     return replace(store, attributes={**store.attributes, **attributes})
 
