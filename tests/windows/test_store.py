@@ -302,6 +302,14 @@ def test_any_changed_byte_is_refused_with_the_name_of_the_file(small):
     read_all(small)
 
 
+def test_metadata_that_zarr_cannot_use_are_named(tmp_path):
+    fill(tmp_path / "s", SPEC, 2)
+    meta = tmp_path / "s" / "zarr.json"
+    meta.write_text(meta.read_text().replace('"level"', '"lev%l"', 1))  # Zarr raises a TypeError
+    with pytest.raises(DataError, match=r"s/zarr\.json: was changed after the preparation"):
+        open_store(tmp_path / "s")
+
+
 @pytest.mark.parametrize("name", ["catalog.parquet", "sample/c/0", "cross/zarr.json", "checksums.json"])
 def test_a_file_that_is_gone_is_named(name, tmp_path):
     write_table(pd.DataFrame({"event_id": ["e1"]}), tmp_path / "catalog.parquet")

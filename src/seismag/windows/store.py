@@ -31,6 +31,7 @@ from seismag.table_files import originals, write_csv
 from seismag.windows.schema import check_store, check_table, prepared_with
 from seismag.windows.store_checksums import (
     CHECKSUMS_FILE,
+    DAMAGE,
     MAKE_ANEW,
     damaged_file,
     read_checksums,
@@ -95,7 +96,7 @@ def open_store(path: str | Path) -> Store:
     try:
         group = zarr.open_group(path, mode="r")
         attributes = dict(group.attrs)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except DAMAGE as error:
         if (sums := read_checksums(path)) is not None and (path / SAMPLES_FILE).is_file():
             require_unchanged(path, sums)  # names the file
         raise DataError(
@@ -160,7 +161,7 @@ def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
     """
     try:
         return np.asarray(array[first:end])
-    except (OSError, ValueError, RuntimeError) as error:
+    except DAMAGE as error:
         where, remedy = getattr(array, "store_path", "the array"), "Delete the store and prepare it again."
         if (file := damaged_file(array, first, end)) is not None:
             where, remedy = file, "Delete that file and run the same 'seismag prepare' again: it makes the store anew."
@@ -181,7 +182,7 @@ def read_axis(path: Path, group: zarr.Group, name: str) -> NDArray[Any]:
 def _damage_explained(path: Path, what: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path}: its {what} is missing or damaged ({error}). {MAKE_ANEW}",
             "damaged_store",

@@ -22,6 +22,8 @@ from seismag.files import file_sha256, read_checked_json, write_checked_json
 
 CHECKSUMS_FILE = "checksums.json"
 MAKE_ANEW = "Restore it, or run the same 'seismag prepare' again: it makes the store anew."
+# what Zarr raises for damaged metadata
+DAMAGE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
 _METADATA = "zarr.json"
 
 
@@ -75,7 +77,7 @@ def read_checksums(path: Path) -> StoreChecksums | None:
     try:
         document = read_checked_json(path / CHECKSUMS_FILE, MAKE_ANEW)
         return StoreChecksums(document["fingerprint"], dict(document["files"]), dict(document["indexes"]))
-    except (SeismagError, RecursionError) as error:
+    except (SeismagError, *DAMAGE) as error:
         raise DataError(f"{str(error).removesuffix(MAKE_ANEW).strip()} {MAKE_ANEW}", "damaged_store") from error
 
 
@@ -144,7 +146,7 @@ def damaged_file(array: Any, first: int, end: int) -> Path | None:
     for number in range(first // size, -(-end // size)):
         try:
             np.asarray(array[max(first, number * size) : min(end, (number + 1) * size)])
-        except (OSError, ValueError, RuntimeError):
+        except DAMAGE:
             return shards[number]
     return None
 

@@ -16,7 +16,7 @@ from seismag.domain import DataError, UsageError
 from seismag.folder_lock import is_empty
 from seismag.spectrograms.compute import make_grid
 from seismag.windows import store as stores
-from seismag.windows.store_checksums import CHECKSUMS_FILE, read_checksums, shard_index, shard_paths
+from seismag.windows.store_checksums import CHECKSUMS_FILE, DAMAGE, read_checksums, shard_index, shard_paths
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _has_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> bool:
         group: Any = zarr.open_group(path, mode="r")
         whole = [np.array_equal(stores.read_axis(path, group, name), values) for name, values in axes.items()]
         shapes = {group[name].shape[0] for name in ("power", "cross") if name == "power" or spec.cross_spectra}
-    except (DataError, OSError, ValueError, KeyError):
+    except (DataError, *DAMAGE):
         return False
     return all(whole) and shapes == {len(sample_ids)}
 
@@ -105,7 +105,7 @@ def _has_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> bool:
 def _recorded_fingerprints(path: Path) -> set[str]:
     """Return the fingerprints that attributes and checksums of a perhaps damaged store name; empty: none readable."""
     found: set[Any] = set()
-    with suppress(OSError, ValueError, KeyError):
+    with suppress(*DAMAGE):
         found.add(zarr.open_group(path, mode="r").attrs.get("fingerprint"))
     with suppress(DataError):
         sums = read_checksums(path)
