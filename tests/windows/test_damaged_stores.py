@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,24 @@ import pandas as pd
 import pytest
 
 from fixtures.damage import damaged_documents, damaged_tables, faults
-from fixtures.study_store import make_store, replace_samples
+from fixtures.study_store import make_store
 from seismag.config import SplitConfig
 from seismag.domain import DataError
 from seismag.splits import assign_split
 from seismag.windows.inspect import inspect_store
-from seismag.windows.store import open_store
+from seismag.windows.store import SAMPLES_FILE, open_store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_store(tmp_path_factory.mktemp("damaged") / "store")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store whose checksums are not compared, as if they had been made anew after each change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seismag.windows.store.require_unchanged", lambda *_: None)
+        yield make_store(tmp_path_factory.mktemp("damaged") / "store")
+
+
+def replace_samples(path: Path, samples: pd.DataFrame) -> None:
+    samples.to_parquet(path / SAMPLES_FILE, index=False)
 
 
 def use(path: Path) -> None:

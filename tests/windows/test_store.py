@@ -397,7 +397,8 @@ def test_placebo_stores_and_pictures_have_checksums_too(tmp_path):
     create_image_arrays(tmp_path / "u", ids(2), 8, 8)
     write_shard(tmp_path / "u", 0, np.zeros((2, 3, 8, 8), np.float16), None)
     empty = pd.DataFrame({"reason": []})
-    finish_store(tmp_path / "u", pd.DataFrame({"sample_id": ids(2)}), empty, empty, {"dataset_id": "x"})
+    samples = plain_samples(pd.DataFrame({"sample_id": ids(2)}))
+    finish_store(tmp_path / "u", samples, empty, empty, plain_attributes(SPEC))
     for name in "tu":
         path = tmp_path / name
         samples = open_store(path).samples
