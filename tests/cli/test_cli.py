@@ -213,7 +213,7 @@ def test_real_day_of_alor(real_data):
     assert facts["components"]["Z"]["median_nt"] == pytest.approx(-23_166, abs=1)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_training_names_the_command_that_resumes_it(name, tmp_path, monkeypatch):
     monkeypatch.setattr(training_run, "run_training", lambda *_: signal.raise_signal(getattr(signal, name)))
     result = run("train", "--data", ".", cwd=tmp_path)

@@ -12,7 +12,7 @@ import typer
 from seismag.cli.archives import archives_app, fetch_app
 from seismag.cli.configuration import configuration_app
 from seismag.cli.demo import demo_app
-from seismag.cli.interrupt import Interrupted, catch_interrupts
+from seismag.cli.interrupt import Interrupted, catch_interrupts, stop_interrupts, was_interrupted
 from seismag.cli.legacy import legacy_app
 from seismag.cli.models import models_app
 from seismag.cli.studies import studies_app
@@ -62,23 +62,41 @@ def main() -> None:
     set_quiet("--quiet" in sys.argv[1:])
     as_json = "--json" in arguments
     arguments = arguments or ["--help"]
-    catch_interrupts()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a sign that the terminal lacks ends no command
+    catch_interrupts()
+    try:
+        message, status = _run_command(arguments, debug)
+        stop_interrupts()
+    except Interrupted as interruption:
+        stop_interrupts()
+        message, status = _explain_interruption(str(interruption))
+    if message is not None:
+        _fail(message, status, as_json)
+    sys.exit(status)
+
+
+def _run_command(arguments: list[str], debug: bool) -> tuple[str | None, int]:
+    """Run a command; returns the message of its failure, and the exit status."""
     try:
         status = app(arguments, prog_name="seismag", standalone_mode=False)
-    except Interrupted as interruption:
-        remedy = str(interruption) or "Finished parts are kept: run the same command again to go on."
-        _fail(f"interrupted. {remedy}", 1, as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:
-        if debug:
+        return None, 1
+    except (Exception, SystemExit) as error:
+        if was_interrupted():  # a library turned the interruption into an error of its own
+            return _explain_interruption("")
+        if debug or isinstance(error, SystemExit):
             raise
-        _fail(*_explain(error), as_json)
-    sys.exit(status if isinstance(status, int) else 0)
+        return _explain(error)
+    if was_interrupted():  # a library dropped it just before the end
+        return _explain_interruption("")
+    return None, status if isinstance(status, int) else 0
+
+
+def _explain_interruption(remedy: str) -> tuple[str, int]:
+    return f"interrupted. {remedy or 'Finished parts are kept: run the same command again to go on.'}", 1
 
 
 def _explain(error: Exception) -> tuple[str, int]:
