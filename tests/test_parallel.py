@@ -1,6 +1,11 @@
 """Tasks here and over Dask: every one runs once, failures come through, a dead address is a usage error."""
 
 import operator
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import dask
@@ -8,6 +13,7 @@ import distributed
 import pytest
 from distributed import Client, LocalCluster
 
+from seismag import parallel
 from seismag.domain import SeismagError, UsageError
 from seismag.parallel import open_pool, silent
 
@@ -80,3 +86,47 @@ def test_an_address_where_nobody_answers_is_a_usage_error(address, monkeypatch):
 def test_fewer_than_one_worker_is_a_usage_error(workers):
     with pytest.raises(UsageError, match=rf"--workers {workers}: at least 1"), open_pool(workers, None):
         pass
+
+
+_PARENT = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+from seismag.parallel import end_with_parent
+
+def child(folder):
+    end_with_parent()
+    Path(folder, "begun").write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.01)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("spawn").Process(target=child, args=(sys.argv[1],)).start()
+    while not Path(sys.argv[1], "begun").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_end_with_a_parent_that_was_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT)
+    with subprocess.Popen([sys.executable, script, tmp_path], stderr=subprocess.PIPE) as parent:
+        assert parent.stderr.read() == b""  # ends when the last process that has it open ends: this one hangs else
+    assert parent.returncode == -signal.SIGKILL
+
+
+def _stay(path):
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    path.touch()
+    while True:
+        time.sleep(0.01)
+
+
+def test_a_process_that_drops_sigterm_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "_GRACE_S", 0.1)
+    process = get_context("fork").Process(target=_stay, args=(tmp_path / "begun",))
+    process.start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    parallel.end_processes([process])
+    assert process.exitcode == -signal.SIGKILL

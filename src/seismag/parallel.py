@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
+from multiprocessing import connection, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -17,6 +21,7 @@ from seismag.domain import UsageError
 from seismag.files import full_disk_explained
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_GRACE_S = 10.0  # for a process to end after SIGTERM
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 
@@ -125,6 +130,32 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
     ):
         client.run(keep_freed_memory)
         yield Pool(client)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it (``multiprocessing``) has ended, however that was.
+
+    A killed command can end none of its processes: they would go on writing while the next command goes on, too.
+    """
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def end_processes(processes: Sequence[BaseProcess]) -> None:
+    """End processes that are still running, in the end by SIGKILL: a library may drop the exception of SIGTERM."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_GRACE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _end_after(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
 
 
 def keep_freed_memory() -> None:

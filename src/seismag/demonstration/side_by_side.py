@@ -13,6 +13,7 @@ from multiprocessing import connection, get_context
 from typing import Any
 
 from seismag.domain import SeismagError, UsageError
+from seismag.parallel import end_processes, end_with_parent
 
 Part = Callable[..., Any]  # called with its arguments and ``say``
 Line = Callable[[str, str], None]  # name of the part, line
@@ -42,10 +43,7 @@ def run_side_by_side(parts: Mapping[str, tuple[Part, tuple[Any, ...]]], workers:
             running[ours] = (name, process)
         return dict(_collect(running, line))
     finally:
-        for _, process in running.values():
-            process.terminate()
-        for _, process in running.values():
-            process.join()
+        end_processes([process for _, process in running.values()])
 
 
 def _collect(running: dict[Any, tuple[str, Any]], line: Line) -> Iterator[tuple[str, Any]]:
@@ -75,6 +73,7 @@ def _collect(running: dict[Any, tuple[str, Any]], line: Line) -> Iterator[tuple[
 
 
 def _child(part: Part, arguments: tuple[Any, ...], answer: Any, threads: int) -> None:
+    end_with_parent()
     import torch
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))

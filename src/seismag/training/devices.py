@@ -13,6 +13,7 @@ import torch
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
 from seismag.domain import SeismagError, UsageError
+from seismag.parallel import end_with_parent
 
 _RANK = "SEISMAG_RANK"  # our own: a batch system sets LOCAL_RANK too
 
@@ -79,6 +80,7 @@ def _run_rank(
     failures: Any,
     level: int,
 ) -> None:
+    end_with_parent()
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), _RANK: str(rank), "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(n_processes), "NODE_RANK": "0",

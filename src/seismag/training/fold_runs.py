@@ -24,7 +24,7 @@ import torch
 from seismag.config import Config
 from seismag.domain import SeismagError, UsageError
 from seismag.folder_lock import file_lock
-from seismag.parallel import Progress, open_pool, silent
+from seismag.parallel import Progress, end_processes, end_with_parent, open_pool, silent
 from seismag.runs import Run, read_run, shrink_for_trial
 from seismag.training.run import run_training
 
@@ -202,10 +202,7 @@ def _train_in_processes(tasks: Sequence[FoldTask], workers: int) -> Iterator[Fol
                 slots.append(slot)
                 yield _outcome(ready, process, task)
     finally:
-        for process, _, _ in running.values():
-            process.terminate()
-        for process, _, _ in running.values():
-            process.join()
+        end_processes([process for process, _, _ in running.values()])
 
 
 def _outcome(ready: Any, process: Any, task: FoldTask) -> FoldOutcome:
@@ -223,6 +220,7 @@ def _outcome(ready: Any, process: Any, task: FoldTask) -> FoldOutcome:
 
 
 def _child(task: FoldTask, answer: Any, device: str | None, threads: int, level: int) -> None:
+    end_with_parent()
     if device is not None:
         os.environ[_DEVICES] = device  # before CUDA is first used
     # an exception, so that the run is marked as failed
