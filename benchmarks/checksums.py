@@ -40,7 +40,7 @@ import zarr
 
 VOLATILE = {
     "created_utc", "finished_utc", "seconds", "git", "code", "command_line",
-    "fingerprint",  # of a store: holds the times of its day files
+    "fingerprint",  # of a store: its form depends on the version
     "sha256", "replaces_sha256",  # of a .pth: the file holds its run's time stamp
 }  # fmt: skip
 VOLATILE_COLUMNS = {"seconds"}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from seismag.archive.catalogs import Catalog, read_catalogs
+from seismag.archive.content import content_sha256
 from seismag.archive.indices import SpaceWeatherIndex, read_index
 from seismag.archive.stations import read_stations
+from seismag.archive.survey import is_simulated
 from seismag.config import DataConfig
 from seismag.domain import Station
-from seismag.files import text_of_path
+from seismag.parallel import Progress, silent
 from seismag.windows.store import SCHEMA_VERSION
 
 
@@ -47,18 +48,17 @@ def read_inputs(
     )
 
 
-def fingerprint_of(inputs: Inputs, files: list[Path], spec: DataConfig) -> str:
-    """Return a checksum of the inputs; of the day files only names, sizes and modification times."""
+def fingerprint_of(
+    inputs: Inputs, files: list[Path], spec: DataConfig, workers: int = 1, progress: Progress = silent
+) -> str:
+    """Return a checksum of what a store is made of: settings, tables, and the day files by relative path and content.
+
+    So an archive that was copied elsewhere, or whose files were touched, is the same archive.
+    """
     digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json", exclude={"store"}), sort_keys=True).encode())
     digest.update(json.dumps(checksums(inputs), sort_keys=True).encode())
-    digest.update(str(SCHEMA_VERSION).encode())
-    for path in files:
-        try:
-            status = path.stat() if os.path.exists(path) else path.lstat()  # a broken link
-            facts = f"{status.st_size}|{status.st_mtime_ns}"
-        except OSError:  # not permitted, or gone since it was listed: refused by name when it is read
-            facts = "unreadable"
-        digest.update(f"{text_of_path(path.relative_to(inputs.archive))}|{facts}\n".encode())
+    digest.update(f"{SCHEMA_VERSION}|{is_simulated(inputs.archive)}|".encode())
+    digest.update(content_sha256(inputs.archive, files, workers, progress).encode())
     return digest.hexdigest()
 
 

@@ -116,7 +116,7 @@ def prepare_store(
     inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have other working folders
     found = archives.find_files(inputs.archive)
     files = found.files
-    fingerprint = fingerprint_of(inputs, files, spec)
+    fingerprint = fingerprint_of(inputs, files, spec, workers, progress)
     work, discarded = open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
