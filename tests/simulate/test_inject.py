@@ -181,7 +181,7 @@ def test_the_tables_are_read_by_the_readers_of_the_package(injected, catalog):
     assert facts["injected"] is True
     unusable = {"unknown_format": 1, "wrong_sampling_rate": 1}
     assert facts["files"] == {"changed": 2, "copied": 6, "unusable": unusable}
-    assert {call[0] for call in calls} == {"survey", "inject"}
+    assert {call[0] for call in calls} == {"checksums", "survey", "inject"}
     assert all(done == total for stage, done, total in calls[-1:])
 
 
@@ -203,6 +203,23 @@ def test_an_interrupted_injection_goes_on_and_ends_with_the_same_bytes(archive, 
         inject_archive(spec_of(catalog, snr=9.0), archive, tmp_path / "a")
     inject_archive(spec_of(catalog), archive, tmp_path / "a")
     assert files_of(tmp_path / "a") == files_of(injected[0])
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")}
+    inject_archive(spec_of(catalog), archive, tmp_path / "a")  # finished: perhaps killed before it could say so
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")} == before
+
+
+def test_an_unfinished_injection_of_other_files_is_refused(archive, catalog, tmp_path):
+    copy = shutil.copytree(archive, tmp_path / "archive")
+
+    def stop(stage, done, _total):
+        if (stage, done) == ("inject", 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        inject_archive(spec_of(catalog), copy, tmp_path / "a", 1, stop)
+    next((copy / "GTO").rglob("S*")).unlink()
+    with pytest.raises(UsageError, match="unfinished simulation of other input files, or of files that have changed"):
+        inject_archive(spec_of(catalog), copy, tmp_path / "a")
 
 
 def test_two_files_that_hold_the_same_seconds_still_agree(catalog, tmp_path):

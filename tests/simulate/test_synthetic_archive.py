@@ -299,8 +299,11 @@ def test_an_interrupted_simulation_goes_on_and_ends_with_the_same_bytes(tmp_path
     assert first.stat().st_mtime_ns == written  # kept, not made again
     assert json.loads((whole / "simulation.json").read_text())["complete"] is True
     assert "UNFINISHED" not in inspect_archive(whole).describe()
-    with pytest.raises(UsageError, match="is not empty"):  # it is finished now
-        simulate_archive(spec, tmp_path / "a")
+    simulate_archive(spec, tmp_path / "a")  # finished: perhaps killed before it could say so
+    assert contents(tmp_path / "a") == contents(whole)
+    assert first.stat().st_mtime_ns == written
+    with pytest.raises(UsageError, match="is not empty"):
+        simulate_archive(configuration(days=5, stations=["GTO"], seed=8), tmp_path / "a")
 
 
 def test_an_unfinished_folder_of_other_settings_is_refused(tmp_path):
@@ -309,6 +312,53 @@ def test_an_unfinished_folder_of_other_settings_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"unfinished simulation with other settings\. .*another --out, or delete it"):
         simulate_archive(configuration(days=5, stations=["GTO"], seed=8), tmp_path / "a")
     assert contents(tmp_path / "a") == before
+
+
+_KILLS = """
+import os, signal, sys
+from pathlib import Path
+from seismag.config import SimulateConfig
+from seismag.simulate import simulate_archive
+
+def run(out, number):
+    if (process := os.fork()) == 0:
+        count = 0
+        def count_operation(event, arguments):
+            nonlocal count
+            if event in ("open", "os.rename", "os.mkdir", "os.remove") and str(arguments[0]).startswith(str(out)):
+                count += 1
+                if count == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(count_operation)
+        simulate_archive(SimulateConfig.model_validate_json(sys.argv[2]), out)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+for number in map(int, sys.argv[3:]):
+    print(number, run(Path(sys.argv[1], str(number)), number))
+"""
+
+
+def test_a_simulation_killed_at_any_file_operation_ends_with_the_same_bytes(tmp_path):
+    """From the operation before its mark to one after the last; the first three make folder and lock."""
+    spec = configuration(days=1, stations=["GTO"])
+    whole = contents(simulate_archive(spec, tmp_path / "whole"))
+    numbers = ["1", "3", "4", "5", "9", "14", "20"]
+    arguments = [sys.executable, "-c", _KILLS, tmp_path, spec.model_dump_json(), *numbers]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert f"{numbers[2]} -9" in done.stdout
+    for number in numbers:
+        assert contents(simulate_archive(spec, tmp_path / number)) == whole
+
+
+def test_an_unfinished_simulation_whose_catalogue_changed_is_refused(tmp_path):
+    small_simulation(tmp_path / "b", days=1, stations=["GTO"])
+    catalog = tmp_path / "b" / "catalogue.csv"
+    interrupt(tmp_path / "a", earthquakes={"catalog": str(catalog)})
+    lines = catalog.read_text().splitlines()
+    catalog.write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(UsageError, match="of other input files, or of files that have changed"):
+        interrupt(tmp_path / "a", earthquakes={"catalog": str(catalog)})
 
 
 def test_nothing_is_written_where_no_worker_can_start(tmp_path):

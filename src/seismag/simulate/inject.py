@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.archive.catalogs import read_catalogs
+from seismag.archive.content import content_sha256
 from seismag.archive.stations import read_stations
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, cut_day, is_simulated, list_files
 from seismag.arrays import FloatArray
 from seismag.config import EmissionConfig, SimulateConfig
 from seismag.domain import DataError, Station, UsageError
-from seismag.files import write_table
+from seismag.files import atomic_path, file_sha256, write_table
 from seismag.folder_lock import one_writer
 from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.recordings import Recording, read_recording
@@ -49,7 +50,7 @@ from seismag.simulate.survey import (
     unlisted_stations,
     window_means,
 )
-from seismag.simulate.synthetic_archive import mark, require_free, write_places
+from seismag.simulate.synthetic_archive import INPUTS, mark, require_free, write_places
 
 _DAY = np.timedelta64(1, "D")
 
@@ -80,29 +81,37 @@ def inject_archive(
 
     Args:
         spec: section ``simulate``; ``seed``, ``station_file``, ``emission`` and ``earthquakes.catalog`` are used.
-        out: folder, created; must be empty, or contain the unfinished result of the same call.
+        out: folder, created; must be empty, or contain the result of the same call: an unfinished one is made again, a
+            finished one is not changed.
 
     Raises:
         UsageError: no catalogue, no emission, or a folder that cannot be used.
         DataError: files in formats that cannot be written, or already simulated; nothing to inject.
     """
     _require_usable(spec, archive, out)
+    files = list_files(archive)
+    stations = read_stations(Path(spec.station_file) if spec.station_file else None)
+    catalog = read_catalogs([str(spec.earthquakes.catalog)])
     settings: dict[str, object] = {
-        "seismag": __version__, "injected": True, "archive": str(archive),
+        "seismag": __version__, "injected": True,
         "simulate": spec.model_dump(
             mode="json", include={"seed": True, "station_file": True, "emission": True, "earthquakes": {"catalog"}}
         ),
+        INPUTS: {
+            "archive": content_sha256(archive, files, workers, progress),
+            "catalog": sorted(catalog.sources.values()),
+            "stations": file_sha256(spec.station_file) if spec.station_file else None,
+        },
     }  # fmt: skip
-    require_free(out, settings)
-    files = list_files(archive)
-    stations = read_stations(Path(spec.station_file) if spec.station_file else None)
+    if require_free(out, settings):
+        return out
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
     with tempfile.TemporaryDirectory(prefix="seismag-") as folder, open_pool(workers, None) as pool:
         survey = survey_archive(pool, files, archive, stations, band, Path(folder), progress)
         require_usable(survey, archive)
         usable = survey[survey["why_not"] == ""]
         here = [stations[code] for code in sorted(usable["station"].unique())]
-        events = _events(spec, usable["day"].to_numpy().astype("M8[D]"))
+        events = _events(catalog.events, usable["day"].to_numpy().astype("M8[D]"), spec)
         reference = {}
         for station in here:
             rows = usable.loc[usable["station"] == station.code, "segments"]
@@ -110,12 +119,12 @@ def inject_archive(
         jobs = _plan(survey, here, events, reference, spec)
         if not any(job.emissions for job in jobs):
             raise DataError(_nothing_in_range(spec, archive, usable))
-        facts = settings | {"background_nt2": reference}
+        facts = settings | {"archive": str(archive), "background_nt2": reference}
         mark(out, facts, complete=False)
         write_places(here, events, out)
         truth, changed = _write_files(pool, jobs, archive, out, spec, Path(folder), progress)
     if truth.empty:
-        shutil.rmtree(out)
+        _remove(jobs, out)
         raise DataError(
             f"{archive}: the emissions are smaller than the rounding of the files, or fall on missing samples; nothing "
             f"was written. Raise simulate.emission.snr ({spec.emission.snr:g})."
@@ -175,9 +184,8 @@ def _require_usable(spec: SimulateConfig, archive: Path, out: Path) -> None:
         )
 
 
-def _events(spec: SimulateConfig, days: NDArray[np.datetime64]) -> pd.DataFrame:
-    """Read the catalogue over the recordings, 30 days on either side and the lead time; adds parent_id."""
-    events = read_catalogs([str(spec.earthquakes.catalog)]).events
+def _events(events: pd.DataFrame, days: NDArray[np.datetime64], spec: SimulateConfig) -> pd.DataFrame:
+    """Cut the catalogue to the recordings, 30 days on either side and the lead time; adds parent_id."""
     margin = np.timedelta64(MARGIN_D, "D")
     lead = np.timedelta64(round(spec.emission.lead_h), "h")
     origins = events["origin_utc"].to_numpy().astype("M8[ms]")
@@ -235,6 +243,16 @@ def _write_files(
     return truth.sort_values(["station", "start_utc", "event_id"], ignore_index=True), changed
 
 
+def _remove(jobs: list[Job], out: Path) -> None:
+    """Remove what was written, and nothing else that lies there; the mark last."""
+    for name in (*(job.path for job in jobs), "stations.csv", "catalogue.csv", SIMULATION_FILE):
+        (out / name).unlink(missing_ok=True)
+        for folder in (out / name).parents:
+            if folder == out or any(folder.iterdir()):
+                break
+            folder.rmdir()
+
+
 def _write_part(jobs: list[Job], archive: Path, out: Path, spec: SimulateConfig, part: Path) -> None:
     rows = [row for job in jobs for row in _write_file(job, archive, out, spec)]
     columns = TRUTH_COLUMNS | {"path": "str"}
@@ -243,14 +261,15 @@ def _write_part(jobs: list[Job], archive: Path, out: Path, spec: SimulateConfig,
 
 def _write_file(job: Job, archive: Path, out: Path, spec: SimulateConfig) -> list[dict[str, object]]:
     source, target = archive / job.path, out / job.path
-    target.parent.mkdir(parents=True, exist_ok=True)
     if job.station is None or not job.emissions:
-        shutil.copyfile(source, target)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
         return []
     recording = read_recording(source)
     added = emission_of_file(recording, job.station, job.emissions, spec.emission, spec.seed)
     changed = add_to_file(source.read_bytes(), source, recording, added)
-    target.write_bytes(changed.raw)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(changed.raw)
     return [
         {**row, "path": job.path}
         for day, background in job.background_nt2.items()

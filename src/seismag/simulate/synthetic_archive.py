@@ -14,7 +14,7 @@ from seismag import __version__
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE
 from seismag.config import SimulateConfig
 from seismag.domain import SeismagError, Station, UsageError
-from seismag.files import atomic_path, full_disk_explained, read_json, write_json_atomic, write_table
+from seismag.files import atomic_path, file_sha256, full_disk_explained, read_json, write_json_atomic, write_table
 from seismag.folder_lock import is_empty, one_writer
 from seismag.parallel import Progress, open_pool, silent
 from seismag.recordings.days import DAY_S
@@ -27,6 +27,7 @@ from seismag.simulate.plan import Plan, make_plan
 from seismag.table_files import write_csv
 
 TASK_DAYS = 4  # of all stations: neighbours have the regional noise in common, which is cached for a day
+INPUTS = "inputs_sha256"  # of simulation.json: checksums of the files that the settings name
 COLUMN_SHIFT = 7  # rows by which the longitudes are displaced with the defect "positions"
 DECODER_BASELINES_NT = (38_000.0, 0.0, 32_000.0)  # that a wrong decoder adds, Z with the wrong sign
 CATALOGUE_COLUMNS = ["event_id", "origin_utc", "latitude_deg", "longitude_deg", "depth_km", "magnitude"]
@@ -37,14 +38,18 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
     """Write an archive; the same configuration gives the same bytes, whatever the number of workers.
 
     Args:
-        out: folder, created; must be empty, or contain the unfinished result of the same call, whose days are kept.
+        out: folder, created; must be empty, or contain the result of the same call, unfinished or finished, whose days
+            are kept.
 
     Raises:
-        UsageError: the folder is not empty, or a setting is impossible.
+        UsageError: the folder contains something else, or a setting is impossible.
         DataError: a catalogue or index file cannot be read.
     """
     plan = make_plan(spec)
     facts: dict[str, object] = {"seismag": __version__, "simulate": spec.model_dump(mode="json")}
+    named = {"catalog": spec.earthquakes.catalog, "stations": spec.station_file, "kp": spec.kp, "dst": spec.dst}
+    if sums := {name: file_sha256(path) for name, path in named.items() if path is not None}:
+        facts[INPUTS] = sums
     require_free(out, facts)
     tasks = [(spec, first, min(first + TASK_DAYS, spec.days), out) for first in range(0, spec.days, TASK_DAYS)]
     with open_pool(workers, None) as pool, full_disk_explained("simulate"):
@@ -55,8 +60,8 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
     return out
 
 
-def require_free(out: Path, settings: Mapping[str, object]) -> None:
-    """Refuse a folder that is not empty, unless the same command was interrupted there.
+def require_free(out: Path, settings: Mapping[str, object]) -> bool:
+    """Refuse a folder that is not empty, unless the same command was interrupted there, or has finished (True).
 
     ``settings`` are the entries of simulation.json that identify the command.
 
@@ -64,18 +69,21 @@ def require_free(out: Path, settings: Mapping[str, object]) -> None:
         UsageError: the folder is not empty, or is a file.
     """
     if not out.exists() or (out.is_dir() and is_empty(out)):
-        return
+        return False
     try:
         facts = read_json(out / SIMULATION_FILE)
     except SeismagError:
         facts = {}
-    if not isinstance(facts, dict) or facts.get("complete") is not False:
+    facts = facts if isinstance(facts, dict) else {}
+    others = {key for key in (*settings, INPUTS) if facts.get(key) != settings.get(key)}
+    if not others and facts.get("complete") in (True, False):
+        return facts["complete"] is True
+    if facts.get("complete") is not False:
         raise UsageError(f"{out}: is not empty. Choose another --out, or delete it.")
-    if any(facts.get(key) != value for key, value in settings.items()):
-        raise UsageError(
-            f"{out}: holds an unfinished simulation with other settings. Give those again, choose another --out, or "
-            "delete it."
-        )
+    what = "of other input files, or of files that have changed" if others == {INPUTS} else "with other settings"
+    raise UsageError(
+        f"{out}: holds an unfinished simulation {what}. Give those again, choose another --out, or delete it."
+    )
 
 
 def mark(out: Path, facts: Mapping[str, object], *, complete: bool) -> None:
