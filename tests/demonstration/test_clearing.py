@@ -13,6 +13,7 @@ from fixtures.plain_store import plain_attributes, plain_samples
 from seismag.config import Config, DataConfig, build_config
 from seismag.demonstration import compute as demo
 from seismag.domain import UsageError
+from seismag.folder_lock import LOCK_NAME
 from seismag.windows.store import SAMPLES_FILE, create_arrays, finish_store
 
 SPEC = DataConfig(n_bins=8)
@@ -132,6 +133,39 @@ def test_unfinished_work_is_removed_only_when_it_is_simulated(config, monkeypatc
     with pytest.raises(ReachedError):
         begin(config, monkeypatch)
     assert not Path("data/test").exists()
+
+
+def test_what_a_demonstration_left_that_was_killed_as_it_began_is_replaced(config, monkeypatch):
+    for folder in (demo.ARCHIVE, Path("data/test/.work/0123"), Path("data/.test.removed")):
+        folder.mkdir(parents=True)
+        (folder / LOCK_NAME).touch()
+    with pytest.raises(ReachedError):
+        begin(config, monkeypatch)
+    assert not demo.ARCHIVE.exists()
+    assert list(Path("data").iterdir()) == []
+
+
+def test_a_removal_that_is_killed_leaves_no_part_that_nobody_knows(config, monkeypatch):
+    store = make_store(2, "simulated", origin="simulated")
+    with monkeypatch.context() as patched:
+        patched.setattr(demo.shutil, "rmtree", stop_at_second())
+        with pytest.raises(KeyboardInterrupt):
+            begin(config, monkeypatch)
+    assert not store.exists()
+    with pytest.raises(ReachedError):
+        begin(config, monkeypatch)
+    assert list(Path("data").iterdir()) == []
+
+
+def stop_at_second():
+    calls = []
+
+    def rmtree(_path, **_):
+        calls.append(0)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    return rmtree
 
 
 def test_only_the_splits_of_its_own_name_are_removed(config, monkeypatch):

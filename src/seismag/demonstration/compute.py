@@ -23,7 +23,8 @@ from seismag.demonstration.studies import (
 )
 from seismag.demonstration.text import describe_demo
 from seismag.domain import UsageError
-from seismag.folder_lock import folder_lock, one_writer
+from seismag.files import is_left_over
+from seismag.folder_lock import LOCK_NAME, folder_lock, one_writer
 from seismag.training.crossval import BEST_MODEL, DEFAULT_MODEL, update_default_model
 from seismag.training.run import SPLITS_DIR
 from seismag.windows.store import SAMPLES_FILE, open_store
@@ -159,11 +160,25 @@ def clear(config: Config) -> None:
     for leftover in (RESULTS, *stores):
         if leftover.is_dir():
             with folder_lock(leftover, "Wait until it ends, or work in another folder."):
-                shutil.rmtree(leftover, ignore_errors=True)
+                _remove(leftover)
     name = config.split.name
     for split in (name, f"{name}_null", f"{name}_null_earlier"):
         for leftover in SPLITS_DIR.glob(f"{split}.*"):
             leftover.unlink()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; killed meanwhile, it leaves the whole folder or none of that name."""
+    removed = folder.with_name(f".{folder.name}.removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    folder.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def _is_blank(folder: Path) -> bool:
+    """Whether a folder contains no file, as that of a demonstration that was killed as it began."""
+    entries = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return all(path.name == LOCK_NAME or is_left_over(path.name) for path in entries)
 
 
 def require_replaceable(store: Path) -> None:
@@ -172,9 +187,10 @@ def require_replaceable(store: Path) -> None:
     Raises:
         UsageError: something else, real data, or data of unknown origin lie there.
     """
-    if RESULTS.exists() and not any((path / SIMULATION_FILE).is_file() for path in (ARCHIVE, NULL_ARCHIVE)):
+    marked = any((path / SIMULATION_FILE).is_file() for path in (ARCHIVE, NULL_ARCHIVE))
+    if RESULTS.exists() and not marked and not (RESULTS.is_dir() and _is_blank(RESULTS)):
         raise UsageError(f"{RESULTS}: exists and is not from a demonstration. Move it, or work in another folder.")
-    if not store.exists():
+    if not store.exists() or (store.is_dir() and _is_blank(store)):
         return
     remedy = "the demonstration will not replace it. Move it, or choose another data.store."
     if (store / SAMPLES_FILE).is_file():
