@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from seismag.config import Config
+from seismag.domain import SeismagError
 from seismag.training import budget as budgets
 from seismag.training.budget import Budget, describe_budget, estimate_budget, seconds_per_window
 
@@ -39,6 +42,13 @@ def test_groups_of_the_store_are_counted(store: Any, split: pd.DataFrame, config
 
 def test_step_of_the_model_is_timed(store: Any, config: Config) -> None:
     assert 0 < seconds_per_window(config, store) < 60
+
+
+def test_a_grid_that_the_backbone_cannot_process_is_named(config: Config) -> None:
+    model = config.model.model_copy(update={"backbone": "convnext_atto"})
+    small: Any = SimpleNamespace(power=np.zeros((4, 3, 16, 12)))
+    with pytest.raises(SeismagError, match="cannot process spectrograms of 16 x 12"):
+        seconds_per_window(config.model_copy(update={"model": model}), small)
 
 
 def test_too_few_groups_are_named_beforehand() -> None:

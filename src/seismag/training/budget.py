@@ -82,14 +82,19 @@ def estimate_budget(store: Store, split: pd.DataFrame, config: Config, folds: in
 
 
 def seconds_per_window(config: Config, store: Store) -> float:
-    """Time training steps of random weights on the first windows of a store, per window; the first is not counted."""
+    """Time training steps of random weights on the first windows of a store, per window; the first is not counted.
+
+    Raises:
+        SeismagError: the backbone cannot process spectrograms of this size.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    indices = np.arange(min(config.train.batch_size, _BATCH, len(store.samples)))
-    augmentation = (config.augment, config.train.seed)
-    scaling = fit_scaling([read_power(store.power, indices)])
-    windows = SpectrogramDataset(store, indices, scaling, model=config.model, augmentation=augmentation)
     with torch.random.fork_rng(devices=[]):
         model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": False})).train().to(device)
+        model.check_input(*store.power.shape[2:])
+        indices = np.arange(min(config.train.batch_size, _BATCH, len(store.samples)))
+        augmentation = (config.augment, config.train.seed)
+        scaling = fit_scaling([read_power(store.power, indices)])
+        windows = SpectrogramDataset(store, indices, scaling, model=config.model, augmentation=augmentation)
         loss = MultiTaskLoss(windows.y_magnitude, windows.y_azimuth, config.train).to(device)
         optimiser = torch.optim.AdamW(model.parameters())
         for number in range(_STEPS + 1):
