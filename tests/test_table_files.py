@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from seismag.archive.stations import read_stations
 from seismag.archive.tables import split_text
 from seismag.domain import DataError, Station
+from seismag.runs import read_history
 from seismag.simulate.synthetic_archive import write_places
 from seismag.table_files import inert, original, read_csv, write_csv
 from seismag.windows.store import REJECTED_FILE, read_table, write_rejected
@@ -78,3 +80,19 @@ def test_codes_with_composed_letters_are_one_code(tmp_path: Path) -> None:
     path = tmp_path / "stations.csv"
     path.write_text("code,latitude,longitude\nE\u0301T,-8,115\n\u00c9T,-8,115\nA.B-1,1,2\n", encoding="utf-8")
     assert list(read_stations(path)) == ["\u00c9T", "A.B-1"]
+
+
+def test_rows_with_more_cells_than_names_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,val_loss\n1,0.5,3\n2,0.4,3\n")
+    with pytest.raises(ValueError, match="more cells than the header has names"):
+        read_csv(path)
+    with pytest.raises(DataError, match=r"history\.csv.*more cells than the header has names"):
+        read_history(path)
+
+
+def test_a_stray_text_among_many_numbers_is_read_without_a_warning(tmp_path: Path, recwarn: Any) -> None:
+    path = tmp_path / "many.csv"
+    path.write_text("p\n" + "0.25\n" * 300_000 + "zero\n")
+    assert read_csv(path)["p"].iloc[-1] == "zero"
+    assert [str(entry.message) for entry in recwarn] == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,15 @@ def read_csv(path: Path, limit: InputLimit = LABELS, **options: Any) -> pd.DataF
     """
     payload = read_file(path, limit)
     require_splittable(payload, path, limit, delimiters=b",")
-    return originals(pd.read_csv(io.BytesIO(payload), **options))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # a stray text among numbers is named by its check
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            table = pd.read_csv(io.BytesIO(payload), index_col=False, **options)
+        except pd.errors.ParserWarning:
+            raise ValueError("rows have more cells than the header has names") from None
+    del payload
+    return originals(table)
 
 
 def read_parquet(path: Path, limit: InputLimit = LABELS, columns: Sequence[str] | None = None) -> pd.DataFrame:
