@@ -85,6 +85,11 @@ SMALLEST = {
         "estimate",
         ("prepare", "6 stations x 1 year", "24 x 8"),
     ),
+    "faults": Smallest(
+        "--size smoke --work {out} --workers 1",
+        "kills",
+        ("simulate", "models fetch", "predict ", "catalogue, last line", "recording", "store", "predictions"),
+    ),
     "gradcam": Smallest(
         "--model convnext_atto --size 32 --samples 2 --batch 2 --rounds 1",
         "convnext_atto 32 x 32",
@@ -132,7 +137,7 @@ SMALLEST = {
         ("bare loop", "seismag train", "seismag predict", "32-true", "bf16-mixed"),
     ),
 }
-PARTS = ("simulated_archive", "coverage_", "audit_")  # which others import
+PARTS = ("simulated_archive", "coverage_", "audit_", "faults_")  # which others import
 NAMES = [path.stem for path in FILES if not path.stem.startswith(PARTS)]
 
 
