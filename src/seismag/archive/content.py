@@ -33,7 +33,7 @@ def content_sha256(archive: Path, files: list[Path], workers: int = 1, progress:
 def _content_of(path: Path) -> str:
     try:
         with open_file(path, RECORDING) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # has readinto
     except DataError as error:  # refused by name when it is read
         return error.reason
     except OSError:
