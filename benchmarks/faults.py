@@ -167,7 +167,7 @@ def describe(rows: list[dict[str, Any]]) -> tuple[list[str], int]:
         for name in sorted({row["command"] for row in rows if row["part"] == part}):
             mine = [row for row in rows if row["part"] == part and row["command"] == name]
             table.append(
-                [name, len(mine), sum(row["stopped"] for row in mine), sum(bool(row["faults"]) for row in mine)]
+                [name, len(mine), sum(row["stopped"] for row in mine), sum(bool(row["wrong"]) for row in mine)]
             )
         lines += [format_table([part, "trials", stopped, "wrong"], table), ""] if table else []
     table = [[row["kind"], row["ended"], f"{row['peak']:.0f}"] for row in rows if row["part"] == "large"]
@@ -184,8 +184,8 @@ def describe(rows: list[dict[str, Any]]) -> tuple[list[str], int]:
 
 
 def _wrong(row: dict[str, Any]) -> Iterator[str]:
-    if row.get("faults"):
-        yield f"{row['trial']} ({row['how']}): {'; '.join(row['faults'])}"
+    if row.get("wrong"):
+        yield f"{row['trial']} ({row['how']}): {'; '.join(row['wrong'])}"
     if row.get("ended", "read") not in ("read", "refused"):
         yield f"{row['trial']}, {row['file']} ({row['way']}): {row['ended']}"
 
@@ -195,7 +195,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--work", type=Path, default=Path("build/faults"))
+    parser.add_argument("--work", type=Path, default=Path("build/disturbed"))
     parser.add_argument("--data", type=Path, help="folder of real files")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()

@@ -147,9 +147,9 @@ def _reader_of_recording(whole: Path) -> Callable[[Path], object]:
     def read(path: Path) -> object:
         recording = read_recording(path)
         if set(recording.metadata.get("warnings", [])) - said or recording.station != true.station:
-            return None  # told: by a warning, or by the folder of the station
+            return None  # noticed: by a warning, or by the folder of the station
         if recording.rate_hz != 1.0 or recording.start_utc.astype("M8[D]") != true.start_utc.astype("M8[D]"):
-            return None  # told: by the name of the file
+            return None  # noticed: by the name of the file
         worst = largest_unmarked(recording, true)
         return None if worst <= WRONG_NT else f"{worst:.0f} nT wrong"
 

@@ -97,14 +97,14 @@ def kill_trial(number: int, name: str, study: Path, references: dict[str, Refere
         running.kill(group=rng.random() < 0.5)  # else its workers live on
     first = running.wait()
     again = run_when_free(words, here)
-    faults = [*trouble(first), *trouble(again)]
-    faults += compared(again, here, command, reference)
+    wrong = [*trouble(first), *trouble(again)]
+    wrong += compared(again, here, command, reference)
     return {
         "command": name,
         "how": f"change {at_change} of {reference.changes}" if at_change else f"time, {workers} worker(s)",
         "stopped": first.code is None,
-        "faults": faults,
-        "text": again.text if faults else "",
+        "wrong": wrong,
+        "text": again.text if wrong else "",
     }
 
 
@@ -141,17 +141,17 @@ def pair_trial(number: int, name: str, study: Path, references: dict[str, Refere
     second = Running(words, here)
     ends = [first.wait(), second.wait()]
     again = Running(words, here).wait()
-    faults = [word for ended in (*ends, again) for word in trouble(ended)]
+    wrong = [word for ended in (*ends, again) for word in trouble(ended)]
     refused = [ended for ended in ends if ended.code != 0]
-    faults += ["neither finished"] if len(refused) == 2 else []
-    faults += ["refused without the name of the other"] if any(_BUSY not in ended.text for ended in refused) else []
-    faults += compared(again, here, command, reference)
+    wrong += ["neither finished"] if len(refused) == 2 else []
+    wrong += ["refused without the name of the other"] if any(_BUSY not in ended.text for ended in refused) else []
+    wrong += compared(again, here, command, reference)
     return {
         "command": name,
         "how": "one was refused" if refused else "both finished",
         "stopped": bool(refused),
-        "faults": faults,
-        "text": "\n".join(ended.text for ended in (*ends, again)) if faults else "",
+        "wrong": wrong,
+        "text": "\n".join(ended.text for ended in (*ends, again)) if wrong else "",
     }
 
 
@@ -168,28 +168,28 @@ def disk_trial(
     try:
         words = words_of(command, study, here, disk)
         first = Running(words, here).wait()
-        faults = trouble(first)
+        wrong = trouble(first)
         if first.code == 0:
-            faults += compared(first, disk, command, reference)
+            wrong += compared(first, disk, command, reference)
         else:
-            faults += message_faults(first, disk)
-            faults += [f"{path.name} is left" for path in disk.rglob("*") if _LEFT_OVER.search(path.name)][:2]
-            faults += unreadable(disk, here)
+            wrong += lacks_of_message(first, disk)
+            wrong += [f"{path.name} is left" for path in disk.rglob("*") if _LEFT_OVER.search(path.name)][:2]
+            wrong += unreadable(disk, here)
         mount(disk, 64 * need + (64 << 20))
         again = Running(words, here).wait()
-        faults += [*trouble(again), *compared(again, disk, command, reference)]
+        wrong += [*trouble(again), *compared(again, disk, command, reference)]
     finally:
         subprocess.check_call(["umount", "-l", str(disk)])
     return {
         "command": name,
         "how": f"{size} of {need} bytes",
         "stopped": first.code != 0,
-        "faults": faults,
-        "text": f"{first.text}\n{again.text}" if faults else "",
+        "wrong": wrong,
+        "text": f"{first.text}\n{again.text}" if wrong else "",
     }
 
 
-def message_faults(ended: Ended, disk: Path) -> list[str]:
+def lacks_of_message(ended: Ended, disk: Path) -> list[str]:
     """What a message about a full disk lacks: the folder, the space that is needed, a remedy."""
     lines = [line for line in ended.text.splitlines() if line.startswith("seismag:")]
     text = " ".join(lines)
@@ -203,13 +203,13 @@ def message_faults(ended: Ended, disk: Path) -> list[str]:
 
 def unreadable(disk: Path, here: Path) -> list[str]:
     """Files that a full disk has cut."""
-    faults = []
+    wrong = []
     for entry in disk.iterdir():
         try:
             contents(entry, here)
         except Exception as error:
-            faults.append(f"cut: {error}"[:200])
-    return faults
+            wrong.append(f"cut: {error}"[:200])
+    return wrong
 
 
 def mount_tmpfs(folder: Path, size: int) -> None:
