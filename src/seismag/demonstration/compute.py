@@ -158,21 +158,16 @@ def clear(config: Config) -> None:
     for store in stores:
         require_replaceable(store)
     for leftover in (RESULTS, *stores):
+        removed = leftover.with_name(f".{leftover.name}.removed")  # killed meanwhile, it leaves all or none of the name
+        shutil.rmtree(removed, ignore_errors=True)
         if leftover.is_dir():
             with folder_lock(leftover, "Wait until it ends, or work in another folder."):
-                _remove(leftover)
+                leftover.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
     name = config.split.name
     for split in (name, f"{name}_null", f"{name}_null_earlier"):
         for leftover in SPLITS_DIR.glob(f"{split}.*"):
             leftover.unlink()
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder; killed meanwhile, it leaves the whole folder or none of that name."""
-    removed = folder.with_name(f".{folder.name}.removed")
-    shutil.rmtree(removed, ignore_errors=True)
-    folder.rename(removed)
-    shutil.rmtree(removed, ignore_errors=True)
 
 
 def _is_blank(folder: Path) -> bool:

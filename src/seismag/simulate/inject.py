@@ -92,17 +92,8 @@ def inject_archive(
     files = list_files(archive)
     stations = read_stations(Path(spec.station_file) if spec.station_file else None)
     catalog = read_catalogs([str(spec.earthquakes.catalog)])
-    settings: dict[str, object] = {
-        "seismag": __version__, "injected": True,
-        "simulate": spec.model_dump(
-            mode="json", include={"seed": True, "station_file": True, "emission": True, "earthquakes": {"catalog"}}
-        ),
-        INPUTS: {
-            "archive": content_sha256(archive, files, workers, progress),
-            "catalog": sorted(catalog.sources.values()),
-            "stations": file_sha256(spec.station_file) if spec.station_file else None,
-        },
-    }  # fmt: skip
+    content = content_sha256(archive, files, workers, progress)
+    settings = _identity(spec, content, sorted(catalog.sources.values()))
     if require_free(out, settings):
         return out
     band = spec.emission.low_mhz / 1000, spec.emission.high_mhz / 1000
@@ -134,6 +125,21 @@ def inject_archive(
     counts = {"changed": changed, "copied": len(files) - changed, "unusable": skipped.to_dict()}
     mark(out, facts | {"files": counts, "unlisted_stations": unlisted_stations(survey)}, complete=True)
     return out
+
+
+def _identity(spec: SimulateConfig, archive_sha256: str, catalog_sha256: list[str]) -> dict[str, object]:
+    """Return the entries of simulation.json that identify an injection."""
+    counting = {"seed": True, "station_file": True, "emission": True, "earthquakes": {"catalog"}}
+    return {
+        "seismag": __version__,
+        "injected": True,
+        "simulate": spec.model_dump(mode="json", include=counting),
+        INPUTS: {
+            "archive": archive_sha256,
+            "catalog": catalog_sha256,
+            "stations": file_sha256(spec.station_file) if spec.station_file else None,
+        },
+    }
 
 
 def emission_of_file(
