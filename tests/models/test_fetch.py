@@ -153,6 +153,16 @@ def test_a_part_that_is_whole_already_is_taken(served: Server, model: Path) -> N
     assert partial.read_bytes() == model.read_bytes()
 
 
+def test_a_card_that_a_killed_call_has_written_is_replaced_and_another_is_not(served: Server, here: Path) -> None:
+    fetch_model(f"{served.url}/m/good.pth")
+    Path("models/good.pth").rename("models/good.pth.partial")  # what is there before the last step
+    assert fetch_model(f"{served.url}/m/good.pth").fetched
+    assert sorted(path.name for path in Path("models").iterdir()) == ["good.json", "good.pth"]
+    write_model(here / "models" / "good.pth", run_id="other").unlink()
+    with pytest.raises(UsageError, match=r"models/good\.json: the model card of another model is here"):
+        fetch_model(f"{served.url}/m/good.pth")
+
+
 def test_a_wrong_sum_keeps_nothing(served: Server) -> None:
     served.files["/m/good.pth"] = served.files["/m/good.pth"][:-1] + b"x"
     with pytest.raises(SeismagError, match=r"good\.pth: its sha256 is .*Nothing was kept; fetch it again"):

@@ -89,7 +89,8 @@ def fetch_model(
         if here is None and card is not None:
             write_card(target, card.document)
         return _result(target, source, expected, here or card, resumed_at=None)
-    if card_path(target).exists():
+    beside = _local_card(target)
+    if beside is not None and beside.sha256.lower() != expected:  # else that of a call that was killed before its end
         raise UsageError(
             f"{card_path(target)}: the model card of another model is here. Choose another --out, or remove it."
         )

@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,7 @@ def inject_archive(
 
 def _identity(spec: SimulateConfig, archive_sha256: str, catalog_sha256: list[str]) -> dict[str, object]:
     """Return the entries of simulation.json that identify an injection."""
-    counting = {"seed": True, "station_file": True, "emission": True, "earthquakes": {"catalog"}}
+    counting: Any = {"seed": True, "station_file": True, "emission": True, "earthquakes": {"catalog"}}
     return {
         "seismag": __version__,
         "injected": True,
