@@ -126,7 +126,7 @@ class AccessLog:
             The entry with its number, time (UTC), the checksum of the entry before, and its own.
 
         Raises:
-            DataError: the log is damaged, or cannot be written.
+            DataError: the log is damaged, or cannot be written, as on a full disk: the entry is not in it.
         """
         with self._locked():
             entries = self._read_both()
@@ -137,9 +137,10 @@ class AccessLog:
                 "previous": entries[-1]["hash"] if entries else FIRST,
             }
             entry["hash"] = _entry_hash(entry)
+            head = {"entries": entry["entry"], "hash": entry["hash"]}
             try:
-                _append_text(self.path, json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
-                write_json_atomic(self.head_path, {"entries": entry["entry"], "hash": entry["hash"]})
+                with _appended(self.path, json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"):
+                    write_json_atomic(self.head_path, head)
                 _sync_folder(self.folder)
             except OSError as error:
                 raise self._unwritable(error) from error
@@ -182,17 +183,19 @@ def _entry_hash(entry: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _append_text(path: Path, text: str) -> None:
-    """Write text to the end of a file and wait for the disk; a failed write leaves the file as it was."""
+@contextmanager
+def _appended(path: Path, text: str) -> Iterator[None]:
+    """Write text to the end of a file and wait for the disk; an error, also of the block, leaves it as it was."""
     with open(path, "ab") as file:
         length = file.tell()
         try:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
-        except OSError:
+            yield
+        except OSError as error:
             os.truncate(path, length)
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from error  # with the name of the file
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.domain import DataError, SeismagError
+from seismag.disk_space import FullDiskError, is_full_disk
+from seismag.domain import DataError
 from seismag.limits import DOCUMENT, read_file
 from seismag.text import one_line
 
@@ -59,7 +60,11 @@ def without_folders(value: Any) -> Any:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` that replaces it when the block ends without an error."""
+    """Give a temporary name beside ``path`` that replaces it when the block ends without an error.
+
+    Raises:
+        OSError: ENOSPC with the name of the file, whatever a library raised because of a full disk.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
@@ -68,6 +73,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except Exception as error:
+        is_named = isinstance(error, FullDiskError) or (isinstance(error, OSError) and error.filename is not None)
+        if is_full_disk(error) and not is_named:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -212,20 +222,6 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a parquet file that appears whole or not at all."""
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False)
-
-
-@contextmanager
-def full_disk_explained(where: str) -> Iterator[None]:
-    """Turn the operating system's "no space left" into an error with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SeismagError(
-                f"The disk is full ({error.filename or where}). Free some space and run the same command again: "
-                "finished parts are kept."
-            ) from error
-        raise
 
 
 def utc_text(moment: datetime) -> str:

@@ -24,10 +24,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from filelock import FileLock, Timeout
 
+from seismag.disk_space import space_for
 from seismag.domain import DataError, SeismagError
 from seismag.files import is_left_over, utc_text
 
 LOCK_NAME = ".seismag.lock"
+_LEAST_WAIT_S = 0.2  # for ``has_writer`` of another process, which holds a lock for an instant
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _WAIT_OR_CHANGE = "Wait until it ends, or give another --out."
 _held: dict[Path, int] = {}  # locks of this process: thread by lock file
@@ -52,24 +54,26 @@ def folder_lock(folder: Path | None, remedy: str = _WAIT_OR_CHANGE, *, whole: bo
     Raises:
         SeismagError: another command has it; the message names command, process, user, host and time (UTC).
         DataError: nothing can be written into it.
+        FullDiskError: a disk became full during the work.
     """
     if folder is None:
         yield
         return
     folder = folder.resolve()
     new = not folder.exists()
-    if not _made(folder):
-        yield
-        return
-    try:
-        with _hold(folder / LOCK_NAME, folder, remedy, 0.0) as alone:
-            if alone:
-                _remove_left_over(folder, whole)
+    with space_for(folder):
+        if not _made(folder):
             yield
-    finally:
-        if new:
-            with suppress(OSError):  # not empty
-                folder.rmdir()
+            return
+        try:
+            with _hold(folder / LOCK_NAME, folder, remedy, 0.0) as alone:
+                if alone:
+                    _remove_left_over(folder, whole)
+                yield
+        finally:
+            if new:
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
 
 
 @contextmanager
@@ -82,14 +86,15 @@ def file_lock(path: Path, remedy: str = _WAIT_OR_CHANGE, wait_s: float = 0.0) ->
         wait_s: for another one to end, seconds.
 
     Raises:
-        SeismagError, DataError: as ``folder_lock``.
+        SeismagError, DataError, FullDiskError: as ``folder_lock``.
     """
     path = path.parent.resolve() / path.name
-    if not _made(path.parent):
-        yield
-        return
-    with _hold(path.with_name(f".{path.name}.lock"), path, remedy, wait_s):
-        yield
+    with space_for(path.parent):
+        if not _made(path.parent):
+            yield
+            return
+        with _hold(path.with_name(f".{path.name}.lock"), path, remedy, wait_s):
+            yield
 
 
 def one_writer(
@@ -124,6 +129,25 @@ def one_writer(
     return decorate
 
 
+def has_writer(folder: Path) -> bool:
+    """Whether a command writes into a folder, by its lock, or may do so where that cannot be known from here.
+
+    A lock file of another host is taken for held: some network drives do not show the locks of one host to another.
+    """
+    path = folder.resolve() / LOCK_NAME
+    if not path.exists():
+        return False
+    if path in _held or _facts(path).get("host", socket.gethostname()) != socket.gethostname():
+        return True
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):  # or no locks here, or a folder of somebody else
+        return True
+    lock.release()
+    return False
+
+
 def is_empty(folder: Path) -> bool:
     """Whether a folder contains nothing but perhaps its lock."""
     return all(entry.name == LOCK_NAME for entry in folder.iterdir())
@@ -146,7 +170,7 @@ def _hold(lock_path: Path, what: Path, remedy: str, wait_s: float) -> Iterator[b
     lock = FileLock(lock_path, thread_local=False, fallback_to_soft=False)
     locked = True
     try:
-        lock.acquire(timeout=wait_s)
+        lock.acquire(timeout=max(wait_s, _LEAST_WAIT_S))
     except Timeout:
         raise SeismagError(f"{what}: is being written by {_holder(lock_path)}. {remedy}") from None
     except OSError as error:
@@ -185,13 +209,22 @@ def _sign(lock_path: Path) -> None:
 
 def _holder(lock_path: Path) -> str:
     try:
-        facts = json.loads(lock_path.read_text(encoding="utf-8"))
+        facts = _facts(lock_path)
         return (
             f"'{facts['command']}' (process {facts['process']} of {facts['user']} on host {facts['host']}) since "
             f"{facts['since_utc']}"
         )
-    except (OSError, ValueError, KeyError, TypeError):  # it has not signed yet
+    except KeyError:
         return "another command"
+
+
+def _facts(lock_path: Path) -> dict[str, Any]:
+    """Return what ``_sign`` wrote; nothing where it has not written yet."""
+    try:
+        facts = json.loads(lock_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _user() -> str:

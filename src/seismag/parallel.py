@@ -18,7 +18,6 @@ import pandas as pd
 
 from seismag.documents import read_frame
 from seismag.domain import UsageError
-from seismag.files import full_disk_explained
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _GRACE_S = 10.0  # for a process to end after SIGTERM
@@ -41,13 +40,11 @@ class Pool:
     ) -> None:
         """Call ``function(*task)`` for each task, in any order; tasks leave their results in files.
 
-        Raises:
-            SeismagError: the disk is full. Any other failure of a task is raised as it is.
+        Any failure of a task is raised as it is.
         """
         progress(stage, 0, len(tasks))
-        with full_disk_explained(stage):
-            for done, _ in enumerate(self.results(function, tasks), start=1):
-                progress(stage, done, len(tasks))
+        for done, _ in enumerate(self.results(function, tasks), start=1):
+            progress(stage, done, len(tasks))
 
     def run_parts(
         self, function: Callable[..., Any], batches: Sequence[Any], arguments: tuple[Any, ...], folder: Path,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import platform
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,9 @@ from seismag.config import Config, load_config
 from seismag.config.tree import read_config_tree
 from seismag.documents import Document, check_columns, check_document, read_document, read_frame
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import utc_text, write_json_atomic, write_text_atomic
+from seismag.files import short_path, utc_text, write_json_atomic, write_text_atomic
+from seismag.folder_lock import folder_lock, has_writer
+from seismag.text import one_line
 
 Status = Literal["running", "complete", "failed"]
 
@@ -37,6 +40,9 @@ _PACKAGES = (
 )  # fmt: skip
 _FOLDER_ATTEMPTS = 600  # of _FOLDER_WAIT_S: as many as 60 runs of one name may start in the same second
 _FOLDER_WAIT_S = 0.1
+_SECOND, _SECOND_DIGITS = "%Y%m%d_%H%M%S", 15  # at the end of a folder's name
+DIED = "its process ended without a message (killed, a full disk, or the power failed)"
+log = logging.getLogger(__name__)
 
 
 class _Provenance(Document):
@@ -114,6 +120,25 @@ def read_history(path: Path) -> pd.DataFrame:
     return table
 
 
+def make_run_folder(
+    runs_dir: str | Path, run_name: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Run:
+    """Make a new, empty run folder; for the arguments and errors see ``create_run``."""
+    runs_dir = Path(runs_dir)
+    for _ in range(_FOLDER_ATTEMPTS):
+        path = runs_dir.resolve() / f"{run_name}_{clock().strftime(_SECOND)}"
+        try:
+            path.mkdir(parents=True)
+            return Run(path)
+        except FileExistsError:
+            if runs_dir.exists() and not runs_dir.is_dir():
+                raise SeismagError(f"{runs_dir}: a file, not a folder. Change train.runs_dir.") from None
+            time.sleep(_FOLDER_WAIT_S)
+        except OSError as error:
+            raise SeismagError(f"{path}: cannot be made ({error.strerror}). Change train.runs_dir.") from error
+    raise SeismagError(f"{path}: exists, and so did every later name tried. Change train.run_name.")
+
+
 def create_run(
     runs_dir: str | Path,
     run_name: str,
@@ -138,9 +163,17 @@ def create_run(
     Raises:
         SeismagError: the folder cannot be made.
     """
-    path, created = _make_folder(Path(runs_dir), run_name, clock)
-    run = Run(path)
-    write_text_atomic(path / "config.yaml", config_yaml(config))
+    run = make_run_folder(runs_dir, run_name, clock)
+    begin_run(run, config, dataset_id, split_certificate_sha256, notes)
+    return run
+
+
+def begin_run(
+    run: Run, config: Config, dataset_id: str | None, split_certificate_sha256: str | None, notes: tuple[str, ...]
+) -> None:
+    """Write ``config.yaml`` and ``provenance.json`` of a new run; for the arguments see ``create_run``."""
+    created = datetime.strptime(run.run_id[-_SECOND_DIGITS:], _SECOND)
+    write_text_atomic(run.path / "config.yaml", config_yaml(config))
     provenance = {
         "run_id": run.run_id,
         "status": "running",
@@ -158,8 +191,20 @@ def create_run(
         "platform": platform.platform(),
         "packages": _package_versions(),
     }
-    write_json_atomic(path / "provenance.json", provenance)
-    return run
+    write_json_atomic(run.path / "provenance.json", provenance)
+
+
+@contextmanager
+def locked_run(run: Run) -> Iterator[Run]:
+    """Be the only one who writes into the folder of a run; a new one in which nothing was recorded is removed."""
+    try:
+        with folder_lock(run.path, "Wait until it ends, or start a new run."):
+            yield run
+    finally:
+        if not (run.path / "provenance.json").exists():
+            (run.path / "config.yaml").unlink(missing_ok=True)
+            with suppress(OSError):  # not empty
+                run.path.rmdir()
 
 
 def read_run(path: str | Path) -> Run:
@@ -187,13 +232,40 @@ def finish_run(run: Run, status: Status = "complete", error: str | None = None) 
 
 @contextmanager
 def tracked(run: Run) -> Iterator[Run]:
-    """Mark a run complete when the block ends, failed (with the reason) when it raises."""
+    """Mark a run complete when the block ends, failed (with the reason) when it raises.
+
+    The error of the block is the one that is raised, also where it cannot be recorded, as on a full disk.
+    """
     try:
         yield run
+        finish_run(run)
     except BaseException as error:
-        finish_run(run, "failed", f"{type(error).__name__}: {error}")
+        try:
+            finish_run(run, "failed", f"{type(error).__name__}: {error}")
+        except (OSError, SeismagError) as second:
+            log.warning("%s: its failure could not be recorded (%s)", run.run_id, one_line(second, 200))
         raise
-    finish_run(run)
+
+
+def present_provenance(run: Run) -> dict[str, Any]:
+    """Read ``provenance.json``; a run that is ``running`` there, but that no process has any more, is ``failed``."""
+    facts = run.provenance()
+    if facts["status"] == "running" and not has_writer(run.path):
+        facts |= {"status": "failed", "error": DIED}
+    return facts
+
+
+def mark_dead_runs(runs_dir: str | Path) -> None:
+    """Record ``failed`` in each run of a folder whose process has died, with a warning."""
+    for path in sorted(Path(runs_dir).glob("*/provenance.json")):
+        run = Run(path.parent)
+        with suppress(SeismagError, OSError):  # damaged, or nothing can be written in it
+            if run.provenance()["status"] != "running" or has_writer(run.path):
+                continue
+            with folder_lock(run.path):
+                if run.provenance()["status"] == "running":  # still
+                    update_provenance(run, status="failed", error=DIED)
+                    log.warning("%s: %s; 'seismag train --resume %s' goes on", run.run_id, DIED, short_path(run.path))
 
 
 def shrink_for_trial(config: Config, environ: Mapping[str, str]) -> tuple[Config, str | None]:
@@ -253,22 +325,6 @@ def _package_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _make_folder(runs_dir: Path, run_name: str, clock: Callable[[], datetime]) -> tuple[Path, datetime]:
-    for _ in range(_FOLDER_ATTEMPTS):
-        now = clock()
-        path = runs_dir.resolve() / f"{run_name}_{now:%Y%m%d_%H%M%S}"
-        try:
-            path.mkdir(parents=True)
-            return path, now
-        except FileExistsError:
-            if runs_dir.exists() and not runs_dir.is_dir():
-                raise SeismagError(f"{runs_dir}: a file, not a folder. Change train.runs_dir.") from None
-            time.sleep(_FOLDER_WAIT_S)
-        except OSError as error:
-            raise SeismagError(f"{path}: cannot be made ({error.strerror}). Change train.runs_dir.") from error
-    raise SeismagError(f"{path}: exists, and so did every later name tried. Change train.run_name.")
 
 
 class _Dumper(yaml.SafeDumper):

@@ -118,3 +118,15 @@ def wrap_text(text: str, indent: int = 0) -> str:
     """Break a sentence into lines of at most 80 columns; ``indent`` spaces before all but the first."""
     ahead = " " * indent
     return textwrap.fill(text, TERMINAL_WIDTH, subsequent_indent=ahead, break_long_words=False, break_on_hyphens=False)
+
+
+def describe_bytes(size: float) -> str:
+    """Return a size in words.
+
+    Example:
+        >>> describe_bytes(4096), describe_bytes(2.4e6), describe_bytes(1.66e9)
+        ('4 kB', '2 MB', '1.7 GB')
+    """
+    if size < 0.95e6:
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.0f} MB" if size < 0.95e9 else f"{size / 1e9:.1f} GB"

@@ -525,7 +525,9 @@ def full(*_args, **_kwargs):
 def test_a_full_disk_is_named_and_the_next_run_finishes(write, inputs, reference, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(stores, write, full)
-        with pytest.raises(SeismagError, match=r"The disk is full \(/full/disk/part\).*run the same command again"):
+        with pytest.raises(
+            SeismagError, match=r"/full/disk: the disk is full \(.* free now.*run the same command again"
+        ):
             prepare_store(inputs, tmp_path / "store", SPEC)
     prepare_store(inputs, tmp_path / "store", SPEC)
     assert_same(tmp_path / "store", reference)

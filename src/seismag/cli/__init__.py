@@ -16,7 +16,7 @@ from seismag.cli.interrupt import Interrupted, catch_interrupts, stop_interrupts
 from seismag.cli.legacy import legacy_app
 from seismag.cli.models import models_app
 from seismag.cli.studies import studies_app
-from seismag.cli.terminal import print_error_json, set_quiet
+from seismag.cli.terminal import drop_unwritten, folders_of_output, print_error_json, say_on_stderr, set_quiet
 from seismag.cli.training import training_app
 
 _ABOUT = "Geomagnetic spectrograms, earthquakes, and tests of precursor claims."
@@ -74,6 +74,7 @@ def main() -> None:
         message, status = _explain_interruption(str(interruption))
     if message is not None:
         _fail(message, status, as_json)
+    drop_unwritten()
     sys.exit(status)
 
 
@@ -81,6 +82,7 @@ def _run_command(arguments: list[str], debug: bool) -> tuple[str | None, int]:
     """Run a command; returns the message of its failure, and the exit status."""
     try:
         status = app(arguments, prog_name="seismag", standalone_mode=False)
+        sys.stdout.flush()  # here a full disk is an error like any other
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return None, 1
@@ -101,8 +103,11 @@ def _explain_interruption(remedy: str) -> tuple[str, int]:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """Word an error for the person who meets it, with the exit status."""
+    from seismag.disk_space import FullDiskError, explain_full_disk, is_full_disk
     from seismag.domain import SeismagError
 
+    if is_full_disk(error) and not isinstance(error, FullDiskError):
+        error = explain_full_disk(error, folders_of_output())
     if isinstance(error, SeismagError):
         return str(error), error.exit_code
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -123,5 +128,6 @@ def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     if as_json:
         print_error_json(message, code)
     else:
-        print(f"seismag: {message}", file=sys.stderr)
+        say_on_stderr(f"seismag: {message}")
+    drop_unwritten()
     sys.exit(code)

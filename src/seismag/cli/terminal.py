@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,13 +35,43 @@ def print_json(document: dict[str, Any]) -> None:
 
 def print_error_json(message: str, code: int) -> None:
     """Print an error as one JSON document on standard error."""
-    print(json.dumps({"error": {"message": message, "exit_code": code}}), file=sys.stderr)
+    say_on_stderr(json.dumps({"error": {"message": message, "exit_code": code}}))
+
+
+def say_on_stderr(line: str) -> None:
+    """Print a line on standard error; where that is a file on a full disk it is lost, and the work goes on."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError as error:
+        from seismag.disk_space import is_full_disk
+
+        if not is_full_disk(error):
+            raise
+
+
+def folders_of_output() -> tuple[Path, ...]:
+    """Return the folder of the file that standard output is, if it is one, and the present one."""
+    with suppress(OSError, ValueError):
+        shown = Path(os.readlink(f"/proc/self/fd/{sys.stdout.fileno()}"))  # Linux
+        if shown.is_file():
+            return shown.parent, Path.cwd()
+    return (Path.cwd(),)
+
+
+def drop_unwritten() -> None:
+    """Forget output that cannot be written; Python would try again at its end, and end with status 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def announce(sentence: str) -> None:
     """Say on standard error what begins, before the slow imports, and show log messages from now on."""
     if not _quiet:
-        print(f"{sentence} ...", file=sys.stderr, flush=True)
+        say_on_stderr(f"{sentence} ...")
     logging.basicConfig(
         level=logging.WARNING if _quiet else logging.INFO, format="%(message)s", handlers=[_LogHandler()]
     )
@@ -74,7 +106,7 @@ def _show_lines() -> Progress:
         tenth = 10 * done // total if total else 10
         if tenths.get(stage) != tenth:
             tenths[stage] = tenth
-            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
+            say_on_stderr(f"{stage}: {done} of {total}")
 
     return show
 
@@ -111,6 +143,8 @@ def _print(line: str, stream: Any) -> None:
     """Print a line above a bar that is shown."""
     if _bar is not None and stream.isatty():
         _bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    elif stream is sys.stderr:
+        say_on_stderr(line)
     else:
         print(line, file=stream, flush=True)
 

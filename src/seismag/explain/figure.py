@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seismag.domain import COMPONENTS
 from seismag.explain.compute import ExplainedWindow, Explanation
+from seismag.files import atomic_path
 from seismag.recordings.figure import DAY_LIMITS
 from seismag.scoring.figure import BLUE, GREEN, GREY, ORANGE, PAGE_IN, PINK, STYLE, new_figure, save_figure
 from seismag.spectrograms.bands import BAND_LABELS
@@ -69,8 +70,8 @@ def draw_window(window: ExplainedWindow, explanation: Explanation, path: str | P
         figure.text(0.075, 0.992, title, va="top", fontweight="bold", fontsize=9)
         what = "one map for H, D and Z (no component resolution). The same limits in all windows"
         figure.text(0.075, 0.945, f"{METHOD_NAMES[document['method']]}: {what}", va="top", color="0.3")
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=WINDOW_DPI)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=WINDOW_DPI)
 
 
 def draw_importance(document: dict[str, Any], path: str | Path) -> None:

@@ -15,7 +15,7 @@ from seismag.domain import SeismagError, UsageError
 from seismag.explain.compute import Explanation
 from seismag.explain.embedding import draw_embedding_view
 from seismag.explain.figure import METHOD_NAMES, draw_importance, draw_sanity, draw_window
-from seismag.files import write_checked_json, write_text_atomic
+from seismag.files import atomic_path, write_checked_json, write_text_atomic
 from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.spectrograms.bands import BAND_LABELS
@@ -55,7 +55,8 @@ def write_explanation(explanation: Explanation, out: Path, progress: Progress = 
     draw_importance(document, out / IMPORTANCE)
     draw_sanity(document, out / SANITY)
     if explanation.view is not None:
-        write_csv(explanation.view.table, out / VIEW_TABLE)
+        with atomic_path(out / VIEW_TABLE) as temporary:
+            write_csv(explanation.view.table, temporary)
         draw_embedding_view(explanation.view, out / VIEW)
     write_checked_json(out / DOCUMENT, document)
     write_text_atomic(out / PAGE, render_page(document, out))

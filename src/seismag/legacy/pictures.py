@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.domain import MAGNITUDE_CLASSES, DataError, UsageError
-from seismag.files import full_disk_explained, short_path
+from seismag.files import short_path
 from seismag.folder_lock import is_empty, one_writer
 from seismag.legacy.defects import AUGMENTED, CORRUPTED, IDENTICAL, azimuth_defects, row_defects
 from seismag.legacy.metadata import numbers, read_metadata
@@ -299,10 +299,9 @@ def _whole_folder(out: Path) -> Iterator[Path]:
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with full_disk_explained(str(out)):
-            partial.mkdir(parents=True)
-            yield partial
-            partial.replace(out)  # an empty folder there is replaced
+        partial.mkdir(parents=True)
+        yield partial
+        partial.replace(out)  # an empty folder there is replaced
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror or error}). Choose another --out.") from error
     finally:

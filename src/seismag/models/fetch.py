@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seismag.cards import ModelCard, card_path, write_card
+from seismag.disk_space import KEPT, space_for
 from seismag.documents import Document, read_document
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import file_sha256, full_disk_explained, parse_json, shown_path, write_json_atomic
+from seismag.files import file_sha256, parse_json, shown_path, write_json_atomic
 from seismag.folder_lock import file_lock
 from seismag.limits import MODEL_CARD, WEIGHTS, read_file, require_file
 from seismag.models.registry import WHERE_MODELS_COME_FROM, model_file
@@ -97,10 +98,8 @@ def fetch_model(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + _PARTIAL)
-        with file_lock(target), full_disk_explained(str(target)):
-            if local is not None:
-                shutil.copyfile(local, partial)
-            resumed_at = 0 if local is not None else download(source, partial, progress, most)
+        with file_lock(target):
+            resumed_at = download(source, partial, progress, most) if local is None else _copy(local, partial)
             card = _check(partial, source, expected, card)
             if card is not None:
                 origin = shown(source) if local is None else shown_path(local)
@@ -134,6 +133,7 @@ def download(url: str, partial: Path, progress: Progress = silent, most: int = W
     Raises:
         SeismagError: the server refuses, cannot be reached, is too slow, or the connection broke, and the bytes
             received are kept; or the file is larger than ``most`` bytes, and nothing is kept.
+        FullDiskError: the disk has no room for it; the bytes received are kept.
     """
     try:
         state = read_document(_state_path(partial), _Download, "")
@@ -153,8 +153,10 @@ def download(url: str, partial: Path, progress: Progress = silent, most: int = W
             have = start  # 0: the server does not resume, or the file changed
             tag = response.headers.get("ETag") or "W/"
             validator = response.headers.get("Last-Modified") if tag.startswith("W/") else tag  # strong ones only
-            write_json_atomic(_state_path(partial), {"url": shown(url), "validator": validator})
-            done = _receive(response, partial, have, total, progress, most)
+            size = total if total is not None else most if most < WEIGHTS.stored else 0  # of the model card
+            with space_for(partial.parent, size - have, KEPT):
+                write_json_atomic(_state_path(partial), {"url": shown(url), "validator": validator})
+                done = _receive(response, partial, have, total, progress, most)
     except TooLongError as error:
         if (size := partial.stat().st_size if partial.is_file() else 0) >= most or "bytes, the limit" in str(error):
             partial.unlink(missing_ok=True)
@@ -170,6 +172,16 @@ def download(url: str, partial: Path, progress: Progress = silent, most: int = W
     if total is not None and done != total:
         raise SeismagError(_broken(url, partial, f"{done} of {total} bytes received"))
     return have
+
+
+def _copy(source: Path, partial: Path) -> int:
+    with space_for(partial.parent, source.stat().st_size):
+        try:
+            shutil.copyfile(source, partial)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+    return 0
 
 
 def shown(source: str) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, UsageError
+from seismag.files import atomic_path
 from seismag.recordings import Recording
 from seismag.recordings.days import DAY_S, field_of_day
 from seismag.spectrograms.compute import make_grid
@@ -82,7 +83,8 @@ def draw_day(recording: Recording, spec: DataConfig, path: Path, injected: pd.Da
     if injected is not None and len(injected):
         legend = f"orange: injected emission; {legend}"
     figure.supxlabel(legend, x=0.99, ha="right", fontsize=8, color="0.35")
-    figure.savefig(path, dpi=150)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def _draw_windows(axes: Any, power_db: NDArray[np.float32], frequency_hz: Any, time_s: Any, spec: DataConfig) -> Any:

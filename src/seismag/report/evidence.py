@@ -36,7 +36,7 @@ from seismag.report.recompute import (
     require_same_sources,
     split_again,
 )
-from seismag.runs import Run, read_history
+from seismag.runs import Run, present_provenance, read_history
 from seismag.scoring.predictions import TASK_CLASSES, read_predictions
 from seismag.scoring.study import read_metrics
 from seismag.training.checkpoint import is_image
@@ -231,7 +231,7 @@ def _mcc_of_tasks(metrics: Mapping[str, Any]) -> dict[str, object]:
 def _run_document(run: Run) -> dict[str, object]:
     return {
         "run_id": run.run_id,
-        "provenance": run.provenance(),
+        "provenance": present_provenance(run),
         "config": run.config().model_dump(mode="json"),
         "card": {key: entry for key, entry in read_card(run.best_model).document.items() if key != "reference"},
         "history": history_document(run.path / "history.csv"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seismag.domain import SeismagError
-from seismag.files import write_text_atomic
+from seismag.files import atomic_path, write_text_atomic
 from seismag.report.quotation import to_html, without_sources
 
 _SPECIAL = re.compile(r"([\\#*_`$<>@=~\[\]/+-])")
@@ -60,7 +60,8 @@ def write_pdf(markdown: str, title: str, folder: Path) -> None:
     cited = _CITATION.search(drawn) is not None
     write_text_atomic(source, _PREAMBLE.format(title=_string(title)) + body + (_REFERENCES if cited else ""))
     try:
-        typst.compile(str(source), output=str(folder / "manuscript.pdf"))
+        with atomic_path(folder / "manuscript.pdf") as temporary:
+            typst.compile(str(source), output=str(temporary))
     except RuntimeError as error:
         raise SeismagError(f"{source}: typst rejects it ({error}).") from error
 

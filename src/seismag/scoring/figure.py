@@ -22,6 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from seismag.arrays import ratio
 from seismag.documents import check_columns, read_frame
 from seismag.domain import DataError
+from seismag.files import atomic_path
 from seismag.scoring.predictions import TASK_CLASSES
 from seismag.text import words_of_key
 
@@ -296,9 +297,9 @@ def new_figure(height_in: float, width_in: float = COLUMN_IN) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure; its folder is made, its suffix chooses the format."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    """Write a figure, whole or not at all; its folder is made, its suffix chooses the format."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
 
 
 def short_count(count: int) -> str:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from seismag import __version__
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE
 from seismag.config import SimulateConfig
+from seismag.disk_space import KEPT, space_for
 from seismag.domain import SeismagError, Station, UsageError
-from seismag.files import atomic_path, file_sha256, full_disk_explained, read_json, write_json_atomic, write_table
+from seismag.files import atomic_path, file_sha256, read_json, write_json_atomic, write_table
 from seismag.folder_lock import is_empty, one_writer
 from seismag.parallel import Progress, open_pool, silent
 from seismag.recordings.days import DAY_S
@@ -52,7 +53,7 @@ def simulate_archive(spec: SimulateConfig, out: Path, workers: int = 1, progress
         facts[INPUTS] = sums
     require_free(out, facts)
     tasks = [(spec, first, min(first + TASK_DAYS, spec.days), out) for first in range(0, spec.days, TASK_DAYS)]
-    with open_pool(workers, None) as pool, full_disk_explained("simulate"):
+    with open_pool(workers, None) as pool, space_for(out, remedy=KEPT):
         mark(out, facts, complete=False)
         _write_tables(plan, out)
         pool.run(_write_days, tasks, "simulate", progress)

@@ -12,13 +12,14 @@ import pandas as pd
 import torch
 
 from seismag.config import Config
+from seismag.text import describe_bytes
 from seismag.training.augmentation import rotations
 from seismag.training.dataset import PRELOAD_BYTES, SpectrogramDataset, read_power
 from seismag.training.heads import Outputs
 from seismag.training.losses import MultiTaskLoss
 from seismag.training.model import ConvNeXtMultiTask
 from seismag.training.scaling import fit_scaling
-from seismag.windows.budget import describe_bytes, describe_duration, independent_groups, shortage
+from seismag.windows.budget import describe_duration, independent_groups, shortage
 from seismag.windows.store import Store
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,14 @@ def seconds_per_window(config: Config, store: Store) -> float:
             optimiser.step()
             value.item()  # waits for a GPU
     return (time.monotonic() - started) / _STEPS / len(indices)
+
+
+def training_bytes(config: Config) -> int:
+    """Return the least that a run writes, in bytes: its best model, and its latest checkpoint with the optimiser."""
+    with torch.device("meta"):  # sizes only
+        model = ConvNeXtMultiTask(config.model.model_copy(update={"pretrained": False}))
+    size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return size * (4 if config.train.scope == "all" else 2)  # AdamW has two numbers for each that it trains
 
 
 def log_budget(store: Store, split: pd.DataFrame, config: Config, workers: int, folds: int) -> None:

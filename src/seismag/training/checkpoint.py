@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from seismag import __version__
 from seismag.cards import FORMAT_VERSION, ModelCard, Normalisation, card_path, read_card, require_model, write_card
 from seismag.config import Config, ModelConfig, SplitConfig
+from seismag.disk_space import require_space
 from seismag.documents import check_document
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path, json_ready
@@ -114,13 +115,15 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint and its model card, each whole or not at all; for the arguments see ``LoadedModel``."""
     with atomic_path(path) as temporary:
-        torch.save(checkpoint_content(model, scaling, card, trained_on), temporary)
+        with open(temporary, "wb") as file:  # not by name: torch would hide why a write failed
+            torch.save(checkpoint_content(model, scaling, card, trained_on), file)
         write_card(path, card, content=temporary)
 
 
 def copy_checkpoint(source: Path, target: Path, facts: Mapping[str, Any] | None = None) -> None:
     """Copy a checkpoint and its model card, each whole or not at all, and add ``facts`` to the new model card."""
     with file_lock(target, wait_s=_COPY_S), atomic_path(target) as temporary:
+        require_space(target.parent, source.stat().st_size)
         shutil.copyfile(source, temporary)
         write_card(target, {**read_card(source).document, **(facts or {})}, content=temporary)
 

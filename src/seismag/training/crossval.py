@@ -19,7 +19,7 @@ from seismag.cards import card_path, read_card
 from seismag.config import Config
 from seismag.documents import Document, read_document, read_embeddings
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import atomic_path, file_sha256, short_path, write_checked_json
+from seismag.files import file_sha256, short_path, write_checked_json
 from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
@@ -32,6 +32,7 @@ from seismag.training.budget import log_budget
 from seismag.training.checkpoint import copy_checkpoint
 from seismag.training.fold_runs import FoldTask, fold_config, train_missing_folds
 from seismag.training.fold_skill import over_pooled_classes
+from seismag.training.inference import write_predictions
 from seismag.training.run import (
     SPLITS_DIR,
     UNKNOWN_TRAINING,
@@ -273,12 +274,8 @@ def _pool(
     metrics = evaluate_in_store(store, table, split, config.evaluate)
     if any(read_card(run.best_model).has_unknown_training for run in runs):
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
-    with atomic_path(results / "embeddings.npy") as temporary:
-        np.save(temporary, np.concatenate([_embeddings(run) for run in runs]))
-    with atomic_path(results / "predictions.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
-    models = {run.run_id: run.best_model for run in runs}
-    metrics["made_from"] = made_from(results / "predictions.parquet", store, models)
+    path = write_predictions(results, table, np.concatenate([_embeddings(run) for run in runs]))
+    metrics["made_from"] = made_from(path, store, {run.run_id: run.best_model for run in runs})
     write_checked_json(results / METRICS_FILE, metrics)
     draw_figures(metrics, results)
     return metrics, table

@@ -22,10 +22,12 @@ from typing import Any
 import torch
 
 from seismag.config import Config
+from seismag.disk_space import KEPT, FullDiskError, require_space
 from seismag.domain import SeismagError, UsageError
 from seismag.folder_lock import file_lock
 from seismag.parallel import Progress, end_processes, end_with_parent, open_pool, silent
 from seismag.runs import Run, read_run, shrink_for_trial
+from seismag.training.budget import training_bytes
 from seismag.training.run import run_training
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class FoldOutcome:
     fold: int
     run: Path | None
     error: str | None = None
+    is_full_disk: bool = False
 
 
 def fold_config(config: Config, fold: int) -> Config:
@@ -102,7 +105,7 @@ def train_fold(task: FoldTask) -> FoldOutcome:
                 run = run_training(task.config, task.store, None if run is None else run.path, task.progress)
             return FoldOutcome(task.fold, run.path)
     except SeismagError as error:
-        return FoldOutcome(task.fold, None, str(error))
+        return FoldOutcome(task.fold, None, str(error), isinstance(error, FullDiskError))
     except Exception as error:  # of any kind: the other folds go on, and the end of the command names it
         log.error("fold %d failed:\n%s", task.fold, traceback.format_exc())
         return FoldOutcome(task.fold, None, f"{type(error).__name__}: {error}")
@@ -122,6 +125,9 @@ def train_missing_folds(
 
     Returns:
         The runs of finished folds, old and new, and the reasons of those that failed, by fold.
+
+    Raises:
+        FullDiskError: the folds have no room, or the disk became full: no further fold would end.
     """
     found = {fold: find_run(task) for fold, task in tasks.items()}
     runs = {fold: entry[0] for fold, entry in found.items() if entry is not None and entry[1]}
@@ -131,8 +137,14 @@ def train_missing_folds(
     to_do = [tasks[fold] for fold in chosen if fold not in runs]
     if to_do:
         announce(len(to_do))
+    new = [task for task in to_do if found[task.fold] is None]
+    if new:
+        runs_dir = new[0].folder / new[0].config.train.runs_dir
+        require_space(runs_dir, len(new) * training_bytes(shrink_for_trial(new[0].config, os.environ)[0]), KEPT)
     progress("folds", 0, len(to_do))
     for done, outcome in enumerate(train_folds(to_do, workers, scheduler), start=1):
+        if outcome.is_full_disk:
+            raise FullDiskError(f"fold {outcome.fold}: {outcome.error} So does the same crossval, with all folds.")
         if outcome.run is None:
             failed[outcome.fold] = outcome.error or "no reason given"
             log.error("fold %d failed: %s", outcome.fold, failed[outcome.fold])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from seismag.arrays import Float32Array, FloatArray, IntArray
 from seismag.domain import AZIMUTH_CLASSES, MAGNITUDE_CLASSES, DataError
-from seismag.files import atomic_path
+from seismag.files import atomic_path, write_table
 from seismag.parallel import Progress, silent
 from seismag.runs import Run
 from seismag.training import augmentation
@@ -170,11 +171,17 @@ def predict_roles(run: Run, store: Store, split: pd.DataFrame, batch_size: int =
         predict_with_embeddings(loaded, store, indices[role], role, batch_size, pool=pools[role]) for role in pools
     ]
     table = pd.concat([part[0] for part in parts], ignore_index=True)
-    with atomic_path(run.path / "embeddings.npy") as temporary:
-        np.save(temporary, np.concatenate([part[1] for part in parts]))
-    with atomic_path(run.predictions) as temporary:
-        table.to_parquet(temporary, index=False)
+    write_predictions(run.path, table, np.concatenate([part[1] for part in parts]))
     return table
+
+
+def write_predictions(folder: Path, table: pd.DataFrame, embeddings: Float32Array) -> Path:
+    """Write predictions.parquet and embeddings.npy (n, C), both or none; returns the path of the table."""
+    path = folder / "predictions.parquet"
+    with atomic_path(folder / "embeddings.npy") as temporary:
+        np.save(temporary, embeddings)
+        write_table(table, path)
+    return path
 
 
 def scaling_of(loaded: LoadedModel, store: Store, indices: IntArray, pool: IntArray | None) -> tuple[IntArray, Scaling]:

@@ -15,11 +15,21 @@ from seismag.alarms.compute import alarm_summary
 from seismag.arrays import BoolArray, IntArray
 from seismag.cards import read_card, write_card
 from seismag.config import Config, EvaluateConfig
+from seismag.disk_space import bytes_below, require_space, space_for
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.files import file_sha256, write_checked_json
-from seismag.folder_lock import folder_lock, one_writer
+from seismag.files import file_sha256, short_path, write_checked_json
+from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
-from seismag.runs import Run, create_run, read_run, shrink_for_trial, tracked
+from seismag.runs import (
+    Run,
+    begin_run,
+    locked_run,
+    make_run_folder,
+    mark_dead_runs,
+    read_run,
+    shrink_for_trial,
+    tracked,
+)
 from seismag.scoring.agreement import require_agreement
 from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.compute import evaluate_predictions
@@ -30,10 +40,11 @@ from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_ou
 from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
 from seismag.splits.holdout import REMEDY, holdout_state, on_locked_days
+from seismag.training.budget import training_bytes
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint, stored_split
 from seismag.training.dataset import role_indices
 from seismag.training.finished import find_runs, models_behind
-from seismag.training.inference import predict_roles, predict_with_embeddings
+from seismag.training.inference import predict_roles, predict_with_embeddings, write_predictions
 from seismag.training.placebo import apart_from_training
 from seismag.training.train import refuse_placebo, train_model
 from seismag.training.tried import configuration_checksum
@@ -70,20 +81,19 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
     )
     _log_split(report, config.split.fold)
-    if resume is None:
-        run = create_run(
-            config.train.runs_dir, config.train.run_name, config, dataset_id=store.attributes["dataset_id"],
-            split_certificate_sha256=file_sha256(SPLITS_DIR / f"{config.split.name}.json"),
-            notes=(small,) if small else (),
-        )  # fmt: skip
-    else:
-        run = read_run(resume)
-        began_on = run.provenance().get("dataset_id")
-        if began_on != store.attributes["dataset_id"]:
-            raise UsageError(
-                f"{resume}: began on data set {began_on}, not on {store.attributes['dataset_id']} ({store.path})."
-            )
-    with folder_lock(run.path, "Wait until it ends, or start a new run."), tracked(run):
+    mark_dead_runs(config.train.runs_dir)
+    run = make_run_folder(config.train.runs_dir, config.train.run_name) if resume is None else read_run(resume)
+    began_on = store.attributes["dataset_id"] if resume is None else run.provenance().get("dataset_id")
+    if began_on != store.attributes["dataset_id"]:
+        raise UsageError(
+            f"{resume}: began on data set {began_on}, not on {store.attributes['dataset_id']} ({store.path})."
+        )
+    remedy = f"Free space there; 'seismag train --resume {short_path(run.path)}' goes on."
+    needed = training_bytes(config) - bytes_below(run.path)
+    with locked_run(run), tracked(run), space_for(run.path, needed, remedy):
+        if resume is None:
+            split_sha256 = file_sha256(SPLITS_DIR / f"{config.split.name}.json")
+            begin_run(run, config, store.attributes["dataset_id"], split_sha256, (small,) if small else ())
         prepared_with = store.attributes.get("config")
         configuration = configuration_checksum(run.config().model_dump(mode="json"), prepared_with)
         record_tried(store.path, store.attributes["dataset_id"], run.run_id, configuration)
@@ -126,6 +136,7 @@ def evaluate_model(
     indices, split = unseen_windows(loaded, store)
     if out is not None:
         make_output_folder(out)  # before the work, not after it
+        require_space(out, 4 * len(indices) * loaded.model.n_features)
     predictions, embeddings = predict_with_embeddings(loaded, store, indices, role="test", progress=progress)
     if split is not None:
         train, val = (role_indices(store.samples, split, loaded.card.fold, role) for role in ("train", "val"))
@@ -139,10 +150,7 @@ def evaluate_model(
     if loaded.card.has_unknown_training:
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         log.warning(UNKNOWN_TRAINING)
-    table = None if out is None else out / "predictions.parquet"
-    if out is not None:
-        predictions.to_parquet(table, index=False)
-        np.save(out / "embeddings.npy", embeddings)
+    table = None if out is None else write_predictions(out, predictions, embeddings)
     metrics["made_from"] = made_from(table, store, {loaded.card.run_id: loaded.path})
     if out is not None:
         write_metrics(metrics, out)

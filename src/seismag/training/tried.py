@@ -11,7 +11,7 @@ from typing import Any
 from seismag.documents import Document, read_document
 from seismag.domain import DataError, SeismagError
 from seismag.files import short_path
-from seismag.runs import Run, read_history, read_settings
+from seismag.runs import Run, present_provenance, read_history, read_settings
 from seismag.windows.store import Store
 from seismag.windows.tried import read_tried
 
@@ -112,7 +112,7 @@ def _runs(runs_dir: Path, dataset_id: str) -> Iterator[tuple[Mapping[str, Any], 
     """Yield provenance and settings of each run on the data set."""
     for path in sorted(runs_dir.glob("*/provenance.json")):
         try:
-            provenance = Run(path.parent).provenance()
+            provenance = present_provenance(Run(path.parent))
             settings = read_settings(path.parent / "config.yaml")
         except SeismagError:
             continue  # not a run

@@ -17,6 +17,7 @@ from seismag.config import DataConfig
 from seismag.domain import FEW_CLUSTERS
 from seismag.spectrograms.compute import make_grid
 from seismag.spectrograms.decibels import window_spectra
+from seismag.text import describe_bytes
 from seismag.windows.inputs import Inputs
 
 log = logging.getLogger(__name__)
@@ -106,16 +107,6 @@ def describe_duration(seconds: float) -> str:
     if minutes < 1.5:
         return "1 minute"
     return f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.2g} hours"
-
-
-def describe_bytes(size: float) -> str:
-    """Return a size in words.
-
-    Example:
-        >>> describe_bytes(2.4e6), describe_bytes(1.66e9)
-        ('2 MB', '1.7 GB')
-    """
-    return f"{max(size / 1e6, 1):.0f} MB" if size < 0.95e9 else f"{size / 1e9:.1f} GB"
 
 
 def independent_groups(samples: pd.DataFrame) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seismag.files import atomic_path
 from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.table_files import write_csv
@@ -35,9 +36,11 @@ def export_images(store: Store, folder: Path, progress: Progress = silent) -> No
         power = read_samples(store.power, index, index + 1)[0].astype(np.float32)  # (3, F, T)
         scaled = np.clip((power - low) / (high - low), 0, 1) * 254 + 1
         pixels = np.where(np.isnan(power), 0, scaled).astype(np.uint8)
-        Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)[::-1])).save(folder / f"{sample_id}.png")
+        with atomic_path(folder / f"{sample_id}.png") as temporary:
+            Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)[::-1])).save(temporary)
         progress("images", index + 1, len(store.samples))
     metadata = store.samples.reindex(columns=_IMAGE_COLUMNS).assign(
         file=store.samples["sample_id"] + ".png", db_low=low, db_high=high
     )
-    write_csv(metadata, folder / "metadata.csv")
+    with atomic_path(folder / "metadata.csv") as temporary:
+        write_csv(metadata, temporary)

@@ -20,8 +20,9 @@ import pandas as pd
 from seismag.archive import survey as archives
 from seismag.archive.noise import noise_floor_nt
 from seismag.config import DataConfig
+from seismag.disk_space import KEPT, bytes_below, require_space, space_for
 from seismag.domain import MAGNITUDE_CLASSES, DataError, Station, UsageError
-from seismag.files import full_disk_explained, path_of_text, short_path, write_table
+from seismag.files import path_of_text, short_path, write_table
 from seismag.folder_lock import one_writer
 from seismag.parallel import Pool, Progress, open_pool, silent
 from seismag.spectrograms.compute import make_grid
@@ -33,6 +34,7 @@ from seismag.windows.budget import (
     independent_groups,
     log_plan,
     shortage,
+    window_bytes,
 )
 from seismag.windows.controls import choose_controls
 from seismag.windows.inputs import Inputs, checksums, fingerprint_of, untested_inputs
@@ -44,6 +46,7 @@ from seismag.windows.unfinished import make_arrays, open_work
 from seismag.windows.usable import window_reason
 
 SURVEY_FILES = 32  # files of one survey task
+_LEAST_PACKED = 0.5  # of the bytes of the windows, in a store: decibels of noise pack to 0.8
 log = logging.getLogger(__name__)
 _NAMED_REFUSALS = (  # errors of what is combined, or of a reader; and what is in the archive and was not read
     "wrong_position", "reader_error", "unreadable", "not_a_file", "too_large", "folder_twice", "hidden",
@@ -122,7 +125,7 @@ def prepare_store(
         return _summary(stores.open_store(out), inputs)
     if archives.is_simulated(inputs.archive):
         (work / archives.SIMULATION_FILE).touch()  # marks unfinished work, too
-    with full_disk_explained(str(out)):
+    with space_for(out, remedy=KEPT):
         if files and not (work / "survey").exists():
             log.info(describe_preparation(estimate_preparation(files, inputs, spec, workers), workers))
         with open_pool(workers, scheduler) as pool:
@@ -134,6 +137,7 @@ def prepare_store(
             days = archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
             plan, rejected = _plan(days, inputs, spec, out)
             log_plan(plan, spec)
+            require_space(out, _LEAST_PACKED * len(plan) * window_bytes(spec) - bytes_below(out), KEPT)
             make_arrays(out, work, plan["sample_id"].tolist(), spec)
             measured = _compute(pool, plan, inputs, spec, out, work, progress)
         samples = plan.drop(columns=["paths", "day"]).merge(measured, on="sample_id", validate="one_to_one")

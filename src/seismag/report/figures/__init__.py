@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seismag.alarms.figure import draw_molchan
 from seismag.domain import DataError
+from seismag.files import atomic_path
 from seismag.recovery.figure import draw_recovery
 from seismag.report.evidence import Evidence
 from seismag.report.figures.architecture import draw_architecture
@@ -63,8 +64,8 @@ def _copy(name: str, picture: Path, out: Path) -> Drawn:
     if not picture.is_file():
         return Drawn(None, f"{picture} is missing. Run seismag explain again.")
     target = out / "figures" / f"{name}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(picture, target)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(picture, temporary)
     return Drawn(f"figures/{name}.png")
 
 
