@@ -171,6 +171,19 @@ def test_only_temporary_files_of_dead_runs_are_removed(tmp_path: Path) -> None:
     assert (tmp_path / "mine.json").exists()
 
 
+def test_temporary_files_of_dead_runs_of_one_name_are_removed_with_its_lock(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    for name in ("events.xml", "events.json", "other.xml"):
+        with atomic_path(tmp_path / name) as temporary:
+            temporary.touch()
+            dead = temporary.name.replace(f"-{os.getpid()}-", f"-{process.pid}-")
+        (tmp_path / name).rename(tmp_path / dead)
+    with file_lock(tmp_path / "events.xml"):
+        (left,) = [path.name for path in tmp_path.iterdir() if ".tmp" in path.name]
+    assert left.startswith(".other.xml.")
+
+
 def test_functions_take_the_lock_of_their_folder(tmp_path: Path) -> None:
     @one_writer()
     def write(text: str, out: Path | None = None) -> str:

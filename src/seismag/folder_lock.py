@@ -80,6 +80,8 @@ def folder_lock(folder: Path | None, remedy: str = _WAIT_OR_CHANGE, *, whole: bo
 def file_lock(path: Path, remedy: str = _WAIT_OR_CHANGE, wait_s: float = 0.0) -> Iterator[None]:
     """Be the only one who writes one file, or what bears a name, in a folder that others may write into meanwhile.
 
+    Temporary files that dead runs left of this name, with any ending, are removed.
+
     Args:
         path: of the file, or another name in its folder, which is made where it is not there.
         remedy: as above.
@@ -93,7 +95,9 @@ def file_lock(path: Path, remedy: str = _WAIT_OR_CHANGE, wait_s: float = 0.0) ->
         if not _made(path.parent):
             yield
             return
-        with _hold(path.with_name(f".{path.name}.lock"), path, remedy, wait_s):
+        with _hold(path.with_name(f".{path.name}.lock"), path, remedy, wait_s) as alone:
+            if alone:
+                _remove_left_over(path.parent, whole=False, beginning=f".{path.stem}.")
             yield
 
 
@@ -234,8 +238,8 @@ def _user() -> str:
         return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
 
 
-def _remove_left_over(folder: Path, whole: bool) -> None:
-    """Remove temporary files of dead runs; not from subfolders that another run may have."""
+def _remove_left_over(folder: Path, whole: bool, beginning: str = "") -> None:
+    """Remove temporary files of dead runs whose names begin so; not from subfolders that another run may have."""
     for parent, folders, names in os.walk(folder):
         if Path(parent) != folder and LOCK_NAME in names:
             folders.clear()
@@ -243,6 +247,6 @@ def _remove_left_over(folder: Path, whole: bool) -> None:
         if not whole:
             folders.clear()
         for name in names:
-            if is_left_over(name):
+            if name.startswith(beginning) and is_left_over(name):
                 with suppress(OSError):
                     Path(parent, name).unlink()
