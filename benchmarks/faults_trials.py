@@ -127,7 +127,8 @@ def compared(ended: Ended, out: Path, command: Command, reference: Reference) ->
     if ended.code != 0 and (differ or "seismag: " not in ended.text):  # what is finished may be refused in words
         return [f"status {ended.code} the second time"]
     left = [path.name for path in out.rglob("*") if _LEFT_OVER.search(path.name)]
-    return [*(["different result: " + ", ".join(differ[:4])] if differ else []), *(["left over"] if left else [])]
+    changed = [f"different result: {', '.join(differ[:4])}"] if differ else []
+    return [*changed, *(f"left over: {name}" for name in left[:1])]
 
 
 def pair_trial(number: int, name: str, study: Path, references: dict[str, Reference], here: Path) -> dict[str, Any]:
