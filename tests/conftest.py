@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+
+if hasattr(signal, "SIGHUP"):  # which nohup ignores, and a command then leaves ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Two test processes on two cores: torch with two threads in each would be many times slower than with one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

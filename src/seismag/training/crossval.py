@@ -32,7 +32,7 @@ from seismag.training.budget import log_budget
 from seismag.training.checkpoint import copy_checkpoint
 from seismag.training.fold_runs import FoldTask, fold_config, train_missing_folds
 from seismag.training.fold_skill import over_pooled_classes
-from seismag.training.inference import write_predictions
+from seismag.training.inference import write_with_embeddings
 from seismag.training.run import (
     SPLITS_DIR,
     UNKNOWN_TRAINING,
@@ -274,7 +274,7 @@ def _pool(
     metrics = evaluate_in_store(store, table, split, config.evaluate)
     if any(read_card(run.best_model).has_unknown_training for run in runs):
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
-    path = write_predictions(results, table, np.concatenate([_embeddings(run) for run in runs]))
+    path = write_with_embeddings(results, table, np.concatenate([_embeddings(run) for run in runs]))
     metrics["made_from"] = made_from(path, store, {run.run_id: run.best_model for run in runs})
     write_checked_json(results / METRICS_FILE, metrics)
     draw_figures(metrics, results)

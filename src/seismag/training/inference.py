@@ -171,11 +171,11 @@ def predict_roles(run: Run, store: Store, split: pd.DataFrame, batch_size: int =
         predict_with_embeddings(loaded, store, indices[role], role, batch_size, pool=pools[role]) for role in pools
     ]
     table = pd.concat([part[0] for part in parts], ignore_index=True)
-    write_predictions(run.path, table, np.concatenate([part[1] for part in parts]))
+    write_with_embeddings(run.path, table, np.concatenate([part[1] for part in parts]))
     return table
 
 
-def write_predictions(folder: Path, table: pd.DataFrame, embeddings: Float32Array) -> Path:
+def write_with_embeddings(folder: Path, table: pd.DataFrame, embeddings: Float32Array) -> Path:
     """Write predictions.parquet and embeddings.npy (n, C), both or none; returns the path of the table."""
     path = folder / "predictions.parquet"
     with atomic_path(folder / "embeddings.npy") as temporary:

@@ -44,7 +44,7 @@ from seismag.training.budget import training_bytes
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint, stored_split
 from seismag.training.dataset import role_indices
 from seismag.training.finished import find_runs, models_behind
-from seismag.training.inference import predict_roles, predict_with_embeddings, write_predictions
+from seismag.training.inference import predict_roles, predict_with_embeddings, write_with_embeddings
 from seismag.training.placebo import apart_from_training
 from seismag.training.train import refuse_placebo, train_model
 from seismag.training.tried import configuration_checksum
@@ -150,7 +150,7 @@ def evaluate_model(
     if loaded.card.has_unknown_training:
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
         log.warning(UNKNOWN_TRAINING)
-    table = None if out is None else write_predictions(out, predictions, embeddings)
+    table = None if out is None else write_with_embeddings(out, predictions, embeddings)
     metrics["made_from"] = made_from(table, store, {loaded.card.run_id: loaded.path})
     if out is not None:
         write_metrics(metrics, out)

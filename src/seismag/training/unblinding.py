@@ -25,7 +25,7 @@ from seismag.splits import assign_split
 from seismag.splits.holdout import holdout_log, holdout_state
 from seismag.training.channels import require_cross
 from seismag.training.checkpoint import LoadedModel, check_preprocessing, load_checkpoint, stored_split
-from seismag.training.inference import predict_with_embeddings, write_predictions
+from seismag.training.inference import predict_with_embeddings, write_with_embeddings
 from seismag.training.run import reach_h
 from seismag.windows.store import Store, open_store
 
@@ -135,7 +135,7 @@ def unblind(request: UnblindingRequest, config: EvaluateConfig, progress: Progre
 @one_writer()
 def write_unblinding(result: Unblinding, out: Path) -> None:
     """Write metrics.json, predictions.parquet, embeddings.npy and figures into an existing folder."""
-    table = write_predictions(out, result.predictions, result.embeddings)
+    table = write_with_embeddings(out, result.predictions, result.embeddings)
     sources = {**result.metrics["made_from"], "predictions_sha256": file_sha256(table)}
     write_metrics({**result.metrics, "made_from": sources}, out)
 
