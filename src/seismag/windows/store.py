@@ -33,7 +33,9 @@ from seismag.windows.store_checksums import (
     CHECKSUMS_FILE,
     DAMAGE,
     MAKE_ANEW,
+    OpenedAs,
     damaged_file,
+    opened_as,
     read_checksums,
     require_order,
     require_shards,
@@ -53,6 +55,13 @@ CATALOG_FILE = "catalog.parquet"
 PREPROCESSING_KEYS = (
     "window_h", "segment_s", "step_s", "n_bins", "frequency_rows", "n_log_rows", "max_interpolated_gap_s",
 )  # fmt: skip
+
+
+@dataclass(eq=False)
+class StoredArray(zarr.Array[Any]):
+    """An array of a store that knows the store it was opened in; ``read_samples`` refuses another one."""
+
+    opened: OpenedAs
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,18 @@ class Store:
     time_s: NDArray[np.float64]
     attributes: dict[str, Any]
 
+    def require_same(self) -> None:
+        """Refuse a folder that contains another store than when this one was opened (DataError)."""
+        if isinstance(self.power, StoredArray):
+            self.power.opened.require_same()
+
     def samples_sha256(self) -> str:
-        """Return the checksum of samples.parquet: of the labels, groups and times of the windows."""
+        """Return the checksum of samples.parquet: of the labels, groups and times of the windows.
+
+        Raises:
+            DataError: the folder contains another store by now.
+        """
+        self.require_same()
         return file_sha256(self.path / SAMPLES_FILE)
 
 
@@ -93,6 +112,7 @@ def open_store(path: str | Path) -> Store:
         )
     if (path / ".work").is_dir() and not (path / SAMPLES_FILE).is_file():
         raise DataError(f"{path}: its preparation was interrupted. Run the same 'seismag prepare' again to finish it.")
+    opened = opened_as(path, SAMPLES_FILE)
     try:
         group = zarr.open_group(path, mode="r")
         attributes = dict(group.attrs)
@@ -134,6 +154,8 @@ def open_store(path: str | Path) -> Store:
             require_shards(path / name, array, None if sums is None else sums.indexes.get(name, []))
     require_order(path / SAMPLES_FILE, samples, read_axis(path, group, "sample"))
     frequency, time = (read_axis(path, group, name) for name in ("frequency", "time"))
+    opened.require_same()
+    power, cross = (None if array is None else StoredArray(array.async_array, opened) for array in (power, cross))
     return Store(path, samples, power, cross, frequency, time, attributes)
 
 
@@ -157,17 +179,25 @@ def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
     """Read the samples [first, end) of ``power`` or ``cross``.
 
     Raises:
-        DataError: a file of the array is damaged.
+        DataError: a file of the array is damaged, or the store was replaced since it was opened.
     """
     try:
-        return np.asarray(array[first:end])
+        values = np.asarray(array[first:end])
     except DAMAGE as error:
+        _require_same(array)
         where, remedy = getattr(array, "store_path", "the array"), "Delete the store and prepare it again."
         if (file := damaged_file(array, first, end)) is not None:
             where, remedy = file, "Delete that file and run the same 'seismag prepare' again: it makes the store anew."
         raise DataError(
             f"{where}: samples {first} to {end - 1} of the array cannot be read ({error}). {remedy}", "damaged_store"
         ) from error
+    _require_same(array)  # after reading: Zarr takes a file that is gone for NaN
+    return values
+
+
+def _require_same(array: Any) -> None:
+    if isinstance(array, StoredArray):
+        array.opened.require_same()
 
 
 def read_axis(path: Path, group: zarr.Group, name: str) -> NDArray[Any]:
@@ -207,6 +237,7 @@ def placebo_of(store: Any) -> str:
 
 def store_catalog(store: Store) -> pd.DataFrame | None:
     """Read the earthquakes of the labels of a store; None for an older store without them."""
+    store.require_same()
     return read_table(store.path, CATALOG_FILE) if (store.path / CATALOG_FILE).is_file() else None
 
 

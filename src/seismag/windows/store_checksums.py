@@ -42,6 +42,60 @@ class StoreChecksums:
     indexes: Mapping[str, list[str]]
 
 
+@dataclass(frozen=True)
+class OpenedAs:
+    """The content of a store when it was opened, by its file of checksums (of an older store by its table).
+
+    Attributes:
+        file: checksums.json or samples.parquet. sha256: of it.
+        stat: its number, size and time, which are compared first.
+    """
+
+    file: Path
+    sha256: str
+    stat: tuple[int, ...] | None
+
+    def require_same(self) -> None:
+        """Refuse a store that was replaced or removed since it was opened.
+
+        Raises:
+            DataError: what is read now does not belong to what was read before.
+        """
+        if self.stat is not None and _stat(self.file) == self.stat:
+            return
+        now = _sha256(self.file)
+        if now != self.sha256:
+            raise DataError(
+                f"{self.file.parent}: the store was replaced or removed while this command read it: the checksum of "
+                f"{self.file.name} was {self.sha256[:12]} at the beginning and is {now[:12] or 'missing'} now. Results "
+                "would mix two stores. Run the command again, and leave the store as it is until it ends; 'seismag "
+                "prepare' makes another store in another folder (--out).",
+                "replaced_store",
+            )
+
+
+def opened_as(path: Path, table: str) -> OpenedAs:
+    """Return what a store is recognised by; call it before anything else in it is read."""
+    file = path / (CHECKSUMS_FILE if (path / CHECKSUMS_FILE).exists() else table)
+    stat = _stat(file)  # first: what is written in between has another one
+    return OpenedAs(file.resolve(), _sha256(file), stat)
+
+
+def _stat(file: Path) -> tuple[int, ...] | None:
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return file_sha256(file)
+    except OSError:
+        return ""
+
+
 def write_checksums(path: Path, tables: Mapping[str, Path], fingerprint: str | None) -> None:
     """Write the checksums of a store whose arrays, metadata and tables are complete.
 
