@@ -17,10 +17,10 @@ from seismag.audit.result import AuditDocument, require_closed
 from seismag.documents import read_document, read_embeddings
 from seismag.files import write_checked_json
 from seismag.report.evidence import history_document, mcc_document
-from seismag.report.recompute import require_equal, require_same_sources
+from seismag.report.recompute import require_equal
 from seismag.runs import read_run
 from seismag.scoring.predictions import evaluated_rows, read_predictions, read_run_predictions, task_probabilities
-from seismag.scoring.study import read_metrics
+from seismag.scoring.study import read_metrics, require_same_sources
 from seismag.splits import load_or_assign_split
 from seismag.training.crossval import FoldResult, SplitFacts, final_document
 from seismag.training.finished import final_results

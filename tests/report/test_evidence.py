@@ -22,7 +22,10 @@ from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import write_checked_json
 from seismag.report.evidence import Evidence, read_evidence
 from seismag.report.recompute import require_same_crossval, split_again
-from seismag.training.finished import store_of
+from seismag.runs import Run
+from seismag.scoring.predictions import read_predictions
+from seismag.scoring.study import read_own_embeddings
+from seismag.training.finished import metrics_of_fold, store_of
 from seismag.training.run import evaluate_table_in_store
 from seismag.windows.tried import read_tried
 
@@ -215,6 +218,37 @@ def test_another_model_in_the_run_is_found(copy: Path, crossval: Evidence) -> No
         shutil.copyfile(other / name, copy / name)
     with pytest.raises(DataError, match="its checksum is not that of the model of"):
         read_evidence(copy)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["predictions.parquet"], r"its checksum is not that of the predictions .* Delete the run: the same command"),
+        (["embeddings.npy"], r"its checksum is not that of the embeddings .*: those are others\. Delete the run"),
+        (["best_model.pth", "best_model.json"], "its checksum is not that of the model of small_fold1_"),
+        (["metrics.json"], "its checksum is not that of the predictions"),
+    ],
+)
+def test_a_finished_fold_with_files_of_another_is_refused(
+    crossval: Evidence, names: list[str], words: str, tmp_path: Path
+) -> None:
+    fold, other = crossval.runs
+    moved = Run(shutil.copytree(fold.path, tmp_path / "renamed_20260101_000000"))
+    assert metrics_of_fold(moved, crossval.store)["run_ids"] == [fold.run_id]
+    for name in names:
+        shutil.copyfile(other.path / name, moved.path / name)
+    with pytest.raises(DataError, match=words):
+        metrics_of_fold(moved, crossval.store)
+
+
+def test_embeddings_of_another_model_are_refused_beside_their_predictions(copy: Path) -> None:
+    table, rows = copy / "predictions.parquet", len(read_predictions(copy / "predictions.parquet"))
+    embeddings = read_own_embeddings(table, rows)
+    np.save(copy / "embeddings.npy", embeddings[::-1])
+    with pytest.raises(DataError, match=r"embeddings\.npy: those are others\. Delete it, or evaluate the model again"):
+        read_own_embeddings(table, rows)
+    (copy / "metrics.json").unlink()  # a table of others
+    assert len(read_own_embeddings(table, rows)) == rows
 
 
 def test_scores_in_a_model_card_are_those_of_the_run(copy: Path) -> None:

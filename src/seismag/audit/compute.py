@@ -42,7 +42,7 @@ from seismag.audit.table import (
     read_audit_table,
 )
 from seismag.config import AuditConfig, Config, EvaluateConfig
-from seismag.documents import read_embeddings, read_frame
+from seismag.documents import read_frame
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.estimate import CheckResult
 from seismag.files import file_sha256, write_checked_json
@@ -51,7 +51,7 @@ from seismag.runs import Run
 from seismag.scoring.compute import evaluate_predictions
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.predictions import evaluated_rows, read_predictions
-from seismag.scoring.study import made_from
+from seismag.scoring.study import made_from, read_own_embeddings
 from seismag.splits import assign_split
 from seismag.splits.stored import SPLIT_COLUMNS
 from seismag.training.finished import find_runs, models_behind, store_of
@@ -326,7 +326,7 @@ def _find_sources(path: Path, predictions: pd.DataFrame, config: Config) -> _Sou
     embeddings_path = path.parent / "embeddings.npy"
     embeddings = None
     if embeddings_path.is_file():
-        embeddings = read_embeddings(embeddings_path, len(predictions), "Delete it, or evaluate the model again.")
+        embeddings = read_own_embeddings(path, len(predictions))
     return _Sources(
         tuple(runs),
         inputs.pop() if len(inputs) == 1 else None,

@@ -14,7 +14,6 @@ import pandas as pd
 from seismag import __version__
 from seismag.arrays import Float32Array, FloatArray
 from seismag.config import EvaluateConfig
-from seismag.documents import read_embeddings
 from seismag.domain import DataError, SeismagError
 from seismag.explain.embedding import MAX_ROWS, EmbeddingView, view_embeddings
 from seismag.explain.gradcam import CLASS_TASKS, Attribution, Method, interpolate_maps
@@ -27,7 +26,7 @@ from seismag.files import shown_path
 from seismag.parallel import Progress, silent
 from seismag.scoring.clusters import find_clusters
 from seismag.scoring.predictions import read_run_predictions
-from seismag.scoring.study import read_metrics
+from seismag.scoring.study import read_metrics, read_own_embeddings
 from seismag.spectrograms.bands import BANDS_MHZ
 from seismag.training.inference import predict_with_embeddings
 from seismag.training.run import UNKNOWN_TRAINING
@@ -156,7 +155,9 @@ def _kept_embeddings(subject: Subject) -> tuple[pd.Series, Float32Array] | None:
     if not (same_data and table_path.is_file() and array_path.is_file()):
         return None
     table = read_run_predictions(table_path)
-    features = read_embeddings(array_path, len(table), "Delete it, or evaluate the model again.")
+    if set(table["run_id"].astype(str)) != {subject.loaded.card.run_id}:
+        return None  # of another model
+    features = read_own_embeddings(table_path, len(table))
     unseen = set(subject.store.samples["sample_id"].iloc[subject.indices])
     chosen = ((table["role"] == "test") & table["sample_id"].isin(unseen)).to_numpy()
     if not chosen.any():

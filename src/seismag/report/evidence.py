@@ -33,12 +33,11 @@ from seismag.report.recompute import (
     require_same_card,
     require_same_configuration,
     require_same_crossval,
-    require_same_sources,
     split_again,
 )
 from seismag.runs import Run, present_provenance, read_history
 from seismag.scoring.predictions import TASK_CLASSES, read_predictions
-from seismag.scoring.study import read_metrics
+from seismag.scoring.study import read_metrics, require_same_sources
 from seismag.training.checkpoint import is_image
 from seismag.training.finished import final_results, require_files, runs_behind, store_of
 from seismag.windows.store import REJECTED_FILE, Store, read_table

@@ -16,7 +16,7 @@ from seismag.domain import DataError
 from seismag.files import json_ready
 from seismag.runs import Run, read_settings
 from seismag.scoring.predictions import read_run_predictions
-from seismag.scoring.study import METRICS_FILE, made_from, read_metrics
+from seismag.scoring.study import METRICS_FILE, read_metrics, require_same_sources
 from seismag.splits import assign_split
 from seismag.text import one_line, shortened
 from seismag.training.checkpoint import read_content
@@ -31,34 +31,6 @@ TOLERANCE = 1e-6  # of a number, and of it relative to its size
 # the hold-out set is unblinded again and again; some warnings are of the training
 _NOT_COMPARED = ("sealed", "warnings", "made_from", "document_sha256")
 _REMEDY = "The record, the predictions or the store was changed; evaluate the run again."
-
-
-def require_same_sources(
-    file: Path, recorded: Mapping[str, Any], table: Path, store: Store, models: Mapping[str, Path]
-) -> None:
-    """Compare the checksums in a record with those of predictions, labels and models (by run_id).
-
-    Raises:
-        DataError: names what differs, or a model that is not there.
-    """
-    stated = recorded.get("made_from") or {}
-    if gone := [path for path in models.values() if not path.is_file()]:
-        raise DataError(f"{gone[0]}: the model of the run is not there. Copy it back, with its model card.")
-    found = made_from(table, store, models)
-    sources = {"predictions_sha256": f"the predictions {table}", "samples_sha256": f"the labels of {store.path}"}
-    for key, source in sources.items():
-        if stated.get(key) is None:
-            raise DataError(f"{file}: contains no checksum of {source}: it was made without them. {_REMEDY}")
-        if stated[key] != found[key]:
-            raise DataError(f"{file}: its checksum is not that of {source}: it was made from others. {_REMEDY}")
-    for run_id, checksum in found["models_sha256"].items():
-        if stated["models_sha256"].get(run_id) is None:
-            raise DataError(
-                f"{file}: contains no checksum of the model of {run_id}: it was made where the folder of this run was "
-                "not found. Make it again beside the runs, or from the folder where they were trained."
-            )
-        if stated["models_sha256"][run_id] != checksum:
-            raise DataError(f"{file}: its checksum is not that of the model of {run_id}. {_REMEDY}")
 
 
 def split_again(store: Store, config: Config) -> pd.DataFrame:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from seismag.arrays import Float32Array
 from seismag.config import EvaluateConfig
-from seismag.documents import Document, read_document
+from seismag.documents import Document, read_document, read_embeddings
 from seismag.domain import DataError
 from seismag.files import file_sha256, write_checked_json
 from seismag.folder_lock import one_writer
@@ -22,7 +23,9 @@ from seismag.scoring.predictions import read_predictions
 if TYPE_CHECKING:
     from seismag.windows.store import Store
 
-METRICS_FILE = "metrics.json"
+METRICS_FILE, EMBEDDINGS_FILE = "metrics.json", "embeddings.npy"
+_CHANGED = "The record, the predictions or the store was changed; evaluate the run again."
+_OTHER_EMBEDDINGS = "Delete it, or evaluate the model again."
 
 
 @one_writer()
@@ -76,6 +79,7 @@ class _Task(Document):
 
 class _Sources(Document):
     predictions_sha256: str | None = None
+    embeddings_sha256: str | None = None
     samples_sha256: str | None = None
     models_sha256: dict[str, str | None] = Field(default_factory=dict)
 
@@ -126,15 +130,72 @@ def made_from(
         models: checkpoint by run_id; None: not found.
 
     Returns:
-        predictions_sha256, samples_sha256 (None: no store), models_sha256 (by run_id; None: not known).
+        predictions_sha256, embeddings_sha256 (of embeddings.npy beside them; None: there is none), samples_sha256
+        (None: no store), models_sha256 (by run_id; None: not known).
     """
+    embeddings = None if predictions is None else predictions.parent / EMBEDDINGS_FILE
     return {
         "predictions_sha256": None if predictions is None else file_sha256(predictions),
+        "embeddings_sha256": file_sha256(embeddings) if embeddings is not None and embeddings.is_file() else None,
         "samples_sha256": None if store is None else store.samples_sha256(),
         "models_sha256": {
             run_id: None if path is None else file_sha256(path) for run_id, path in sorted((models or {}).items())
         },
     }
+
+
+def require_same_sources(
+    file: Path,
+    recorded: Mapping[str, Any],
+    table: Path,
+    store: Store,
+    models: Mapping[str, Path],
+    remedy: str = _CHANGED,
+) -> None:
+    """Compare the checksums in a record with those of predictions, embeddings, labels and models (by run_id).
+
+    Raises:
+        DataError: names what differs, or a model that is not there.
+    """
+    stated = recorded.get("made_from") or {}
+    if gone := [path for path in models.values() if not path.is_file()]:
+        raise DataError(f"{gone[0]}: the model of the run is not there. Copy it back, with its model card.")
+    found = made_from(table, store, models)
+    sources = {"predictions_sha256": f"the predictions {table}", "samples_sha256": f"the labels of {store.path}"}
+    for key, source in sources.items():
+        if stated.get(key) is None:
+            raise DataError(f"{file}: contains no checksum of {source}: it was made without them. {remedy}")
+        if stated[key] != found[key]:
+            raise DataError(f"{file}: its checksum is not that of {source}: it was made from others. {remedy}")
+    _require_same_embeddings(file, stated, table.parent / EMBEDDINGS_FILE, remedy)
+    for run_id, checksum in found["models_sha256"].items():
+        if stated["models_sha256"].get(run_id) is None:
+            raise DataError(
+                f"{file}: contains no checksum of the model of {run_id}: it was made where the folder of this run was "
+                "not found. Make it again beside the runs, or from the folder where they were trained."
+            )
+        if stated["models_sha256"][run_id] != checksum:
+            raise DataError(f"{file}: its checksum is not that of the model of {run_id}. {remedy}")
+
+
+def _require_same_embeddings(file: Path, stated: Mapping[str, Any], embeddings: Path, remedy: str) -> None:
+    recorded = stated.get("embeddings_sha256")  # None: of an earlier version
+    if recorded is not None and embeddings.is_file() and file_sha256(embeddings) != recorded:
+        raise DataError(f"{file}: its checksum is not that of the embeddings {embeddings}: those are others. {remedy}")
+
+
+def read_own_embeddings(table: Path, rows: int) -> Float32Array:
+    """Read ``embeddings.npy`` beside a table of ``rows`` predictions.
+
+    Raises:
+        DataError: it is damaged, or metrics.json beside them was made from these predictions and other embeddings.
+    """
+    path, file, remedy = table.parent / EMBEDDINGS_FILE, table.parent / METRICS_FILE, _OTHER_EMBEDDINGS
+    if file.is_file():
+        stated = read_document(file, MadeFrom, remedy).get("made_from") or {}
+        if stated.get("predictions_sha256") == file_sha256(table):
+            _require_same_embeddings(file, stated, path, remedy)
+    return read_embeddings(path, rows, remedy)
 
 
 def make_output_folder(out: Path) -> None:

@@ -24,12 +24,13 @@ from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
 from seismag.scoring.predictions import TASK_CLASSES, read_run_predictions
-from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder, read_metrics
+from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder
 from seismag.scoring.text import classes_left_out, format_summary
 from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.text import wrap_text
 from seismag.training.budget import log_budget
 from seismag.training.checkpoint import copy_checkpoint
+from seismag.training.finished import metrics_of_fold
 from seismag.training.fold_runs import FoldTask, fold_config, train_missing_folds
 from seismag.training.fold_skill import over_pooled_classes
 from seismag.training.inference import write_with_embeddings
@@ -257,11 +258,9 @@ def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dic
 
     Runs from before the reference of predictions get one.
     """
+    metrics = metrics_of_fold(run, store)
     if run.config().evaluate != config.evaluate:
         metrics = evaluate_in_store(store, read_run_predictions(run.predictions), split, config.evaluate)
-    else:
-        remedy = "Delete the run: the same command trains its fold again."
-        metrics = dict(read_metrics(run.path / METRICS_FILE, remedy))
     add_reference(run, store, split, metrics)
     return metrics
 

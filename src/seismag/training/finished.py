@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from seismag.documents import Document, read_document
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.runs import Run, read_run
+from seismag.scoring.study import METRICS_FILE, read_metrics, require_same_sources
 from seismag.windows.store import Store, open_store
 
 
@@ -117,6 +118,20 @@ def store_of(run: Run, dataset_id: str, data: Path | None) -> Store:
             f"{dataset_id}. Name their store with --data STORE."
         )
     return store
+
+
+def metrics_of_fold(run: Run, store: Store) -> dict[str, Any]:
+    """Read metrics.json of a finished fold, whose files may have been copied from elsewhere.
+
+    Raises:
+        DataError: it was not made from the predictions and the model in its folder and the labels of this store.
+    """
+    file, remedy = run.path / METRICS_FILE, "Delete the run: the same command trains its fold again."
+    metrics = dict(read_metrics(file, remedy))
+    if any((metrics.get("made_from") or {}).values()):  # none: of an earlier version
+        models = dict.fromkeys(metrics["run_ids"], run.best_model)
+        require_same_sources(file, metrics, run.predictions, store, models, remedy)
+    return metrics
 
 
 def models_behind(table: Path, run_ids: Iterable[str], runs_dir: Path | None = None) -> dict[str, Path | None]:
