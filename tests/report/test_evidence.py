@@ -136,6 +136,28 @@ def test_document_of_another_run_is_refused(
         read_evidence(evidence.path, extras=[tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"dataset_id": "two"}, r"recovery\.json: is of data set two, the predictions of this report are of one"),
+        ({"sha256": "0" * 64}, r"recovery\.json: is of a model .* with the checksum 000000000000; that of .* is"),
+    ],
+)
+def test_a_study_of_other_data_or_weights_is_refused(
+    evidence: Evidence, tmp_path: Path, facts: dict[str, str], words: str
+) -> None:
+    def write(dataset_id: str, sha256: str | None) -> None:
+        models = [{"run_id": evidence.path.name, "sha256": sha256}]
+        document = {"sentence": "No limit.", "models": models, "dataset_id": dataset_id}
+        write_checked_json(tmp_path / "recovery.json", document)
+
+    write("one", None)  # of an earlier version
+    assert "recovery.json" in read_evidence(evidence.path, extras=[tmp_path]).documents
+    write(facts.get("dataset_id", "one"), facts.get("sha256"))
+    with pytest.raises(DataError, match=words):
+        read_evidence(evidence.path, extras=[tmp_path])
+
+
 def test_named_folder_without_documents_is_refused(evidence: Evidence, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"contains none of audit.json, recovery.json, explanation.json"):
         read_evidence(evidence.path, extras=[tmp_path])

@@ -101,6 +101,7 @@ class Recovery:
         skipped: control windows without an injection, by reason.
         days: control windows of all days with several stations, one a station; by day.
         at_all_stations: injections into all windows of some of these days, like ``injections``.
+        dataset_id: of the store. models_sha256: by run_id.
     """
 
     injections: pd.DataFrame
@@ -110,6 +111,8 @@ class Recovery:
     skipped: dict[str, int]
     days: list[list[Target]]
     at_all_stations: pd.DataFrame | None
+    dataset_id: str
+    models_sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,9 @@ def recover(
     earthquakes = one_window_a_cluster(evaluated[evaluated["y_magnitude"] != "Normal"], store.samples)
     reference = {code: reference_nt2 for code, (_, reference_nt2) in chosen.sites.items()}
     controls = normal.reset_index(drop=True)[[*_EVALUATED, *DETECTORS]]
-    return Recovery(injections, controls, earthquakes[_EVALUATED], reference, chosen.skipped, days, at_all)
+    store.require_same()
+    made_of = (str(store.attributes["dataset_id"]), {model.card.run_id: model.card.sha256 for model in loaded})
+    return Recovery(injections, controls, earthquakes[_EVALUATED], reference, chosen.skipped, days, at_all, *made_of)
 
 
 def _choose(store: Store, inputs: Inputs, sample_ids: pd.Series, plan: RecoveryPlan, progress: Progress) -> _Chosen:
@@ -220,10 +225,13 @@ def recovery_study(
     thresholds = found.normal.groupby("run_id", sort=False)["threshold"]
     facts = {
         "sentence": result.sentence,
-        "models": [{"run_id": run, "threshold": float(rows.iloc[0]), "n": len(rows)} for run, rows in thresholds],
+        "models": [
+            {"run_id": run, "sha256": found.models_sha256[run], "threshold": float(rows.iloc[0]), "n": len(rows)}
+            for run, rows in thresholds
+        ],
         "archive": shown_path(inputs.archive),
         "data": shown_path(store_path),
-        "dataset_id": open_store(store_path).attributes["dataset_id"],
+        "dataset_id": found.dataset_id,
         "snr": list(plan.snr),
         "false_alarms_asked": plan.false_alarm_fraction,
         "seed": plan.seed,

@@ -144,7 +144,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
     for folder in extras:
         if not any((folder / f"{name}.json").is_file() for name in EXTRAS):
             raise UsageError(f"--with {folder}: contains none of {', '.join(f'{name}.json' for name in EXTRAS)}.")
-    others, folders = _extras([*(path / name for name in EXTRAS), *extras], set(metrics["run_ids"]))
+    others, folders = _extras([*(path / name for name in EXTRAS), *extras], models, metrics["dataset_id"])
     if "audit.json" in others:
         file = folders["audit.json"] / "audit.json"
         require_same_sources(file, others["audit.json"], table, store, models)
@@ -264,14 +264,17 @@ def _split_report(path: Path, run: Run) -> dict[str, Any] | None:
     return None if found is None else read_document(found, dict[str, Any], "Make the split again.")
 
 
-def _extras(folders: Sequence[Path], run_ids: set[str]) -> tuple[dict[str, Any], dict[str, Path]]:
+def _extras(
+    folders: Sequence[Path], models: Mapping[str, Path], dataset_id: str
+) -> tuple[dict[str, Any], dict[str, Path]]:
     found, origins = {}, {}
     for folder in folders:
         for name in EXTRAS:
             file = folder / f"{name}.json"
             if file.is_file():
                 found[file.name] = read_document(file, _SCHEMAS[name], _AGAIN, signed=True)
-                _require_of_runs(file, found[file.name], run_ids)
+                _require_of_runs(file, found[file.name], set(models))
+                _require_same_parts(file, found[file.name], models, dataset_id)
                 origins[file.name] = folder
     return found, origins
 
@@ -287,3 +290,21 @@ def _require_of_runs(file: Path, document: Mapping[str, Any], run_ids: set[str])
     if strange := sorted(set(stated) - run_ids):
         ours = ", ".join(sorted(run_ids))
         raise DataError(f"{file}: is of {strange[0]}, not of {ours}. Name the folder of this run.")
+
+
+def _require_same_parts(file: Path, document: Mapping[str, Any], models: Mapping[str, Path], dataset_id: str) -> None:
+    """Refuse a study of another data set, or of other weights under the name of a run, where it names them."""
+    stated = document.get("dataset_id")
+    if isinstance(stated, str) and stated != dataset_id:
+        raise DataError(
+            f"{file}: is of data set {stated}, the predictions of this report are of {dataset_id}. Make it again with "
+            "--data STORE of this run."
+        )
+    checksums = {model["run_id"]: model.get("sha256") for model in document.get("models", [])}
+    checksums |= {str(document.get("model_run_id")): document.get("model_sha256")}
+    for run_id, path in models.items():
+        if (stated := checksums.get(run_id)) is not None and stated != (found := file_sha256(path)):
+            raise DataError(
+                f"{file}: is of a model {run_id} with the checksum {str(stated)[:12]}; that of {path} is {found[:12]}. "
+                "Make it again with this model."
+            )
