@@ -342,6 +342,30 @@ def test_a_day_file_that_changes_between_survey_and_spectra_is_noticed(tmp_path)
         prepare_store(inputs, tmp_path / "store", KEEP_ALL, progress=change)
 
 
+@pytest.mark.parametrize("change_to", ["another", "cut", "nothing"])
+def test_a_day_file_that_changes_before_the_survey_is_noticed_and_restored_all_goes_on(change_to, tmp_path):
+    archive = tmp_path / "archive"
+    write_days(archive, GTO, FIRST + np.arange(3))
+    expected = prepare_days(archive, tmp_path, days=120)[0]
+    path = archive / "GTO" / day_name(GTO, FIRST + 1)
+    content = path.read_bytes()
+
+    def change(stage, done, _total):
+        if (stage, done) == ("survey", 0):
+            path.unlink()
+            if change_to == "another":
+                shutil.copyfile(archive / "GTO" / day_name(GTO, FIRST + 2), path)
+            elif change_to == "cut":
+                path.write_bytes(content[:10_000])
+
+    inputs, out = read_inputs(archive, None, [tmp_path / "catalogue.csv"], None, None), tmp_path / "again"
+    words = rf"archive: 1 of 3 files were changed or removed while the archive was read, the first: GTO.{path.name}\."
+    with pytest.raises(DataError, match=words):
+        prepare_store(inputs, out, KEEP_ALL, progress=change)
+    path.write_bytes(content)
+    assert prepare_store(inputs, out, KEEP_ALL).dataset_id == expected.dataset_id
+
+
 # ---- refusals ----
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seismag import __version__
 from seismag.archive.catalogs import read_catalogs
-from seismag.archive.content import content_sha256
+from seismag.archive.content import content_sha256, file_contents
 from seismag.archive.stations import read_stations
 from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, cut_day, is_simulated, list_files
 from seismag.arrays import FloatArray
@@ -93,7 +93,7 @@ def inject_archive(
     files = list_files(archive)
     stations = read_stations(Path(spec.station_file) if spec.station_file else None)
     catalog = read_catalogs([str(spec.earthquakes.catalog)])
-    content = content_sha256(archive, files, workers, progress)
+    content = content_sha256(file_contents(archive, files, workers, progress))
     settings = _identity(spec, content, sorted(catalog.sources.values()))
     if require_free(out, settings):
         return out

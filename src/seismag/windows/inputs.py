@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from seismag.archive.stations import read_stations
 from seismag.archive.survey import is_simulated
 from seismag.config import DataConfig
 from seismag.domain import Station
-from seismag.parallel import Progress, silent
 from seismag.windows.store import SCHEMA_VERSION
 
 
@@ -48,17 +48,15 @@ def read_inputs(
     )
 
 
-def fingerprint_of(
-    inputs: Inputs, files: list[Path], spec: DataConfig, workers: int = 1, progress: Progress = silent
-) -> str:
-    """Return a checksum of what a store is made of: settings, tables, and the day files by relative path and content.
+def fingerprint_of(inputs: Inputs, contents: Mapping[str, str], spec: DataConfig) -> str:
+    """Return a checksum of what a store is made of: settings, tables, and the day files (``file_contents``).
 
     So an archive that was copied elsewhere, or whose files were touched, is the same archive.
     """
     digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json", exclude={"store"}), sort_keys=True).encode())
     digest.update(json.dumps(checksums(inputs), sort_keys=True).encode())
     digest.update(f"{SCHEMA_VERSION}|{is_simulated(inputs.archive)}|".encode())
-    digest.update(content_sha256(inputs.archive, files, workers, progress).encode())
+    digest.update(content_sha256(contents).encode())
     return digest.hexdigest()
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from seismag.archive import survey as archives
+from seismag.archive.content import file_contents, require_same_content
 from seismag.archive.noise import noise_floor_nt
 from seismag.config import DataConfig
 from seismag.disk_space import KEPT, bytes_below, require_space, space_for
@@ -111,7 +112,8 @@ def prepare_store(
 
     Raises:
         UsageError: ``out`` contains something else.
-        DataError: no window becomes a sample; rejected.csv is written all the same.
+        DataError: no window becomes a sample; rejected.csv is written all the same. Or the archive was changed
+            meanwhile.
         SeismagError: the disk is full.
     """
     if spec.controls == "quiet_days" and inputs.kp is None:
@@ -119,7 +121,8 @@ def prepare_store(
     inputs, out = replace(inputs, archive=inputs.archive.resolve()), out.resolve()  # workers have other working folders
     found = archives.find_files(inputs.archive)
     files = found.files
-    fingerprint = fingerprint_of(inputs, files, spec, workers, progress)
+    contents = file_contents(inputs.archive, files, workers, progress)
+    fingerprint = fingerprint_of(inputs, contents, spec)
     work, discarded = open_work(out, fingerprint)
     if work is None:
         return _summary(stores.open_store(out), inputs)
@@ -132,6 +135,7 @@ def prepare_store(
             batches = [files[first : first + SURVEY_FILES] for first in range(0, len(files), SURVEY_FILES)]
             arguments = (inputs.archive, inputs.stations, spec)
             survey = pool.run_parts(_survey_part, batches, arguments, work / "survey", "survey", progress)
+            _require_same_content(inputs.archive, contents, survey, work)
             left_out = archives.survey_left_out(found, inputs.archive, inputs.stations)
             survey = pd.concat([survey, _survey_table(left_out)], ignore_index=True) if left_out else survey
             days = archives.resolve_days(survey, inputs.archive, inputs.stations, spec)
@@ -189,6 +193,14 @@ _SURVEY_COLUMNS = {
 def _survey_part(files: list[Path], archive: Path, stations: dict[str, Station], spec: DataConfig, part: Path) -> None:
     rows = [row for path in files for row in archives.survey_file(path, archive, stations, spec)]
     write_table(_survey_table(rows), part)
+
+
+def _require_same_content(archive: Path, contents: dict[str, str], survey: pd.DataFrame, work: Path) -> None:
+    try:
+        require_same_content(archive, contents, survey)
+    except DataError:
+        shutil.rmtree(work / "survey")  # of other files than the store would state
+        raise
 
 
 def _survey_table(rows: list[dict[str, object]]) -> pd.DataFrame:
