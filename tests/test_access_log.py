@@ -91,6 +91,13 @@ def test_an_adjusted_p_is_at_most_one_and_an_undefined_one_stays_so(store) -> No
     assert holdout_state(store).history[2]["p_values"]["area_skill"]["adjusted"] == 1.0
 
 
+def test_the_log_of_another_store_is_refused_with_both_data_sets(tmp_path) -> None:
+    append_entry(tmp_path, {"kind": "look", "dataset_id": "two"})
+    assert holdout_state(tmp_path, "two").looks == 1
+    with pytest.raises(DataError, match=r"entry 1 is an unblinding of data set two, but the store is data set one: .*"):
+        holdout_state(tmp_path, "one")
+
+
 def rewrite(store, change) -> None:
     path = store / LOG_FILE
     path.write_text("".join(change(path.read_text().splitlines(keepends=True))))

@@ -121,6 +121,16 @@ def test_the_same_recordings_prepared_anew_are_the_same_data(tmp_path: Path) -> 
     assert read_tried(prepare(tmp_path / "elsewhere", "four", SAMPLES.assign(station="TRD")), "four").number == 0
 
 
+def test_the_access_log_of_another_store_is_named(tmp_path: Path) -> None:
+    first, second = prepare(tmp_path / "a" / "first", "one"), prepare(tmp_path / "b" / "second", "two")
+    for run_id in ("r1", "r2"):
+        record_tried(first, "one", run_id, run_id)
+    assert read_tried(first, "one").number == 2
+    for file in second.glob("tried*"):
+        shutil.copyfile(file, first / file.name)
+    assert "the access log of data set two, not of one" in str(read_tried(first, "one").unknown)
+
+
 def test_a_store_that_moves_takes_with_it_what_was_tried(tmp_path: Path) -> None:
     record_tried(prepare(tmp_path / "first", "one"), "one", "r1", "a")
     second = prepare(tmp_path / "second", "two")

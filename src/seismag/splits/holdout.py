@@ -16,6 +16,7 @@ import pandas as pd
 from seismag.access_log import AccessLog
 from seismag.arrays import BoolArray
 from seismag.documents import Document
+from seismag.domain import DataError
 
 _RULE = "Bonferroni: each p-value is multiplied by the number of all unblindings so far, at most 1"
 REMEDY = "'seismag evaluate' can unblind it, and records each unblinding in the access log"
@@ -81,14 +82,24 @@ def holdout_log(store: Path) -> AccessLog:
     )
 
 
-def holdout_state(store: Path) -> HoldoutState:
+def holdout_state(store: Path, dataset_id: str | None = None) -> HoldoutState:
     """Summarise the access log of a store.
 
+    Args:
+        store: its folder. dataset_id: of the store, with which the log is compared.
+
     Raises:
-        DataError: the log is damaged.
+        DataError: the log is damaged, or that of another store.
     """
-    entries = holdout_log(store).read()
+    book = holdout_log(store)
+    entries = book.read()
     looks = [entry for entry in entries if entry["kind"] == "look"]
+    others = [entry for entry in looks if dataset_id is not None and entry.get("dataset_id", dataset_id) != dataset_id]
+    if others:
+        raise DataError(
+            f"{book.path}: entry {others[0]['entry']} is an unblinding of data set {others[0]['dataset_id']}, but the "
+            f"store is data set {dataset_id}: the access log of another store. {book.remedy}"
+        )
     results = {entry["look"]: entry["p_values"] for entry in entries if entry["kind"] == "result"}
     history: list[dict[str, object]] = []
     for number, entry in enumerate(looks, start=1):

@@ -39,7 +39,7 @@ from seismag.scoring.reference import build_reference
 from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder, write_metrics
 from seismag.splits import NAIVE_WARNING, SplitReport, assign_split, load_or_assign_split
 from seismag.splits.exclusions import close_in_time, windows_of_clusters
-from seismag.splits.holdout import REMEDY, holdout_state, on_locked_days
+from seismag.splits.holdout import REMEDY, HoldoutState, holdout_state, on_locked_days
 from seismag.training.budget import training_bytes
 from seismag.training.checkpoint import LoadedModel, is_image, load_checkpoint, stored_split
 from seismag.training.dataset import role_indices
@@ -75,7 +75,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     if small:
         log.warning(small)
     store = require_samples(open_store(store_path))
-    holdout_state(store.path)  # a damaged access log is found before the work, not after it
+    _holdout_of(store)  # a damaged access log is found before the work, not after it
     refuse_placebo(store)
     split, report = load_or_assign_split(
         store.samples, config.split, reach_h(store), store.attributes["dataset_id"], SPLITS_DIR
@@ -131,7 +131,7 @@ def evaluate_model(
         DataError: no window is unseen, or ``out`` cannot be made.
     """
     store = require_samples(open_store(store_path))
-    holdout_state(store.path)  # as above
+    _holdout_of(store)  # as above
     loaded = load_checkpoint(model)
     indices, split = unseen_windows(loaded, store)
     if out is not None:
@@ -174,7 +174,11 @@ def evaluate_in_store(
     metrics = evaluate_predictions(predictions, store.samples, split, config, classical.tables).to_json()
     alarms = alarm_summary(predictions, store.samples, config).to_json()
     metrics["warnings"] = [*metrics["warnings"], *absent]
-    return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": holdout_state(store.path).to_json()}
+    return {**metrics, "classical": classical.notes, "alarms": alarms, "sealed": _holdout_of(store).to_json()}
+
+
+def _holdout_of(store: Store) -> HoldoutState:
+    return holdout_state(store.path, str(store.attributes["dataset_id"]))
 
 
 @one_writer()

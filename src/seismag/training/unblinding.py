@@ -63,12 +63,14 @@ def request_unblinding(model: Path, store_path: Path, purpose: str | None, spec:
 
     Raises:
         UsageError: no purpose, or no window is locked.
-        DataError: a locked window was in the training of the model, or its training data are unknown.
+        DataError: a locked window was in the training of the model, or its training data are unknown; or the access
+            log is damaged, or that of another store.
         SeismagError: the model cannot read the store.
     """
     if purpose is None or not purpose.strip():
         raise UsageError('state the purpose with --purpose "TEXT"; the access log records it before the unblinding.')
     store, loaded = open_store(store_path), load_checkpoint(model)
+    holdout_state(store.path, str(store.attributes["dataset_id"]))  # nothing is recorded in the log of another store
     own = loaded.card.dataset_id == store.attributes["dataset_id"]
     spec = stored_split(loaded) if own else spec
     split = assign_split(store.samples, spec, reach_h(store))

@@ -130,9 +130,14 @@ def read_tried(store: Path, dataset_id: str, run_ids: Iterable[str] = ()) -> Tri
     damage: str | None = None
     for book in _logs(store):
         try:
-            entries += book.read()
+            read = book.read()
         except DataError as error:
             damage = str(error)
+            continue
+        named = sorted({entry["dataset_id"] for entry in read if entry["kind"] == "prepared"})
+        if named and book.folder == store and dataset_id not in named:
+            damage = f"{book.path}: the access log of data set {', '.join(named)}, not of {dataset_id}. {_REMEDY}"
+        entries += read
     mine = [entry for entry in entries if entry["kind"] == "prepared" and entry["dataset_id"] == dataset_id]
     same = _of_same_recordings(entries, dataset_id, mine[0]["spans"] if mine else {})
     trainings: dict[tuple[str, str], str] = {}
