@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fixtures.training_store import changed, latest, resume, same_weights
 from fixtures.training_store import train as train_new
 from seismag.config import Config
 from seismag.domain import SeismagError, UsageError
-from seismag.runs import Run
+from seismag.runs import Run, update_provenance
 from seismag.training.checkpoint import load_checkpoint
 from seismag.training.inference import predict_roles
 from seismag.training.model import ConvNeXtMultiTask
@@ -103,6 +104,27 @@ def test_resuming_a_finished_training_changes_nothing(
     store.attributes["dataset_id"] = "other"
     with pytest.raises(UsageError, match="began on the dataset d0, not other"):
         train_model(store, split, config, run, resume=True)
+
+
+def test_the_checkpoint_of_another_run_or_of_other_windows_is_not_resumed(
+    store: Any, split: pd.DataFrame, config: Config, run: Run, tmp_path: Path
+) -> None:
+    config = changed(config, epochs=1)
+    (run.path / "config.yaml").write_text((run.path / "config.yaml").read_text().replace("epochs: 3", "epochs: 1"))
+    train_model(store, split, config, run)
+    update_provenance(run, seismag_version="0.0.1")
+    renamed = Run(Path(shutil.copytree(run.path, tmp_path / "renamed_20260101_000000")))
+    train_model(store, split, config, renamed, resume=True)
+    assert "several versions of seismag" in renamed.provenance()["warnings"][-1]
+    test = split["role"] == "test"
+    other_split = split.assign(role=split["role"].mask(test, "train").mask(split["role"] == "train", "test"))
+    with pytest.raises(UsageError, match=r"windows of training and validation were not among .* Start a new run"):
+        train_model(store, other_split, config, renamed, resume=True)
+    update_provenance(run, run_id="small_fold2_20260101_000000")
+    with pytest.raises(
+        UsageError, match=r"is the checkpoint of trial_.*, in the folder of small_fold2_20260101_000000"
+    ):
+        train_model(store, split, config, Run(run.path.rename(run.path.with_name("small_fold2"))), resume=True)
 
 
 def test_training_never_reads_the_test_role(store: Any, split: pd.DataFrame, config: Config, run: Run) -> None:

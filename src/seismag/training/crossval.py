@@ -30,7 +30,7 @@ from seismag.splits import NAIVE_WARNING, load_or_assign_split
 from seismag.text import wrap_text
 from seismag.training.budget import log_budget
 from seismag.training.checkpoint import copy_checkpoint
-from seismag.training.finished import metrics_of_fold
+from seismag.training.finished import metrics_of_fold, several_codes
 from seismag.training.fold_runs import FoldTask, fold_config, train_missing_folds
 from seismag.training.fold_skill import over_pooled_classes
 from seismag.training.inference import write_with_embeddings
@@ -273,6 +273,7 @@ def _pool(
     metrics = evaluate_in_store(store, table, split, config.evaluate)
     if any(read_card(run.best_model).has_unknown_training for run in runs):
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
+    metrics["warnings"] = [*metrics["warnings"], *several_codes(run.provenance() for run in runs)]
     path = write_with_embeddings(results, table, np.concatenate([_embeddings(run) for run in runs]))
     metrics["made_from"] = made_from(path, store, {run.run_id: run.best_model for run in runs})
     write_checked_json(results / METRICS_FILE, metrics)

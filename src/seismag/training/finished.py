@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from seismag import __version__
 from seismag.documents import Document, read_document
 from seismag.domain import DataError, SeismagError, UsageError
-from seismag.runs import Run, read_run
+from seismag.runs import Run, git_state, read_run
 from seismag.scoring.study import METRICS_FILE, read_metrics, require_same_sources
 from seismag.windows.store import Store, open_store
 
@@ -132,6 +133,24 @@ def metrics_of_fold(run: Run, store: Store) -> dict[str, Any]:
         models = dict.fromkeys(metrics["run_ids"], run.best_model)
         require_same_sources(file, metrics, run.predictions, store, models, remedy)
     return metrics
+
+
+def this_code() -> dict[str, Any]:
+    """Return the version of seismag that runs, in the keys of provenance.json."""
+    return {"seismag_version": __version__, "git": git_state(Path(__file__))}
+
+
+def several_codes(provenances: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence where parts of one result are of several versions of seismag; a commit counts where known."""
+    versions, commits = set(), set()
+    for facts in provenances:
+        versions.add(str(facts.get("seismag_version")))
+        commits.add(str((facts.get("git") or {}).get("commit"))[:12])
+    commits.discard("None")
+    if max(len(versions), len(commits)) < 2:
+        return []
+    names = ", ".join(sorted(versions) + sorted(f"commit {commit}" for commit in commits))
+    return [f"trained by several versions of seismag, whose results may differ: {names}"]
 
 
 def models_behind(table: Path, run_ids: Iterable[str], runs_dir: Path | None = None) -> dict[str, Path | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from seismag.splits.holdout import locked_days
 from seismag.training.checkpoint import HEAD_CLASSES, build_card, check_architecture, read_content
 from seismag.training.dataset import EpochSampler, SpectrogramDataset, iterate_power, role_indices
 from seismag.training.devices import in_group, process_rank, require_devices, run_processes
+from seismag.training.finished import several_codes, this_code
 from seismag.training.fit import fit, resolve_precision, should_stop
 from seismag.training.frozen import FrozenPart, compute_features
 from seismag.training.initial import InitialWeights, read_initial, take_weights
@@ -88,11 +89,15 @@ def train_model(
     require_devices(config.train.devices)
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
+    seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])].astype(str).tolist()
+    if checkpoint is not None:
+        _require_own(run, checkpoint, seen)
     resolved = resolve_precision(config, run)
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"], run.latest_checkpoint)
     initial = read_initial(config, store, split) if checkpoint is None else None
     inputs = make_inputs(store, indices, config, fitted)
-    notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes)
+    codes = several_codes([run.provenance(), this_code()]) if checkpoint is not None else []
+    notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes, *codes)
     history = list(checkpoint["history"]) if checkpoint else []
     if not in_group():
         for note in notes:
@@ -107,8 +112,7 @@ def train_model(
             run_processes(in_process, (store, split, config, run), config.train.devices)
             history = list(read_content(run.latest_checkpoint)[0]["history"])
         else:
-            seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])]
-            start = _Start(checkpoint, initial, tuple(map(str, seen)), locked_days(store.samples, split))
+            start = _Start(checkpoint, initial, tuple(seen), locked_days(store.samples, split))
             history = _run_epochs(store, inputs, resolved, run, start, progress, on_epoch)
     return pd.DataFrame(history)
 
@@ -331,3 +335,19 @@ def _checkpoint_to_resume(run: Run, store: Store, config: Config, resume: bool) 
     if trained_on != here:
         raise UsageError(f"{run.run_id}: began on the dataset {trained_on}, not {here}. Start a new run.")
     return content
+
+
+def _require_own(run: Run, checkpoint: Mapping[str, Any], seen: Sequence[str]) -> None:
+    """Refuse the checkpoint of another run, or of other training and validation windows than ``seen`` (UsageError)."""
+    file, began_as = run.latest_checkpoint, checkpoint["card"]["run_id"]
+    if began_as not in (run.run_id, run.provenance()["run_id"]):  # a folder may be renamed
+        raise UsageError(
+            f"{file}: is the checkpoint of {began_as}, in the folder of {run.provenance()['run_id']}. Copy the own one "
+            "back, or delete it to begin again."
+        )
+    others = sorted(set(seen).difference(checkpoint["trained_on"]))
+    if others:
+        raise UsageError(
+            f"{run.run_id}: {len(others)} of the {len(seen)} windows of training and validation were not among those "
+            f"that it began with, for example {others[0]}: the store, the split or seismag is another. Start a new run."
+        )
