@@ -21,7 +21,7 @@ from seismag.config import EvaluateConfig, load_config
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import write_checked_json
 from seismag.report.evidence import Evidence, read_evidence
-from seismag.report.recompute import require_same_crossval, split_again
+from seismag.report.recompute import require_own_records, require_same_crossval, split_again
 from seismag.runs import Run
 from seismag.scoring.predictions import read_predictions
 from seismag.scoring.study import read_own_embeddings
@@ -261,6 +261,20 @@ def test_a_finished_fold_with_files_of_another_is_refused(
         shutil.copyfile(other.path / name, moved.path / name)
     with pytest.raises(DataError, match=words):
         metrics_of_fold(moved, crossval.store)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("provenance.json", r"provenance\.json: is of small_fold2_.*, the model is of small_fold1_.*\. Restore it"),
+        ("history.csv", r"history\.csv: the model of small_fold1_.* is that of epoch 1 .*: the history of another"),
+    ],
+)
+def test_records_of_another_training_are_refused(copy: Path, crossval: Evidence, name: str, words: str) -> None:
+    require_own_records(Run(copy), copy.name)
+    shutil.copyfile(crossval.runs[1].path / name, copy / name)
+    with pytest.raises(DataError, match=words):
+        require_own_records(Run(copy), copy.name)
 
 
 def test_embeddings_of_another_model_are_refused_beside_their_predictions(copy: Path) -> None:

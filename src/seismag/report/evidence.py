@@ -29,6 +29,7 @@ from seismag.report.quotation import Quoter, escape
 from seismag.report.recompute import (
     evaluate_again,
     require_equal,
+    require_own_records,
     require_same_audit,
     require_same_card,
     require_same_configuration,
@@ -136,6 +137,7 @@ def read_evidence(path: Path, data: Path | None = None, extras: Sequence[Path] =
         folds = require_same_crossval(path, crossval, metrics, runs, store, split)
     for run_id, run in zip(models, runs, strict=True):  # a folder may have another name than its run
         require_same_card(run, folds.get(run_id, metrics))
+        require_own_records(run, run_id)
         require_same_configuration(run, store, run_id)
     documents["mcc.json"] = mcc_document(metrics, folds)
     split_report = _split_report(path, runs[0])

@@ -11,10 +11,11 @@ import pandas as pd
 
 from seismag.audit.compute import evaluate_and_test
 from seismag.audit.result import require_closed
+from seismag.cards import read_card
 from seismag.config import AuditConfig, Config, EvaluateConfig
 from seismag.domain import DataError
 from seismag.files import json_ready
-from seismag.runs import Run, read_settings
+from seismag.runs import Run, read_history, read_settings
 from seismag.scoring.predictions import read_run_predictions
 from seismag.scoring.study import METRICS_FILE, read_metrics, require_same_sources
 from seismag.splits import assign_split
@@ -107,6 +108,26 @@ def require_same_card(run: Run, metrics: Mapping[str, Any]) -> None:
     """
     _, card = read_content(run.best_model)
     require_equal(f"model card of {run.run_id}", card.metrics, json_ready(headline(dict(metrics))))
+
+
+def require_own_records(run: Run, run_id: str) -> None:
+    """Compare provenance.json and history.csv of a run, which have no checksum, with its model card.
+
+    Raises:
+        DataError: they are those of another run.
+    """
+    stated = run.provenance()["run_id"]
+    if stated not in (run_id, run.run_id):  # a folder may be renamed before its training is resumed
+        raise DataError(f"{run.path / 'provenance.json'}: is of {stated}, the model is of {run_id}. Restore it.")
+    epoch, val_loss = (read_card(run.best_model).document.get(key) for key in ("epoch", "val_loss"))
+    history = read_history(run.path / "history.csv")
+    losses = history.loc[history["epoch"] == epoch, "val_loss"].tolist()
+    if epoch is not None and not any(_same(float(loss), val_loss) for loss in losses):
+        found = f"{losses[0]:g}" if losses else "no such epoch"
+        raise DataError(
+            f"{run.path / 'history.csv'}: the model of {run_id} is that of epoch {epoch} with validation loss "
+            f"{val_loss:g}, here is {found}: the history of another training. Restore it."
+        )
 
 
 def require_same_configuration(run: Run, store: Store, run_id: str) -> None:
