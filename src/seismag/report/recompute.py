@@ -119,7 +119,8 @@ def require_own_records(run: Run, run_id: str) -> None:
     stated = run.provenance()["run_id"]
     if stated not in (run_id, run.run_id):  # a folder may be renamed before its training is resumed
         raise DataError(f"{run.path / 'provenance.json'}: is of {stated}, the model is of {run_id}. Restore it.")
-    epoch, val_loss = (read_card(run.best_model).document.get(key) for key in ("epoch", "val_loss"))
+    card = read_card(run.best_model)
+    epoch, val_loss = card.document.get("epoch"), card.val_loss
     history = read_history(run.path / "history.csv")
     losses = history.loc[history["epoch"] == epoch, "val_loss"].tolist()
     if epoch is not None and not any(_same(float(loss), val_loss) for loss in losses):

@@ -94,8 +94,8 @@ def holdout_state(store: Path, dataset_id: str | None = None) -> HoldoutState:
     book = holdout_log(store)
     entries = book.read()
     looks = [entry for entry in entries if entry["kind"] == "look"]
-    others = [entry for entry in looks if dataset_id is not None and entry.get("dataset_id", dataset_id) != dataset_id]
-    if others:
+    others = [entry for entry in looks if entry.get("dataset_id") not in (None, dataset_id)]
+    if others and dataset_id is not None:
         raise DataError(
             f"{book.path}: entry {others[0]['entry']} is an unblinding of data set {others[0]['dataset_id']}, but the "
             f"store is data set {dataset_id}: the access log of another store. {book.remedy}"
