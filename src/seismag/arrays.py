@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seismag.domain import DataError
 from seismag.limits import LABELS, require_file
+from seismag.machine import raise_if_of_machine
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -45,6 +46,7 @@ def read_array(path: Path) -> NDArray[Any]:
     try:
         return np.array(np.lib.format.open_memmap(path, mode="r"))
     except (OSError, ValueError, SyntaxError, EOFError, TokenError) as error:
+        raise_if_of_machine(error, path)
         raise DataError(
             f"{path}: not an array of numbers ({error}). Make it again with the command that wrote it."
         ) from error

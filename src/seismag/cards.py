@@ -14,6 +14,7 @@ from seismag.documents import Document, check_document
 from seismag.domain import DataError, SeismagError
 from seismag.files import file_sha256, read_checked_json, write_checked_json
 from seismag.limits import WEIGHTS, require_file
+from seismag.machine import raise_if_of_machine
 
 FORMAT_VERSION = 2  # 1: cross-spectra were divided by the power of one horizontal component
 _AGAIN = "Copy both files again from where they were made."
@@ -150,6 +151,7 @@ def require_model(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             packed = [info.filename for info in archive.infolist() if info.file_size > info.compress_size]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise_if_of_machine(error, path)
         raise DataError(f"{path}: damaged or truncated ({error}). Copy it again.") from error
     if packed:
         raise DataError(f"{path}: its part {packed[0]!r} is packed, and no model is. Save the weights with torch.save.")

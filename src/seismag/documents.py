@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from seismag.arrays import Float32Array, read_array
 from seismag.domain import DataError, SeismagError
 from seismag.files import is_nested_deeply, read_checked_json, read_json
+from seismag.machine import raise_if_of_machine
 from seismag.table_files import read_csv, read_parquet
 from seismag.text import one_line, shortened
 
@@ -100,6 +101,7 @@ def damage_explained(what: str | Path, remedy: str) -> Iterator[None]:
     except (SeismagError, MemoryError):
         raise
     except Exception as error:
+        raise_if_of_machine(error, what)
         reason = one_line(f"{type(error).__name__}: {error}", 300)
         raise DataError(f"{what}: cannot be read ({reason}). {remedy}") from error
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seismag.domain import DataError
+from seismag.machine import raise_if_of_machine
 
 MIB = 1 << 20
 _BLOCK_BYTES = 1 << 20
@@ -155,6 +156,7 @@ def _require(status: os.stat_result, path: Path, limit: InputLimit) -> int:
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> DataError:
+    raise_if_of_machine(error, path)
     reason = getattr(error, "strerror", None) or str(error)
     return DataError(f"{path}: cannot be read ({reason}). Name a file that exists and may be read.", "unreadable")
 

@@ -12,6 +12,7 @@ import pandas as pd
 from seismag.domain import DataError
 from seismag.files import path_of_text, text_of_path
 from seismag.limits import RECORDING, open_file
+from seismag.machine import raise_if_of_machine
 from seismag.parallel import Progress, silent
 
 _PART_FILES = 256  # between two calls of progress
@@ -66,5 +67,6 @@ def _content_of(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # has readinto
     except DataError as error:  # refused by name when it is read
         return error.reason
-    except OSError:
+    except OSError as error:
+        raise_if_of_machine(error, path)
         return "unreadable"

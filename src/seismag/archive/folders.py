@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seismag.machine import raise_if_of_machine
+
 HIDDEN, NOT_A_FILE, TWICE = "hidden", "not_a_file", "folder_twice"  # reasons
 _LITTER = (".DS_Store", ".directory", ".localized")  # of desktops, as are names that begin with ._
 
@@ -66,7 +68,8 @@ def _scan(top: Path, first: dict[tuple[int, int], Path], found: Found, links: li
                 found.left_out.append(NotRead(folder, TWICE, f"{folder}: {detail}."))
                 continue
             entries = sorted(folder.iterdir())
-        except OSError:
+        except OSError as error:
+            raise_if_of_machine(error, folder)
             found.files.append(folder)  # refused by name when it is read
             continue
         for path in entries:
@@ -75,7 +78,8 @@ def _scan(top: Path, first: dict[tuple[int, int], Path], found: Found, links: li
                 continue
             try:
                 mode = os.stat(path).st_mode
-            except OSError:
+            except OSError as error:
+                raise_if_of_machine(error, path)
                 mode = stat.S_IFREG  # a broken link, or not permitted: refused by name when it is read
             if stat.S_ISREG(mode):
                 found.files.append(path)

@@ -21,6 +21,7 @@ from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError, Station
 from seismag.files import path_of_text, printable, read_json, text_of_path
 from seismag.limits import RECORDING, open_file
+from seismag.machine import raise_if_of_machine
 from seismag.recordings import Recording, read_claim, read_recording
 from seismag.recordings.days import days_of, field_of_day, require_one_hertz
 from seismag.spectrograms.artefacts import blank_artefacts
@@ -159,6 +160,7 @@ def survey_file(path: Path, archive: Path, stations: dict[str, Station], spec: D
     except MemoryError:
         raise
     except Exception as error:  # one odd file never ends a preparation
+        raise_if_of_machine(error, path)
         if isinstance(error, DataError):
             reason, detail = error.reason, str(error)
         else:

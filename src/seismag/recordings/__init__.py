@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from seismag.domain import DataError
 from seismag.limits import RECORDING, read_file
+from seismag.machine import raise_if_of_machine
 from seismag.recordings.cdf import CDF
 from seismag.recordings.compression import decompress, read_head
 from seismag.recordings.frg604rc import FRG604RC, day_in_name
@@ -73,9 +74,12 @@ def decode_recording(raw: bytes, path: Path) -> Recording:
         recording = reader.read(payload, path, sha256)
         _require_years(recording, path)
         return recording
-    except (DataError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # one odd file ends neither a preparation nor a prediction
+        raise_if_of_machine(error, path)
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f"{path}: {type(error).__name__}: {error}. This is an error of the reader of {reader.name}; please report "
             "it.",

@@ -15,6 +15,8 @@ import re
 import struct
 import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seismag.domain import DataError
+from seismag.machine import MachineError
 from seismag.recordings.cdf_structure import MAGIC_V2, MAGIC_V3, check_structure
 from seismag.recordings.components import (
     ARCMIN_DEG,
@@ -49,6 +52,21 @@ _CDFLIB_ERRORS = (
     ArithmeticError, AttributeError, EOFError, LookupError, NameError, OSError, RuntimeError, TypeError, ValueError,
     struct.error, zlib.error,
 )  # fmt: skip
+
+
+@contextmanager
+def _temporary_copy(payload: bytes, where: str) -> Iterator[Path]:
+    """Give a file with these bytes (MachineError: it cannot be written, which is no fault of the recording)."""
+    with ExitStack() as stack:
+        try:
+            copy = Path(stack.enter_context(tempfile.TemporaryDirectory()), "recording.cdf")
+            copy.write_bytes(payload)
+        except OSError as error:
+            raise MachineError(
+                f"{where}: its temporary copy cannot be written ({error.strerror or error}). Set TMPDIR to a folder "
+                "with free space that you may write into, and run the same command again: finished parts are kept."
+            ) from error
+        yield copy
 
 
 def _detect(head: bytes) -> bool:
@@ -87,9 +105,7 @@ class _Content:
         self.times_ms: NDArray[np.int64] = np.empty(0, np.int64)
         self.kind = ""
         self.warnings: list[str] = []
-        with tempfile.TemporaryDirectory() as folder:  # cdflib reads by path only
-            copy = Path(folder, "recording.cdf")
-            copy.write_bytes(payload)
+        with _temporary_copy(payload, where) as copy:  # cdflib reads by path only
             try:
                 self._take(cdflib, cdflib.CDF(copy))
             except _CDFLIB_ERRORS as error:

@@ -16,6 +16,7 @@ from isal import igzip, igzip_lib, isal_zlib
 
 from seismag.domain import DataError
 from seismag.limits import RECORDING, InputLimit, open_file, read_file, unpacks_to_more
+from seismag.machine import raise_if_of_machine
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one is an archive without members
@@ -57,7 +58,8 @@ def read_head(path: Path) -> bytes:
             with zipfile.ZipFile(io.BytesIO(whole)) as archive, archive.open(_single_member(archive, path)) as member:
                 return member.read(_HEAD_BYTES)
         return raw
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, DataError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, DataError) as error:
+        raise_if_of_machine(error, path)
         return b""
 
 

@@ -21,6 +21,7 @@ from seismag.documents import check_document
 from seismag.domain import AZIMUTH_CLASSES, COMPONENTS, MAGNITUDE_CLASSES, SeismagError
 from seismag.files import atomic_path, json_ready
 from seismag.folder_lock import file_lock
+from seismag.machine import raise_if_of_machine
 from seismag.runs import Run
 from seismag.text import one_line, shortened
 from seismag.training.backbones import pretrained_source
@@ -138,6 +139,7 @@ def load_tensors(path: Path, refusal: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
+        raise_if_of_machine(error, path)
         text = one_line(str(error).strip().partition("\n")[0])
         if text.startswith("Weights only load failed"):  # torch goes on with how to run what is in the file
             text = "it contains Python objects besides tensors and plain values"

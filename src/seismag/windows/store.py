@@ -26,6 +26,7 @@ from seismag.config import DataConfig
 from seismag.domain import COMPONENTS, DataError
 from seismag.files import atomic_path, file_sha256, write_table
 from seismag.folder_lock import one_writer
+from seismag.machine import raise_if_of_machine
 from seismag.spectrograms.compute import PAIRS, make_grid
 from seismag.table_files import originals, write_csv
 from seismag.windows.schema import check_store, check_table, prepared_with
@@ -117,6 +118,7 @@ def open_store(path: str | Path) -> Store:
         group = zarr.open_group(path, mode="r")
         attributes = dict(group.attrs)
     except DAMAGE as error:
+        raise_if_of_machine(error, path)
         if (sums := read_checksums(path)) is not None and (path / SAMPLES_FILE).is_file():
             require_unchanged(path, sums)  # names the file
         raise DataError(
@@ -184,6 +186,7 @@ def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
     try:
         values = np.asarray(array[first:end])
     except DAMAGE as error:
+        raise_if_of_machine(error, getattr(array, "store_path", "the array"))
         _require_same(array)
         where, remedy = getattr(array, "store_path", "the array"), "Delete the store and prepare it again."
         if (file := damaged_file(array, first, end)) is not None:
@@ -213,6 +216,7 @@ def _damage_explained(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
+        raise_if_of_machine(error, path)
         raise DataError(
             f"{path}: its {what} is missing or damaged ({error}). {MAKE_ANEW}",
             "damaged_store",

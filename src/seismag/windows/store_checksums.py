@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from seismag.domain import DataError, SeismagError
 from seismag.files import file_sha256, read_checked_json, write_checked_json
+from seismag.machine import raise_if_of_machine
 
 CHECKSUMS_FILE = "checksums.json"
 MAKE_ANEW = "Restore it, or run the same 'seismag prepare' again: it makes the store anew."
@@ -132,6 +133,7 @@ def read_checksums(path: Path) -> StoreChecksums | None:
         document = read_checked_json(path / CHECKSUMS_FILE, MAKE_ANEW)
         return StoreChecksums(document["fingerprint"], dict(document["files"]), dict(document["indexes"]))
     except (SeismagError, *DAMAGE) as error:
+        raise_if_of_machine(error, path / CHECKSUMS_FILE)
         raise DataError(f"{str(error).removesuffix(MAKE_ANEW).strip()} {MAKE_ANEW}", "damaged_store") from error
 
 
@@ -200,7 +202,8 @@ def damaged_file(array: Any, first: int, end: int) -> Path | None:
     for number in range(first // size, -(-end // size)):
         try:
             np.asarray(array[max(first, number * size) : min(end, (number + 1) * size)])
-        except DAMAGE:
+        except DAMAGE as error:
+            raise_if_of_machine(error, shards[number])
             return shards[number]
     return None
 
@@ -249,5 +252,6 @@ def _state(file: Path, sha256: str) -> str | None:
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
+        raise_if_of_machine(error, file)
         return f"cannot be read ({error.strerror})"
     return f"was changed after the preparation: its checksum is not that of {CHECKSUMS_FILE}" if changed else None

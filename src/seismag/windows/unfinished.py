@@ -14,6 +14,7 @@ import zarr
 from seismag.config import DataConfig
 from seismag.domain import DataError, UsageError
 from seismag.folder_lock import is_empty
+from seismag.machine import raise_if_of_machine
 from seismag.spectrograms.compute import make_grid
 from seismag.windows import store as stores
 from seismag.windows.store_checksums import CHECKSUMS_FILE, DAMAGE, read_checksums, shard_index, shard_paths
@@ -97,7 +98,8 @@ def _has_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> bool:
         group: Any = zarr.open_group(path, mode="r")
         whole = [np.array_equal(stores.read_axis(path, group, name), values) for name, values in axes.items()]
         shapes = {group[name].shape[0] for name in ("power", "cross") if name == "power" or spec.cross_spectra}
-    except (DataError, *DAMAGE):
+    except (DataError, *DAMAGE) as error:
+        raise_if_of_machine(error, path)
         return False
     return all(whole) and shapes == {len(sample_ids)}
 
@@ -105,8 +107,10 @@ def _has_arrays(path: Path, sample_ids: list[str], spec: DataConfig) -> bool:
 def _recorded_fingerprints(path: Path) -> set[str]:
     """Return the fingerprints that attributes and checksums of a perhaps damaged store name; empty: none readable."""
     found: set[Any] = set()
-    with suppress(*DAMAGE):
+    try:
         found.add(zarr.open_group(path, mode="r").attrs.get("fingerprint"))
+    except DAMAGE as error:
+        raise_if_of_machine(error, path)
     with suppress(DataError):
         sums = read_checksums(path)
         found.add(None if sums is None else sums.fingerprint)
