@@ -230,3 +230,10 @@ def test_each_function_that_writes_is_refused_before_its_work_while_another_writ
     given = [None if sign == "_" else tmp_path / "out" for sign in WRITERS[name]]
     with FileLock(lock_path, thread_local=False), pytest.raises(SeismagError, match="out: is being written by"):
         getattr(importlib.import_module(module), function)(*given)
+
+
+def test_a_link_that_leads_to_itself_is_refused_by_name(tmp_path):
+    (tmp_path / "out").symlink_to("out")
+    for lock in (folder_lock(tmp_path / "out"), file_lock(tmp_path / "out" / "table.csv")):
+        with pytest.raises(DataError, match="out: a symbolic link there leads to itself"), lock:
+            pass

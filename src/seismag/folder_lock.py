@@ -59,7 +59,7 @@ def folder_lock(folder: Path | None, remedy: str = _WAIT_OR_CHANGE, *, whole: bo
     if folder is None:
         yield
         return
-    folder = folder.resolve()
+    folder = _resolved(folder)
     new = not folder.exists()
     with space_for(folder):
         if not _made(folder):
@@ -90,7 +90,7 @@ def file_lock(path: Path, remedy: str = _WAIT_OR_CHANGE, wait_s: float = 0.0) ->
     Raises:
         SeismagError, DataError, FullDiskError: as ``folder_lock``.
     """
-    path = path.parent.resolve() / path.name
+    path = _resolved(path.parent) / path.name
     with space_for(path.parent):
         if not _made(path.parent):
             yield
@@ -155,6 +155,13 @@ def has_writer(folder: Path) -> bool:
 def is_empty(folder: Path) -> bool:
     """Whether a folder contains nothing but perhaps its lock."""
     return all(entry.name == LOCK_NAME for entry in folder.iterdir())
+
+
+def _resolved(folder: Path) -> Path:
+    try:
+        return folder.resolve()
+    except (RuntimeError, OSError) as error:  # RuntimeError: a loop, before Python 3.13
+        raise DataError(f"{folder}: a symbolic link there leads to itself ({error}). Name another place.") from error
 
 
 def _made(folder: Path) -> bool:
