@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from typing import Annotated, NoReturn
 
@@ -81,6 +82,7 @@ def main() -> None:
 def _run_command(arguments: list[str], debug: bool) -> tuple[str | None, int]:
     """Run a command; returns the message of its failure, and the exit status."""
     try:
+        _refuse_empty(arguments)
         status = app(arguments, prog_name="seismag", standalone_mode=False)
         sys.stdout.flush()  # here a full disk is an error like any other
     except BrokenPipeError:
@@ -97,6 +99,15 @@ def _run_command(arguments: list[str], debug: bool) -> tuple[str | None, int]:
     return None, status if isinstance(status, int) else 0
 
 
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse arguments without content (UsageError): as a path, they would be the present folder."""
+    for argument in arguments:
+        if not argument or re.fullmatch(r"--[a-z-]+=", argument):
+            from seismag.domain import UsageError
+
+            raise UsageError(f"{argument or 'an argument'}: is empty, perhaps a variable of the shell that is not set.")
+
+
 def _explain_interruption(remedy: str) -> tuple[str, int]:
     return f"interrupted. {remedy or 'Finished parts are kept: run the same command again to go on.'}", 1
 
@@ -105,6 +116,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     """Word an error for the person who meets it, with the exit status."""
     from seismag.disk_space import FullDiskError, explain_full_disk, is_full_disk
     from seismag.domain import SeismagError
+    from seismag.machine import explain_machine, remedy_of_path
 
     if is_full_disk(error) and not isinstance(error, FullDiskError):
         error = explain_full_disk(error, folders_of_output())
@@ -119,12 +131,15 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         advice = "Close other programs, or use a smaller store (fewer windows, frequency bins or time frames)."
         return f"too little memory ({error}). {advice}", 1
+    if (limit := explain_machine(error, getattr(error, "filename", None) or "input/output")) is not None:
+        return limit, 1
     if isinstance(error, OSError):
-        return f"{error.filename or 'input/output'}: {error.strerror or error}", 1
+        return f"{error.filename or 'input/output'}: {error.strerror or error}. {remedy_of_path(error)}".strip(), 1
     return f"{type(error).__name__}: {error}\nThis is an error in seismag; --debug shows where.", 1
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+    message = re.sub(r"[\0-\x08\x0b-\x1f\x7f]", lambda sign: f"\\x{ord(sign[0]):02x}", message)  # of file names
     if as_json:
         print_error_json(message, code)
     else:

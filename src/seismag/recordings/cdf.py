@@ -56,7 +56,7 @@ _CDFLIB_ERRORS = (
 
 @contextmanager
 def _temporary_copy(payload: bytes, where: str) -> Iterator[Path]:
-    """Give a file with these bytes (MachineError: it cannot be written, which is no fault of the recording)."""
+    """Give a file with these bytes (MachineError: it cannot be written, and the recording may be good)."""
     with ExitStack() as stack:
         try:
             copy = Path(stack.enter_context(tempfile.TemporaryDirectory()), "recording.cdf")
