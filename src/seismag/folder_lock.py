@@ -138,7 +138,7 @@ def has_writer(folder: Path) -> bool:
 
     A lock file of another host is taken for held: some network drives do not show the locks of one host to another.
     """
-    path = folder.resolve() / LOCK_NAME
+    path = _resolved(folder) / LOCK_NAME
     if not path.exists():
         return False
     if path in _held or _facts(path).get("host", socket.gethostname()) != socket.gethostname():
