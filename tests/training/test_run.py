@@ -144,6 +144,13 @@ def test_on_another_store_the_windows_of_the_training_are_left_out(run, tmp_path
     assert "not calibrated, no conformal prediction sets: No validation rows" in format_summary(metrics)
 
 
+def test_another_store_of_the_same_identifier_is_refused(run, tmp_path):
+    other = make_store(tmp_path / "other", start="2021-01-03")
+    words = r"other: has the data set identifier of the training of .* \(one\), but .* windows .* were not in it"
+    with pytest.raises(DataError, match=words):
+        unseen_windows(load_checkpoint(run.best_model), open_store(other))
+
+
 def test_on_another_store_relatives_of_the_training_are_left_out(store_path, tmp_path, caplog):
     store = open_store(store_path)
     samples = store.samples

@@ -267,6 +267,7 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[IntArray, pd.Data
                 f"{loaded.path}: its split, made again, tests on windows of its training; it was trained by another "
                 "version of seismag. Train again, or evaluate predictions.parquet of its run with --predictions."
             )
+        _require_own_windows(loaded, store, split)
         return samples.index[samples["sample_id"].isin(test)].to_numpy(), split
     locked = on_locked_days(loaded.card.sealed_days_utc, samples)
     if locked.all():
@@ -287,6 +288,18 @@ def unseen_windows(loaded: LoadedModel, store: Store) -> tuple[IntArray, pd.Data
             int(seen.sum()), int((related & ~seen).sum()), reach_h(store),
         )  # fmt: skip
     return samples.index[~(related | locked)].to_numpy(), None
+
+
+def _require_own_windows(loaded: LoadedModel, store: Store, split: pd.DataFrame) -> None:
+    """Refuse a store that has the identifier of a model's own store, but other windows."""
+    own = split[(split["fold"] == loaded.card.fold) & split["role"].isin(["train", "val"])]["sample_id"].astype(str)
+    others = own[~own.isin(loaded.trained_on)]
+    if loaded.trained_on and not others.empty:
+        raise DataError(
+            f"{store.path}: has the data set identifier of the training of {loaded.path} ({loaded.card.dataset_id}), "
+            f"but {len(others)} of {len(own)} windows of training and validation were not in it, for example "
+            f"{others.iloc[0]}. Name the store of the training."
+        )
 
 
 def _related_to_training(loaded: LoadedModel, store: Store, seen: BoolArray) -> BoolArray:
