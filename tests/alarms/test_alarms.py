@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -186,3 +187,12 @@ def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="Choose another --out"):
         evaluate_alarms(tmp_path / "predictions.parquet", None, CONFIG, tmp_path / "file" / "out")
+
+
+def test_a_store_with_other_labels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = build_table()
+    table.to_parquet(tmp_path / "predictions.parquet")
+    samples = table[["sample_id", "station"]].assign(magnitude_class="Large")
+    monkeypatch.setattr("seismag.alarms.compute.open_store", lambda _path: SimpleNamespace(samples=samples))
+    with pytest.raises(DataError, match=r"y_magnitude of .* windows is not that of the store"):
+        evaluate_alarms(tmp_path / "predictions.parquet", tmp_path / "store", CONFIG, None)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from fixtures.study_store import make_store
+from fixtures.study_store import make_store, replace_samples
 from seismag.compare.compute import compare_runs, describe_cost
 from seismag.compare.text import format_comparison
 from seismag.config import Config, EvaluateConfig, build_config
@@ -178,6 +178,22 @@ def test_run_without_predictions_is_named(runs: list[Path], tmp_path: Path) -> N
     (moved / "predictions.parquet").unlink()
     with pytest.raises(DataError, match=r"has no predictions.parquet.*seismag train --resume"):
         compare_runs([runs[0], moved], SPEC)
+
+
+def test_predictions_of_another_model_are_refused(runs: list[Path], tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(runs[1], tmp_path / runs[1].name))
+    shutil.copyfile(runs[0] / "predictions.parquet", moved / "predictions.parquet")
+    words = f"predictions of {runs[0].name}, but the models are {runs[1].name}. Copy the folder again"
+    with pytest.raises(DataError, match=words):
+        compare_runs([runs[0], moved], SPEC)
+
+
+def test_a_store_of_other_labels_is_refused(runs: list[Path], store: Path, tmp_path: Path) -> None:
+    other = make_store(tmp_path / "other")
+    samples = pd.read_parquet(store / "samples.parquet")
+    replace_samples(other, samples.assign(azimuth_class=samples["azimuth_class"].replace("N", "S")))
+    with pytest.raises(DataError, match=r"y_azimuth of .* windows is not that of the store"):
+        compare_runs(runs, SPEC, data=other)
 
 
 def test_absent_store_is_named(runs: list[Path], tmp_path: Path) -> None:

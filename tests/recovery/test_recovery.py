@@ -1,6 +1,7 @@
 """Injection and recovery from day files: a detector of known sensitivity, a stored model, inputs that do not fit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,15 @@ def test_two_models_that_test_the_same_window_are_refused(model, store_path, inp
     twin = write_model(folder / "twin.pth", store_path)
     with pytest.raises(UsageError, match="is tested by random and twin"):
         recover([model, twin], store_path, inputs, plan())
+
+
+def test_models_of_two_studies_are_refused(model, store_path, inputs, monkeypatch):
+    loaded = injection.load_checkpoint(model)
+    card = loaded.card.model_copy(update={"document": {**loaded.card.document, "model": {"backbone": "y"}}})
+    cards = iter([loaded, replace(loaded, card=card)])
+    monkeypatch.setattr(injection, "load_checkpoint", lambda _path: next(cards))
+    with pytest.raises(UsageError, match=r"differ in model\. Several models must be the folds of one"):
+        recover([model, model], store_path, inputs, plan())
 
 
 @pytest.mark.usefixtures("power_detector")

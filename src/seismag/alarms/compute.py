@@ -19,6 +19,7 @@ from seismag.domain import FEW_CLUSTERS, DataError
 from seismag.estimate import NullInterval
 from seismag.files import write_json_atomic
 from seismag.folder_lock import one_writer
+from seismag.scoring.agreement import require_agreement
 from seismag.scoring.estimates import finite
 from seismag.scoring.mainshocks import add_label_columns, knows_mainshocks, mainshocks_and_normal
 from seismag.scoring.null import Null
@@ -108,10 +109,14 @@ def evaluate_alarms(predictions: Path, store: Path | None, config: EvaluateConfi
     """Evaluate a table as alarms, and write alarms.json and molchan.png into ``out``, if given; returns the document.
 
     Raises:
-        DataError: the table cannot be read, is of another store, or allows no evaluation; or ``out`` cannot be made.
+        DataError: the table cannot be read, is of another store or has other labels, or allows no evaluation; or
+            ``out`` cannot be made.
     """
     table = read_predictions(predictions)
-    summary = alarm_summary(table, None if store is None else open_store(store).samples, config)
+    samples = None if store is None else open_store(store).samples
+    if samples is not None:
+        require_agreement(table, samples, None)
+    summary = alarm_summary(table, samples, config)
     if summary.undefined is not None:
         raise DataError(f"{predictions}: {summary.undefined}")
     document = summary.to_json()

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from seismag import __version__
+from seismag.cards import read_card
 from seismag.compare.paired import align_tables, compare_tables, window_keys
 from seismag.config import Config, EvaluateConfig
 from seismag.domain import DataError, UsageError
@@ -28,6 +29,7 @@ from seismag.models.cost import (
 )
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, git_state
+from seismag.scoring.agreement import require_agreement
 from seismag.scoring.classical import classical_forecasts
 from seismag.scoring.forecasts import BaselineData
 from seismag.scoring.predictions import evaluated_rows, read_predictions
@@ -99,6 +101,7 @@ def compare_runs(
     runs = read_compared_runs(paths)
     tables = align_tables({run.subject: run.rows for run in runs})
     store = store_of(runs[0].runs[0], runs[0].dataset_id, data)
+    require_agreement(tables[runs[0].subject], store.samples, None)  # the others agree with these
     split = _split_of(runs[0], store)
     progress("classical methods", 0, 1)
     classical = classical_forecasts(store, tables[runs[0].subject], split)
@@ -163,12 +166,24 @@ def _read(path: Path) -> ComparedRun:
     final = final_results(path)
     runs = runs_behind(path, None if final is None else final["run_ids"])
     rows = evaluated_rows(read_predictions(path / "predictions.parquet"))
+    _require_own_rows(path, rows, runs)
     if final is None:
         facts = runs[0].provenance()
         kind, dataset_id, sha256 = "run", facts["dataset_id"], facts["split_certificate_sha256"]
     else:
         kind, dataset_id, sha256 = "crossval", final["dataset_id"], final["split_certificate"]["sha256"]
     return ComparedRun(path.resolve().name, path, kind, runs, str(dataset_id), str(sha256), rows)
+
+
+def _require_own_rows(path: Path, rows: pd.DataFrame, runs: Sequence[Run]) -> None:
+    """Refuse predictions of other models than those whose architecture and cost are described."""
+    models = {read_card(run.best_model).run_id for run in runs}
+    stated = set(rows["run_id"].astype(str))
+    if stated != models:
+        raise DataError(
+            f"{path / 'predictions.parquet'}: the predictions of {', '.join(sorted(stated))}, but the models are "
+            f"{', '.join(sorted(models))}. Copy the folder again from where it was made."
+        )
 
 
 def _refuse_other_data(reference: ComparedRun, other: ComparedRun) -> None:

@@ -141,12 +141,13 @@ def recover(
         progress: called with stage, done, total.
 
     Raises:
-        UsageError: a window tested by two models.
+        UsageError: a window tested by two models, or models of different studies.
         DataError: store and inputs do not belong together, or no window can get an emission.
         SeismagError: a model of other preprocessing.
     """
     store = open_store(store_path)
     loaded = [load_checkpoint(read_run(path).best_model if path.is_dir() else path) for path in models]
+    _require_one_study(loaded)
     for model in loaded:
         check_preprocessing(model.card, store.attributes["preprocessing"])
     require_same_inputs(store, inputs)
@@ -179,6 +180,19 @@ def recover(
     store.require_same()
     made_of = (str(store.attributes["dataset_id"]), {model.card.run_id: model.card.sha256 for model in loaded})
     return Recovery(injections, controls, earthquakes[_EVALUATED], reference, chosen.skipped, days, at_all, *made_of)
+
+
+def _require_one_study(models: Sequence[LoadedModel]) -> None:
+    """Refuse models that are not the folds of one cross-validation (UsageError)."""
+    first, *others = (model.card for model in models)
+    for card in others:
+        keys = ("dataset_id", "split_certificate_sha256", "model", "augment", "normalisation", "scope")
+        differing = [key for key in keys if card.document.get(key) != first.document.get(key)]
+        if differing:
+            raise UsageError(
+                f"--model: {first.run_id} and {card.run_id} differ in {', '.join(differing)}. Several models must be "
+                "the folds of one cross-validation."
+            )
 
 
 def _choose(store: Store, inputs: Inputs, sample_ids: pd.Series, plan: RecoveryPlan, progress: Progress) -> _Chosen:
