@@ -130,7 +130,7 @@ def made_from(
         models: checkpoint by run_id; None: not found.
 
     Returns:
-        predictions_sha256, embeddings_sha256 (of embeddings.npy beside them; None: there is none), samples_sha256
+        predictions_sha256, embeddings_sha256 (of embeddings.npy in their folder; None: there is none), samples_sha256
         (None: no store), models_sha256 (by run_id; None: not known).
     """
     embeddings = None if predictions is None else predictions.parent / EMBEDDINGS_FILE
@@ -188,7 +188,7 @@ def read_own_embeddings(table: Path, rows: int) -> Float32Array:
     """Read ``embeddings.npy`` beside a table of ``rows`` predictions.
 
     Raises:
-        DataError: it is damaged, or metrics.json beside them was made from these predictions and other embeddings.
+        DataError: it is damaged, or metrics.json in its folder was made from these predictions and other embeddings.
     """
     path, file, remedy = table.parent / EMBEDDINGS_FILE, table.parent / METRICS_FILE, _OTHER_EMBEDDINGS
     if file.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -89,15 +89,12 @@ def train_model(
     require_devices(config.train.devices)
     indices = {role: role_indices(store.samples, split, config.split.fold, role) for role in ("train", "val", "test")}
     checkpoint = _checkpoint_to_resume(run, store, config, resume)
-    seen = store.samples["sample_id"].iloc[np.concatenate([indices["train"], indices["val"]])].astype(str).tolist()
-    if checkpoint is not None:
-        _require_own(run, checkpoint, seen)
+    seen = _require_own(run, checkpoint, store, np.concatenate([indices["train"], indices["val"]]))
     resolved = resolve_precision(config, run)
     fitted = None if checkpoint is None else Scaling.from_tensors(checkpoint["scaling"], run.latest_checkpoint)
     initial = read_initial(config, store, split) if checkpoint is None else None
     inputs = make_inputs(store, indices, config, fitted)
-    codes = several_codes([run.provenance(), this_code()]) if checkpoint is not None else []
-    notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes, *codes)
+    notes = (*_absent_classes(inputs.train, inputs.val), *inputs.notes, *_codes(run, checkpoint))
     history = list(checkpoint["history"]) if checkpoint else []
     if not in_group():
         for note in notes:
@@ -112,7 +109,7 @@ def train_model(
             run_processes(in_process, (store, split, config, run), config.train.devices)
             history = list(read_content(run.latest_checkpoint)[0]["history"])
         else:
-            start = _Start(checkpoint, initial, tuple(seen), locked_days(store.samples, split))
+            start = _Start(checkpoint, initial, seen, locked_days(store.samples, split))
             history = _run_epochs(store, inputs, resolved, run, start, progress, on_epoch)
     return pd.DataFrame(history)
 
@@ -337,8 +334,19 @@ def _checkpoint_to_resume(run: Run, store: Store, config: Config, resume: bool) 
     return content
 
 
-def _require_own(run: Run, checkpoint: Mapping[str, Any], seen: Sequence[str]) -> None:
-    """Refuse the checkpoint of another run, or of other training and validation windows than ``seen`` (UsageError)."""
+def _codes(run: Run, checkpoint: Mapping[str, Any] | None) -> list[str]:
+    return [] if checkpoint is None else several_codes([run.provenance(), this_code()])
+
+
+def _require_own(run: Run, checkpoint: Mapping[str, Any] | None, store: Store, indices: IntArray) -> tuple[str, ...]:
+    """Return the sample_ids of the windows of training and validation.
+
+    Raises:
+        UsageError: the checkpoint is that of another run, or of other windows.
+    """
+    seen = tuple(store.samples["sample_id"].iloc[indices].astype(str))
+    if checkpoint is None:
+        return seen
     file, began_as = run.latest_checkpoint, checkpoint["card"]["run_id"]
     if began_as not in (run.run_id, run.provenance()["run_id"]):  # a folder may be renamed
         raise UsageError(
@@ -351,3 +359,4 @@ def _require_own(run: Run, checkpoint: Mapping[str, Any], seen: Sequence[str]) -
             f"{run.run_id}: {len(others)} of the {len(seen)} windows of training and validation were not among those "
             f"that it began with, for example {others[0]}: the store, the split or seismag is another. Start a new run."
         )
+    return seen

@@ -59,7 +59,7 @@ PREPROCESSING_KEYS = (
 
 
 @dataclass(eq=False)
-class StoredArray(zarr.Array[Any]):
+class ArrayOfStore(zarr.Array[Any]):
     """An array of a store that knows the store it was opened in; ``read_samples`` refuses another one."""
 
     opened: OpenedAs
@@ -87,7 +87,7 @@ class Store:
 
     def require_same(self) -> None:
         """Refuse a folder that contains another store than when this one was opened (DataError)."""
-        if isinstance(self.power, StoredArray):
+        if isinstance(self.power, ArrayOfStore):
             self.power.opened.require_same()
 
     def samples_sha256(self) -> str:
@@ -157,7 +157,7 @@ def open_store(path: str | Path) -> Store:
     require_order(path / SAMPLES_FILE, samples, read_axis(path, group, "sample"))
     frequency, time = (read_axis(path, group, name) for name in ("frequency", "time"))
     opened.require_same()
-    power, cross = (None if array is None else StoredArray(array.async_array, opened) for array in (power, cross))
+    power, cross = (None if array is None else ArrayOfStore(array.async_array, opened) for array in (power, cross))
     return Store(path, samples, power, cross, frequency, time, attributes)
 
 
@@ -199,7 +199,7 @@ def read_samples(array: Any, first: int, end: int) -> NDArray[np.float16]:
 
 
 def _require_same(array: Any) -> None:
-    if isinstance(array, StoredArray):
+    if isinstance(array, ArrayOfStore):
         array.opened.require_same()
 
 
