@@ -229,7 +229,7 @@ def _holder(lock_path: Path) -> str:
         return "another command"
 
 
-def _facts(lock_path: Path) -> dict[str, Any]:
+def _facts(lock_path: Path) -> dict[str, object]:
     """Return what ``_sign`` wrote; nothing where it has not written yet."""
     try:
         facts = json.loads(lock_path.read_text(encoding="utf-8"))

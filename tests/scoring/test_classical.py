@@ -248,7 +248,7 @@ def make_store(planted: float, seed: int = 0) -> stores.Store:
         phasors = np.stack([np.conj(a) * b / np.abs(a * b) for a, b in ((x, y), (z, x), (z, y))], axis=1)
         power_db.append((10 * np.log10(power)).astype(np.float16))
         parts.append(np.stack([phasors.real, phasors.imag], axis=2).astype(np.float16))
-    attributes = {"origin": "simulated", "config": SPEC.model_dump(mode="json")}
+    attributes = {"dataset_id": "memory", "origin": "simulated", "config": SPEC.model_dump(mode="json")}
     arrays = np.concatenate(power_db), np.concatenate(parts)
     return stores.Store(Path("memory"), samples, *arrays, grid.frequency_hz, grid.time_s, attributes)
 
@@ -354,7 +354,7 @@ def test_no_array_reaches_a_no_signal_rule_and_classical_methods_are_no_rivals(
 
 def test_what_cannot_be_had_is_said(planted: stores.Store) -> None:
     judged, split = judged_of(planted), split_of(planted)
-    pictures = replace(planted, attributes={"origin": stores.LEGACY_IMAGE})
+    pictures = replace(planted, attributes={"origin": stores.LEGACY_IMAGE, "dataset_id": "memory"})
     assert classical_forecasts(pictures, judged, split).tables == {}
     got = classical_forecasts(replace(planted, cross=None), judged, split)
     assert "transfer_function" not in got.tables
