@@ -87,7 +87,7 @@ def kill_trial(number: int, name: str, study: Path, references: dict[str, Refere
     """Kill a command at a random time or change of a file, and run it again."""
     rng = random.Random(f"kill {number}")
     command, reference = COMMANDS[name], references[name]
-    workers = rng.choice((1, 2)) if command.pooled and number % 8 == 0 else 1
+    workers = rng.choice((1, 2)) if command.pooled and number % 8 == 7 else 1
     at_change = rng.randint(1, reference.changes) if rng.random() < 0.5 and workers == 1 else 0
     new_folder(command, study, here)
     words = words_of(command, study, here, here, workers)

@@ -26,7 +26,7 @@ from seismag.files import atomic_path, write_json_atomic, write_table, write_tex
 from seismag.folder_lock import LOCK_NAME, folder_lock, has_writer
 from seismag.runs import DIED, create_run, locked_run, mark_dead_runs, present_provenance, tracked
 
-MESSAGE = r": the disk is full \(\d.* free now, more than .* needed\)\. Free space there"
+MESSAGE = r": the disk is full \(\d.* free now; more than .* is needed\)\. Free space there"
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
 
@@ -117,6 +117,8 @@ def test_another_error_passes(error: Exception, tmp_path: Path) -> None:
 def test_the_folder_is_that_of_the_file_that_could_not_be_written(tmp_path: Path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "other" / "a.csv"))
     assert str(explain_full_disk(error, (tmp_path,))).startswith(f"{tmp_path / 'other'}: the disk is full (")
+    copied = OSError(errno.ENOSPC, "No space left on device", "/tmp/source", None, str(tmp_path / "target"))
+    assert str(explain_full_disk(copied, ())).startswith(f"{tmp_path}: the disk is full (")
 
 
 def test_work_without_room_is_refused_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

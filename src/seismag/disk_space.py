@@ -91,13 +91,13 @@ def explain_full_disk(
     place = _place(error, folders)
     free = describe_bytes(_free_bytes(place))
     known = free_before is not None and folders and _device(place) == _device(folders[0])
-    needs = f"more than the {describe_bytes(free_before or 0)} of the start" if known else "more than that"
+    start = f"the {describe_bytes(free_before or 0)} that were free at the start" if known else "that"
     reason = "the disk is full"
     if any(_number(cause) == errno.EDQUOT or "quota exceeded" in str(cause) for cause in _causes(error)):
         reason = "your quota on this disk is used up"
     elif _has_no_inodes(place):
         reason = "the disk has no room for another file (no inodes)"
-    return FullDiskError(f"{place}: {reason} ({free} free now, {needs} needed). {remedy}")
+    return FullDiskError(f"{place}: {reason} ({free} free now; more than {start} is needed). {remedy}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -121,10 +121,12 @@ def _number(error: BaseException) -> int | None:
 def _place(error: BaseException, folders: tuple[Path, ...]) -> Path:
     """Return the folder that an error names; else, of folders and the one for temporary files, the first full one."""
     for cause in _causes(error):
-        if _number(cause) in _FULL and isinstance(cause, OSError) and isinstance(cause.filename, (str, bytes)):
-            path = Path(os.fsdecode(cause.filename))
-            if path.is_absolute():
-                return path if path.is_dir() else path.parent
+        if not isinstance(cause, OSError) or cause.errno not in _FULL:
+            continue
+        name = cause.filename2 or cause.filename  # of a copy the second one is written
+        if isinstance(name, (str, bytes)) and os.path.isabs(name):
+            path = Path(os.fsdecode(name))
+            return path if path.is_dir() else path.parent
     with suppress(OSError):
         folders = (*folders, Path(tempfile.gettempdir()))
     full = [folder for folder in folders if _free_bytes(folder) < _SMALL_BYTES or _has_no_inodes(folder)]

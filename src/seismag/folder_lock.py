@@ -60,14 +60,17 @@ def folder_lock(folder: Path | None, remedy: str = _WAIT_OR_CHANGE, *, whole: bo
         yield
         return
     folder = _resolved(folder)
+    if _held.get(folder / LOCK_NAME) == threading.get_ident():
+        yield  # the outer one explains a full disk
+        return
     new = not folder.exists()
     with space_for(folder):
         if not _made(folder):
             yield
             return
         try:
-            with _hold(folder / LOCK_NAME, folder, remedy, 0.0) as alone:
-                if alone:
+            with _hold(folder / LOCK_NAME, folder, remedy, 0.0) as locked:
+                if locked:
                     _remove_left_over(folder, whole)
                 yield
         finally:

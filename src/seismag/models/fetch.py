@@ -7,13 +7,14 @@ import re
 import shutil
 import urllib.error
 import urllib.parse
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seismag.cards import ModelCard, card_path, write_card
-from seismag.disk_space import KEPT, space_for
+from seismag.disk_space import KEPT, require_space, space_for
 from seismag.documents import Document, read_document
 from seismag.domain import DataError, SeismagError, UsageError
 from seismag.files import file_sha256, parse_json, shown_path, write_json_atomic
@@ -98,7 +99,7 @@ def fetch_model(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + _PARTIAL)
-        with file_lock(target):
+        with file_lock(target), _unless_local(partial, local):
             resumed_at = download(source, partial, progress, most) if local is None else _copy(local, partial)
             card = _check(partial, source, expected, card)
             if card is not None:
@@ -174,13 +175,20 @@ def download(url: str, partial: Path, progress: Progress = silent, most: int = W
     return have
 
 
-def _copy(source: Path, partial: Path) -> int:
-    with space_for(partial.parent, source.stat().st_size):
-        try:
-            shutil.copyfile(source, partial)
-        except OSError:
+@contextmanager
+def _unless_local(partial: Path, local: Path | None) -> Iterator[None]:
+    """Keep what was received when the block fails, but not the copy of a file that is here anyway."""
+    try:
+        yield
+    except BaseException:
+        if local is not None:
             partial.unlink(missing_ok=True)
-            raise
+        raise
+
+
+def _copy(source: Path, partial: Path) -> int:
+    require_space(partial.parent, source.stat().st_size)
+    shutil.copyfile(source, partial)
     return 0
 
 

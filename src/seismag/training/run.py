@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +83,7 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
     )
     _log_split(report, config.split.fold)
     mark_dead_runs(config.train.runs_dir)
-    run = make_run_folder(config.train.runs_dir, config.train.run_name) if resume is None else read_run(resume)
-    began_on = store.attributes["dataset_id"] if resume is None else run.provenance().get("dataset_id")
-    if began_on != store.attributes["dataset_id"]:
-        raise UsageError(
-            f"{resume}: began on data set {began_on}, not on {store.attributes['dataset_id']} ({store.path})."
-        )
-    remedy = f"Free space there; 'seismag train --resume {short_path(run.path)}' goes on."
-    needed = training_bytes(config) - bytes_below(run.path)
-    with locked_run(run), tracked(run), space_for(run.path, needed, remedy):
-        if resume is None:
-            split_sha256 = file_sha256(SPLITS_DIR / f"{config.split.name}.json")
-            begin_run(run, config, store.attributes["dataset_id"], split_sha256, (small,) if small else ())
+    with _locked_run(config, store, resume, small) as run:
         prepared_with = store.attributes.get("config")
         configuration = configuration_checksum(run.config().model_dump(mode="json"), prepared_with)
         record_tried(store.path, store.attributes["dataset_id"], run.run_id, configuration)
@@ -109,6 +99,26 @@ def run_training(config: Config, store_path: Path, resume: Path | None = None, p
         draw_figures(metrics, run.path)
         draw_training_curves(run.path / "history.csv", run.path / "training_curves.png")
     return run
+
+
+@contextmanager
+def _locked_run(config: Config, store: Store, resume: Path | None, note: str | None) -> Iterator[Run]:
+    """Lock and track a new run, or the one to go on with, where the disk has room for it."""
+    dataset_id = store.attributes["dataset_id"]
+    if resume is None:
+        require_space(Path(config.train.runs_dir), training_bytes(config))
+        run = make_run_folder(config.train.runs_dir, config.train.run_name)
+    else:
+        run = read_run(resume)
+        if (began_on := run.provenance().get("dataset_id")) != dataset_id:
+            raise UsageError(f"{resume}: began on data set {began_on}, not on {dataset_id} ({store.path}).")
+    remedy = f"Free space there; 'seismag train --resume {short_path(run.path)}' goes on."
+    with locked_run(run):
+        if resume is None:
+            split_sha256 = file_sha256(SPLITS_DIR / f"{config.split.name}.json")
+            begin_run(run, config, dataset_id, split_sha256, () if note is None else (note,))
+        with tracked(run), space_for(run.path, training_bytes(config) - bytes_below(run.path), remedy):
+            yield run
 
 
 @one_writer()
