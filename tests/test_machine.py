@@ -33,7 +33,7 @@ def test_a_day_is_not_refused_for_want_of_open_files(day, tmp_path, monkeypatch)
     with pytest.raises(MachineError, match=r"open files.*not damage.*ulimit -n"):
         survey_file(day, tmp_path, {"GTO": GTO}, KEEP_ALL)
     with pytest.raises(MachineError):
-        content.content_sha256(tmp_path, [day])
+        content.file_contents(tmp_path, [day])
 
 
 def test_a_station_folder_is_not_left_out_for_want_of_open_files(day, tmp_path, monkeypatch):
