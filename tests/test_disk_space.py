@@ -198,6 +198,18 @@ def test_a_run_whose_process_was_killed_has_failed_and_the_next_training_records
     assert caplog.text.count(DIED) == 1
 
 
+def test_of_a_run_that_died_before_its_first_record_only_temporary_files_go(tmp_path: Path) -> None:
+    folder = tmp_path / "small_20210101_000000"
+    folder.mkdir()
+    with atomic_path(folder / "provenance.json") as temporary:
+        temporary.touch()
+    dead = temporary.name.replace(f"-{os.getpid()}-", "-999999999-")
+    (folder / "provenance.json").rename(folder / dead)
+    (folder / "config.yaml").touch()
+    mark_dead_runs(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["config.yaml"]
+
+
 def test_a_run_of_another_host_is_left_alone(tmp_path: Path) -> None:
     run = create_run(tmp_path, "a", Config())
     (run.path / LOCK_NAME).write_text(json.dumps({"host": "elsewhere", "process": 1}))

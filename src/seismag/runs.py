@@ -256,7 +256,14 @@ def present_provenance(run: Run) -> dict[str, Any]:
 
 
 def mark_dead_runs(runs_dir: str | Path) -> None:
-    """Record ``failed`` in each run of a folder whose process has died, with a warning."""
+    """Record ``failed`` in each run of a folder whose process has died, with a warning.
+
+    Of one that died before its first record only the temporary files are removed.
+    """
+    for folder in Path(runs_dir).glob("*_????????_??????"):
+        if not ((folder / "provenance.json").exists() or has_writer(folder)):
+            with suppress(SeismagError, OSError), folder_lock(folder):
+                pass
     for path in sorted(Path(runs_dir).glob("*/provenance.json")):
         run = Run(path.parent)
         with suppress(SeismagError, OSError):  # damaged, or nothing can be written in it
