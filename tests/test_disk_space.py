@@ -116,7 +116,8 @@ def test_another_error_passes(error: Exception, tmp_path: Path) -> None:
 
 def test_the_folder_is_that_of_the_file_that_could_not_be_written(tmp_path: Path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "other" / "a.csv"))
-    assert str(explain_full_disk(error, (tmp_path,))).startswith(f"{tmp_path / 'other'}: the disk is full (")
+    assert str(explain_full_disk(error, (tmp_path / "out",))).startswith(f"{tmp_path / 'other'}: the disk is full (")
+    assert str(explain_full_disk(error, (tmp_path,))).startswith(f"{tmp_path}: the disk is full (")
     copied = OSError(errno.ENOSPC, "No space left on device", "/tmp/source", None, str(tmp_path / "target"))
     assert str(explain_full_disk(copied, ())).startswith(f"{tmp_path}: the disk is full (")
 

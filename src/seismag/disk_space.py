@@ -119,14 +119,20 @@ def _number(error: BaseException) -> int | None:
 
 
 def _place(error: BaseException, folders: tuple[Path, ...]) -> Path:
-    """Return the folder that an error names; else, of folders and the one for temporary files, the first full one."""
+    """Return the folder that an error names, or the one of ``folders`` above it on the same disk.
+
+    Where the error names none: of ``folders`` and the one for temporary files the first full one.
+    """
     for cause in _causes(error):
         if not isinstance(cause, OSError) or cause.errno not in _FULL:
             continue
         name = cause.filename2 or cause.filename  # of a copy the second one is written
         if isinstance(name, (str, bytes)) and os.path.isabs(name):
             path = Path(os.fsdecode(name))
-            return path if path.is_dir() else path.parent
+            path = path if path.is_dir() else path.parent
+            known = [folder for folder in folders if path.is_relative_to(os.path.abspath(folder))]
+            same_disk = [folder for folder in known if _device(folder) == _device(path)]
+            return (same_disk or [path])[0]
     with suppress(OSError):
         folders = (*folders, Path(tempfile.gettempdir()))
     full = [folder for folder in folders if _free_bytes(folder) < _SMALL_BYTES or _has_no_inodes(folder)]
