@@ -163,7 +163,10 @@ def test_a_report_of_any_method_counts_the_overlaps_of_a_bad_split(
     split = pd.DataFrame(
         {"sample_id": samples["sample_id"], "fold": 1, "role": roles, "split_group": samples["split_group"]}
     )
-    report = report_split(samples, split, spec.model_copy(update={"sealed_fraction": 0.0}), REACH_H).to_json()
+    try:
+        report = report_split(samples, split, spec.model_copy(update={"sealed_fraction": 0.0}), REACH_H).to_json()
+    except UsageError:  # these stations are one region
+        assume(False)
     found = report["folds"][0]["overlaps"]
     expected = sides_by_force(samples, roles_of(split, 1), spec.embargo_d)
     assert found["utc_days"] == expected["utc_days"]
