@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from seismag.config import build_config
+from seismag.config import Config, build_config
+from seismag.disk_space import FullDiskError
 from seismag.domain import UsageError
+from seismag.parallel import silent
 from seismag.training import fold_runs
 from seismag.training.fold_runs import FoldOutcome, FoldTask, device_of_slot, fold_config, train_fold, train_folds
 
@@ -81,3 +83,24 @@ def test_processes_of_a_cluster_load_data_themselves_and_still_find_the_runs(tmp
     there = fold_runs._without_loaders(one)
     assert there.config.train.num_workers == 0
     assert fold_runs._settings(there.config) == fold_runs._settings(one.config)
+
+
+def test_the_first_fold_that_finds_the_disk_full_ends_the_crossval(tmp_path, monkeypatch):
+    tasks = {fold: FoldTask(fold_config(Config(), fold), tmp_path, tmp_path, "d0", "ab") for fold in (1, 2)}
+    ended = []
+
+    def train(_task):
+        ended.append(1)
+        return FoldOutcome(1, None, "runs: the disk is full. Free space there.", is_full_disk=True)
+
+    monkeypatch.setattr(fold_runs, "train_fold", train)
+    with pytest.raises(FullDiskError, match=r"fold 1: runs: the disk is full\. .* the same crossval"):
+        fold_runs.train_missing_folds(tasks, [1, 2], 1, None, silent, lambda _: None)
+    assert ended == [1]
+
+
+def test_folds_without_room_are_not_begun(tmp_path, monkeypatch):
+    tasks = {1: FoldTask(fold_config(Config(), 1), tmp_path, tmp_path, "d0", "ab")}
+    monkeypatch.setattr(fold_runs, "training_bytes", lambda _: 1 << 60)
+    with pytest.raises(FullDiskError, match="too little space on the disk"):
+        fold_runs.train_missing_folds(tasks, [1], 1, None, silent, lambda _: None)
