@@ -23,7 +23,7 @@ from seismag.table_files import read_csv, read_parquet
 from seismag.text import one_line, shortened
 
 EXACT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
-_FEWEST_SHOWN = 3  # problems of a document that a message names
+_MOST_SHOWN = 3  # problems of a document that a message names
 Columns = Mapping[str, str]  # by column its kind; "?" after it: cells may be empty; "column?": may be absent
 Schema = TypeVar("Schema")
 
@@ -55,7 +55,7 @@ def check_document(schema: type[Schema], document: object, source: str | Path, r
         return TypeAdapter(schema).validate_python(document)
     except ValidationError as error:
         entries = error.errors(include_url=False)
-        problems = [_problem(entry) for entry in entries[:_FEWEST_SHOWN]]
+        problems = [_problem(entry) for entry in entries[:_MOST_SHOWN]]
         more = f" ({len(entries) - len(problems)} more such problems)" if len(entries) > len(problems) else ""
         raise DataError(f"{source}: {'; '.join(problems)}{more}. {remedy}".rstrip(), "damaged_document") from None
 

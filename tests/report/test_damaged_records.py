@@ -22,13 +22,15 @@ from seismag.runs import read_run
 from seismag.scoring.predictions import evaluated_rows, read_predictions, read_run_predictions, task_probabilities
 from seismag.scoring.study import read_metrics, require_same_sources
 from seismag.splits import load_or_assign_split
-from seismag.training.crossval import FoldResult, SplitFacts, final_document
-from seismag.training.finished import final_results
+from seismag.training.crossval import FoldResult, final_document
+from seismag.training.finished import SplitFacts, final_results
 from seismag.training.run import headline, reach_h
 from seismag.training.tried import list_configurations
 from seismag.windows.store import Store, open_store
 
 CASES = 120
+
+FACTS = SplitFacts(path="a", sha256="b", method="loeo", n_folds=2, n_groups=3, proof=None)
 
 
 @pytest.fixture
@@ -52,7 +54,10 @@ def test_metrics(copy: Path, run: Path, store: Store):
     def read() -> None:
         metrics: Any = read_metrics(path, "Evaluate again.")
         models = {run.name: copy / "best_model.pth"}
-        final_document([FoldResult(1, SplitFacts("a", "b", "loeo", 2, 3, None), metrics)] * 2, metrics)
+        final_document(
+            [FoldResult(1, FACTS, metrics)] * 2,
+            metrics,
+        )
         headline(metrics)
         mcc_document(metrics, {})
         require_same_sources(path, metrics, copy / "predictions.parquet", store, models)

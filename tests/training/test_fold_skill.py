@@ -11,11 +11,12 @@ import pytest
 
 from fixtures.prediction_table import build_table
 from seismag.scoring.compute import evaluate_predictions
-from seismag.training.crossval import FoldResult, SplitFacts, describe_folds, final_document
+from seismag.training.crossval import FoldResult, describe_folds, final_document
+from seismag.training.finished import SplitFacts
 from seismag.training.fold_skill import over_pooled_classes
 
 pytestmark = pytest.mark.usefixtures("counting_rules_only")
-FACTS = SplitFacts("splits/loeo.json", "0" * 64, "loeo", 2, 120, None)
+FACTS = SplitFacts(path="splits/loeo.json", sha256="0" * 64, method="loeo", n_folds=2, n_groups=120, proof=None)
 NO_STORE: Any = SimpleNamespace(samples=None)
 
 

@@ -44,7 +44,8 @@ def require_same_content(archive: Path, contents: Mapping[str, str], survey: pd.
     """Compare the files that were surveyed with their contents at the beginning.
 
     Args:
-        contents: as ``file_contents`` returned them. survey: columns path and sha256 (missing: it could not be used).
+        contents: as ``file_contents`` returned them.
+        survey: columns path and sha256 (missing: the file could not be used).
 
     Raises:
         DataError: a file was changed or removed meanwhile.

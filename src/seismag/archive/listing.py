@@ -14,14 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from seismag.archive.survey import (
-    SIMULATION_FILE,
-    TRUTH_FILE,
-    find_files,
-    folder_of,
-    survey_left_out,
-    unreadable,
-)
+from seismag.archive.survey import SIMULATION_FILE, TRUTH_FILE, find_files, folder_of, survey_left_out, unreadable
 from seismag.documents import Columns, Document, read_document, read_frame
 from seismag.domain import DataError, UsageError
 from seismag.files import path_of_text, printable, text_of_path

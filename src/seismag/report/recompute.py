@@ -21,7 +21,8 @@ from seismag.scoring.study import METRICS_FILE, read_metrics, require_same_sourc
 from seismag.splits import assign_split
 from seismag.text import one_line, shortened
 from seismag.training.checkpoint import read_content
-from seismag.training.crossval import FoldResult, SplitFacts, final_document
+from seismag.training.crossval import FoldResult, final_document
+from seismag.training.finished import SplitFacts
 from seismag.training.fold_skill import over_pooled_classes
 from seismag.training.run import evaluate_in_store, headline, reach_h
 from seismag.training.tried import configuration_checksum

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seismag.arrays import Float32Array
 from seismag.cards import card_path, read_card
 from seismag.config import Config
 from seismag.documents import Document, read_document, read_embeddings
@@ -24,13 +23,13 @@ from seismag.folder_lock import one_writer
 from seismag.parallel import Progress, silent
 from seismag.runs import Run, shrink_for_trial
 from seismag.scoring.predictions import TASK_CLASSES, read_run_predictions
-from seismag.scoring.study import METRICS_FILE, draw_figures, made_from, make_output_folder
+from seismag.scoring.study import EMBEDDINGS_FILE, METRICS_FILE, draw_figures, made_from, make_output_folder
 from seismag.scoring.text import classes_left_out, format_summary
-from seismag.splits import NAIVE_WARNING, load_or_assign_split
+from seismag.splits import NAIVE_WARNING, SplitReport, load_or_assign_split
 from seismag.text import wrap_text
 from seismag.training.budget import log_budget
 from seismag.training.checkpoint import copy_checkpoint
-from seismag.training.finished import metrics_of_fold, several_codes
+from seismag.training.finished import SplitFacts, metrics_of_fold, several_codes
 from seismag.training.fold_runs import FoldTask, fold_config, train_missing_folds
 from seismag.training.fold_skill import over_pooled_classes
 from seismag.training.inference import write_with_embeddings
@@ -58,18 +57,6 @@ class _OfRuns(Document):
 
 
 @dataclass(frozen=True)
-class SplitFacts:
-    """The split of a cross-validation: its report (path and checksum), method, size and counted overlaps."""
-
-    path: str
-    sha256: str
-    method: str
-    n_folds: int
-    n_groups: int
-    proof: dict[str, int] | None
-
-
-@dataclass(frozen=True)
 class FoldResult:
     """A finished fold (from 1), its split and the metrics.json of its run."""
 
@@ -86,7 +73,7 @@ class FoldResult:
             **{key: metrics[key] for key in ("role", "n", "n_events", "n_event_groups", "n_normal_groups")},
             **{task: {score: _of_fold(metrics[task][score]) for score in _SCORES} for task in TASK_CLASSES},
             _SKILL: {task: metrics[task][_SKILL] for task in TASK_CLASSES},
-            "split_certificate": asdict(self.split),
+            "split_certificate": self.split.model_dump(),
             "run_ids": metrics["run_ids"],
             "warnings": metrics["warnings"],
         }
@@ -144,10 +131,7 @@ def run_crossval(
     )
     numbers = sorted(int(fold) for fold in split["fold"].unique())
     chosen = parse_folds(folds, len(numbers))
-    report_path = SPLITS_DIR / f"{config.split.name}.json"
-    facts = SplitFacts(
-        str(report_path), file_sha256(report_path), report.method, len(numbers), report.n_groups, report.proof
-    )
+    facts = _facts_of(report, SPLITS_DIR / f"{config.split.name}.json", len(numbers))
     if (sentence := shrink_for_trial(config, os.environ)[1]) is not None:
         log.warning(sentence)
     log.info("%s, %d folds; %s", config.split.method, len(numbers), report.warning or "overlaps: none")
@@ -253,6 +237,13 @@ def require_folds(state: Crossval) -> None:
         )
 
 
+def _facts_of(report: SplitReport, path: Path, n_folds: int) -> SplitFacts:
+    return SplitFacts(
+        path=str(path), sha256=file_sha256(path), method=report.method, n_folds=n_folds, n_groups=report.n_groups,
+        proof=report.proof,
+    )  # fmt: skip
+
+
 def _metrics(run: Run, store: Store, split: pd.DataFrame, config: Config) -> dict[str, Any]:
     """Return the metrics of a fold; those of its run are used where they come from the same section evaluate.
 
@@ -269,21 +260,21 @@ def _pool(
     runs: list[Run], store: Store, split: pd.DataFrame, config: Config, results: Path
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Write the joint table with its embeddings, evaluate its test windows, and plot the figures."""
-    table = pd.concat([read_run_predictions(run.predictions) for run in runs], ignore_index=True)
+    tables = [read_run_predictions(run.predictions) for run in runs]
+    table = pd.concat(tables, ignore_index=True)
     metrics = evaluate_in_store(store, table, split, config.evaluate)
     if any(read_card(run.best_model).has_unknown_training for run in runs):
         metrics["warnings"] = [*metrics["warnings"], UNKNOWN_TRAINING]
     metrics["warnings"] = [*metrics["warnings"], *several_codes(run.provenance() for run in runs)]
-    path = write_with_embeddings(results, table, np.concatenate([_embeddings(run) for run in runs]))
+    again = "Delete the run: the same command trains it again."
+    embeddings = [
+        read_embeddings(run.path / EMBEDDINGS_FILE, len(rows), again) for run, rows in zip(runs, tables, strict=True)
+    ]
+    path = write_with_embeddings(results, table, np.concatenate(embeddings))
     metrics["made_from"] = made_from(path, store, {run.run_id: run.best_model for run in runs})
     write_checked_json(results / METRICS_FILE, metrics)
     draw_figures(metrics, results)
     return metrics, table
-
-
-def _embeddings(run: Run) -> Float32Array:
-    n_rows = len(read_run_predictions(run.predictions))
-    return read_embeddings(run.path / "embeddings.npy", n_rows, "Delete the run: the same command trains it again.")
 
 
 def update_default_model(source: Path) -> str | None:
@@ -344,7 +335,7 @@ def final_document(folds: Sequence[FoldResult], pooled: dict[str, Any]) -> dict[
         "folds": [fold.to_json() for fold in folds],
         **scores,
         _SKILL: skills,
-        "split_certificate": asdict(folds[0].split),
+        "split_certificate": folds[0].split.model_dump(),
         "run_ids": pooled["run_ids"],
         **{key: pooled[key] for key in keys},
         "warnings": pooled["warnings"],

@@ -17,7 +17,9 @@ from seismag.scoring.study import METRICS_FILE, read_metrics, require_same_sourc
 from seismag.windows.store import Store, open_store
 
 
-class _SplitFacts(Document):
+class SplitFacts(Document):
+    """The split of a cross-validation: its report (path and checksum), method, size and counted overlaps."""
+
     model_config = ConfigDict(extra="forbid")
 
     path: str
@@ -31,7 +33,7 @@ class _SplitFacts(Document):
 class _FinalResults(Document):
     dataset_id: str
     run_ids: Annotated[list[str], Field(min_length=1)]
-    split_certificate: _SplitFacts
+    split_certificate: SplitFacts
     folds: list[Mapping[str, Any]]
 
 
